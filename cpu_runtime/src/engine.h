@@ -1,0 +1,116 @@
+/* What the front asks of an engine.
+ *
+ * The front keeps everything that is RKLLM's: history and KV accounting, chat template, sampling,
+ * UTF-8 hold-back, callbacks, perf, abort. An engine knows tokens and logits. It comes in one of
+ * two kinds: it decodes (`decode`, `logits`: the front samples), or it plays (`play`: the engine
+ * itself says which tokens come, how fast, and which fault strikes where).
+ *
+ * One model is used by one thread at a time, except where a function says otherwise. Lengths are in
+ * bytes, positions and counts in tokens. Nothing here prints; words for the log go into
+ * `engine_error`.
+ */
+#ifndef RKLLM_CPU_ENGINE_H
+#define RKLLM_CPU_ENGINE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct engine_model engine_model; /* each engine defines its own */
+typedef struct engine_stage engine_stage; /* the front's side of `play`; see below */
+
+/* Why something was refused, in one plain sentence without a trailing newline. */
+typedef struct {
+    char text[256];
+} engine_error;
+
+enum {
+    ENGINE_OK = 0,
+    ENGINE_REFUSED = -1,     /* error.text says why */
+    ENGINE_ABORTED = -2,     /* *stop became true; the cache holds what was evaluated so far */
+    ENGINE_NULL_HANDLE = -3, /* open only, scripted: init must return 0 and leave the handle NULL */
+};
+
+/* What the front may know of an open model. Strings live as long as the model. */
+typedef struct {
+    const char *name;        /* of the model, never NULL */
+    int32_t n_vocab, n_embd; /* > 0 */
+    int32_t n_ctx_max;       /* longest context the model was made for */
+    int32_t bos, eos, eot;   /* token ids, -1 where the model has none */
+    bool add_bos;
+    /* Chat template pieces (GGUF keys rkllm.prompt_prefix ...); "" where the model has none. */
+    const char *system_prefix, *system_postfix;
+    const char *prompt_prefix, *prompt_postfix;
+    const char *tool_prefix, *tool_postfix;
+} engine_facts;
+
+typedef struct {
+    const char *name; /* "tiny", "scripted" */
+
+    /* Do a file's first bytes belong to this engine? */
+    bool (*recognises)(const uint8_t *head, size_t size);
+
+    /* Load `path` with room for n_ctx positions in the cache. A damaged file is ENGINE_REFUSED. */
+    int (*open)(const char *path, int32_t n_ctx, engine_model **model, engine_error *error);
+    void (*close)(engine_model *model); /* NULL is allowed */
+
+    const engine_facts *(*facts)(const engine_model *model);
+
+    /* Text to tokens, without BOS. Control tokens such as <|user|> are recognised only where
+     * `special`. Returns the number of tokens the text has (so > capacity means: call again), or
+     * ENGINE_REFUSED when memory is short. */
+    int64_t (*tokenize)(const engine_model *model, const char *text, size_t length, bool special,
+                        int32_t *tokens, size_t capacity);
+
+    /* A token's bytes (not NUL-terminated, may be half a UTF-8 character; empty for control
+     * tokens unless `special`). Returns the length; *bytes lives as long as the model. */
+    size_t (*piece)(const engine_model *model, int32_t token, bool special, const char **bytes);
+
+    /* Evaluate n >= 1 tokens at positions position .. position+n-1; what the cache held from
+     * `position` on is overwritten. Polls *stop between batches. The caller keeps
+     * position + n <= n_ctx and the ids within the vocabulary. `embeddings`, where not NULL, is
+     * n x n_embd floats used instead of the token ids. `want_all`: keep logits and hidden states
+     * of all n tokens, else of the last one only. */
+    int (*decode)(engine_model *model, const int32_t *tokens, const float *embeddings, size_t n,
+                  size_t position, bool want_all, const atomic_bool *stop, engine_error *error);
+
+    /* Rows kept by the last decode: 1 x n_vocab or n x n_vocab; hidden: x n_embd, after the final
+     * norm. Valid until the next decode or close. */
+    const float *(*logits)(const engine_model *model);
+    const float *(*hidden)(const engine_model *model);
+
+    /* Take positions [from, to) out of the cache; later ones move down (RoPE is adjusted). */
+    int (*erase)(engine_model *model, size_t from, size_t to);
+
+    /* Save/load the first n positions of the cache (the tokens themselves are the front's). The
+     * buffer form keeps files and their checks in one place, the front. */
+    size_t (*state_size)(const engine_model *model, size_t n);
+    void (*state_save)(const engine_model *model, size_t n, uint8_t *to);
+    int (*state_load)(engine_model *model, size_t n, const uint8_t *from, size_t size);
+
+    /* LoRA: load a file (returns an index >= 0 or ENGINE_REFUSED), and choose the one in force for
+     * the decodes that follow (-1: none). */
+    int (*lora_load)(engine_model *model, const char *path, float scale, engine_error *error);
+    int (*lora_use)(engine_model *model, int index);
+
+    /* NULL for engines that decode. Plays one whole run: `input` is the text as the user gave it
+     * (or NULL), `rendered` the prompt after the template. Returns what rkllm_run is to return. */
+    int (*play)(engine_model *model, engine_stage *stage, const char *input, const char *rendered);
+} engine;
+
+/* What a playing engine may do; all of it is the front's. */
+enum { STAGE_NORMAL = 0, STAGE_WAITING = 1, STAGE_FINISH = 2, STAGE_ERROR = 3 };
+bool stage_aborted(engine_stage *stage);            /* rkllm_abort was called for this run */
+bool stage_sleep(engine_stage *stage, double ms);   /* false when woken by an abort */
+/* Call back with this text (may be NULL) as it is, whatever bytes it holds. FINISH and ERROR come
+ * with the perf figures. Returns the callback's return value. */
+int stage_emit(engine_stage *stage, int state, const char *text, int32_t token_id);
+/* Call back with rows x width made-up floats (value(i) = i-th float of a fixed sequence). */
+int stage_emit_logits(engine_stage *stage, int state, int32_t rows, int32_t vocab_size);
+int stage_emit_hidden(engine_stage *stage, int state, int32_t rows, int32_t embd_size);
+
+extern const engine engine_tiny;
+extern const engine engine_scripted;
+
+#endif

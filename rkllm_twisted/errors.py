@@ -1,0 +1,164 @@
+"""Every error that this package raises on purpose.
+
+Two trees. :class:`RPCError` is what may reach a client: each class carries its JSON-RPC code, the
+message is one plain sentence that says what to do, ``data`` names the parameter or function. The
+mapping to the wire happens once, in :mod:`rkllm_twisted.dispatch`. :class:`StartupError` is what
+keeps the daemon from starting: one sentence for the person at the terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import attrs
+
+
+@attrs.define(eq=False, slots=False)
+class RPCError(Exception):
+    """An error that a client is told about.
+
+    :param message: one plain sentence that says what is wrong and what to do.
+    :param data: names the parameter, function or figure concerned; plain JSON values only.
+    """
+
+    code: ClassVar[int] = -32603
+
+    message: str
+    data: Mapping[str, object] | None = None
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class ParseError(RPCError):
+    """The bytes are not JSON (JSON-RPC 2.0, section 5.1)."""
+
+    code = -32700
+
+
+class InvalidRequest(RPCError):
+    """The JSON is not a JSON-RPC 2.0 request."""
+
+    code = -32600
+
+
+class MethodNotFound(RPCError):
+    """No plugin provides the method."""
+
+    code = -32601
+
+
+class InvalidParams(RPCError):
+    """A parameter is missing, unknown, of the wrong type or out of range."""
+
+    code = -32602
+
+
+class InternalError(RPCError):
+    """A fault of the daemon; the details are in its log, never in the message."""
+
+    code = -32603
+
+
+class RuntimeRefused(RPCError):
+    """The runtime answered with a status other than 0. ``data``: function, status_code."""
+
+    code = -32000
+
+
+class NoModel(RPCError):
+    """The call needs a model and none is loaded."""
+
+    code = -32001
+
+
+class Busy(RPCError):
+    """The queue, or the connection's share of it, is full. ``data``: queue_length."""
+
+    code = -32002
+
+
+class TimedOut(RPCError):
+    """The runtime did not answer within the time that the daemon's options allow."""
+
+    code = -32003
+
+
+class RuntimeCrashed(RPCError):
+    """The process that holds the runtime died. ``data``: signal or exit code."""
+
+    code = -32004
+
+
+class NotAllowed(RPCError):
+    """The client's user may not do this."""
+
+    code = -32005
+
+
+class NotInRelease(RPCError):
+    """The loaded release of the runtime lacks the function. ``data``: function, releases."""
+
+    code = -32006
+
+
+class Cancelled(RPCError):
+    """The request was cancelled, by its client or because the client left."""
+
+    code = -32800
+
+
+class ShuttingDown(RPCError):
+    """The daemon is stopping and takes no new work."""
+
+    code = -32802
+
+
+class RemoteError(RPCError):
+    """Client side: an error object whose code no class here has.
+
+    :param remote_code: the code as it came.
+    """
+
+    def __init__(self, remote_code: int, message: str, data: object = None) -> None:
+        super().__init__(message, data if isinstance(data, Mapping) else None)
+        self.code = remote_code  # type: ignore[misc]  # the only class whose code is the instance's
+
+
+#: JSON-RPC code -> class, for clients. InternalError stands for the base class's code.
+BY_CODE: Mapping[int, type[RPCError]] = {
+    cls.code: cls
+    for cls in (
+        ParseError,
+        InvalidRequest,
+        MethodNotFound,
+        InvalidParams,
+        InternalError,
+        RuntimeRefused,
+        NoModel,
+        Busy,
+        TimedOut,
+        RuntimeCrashed,
+        NotAllowed,
+        NotInRelease,
+        Cancelled,
+        ShuttingDown,
+    )
+}
+
+
+class StartupError(Exception):
+    """The daemon cannot start; the text is one sentence that says what to do."""
+
+
+class LibraryError(StartupError):
+    """librkllmrt is missing, is for another machine, or its release is in doubt."""
+
+
+class PluginClash(StartupError):
+    """Two different plugins provide the same method."""
+
+
+class SocketError(StartupError):
+    """The socket cannot be opened: in use, no such directory, path too long …"""

@@ -1,0 +1,251 @@
+"""The seams of the daemon, and the few values that cross them.
+
+Two of the interfaces are for everybody: :class:`IRPCMethod` is what a third party provides to add
+a method, and :class:`ICall` is what that method is given. The others are inner seams, each with a
+contract suite in ``tests/`` that every provider passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+from zope.interface import Attribute, Interface
+
+#: The parameters of a request as they came: positional, by name, or none at all.
+Params = Sequence[object] | Mapping[str, object] | None
+
+
+@attrs.frozen
+class FloatArray:
+    """Floats as the runtime left them, kept as bytes until a client's preferred form is known.
+
+    :param data: little-endian float32, 4 bytes each, row by row.
+    :param shape: rows × columns, e.g. ``(num_tokens, vocab_size)``.
+    """
+
+    data: bytes
+    shape: tuple[int, ...]
+
+
+@attrs.frozen
+class Peer:
+    """Who is at the other end of a connection (``SO_PEERCRED``, as of its ``connect()``).
+
+    :param number: counts the daemon's connections from 1; the name of a connection in the log.
+    """
+
+    number: int
+    pid: int | None = None
+    uid: int | None = None
+    gid: int | None = None
+
+
+@attrs.frozen
+class RuntimeVersion:
+    """Which runtime is in use and how that is known.
+
+    :param library: path of the shared library.
+    :param version: what the library says of itself, e.g. ``1.2.3``; ``None`` if it says nothing.
+    :param abi: the layout in use, e.g. ``1.2.1``.
+    :param recognised_by: how the layout was chosen, in words.
+    :param backend: ``npu``, or what an embedded runtime calls itself, e.g. ``cpu (tiny)``.
+    """
+
+    library: str
+    version: str | None
+    abi: str
+    recognised_by: str
+    backend: str
+
+
+@attrs.frozen
+class NPUStatus:
+    """What the NPU is doing.
+
+    :param state: ``empty`` (no model), ``loading``, ``loaded``, ``running`` or ``closed``.
+    :param model_path: of the loaded model.
+    :param queue_length: calls that wait for their turn.
+    :param runs: runs that ended since the start, however they ended.
+    :param tokens: callbacks with a token since the start.
+    """
+
+    state: str
+    model_path: str | None
+    queue_length: int
+    runs: int
+    tokens: int
+
+
+class IRuntime(Interface):
+    """One opened librkllmrt and the one handle in it. It blocks: call it in the NPU thread.
+
+    Only :meth:`abort`, :meth:`is_running` and the pure :meth:`prepare` may be called from any
+    thread, at any time.
+    """
+
+    version = Attribute("The :class:`RuntimeVersion`.")
+    loaded = Attribute("bool: is there a handle?")
+
+    def prepare(function: str, params: Params) -> object:
+        """Check the parameters and build what C will see. Pure: the library is not called.
+
+        :param function: a function of rkllm.h, e.g. ``rkllm_init``.
+        :param params: as the client sent them: positional in C's order or by C's names; the slots
+            that the daemon owns (handle, callback, userdata) are null or left out.
+        :returns: a prepared call for :meth:`perform`, good for one use; it owns every buffer.
+        :raises InvalidParams: naming the parameter or field.
+        :raises NotInRelease: this release of the runtime lacks the function.
+        """
+
+    def perform(prepared: object, on_result: object = None) -> Mapping[str, object]:
+        """Call C and wait for it.
+
+        :param on_result: for runs, called in this thread with each RKLLMResult as a dict: the
+            fields of the structure by name plus ``_callback_state`` (0 normal, 1 waiting, 2
+            finish, 3 error); float arrays are :class:`FloatArray`. Callbacks that arrive after
+            the call has ended reach nobody.
+        :returns: ``{"success": True, "status_code": 0}`` plus the function's outputs by name;
+            ``rkllm_createDefaultParam``: the RKLLMParam itself.
+        :raises NoModel: the function needs a handle and there is none.
+        :raises RuntimeRefused: the status was not 0.
+        """
+
+    def abort() -> Mapping[str, object]:
+        """``rkllm_abort`` on the handle.
+
+        :raises NoModel: there is no handle.
+        :raises RuntimeRefused: the status was not 0.
+        """
+
+    def is_running() -> bool:
+        """Is a run under way? By meaning, whatever number the release uses; False without handle."""
+
+    def constants() -> Mapping[str, Mapping[str, int]]:
+        """The enums of the release: ``{"LLMCallState": {"RKLLM_RUN_NORMAL": 0, …}, …}``."""
+
+    def close() -> None:
+        """Destroy the model if one is loaded. Idempotent; every later call raises NoModel."""
+
+
+class INPU(Interface):
+    """The one NPU: at most one model, one call at a time, in the order of fair turns.
+
+    Called in the reactor thread; never blocks. Every Deferred that it returns may be cancelled:
+    a call that waits is dropped and never reaches the NPU, a run under way is aborted. Either way
+    the Deferred fails with :class:`~rkllm_twisted.errors.Cancelled` at once, and the next call
+    begins only when the NPU is really free.
+    """
+
+    def call(function: str, params: Params, client: object = None) -> object:
+        """Do one call that is not a run, when its turn comes.
+
+        ``rkllm_init`` while a model is loaded destroys that model first.
+
+        :param client: any hashable; turns go round the clients.
+        :returns: a Deferred of the outputs by name, see :meth:`IRuntime.perform`.
+        :raises: nothing; parameters are checked at once and the Deferred has then failed with
+            InvalidParams or NotInRelease, or with Busy or ShuttingDown.
+        """
+
+    def run(function: str, params: Params, on_result: object, client: object = None) -> object:
+        """Do ``rkllm_run`` or ``rkllm_run_async`` when its turn comes.
+
+        :param on_result: called in the reactor thread with each RKLLMResult of state 0 or 1, in
+            order, never after the Deferred has fired.
+        :returns: a Deferred of the RKLLMResult that ends the run, with ``_callback_state`` 2 or 3.
+            Where the runtime ended the run without one, it is made: text null, state 2.
+        """
+
+    def abort() -> object:
+        """``rkllm_abort``, around the queue. A Deferred of ``{"success": True, …}``."""
+
+    def is_running() -> object:
+        """``rkllm_is_running``, around the queue. A Deferred of ``{…, "is_running": bool}``."""
+
+    def constants() -> Mapping[str, Mapping[str, int]]:
+        """See :meth:`IRuntime.constants`."""
+
+    def version() -> RuntimeVersion:
+        """Which runtime is in use."""
+
+    def status() -> NPUStatus:
+        """What the NPU is doing now."""
+
+    def close() -> object:
+        """Refuse new calls, drop those that wait (ShuttingDown), abort the run, destroy the model.
+
+        :returns: a Deferred that fires when the NPU is free.
+        """
+
+
+class IDaemon(Interface):
+    """What a method may know of the daemon that it runs in."""
+
+    def version() -> Mapping[str, object]:
+        """The result of ``server.version``."""
+
+    def status() -> Mapping[str, object]:
+        """The result of ``server.status``."""
+
+
+class IConversation(Interface):
+    """One connection, as a method sees it."""
+
+    peer = Attribute("The :class:`Peer`.")
+
+    def configure(settings: Mapping[str, str]) -> Mapping[str, str]:
+        """Set this connection's ``stream`` and ``floats`` forms; returns all settings in force.
+
+        :raises InvalidParams: naming the setting or the value that does not exist.
+        """
+
+    def cancel(request_id: object) -> bool:
+        """Cancel one of this connection's own requests.
+
+        :param request_id: as the client sent it (number, string or null).
+        :returns: whether such a request was under way.
+        """
+
+
+class ICall(Interface):
+    """One request, as the method that answers it sees it."""
+
+    params = Attribute("An instance of the method's ``params`` class, or, without one, Params.")
+    npu = Attribute("The :class:`INPU`.")
+    daemon = Attribute("The :class:`IDaemon`.")
+    conversation = Attribute("The :class:`IConversation`: whose request this is.")
+
+    def stream(result: object) -> None:
+        """Send one partial result, in the form that the connection has chosen."""
+
+
+class IRPCMethod(Interface):
+    """One RPC method: provide this together with :class:`twisted.plugin.IPlugin`.
+
+    A provider is a stateless object at the top of a module in ``twisted/plugins/``; importing it
+    does no work. See ``docs/writing-methods.md``.
+    """
+
+    name = Attribute("str: the method as clients call it, ``group.verb``. ``rpc.`` is reserved.")
+    summary = Attribute("str: one line, what it does.")
+    params = Attribute(
+        "An attrs class: its fields are the parameters, in positional order, with types and"
+        " defaults; or None, for methods that check ``call.params`` themselves."
+    )
+    streams = Attribute("bool: may it call ``call.stream``? Such a method cannot be in a batch.")
+
+    def call(call: ICall) -> object:
+        """Answer one request.
+
+        :returns: a JSON value, or a Deferred or coroutine of one. Cancelling the Deferred must end
+            the work.
+        :raises RPCError: what the client is told. Any other exception is logged with its traceback
+            and told as an internal error.
+        """
+
+
+class IRKLLMMethod(IRPCMethod):
+    """A method that is a function of rkllm.h; its parameters come from the layout table."""
+
+    function = Attribute("str: the C function, e.g. ``rkllm_run``.")

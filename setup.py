@@ -1,0 +1,66 @@
+"""Builds the embedded runtime (cpu_runtime/) with the package; everything else is in setup.cfg.
+
+One shared library per ABI release, from one source. They are plain C libraries, loaded with
+ctypes: no Python header is included, so one wheel serves every Python 3.
+"""
+
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build_ext import build_ext
+
+RUNTIME = Path("cpu_runtime")
+#: ABI release -> the number that cpu_runtime/include/rkllm_cpu.h selects the layout by.
+ABIS = {"1.1.4": 10104, "1.2.0": 10200, "1.2.1": 10201, "1.3.0": 10300}
+
+
+def runtime_library(abi: str, number: int) -> Extension:
+    """Describe librkllm-cpu-<abi>.so.
+
+    Optional: a board with the vendor's library does without a C compiler. Choosing
+    ``--library cpu`` where it was not built says what is missing.
+    """
+    return Extension(
+        f"rkllm_twisted.cpu.librkllm-cpu-{abi}",
+        sources=sorted(str(path) for path in (RUNTIME / "src").glob("*.c")),
+        depends=sorted(str(path) for path in RUNTIME.glob("*/*.h")),
+        include_dirs=[str(RUNTIME / "include"), str(RUNTIME / "src")],
+        define_macros=[("RKLLM_ABI", str(number)), ("_GNU_SOURCE", "1")],
+        extra_compile_args=["-std=c11", "-O3", "-fvisibility=hidden", "-fPIC", "-pthread"],
+        extra_link_args=["-pthread", "-s", f"-Wl,-soname,librkllm-cpu-{abi}.so"],
+        libraries=["m"],
+        optional=True,
+    )
+
+
+class build_runtime(build_ext):
+    """Names the libraries as what they are: no Python module suffix, no init function."""
+
+    def get_ext_filename(self, fullname: str) -> str:
+        """The path of the library for an extension's dotted name."""
+        name, _, abi = fullname.partition("-cpu-")
+        return "/".join([*name.split(".")[:-1], f"librkllm-cpu-{abi}.so"]) if abi else fullname
+
+    def get_export_symbols(self, ext: Extension) -> list[str]:
+        """None: the source marks what it exports."""
+        return []
+
+
+class platform_wheel(bdist_wheel):
+    """A wheel for this platform and any Python 3."""
+
+    def finalize_options(self) -> None:
+        """The package holds machine code."""
+        super().finalize_options()
+        self.root_is_pure = False
+
+    def get_tag(self) -> tuple[str, str, str]:
+        """No Python ABI: the libraries are loaded with ctypes."""
+        return "py3", "none", super().get_tag()[2]
+
+
+setup(
+    ext_modules=[runtime_library(abi, number) for abi, number in ABIS.items()],
+    cmdclass={"build_ext": build_runtime, "bdist_wheel": platform_wheel},
+)
