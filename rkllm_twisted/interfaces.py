@@ -17,6 +17,11 @@ Params = Sequence[object] | Mapping[str, object] | None
 
 
 @attrs.frozen
+class NoParams:
+    """``params`` of a method that takes none."""
+
+
+@attrs.frozen
 class FloatArray:
     """Floats as the runtime left them, kept as bytes until a client's preferred form is known.
 
@@ -86,6 +91,7 @@ class IRuntime(Interface):
 
     version = Attribute("The :class:`RuntimeVersion`.")
     loaded = Attribute("bool: is there a handle?")
+    model_path = Attribute("str or None: the model_path of the rkllm_init that made the handle.")
 
     def prepare(function: str, params: Params) -> object:
         """Check the parameters and build what C will see. Pure: the library is not called.
@@ -120,6 +126,9 @@ class IRuntime(Interface):
 
     def is_running() -> bool:
         """Is a run under way? By meaning, whatever number the release uses; False without handle."""
+
+    def empty_result() -> Mapping[str, object]:
+        """An RKLLMResult that says nothing but that the run is over: state 2, text null."""
 
     def constants() -> Mapping[str, Mapping[str, int]]:
         """The enums of the release: ``{"LLMCallState": {"RKLLM_RUN_NORMAL": 0, …}, …}``."""

@@ -36,6 +36,7 @@ LAYERS = {
     "daemon": 5,
     "listening": 5,
     "tap": 5,
+    "twistd": 5,
     "cli": 5,
     "testing": 5,
 }

@@ -1,0 +1,117 @@
+"""The daemon as a whole: what it says of itself, and the order in which its parts start and stop."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+from twisted.application.service import MultiService
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.threadpool import ThreadPool
+from zope.interface import implementer
+
+from rkllm_twisted import __version__
+from rkllm_twisted.interfaces import INPU, IDaemon
+from rkllm_twisted.listening import UNIXSocketService
+from rkllm_twisted.protocol import RPCFactory
+
+#: Seconds that a call in the NPU thread gets to come back once the daemon stops.
+PATIENCE = 10.0
+
+
+@implementer(IDaemon)
+class About:
+    """What ``server.version`` and ``server.status`` tell.
+
+    :param clients: how many connections there are now.
+    """
+
+    def __init__(self, reactor: IReactorTime, npu: INPU, clients: Callable[[], int]) -> None:
+        self._reactor = reactor
+        self._npu = npu
+        self._clients = clients
+        self._started = reactor.seconds()
+
+    def version(self) -> Mapping[str, object]:
+        """See :meth:`IDaemon.version`."""
+        return {"version": __version__, "runtime": attrs.asdict(self._npu.version())}
+
+    def status(self) -> Mapping[str, object]:
+        """See :meth:`IDaemon.status`."""
+        return {
+            **attrs.asdict(self._npu.status()),
+            "backend": self._npu.version().backend,
+            "clients": self._clients(),
+            "uptime_s": round(self._reactor.seconds() - self._started, 3),
+            "pid": os.getpid(),
+        }
+
+
+class DaemonService(MultiService):
+    """Starts the NPU's thread and then the socket; stops them in the other order.
+
+    :param pool: the NPU's thread; this service starts and stops it.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        pool: ThreadPool,
+        npu: INPU,
+        factory: RPCFactory,
+        listener: UNIXSocketService,
+    ) -> None:
+        super().__init__()
+        self._reactor = reactor
+        self._pool = pool
+        self._npu = npu
+        self._factory = factory
+        self._listener = listener
+        listener.setServiceParent(self)
+
+    def startService(self) -> None:
+        """Begin to serve."""
+        self._pool.start()
+        try:
+            super().startService()
+        except BaseException:
+            self._pool.stop()  # its thread would keep the reactor from going on
+            raise
+        runtime = self._npu.version()
+        self.log.info(
+            "serving {library} (backend {backend}, layout {abi}: {reason}) on {path}",
+            library=runtime.library,
+            backend=runtime.backend,
+            abi=runtime.abi,
+            reason=runtime.recognised_by,
+            path=self._listener.path,
+        )
+
+    def stopService(self) -> Deferred[None]:
+        """Stop accepting, answer what is under way, destroy the model, end the thread."""
+        return ensureDeferred(self._stop())
+
+    async def _stop(self) -> None:
+        await _deferred(super().stopService())
+        closed = self._npu.close()
+        await self._factory.close_all()
+        try:
+            await closed.addTimeout(PATIENCE, self._reactor)
+        except (CancelledError, TimeoutError):
+            self.log.error(
+                "the runtime did not come back within {patience:.0f} s; the model is not destroyed",
+                patience=PATIENCE,
+            )
+        else:
+            self._pool.stop()
+
+
+def _deferred(result: Any) -> Deferred[Any]:
+    assert isinstance(result, Deferred)
+    return result

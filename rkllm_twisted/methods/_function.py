@@ -1,0 +1,30 @@
+"""What all methods have in common that are one call of one C function."""
+
+from __future__ import annotations
+
+import attrs
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+from rkllm_twisted.interfaces import ICall, IRKLLMMethod
+
+
+@implementer(IPlugin, IRKLLMMethod)
+@attrs.frozen
+class Function:
+    """An RPC method that is a C function: same parameters, same order, same names.
+
+    :param name: the RPC method.
+    :param function: the C function.
+    :param summary: one line, what it does.
+    """
+
+    name: str
+    function: str
+    summary: str
+    params: None = None
+    streams: bool = False
+
+    def call(self, call: ICall) -> object:
+        """Queue the call for the NPU."""
+        return call.npu.call(self.function, call.params, call.conversation)

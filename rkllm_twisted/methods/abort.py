@@ -1,0 +1,28 @@
+"""``rkllm.abort``."""
+
+from __future__ import annotations
+
+import attrs
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+from rkllm_twisted.interfaces import ICall, IRKLLMMethod
+
+
+@implementer(IPlugin, IRKLLMMethod)
+@attrs.frozen
+class Abort:
+    """Stops the run under way, whoever asked for it, as it does in C."""
+
+    name = "rkllm.abort"
+    function = "rkllm_abort"
+    summary = "Stop the run under way, whoever asked for it; $/cancelRequest stops one's own only."
+    params = None
+    streams = False
+
+    def call(self, call: ICall) -> object:
+        """Go around the queue."""
+        return call.npu.abort()
+
+
+abort = Abort()

@@ -1,0 +1,9 @@
+"""``rkllm.destroy``."""
+
+from rkllm_twisted.methods._function import Function
+
+destroy = Function(
+    name="rkllm.destroy",
+    function="rkllm_destroy",
+    summary="Unload the model, once the runs that were queued before have ended.",
+)

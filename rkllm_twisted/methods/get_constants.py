@@ -1,0 +1,27 @@
+"""``rkllm.get_constants``."""
+
+from __future__ import annotations
+
+import attrs
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+from rkllm_twisted.interfaces import ICall, IRPCMethod, NoParams
+
+
+@implementer(IPlugin, IRPCMethod)
+@attrs.frozen
+class GetConstants:
+    """Gives the enums of the loaded release."""
+
+    name = "rkllm.get_constants"
+    summary = "The enums of rkllm.h by name, as the loaded release has them."
+    params = NoParams
+    streams = False
+
+    def call(self, call: ICall) -> object:
+        """Look them up."""
+        return call.npu.constants()
+
+
+get_constants = GetConstants()

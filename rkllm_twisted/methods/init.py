@@ -1,0 +1,9 @@
+"""``rkllm.init``."""
+
+from rkllm_twisted.methods._function import Function
+
+init = Function(
+    name="rkllm.init",
+    function="rkllm_init",
+    summary="Load a model; one that is loaded is destroyed first. Fields left out have defaults.",
+)

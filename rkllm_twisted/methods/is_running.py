@@ -1,0 +1,28 @@
+"""``rkllm.is_running``."""
+
+from __future__ import annotations
+
+import attrs
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+from rkllm_twisted.interfaces import ICall, IRKLLMMethod
+
+
+@implementer(IPlugin, IRKLLMMethod)
+@attrs.frozen
+class IsRunning:
+    """Tells whether a run is under way, by meaning and not by the release's number."""
+
+    name = "rkllm.is_running"
+    function = "rkllm_is_running"
+    summary = "Is a run under way? True when the runtime says so, on every release."
+    params = None
+    streams = False
+
+    def call(self, call: ICall) -> object:
+        """Go around the queue."""
+        return call.npu.is_running()
+
+
+is_running = IsRunning()

@@ -1,0 +1,27 @@
+"""``server.ping``."""
+
+from __future__ import annotations
+
+import attrs
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+from rkllm_twisted.interfaces import ICall, IRPCMethod, NoParams
+
+
+@implementer(IPlugin, IRPCMethod)
+@attrs.frozen
+class Ping:
+    """Answers at once, whatever the NPU does."""
+
+    name = "server.ping"
+    summary = "Answers 'pong' at once, whatever the NPU does."
+    params = NoParams
+    streams = False
+
+    def call(self, call: ICall) -> object:
+        """Answer."""
+        return "pong"
+
+
+ping = Ping()

@@ -1,0 +1,72 @@
+"""``rkllm.run``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+from rkllm_twisted.errors import RuntimeRefused
+from rkllm_twisted.interfaces import ICall, IRKLLMMethod
+
+Result = Mapping[str, Any]
+NORMAL, ERROR = 0, 3
+#: Parts of a result that hold float arrays -> the member that is the array.
+ARRAYS = {"last_hidden_layer": "hidden_states", "logits": "logits"}
+
+
+class Joined:
+    """Many partial results on their way to being one."""
+
+    def __init__(self) -> None:
+        self._texts: list[str] = []
+        self._parts: dict[str, object] = {}
+
+    def add(self, result: Result) -> None:
+        """Take in one partial result.
+
+        Text counts in state NORMAL only: a WAITING callback announces a character whose bytes are
+        not all there, and the next NORMAL one brings it whole.
+        """
+        if result["_callback_state"] == NORMAL and result["text"] is not None:
+            self._texts.append(result["text"])
+        for part, array in ARRAYS.items():
+            if result.get(part) and result[part][array] is not None:
+                self._parts[part] = result[part]
+
+    def finish(self, final: Result) -> Result:
+        """The one result: the final one's figures, with all the text and the arrays that came.
+
+        :raises RuntimeRefused: the run ended in error.
+        """
+        if final["_callback_state"] == ERROR:
+            raise RuntimeRefused(
+                "the run ended in an error; the runtime's log lines say why",
+                {"function": Run.function, "status_code": -1},
+            )
+        self.add(final)
+        return {**final, **self._parts, "text": "".join(self._texts)}
+
+
+@implementer(IPlugin, IRKLLMMethod)
+@attrs.frozen
+class Run:
+    """Answers once, when the run is over."""
+
+    name = "rkllm.run"
+    function = "rkllm_run"
+    summary = "Run the model and answer once: the RKLLMResult with all the text joined."
+    params = None
+    streams = False
+
+    def call(self, call: ICall) -> object:
+        """Queue the run."""
+        joined = Joined()
+        done = call.npu.run(self.function, call.params, joined.add, call.conversation)
+        return done.addCallback(joined.finish)
+
+
+run = Run()

@@ -1,0 +1,28 @@
+"""``rkllm.run_async``."""
+
+from __future__ import annotations
+
+import attrs
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+from rkllm_twisted.interfaces import ICall, IRKLLMMethod
+
+
+@implementer(IPlugin, IRKLLMMethod)
+@attrs.frozen
+class RunAsync:
+    """Streams every callback of a run; the one that ends it is the result."""
+
+    name = "rkllm.run_async"
+    function = "rkllm_run_async"
+    summary = "Run the model and stream an RKLLMResult per callback; states 2 and 3 end the stream."
+    params = None
+    streams = True
+
+    def call(self, call: ICall) -> object:
+        """Queue the run."""
+        return call.npu.run(self.function, call.params, call.stream, call.conversation)
+
+
+run_async = RunAsync()

@@ -1,0 +1,27 @@
+"""``server.status``."""
+
+from __future__ import annotations
+
+import attrs
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+from rkllm_twisted.interfaces import ICall, IRPCMethod, NoParams
+
+
+@implementer(IPlugin, IRPCMethod)
+@attrs.frozen
+class Status:
+    """Says what the daemon and the NPU are doing."""
+
+    name = "server.status"
+    summary = "State, model, queue, clients and counts, now."
+    params = NoParams
+    streams = False
+
+    def call(self, call: ICall) -> object:
+        """Ask the daemon."""
+        return call.daemon.status()
+
+
+status = Status()

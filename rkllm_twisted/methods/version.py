@@ -1,0 +1,27 @@
+"""``server.version``."""
+
+from __future__ import annotations
+
+import attrs
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+from rkllm_twisted.interfaces import ICall, IRPCMethod, NoParams
+
+
+@implementer(IPlugin, IRPCMethod)
+@attrs.frozen
+class Version:
+    """Names the daemon's version, the runtime's, and how its release was recognised."""
+
+    name = "server.version"
+    summary = "Versions of the daemon and the runtime, and how the runtime's release was recognised."
+    params = NoParams
+    streams = False
+
+    def call(self, call: ICall) -> object:
+        """Ask the daemon."""
+        return call.daemon.version()
+
+
+version = Version()

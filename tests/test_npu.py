@@ -1,0 +1,268 @@
+"""The NPU's thread and queue, stepped by hand: what happens at each moment in between."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from zope.interface.verify import verifyObject
+
+from rkllm_twisted.errors import (
+    Busy,
+    Cancelled,
+    InvalidParams,
+    NoModel,
+    NotInRelease,
+    RuntimeRefused,
+    ShuttingDown,
+)
+from rkllm_twisted.interfaces import INPU, IRuntime
+from rkllm_twisted.npu import ThreadNPU
+from rkllm_twisted.testing import Answer, FakeRuntime, StepThread
+
+
+class Outcome:
+    """What a Deferred came to."""
+
+    def __init__(self, deferred: Deferred[Any]) -> None:
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.deferred = deferred
+        deferred.addCallbacks(self._keep, self._fail)
+
+    def _keep(self, result: object) -> None:
+        self.result = result
+
+    def _fail(self, failure: Any) -> None:
+        self.error = failure.value
+
+
+class Rig:
+    """An NPU over a fake runtime, a model loaded."""
+
+    def __init__(self, runtime: FakeRuntime | None = None, queue_limit: int = 64) -> None:
+        self.runtime = runtime or FakeRuntime()
+        self.thread = StepThread()
+        self.npu = ThreadNPU(
+            self.runtime, self.thread.in_thread, self.thread.from_thread, queue_limit
+        )
+        self.npu.call("rkllm_init", [{"model_path": "m"}])
+        self.thread.run()
+        self.runtime.performed.clear()
+
+    def run(self, prompt: str = "hi", client: object = "a") -> tuple[Outcome, list[str]]:
+        """Queue a run; its outcome and the texts that it streams."""
+        texts: list[str] = []
+        done = self.npu.run(
+            "rkllm_run",
+            [{"prompt_input": prompt}],
+            lambda result: texts.append(result["text"]),
+            client,
+        )
+        return Outcome(done), texts
+
+
+def test_the_fakes_provide_what_they_claim() -> None:
+    """Interfaces are kept to."""
+    rig = Rig()
+    assert verifyObject(INPU, rig.npu)
+    assert verifyObject(IRuntime, rig.runtime)
+
+
+def test_a_run_streams_its_results_and_then_ends() -> None:
+    """Partial results in order, the final one as the result."""
+    rig = Rig()
+    outcome, texts = rig.run()
+    rig.thread.run()
+    assert texts == ["Hello", " world"]
+    assert outcome.result["_callback_state"] == 2
+    assert rig.npu.status().tokens == 2
+
+
+def test_calls_reach_the_library_one_at_a_time() -> None:
+    """The second call is not given to the thread before the first is back."""
+    rig = Rig()
+    rig.run()
+    rig.run()
+    assert len(rig.thread) == 1
+    assert rig.npu.status().queue_length == 1
+    rig.thread.step()
+    assert len(rig.thread) == 1
+
+
+def test_wrong_parameters_fail_at_once_and_take_no_turn() -> None:
+    """Checked before the queue."""
+    rig = Rig()
+    rig.run()
+    assert isinstance(Outcome(rig.npu.call("rkllm_init", {"x": 1})).error, InvalidParams)
+    assert isinstance(Outcome(rig.npu.call("rkllm_nope", [])).error, NotInRelease)
+    assert rig.npu.status().queue_length == 0
+
+
+def test_without_a_model_a_run_says_so() -> None:
+    """NoModel, and the NPU goes on."""
+    runtime = FakeRuntime()
+    thread = StepThread()
+    npu = ThreadNPU(runtime, thread.in_thread, thread.from_thread)
+    outcome = Outcome(npu.run("rkllm_run", [{"prompt_input": "x"}], lambda _: None))
+    thread.run()
+    assert isinstance(outcome.error, NoModel)
+    assert isinstance(Outcome(npu.abort()).error, NoModel)
+    assert isinstance(Outcome(npu.is_running()).error, NoModel)
+    assert npu.status().state == "empty"
+
+
+def test_a_cancelled_call_in_the_queue_never_reaches_the_library() -> None:
+    """It leaves the queue, answered at once."""
+    rig = Rig()
+    rig.run("first")
+    outcome, _ = rig.run("second")
+    outcome.deferred.cancel()
+    assert isinstance(outcome.error, Cancelled)
+    rig.thread.run()
+    assert rig.runtime.performed == ["rkllm_run"]
+
+
+def test_cancelling_the_run_under_way_aborts_it() -> None:
+    """The caller is answered at once; the turn ends when the thread is back; nothing more comes."""
+    rig = Rig(FakeRuntime({"on": Answer(endless=True)}, pace=lambda: pace()))
+    outcome, texts = rig.run("on")
+    after, _ = rig.run("next")
+    steps = 0
+
+    def pace() -> None:
+        nonlocal steps
+        steps += 1
+        if steps == 3:
+            outcome.deferred.cancel()
+
+    rig.thread.step()
+    assert isinstance(outcome.error, Cancelled)
+    assert steps == 3
+    assert texts == [], "what was streamed before the cancel was still on its way: dropped"
+    rig.thread.run()
+    assert after.result["_callback_state"] == 2
+
+
+def test_cancelling_before_the_thread_has_begun_keeps_the_run_out_of_c() -> None:
+    """The moment between the turn's coming and the thread's beginning."""
+    rig = Rig(FakeRuntime({"on": Answer(endless=True)}))
+    outcome, _ = rig.run("on")
+    outcome.deferred.cancel()
+    rig.thread.run()
+    assert isinstance(outcome.error, Cancelled)
+    assert rig.runtime.performed == []
+
+
+def test_cancelling_one_never_stops_another() -> None:
+    """A queued run's cancel does not abort the run under way."""
+    rig = Rig(FakeRuntime(pace=lambda: other.deferred.cancel()))
+    outcome, texts = rig.run("first", "a")
+    other, _ = rig.run("second", "b")
+    rig.thread.run()
+    assert isinstance(other.error, Cancelled)
+    assert texts == ["Hello", " world"]
+    assert outcome.result["_callback_state"] == 2
+
+
+def test_a_cancel_after_the_end_does_nothing() -> None:
+    """The next run is not touched."""
+    rig = Rig()
+    first, _ = rig.run()
+    rig.thread.run()
+    second, texts = rig.run()
+    first.deferred.cancel()
+    rig.thread.run()
+    assert texts == ["Hello", " world"]
+    assert second.error is None
+
+
+def test_abort_ends_the_run_under_way_for_whoever_asked() -> None:
+    """rkllm.abort is what it is in C: the run ends with a final result."""
+    rig = Rig(FakeRuntime({"on": Answer(endless=True)}, pace=lambda: rig.npu.abort()))
+    outcome, texts = rig.run("on")
+    rig.thread.run()
+    assert texts == ["Hello"]
+    assert outcome.result["_callback_state"] == 2
+
+
+def test_a_run_that_ends_in_error_gives_the_erring_result() -> None:
+    """State 3 ends the stream although C's status was not 0."""
+    rig = Rig(FakeRuntime({"bad": Answer(("x",), error=True)}))
+    outcome, texts = rig.run("bad")
+    rig.thread.run()
+    assert texts == ["x"]
+    assert outcome.result["_callback_state"] == 3
+
+
+def test_a_run_without_finish_is_finished_by_its_return() -> None:
+    """The end of rkllm_run ends the stream."""
+    rig = Rig(FakeRuntime({"quiet": Answer(("x",), silent_end=True)}))
+    outcome, _ = rig.run("quiet")
+    rig.thread.run()
+    assert outcome.result["text"] is None
+    assert outcome.result["_callback_state"] == 2
+
+
+def test_state_follows_the_model() -> None:
+    """empty, loading, loaded, running, loaded, empty."""
+    runtime, thread = FakeRuntime(), StepThread()
+    npu = ThreadNPU(runtime, thread.in_thread, thread.from_thread)
+    states = [npu.status().state]
+    for call in (
+        lambda: npu.call("rkllm_init", [{"model_path": "m"}]),
+        lambda: npu.run("rkllm_run", [{"prompt_input": "x"}], lambda _: None),
+        lambda: npu.call("rkllm_destroy", []),
+    ):
+        call()
+        states.append(npu.status().state)
+        thread.run()
+        states.append(npu.status().state)
+    assert states == ["empty", "loading", "loaded", "running", "loaded", "loaded", "empty"]
+
+
+def test_a_full_queue_is_busy() -> None:
+    """Refused at once, naming the length."""
+    rig = Rig(queue_limit=1)
+    rig.run()
+    rig.run()
+    outcome, _ = rig.run()
+    assert isinstance(outcome.error, Busy)
+    assert outcome.error.data == {"queue_length": 1}
+
+
+def test_close_answers_everybody_and_destroys_the_model() -> None:
+    """What waits and what runs fail with ShuttingDown; then the thread is free and the model gone."""
+    closed: list[Outcome] = []
+    rig = Rig(
+        FakeRuntime(
+            {"on": Answer(endless=True)}, pace=lambda: closed.append(Outcome(rig.npu.close()))
+        )
+    )
+    running, _ = rig.run("on")
+    waiting, _ = rig.run("later")
+    rig.thread.run()
+    assert isinstance(running.error, ShuttingDown)
+    assert isinstance(waiting.error, ShuttingDown)
+    assert not rig.runtime.loaded
+    assert closed[0].error is None
+    assert rig.npu.status().state == "closed"
+    late, _ = rig.run("too late")
+    assert isinstance(late.error, ShuttingDown)
+
+
+def test_a_refusal_frees_the_npu() -> None:
+    """RuntimeRefused from C reaches the caller and the next call goes on."""
+
+    class Refusing(FakeRuntime):
+        def perform(self, prepared: Any, on_result: Any = None) -> dict[str, Any]:
+            if prepared.function == "rkllm_destroy":
+                raise RuntimeRefused("no", {"function": "rkllm_destroy", "status_code": -1})
+            return super().perform(prepared, on_result)
+
+    rig = Rig(Refusing())
+    refused = Outcome(rig.npu.call("rkllm_destroy", []))
+    outcome, _ = rig.run()
+    rig.thread.run()
+    assert isinstance(refused.error, RuntimeRefused)
+    assert outcome.result["_callback_state"] == 2
