@@ -1,0 +1,60 @@
+# make demo: an answer from a language model in one command.  make test: every check that CI runs.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint typecheck unit runtime-check soak clean
+
+demo: $(VENV)/installed
+	@$(BIN)/rkllm demo
+
+test: lint typecheck runtime-check unit
+
+lint: $(VENV)/test-installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python cpu_runtime/generate_asserts.py --check
+
+typecheck: $(VENV)/test-installed
+	$(BIN)/mypy
+
+# The embedded runtime under AddressSanitizer and UBSan, and damaged models.
+runtime-check:
+	$(MAKE) -C cpu_runtime check
+
+unit: $(VENV)/test-installed
+	$(BIN)/pytest
+
+# The same checks for longer: SOAK_SECONDS each, more damaged models, more generated cases.
+SOAK_SECONDS ?= 60
+soak: $(VENV)/test-installed
+	$(MAKE) -C cpu_runtime soak SECONDS=$(SOAK_SECONDS)
+	RKLLM_SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/pytest tests/soak
+
+# The package is installed in place, so that twistd, which puts its working directory first on the
+# path, finds one and the same package wherever it is started.
+SOURCES := setup.cfg setup.py pyproject.toml $(wildcard cpu_runtime/src/*.[ch] cpu_runtime/include/*.h)
+
+$(VENV)/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	    { echo "Python 3.10 or newer is needed; name one with: make PYTHON=python3.x" >&2; exit 1; }
+	@command -v cc >/dev/null || \
+	    { echo "A C compiler is needed: sudo apt-get install gcc libc6-dev" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+	    { echo "Python's venv module is needed: sudo apt-get install python3-venv" >&2; exit 1; }
+	@echo "Making a virtual environment in $(VENV) …"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(VENV)/bin/pip $(SOURCES)
+	@echo "Installing rkllm-twisted …"
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/test-installed: $(VENV)/bin/pip $(SOURCES)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@ $(VENV)/installed
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info rkllm_twisted/cpu/*.so
+	$(MAKE) -C cpu_runtime clean
