@@ -1,0 +1,42 @@
+/* Linear algebra in a fixed order of operations: the same floats on every machine, and for a
+ * position the same in a batch as alone. */
+#ifndef RKLLM_CPU_TINY_MATH_H
+#define RKLLM_CPU_TINY_MATH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A matrix in panels of 32 outputs, the input running slower: [panel][n_in][32]. So neighbouring
+ * outputs are computed side by side and no sum is ever split, which is what lets a compiler
+ * vectorise without leave to reorder. */
+enum { TINY_PANEL = 32, TINY_BATCH = 32 };
+
+typedef struct {
+    size_t n_in, n_out;
+    float *panels;
+} tiny_matrix;
+
+/* Allocates; the outputs that fill up the last panel are zero. false when memory is short. */
+bool tiny_matrix_make(tiny_matrix *matrix, size_t n_in, size_t n_out);
+void tiny_matrix_set_row(tiny_matrix *matrix, size_t row, const float *values);
+void tiny_matrix_get_row(const tiny_matrix *matrix, size_t row, float *values);
+
+/* y[i] = matrix * x[i] for n <= TINY_BATCH vectors. scratch: TINY_BATCH * n_in floats. */
+void tiny_multiply_rows(const tiny_matrix *matrix, const float *x, size_t n, float *y,
+                        float *scratch);
+
+float tiny_dot(const float *a, const float *b, size_t n);
+void tiny_add(float *to, const float *what, size_t n);
+void tiny_add_scaled(float *to, const float *what, float scale, size_t n);
+
+void tiny_rms_norm(float *to, const float *x, const float *weight, float epsilon, size_t n);
+void tiny_softmax(float *x, size_t n);
+/* gate = silu(gate) * up */
+void tiny_swiglu(float *gate, const float *up, size_t n);
+
+/* RoPE: cosines and sines of position * base^(-2i/dims), n_pairs = dims / 2 of each. */
+void tiny_rope_angles(double position, double base, size_t n_pairs, float *cosines, float *sines);
+/* Turns the first 2 * n_pairs values of a head, neighbours making a pair. */
+void tiny_rope(float *head, const float *cosines, const float *sines, size_t n_pairs);
+
+#endif
