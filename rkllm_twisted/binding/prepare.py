@@ -1,0 +1,97 @@
+"""A request's parameters -> a call that is ready to be made. Pure: no library is touched."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import attrs
+
+from rkllm_twisted.binding import rules
+from rkllm_twisted.binding.abi import Function, Parameter, releases_with_function
+from rkllm_twisted.binding.arguments import bind
+from rkllm_twisted.binding.layouts import CData, Layout
+from rkllm_twisted.binding.scalars import refuse
+from rkllm_twisted.binding.to_c import FileParameter, Filling, Partial, convert
+from rkllm_twisted.errors import NotInRelease
+from rkllm_twisted.interfaces import Params
+
+
+@attrs.frozen(eq=False)
+class PreparedCall:
+    """What C will see, without the slots that the daemon fills when it calls.
+
+    Good for one use. It owns every buffer that its arguments point to.
+
+    :param arguments: C name -> ctypes value.
+    :param lengths: the number of elements of each array among them.
+    :param files: the files that C will open.
+    :param partials: structures to complete from what the model was loaded with.
+    """
+
+    function: Function
+    arguments: Mapping[str, CData] = attrs.field(repr=False)
+    lengths: Mapping[str, int] = attrs.field(repr=False)
+    files: tuple[FileParameter, ...]
+    partials: tuple[Partial, ...] = attrs.field(repr=False)
+    alive: tuple[object, ...] = attrs.field(repr=False)
+
+
+def prepare(layout: Layout, defaults: bytes, function: str, params: Params) -> PreparedCall:
+    """Check the parameters of a request and build the arguments.
+
+    :param defaults: the bytes of the RKLLMParam of ``rkllm_createDefaultParam``.
+    :param function: e.g. ``rkllm_init``.
+    :raises InvalidParams: naming the parameter or field.
+    :raises NotInRelease: the layout's release lacks the function; naming those that have it.
+    """
+    declared = find_function(layout, function)
+    values = bind(declared, params)
+    call = Filling(layout)
+    arguments: dict[str, CData] = {}
+    lengths: dict[str, int] = {}
+    for parameter in declared.parameters:
+        if parameter.name not in values:
+            continue
+        value, length = _argument(call, defaults, parameter, values[parameter.name])
+        arguments[parameter.name] = value
+        if length is not None:
+            lengths[parameter.name] = length
+    if lengths.get("start_pos") != lengths.get("end_pos"):
+        what = f"has {lengths['start_pos']} elements, end_pos {lengths['end_pos']}"
+        raise refuse("start_pos", f"{what}; give both for every batch, or neither")
+    files, partials = tuple(call.files), tuple(call.partials)
+    return PreparedCall(declared, arguments, lengths, files, partials, tuple(call.alive))
+
+
+def find_function(layout: Layout, function: str) -> Function:
+    """Look a function up.
+
+    :raises NotInRelease: naming the releases that have it.
+    """
+    declared = layout.release.functions.get(function)
+    if declared is None:
+        having = releases_with_function(function)
+        where = f"it needs {having[0]} or later" if having else "no known release has it"
+        raise NotInRelease(
+            f"The loaded runtime has the interface of release {layout.release.name}, which has no"
+            f" {function}; {where}.",
+            {"function": function, "releases": list(having)},
+        )
+    return declared
+
+
+def _argument(
+    call: Filling, defaults: bytes, parameter: Parameter, value: object
+) -> tuple[CData, int | None]:
+    name, kind = parameter.name, parameter.type
+    if kind.base in call.layout.structs:
+        start = defaults if kind.base == "RKLLMParam" else None
+        # Without rkllm_infer_params: zeros, which is RKLLM_INFER_GENERATE with no history kept.
+        return call.structure(kind.base, name, {} if value is None else value, start), None
+    if name == "tools" and isinstance(value, (list, Mapping)):
+        value = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    converted, length = convert(call, kind, name, value)
+    if name in rules.FILES:
+        call.files.append(FileParameter(name, str(value)))
+    return converted, length

@@ -1,0 +1,272 @@
+"""One opened librkllmrt and the one handle in it."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import threading
+from collections.abc import Callable, Mapping
+
+import attrs
+from zope.interface import implementer
+
+from rkllm_twisted.binding.callback import FINISH, OnResult, ResultCallback, Run
+from rkllm_twisted.binding.files import check_files
+from rkllm_twisted.binding.from_c import text_of, to_json
+from rkllm_twisted.binding.layouts import CData, Layout, layout_of
+from rkllm_twisted.binding.library import OpenedFile, open_file
+from rkllm_twisted.binding.prepare import PreparedCall, find_function, prepare
+from rkllm_twisted.binding.recognise import recognise
+from rkllm_twisted.binding.scalars import refuse
+from rkllm_twisted.binding.status import outputs_of
+from rkllm_twisted.errors import NoModel, RuntimeRefused
+from rkllm_twisted.interfaces import IRuntime, Params, RuntimeVersion
+
+Outputs = dict[str, object]
+
+#: Seconds between two looks at whether a native asynchronous run is still under way.
+POLL = 0.5
+
+
+@attrs.frozen
+class _Loaded:
+    """A model.
+
+    :param made_by: its rkllm_init, kept because C may go on reading what that was given.
+    """
+
+    handle: CData
+    made_by: PreparedCall
+
+    @property
+    def param(self) -> CData:
+        """The RKLLMParam."""
+        return self.made_by.arguments["param"]
+
+    @property
+    def rows(self) -> int:
+        """How many answers it computes at once (``n_batch``; 1 where the release has none)."""
+        return max(1, getattr(self.param.extend_param, "n_batch", 1))
+
+
+def open_runtime(
+    library: str | None,
+    abi: str | None,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    native_async: bool = False,
+) -> Runtime:
+    """Find librkllmrt, open it, and recognise its release.
+
+    :param library: ``cpu`` for the embedded runtime, or a path; else ``$RKLLM_LIBRARY``, else
+        what the loader finds.
+    :param abi: the release, if the library does not show it.
+    :param native_async: see :class:`Runtime`.
+    :raises LibraryError: one sentence that says what to do.
+    """
+    opened = open_file(library, abi, environ)
+    known = recognise(opened, abi)
+    version = RuntimeVersion(
+        library=str(opened.path),
+        version=known.version,
+        abi=known.release.name,
+        recognised_by=known.reason,
+        backend=opened.backend,
+    )
+    return Runtime(opened, layout_of(known.release), version, native_async=native_async)
+
+
+@implementer(IRuntime)
+class Runtime:
+    """Provides :class:`~rkllm_twisted.interfaces.IRuntime`; see there for threads and errors.
+
+    :param native_async: do rkllm_run_async with C's own, which hangs or crashes on many releases,
+        instead of with rkllm_run.
+    """
+
+    def __init__(
+        self,
+        opened: OpenedFile,
+        layout: Layout,
+        version: RuntimeVersion,
+        *,
+        native_async: bool = False,
+    ) -> None:
+        self.version = version
+        self._layout = layout
+        self._functions = {
+            name: layout.prototype(function)((name, opened.native))
+            for name, function in layout.release.functions.items()
+        }
+        self._defaults = bytes(self._functions["rkllm_createDefaultParam"]())
+        self._native_async = native_async
+        self._callback = ResultCallback(layout, self._stop)
+        #: Guards the handle against being destroyed while another thread uses it.
+        self._lock = threading.Lock()
+        self._loaded: _Loaded | None = None
+        self._last: PreparedCall | None = None
+        self._closed = False
+
+    @property
+    def loaded(self) -> bool:
+        """Is there a handle?"""
+        return self._loaded is not None
+
+    @property
+    def model_path(self) -> str | None:
+        """The model_path of the rkllm_init that made the handle."""
+        return None if self._loaded is None else text_of(self._loaded.param.model_path)
+
+    def prepare(self, function: str, params: Params) -> PreparedCall:
+        """See :meth:`IRuntime.prepare`."""
+        return prepare(self._layout, self._defaults, function, params)
+
+    def perform(self, prepared: object, on_result: object = None) -> Outputs:
+        """See :meth:`IRuntime.perform`."""
+        assert isinstance(prepared, PreparedCall)
+        assert on_result is None or callable(on_result)
+        if self._closed:
+            raise NoModel("The runtime is closed.")
+        check_files(prepared.files)
+        # Kept until the next call: should C read on after it has returned, the memory is there.
+        self._last = prepared
+        perform = _PERFORM.get(prepared.function.name)
+        if perform is not None:
+            return perform(self, prepared)
+        if prepared.function.name in _RUNS:
+            return self._run(prepared, on_result)
+        return self._plain(prepared)
+
+    def abort(self) -> Outputs:
+        """See :meth:`IRuntime.abort`."""
+        with self._lock:
+            status = self._functions["rkllm_abort"](self._model().handle)
+        return outputs_of("rkllm_abort", status)
+
+    def is_running(self) -> bool:
+        """See :meth:`IRuntime.is_running`."""
+        with self._lock:
+            if self._loaded is None:
+                return False
+            # Headers up to 1.2.3 say the opposite; every library says 1 for running.
+            return bool(self._functions["rkllm_is_running"](self._loaded.handle) == 1)
+
+    def empty_result(self) -> Outputs:
+        """See :meth:`IRuntime.empty_result`."""
+        result = self._layout.structs["RKLLMResult"](token_id=-1)
+        return {**to_json(self._layout, result), "_callback_state": FINISH}
+
+    def constants(self) -> Mapping[str, Mapping[str, int]]:
+        """See :meth:`IRuntime.constants`."""
+        return self._layout.release.enums
+
+    def close(self) -> None:
+        """See :meth:`IRuntime.close`."""
+        self._closed = True
+        if self.loaded:
+            self._destroy()
+
+    def _model(self) -> _Loaded:
+        if self._loaded is None:
+            raise NoModel("No model is loaded; load one with rkllm.init.")
+        return self._loaded
+
+    def _call(self, prepared: PreparedCall, **slots: CData) -> int:
+        """Call C with the prepared arguments and what the daemon fills in."""
+        arguments = {**prepared.arguments, **slots}
+        ordered = (arguments[parameter.name] for parameter in prepared.function.parameters)
+        return int(self._functions[prepared.function.name](*ordered))
+
+    def _plain(self, prepared: PreparedCall) -> Outputs:
+        return outputs_of(prepared.function.name, self._call(prepared, handle=self._model().handle))
+
+    def _create_default_param(self, _prepared: PreparedCall) -> Outputs:
+        return to_json(self._layout, self._functions["rkllm_createDefaultParam"]())
+
+    def _init(self, prepared: PreparedCall) -> Outputs:
+        if self.loaded:
+            self._destroy()
+        handle = ctypes.c_void_p()
+        status = self._call(prepared, handle=ctypes.byref(handle), callback=self._callback.argument)
+        outputs = outputs_of("rkllm_init", status)
+        if not handle:
+            raise RuntimeRefused(
+                "rkllm_init returned 0 but no handle, which means that the NPU's memory is short;"
+                " free some, or load a smaller model.",
+                {"function": "rkllm_init", "status_code": 0},
+            )
+        with self._lock:
+            self._loaded = _Loaded(handle, prepared)
+        return outputs
+
+    def _destroy(self, _prepared: PreparedCall | None = None) -> Outputs:
+        with self._lock:
+            model = self._model()
+            # Forgotten even if C fails: nobody knows what such a handle still points to.
+            self._loaded = None
+        return outputs_of("rkllm_destroy", self._functions["rkllm_destroy"](model.handle))
+
+    def _abort(self, _prepared: PreparedCall) -> Outputs:
+        return self.abort()
+
+    def _is_running(self, _prepared: PreparedCall) -> Outputs:
+        self._model()
+        return {**outputs_of("rkllm_is_running", 0), "is_running": self.is_running()}
+
+    def _get_kv_cache_size(self, prepared: PreparedCall) -> Outputs:
+        model = self._model()
+        sizes = (ctypes.c_int * model.rows)()
+        status = self._call(prepared, handle=model.handle, cache_sizes=sizes)
+        return {**outputs_of("rkllm_get_kv_cache_size", status), "cache_sizes": list(sizes)}
+
+    def _clear_kv_cache(self, prepared: PreparedCall) -> Outputs:
+        rows = self._model().rows
+        given = prepared.lengths.get("start_pos")
+        if given and given != rows:
+            raise refuse("start_pos", f"has {given} elements, but the model's n_batch is {rows}")
+        return self._plain(prepared)
+
+    def _run(self, prepared: PreparedCall, on_result: OnResult | None) -> Outputs:
+        model = self._model()
+        for partial in prepared.partials:
+            for name in partial.left_out:
+                setattr(partial.structure, name, getattr(model.param, name))
+        run = self._callback.begin(model.rows, on_result)
+        try:
+            status = self._start(prepared, model, run)
+        finally:
+            self._callback.end()
+            run.close()
+        return outputs_of(prepared.function.name, status)
+
+    def _start(self, prepared: PreparedCall, model: _Loaded, run: Run) -> int:
+        slots = {"handle": model.handle, "userdata": run.number}
+        if prepared.function.name == "rkllm_run_async" and self._native_async:
+            status = self._call(prepared, **slots)
+            while status == 0 and not run.ended.wait(POLL):
+                # Some modes end without a last result. Before the first one the run may not have
+                # begun, and nothing tells that from having ended.
+                if run.begun and not self.is_running():
+                    break
+            return status
+        rkllm_run = find_function(self._layout, "rkllm_run")
+        return self._call(attrs.evolve(prepared, function=rkllm_run), **slots)
+
+    def _stop(self) -> None:
+        """Stop the run under way, if it has not ended by itself."""
+        with contextlib.suppress(NoModel, RuntimeRefused):
+            self.abort()
+
+
+_RUNS = frozenset({"rkllm_run", "rkllm_run_async"})
+#: Function -> the method that performs it, where more is needed than handle and arguments.
+_PERFORM: Mapping[str, Callable[[Runtime, PreparedCall], Outputs]] = {
+    "rkllm_createDefaultParam": Runtime._create_default_param,
+    "rkllm_init": Runtime._init,
+    "rkllm_destroy": Runtime._destroy,
+    "rkllm_abort": Runtime._abort,
+    "rkllm_is_running": Runtime._is_running,
+    "rkllm_get_kv_cache_size": Runtime._get_kv_cache_size,
+    "rkllm_clear_kv_cache": Runtime._clear_kv_cache,
+}
