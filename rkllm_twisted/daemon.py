@@ -1,4 +1,4 @@
-"""The daemon as a whole: what it says of itself, and the order in which its parts start and stop."""
+"""The daemon as a whole: what it says of itself, and in which order its parts start and stop."""
 
 from __future__ import annotations
 

@@ -7,11 +7,15 @@ contract suite in ``tests/`` that every provider passes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
 
 import attrs
 from zope.interface import Attribute, Interface
 
+#: An RKLLMResult: the structure's fields by name, and ``_callback_state``.
+Result = Mapping[str, Any]
+OnResult = Callable[[Result], object]
 #: The parameters of a request as they came: positional, by name, or none at all.
 Params = Sequence[object] | Mapping[str, object] | None
 
@@ -93,7 +97,7 @@ class IRuntime(Interface):
     loaded = Attribute("bool: is there a handle?")
     model_path = Attribute("str or None: the model_path of the rkllm_init that made the handle.")
 
-    def prepare(function: str, params: Params) -> object:
+    def prepare(function: str, params: Params) -> Any:
         """Check the parameters and build what C will see. Pure: the library is not called.
 
         :param function: a function of rkllm.h, e.g. ``rkllm_init``.
@@ -104,7 +108,7 @@ class IRuntime(Interface):
         :raises NotInRelease: this release of the runtime lacks the function.
         """
 
-    def perform(prepared: object, on_result: object = None) -> Mapping[str, object]:
+    def perform(prepared: Any, on_result: OnResult | None = None) -> Mapping[str, Any]:
         """Call C and wait for it.
 
         :param on_result: for runs, called in this thread with each RKLLMResult as a dict: the
@@ -125,9 +129,9 @@ class IRuntime(Interface):
         """
 
     def is_running() -> bool:
-        """Is a run under way? By meaning, whatever number the release uses; False without handle."""
+        """Is a run under way? By meaning, whatever number the release uses."""
 
-    def empty_result() -> Mapping[str, object]:
+    def empty_result() -> Result:
         """An RKLLMResult that says nothing but that the run is over: state 2, text null."""
 
     def constants() -> Mapping[str, Mapping[str, int]]:
@@ -146,7 +150,7 @@ class INPU(Interface):
     begins only when the NPU is really free.
     """
 
-    def call(function: str, params: Params, client: object = None) -> object:
+    def call(function: str, params: Params, client: Hashable = None) -> Any:
         """Do one call that is not a run, when its turn comes.
 
         ``rkllm_init`` while a model is loaded destroys that model first.
@@ -157,7 +161,7 @@ class INPU(Interface):
             InvalidParams or NotInRelease, or with Busy or ShuttingDown.
         """
 
-    def run(function: str, params: Params, on_result: object, client: object = None) -> object:
+    def run(function: str, params: Params, on_result: OnResult, client: Hashable = None) -> Any:
         """Do ``rkllm_run`` or ``rkllm_run_async`` when its turn comes.
 
         :param on_result: called in the reactor thread with each RKLLMResult of state 0 or 1, in
@@ -166,10 +170,10 @@ class INPU(Interface):
             Where the runtime ended the run without one, it is made: text null, state 2.
         """
 
-    def abort() -> object:
+    def abort() -> Any:
         """``rkllm_abort``, around the queue. A Deferred of ``{"success": True, …}``."""
 
-    def is_running() -> object:
+    def is_running() -> Any:
         """``rkllm_is_running``, around the queue. A Deferred of ``{…, "is_running": bool}``."""
 
     def constants() -> Mapping[str, Mapping[str, int]]:
@@ -181,7 +185,7 @@ class INPU(Interface):
     def status() -> NPUStatus:
         """What the NPU is doing now."""
 
-    def close() -> object:
+    def close() -> Any:
         """Refuse new calls, drop those that wait (ShuttingDown), abort the run, destroy the model.
 
         :returns: a Deferred that fires when the NPU is free.
@@ -244,7 +248,7 @@ class IRPCMethod(Interface):
     )
     streams = Attribute("bool: may it call ``call.stream``? Such a method cannot be in a batch.")
 
-    def call(call: ICall) -> object:
+    def call(call: ICall) -> Any:
         """Answer one request.
 
         :returns: a JSON value, or a Deferred or coroutine of one. Cancelling the Deferred must end

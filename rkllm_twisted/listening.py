@@ -121,7 +121,9 @@ class UNIXSocketService(Service):
             port.startListening()
         except OSError as error:
             self._lock.release()
-            raise SocketError(f"the socket {self.path} cannot be opened: {error.strerror}") from None
+            raise SocketError(
+                f"the socket {self.path} cannot be opened: {error.strerror}"
+            ) from None
         except BaseException:
             self._lock.release()
             raise

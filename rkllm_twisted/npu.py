@@ -22,11 +22,17 @@ from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
 from rkllm_twisted.errors import Cancelled, NoModel, RPCError, ShuttingDown
-from rkllm_twisted.interfaces import INPU, IRuntime, NPUStatus, Params, RuntimeVersion
+from rkllm_twisted.interfaces import (
+    INPU,
+    IRuntime,
+    NPUStatus,
+    OnResult,
+    Params,
+    Result,
+    RuntimeVersion,
+)
 from rkllm_twisted.turns import Turns
 
-Result = Mapping[str, Any]
-OnResult = Callable[[Result], object]
 InThread = Callable[..., Deferred[Any]]
 FromThread = Callable[..., object]
 
@@ -126,9 +132,7 @@ class ThreadNPU:
         self._model_path: str | None = None
         self._runs = self._tokens = 0
 
-    def call(
-        self, function: str, params: Params, client: Hashable = None
-    ) -> Deferred[Result]:
+    def call(self, function: str, params: Params, client: Hashable = None) -> Deferred[Result]:
         """See :meth:`INPU.call`."""
         return self._queue(function, params, client, None)
 
@@ -163,25 +167,24 @@ class ThreadNPU:
 
     def status(self) -> NPUStatus:
         """See :meth:`INPU.status`."""
-        return NPUStatus(
-            self._state, self._model_path, len(self._turns), self._runs, self._tokens
-        )
+        return NPUStatus(self._state, self._model_path, len(self._turns), self._runs, self._tokens)
 
     def close(self) -> Deferred[None]:
         """See :meth:`INPU.close`."""
         if self._closed is None:
-            self._closed = closed = Deferred()
+            closed: Deferred[None] = Deferred()
+            self._closed = closed
             self._turns.dismiss(ShuttingDown("the daemon is shutting down"))
             if self._under_way is not None:
                 self._give_up(
                     self._under_way, ShuttingDown("the daemon shut down before the call ended")
                 )
-            turn = self._turns.take(None)
+            turn: Deferred[Any] = self._turns.take(None)
             turn.addCallback(lambda _: self._in_thread(self._runtime.close))
             turn.addBoth(self._now_closed).chainDeferred(closed)
         return self._closed
 
-    def _now_closed(self, result: object) -> object:
+    def _now_closed(self, result: Any) -> Any:
         self._state, self._model_path = "closed", None
         return result
 

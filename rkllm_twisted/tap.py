@@ -100,7 +100,7 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     :raises StartupError: the library or a plugin cannot be used, and what to do.
     """
     if reactor is None:
-        from twisted.internet import reactor
+        from twisted.internet import reactor  # noqa: PLC0415 - importing it would install one
     methods = find_methods()
     runtime = open_runtime(options["library"], options["abi"])
     pool = NPUThreadPool()

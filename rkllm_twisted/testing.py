@@ -1,4 +1,4 @@
-"""Verified fakes: what stands in for the NPU in tests, held to the real thing by one contract suite.
+"""Verified fakes: what stands in for the NPU in tests, held to the real one by a contract suite.
 
 :class:`FakeRuntime` is a runtime in memory; :class:`StepThread` is an NPU thread that a test steps
 by hand, so that each moment between two steps can be looked at.
@@ -17,9 +17,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rkllm_twisted.errors import InvalidParams, NoModel, NotInRelease, RuntimeRefused
-from rkllm_twisted.interfaces import IRuntime, Params, RuntimeVersion
-
-OnResult = Callable[[Mapping[str, Any]], object]
+from rkllm_twisted.interfaces import IRuntime, OnResult, Params, RuntimeVersion
 
 FUNCTIONS = {
     "rkllm_createDefaultParam": (),

@@ -38,6 +38,7 @@ LAYERS = {
     "tap": 5,
     "twistd": 5,
     "cli": 5,
+    "demo": 5,
     "testing": 5,
 }
 #: Layer -> the outside packages that a module there may import, beside the standard library.

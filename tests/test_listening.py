@@ -196,6 +196,7 @@ def test_the_lock_follows_its_file(path: Path) -> None:
 @pytest_twisted.ensureDeferred
 async def test_connections_outlive_the_listening(path: Path) -> None:
     """Stopping to accept does not cut who is connected."""
+
     class Waiting(Protocol):
         def dataReceived(self, data: bytes) -> None:
             assert self.transport is not None

@@ -232,7 +232,7 @@ def test_a_full_queue_is_busy() -> None:
 
 
 def test_close_answers_everybody_and_destroys_the_model() -> None:
-    """What waits and what runs fail with ShuttingDown; then the thread is free and the model gone."""
+    """What waits and what runs fail with ShuttingDown; then the model is gone."""
     closed: list[Outcome] = []
     rig = Rig(
         FakeRuntime(

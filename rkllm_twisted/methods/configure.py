@@ -27,7 +27,9 @@ class Configure:
     """Sets the forms in which a connection wants its streams and floats."""
 
     name = "server.configure"
-    summary = "Choose this connection's forms: stream (responses, notifications), floats (json, base64)."
+    summary = (
+        "Choose this connection's forms: stream (responses, notifications), floats (json, base64)."
+    )
     params = Params
     streams = False
 

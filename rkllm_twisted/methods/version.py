@@ -15,7 +15,9 @@ class Version:
     """Names the daemon's version, the runtime's, and how its release was recognised."""
 
     name = "server.version"
-    summary = "Versions of the daemon and the runtime, and how the runtime's release was recognised."
+    summary = (
+        "Versions of the daemon and the runtime, and how the runtime's release was recognised."
+    )
     params = NoParams
     streams = False
 

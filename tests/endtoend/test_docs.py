@@ -1,0 +1,111 @@
+"""What README and docs show does what they say."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from daemons import Daemon, RawClient, environment, twistd
+
+Start = Callable[..., Daemon]
+PROJECT = Path(__file__).parents[2]
+SOCKET = "/tmp/rkllm.sock"
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The examples of a page in one language."""
+    pattern = rf"^```{language}\n(.*?)^```$"
+    return re.findall(pattern, (PROJECT / page).read_text(), re.MULTILINE | re.DOTALL)
+
+
+def run(command: list[str], daemon: Daemon) -> str:
+    """Run an example against a daemon; what it prints."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        [word.replace(SOCKET, str(daemon.path)) for word in command],
+        env={**environment(), "PATH": path, "RKLLM_UDS_PATH": str(daemon.path)},
+        cwd=daemon.path.parent,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_readmes_first_commands_are_the_makefiles() -> None:
+    """The README opens with them; CI runs the second."""
+    first, *_ = blocks("README.md", "sh")
+    assert first.split("\n")[:2] == ["make demo", "make test"]
+    assert "make test" in (PROJECT / ".ci" / "run").read_text()
+
+
+def test_the_readmes_daemon_is_this_one() -> None:
+    """twistd -n rkllm --library cpu."""
+    start = blocks("README.md", "sh")[1]
+    assert "twistd -n rkllm --library cpu" in start
+
+
+def test_the_readmes_shell_examples_answer(start: Start) -> None:
+    """nc streams an answer; the rkllm command does the same."""
+    daemon = start()
+    with_nc, with_rkllm = blocks("README.md", "sh")[2:]
+    streamed = run(["bash", "-ec", with_nc], daemon)
+    assert '"id":2' in streamed
+    assert '"_callback_state":2' in streamed
+    said = run(["bash", "-ec", with_rkllm], daemon)
+    assert len(said.splitlines()[0].split()) > 3
+    assert '"state": "loaded"' in said
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_readmes_python_examples_answer(start: Start, number: int) -> None:
+    """Each prints a sentence."""
+    from rkllm_twisted.cpu import demo_model
+
+    daemon = start()
+    daemon.load(demo_model(), top_k=1)
+    said = run([sys.executable, "-c", blocks("README.md", "python")[number]], daemon)
+    assert len(said.split()) > 3
+
+
+def test_the_embedding_example_serves(tmp_path: Path) -> None:
+    """An application file with the service in it."""
+    (tmp_path / "mine.py").write_text(
+        blocks("docs/embedding.md", "python")[0].replace(SOCKET, str(tmp_path / "rkllm.sock"))
+    )
+    process = subprocess.Popen(
+        [*twistd(), "--pidfile=", "-ny", "mine.py"],
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        with await_client(tmp_path / "rkllm.sock", process) as client:
+            assert client.ask("server.ping")["result"] == "pong"
+    finally:
+        process.terminate()
+        assert process.wait(10) == 0
+
+
+def await_client(path: Path, process: subprocess.Popen[bytes]) -> RawClient:
+    """Connect as soon as somebody listens."""
+    while process.poll() is None:
+        try:
+            return RawClient(path)
+        except OSError:
+            continue
+    pytest.fail("the application ended")
+
+
+def test_every_page_that_is_linked_is_there() -> None:
+    """No dead links between the pages."""
+    for page in [PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"

@@ -1,0 +1,116 @@
+"""Third-party methods, found because they are installed; broken ones harm nobody."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from daemons import Daemon, environment, twistd
+
+DOC = Path(__file__).parents[2] / "docs" / "writing-methods.md"
+CLASH = """
+import attrs
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+from rkllm_twisted.interfaces import IRPCMethod, NoParams
+
+@implementer(IPlugin, IRPCMethod)
+@attrs.frozen
+class Other:
+    name = "server.ping"
+    summary = "Another ping."
+    params = NoParams
+    streams = False
+    def call(self, call):
+        return "gnip"
+
+other_ping = Other()
+"""
+
+
+def code_blocks(language: str) -> list[str]:
+    """The doc page's examples."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", DOC.read_text(), re.MULTILINE | re.DOTALL)
+
+
+class Site:
+    """A folder of installed packages that Python finds beside the others."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def add(self, name: str, text: str) -> None:
+        """Put a file there."""
+        path = self.directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+@pytest.fixture
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """Its folder is on the path of the daemons that the test starts."""
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    return Site(tmp_path / "site")
+
+
+def test_the_pages_package_adds_its_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What docs/writing-methods.md shows, installed with pip and called over the socket."""
+    source = tmp_path / "greetings-source"
+    method, drop_in = code_blocks("python")
+    for name, text in {
+        "greetings/hello.py": method,
+        "twisted/plugins/greetings_methods.py": drop_in,
+        "setup.cfg": code_blocks("ini")[0],
+        "pyproject.toml": '[build-system]\nrequires = ["setuptools"]\n'
+        'build-backend = "setuptools.build_meta"\n',
+    }.items():
+        Site(source).add(name, text)
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    command += [f"--target={tmp_path / 'installed'}", str(source)]
+    subprocess.run(command, check=True, capture_output=True)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "installed"))
+    daemon = Daemon(tmp_path)
+    try:
+        with daemon.connect() as client:
+            answer = client.ask("greet.hello", {"name": "Anna"})
+            assert answer["result"] == {"greeting": "Hello, Anna!"}
+            refused = client.ask("greet.hello", {"name": 5})["error"]
+            assert refused["code"] == -32602
+            assert "name" in refused["message"]
+    finally:
+        assert daemon.stop() == 0
+
+
+def test_a_broken_plugin_is_logged_by_name_and_left_out(tmp_path: Path, site: Site) -> None:
+    """The daemon starts and serves the rest."""
+    site.add("twisted/plugins/broken_methods.py", "import no_such_module_anywhere\n")
+    daemon = Daemon(tmp_path)
+    try:
+        with daemon.connect() as client:
+            assert client.ask("server.ping")["result"] == "pong"
+    finally:
+        assert daemon.stop() == 0
+    log = daemon.log.read_text()
+    assert "broken_methods" in log
+    assert "no_such_module_anywhere" in log
+
+
+def test_two_plugins_with_one_name_are_refused_naming_both(tmp_path: Path, site: Site) -> None:
+    """Which of them would answer must not be chance."""
+    site.add("twisted/plugins/clashing_methods.py", CLASH)
+    done = subprocess.run(
+        [*twistd(), "--nodaemon", "--pidfile=", "rkllm", "--library=cpu", "--socket=s"],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode != 0
+    said = done.stderr.strip().splitlines()[-1]
+    assert "server.ping" in said
+    assert "clashing_methods" in said
+    assert "rkllm_twisted.methods.ping" in said

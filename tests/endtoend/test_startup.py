@@ -1,0 +1,172 @@
+"""Starting: what is wrong is said in one sentence, with an exit code that is not 0."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from daemons import Daemon, environment, twistd
+
+Start = Callable[..., Daemon]
+
+
+def refusal(directory: Path, *options: str, **variables: str) -> str:
+    """Start a daemon that cannot; the one line that it says."""
+    command = [*twistd(), "--nodaemon", "--pidfile=", "rkllm", *options]
+    done = subprocess.run(
+        command,
+        cwd=directory,
+        env={**environment(), **variables},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode != 0
+    assert "Traceback" not in done.stdout + done.stderr
+    return done.stderr.strip().splitlines()[-1]
+
+
+def test_without_a_library_the_options_are_named(tmp_path: Path) -> None:
+    """No NPU is a clear error, never a silent fallback to the processor."""
+    said = refusal(tmp_path, "--socket=s")
+    assert said.startswith("twistd rkllm: ")
+    assert "--library" in said
+    assert "cpu" in said
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_missing_library_is_named(tmp_path: Path) -> None:
+    """The path as it was given."""
+    assert "/nowhere/librkllmrt.so" in refusal(tmp_path, "--library=/nowhere/librkllmrt.so")
+
+
+def test_a_file_that_is_no_library_is_refused(tmp_path: Path) -> None:
+    """Before the loader gets it."""
+    (tmp_path / "x.so").write_text("no library")
+    said = refusal(tmp_path, f"--library={tmp_path / 'x.so'}")
+    assert "x.so" in said
+
+
+def test_a_library_for_another_machine_is_refused(tmp_path: Path) -> None:
+    """Naming both machines."""
+    ident = b"\x7fELF\x02\x01\x01" + bytes(9)
+    riscv = (3).to_bytes(2, "little") + (243).to_bytes(2, "little") + (1).to_bytes(4, "little")
+    (tmp_path / "x.so").write_bytes(ident + riscv + bytes(40))
+    said = refusal(tmp_path, f"--library={tmp_path / 'x.so'}")
+    assert "x.so" in said
+    assert os.uname().machine.replace("_", "-") in said.replace("_", "-")
+
+
+def test_an_unknown_abi_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    """--abi takes releases only."""
+    said = refusal(tmp_path, "--library=cpu", "--abi=9.9.9")
+    assert "9.9.9" in said
+    assert "1.3.0" in said
+
+
+def test_a_contradicted_abi_is_refused(tmp_path: Path, start: Start) -> None:
+    """A wrong layout is memory corruption, so the library's own word counts."""
+    with start("--abi=1.2.1").connect() as client:
+        library = client.ask("server.version")["result"]["runtime"]["library"]
+    said = refusal(tmp_path, f"--library={library}", "--abi=1.3.0", "--socket=other")
+    assert "1.3.0" in said
+    assert "1.2.1" in said
+
+
+def test_a_socket_in_use_is_named(tmp_path: Path, start: Start) -> None:
+    """The second daemon goes, the first stays."""
+    daemon = start()
+    said = refusal(tmp_path, "--library=cpu", f"--socket={daemon.path}")
+    assert str(daemon.path) in said
+    with daemon.connect() as client:
+        assert client.ask("server.ping")["result"] == "pong"
+
+
+@pytest.mark.parametrize(
+    ("option", "word"), [("--mode=rwx", "mode"), ("--max-clients=0", "max-clients"), ("--x", "x")]
+)
+def test_a_wrong_option_is_named(tmp_path: Path, option: str, word: str) -> None:
+    """With what it should be."""
+    command = [*twistd(), "--nodaemon", "--pidfile=", "rkllm", option]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode != 0
+    assert word in (done.stdout + done.stderr).strip().splitlines()[-1]
+
+
+def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
+    """The environment's values are checked like options."""
+    command = [*twistd(), "--nodaemon", "--pidfile=", "rkllm"]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={**environment(), "RKLLM_MAX_CLIENTS": "many"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode != 0
+    assert "RKLLM_MAX_CLIENTS" in (done.stdout + done.stderr).strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_an_idle_daemon_cleanly_within_two_seconds(
+    tmp_path: Path, start: Start, how: signal.Signals
+) -> None:
+    """Exit code 0, and the socket is gone."""
+    daemon = start()
+    begun = time.monotonic()
+    assert daemon.stop(how) == 0
+    assert time.monotonic() - begun < 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["daemon.log"]
+
+
+def test_a_killed_daemon_does_not_keep_the_next_one_out(start: Start) -> None:
+    """kill -9 leaves the socket behind; the next start takes it over."""
+    first = start()
+    first.stop(signal.SIGKILL)
+    assert first.path.is_socket()
+    with start().connect() as client:
+        assert client.ask("server.ping")["result"] == "pong"
+
+
+def test_two_starts_at_once_have_one_winner(tmp_path: Path, start: Start) -> None:
+    """Exactly one daemon serves; the others say why they do not."""
+    command = [*twistd(), "--nodaemon", "--pidfile=", "rkllm", "--library=cpu", "--socket=s"]
+    processes = [
+        subprocess.Popen(
+            command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        for _ in range(4)
+    ]
+    deadline = time.monotonic() + 30
+    while sum(p.poll() is None for p in processes) > 1 and time.monotonic() < deadline:
+        time.sleep(0.02)  # the losers' exits are all there is to wait for
+    alive = [p for p in processes if p.poll() is None]
+    assert len(alive) == 1
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(tmp_path / "s"))
+    alive[0].terminate()
+    assert alive[0].wait(10) == 0
+    for process in processes:
+        process.communicate()
+
+
+def test_the_socket_is_private_by_default(start: Start) -> None:
+    """0600, from the start."""
+    assert start().path.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_environment_names_the_socket(tmp_path: Path) -> None:
+    """$RKLLM_UDS_PATH, as programs for other servers of this library have it."""
+    long = "x" * 120
+    assert "120" in refusal(tmp_path, "--library=cpu", RKLLM_UDS_PATH=long) or long in refusal(
+        tmp_path, "--library=cpu", RKLLM_UDS_PATH=long
+    )
