@@ -109,6 +109,18 @@ int stage_emit(engine_stage *stage, int state, const char *text, int32_t token_i
 /* Call back with rows x width made-up floats (value(i) = i-th float of a fixed sequence). */
 int stage_emit_logits(engine_stage *stage, int state, int32_t rows, int32_t vocab_size);
 int stage_emit_hidden(engine_stage *stage, int state, int32_t rows, int32_t embd_size);
+/* Call back NORMAL with one result per row of the batch; those beyond n are done (token_id -1). */
+int stage_emit_batch(engine_stage *stage, const char *const *texts, const int32_t *token_ids,
+                     size_t n);
+/* Call back NORMAL from another thread, `ms` after the run has ended. False when that cannot be. */
+bool stage_emit_late(engine_stage *stage, const char *text, double ms);
+/* What was asked for: tokens this run may emit (INT32_MAX: any number), rows of a batch, mode as
+ * RKLLMInferMode counts, and whether this run continues one that a callback paused by returning 1:
+ * the engine then goes on where it stopped. */
+int32_t stage_limit(const engine_stage *stage);
+int32_t stage_rows(const engine_stage *stage);
+int stage_mode(const engine_stage *stage);
+bool stage_resumed(const engine_stage *stage);
 
 extern const engine engine_tiny;
 extern const engine engine_scripted;

@@ -1,0 +1,35 @@
+/* What the model's cache holds: one token id per position, in step with the engine. */
+#ifndef RKLLM_CPU_CONTEXT_H
+#define RKLLM_CPU_CONTEXT_H
+
+#include "engine.h"
+
+enum { NO_TOKEN = -1 }; /* the id of a position that came from an embedding */
+
+struct context {
+    const engine *engine;
+    engine_model *model;
+    int32_t *ids;
+    size_t n, capacity;
+    size_t n_system;  /* positions at the start that are the system prompt */
+    size_t run_start; /* where the run under way, or paused, began */
+};
+
+bool context_open(struct context *context, const engine *runs, engine_model *model,
+                  size_t capacity);
+void context_close(struct context *context);
+
+/* Evaluate n tokens after what is there, or the embeddings in their place; the caller has seen to
+ * the room. An engine that plays evaluates nothing, its tokens are only counted. Returns ENGINE_OK,
+ * ENGINE_REFUSED or ENGINE_ABORTED; unless OK, nothing has been added. */
+int context_read(struct context *context, const int32_t *ids, const float *embeddings, size_t n,
+                 bool want_all, const atomic_bool *stop, engine_error *error);
+
+/* Take the positions [from, to) out; later ones move down. */
+bool context_cut(struct context *context, size_t from, size_t to);
+
+/* Make room for n more by dropping the oldest positions after the first `keep`: at least half of
+ * them, so that it does not have to be done for every token. False when that cannot be. */
+bool context_make_room(struct context *context, size_t n, size_t keep);
+
+#endif

@@ -1,0 +1,143 @@
+/* The exported functions about the conversation: cache, template, adapters, saved prompts. */
+#include "log.h"
+#include "registry.h"
+
+static int refuse(const char *function, const char *why) {
+    log_error("%s: %s", function, why);
+    return -1;
+}
+
+/* The session of a handle, entered for brief work; NULL after logging why not. */
+static struct session *enter(LLMHandle handle, const char *function) {
+    struct session *session = registry_acquire(handle, function);
+    if (!session || session_enter(session, SESSION_WORKING)) return session;
+    registry_release(session);
+    return NULL;
+}
+
+static void leave(struct session *session) {
+    session_leave(session);
+    registry_release(session);
+}
+
+/* ---- Adapters and saved prompts ---- */
+
+int rkllm_load_lora(LLMHandle handle, RKLLMLoraAdapter *lora_adapter) {
+    const char *function = "rkllm_load_lora";
+    if (!lora_adapter || !lora_adapter->lora_adapter_path || !lora_adapter->lora_adapter_name) {
+        return refuse(function, "the adapter, its path or its name is NULL");
+    }
+    engine_error error = {""};
+    struct session *session = enter(handle, function);
+    if (!session) return -1;
+    bool ok = loras_load(&session->loras, session->engine, session->model,
+                         lora_adapter->lora_adapter_name, lora_adapter->lora_adapter_path,
+                         lora_adapter->scale, &error);
+    leave(session);
+    return ok ? 0 : refuse(function, error.text);
+}
+
+int rkllm_load_prompt_cache(LLMHandle handle, const char *prompt_cache_path) {
+    (void)handle, (void)prompt_cache_path;
+    return refuse("rkllm_load_prompt_cache", "not available yet");
+}
+
+int rkllm_release_prompt_cache(LLMHandle handle) {
+    (void)handle;
+    return refuse("rkllm_release_prompt_cache", "not available yet");
+}
+
+/* ---- The cache ---- */
+
+#if RKLLM_ABI >= 10201
+static int clear_range(struct session *session, int from, int to) {
+    const char *function = "rkllm_clear_kv_cache";
+    struct context *context = &session->context;
+    if (!session->paused || session->paused_history) {
+        return refuse(function, "a range can only be cleared of a paused run without history");
+    }
+    if (from < 0 || to < from || (size_t)to > context->n) {
+        return refuse(function, "the range is not within the cache");
+    }
+    if (context_cut(context, (size_t)from, (size_t)to)) return 0;
+    return refuse(function, "the range could not be cleared");
+}
+
+int rkllm_clear_kv_cache(LLMHandle handle, int keep_system_prompt, int *start_pos, int *end_pos) {
+    if (!start_pos != !end_pos) {
+        return refuse("rkllm_clear_kv_cache", "start_pos and end_pos belong together");
+    }
+    struct session *session = enter(handle, "rkllm_clear_kv_cache");
+    if (!session) return -1;
+    int code = 0;
+    if (start_pos) {
+        code = clear_range(session, *start_pos, *end_pos);
+    } else {
+        session_forget(session, keep_system_prompt != 0);
+    }
+    leave(session);
+    return code;
+}
+
+int rkllm_get_kv_cache_size(LLMHandle handle, int *cache_sizes) {
+    if (!cache_sizes) return refuse("rkllm_get_kv_cache_size", "cache_sizes is NULL");
+    struct session *session = enter(handle, "rkllm_get_kv_cache_size");
+    if (!session) return -1;
+    for (int32_t i = 0; i < session->settings.n_batch; i++) {
+        cache_sizes[i] = (int)session->context.n;
+    }
+    leave(session);
+    return 0;
+}
+#elif RKLLM_ABI >= 10200
+int rkllm_clear_kv_cache(LLMHandle handle, int keep_system_prompt) {
+    struct session *session = enter(handle, "rkllm_clear_kv_cache");
+    if (!session) return -1;
+    session_forget(session, keep_system_prompt != 0);
+    leave(session);
+    return 0;
+}
+#endif
+
+/* ---- The template ---- */
+
+#if RKLLM_ABI >= 10200
+int rkllm_set_chat_template(LLMHandle handle, const char *system_prompt, const char *prompt_prefix,
+                            const char *prompt_postfix) {
+    struct session *session = enter(handle, "rkllm_set_chat_template");
+    if (!session) return -1;
+    bool ok = template_set(&session->template, system_prompt, prompt_prefix, prompt_postfix);
+    if (ok) session_forget(session, false);
+    leave(session);
+    return ok ? 0 : refuse("rkllm_set_chat_template", "there is not enough memory");
+}
+#endif
+
+#if RKLLM_ABI >= 10201
+int rkllm_set_function_tools(LLMHandle handle, const char *system_prompt, const char *tools,
+                             const char *tool_response_str) {
+    const char *function = "rkllm_set_function_tools";
+    if (!tools) return refuse(function, "tools is NULL");
+    struct session *session = enter(handle, function);
+    if (!session) return -1;
+    const char *fault = "the model has no chat template that tools could be told with";
+    if (*session->facts->system_prefix) {
+        bool ok = template_set_tools(&session->template, session->facts, system_prompt, tools,
+                                     tool_response_str);
+        fault = ok ? NULL : "there is not enough memory";
+    }
+    if (!fault) session_forget(session, false);
+    leave(session);
+    return fault ? refuse(function, fault) : 0;
+}
+
+int rkllm_set_cross_attn_params(LLMHandle handle, RKLLMCrossAttnParam *cross_attn_params) {
+    const char *function = "rkllm_set_cross_attn_params";
+    if (!cross_attn_params) return refuse(function, "cross_attn_params is NULL");
+    struct session *session = enter(handle, function);
+    if (!session) return -1;
+    bool told = session->settings.cross_attention; /* an engine that cannot has refused it */
+    leave(session);
+    return told ? 0 : refuse(function, "the model was loaded without use_cross_attn");
+}
+#endif

@@ -1,0 +1,19 @@
+/* Callbacks that come when nobody expects them any more. Only scripts ask for them. */
+#ifndef RKLLM_CPU_LATE_H
+#define RKLLM_CPU_LATE_H
+
+#include "settings.h"
+
+struct late; /* one of them */
+
+/* Prepare one, at the head of the list; false when memory is short. */
+bool late_add(struct late **list, const struct callbacks *callbacks, void *userdata,
+              const char *text, double ms);
+
+/* Start the clock of all that were added since; those that are over leave the list. */
+void late_start(struct late **list);
+
+/* Call off and free the whole list. No callback is under way when this returns. */
+void late_cancel(struct late **list);
+
+#endif

@@ -1,0 +1,214 @@
+#include "run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+
+/* ---- Calling back ---- */
+
+int run_emit(struct engine_stage *run, LLMCallState state, const struct outcome *outcome) {
+    struct outcome rows[MAX_BATCH];
+    const struct session *session = run->session;
+    size_t n = state == RKLLM_RUN_NORMAL ? (size_t)session->settings.n_batch : 1;
+    for (size_t i = 0; i < n; i++) rows[i] = *outcome;
+    int answer = deliver(&session->callbacks, run->request->userdata, state, rows, n);
+    bool may_pause = state == RKLLM_RUN_NORMAL || state == RKLLM_RUN_WAITING;
+    if (answer == 1 && may_pause) run->paused = true;
+    return answer;
+}
+
+static void log_figures(const struct engine_stage *run, const struct perf_figures *perf) {
+    const struct session *session = run->session;
+    if (session->log_level >= LOG_PERF) {
+        log_info("prefill %d tokens in %.1f ms, generate %d tokens in %.1f ms, %.1f MB",
+                 perf->prefill_tokens, perf->prefill_ms, perf->generated_tokens,
+                 perf->generate_ms, perf->memory_mb);
+    }
+    if (session->log_level >= LOG_CACHE) {
+        log_info("cache holds %zu of %zu tokens", session->context.n, session->context.capacity);
+    }
+}
+
+int run_finish(struct engine_stage *run) {
+    struct perf_figures perf = perf_read(&run->clock);
+    struct outcome outcome = {.text = "", .token_id = NO_TOKEN, .perf = &perf};
+    log_figures(run, &perf);
+    run_emit(run, RKLLM_RUN_FINISH, &outcome);
+    return 0;
+}
+
+int run_fail(struct engine_stage *run, const char *why) {
+    struct perf_figures perf = perf_read(&run->clock);
+    struct outcome outcome = {.text = "", .token_id = NO_TOKEN, .perf = &perf};
+    log_error("rkllm_run: %s", why);
+    run_emit(run, RKLLM_RUN_ERROR, &outcome);
+    return -1;
+}
+
+/* ---- Room ---- */
+
+bool run_make_room(struct engine_stage *run, size_t n) {
+    struct context *context = &run->session->context;
+    int32_t bos = run->session->facts->bos, n_keep = run->session->settings.n_keep;
+    size_t keep = n_keep > 0 ? (size_t)n_keep : 0, before = context->n;
+    /* Models go astray without the token that opens every text they were trained on. */
+    if (keep == 0 && before > 0 && bos >= 0 && context->ids[0] == bos) keep = 1;
+    if (!context_make_room(context, n, keep)) return false;
+    if (context->n < before) {
+        log_warning("the context is full: dropped %zu tokens after the first %zu",
+                    before - context->n, keep);
+    }
+    return true;
+}
+
+/* ---- The prompt ---- */
+
+/* An answer that was cut short still has to end before the next turn begins. */
+static bool close_turn(struct engine_stage *run) {
+    const engine_facts *facts = run->session->facts;
+    int32_t end = facts->eot >= 0 ? facts->eot : facts->eos;
+    if (!run->session->turn_open || run->session->context.n == 0 || end < 0) return true;
+    return prompt_add(&run->prompt, &end, NULL, 1);
+}
+
+static const char *build_text(struct engine_stage *run) {
+    const struct session *session = run->session;
+    struct tokenizer tokenizer = {session->engine, session->model, session->facts,
+                                  &session->callbacks};
+    struct parts parts = {0};
+    bool opening = session->context.n == 0;
+    const char *fault = template_render(&session->template, session->facts, run->request, opening,
+                                        run->resumed, &parts);
+    bool templated = !run->resumed && run->request->type != RKLLM_INPUT_EMBED;
+    if (!fault && templated && !close_turn(run)) fault = "there is not enough memory";
+    if (!fault) fault = prompt_add_parts(&run->prompt, &parts, opening, &tokenizer);
+    parts_free(&parts);
+    return fault;
+}
+
+static const char *build_tokens(struct engine_stage *run) {
+    const struct request *request = run->request;
+    for (size_t i = 0; i < request->n_rows; i++) {
+        if (request->tokens[i] < 0 || request->tokens[i] >= run->session->facts->n_vocab) {
+            return "the input holds a token that the model does not have";
+        }
+    }
+    bool ok = prompt_add(&run->prompt, request->tokens, NULL, request->n_rows);
+    return ok ? NULL : "there is not enough memory";
+}
+
+/* A continued run without new input reads its last token once more: that gives the logits. */
+static const char *repeat_last(struct engine_stage *run) {
+    struct context *context = &run->session->context;
+    int32_t last = context->n > 0 ? context->ids[context->n - 1] : NO_TOKEN;
+    if (last == NO_TOKEN) return "there is no token to continue from";
+    if (!prompt_add(&run->prompt, &last, NULL, 1)) return "there is not enough memory";
+    context_cut(context, context->n - 1, context->n);
+    return NULL;
+}
+
+static const char *build_prompt(struct engine_stage *run) {
+    const struct session *session = run->session;
+    bool tokens = run->request->type == RKLLM_INPUT_TOKEN;
+    if (run->request->n_rows > session->context.capacity) {
+        return "the input is longer than max_context_len";
+    }
+    const char *fault = tokens ? build_tokens(run) : build_text(run);
+    if (fault || run->prompt.n > 0 || session->engine->play) return fault;
+    return run->resumed ? repeat_last(run) : "the prompt is empty";
+}
+
+/* ---- A run ---- */
+
+/* Does this run only tell the model something? A system turn asks for no answer. */
+static bool is_statement(const struct engine_stage *run) {
+    const struct request *request = run->request;
+    return !run->resumed && strcmp(request->role, "system") == 0 &&
+           (request->type == RKLLM_INPUT_PROMPT || request->type == RKLLM_INPUT_MULTIMODAL);
+}
+
+static int emit_rows(struct engine_stage *run, const float *rows) {
+    const engine_facts *facts = run->session->facts;
+    bool hidden = run->request->mode == MODE_HIDDEN;
+    struct outcome outcome = {
+        .text = "",
+        .token_id = NO_TOKEN,
+        .hidden = hidden ? rows : NULL,
+        .logits = hidden ? NULL : rows,
+        .n_embd = facts->n_embd,
+        .n_vocab = facts->n_vocab,
+        .n_rows = (int32_t)run->prompt.n,
+    };
+    run_emit(run, RKLLM_RUN_NORMAL, &outcome);
+    return 0;
+}
+
+/* Mark what has been read as the system prompt, which is where a conversation may return to. */
+static void note_system(struct engine_stage *run) {
+    struct context *context = &run->session->context;
+    if (context->n != run->prompt.n) return; /* not the start of the conversation */
+    context->n_system = is_statement(run) ? context->n : run->prompt.n_system;
+}
+
+static int answer(struct engine_stage *run) {
+    engine_error error = {""};
+    float *rows = NULL;
+    bool wants_rows = run->request->mode != MODE_GENERATE;
+    size_t before = run->session->context.n;
+    int code = prefill(run, wants_rows ? &rows : NULL, &error);
+    if (code != ENGINE_OK) context_cut(&run->session->context, before, run->session->context.n);
+    if (code == ENGINE_REFUSED) return run_fail(run, error.text);
+    if (code == ENGINE_ABORTED) return run_finish(run);
+    run->open_end = !is_statement(run);
+    note_system(run);
+    if (wants_rows) {
+        code = emit_rows(run, rows);
+        free(rows);
+        return code;
+    }
+    return is_statement(run) ? run_finish(run) : generate(run);
+}
+
+static int play(struct engine_stage *run) {
+    struct session *session = run->session;
+    run->clock.prefill_tokens = (int32_t)run->prompt.n;
+    context_read(&session->context, run->prompt.ids, NULL, run->prompt.n, false, NULL, NULL);
+    note_system(run);
+    return session->engine->play(session->model, run, run->request->text, run->prompt.rendered);
+}
+
+static int perform(struct engine_stage *run) {
+    struct session *session = run->session;
+    const char *fault = loras_use(&session->loras, session->engine, session->model,
+                                  run->request->lora);
+    if (!fault) fault = build_prompt(run);
+    if (fault) return run_fail(run, fault);
+    if (!run_make_room(run, run->prompt.n)) {
+        char why[128];
+        snprintf(why, sizeof why, "the prompt has %zu tokens, but the context has room for %zu",
+                 run->prompt.n, session->context.capacity);
+        return run_fail(run, why);
+    }
+    return session->engine->play ? play(run) : answer(run);
+}
+
+int run_perform(struct session *session, const struct request *request) {
+    struct engine_stage run = {
+        .session = session, .request = request, .resumed = session->paused};
+    struct context *context = &session->context;
+    perf_start(&run.clock);
+    if (!run.resumed) context->run_start = context->n;
+    int code = perform(&run);
+    session->paused = run.paused;
+    session->paused_history = request->keep_history;
+    if (!run.paused) {
+        bool keep = request->keep_history && code == 0;
+        if (keep) session->turn_open = run.open_end;
+        if (!keep) context_cut(context, context->run_start, context->n);
+    }
+    prompt_free(&run.prompt);
+    late_start(&session->late);
+    return code;
+}
