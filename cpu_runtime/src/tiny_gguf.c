@@ -1,6 +1,7 @@
 /* Reads the file, its header and its metadata. */
 #include "tiny_gguf.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,7 +164,9 @@ static uint8_t *read_all(int descriptor, size_t size)
     size_t done = 0;
     while (bytes && done < size) {
         ssize_t got = read(descriptor, bytes + done, size - done);
-        if (got <= 0) {
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0) { /* an error, or the file has shrunk */
             free(bytes);
             return NULL;
         }

@@ -1,6 +1,7 @@
 /* Evaluation, and adapters. */
 #include "tiny_check.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,6 +62,12 @@ void check_embeddings(engine_model *model)
     CHECK(decode(model, tokens, LONG, 0) == ENGINE_OK);
     float *expected = copy_logits(model);
     CHECK(tiny->decode(model, NULL, rows, LONG, 0, false, NULL, NULL) == ENGINE_OK);
+    CHECK(logits_differ(model, expected) == 0.0f);
+    rows[0] = NAN; /* whatever comes of these, it must come without a fault */
+    rows[n_embd] = INFINITY;
+    rows[2 * n_embd] = FLT_MAX;
+    CHECK(tiny->decode(model, NULL, rows, LONG, 0, true, NULL, NULL) == ENGINE_OK);
+    CHECK(decode(model, tokens, LONG, 0) == ENGINE_OK);
     CHECK(logits_differ(model, expected) == 0.0f);
     free(expected);
     free(rows);
