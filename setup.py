@@ -22,7 +22,7 @@ def runtime_library(abi: str, number: int) -> Extension:
     ``--library cpu`` where it was not built says what is missing.
     """
     return Extension(
-        f"rkllm_twisted.cpu.librkllm-cpu-{abi}",
+        f"rkllm_twisted.cpu.librkllm-cpu-{abi.replace('.', '_')}",  # a dotted name is a path
         sources=sorted(str(path) for path in (RUNTIME / "src").glob("*.c")),
         depends=sorted(str(path) for path in RUNTIME.glob("*/*.h")),
         include_dirs=[str(RUNTIME / "include"), str(RUNTIME / "src")],
@@ -39,8 +39,8 @@ class build_runtime(build_ext):
 
     def get_ext_filename(self, fullname: str) -> str:
         """The path of the library for an extension's dotted name."""
-        name, _, abi = fullname.partition("-cpu-")
-        return "/".join([*name.split(".")[:-1], f"librkllm-cpu-{abi}.so"]) if abi else fullname
+        *packages, name = fullname.split(".")
+        return "/".join([*packages, name.replace("_", ".") + ".so"])
 
     def get_export_symbols(self, ext: Extension) -> list[str]:
         """None: the source marks what it exports."""
