@@ -10,6 +10,7 @@ control tokens, a user-defined token, a chat template. The same options give the
 import argparse
 import random
 import struct
+from pathlib import Path
 
 U32, I32, F32, BOOL, STRING, ARRAY = 4, 5, 6, 7, 8, 9
 TYPES = {"f32": 0, "f16": 1, "q8_0": 8}
@@ -39,6 +40,7 @@ def vocabulary():
 
 
 def string(text):
+    """A text with its length before it."""
     data = text.encode()
     return struct.pack("<Q", len(data)) + data
 
@@ -47,19 +49,23 @@ SCALARS = {U32: "<I", I32: "<i", F32: "<f", BOOL: "<?"}
 
 
 def value(kind, item):
+    """One value, without its type."""
     return string(item) if kind == STRING else struct.pack(SCALARS[kind], item)
 
 
 def key(name, kind, item):
+    """A key with one value."""
     return string(name) + struct.pack("<I", kind) + value(kind, item)
 
 
 def array(name, kind, items):
+    """A key with an array."""
     head = string(name) + struct.pack("<IIQ", ARRAY, kind, len(items))
     return head + b"".join(value(kind, item) for item in items)
 
 
 def model_keys(layers, space_prefix):
+    """The model's metadata, in order."""
     texts, scores, kinds = vocabulary()
     keys = [key("general.architecture", STRING, "llama"), key("general.name", STRING, "random")]
     sizes = {
@@ -99,6 +105,7 @@ def shapes(layers):
 
 
 def q8_0(values):
+    """Blocks of 32: a half-precision scale, then signed bytes."""
     data = b""
     for start in range(0, len(values), 32):
         block = values[start : start + 32]
@@ -108,23 +115,27 @@ def q8_0(values):
 
 
 def encode(kind, values):
+    """Values as the tensor type has them."""
     if kind == "q8_0":
         return q8_0(values)
     return struct.pack(f"<{len(values)}{'e' if kind == 'f16' else 'f'}", *values)
 
 
 def matrix(rng, name, n_in, n_out, kind):
+    """A matrix of random values, scaled so that sums stay near 1."""
     spread = 3.0 / n_in**0.5
     values = [rng.uniform(-spread, spread) for _ in range(n_in * n_out)]
     return name, (n_in, n_out), TYPES[kind], encode(kind, values)
 
 
 def norm(rng, name):
+    """A norm: random weights about 1, always F32."""
     values = [rng.uniform(0.5, 1.5) for _ in range(EMBD)]
     return name, (EMBD,), TYPES["f32"], encode("f32", values)
 
 
 def model_tensors(rng, layers, kind, untied):
+    """All of a model: name, dimensions, type and bytes."""
     n_vocab = len(vocabulary()[0])
     tensors = [matrix(rng, "token_embd.weight", EMBD, n_vocab, kind)]
     tensors += [norm(rng, "output_norm.weight")]
@@ -137,6 +148,7 @@ def model_tensors(rng, layers, kind, untied):
 
 
 def adapter_tensors(rng, layers, rank):
+    """A pair for each of the layers' matrices."""
     tensors = []
     for name, n_in, n_out in shapes(layers):
         tensors += [matrix(rng, f"{name}.lora_a", n_in, rank, "f32")]
@@ -145,6 +157,7 @@ def adapter_tensors(rng, layers, rank):
 
 
 def adapter_keys(alpha):
+    """The adapter's metadata."""
     return [
         key("general.architecture", STRING, "llama"),
         key("general.type", STRING, "adapter"),
@@ -154,6 +167,7 @@ def adapter_keys(alpha):
 
 
 def padded(data):
+    """Fill up to the alignment."""
     return data + b"\0" * (-len(data) % ALIGNMENT)
 
 
@@ -169,15 +183,18 @@ def gguf(keys, tensors):
 
 
 def make_model(kind="f32", layers=2, seed=0, untied=False, space_prefix=True):
+    """The bytes of a model."""
     tensors = model_tensors(random.Random(seed), layers, kind, untied)
     return gguf(model_keys(layers, space_prefix), tensors)
 
 
 def make_adapter(layers=2, seed=0, rank=3, alpha=6.0):
+    """The bytes of an adapter for a model with as many layers."""
     return gguf(adapter_keys(alpha), adapter_tensors(random.Random(seed), layers, rank))
 
 
 def main():
+    """Write what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("path")
     parser.add_argument("--type", choices=TYPES, default="f32")
@@ -194,8 +211,7 @@ def main():
         data = make_model(
             options.type, options.layers, options.seed, options.untied, not options.no_space_prefix
         )
-    with open(options.path, "wb") as file:
-        file.write(data)
+    Path(options.path).write_bytes(data)
 
 
 if __name__ == "__main__":
