@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "rkllm_cpu_asserts.h" /* compile-time checks only */
+#include "saved.h"
 
 #if RKLLM_ABI >= 10300
 #define RELEASE "1.3.0"
@@ -247,7 +248,7 @@ static const char *read_infer(const RKLLMInferParam *from, struct request *to) {
     if (cache && cache->save_prompt_cache) {
         bool named = cache->prompt_cache_path && *cache->prompt_cache_path;
         to->save_cache = true;
-        to->cache_path = copy_text(named ? cache->prompt_cache_path : "./prompt_cache.bin", &ok);
+        to->cache_path = copy_text(named ? cache->prompt_cache_path : SAVED_DEFAULT_PATH, &ok);
     }
     if (from->lora_params && from->lora_params->lora_adapter_name) {
         to->lora = copy_text(from->lora_params->lora_adapter_name, &ok);

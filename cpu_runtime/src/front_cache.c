@@ -1,4 +1,6 @@
 /* The exported functions about the conversation: cache, template, adapters, saved prompts. */
+#include <stdio.h>
+
 #include "log.h"
 #include "registry.h"
 
@@ -37,14 +39,40 @@ int rkllm_load_lora(LLMHandle handle, RKLLMLoraAdapter *lora_adapter) {
     return ok ? 0 : refuse(function, error.text);
 }
 
+static bool load_saved(struct session *session, const char *path, engine_error *error) {
+    struct context *context = &session->context;
+    if (session->saved.n > 0) {
+        snprintf(error->text, sizeof error->text, "release the one that is loaded first");
+        return false;
+    }
+    if (!saved_read(&session->saved, path, context, session->facts, error)) return false;
+    /* The engine may still refuse it, and that is better known now than when a run needs it. */
+    session_forget(session, false);
+    if (context->engine->state_load(context->model, session->saved.n, session->saved.state,
+                                    session->saved.size) == ENGINE_OK) {
+        return true;
+    }
+    saved_free(&session->saved);
+    snprintf(error->text, sizeof error->text, "it was saved from another model");
+    return false;
+}
+
 int rkllm_load_prompt_cache(LLMHandle handle, const char *prompt_cache_path) {
-    (void)handle, (void)prompt_cache_path;
-    return refuse("rkllm_load_prompt_cache", "not available yet");
+    const char *function = "rkllm_load_prompt_cache", *path = prompt_cache_path;
+    engine_error error = {""};
+    struct session *session = enter(handle, function);
+    if (!session) return -1;
+    bool ok = load_saved(session, path && *path ? path : SAVED_DEFAULT_PATH, &error);
+    leave(session);
+    return ok ? 0 : refuse(function, error.text);
 }
 
 int rkllm_release_prompt_cache(LLMHandle handle) {
-    (void)handle;
-    return refuse("rkllm_release_prompt_cache", "not available yet");
+    struct session *session = enter(handle, "rkllm_release_prompt_cache");
+    if (!session) return -1;
+    saved_free(&session->saved);
+    leave(session);
+    return 0;
 }
 
 /* ---- The cache ---- */

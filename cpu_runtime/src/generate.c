@@ -1,5 +1,3 @@
-#include <stdlib.h>
-
 #include "run.h"
 #include "sampler.h"
 
@@ -7,46 +5,15 @@
 struct answer {
     struct engine_stage *run;
     struct sampler sampler;
-    struct utf8_hold hold;
-    char *text; /* what one token adds */
-    size_t room;
     int32_t pending; /* emitted, but not evaluated yet */
 };
 
-/* ---- Telling ---- */
-
-static int tell(struct answer *answer, LLMCallState state, const char *text, int32_t id) {
-    struct outcome outcome = {.text = text, .token_id = id};
-    return run_emit(answer->run, state, &outcome);
-}
-
-static bool reserve(struct answer *answer, size_t length) {
-    if (answer->room >= UTF8_ROOM(length)) return true;
-    char *grown = realloc(answer->text, UTF8_ROOM(length));
-    if (!grown) return false;
-    answer->text = grown;
-    answer->room = UTF8_ROOM(length);
-    return true;
-}
-
-/* Tell the characters that a token completes, or that it completes none. */
-static bool tell_token(struct answer *answer, int32_t id) {
+static bool tell(struct answer *answer, int32_t id) {
     const struct session *session = answer->run->session;
     const char *bytes;
     size_t length = session->engine->piece(session->model, id, !session->settings.skip_special,
                                            &bytes);
-    if (!reserve(answer, length)) return false;
-    size_t written = utf8_push(&answer->hold, bytes, length, answer->text);
-    bool waiting = written == 0 && answer->hold.length > 0;
-    tell(answer, waiting ? RKLLM_RUN_WAITING : RKLLM_RUN_NORMAL, answer->text, id);
-    return true;
-}
-
-/* The answer ended in the middle of a character. */
-static void tell_rest(struct answer *answer) {
-    if (answer->hold.length == 0 || !reserve(answer, 0)) return;
-    utf8_flush(&answer->hold, answer->text);
-    tell(answer, RKLLM_RUN_NORMAL, answer->text, NO_TOKEN);
+    return run_tell(answer->run, bytes, length, id);
 }
 
 /* ---- Choosing ---- */
@@ -102,7 +69,7 @@ static int step(struct answer *answer, engine_error *error) {
     perf_prefilled(&run->clock);
     answer->pending = id;
     run->open_end = !ends(run->session, id);
-    if ((!end || !run->session->settings.skip_special) && !tell_token(answer, id)) {
+    if ((!end || !run->session->settings.skip_special) && !tell(answer, id)) {
         return ENGINE_REFUSED;
     }
     if (end || run->paused || limit_reached(run) || !has_room(run)) return ENGINE_ABORTED;
@@ -131,22 +98,17 @@ static int say(struct answer *answer) {
     } while (code == ENGINE_OK);
     if (code == ENGINE_REFUSED) return run_fail(run, error.text);
     read_pending(answer);
-    run->session->held = answer->hold;
-    if (run->paused) return 0;
-    tell_rest(answer);
-    return run_finish(run);
+    return run->paused ? 0 : run_finish(run);
 }
 
 int generate(struct engine_stage *run) {
     struct session *session = run->session;
     struct answer answer = {.run = run, .pending = NO_TOKEN};
-    if (run->resumed) answer.hold = session->held;
     if (!sampler_open(&answer.sampler, &run->request->sampling, (size_t)session->facts->n_vocab,
                       &session->random)) {
         return run_fail(run, "there is not enough memory");
     }
     int code = say(&answer);
     sampler_close(&answer.sampler);
-    free(answer.text);
     return code;
 }

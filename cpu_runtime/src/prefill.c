@@ -66,8 +66,19 @@ static int read_segments(struct engine_stage *run, float *all, engine_error *err
     return code;
 }
 
+void prefill_saved(struct engine_stage *run) {
+    struct session *session = run->session;
+    struct prompt *prompt = &run->prompt;
+    if (prompt->n_segments == 0 || prompt->segments->rows) return;
+    run->reused = saved_restore(&session->saved, &session->context,
+                                saved_lora(run->request->lora), prompt->ids,
+                                prompt->segments->n);
+    prompt->segments->first += run->reused;
+    prompt->segments->n -= run->reused;
+}
+
 int prefill(struct engine_stage *run, float **all, engine_error *error) {
-    run->clock.prefill_tokens = (int32_t)run->prompt.n;
+    run->clock.prefill_tokens = (int32_t)(run->prompt.n - run->reused);
     if (!all) return read_segments(run, NULL, error);
     size_t width;
     kept_rows(run, &width);

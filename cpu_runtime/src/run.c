@@ -32,6 +32,7 @@ static void log_figures(const struct engine_stage *run, const struct perf_figure
 }
 
 int run_finish(struct engine_stage *run) {
+    run_tell_rest(run);
     struct perf_figures perf = perf_read(&run->clock);
     struct outcome outcome = {.text = "", .token_id = NO_TOKEN, .perf = &perf};
     log_figures(run, &perf);
@@ -152,17 +153,31 @@ static void note_system(struct engine_stage *run) {
     context->n_system = is_statement(run) ? context->n : run->prompt.n_system;
 }
 
+/* What a run was asked to save beside its answer must not cost the answer. */
+static void save_prompt(const struct engine_stage *run) {
+    const struct session *session = run->session;
+    const struct request *request = run->request;
+    engine_error error;
+    if (request->save_cache &&
+        !saved_write(request->cache_path, &session->context, session->facts,
+                     saved_lora(request->lora), &error)) {
+        log_warning("the prompt was not saved: %s", error.text);
+    }
+}
+
 static int answer(struct engine_stage *run) {
     engine_error error = {""};
     float *rows = NULL;
     bool wants_rows = run->request->mode != MODE_GENERATE;
     size_t before = run->session->context.n;
+    if (!wants_rows) prefill_saved(run); /* it has no logits of its own */
     int code = prefill(run, wants_rows ? &rows : NULL, &error);
     if (code != ENGINE_OK) context_cut(&run->session->context, before, run->session->context.n);
     if (code == ENGINE_REFUSED) return run_fail(run, error.text);
     if (code == ENGINE_ABORTED) return run_finish(run);
     run->open_end = !is_statement(run);
     note_system(run);
+    save_prompt(run);
     if (wants_rows) {
         code = emit_rows(run, rows);
         free(rows);
@@ -173,10 +188,14 @@ static int answer(struct engine_stage *run) {
 
 static int play(struct engine_stage *run) {
     struct session *session = run->session;
-    run->clock.prefill_tokens = (int32_t)run->prompt.n;
-    context_read(&session->context, run->prompt.ids, NULL, run->prompt.n, false, NULL, NULL);
+    const struct prompt *prompt = &run->prompt;
+    prefill_saved(run);
+    run->clock.prefill_tokens = (int32_t)(prompt->n - run->reused);
+    context_read(&session->context, prompt->ids + run->reused, NULL, prompt->n - run->reused,
+                 false, NULL, NULL);
     note_system(run);
-    return session->engine->play(session->model, run, run->request->text, run->prompt.rendered);
+    save_prompt(run);
+    return session->engine->play(session->model, run, run->request->text, prompt->rendered);
 }
 
 static int perform(struct engine_stage *run) {
@@ -197,6 +216,7 @@ static int perform(struct engine_stage *run) {
 int run_perform(struct session *session, const struct request *request) {
     struct engine_stage run = {
         .session = session, .request = request, .resumed = session->paused};
+    if (run.resumed) run.hold = session->held;
     struct context *context = &session->context;
     perf_start(&run.clock);
     if (!run.resumed) context->run_start = context->n;
@@ -208,7 +228,9 @@ int run_perform(struct session *session, const struct request *request) {
         if (keep) session->turn_open = run.open_end;
         if (!keep) context_cut(context, context->run_start, context->n);
     }
+    session->held = run.hold;
     prompt_free(&run.prompt);
+    free(run.text);
     late_start(&session->late);
     return code;
 }

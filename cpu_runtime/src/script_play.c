@@ -118,20 +118,23 @@ static enum flow emit(struct player *player, int state, const char *text, int32_
     return after(stage_emit(player->stage, state, text, id));
 }
 
-static enum flow emit_token(struct player *player, const char *text) {
-    return emit(player, STAGE_NORMAL, text, player->mark->emitted);
+static enum flow emit_token(struct player *player, const char *text, int32_t id) {
+    enum flow flow = ready(player);
+    if (flow != NEXT) return flow;
+    player->mark->emitted++;
+    return after(stage_emit_token(player->stage, text, id));
 }
 
-static enum flow token(struct player *player, const struct script_line *line) {
-    int32_t id = line->n_numbers ? (int32_t)line->numbers[0] : player->mark->emitted;
-    return emit(player, STAGE_NORMAL, line->texts[0], id);
+/* The number on the line, or how many tokens came before. */
+static int32_t id_of(const struct player *player, const struct script_line *line) {
+    return line->n_numbers ? (int32_t)line->numbers[0] : player->mark->emitted;
 }
 
 static enum flow repeat(struct player *player, const struct script_line *line) {
     enum flow flow = NEXT;
     while (flow == NEXT && (double)player->mark->step < line->numbers[0]) {
         player->mark->step++;
-        flow = emit_token(player, line->texts[0]);
+        flow = emit_token(player, line->texts[0], player->mark->emitted);
     }
     return flow;
 }
@@ -147,7 +150,7 @@ static enum flow echo(struct player *player, const char *text) {
         char *word = strndup(from, length);
         if (!word) return ENDING;
         player->mark->step += length;
-        flow = emit_token(player, word);
+        flow = emit_token(player, word, player->mark->emitted);
         free(word);
     }
     return flow;
@@ -197,7 +200,8 @@ static enum flow play_line(struct player *player, const struct script_line *line
         case OP_DELAY: player->mark->delay = line->numbers[0]; return NEXT;
         case OP_SLEEP: return rest(player, line->numbers[0]);
         case OP_WAIT: return wait_for(player, line->texts[0]);
-        case OP_TOKEN: return token(player, line);
+        case OP_TOKEN: return emit_token(player, line->texts[0], id_of(player, line));
+        case OP_RAW: return emit(player, STAGE_NORMAL, line->texts[0], id_of(player, line));
         case OP_REPEAT: return repeat(player, line);
         case OP_ECHO: return echo(player, player->input);
         case OP_ECHO_RENDERED: return echo(player, player->rendered);
@@ -205,7 +209,7 @@ static enum flow play_line(struct player *player, const struct script_line *line
         case OP_WAITING:
             return emit(player, STAGE_WAITING, line->n_texts ? line->texts[0] : NULL,
                         player->mark->emitted);
-        case OP_NULL: return emit_token(player, NULL);
+        case OP_NULL: return emit(player, STAGE_NORMAL, NULL, player->mark->emitted);
         case OP_STATE:
             return after(stage_emit(player->stage, (int)line->numbers[0], line->texts[0],
                                     player->mark->emitted));

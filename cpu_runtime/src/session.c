@@ -96,6 +96,7 @@ void session_free(struct session *session) {
     if (session->has_thread) pthread_join(session->thread, NULL);
     late_cancel(&session->late);
     loras_free(&session->loras);
+    saved_free(&session->saved);
     if (session->engine) session->engine->close(session->model);
     context_close(&session->context);
     template_clear(&session->template);

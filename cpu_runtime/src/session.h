@@ -8,6 +8,7 @@
 #include "late.h"
 #include "lora.h"
 #include "rng.h"
+#include "saved.h"
 #include "settings.h"
 #include "template.h"
 #include "utf8.h"
@@ -32,6 +33,7 @@ struct session {
     struct rng random;
     struct late *late;
     struct loras loras;
+    struct saved saved; /* the loaded prompt */
     bool paused;         /* a callback returned 1; the next run continues */
     bool paused_history; /* that run was told to keep its history */
     bool turn_open;      /* the last answer has no end token */

@@ -1,6 +1,7 @@
 /* What a playing engine may do. */
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "run.h"
 
@@ -31,9 +32,16 @@ int stage_emit(engine_stage *stage, int state, const char *text, int32_t token_i
     if (state == STAGE_NORMAL || state == STAGE_WAITING) count_token(stage);
     struct perf_figures perf = perf_read(&stage->clock);
     bool end = state == STAGE_FINISH || state == STAGE_ERROR;
+    if (end) run_tell_rest(stage);
     struct outcome outcome = {
         .text = text, .token_id = token_id, .perf = end ? &perf : NULL};
     return run_emit(stage, (LLMCallState)state, &outcome);
+}
+
+int stage_emit_token(engine_stage *stage, const char *text, int32_t token_id) {
+    count_token(stage);
+    run_tell(stage, text, strlen(text), token_id);
+    return stage->paused ? 1 : 0;
 }
 
 int stage_emit_batch(engine_stage *stage, const char *const *texts, const int32_t *token_ids,
