@@ -6,6 +6,7 @@ ended, has a number that nobody listens to any more.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import itertools
 import threading
@@ -44,7 +45,7 @@ class Run:
         self.number = number
         #: Set when the last result of the run has come.
         self.ended = threading.Event()
-        #: Has any result come?
+        #: Has a result come, or was it aborted? Before, C may not have begun the run.
         self.begun = False
         self._layout = layout
         self._on_result = on_result
@@ -90,8 +91,10 @@ class Run:
         if self._failure is None:
             self._failure = failure
             # Not in this thread: C may hold a lock while it calls back.
-            self._stopper = threading.Thread(target=self._stop, name="rkllm-stop", daemon=True)
-            self._stopper.start()
+            with contextlib.suppress(RuntimeError):  # no thread to be had: the run goes on
+                stopper = threading.Thread(target=self._stop, name="rkllm-stop", daemon=True)
+                stopper.start()
+                self._stopper = stopper
 
 
 def _reading(text: RunText, state: int) -> Callable[[bytes | None], str | None]:
@@ -122,6 +125,12 @@ class ResultCallback:
         """Listen to a new run."""
         self._run = Run(self._layout, next(self._numbers), rows, on_result, self._stop)
         return self._run
+
+    def aborted(self) -> None:
+        """The run under way, if there is one, was aborted: C may send nothing more."""
+        run = self._run
+        if run is not None:
+            run.begun = True
 
     def end(self) -> None:
         """Listen no more: what still comes reaches nobody."""

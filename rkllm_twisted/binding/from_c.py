@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 
 from rkllm_twisted.binding.abi import CType, Release, Struct
 from rkllm_twisted.binding.layouts import CData, Layout
-from rkllm_twisted.binding.to_c import fields_of
 from rkllm_twisted.errors import RuntimeRefused
 from rkllm_twisted.interfaces import FloatArray
 
@@ -26,6 +25,8 @@ SHAPES: Mapping[str, tuple[str, str]] = {
 #: use (260 000) are below it.
 LARGEST_ARRAY = 1 << 33
 
+_SMALLEST_NORMAL = 2.0**-126
+
 #: Reads one field of a structure.
 Reader = Callable[[CData], object]
 
@@ -34,8 +35,8 @@ def to_json(layout: Layout, structure: CData) -> dict[str, object]:
     """Read a structure.
 
     Text that is not UTF-8 has U+FFFD in its place, NULL is ``None``, reserved bytes are ``None``.
-    Of an RKLLMInput only the member of its input type is read. Arrays of floats that C gives are
-    :class:`~rkllm_twisted.interfaces.FloatArray`; other pointers are ``None``.
+    Arrays of floats that C gives are :class:`~rkllm_twisted.interfaces.FloatArray`; other pointers
+    are ``None``. A union is left out: nothing in it says which member is meant.
 
     :raises RuntimeRefused: an array is said to be absurdly large.
     """
@@ -47,8 +48,9 @@ def to_json(layout: Layout, structure: CData) -> dict[str, object]:
 def _readers(release: Release, struct: Struct) -> tuple[tuple[str, Reader], ...]:
     # Made once for each structure: results come by the thousand.
     return tuple(
-        (name, _reader(release, name, member.type))
-        for name, member in fields_of(release, struct).items()
+        (member.name, _reader(release, member.name, member.type))
+        for member in struct.members
+        if member.name is not None
     )
 
 
@@ -79,7 +81,6 @@ def text_of(value: bytes | None) -> str | None:
     return None if value is None else value.decode("utf-8", "replace")
 
 
-@functools.lru_cache(4096)
 def shortest_float32(value: float) -> float | None:
     """Give a float32 the fewest decimal digits that read back to it: 0.9, not 0.8999999761581421.
 
@@ -89,7 +90,8 @@ def shortest_float32(value: float) -> float | None:
     if not math.isfinite(value):
         return None
     exact = packing.pack("<f", value)
-    for digits in range(6, 9):
+    # Every decimal of 6 digits survives float32, but for the subnormal ones.
+    for digits in range(6 if abs(value) >= _SMALLEST_NORMAL else 1, 9):
         short = float(f"{value:.{digits}g}")
         try:
             if packing.pack("<f", short) == exact:

@@ -47,7 +47,8 @@ def recognise(opened: OpenedFile, abi: str | None) -> Recognition:
     """
     version = version_text(opened.path)
     candidates = by_symbols(opened)
-    fitting = [release for release in candidates if plausible(release, default_param(opened))]
+    defaults = default_param(opened)
+    fitting = [release for release in candidates if plausible(release, defaults)]
     if abi is not None:
         chosen, reason = release_for(abi), f"chosen with --abi {abi}"
     elif version is not None:

@@ -142,7 +142,9 @@ class Runtime:
         """See :meth:`IRuntime.abort`."""
         with self._lock:
             status = self._functions["rkllm_abort"](self._model().handle)
-        return outputs_of("rkllm_abort", status)
+        outputs = outputs_of("rkllm_abort", status)
+        self._callback.aborted()
+        return outputs
 
     def is_running(self) -> bool:
         """See :meth:`IRuntime.is_running`."""
@@ -245,8 +247,8 @@ class Runtime:
         if prepared.function.name == "rkllm_run_async" and self._native_async:
             status = self._call(prepared, **slots)
             while status == 0 and not run.ended.wait(POLL):
-                # Some modes end without a last result. Before the first one the run may not have
-                # begun, and nothing tells that from having ended.
+                # Some modes end without a last result, and an abort may. Before that the run may
+                # not have begun, and nothing tells that from having ended.
                 if run.begun and not self.is_running():
                     break
             return status

@@ -105,6 +105,8 @@ def _fill(call: Filling, struct: Struct, target: CData, path: str, value: object
     sizes = {
         name: _set_field(call, target, fields[name], f"{path}.{name}", item)
         for name, item in given.items()
+        # A null in the union would undo the member that is set: they share their bytes.
+        if item is not None or fields[name] in struct.members
     }
     _check(call, struct, target, path, given, sizes)
 
@@ -127,7 +129,7 @@ def _check(
         rule.check(path, target, sizes.get(rule.array))
     for name in rules.FILES.intersection(given):
         if given[name] is not None:
-            exists = not getattr(target, "save_prompt_cache", 0)
+            exists = struct.name != "RKLLMPromptCacheParam"
             call.files.append(FileParameter(f"{path}.{name}", str(given[name]), exists))
 
 
