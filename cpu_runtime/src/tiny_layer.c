@@ -3,7 +3,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 bool tiny_scratch_make(tiny_scratch *scratch, const tiny_config *config, size_t n_ctx)
 {
@@ -84,9 +83,7 @@ static void attend_head(const engine_model *model, const float *query, const flo
     for (size_t i = 0; i < n_seen; i++)
         scores[i] = tiny_dot(query, keys + i * c->kv_dim, c->head_dim) * scale;
     tiny_softmax(scores, n_seen);
-    memset(mixed, 0, c->head_dim * sizeof *mixed);
-    for (size_t i = 0; i < n_seen; i++)
-        tiny_add_scaled(mixed, values + i * c->kv_dim, scores[i], c->head_dim);
+    tiny_mix(mixed, scores, values, c->kv_dim, n_seen, c->head_dim);
 }
 
 static void attend(engine_model *model, size_t layer, size_t n, size_t position)

@@ -32,6 +32,22 @@ void tiny_add_scaled(float *restrict to, const float *restrict what, float scale
         to[i] += scale * what[i];
 }
 
+/* Four rows at a time, so that `to` is loaded and stored less often; added in their order. */
+void tiny_mix(float *restrict to, const float *restrict weights, const float *restrict rows,
+              size_t stride, size_t n, size_t width)
+{
+    size_t i = 0;
+    memset(to, 0, width * sizeof *to);
+    for (; i + 4 <= n; i += 4) {
+        const float *a = rows + i * stride, *b = a + stride, *c = b + stride, *d = c + stride;
+        for (size_t j = 0; j < width; j++)
+            to[j] = (((to[j] + weights[i] * a[j]) + weights[i + 1] * b[j]) +
+                     weights[i + 2] * c[j]) + weights[i + 3] * d[j];
+    }
+    for (; i < n; i++)
+        tiny_add_scaled(to, rows + i * stride, weights[i], width);
+}
+
 void tiny_rms_norm(float *to, const float *x, const float *weight, float epsilon, size_t n)
 {
     float scale = 1.0f / sqrtf(tiny_dot(x, x, n) / (float)n + epsilon);

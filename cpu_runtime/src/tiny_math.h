@@ -28,6 +28,9 @@ void tiny_multiply_rows(const tiny_matrix *matrix, const float *x, size_t n, flo
 float tiny_dot(const float *a, const float *b, size_t n);
 void tiny_add(float *to, const float *what, size_t n);
 void tiny_add_scaled(float *to, const float *what, float scale, size_t n);
+/* to = the sum of weights[i] * rows[i * stride ..] over n rows */
+void tiny_mix(float *to, const float *weights, const float *rows, size_t stride, size_t n,
+              size_t width);
 
 void tiny_rms_norm(float *to, const float *x, const float *weight, float epsilon, size_t n);
 void tiny_softmax(float *x, size_t n);
