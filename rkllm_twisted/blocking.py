@@ -24,10 +24,9 @@ DEFAULT_SOCKET = "/tmp/rkllm.sock"
 FINISH = 2
 #: What goes wrong on the way to a daemon -> what to do about it.
 UNREACHABLE: dict[type[OSError], str] = {
-    FileNotFoundError: "there is no such socket: start the daemon with `twistd -n rkllm`, or name"
-    " its socket with --socket or $RKLLM_UDS_PATH",
-    ConnectionRefusedError: "no daemon listens there any more: start it with `twistd -n rkllm`",
-    PermissionError: "you may not use this socket: ask for --mode 0660 and a group of yours",
+    FileNotFoundError: "start one with `twistd -n rkllm`, or name its socket with --socket or $RKLLM_UDS_PATH.",
+    ConnectionRefusedError: "start one with `twistd -n rkllm`; what is there was left by one that was killed.",
+    PermissionError: "its permissions do not let you; the daemon's option --mode sets them.",
 }
 
 
@@ -60,7 +59,7 @@ class Client:
         except OSError as error:
             self._socket.close()
             hint = UNREACHABLE.get(type(error), str(error))
-            raise Unreachable(f"cannot reach a daemon at {self.path}: {hint}") from None
+            raise Unreachable(f"No daemon can be reached at {self.path}: {hint}") from None
 
     def __enter__(self) -> Client:
         return self
@@ -120,7 +119,7 @@ class Client:
             try:
                 data = self._socket.recv(65536)
             except TimeoutError:
-                raise Unreachable(f"the daemon at {self.path} was silent for too long") from None
+                raise Unreachable(f"The daemon at {self.path} was silent for too long.") from None
             except ConnectionError:
                 raise self._lost() from None
             if not data:
@@ -130,5 +129,5 @@ class Client:
 
     def _lost(self) -> Unreachable:
         return Unreachable(
-            f"the connection to the daemon at {self.path} was lost; its log says why"
+            f"The connection to the daemon at {self.path} was lost; its log says why."
         )

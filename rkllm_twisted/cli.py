@@ -38,7 +38,7 @@ class Commands(click.Group):
         except Unreachable as error:
             fail(str(error), UNREACHABLE)
         except NoModel:
-            fail("no model is loaded: give one with `rkllm run --model PATH`")
+            fail("No model is loaded; give one with `rkllm run --model PATH`.")
         except RPCError as error:
             fail(f"{error} ({error.code})")
         except StartupError as error:
@@ -78,7 +78,7 @@ def run(socket_path: str, model: str | None, keep_history: bool, prompt: str) ->
                 sys.stdout.flush()
         click.echo()
         if state == 3:
-            fail("the run ended in an error; the daemon's log says why")
+            fail("The run ended in an error; the daemon's log says why.")
 
 
 def run_params(prompt: str, keep_history: bool = False) -> dict[str, Any]:
@@ -97,9 +97,9 @@ def json_argument(_: click.Context, __: click.Parameter, text: str | None) -> An
     try:
         value = json.loads(text) if text is not None else None
     except ValueError as error:
-        raise click.BadParameter(f"this is not JSON: {error}") from None
+        raise click.BadParameter(f"This is not JSON: {error}.") from None
     if value is not None and not isinstance(value, (list, dict)):
-        raise click.BadParameter("parameters are a JSON array or object")
+        raise click.BadParameter("Parameters are a JSON array or object.")
     return value
 
 

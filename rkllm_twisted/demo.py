@@ -82,7 +82,7 @@ def daemon(path: str) -> Iterator[Client]:
         except Unreachable:
             process.kill()
             log.seek(0)
-            raise Unreachable(f"the daemon did not start:\n{log.read()}") from None
+            raise Unreachable(f"The daemon did not start:\n{log.read()}") from None
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(PATIENCE)
@@ -124,7 +124,7 @@ def ask(client: Client, prompt: str) -> tuple[dict[str, Any], float]:
             click.echo(result["text"], nl=False)
             sys.stdout.flush()
     if result["_callback_state"] == 3:
-        raise RPCError("the run ended in an error")
+        raise RPCError("The run ended in an error.")
     return result["perf"], first or 0.0
 
 

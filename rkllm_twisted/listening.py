@@ -70,8 +70,8 @@ class SocketLock:
             except BlockingIOError:
                 os.close(fd)
                 raise SocketError(
-                    f"another daemon already serves {self.path.with_suffix('')}; stop it, or"
-                    " choose another path with --socket"
+                    f"Another daemon already serves {self.path.with_suffix('')}; stop it, or"
+                    " choose another path with --socket."
                 ) from None
             if _identity(self.path) == _identity_of(os.fstat(fd)):
                 self._fd = fd
@@ -122,7 +122,7 @@ class UNIXSocketService(Service):
         except OSError as error:
             self._lock.release()
             raise SocketError(
-                f"the socket {self.path} cannot be opened: {error.strerror}"
+                f"The socket {self.path} cannot be opened: {error.strerror}."
             ) from None
         except BaseException:
             self._lock.release()
@@ -149,13 +149,13 @@ class UNIXSocketService(Service):
 def _check_path(path: Path) -> None:
     if len(os.fsencode(path)) > MAX_PATH_BYTES:
         raise SocketError(
-            f"the socket's path has {len(os.fsencode(path))} bytes, and a UNIX socket's may have"
-            f" {MAX_PATH_BYTES}: choose a shorter one with --socket ({path})"
+            f"The socket's path has {len(os.fsencode(path))} bytes, and a UNIX socket's may have"
+            f" {MAX_PATH_BYTES}: choose a shorter one with --socket than {path}."
         )
     if not path.parent.is_dir():
         raise SocketError(
-            f"the directory {path.parent} does not exist: make it, or choose another path with"
-            " --socket"
+            f"The directory {path.parent} does not exist; make it, or choose another path with"
+            " --socket."
         )
 
 
@@ -166,14 +166,14 @@ def _make_way(path: Path) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(found.st_mode):
-        raise SocketError(f"{path} exists and is not a socket: choose another path with --socket")
+        raise SocketError(f"{path} exists and is not a socket; choose another path with --socket.")
     with socket.socket(socket.AF_UNIX) as probe:
         probe.setblocking(False)
         refused = probe.connect_ex(os.fspath(path))
     if refused != errno.ECONNREFUSED:
         raise SocketError(
-            f"another program already listens on {path}; stop it, or choose another path with"
-            " --socket"
+            f"Another program already listens on {path}; stop it, or choose another path with"
+            " --socket."
         )
     path.unlink()
 

@@ -149,7 +149,7 @@ class ThreadNPU:
     def is_running(self) -> Deferred[Result]:
         """See :meth:`INPU.is_running`."""
         if not self._runtime.loaded:
-            return fail(NoModel("no model is loaded; call rkllm.init first"))
+            return fail(NoModel("No model is loaded; load one with rkllm.init."))
         running = execute(self._runtime.is_running)
         return running.addCallback(
             lambda running: {"success": True, "status_code": 0, "is_running": running}
@@ -174,10 +174,10 @@ class ThreadNPU:
         if self._closed is None:
             closed: Deferred[None] = Deferred()
             self._closed = closed
-            self._turns.dismiss(ShuttingDown("the daemon is shutting down"))
+            self._turns.dismiss(ShuttingDown("The daemon is shutting down."))
             if self._under_way is not None:
                 self._give_up(
-                    self._under_way, ShuttingDown("the daemon shut down before the call ended")
+                    self._under_way, ShuttingDown("The daemon shut down before the call ended.")
                 )
             turn: Deferred[Any] = self._turns.take(None)
             turn.addCallback(lambda _: self._in_thread(self._runtime.close))
@@ -192,7 +192,7 @@ class ThreadNPU:
         self, function: str, params: Params, client: Hashable, on_result: OnResult | None
     ) -> Deferred[Result]:
         if self._closed is not None:
-            return fail(ShuttingDown("the daemon is shutting down"))
+            return fail(ShuttingDown("The daemon is shutting down."))
         try:
             prepared = self._runtime.prepare(function, params)
         except RPCError:
@@ -209,7 +209,7 @@ class ThreadNPU:
 
     def _cancel(self, work: _Work, turn: Deferred[None]) -> None:
         turn.cancel()  # no effect on a turn that has come
-        self._give_up(work, Cancelled("the request was cancelled"))
+        self._give_up(work, Cancelled("The request was cancelled."))
 
     def _give_up(self, work: _Work, error: RPCError) -> None:
         work.give_up(error)
@@ -230,7 +230,7 @@ class ThreadNPU:
     def _in_npu(self, work: _Work) -> Result:
         """Do the call, in the NPU thread."""
         if work.given_up:
-            raise Cancelled("the request was cancelled")
+            raise Cancelled("The request was cancelled.")
         if work.on_result is None:
             outputs: Result = self._runtime.perform(work.prepared)
             return outputs

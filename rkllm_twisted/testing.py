@@ -118,7 +118,7 @@ class FakeRuntime:
         if prepared.function == "rkllm_init":
             self.loaded, self.model_path = True, prepared.arguments["param"].get("model_path")
         elif not self.loaded:
-            raise NoModel("no model is loaded; call rkllm.init first")
+            raise NoModel("No model is loaded; load one with rkllm.init.")
         elif prepared.function == "rkllm_destroy":
             self.loaded, self.model_path = False, None
         else:
@@ -150,7 +150,7 @@ class FakeRuntime:
     def abort(self) -> dict[str, Any]:
         """See :meth:`IRuntime.abort`."""
         if not self.loaded:
-            raise NoModel("no model is loaded; call rkllm.init first")
+            raise NoModel("No model is loaded; load one with rkllm.init.")
         self._aborted.set()
         return {"success": True, "status_code": 0}
 

@@ -43,7 +43,7 @@ class Turns:
         if length >= self._limit:
             return fail(
                 Busy(
-                    f"the NPU is busy and {length} calls already wait; try again later",
+                    f"The NPU is busy and {length} calls already wait; try again later.",
                     {"queue_length": length},
                 )
             )

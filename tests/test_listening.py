@@ -101,7 +101,7 @@ def test_a_second_daemon_is_refused(path: Path, started: list[UNIXSocketService]
     """One sentence that names the socket; the first goes on."""
     started.append(first := service(path))
     first.startService()
-    with pytest.raises(SocketError, match="another daemon already serves .*s.sock; stop it"):
+    with pytest.raises(SocketError, match="Another daemon already serves .*s.sock; stop it"):
         service(path).startService()
     assert path.is_socket()
 
@@ -111,7 +111,7 @@ def test_another_programs_socket_is_not_stolen(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as other:
         other.bind(str(path))
         other.listen()
-        with pytest.raises(SocketError, match="another program already listens"):
+        with pytest.raises(SocketError, match="Another program already listens"):
             service(path).startService()
         assert path.is_socket()
 
@@ -123,7 +123,7 @@ def test_a_full_backlog_is_a_live_socket(path: Path) -> None:
         other.listen(0)
         client.setblocking(False)
         client.connect(str(path))
-        with pytest.raises(SocketError, match="another program"):
+        with pytest.raises(SocketError, match="Another program"):
             service(path).startService()
 
 
@@ -137,7 +137,7 @@ def test_a_file_in_the_way_is_left_alone(path: Path) -> None:
 
 def test_a_missing_directory_is_named(tmp_path: Path) -> None:
     """And what to do."""
-    with pytest.raises(SocketError, match=r"the directory .*nowhere does not exist: make it"):
+    with pytest.raises(SocketError, match=r"The directory .*nowhere does not exist; make it"):
         service(tmp_path / "nowhere" / "s.sock").startService()
 
 

@@ -44,7 +44,7 @@ class Joined:
         """
         if final["_callback_state"] == ERROR:
             raise RuntimeRefused(
-                "the run ended in an error; the runtime's log lines say why",
+                "The run ended in an error; the runtime's log lines say why.",
                 {"function": Run.function, "status_code": -1},
             )
         self.add(final)
