@@ -21,6 +21,10 @@ _LAST = frozenset({FINISH, ERROR})
 #: What a callback returns to let the run go on (rkllm.h 1.2.1; before, it returns nothing).
 _GO_ON = 0
 
+#: Every trampoline ever made. C keeps their addresses, and no library is ever unloaded: one that
+#: calls back late would call into freed memory.
+_FOR_EVER: list[CData] = []
+
 OnResult = Callable[[dict[str, object]], object]
 
 
@@ -115,6 +119,7 @@ class ResultCallback:
         self._numbers = itertools.count(1)
         self._run: Run | None = None
         trampoline = layout.callbacks["LLMResultCallback"](self._receive)
+        _FOR_EVER.append(trampoline)
         #: What rkllm_init takes: the function, or since 1.3.0 a structure of functions.
         self.argument = trampoline
         if "RKLLMCallback" in layout.structs:

@@ -58,8 +58,8 @@ def prepare(layout: Layout, defaults: bytes, function: str, params: Params) -> P
         if length is not None:
             lengths[parameter.name] = length
     if lengths.get("start_pos") != lengths.get("end_pos"):
-        what = f"has {lengths['start_pos']} elements, end_pos {lengths['end_pos']}"
-        raise refuse("start_pos", f"{what}; give both for every batch, or neither")
+        what = "must have as many elements as end_pos, one for each row of the batch"
+        raise refuse("start_pos", f"{what}; or leave out both")
     files, partials = tuple(call.files), tuple(call.partials)
     return PreparedCall(declared, arguments, lengths, files, partials, tuple(call.alive))
 

@@ -166,6 +166,7 @@ class Runtime:
     def close(self) -> None:
         """See :meth:`IRuntime.close`."""
         self._closed = True
+        self._last = None
         if self.loaded:
             self._destroy()
 
@@ -225,7 +226,7 @@ class Runtime:
     def _clear_kv_cache(self, prepared: PreparedCall) -> Outputs:
         rows = self._model().rows
         given = prepared.lengths.get("start_pos")
-        if given and given != rows:
+        if given is not None and given != rows:
             raise refuse("start_pos", f"has {given} elements, but the model's n_batch is {rows}")
         return self._plain(prepared)
 

@@ -160,7 +160,7 @@ def convert(call: Filling, kind: CType, path: str, value: object) -> tuple[CData
     """
     sort = call.layout.release.sort_of(kind)
     if value is None and kind.pointer:
-        return None, 0
+        return None, None
     if sort == "numbers":
         numbers = to_array(path, value, kind.base)
         call.alive.append(numbers)

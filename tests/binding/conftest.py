@@ -88,3 +88,43 @@ def loaded(call: Call, model_file: str) -> Call:
     """The same, with a model loaded."""
     call("rkllm_init", [{"model_path": model_file}])
     return call
+
+
+@pytest.fixture
+def loaded_with(
+    recording_libraries: Callable[[Release], Path], tmp_path: Path, model_file: str
+) -> Iterator[Callable[[Release], tuple[Call, Recorder]]]:
+    """A function that loads a model into a release's recording library: its calls, its record."""
+    opened: list[tuple[Runtime, Recorder]] = []
+
+    def load(release: Release) -> tuple[Call, Recorder]:
+        library = recording_libraries(release)
+        recorder = Recorder(ctypes.CDLL(str(library)), tmp_path / "recorded")
+        runtime = open_runtime(str(library), None, {})
+        opened.append((runtime, recorder))
+        runtime.perform(runtime.prepare("rkllm_init", [{"model_path": model_file}]))
+
+        def call(function: str, params: Any = None, on_result: Any = None) -> Mapping[str, Any]:
+            return runtime.perform(runtime.prepare(function, params), on_result)
+
+        return call, recorder
+
+    yield load
+    for runtime, recorder in opened:
+        recorder.reset()
+        runtime.close()
+
+
+@pytest.fixture
+def batched(
+    loaded_with: Callable[[Release], tuple[Call, Recorder]], model_file: str
+) -> Callable[[Release, int], tuple[Call, Recorder]]:
+    """The same, for a model that computes several answers at once."""
+
+    def load(release: Release, rows: int) -> tuple[Call, Recorder]:
+        call, recorder = loaded_with(release)
+        recorder.native.recorder_sizes(1, rows)
+        call("rkllm_init", [{"model_path": model_file, "extend_param": {"n_batch": rows}}])
+        return call, recorder
+
+    return load

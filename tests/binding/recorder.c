@@ -5,7 +5,6 @@
  * recorder_open named. A run calls back with the results that recorder_play was given.
  */
 #include <inttypes.h>
-#include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -36,7 +35,7 @@ static void text(const char *s) {
 }
 
 /* 9 digits tell any two float32 apart. */
-static void number(float f) { fprintf(out, isfinite(f) ? "%.9g" : "\"%g\"", (double)f); }
+static void number(float f) { fprintf(out, "%.8e", (double)f); }
 
 static void whole(intmax_t n) { fprintf(out, "%" PRIdMAX, n); }
 
@@ -109,8 +108,8 @@ static void init(LLMHandle *handle, const void *callback) {
 
 static void run(void *userdata) {
     running = 1;
-    for (size_t i = 0; i < n_results; i++)
-        if (listener) listener(states[i] < 0 ? NULL : &results[i], userdata, states[i] < 0 ? 2 : states[i]);
+    for (size_t i = 0; listener && i < n_results; i++)
+        listener(states[i] < 0 ? NULL : &results[i], userdata, states[i] < 0 ? 2 : states[i]);
     running = 0;
 }
 

@@ -54,7 +54,7 @@ class Recorder:
 
     def calls(self) -> list[dict[str, Any]]:
         """What reached C, oldest first."""
-        return [json.loads(line) for line in self._log.read_text("utf-8").splitlines()]
+        return [json.loads(line) for line in self._log.read_text("utf-8").split("\n")[:-1]]
 
     def last(self) -> dict[str, Any]:
         """What reached C with the last call."""
