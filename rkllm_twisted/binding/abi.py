@@ -64,7 +64,7 @@ class Member:
     size: int
 
 
-@attrs.frozen
+@attrs.frozen(cache_hash=True)
 class Struct:
     """A structure or a union.
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from rkllm_twisted.binding.abi import Function, Parameter
+from rkllm_twisted.binding.scalars import clip
 from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.interfaces import Params
 
@@ -87,7 +88,7 @@ def _by_name(signature: Signature, params: Mapping[str, object]) -> Mapping[str,
     names = {parameter.name for parameter in signature.slots}
     for name in params:
         if name not in names:
-            raise _refuse(signature, name, f"There is no parameter {name}")
+            raise _refuse(signature, clip(name), f"There is no parameter {clip(name)}")
     return params
 
 

@@ -54,7 +54,7 @@ def to_array(path: str, value: object, base: str) -> Numbers:
     :raises InvalidParams: naming the element where one is to blame.
     """
     element = ELEMENTS[base]
-    if isinstance(value, FloatArray):
+    if isinstance(value, FloatArray) and element.code == "f":
         return _from_bytes(path, value.data, value.shape, element)
     if isinstance(value, Mapping):
         return _from_base64(path, value, element)

@@ -89,15 +89,14 @@ def shortest_float32(value: float) -> float | None:
     """
     if not math.isfinite(value):
         return None
+    if value == 0:  # most figures of most results
+        return value
     exact = packing.pack("<f", value)
     # Every decimal of 6 digits survives float32, but for the subnormal ones.
     for digits in range(6 if abs(value) >= _SMALLEST_NORMAL else 1, 9):
         short = float(f"{value:.{digits}g}")
-        try:
-            if packing.pack("<f", short) == exact:
-                return short
-        except OverflowError:  # rounded up beyond the largest float32
-            continue
+        if packing.pack("<f", short) == exact:
+            return short
     return float(f"{value:.9g}")
 
 

@@ -24,7 +24,7 @@ class PreparedCall:
     Good for one use. It owns every buffer that its arguments point to.
 
     :param arguments: C name -> ctypes value.
-    :param lengths: the number of elements of each array among them.
+    :param lengths: the number of elements of each list among them.
     :param files: the files that C will open.
     :param partials: structures to complete from what the model was loaded with.
     """
@@ -85,6 +85,8 @@ def _argument(
     call: Filling, defaults: bytes, parameter: Parameter, value: object
 ) -> tuple[CData, int | None]:
     name, kind = parameter.name, parameter.type
+    if kind.base == "RKLLMInput":
+        return _inputs(call, name, value)
     if kind.base in call.layout.structs:
         start = defaults if kind.base == "RKLLMParam" else None
         # Without rkllm_infer_params: zeros, which is RKLLM_INFER_GENERATE with no history kept.
@@ -95,3 +97,27 @@ def _argument(
     if name in rules.FILES:
         call.files.append(FileParameter(name, str(value)))
     return converted, length
+
+
+def _inputs(call: Filling, name: str, value: object) -> tuple[CData, int | None]:
+    """Make an array of inputs: of one, or of as many as a list has."""
+    if not isinstance(value, list):
+        made = [call.structure("RKLLMInput", name, value)]
+    else:
+        made = [call.structure("RKLLMInput", f"{name}[{i}]", v) for i, v in enumerate(value)]
+    array = (call.layout.structs["RKLLMInput"] * len(made))(*made)
+    return array, len(made) if isinstance(value, list) else None
+
+
+def inputs_for(prepared: PreparedCall, rows: int) -> CData:
+    """Give each row of the batch an input: C reads as many as there are rows.
+
+    :raises InvalidParams: a list has another number of them; a single one is every row's.
+    """
+    inputs = prepared.arguments["rkllm_input"]
+    given = prepared.lengths.get("rkllm_input")
+    if given is None:
+        return (type(inputs[0]) * rows)(*[inputs[0]] * rows)
+    if given != rows:
+        raise refuse("rkllm_input", f"has {given} inputs, but the model's n_batch is {rows}")
+    return inputs

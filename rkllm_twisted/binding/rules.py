@@ -14,7 +14,7 @@ import attrs
 
 from rkllm_twisted.binding.abi import Release, Struct, releases
 from rkllm_twisted.binding.layouts import CData
-from rkllm_twisted.binding.scalars import refuse
+from rkllm_twisted.binding.scalars import clip, refuse
 from rkllm_twisted.errors import InvalidParams
 
 #: Fields without which C would read a NULL, or do nothing with success (a LoRA of scale 0).
@@ -133,6 +133,7 @@ def unknown_field(
     release: Release, struct: Struct, path: str, name: str, fields: Sequence[str]
 ) -> InvalidParams:
     """Make the error for a field that the loaded release does not have."""
+    path, name = clip(path), clip(name)
     what = f"is no field of {struct.name} in release {release.name}, which is loaded"
     others = _releases_with_field(struct, name)
     if others:

@@ -16,7 +16,7 @@ from rkllm_twisted.binding.files import check_files
 from rkllm_twisted.binding.from_c import text_of, to_json
 from rkllm_twisted.binding.layouts import CData, Layout, layout_of
 from rkllm_twisted.binding.library import OpenedFile, open_file
-from rkllm_twisted.binding.prepare import PreparedCall, find_function, prepare
+from rkllm_twisted.binding.prepare import PreparedCall, find_function, inputs_for, prepare
 from rkllm_twisted.binding.recognise import recognise
 from rkllm_twisted.binding.scalars import refuse
 from rkllm_twisted.binding.status import outputs_of
@@ -244,7 +244,8 @@ class Runtime:
         return outputs_of(prepared.function.name, status)
 
     def _start(self, prepared: PreparedCall, model: _Loaded, run: Run) -> int:
-        slots = {"handle": model.handle, "userdata": run.number}
+        inputs = inputs_for(prepared, model.rows)
+        slots = {"handle": model.handle, "rkllm_input": inputs, "userdata": run.number}
         if prepared.function.name == "rkllm_run_async" and self._native_async:
             status = self._call(prepared, **slots)
             while status == 0 and not run.ended.wait(POLL):

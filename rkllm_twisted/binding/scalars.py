@@ -21,10 +21,18 @@ _JSON_TYPES: Mapping[type, str] = {
     type(None): "null",
 }
 
+#: In characters; the longest path of a field in rkllm.h has 60.
+LONGEST_NAME = 100
+
 
 def kind_of(value: object) -> str:
     """Say what a JSON value is, for an error message."""
     return _JSON_TYPES.get(type(value), type(value).__name__)
+
+
+def clip(name: str) -> str:
+    """Shorten what a client named, so that an error message stays one sentence."""
+    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
 
 
 def refuse(path: str, what: str) -> InvalidParams:

@@ -208,6 +208,12 @@ def _record_function(release: Release, function: Function) -> Iterator[str]:
             yield 'fputs("0", out);'
         else:
             yield _record_value(release, parameter.type, parameter.name, parameter.name)
+        if parameter.name == "rkllm_input":
+            yield "name(\"rows\"); fputc('[', out);"
+            yield "for (int i = 0; i < batch; i++) {"
+            yield "if (i) fputc(',', out);"
+            yield "record_RKLLMInput(&rkllm_input[i]); }"
+            yield "fputc(']', out);"
     yield {
         "rkllm_init": "init(handle, (const void *)(uintptr_t)callback); return end(); }",
         "rkllm_run": "end(); run(userdata); return status; }",

@@ -114,3 +114,12 @@ def test_reserved_bytes_and_booleans() -> None:
     extend = read["extend_param"]
     assert isinstance(extend, dict)
     assert extend["reserved"] is None
+
+
+def test_the_largest_floats() -> None:
+    """Rounding them to fewer digits does not leave float32."""
+    largest = struct.unpack("<f", b"\xff\xff\x7f\x7f")[0]
+    for step in range(2000):
+        value = struct.unpack("<f", (0x7F7FFFFF - step).to_bytes(4, "little"))[0]
+        assert float32(shortest_float32(value) or 0) == float32(value)
+    assert shortest_float32(largest) == 3.4028235e38

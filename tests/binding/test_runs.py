@@ -18,7 +18,7 @@ from rkllm_twisted.binding import runtime as module
 from rkllm_twisted.binding.abi import Release, releases
 from rkllm_twisted.binding.layouts import Layout, layout_of
 from rkllm_twisted.binding.runtime import Runtime, open_runtime
-from rkllm_twisted.errors import RuntimeRefused
+from rkllm_twisted.errors import InvalidParams, RuntimeRefused
 from rkllm_twisted.interfaces import FloatArray
 
 Call = Callable[..., Mapping[str, Any]]
@@ -135,6 +135,29 @@ def test_several_answers_at_once(abi: str, batched: Any) -> None:
     call("rkllm_run", INPUT, seen.append)
     assert [result["text"] for result in seen] == ["end"]
     assert "results" not in seen[0]
+
+
+@pytest.mark.parametrize("abi", ["1.2.1", "1.3.0"])
+def test_an_input_for_each_row(abi: str, batched: Any) -> None:
+    """C reads n_batch inputs: those of a list, or the same one for every row."""
+    call, recorder = batched(releases()[abi], 3)
+    call("rkllm_run", [[{"prompt_input": text} for text in "abc"]])
+    assert [row["prompt_input"] for row in recorder.last()["rows"]] == ["a", "b", "c"]
+    call("rkllm_run", INPUT)
+    assert [row["prompt_input"] for row in recorder.last()["rows"]] == ["hi", "hi", "hi"]
+    for inputs in ([], INPUT * 2, INPUT * 4):
+        with pytest.raises(InvalidParams, match=rf"has {len(inputs)} inputs, .* n_batch is 3"):
+            call("rkllm_run", [inputs])
+    with pytest.raises(InvalidParams, match=r"^rkllm_input\[1\]\.prompt_input: is missing"):
+        call("rkllm_run", [[*INPUT, {}, *INPUT]])
+
+
+def test_a_list_of_one_input(loaded: Call, recorder: Recorder) -> None:
+    """A model that computes one answer takes a list of one, too."""
+    loaded("rkllm_run", [INPUT])
+    assert recorder.last()["rkllm_input"]["prompt_input"] == "hi"
+    with pytest.raises(InvalidParams, match="has 2 inputs, but the model's n_batch is 1"):
+        loaded("rkllm_run", [INPUT * 2])
 
 
 def test_a_failing_listener(loaded: Call, play: Callable[..., None], recorder: Recorder) -> None:

@@ -121,6 +121,13 @@ def test_a_misspelt_field_is_guessed() -> None:
         make(releases()["1.3.0"], "RKLLMParam", {"temprature": 1})
 
 
+def test_a_long_name_is_not_echoed() -> None:
+    """An error message stays a sentence, whatever a client sends."""
+    with pytest.raises(InvalidParams) as refused:
+        make(releases()["1.3.0"], "RKLLMParam", {"n" * 1_000_000: 1})
+    assert len(refused.value.message) < 300
+
+
 @pytest.mark.parametrize(
     ("loaded", "name", "value", "what"),
     [
