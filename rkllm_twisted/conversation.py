@@ -1,0 +1,217 @@
+"""One connection's side of the talk: its requests under way, its settings, its limits.
+
+Knows neither sockets nor framing: messages come in by :meth:`Conversation.received` and leave by
+the ``send`` that it was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import attrs
+from twisted.internet.defer import Deferred, gatherResults, succeed
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from rkllm_twisted import encoding, jsonrpc
+from rkllm_twisted.dispatch import Dispatcher
+from rkllm_twisted.errors import (
+    Busy,
+    Cancelled,
+    InvalidParams,
+    InvalidRequest,
+    RPCError,
+    ShuttingDown,
+)
+from rkllm_twisted.exchange import STREAM_FORMS, Exchange, Settings
+from rkllm_twisted.interfaces import IConversation, IRPCMethod, Peer
+from rkllm_twisted.jsonrpc import Batch, Malformed, Notification, Reply, Request
+
+#: Enough to keep the NPU busy; more would only fill the queue that all clients share.
+MAX_REQUESTS = 8
+#: What ends or looks at the work under way must get through when there is too much of it.
+NOT_COUNTED = frozenset(
+    {
+        "$/cancelRequest",
+        "rkllm.abort",
+        "rkllm.is_running",
+        "server.cancel",
+        "server.ping",
+        "server.status",
+    }
+)
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "stream": tuple(STREAM_FORMS),
+    "floats": tuple(encoding.FORMS),
+}
+
+
+def _nothing() -> None:
+    """Do nothing."""
+
+
+@implementer(IConversation)
+class Conversation:
+    """See :class:`IConversation`.
+
+    :param send: takes each message for the client, without framing.
+    :param idle: called whenever all messages that came are answered.
+    :param max_requests: how many may be under way at once.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        peer: Peer,
+        send: Callable[[bytes], None],
+        idle: Callable[[], None] = _nothing,
+        max_requests: int = MAX_REQUESTS,
+    ) -> None:
+        self.peer = peer
+        self.settings = Settings()
+        self.messages = 0
+        self._dispatcher = dispatcher
+        self._send = send
+        self._idle = idle
+        self._max_requests = max_requests
+        self._unanswered = 0
+        self._closed = False
+        self._under_way: dict[object, Exchange] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Is any message not done yet?"""
+        return self._unanswered > 0
+
+    def received(self, payload: bytes) -> None:
+        """Take one message. Whatever it is, this does not raise."""
+        if self._closed:
+            return
+        self.messages += 1
+        self._unanswered += 1
+        try:
+            answer = self._take(jsonrpc.parse(payload))
+        except Exception:  # noqa: BLE001 - a fault of ours costs this message, not the connection
+            error = self._dispatcher.explain(Failure(), "a message", self.peer.number)
+            answer = succeed(jsonrpc.error(None, error))
+        answer.addCallback(self._deliver)
+
+    def _take(self, message: jsonrpc.Message) -> Deferred[bytes | None]:
+        if not isinstance(message, Batch):
+            return self._single(message, in_batch=False)
+        answers = [self._single(member, in_batch=True) for member in message.members]
+        return gatherResults(answers).addCallback(_join)
+
+    def _deliver(self, answer: bytes | None) -> None:
+        if answer is not None and not self._closed:
+            self._send(answer)
+        self._unanswered -= 1
+        if not self._unanswered:
+            self._idle()
+
+    def _single(self, message: jsonrpc.Single, in_batch: bool) -> Deferred[bytes | None]:
+        if isinstance(message, Reply):
+            return succeed(None)
+        if isinstance(message, Malformed):
+            return succeed(jsonrpc.error(message.id, message.error))
+        raw_id = message.id if isinstance(message, Request) else None
+        exchange = Exchange(raw_id, message.method, self.settings, self._send_streamed)
+        try:
+            method = self._admit(message, in_batch)
+        except RPCError as error:
+            exchange.fail(error)
+        else:
+            self._start(exchange, method, message)
+        return exchange.answer
+
+    def _admit(self, message: Request | Notification, in_batch: bool) -> IRPCMethod:
+        """Find the method.
+
+        :raises RPCError: it does not exist, or must not be called like this, or not now.
+        """
+        method = self._dispatcher.method(message.method)
+        if in_batch and method.streams:
+            raise InvalidRequest(
+                f"{method.name} streams, so it cannot be in a batch; send it on its own,"
+                " or use rkllm.run.",
+                {"method": method.name},
+            )
+        if isinstance(message, Request) and jsonrpc.id_of(message.id) in self._under_way:
+            raise InvalidRequest("A request with this id is under way; use another.")
+        if len(self._under_way) >= self._max_requests and method.name not in NOT_COUNTED:
+            raise Busy(
+                f"This connection has {len(self._under_way)} requests under way; wait for one.",
+                {"queue_length": len(self._under_way)},
+            )
+        return method
+
+    def _start(
+        self, exchange: Exchange, method: IRPCMethod, message: Request | Notification
+    ) -> None:
+        key = jsonrpc.id_of(message.id) if isinstance(message, Request) else exchange
+        self._under_way[key] = exchange
+        exchange.answer.addCallback(self._ended, key)
+
+        def failed(failure: Failure) -> None:
+            exchange.fail(self._dispatcher.explain(failure, method.name, self.peer.number))
+
+        work = self._dispatcher.start(method, message.params, self, exchange.stream)
+        # Twice: a result, and then an error's data, may turn out to have no JSON form.
+        exchange.attach(work.addCallback(exchange.succeed).addErrback(failed).addErrback(failed))
+
+    def _ended(self, answer: bytes | None, key: object) -> bytes | None:
+        del self._under_way[key]
+        return answer
+
+    def _send_streamed(self, message: bytes) -> None:
+        if not self._closed:
+            self._send(message)
+
+    def configure(self, settings: Mapping[str, str]) -> Mapping[str, str]:
+        """See :meth:`IConversation.configure`."""
+        for name, value in settings.items():
+            if name not in CHOICES:
+                names = ", ".join(CHOICES)
+                raise InvalidParams(
+                    f"There is no setting {name!r}; there are: {names}.", {"parameter": name}
+                )
+            if value not in CHOICES[name]:
+                values = " or ".join(CHOICES[name])
+                raise InvalidParams(f"{name} may be {values}.", {"parameter": name})
+        self.settings = attrs.evolve(self.settings, **settings)
+        return attrs.asdict(self.settings)
+
+    def cancel(self, request_id: object) -> bool:
+        """See :meth:`IConversation.cancel`."""
+        if isinstance(request_id, bool) or not isinstance(
+            request_id, (str, int, float, type(None))
+        ):
+            return False
+        exchange = self._under_way.get(request_id)
+        if exchange is None:
+            return False
+        exchange.stop(Cancelled("The request was cancelled."))
+        return True
+
+    def close(self) -> None:
+        """Cancel everything: the client has left."""
+        self._closed = True
+        self._stop_all(Cancelled("The client has left."))
+
+    def shut_down(self) -> None:
+        """Answer everything with an error: the daemon is stopping."""
+        self._stop_all(ShuttingDown("The daemon is stopping; try again when it is back."))
+        self._closed = True
+
+    def _stop_all(self, reason: RPCError) -> None:
+        for exchange in list(self._under_way.values()):
+            exchange.stop(reason)
+
+
+def _join(answers: list[bytes | None]) -> bytes | None:
+    """Make a batch's answer; one of notifications only has none."""
+    real = [answer for answer in answers if answer is not None]
+    return jsonrpc.batch(real) if real else None

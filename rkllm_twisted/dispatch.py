@@ -1,0 +1,123 @@
+"""From a method's name to the work that answers it, and from any failure to what a client is told.
+
+The one place where exceptions become error objects: an :class:`RPCError` is told as it is, anything
+else is logged here with its traceback and told as a number to look for in the log.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+
+import attrs
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from rkllm_twisted.errors import Cancelled, InternalError, MethodNotFound, RPCError
+from rkllm_twisted.interfaces import INPU, ICall, IConversation, IDaemon, IRPCMethod, Params
+from rkllm_twisted.parameters import bind
+
+
+@implementer(ICall)
+@attrs.frozen
+class Call:
+    """See :class:`ICall`."""
+
+    params: object
+    npu: INPU
+    daemon: IDaemon
+    conversation: IConversation
+    stream: Callable[[object], None]
+
+
+@attrs.frozen
+class CancelParams:
+    """What ``$/cancelRequest`` takes.
+
+    :param id: of the request, as it was sent.
+    """
+
+    id: str | int | float | None
+
+
+@implementer(IRPCMethod)
+class CancelRequest:
+    """``$/cancelRequest`` as in the Language Server Protocol: part of the protocol, no plugin."""
+
+    name = "$/cancelRequest"
+    summary = "Cancel one of this connection's own requests; that one is answered with -32800."
+    params = CancelParams
+    streams = False
+
+    def call(self, call: ICall) -> object:
+        """Cancel, and say whether there was such a request."""
+        return {"cancelled": call.conversation.cancel(call.params.id)}
+
+
+class Dispatcher:
+    """Knows the methods and what they work on; one for all connections.
+
+    :param methods: by name.
+    """
+
+    log = Logger()
+
+    def __init__(self, methods: Mapping[str, IRPCMethod], npu: INPU, daemon: IDaemon) -> None:
+        protocol_methods: list[IRPCMethod] = [CancelRequest()]
+        self._methods = {**methods, **{method.name: method for method in protocol_methods}}
+        self._npu = npu
+        self._daemon = daemon
+        self._numbers = itertools.count(1)
+
+    def method(self, name: str) -> IRPCMethod:
+        """Look a method up.
+
+        :raises MethodNotFound: no plugin provides it.
+        """
+        found = self._methods.get(name)
+        if found is None:
+            shown = name[:100]
+            raise MethodNotFound(
+                f"There is no method {shown!r}; rpc.discover lists those that there are.",
+                {"method": shown},
+            )
+        return found
+
+    def start(
+        self,
+        method: IRPCMethod,
+        params: Params,
+        conversation: IConversation,
+        stream: Callable[[object], None],
+    ) -> Deferred[object]:
+        """Begin the work.
+
+        :returns: a Deferred of the result; cancelling it ends the work.
+        """
+
+        def work() -> object:
+            bound = bind(method.params, params)
+            return method.call(Call(bound, self._npu, self._daemon, conversation, stream))
+
+        return maybeDeferred(work)
+
+    def explain(self, failure: Failure, method: str, client: int) -> RPCError:
+        """Make what the client is told, and log what it must not be told.
+
+        :param client: the number of the connection.
+        """
+        if isinstance(failure.value, RPCError):
+            return failure.value
+        if failure.check(CancelledError):
+            return Cancelled("The request was cancelled.")
+        number = next(self._numbers)
+        self.log.failure(
+            "internal error {number}: {method} for client {client}",
+            failure=failure,
+            number=number,
+            method=method[:100],
+            client=client,
+        )
+        return InternalError(f"Internal error {number}; see the daemon's log.", {"error": number})

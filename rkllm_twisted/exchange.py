@@ -1,0 +1,114 @@
+"""One call under way: what is sent for it, in which form, and that it is answered only once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from rkllm_twisted import encoding, jsonrpc
+from rkllm_twisted.errors import RPCError
+
+
+def _as_response(raw_id: bytes, _seq: int, result: bytes) -> bytes:
+    return jsonrpc.response(raw_id, result)
+
+
+def _as_notification(raw_id: bytes, seq: int, result: bytes) -> bytes:
+    head = b'{"jsonrpc":"2.0","method":"rkllm.result","params":'
+    return head + b'{"id":%b,"seq":%d,"result":%b}}' % (raw_id, seq, result)
+
+
+#: How a partial result is written: what ``server.configure {"stream": …}`` may choose.
+STREAM_FORMS: Mapping[str, Callable[[bytes, int, bytes], bytes]] = {
+    "responses": _as_response,
+    "notifications": _as_notification,
+}
+
+
+@attrs.frozen
+class Settings:
+    """The forms that a connection has chosen. A call keeps those that it began with."""
+
+    stream: str = "responses"
+    floats: str = "json"
+
+
+class Exchange:
+    """A call, from its arrival to its one answer.
+
+    :param raw_id: the request's id as it came; None for a notification, which is never answered.
+    :param send: takes a message for the client.
+    :ivar answer: a Deferred of the answer's bytes, or of None where there is to be none.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self, raw_id: bytes | None, method: str, settings: Settings, send: Callable[[bytes], None]
+    ) -> None:
+        self.answer: Deferred[bytes | None] = Deferred()
+        self.is_open = True
+        self._raw_id = raw_id
+        self._method = method
+        self._settings = settings
+        self._send = send
+        self._seq = 0
+        self._work: Deferred[None] | None = None
+
+    def stream(self, result: object) -> None:
+        """Send a partial result; after the answer nothing is sent any more."""
+        if not self.is_open or self._raw_id is None:
+            return
+        text = encoding.encode(result, self._settings.floats)
+        self._send(STREAM_FORMS[self._settings.stream](self._raw_id, self._seq, text))
+        self._seq += 1
+
+    def succeed(self, result: object) -> None:
+        """Answer with the result.
+
+        :raises TypeError, ValueError, OverflowError: it has no JSON form.
+        """
+        if self._raw_id is None:
+            self._finish(None)
+        elif self.is_open:
+            text = encoding.encode(result, self._settings.floats)
+            self._finish(jsonrpc.response(self._raw_id, text))
+
+    def fail(self, error: RPCError) -> None:
+        """Answer with an error; one of a notification is only logged."""
+        if self._raw_id is not None:
+            self._finish(jsonrpc.error(self._raw_id, error))
+        elif self.is_open:
+            self.log.info(
+                "notification {method} failed: {code} {kind}",
+                method=self._method[:100],
+                code=error.code,
+                kind=type(error).__name__,
+            )
+            self._finish(None)
+
+    def _finish(self, answer: bytes | None) -> None:
+        if self.is_open:
+            self.is_open = False
+            self.answer.callback(answer)
+
+    def attach(self, work: Deferred[None]) -> None:
+        """Say what goes on for it, once it has begun."""
+        self._work = work
+        if not self.is_open:  # it was stopped while it began
+            self._cancel()
+
+    def stop(self, reason: RPCError) -> None:
+        """Answer with an error now, and cancel the work."""
+        self.fail(reason)
+        self._cancel()
+
+    def _cancel(self) -> None:
+        if self._work is not None:
+            try:
+                self._work.cancel()
+            except Exception:  # noqa: BLE001 - one bad canceller must not keep the others alive
+                self.log.failure("cancelling {method} failed", method=self._method[:100])

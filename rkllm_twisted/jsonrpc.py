@@ -1,0 +1,233 @@
+"""JSON-RPC 2.0: bytes to values and back, to the letter (https://www.jsonrpc.org/specification).
+
+Pure and without state: :func:`parse` never raises for what a peer did wrong, it returns a
+:class:`Malformed` that carries the answer. An id stays the bytes that came, since no number type
+holds every id that a client may choose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from rkllm_twisted import strict
+from rkllm_twisted.encoding import encode
+from rkllm_twisted.errors import InvalidParams, InvalidRequest, ParseError, RPCError
+from rkllm_twisted.interfaces import Params
+from rkllm_twisted.messages import (
+    Batch,
+    Malformed,
+    Message,
+    Notification,
+    Reply,
+    Request,
+    Single,
+    error_from,
+)
+
+__all__ = [
+    "Batch",
+    "Malformed",
+    "Message",
+    "Notification",
+    "Reply",
+    "Request",
+    "Single",
+    "batch",
+    "decode_params",
+    "error",
+    "error_from",
+    "id_of",
+    "notification",
+    "parse",
+    "request",
+    "response",
+]
+
+#: The reply to a batch is held until its last member is done.
+MAX_BATCH = 100
+#: Bytes of an id as it came. It is kept while the request is under way, and sent back each time.
+MAX_ID = 256
+
+_ID_BEGINS = b'"-0123456789n'
+
+
+class _Envelope(msgspec.Struct):
+    """The members that mean something; others are ignored."""
+
+    jsonrpc: Raw | UnsetType = UNSET
+    id: Raw | UnsetType = UNSET
+    method: Raw | UnsetType = UNSET
+    params: Raw | UnsetType = UNSET
+    result: Raw | UnsetType = UNSET
+    error: Raw | UnsetType = UNSET
+
+
+def parse(payload: bytes) -> Message:
+    """Read one message, whatever it is.
+
+    :param payload: without its framing.
+    """
+    try:
+        payload.isascii() or payload.decode("utf-8")
+        return _parse(payload)
+    except UnicodeDecodeError as error:
+        return Malformed(ParseError(f"The message is not UTF-8 at byte {error.start}."))
+    except RecursionError:
+        return Malformed(ParseError(f"It is nested deeper than {strict.MAX_DEPTH} levels."))
+    except msgspec.DecodeError as error:
+        return _half_surrogate(payload) or Malformed(ParseError(f"This is not JSON: {error}."))
+
+
+def _parse(payload: bytes) -> Message:
+    text = payload.lstrip(b" \t\r\n")
+    if not text.startswith(b"["):
+        envelope = _open(text)
+        return _too_much(text) or _read(envelope, text)
+    members = msgspec.json.decode(text, type=list[Raw])
+    if not members:
+        return Malformed(InvalidRequest("The batch is empty."))
+    if len(members) > MAX_BATCH:
+        return Malformed(InvalidRequest(f"A batch may have {MAX_BATCH} members; send several."))
+    return _too_much(text) or Batch(tuple(_member(bytes(member)) for member in members))
+
+
+def _member(text: bytes) -> Single:
+    return _read(_open(text), text)
+
+
+def _open(text: bytes) -> _Envelope | None:
+    """Look which members there are. Reads all of the text, so it is valid JSON afterwards."""
+    try:
+        return msgspec.json.decode(text, type=_Envelope)
+    except msgspec.ValidationError:
+        return None
+
+
+def _too_much(text: bytes) -> Malformed | None:
+    problem = strict.overgrown(text)
+    return Malformed(ParseError(problem)) if problem else None
+
+
+def _read(envelope: _Envelope | None, text: bytes) -> Single:
+    if envelope is None:
+        return Malformed(InvalidRequest("A message is an object, or an array of objects."))
+    raw_id = _bytes(envelope.id)
+    if envelope.method is UNSET and (envelope.result is not UNSET or envelope.error is not UNSET):
+        return Reply(raw_id, _bytes(envelope.result), _bytes(envelope.error))
+    if raw_id is not None and not _usable_id(raw_id):
+        problem = f"An id is a string, a number or null, of at most {MAX_ID} bytes."
+        return Malformed(InvalidRequest(problem, {"member": "id"}))
+    if (repeated := strict.repeated_member(text)) is not None:
+        problem = "An object has two members of one name; send one."
+        id_in_doubt = repeated == "id"
+        error = InvalidRequest(problem, {"member": repeated[:MAX_ID]})
+        return Malformed(error, None if id_in_doubt else raw_id)
+    for member, (is_right, problem) in _CHECKS.items():
+        if not is_right(envelope):
+            return Malformed(InvalidRequest(problem, {"member": member}), raw_id)
+    return _call(envelope, raw_id)
+
+
+def _call(envelope: _Envelope, raw_id: bytes | None) -> Single:
+    try:
+        params = decode_params(_bytes(envelope.params))
+    except msgspec.ValidationError as error:
+        return Malformed(ParseError(f"params: {error}."))
+    method = _string(envelope.method) or ""
+    return Notification(method, params) if raw_id is None else Request(raw_id, method, params)
+
+
+def decode_params(raw: bytes | None) -> Params:
+    """Decode the JSON text of params; null and nothing are the same.
+
+    :raises msgspec.ValidationError: a number is beyond what Python can hold.
+    """
+    params: Params = None if raw is None else msgspec.json.decode(raw)
+    return params
+
+
+def _bytes(raw: Raw | UnsetType) -> bytes | None:
+    return None if isinstance(raw, UnsetType) else bytes(raw)
+
+
+def _string(raw: Raw | UnsetType) -> str | None:
+    """Decode a member that should be a string; None if it is something else."""
+    text = _bytes(raw)
+    return msgspec.json.decode(text, type=str) if text and text.startswith(b'"') else None
+
+
+def _usable_id(raw_id: bytes) -> bool:
+    return raw_id[0] in _ID_BEGINS and len(raw_id) <= MAX_ID
+
+
+def _has_params(envelope: _Envelope) -> bool:
+    raw = _bytes(envelope.params)
+    return raw is None or raw == b"null" or raw[:1] in (b"[", b"{")
+
+
+_CHECKS: Mapping[str, tuple[Callable[[_Envelope], bool], str]] = {
+    "jsonrpc": (lambda e: _string(e.jsonrpc) == "2.0", 'A request says "jsonrpc": "2.0".'),
+    "method": (lambda e: _string(e.method) is not None, "A request names its method: a string."),
+    "params": (_has_params, "params are an array or an object."),
+}
+
+
+def _half_surrogate(payload: bytes) -> Malformed | None:
+    r"""Make the answer to a request that is fine but for an escape like ``\ud800`` in its params.
+
+    msgspec refuses such text as a whole, and then the id would be lost on the client.
+    """
+    whole = strict.without_half_surrogates(payload)
+    message = parse(whole) if whole != payload else None
+    if not isinstance(message, Request) or b"\\ufffd" in message.id:
+        return None
+    problem = "A string holds half a surrogate pair, which is not text."
+    return Malformed(InvalidParams(problem), message.id)
+
+
+def id_of(raw_id: bytes) -> object:
+    """Decode an id. What no Python value stands for stays the bytes that it was."""
+    try:
+        return msgspec.json.decode(raw_id)
+    except ValueError:
+        return raw_id
+
+
+def response(raw_id: bytes, result: bytes) -> bytes:
+    """Write the answer of a call that went well.
+
+    :param raw_id: the id's JSON text.
+    :param result: JSON text, see :func:`rkllm_twisted.encoding.encode`.
+    """
+    return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (raw_id, result)
+
+
+def error(raw_id: bytes | None, failed: RPCError) -> bytes:
+    """Write the answer of a call that did not.
+
+    :param raw_id: the id's JSON text; None where it could not be read.
+    """
+    body: dict[str, object] = {"code": failed.code, "message": failed.message}
+    if failed.data is not None:
+        body["data"] = failed.data
+    return b'{"jsonrpc":"2.0","id":%b,"error":%b}' % (raw_id or b"null", encode(body))
+
+
+def request(request_id: object, method: str, params: object = None) -> bytes:
+    """Write a call that is to be answered."""
+    message = {"jsonrpc": "2.0", "id": request_id, "method": method}
+    return encode(message if params is None else {**message, "params": params})
+
+
+def notification(method: str, params: object = None) -> bytes:
+    """Write a call that is not to be answered."""
+    message = {"jsonrpc": "2.0", "method": method}
+    return encode(message if params is None else {**message, "params": params})
+
+
+def batch(messages: list[bytes]) -> bytes:
+    """Write several messages as one."""
+    return b"[%b]" % b",".join(messages)

@@ -1,0 +1,29 @@
+"""What one connection may cost. Each limit says what it protects."""
+
+from __future__ import annotations
+
+import attrs
+
+from rkllm_twisted import conversation, framing
+
+
+@attrs.frozen
+class Limits:
+    """Of one connection; sizes in bytes, times in seconds.
+
+    :param max_length: of a message from the client; refused before it is buffered.
+    :param max_requests: under way at once; beyond, a request is answered with Busy.
+    :param max_unread: held for a client that does not read; beyond, its requests wait unread.
+    :param max_unread_hard: held at most, but for one longer message; beyond, it is dropped.
+    :param unread_timeout: how long a client may read nothing of what waits for it.
+    :param messages_per_turn: after so many the other connections have their turn.
+    :param linger: how long a connection that is to be closed waits for its last message to be read.
+    """
+
+    max_length: int = framing.MAX_LENGTH
+    max_requests: int = conversation.MAX_REQUESTS
+    max_unread: int = 1024 * 1024
+    max_unread_hard: int = 8 * 1024 * 1024
+    unread_timeout: float = 30.0
+    messages_per_turn: int = 64
+    linger: float = 1.0

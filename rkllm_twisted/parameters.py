@@ -1,0 +1,64 @@
+"""The parameters of a call, checked against the attrs class that a method names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import attrs
+import msgspec
+
+from rkllm_twisted.errors import InvalidParams
+from rkllm_twisted.interfaces import Params
+
+_WHERE = re.compile(r"(?P<what>.*) - at `\$\.(?P<name>\w+)(?P<rest>.*)`")
+
+
+def bind(wanted: type | None, params: Params) -> object:
+    """Make what ``call.params`` will be.
+
+    :param wanted: a method's ``params``: an attrs class, or None for the parameters as they came.
+    :raises InvalidParams: naming the parameter that is missing, unknown, or of the wrong type.
+    """
+    if wanted is None:
+        return params
+    fields = {field.name: field for field in attrs.fields(wanted) if field.init}
+    given = _by_name(list(fields), params)
+    for name, field in fields.items():
+        if name not in given and field.default is attrs.NOTHING:
+            raise InvalidParams(f"The parameter {name!r} is missing.", {"parameter": name})
+    try:
+        return msgspec.convert(given, wanted)
+    except msgspec.ValidationError as error:
+        raise _wrong(error) from None
+
+
+def _by_name(names: list[str], params: Params) -> Mapping[str, object]:
+    """Give positional parameters their names, and refuse what is too much."""
+    known = ", ".join(names) or "none"
+    if isinstance(params, Mapping):
+        for name in params:
+            if name not in names:
+                shown = name[:100]
+                raise InvalidParams(
+                    f"There is no parameter {shown!r}; there are: {known}.", {"parameter": shown}
+                )
+        return params
+    values: Sequence[object] = params or ()
+    if len(values) > len(names):
+        raise InvalidParams(
+            f"{len(values)} parameters are too many; there are: {known}.",
+            {"parameter": len(names)},
+        )
+    return dict(zip(names, values, strict=False))
+
+
+def _wrong(error: msgspec.ValidationError) -> InvalidParams:
+    """Say it with the parameter's name in front; an attrs validator says it in its own words."""
+    if error.__cause__ is not None:
+        return InvalidParams(f"{error.__cause__.args[0]}.")
+    found = _WHERE.fullmatch(str(error))
+    if found is None:
+        return InvalidParams(f"{error}.")
+    where = found["name"] + found["rest"]
+    return InvalidParams(f"{where}: {found['what']}.", {"parameter": found["name"]})

@@ -1,0 +1,105 @@
+"""Bytes to messages for the server's end: a NetstringReceiver that speaks lines as well.
+
+It parses a little at a time and only on demand, so that whoever asks for the messages decides how
+many of them a turn of the reactor may take.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any
+
+from twisted.protocols.basic import NetstringReceiver
+
+from rkllm_twisted.errors import RPCError
+from rkllm_twisted.framing import FRAMES, FramingError, Kind, Lines, line, sniff, too_long
+
+#: Bytes that are parsed at once: a read of 64 KiB may hold 20,000 empty messages.
+SLICE = 4096
+#: A receive buffer above this size is given back after its message.
+KEEP = 64 * 1024
+
+
+class MessageReceiver(NetstringReceiver):
+    """Takes messages from what was read. The first byte decides the framing for good.
+
+    :param max_length: of a message, in bytes.
+    :ivar frame: puts a message into the connection's framing; lines until that is known.
+    :ivar broken: why nothing more can be understood, once that is so.
+    :ivar input_ended: nothing more will be read.
+    """
+
+    transport: Any  # Twisted's interfaces tell the reading and the writing half apart
+
+    def __init__(self, max_length: int) -> None:
+        self.MAX_LENGTH = max_length
+        self.frame: Callable[[bytes], bytes] = line
+        self.broken: RPCError | None = None
+        self.input_ended = False
+        self._lines = Lines(max_length)
+        self._parse: Callable[[bytes], None] = self._choose_framing
+        self._unparsed: deque[bytes] = deque()
+        self._messages: deque[bytes] = deque()
+
+    def framing_chosen(self) -> None:
+        """Be told that the first byte is there: :attr:`frame` is known now."""
+
+    def put(self, data: bytes) -> None:
+        """Take what was read."""
+        self._unparsed.extend(data[i : i + SLICE] for i in range(0, len(data), SLICE))
+
+    def has_message(self) -> bool:
+        """Parse until a message is complete, and tell whether one is."""
+        while self._unparsed and not self._messages and not self.broken:
+            self._parse(self._unparsed.popleft())
+        if self.input_ended and not self._messages and not self.broken:
+            self._messages.extend(self._lines.finish())
+        return bool(self._messages)
+
+    def take(self) -> bytes:
+        """Give the next message."""
+        return self._messages.popleft()
+
+    def discard(self) -> None:
+        """Forget what is not taken yet."""
+        self._messages.clear()
+        self._unparsed.clear()
+
+    def _choose_framing(self, data: bytes) -> None:
+        try:
+            kind = sniff(data)
+        except FramingError as error:
+            self.broken = error
+        else:
+            self.frame = FRAMES[kind]
+            parsers: dict[Kind, Callable[[bytes], None]] = {
+                Kind.NETSTRINGS: super().dataReceived,
+                Kind.LINES: self._take_lines,
+            }
+            self._parse = parsers[kind]
+            self._parse(data)
+        self.framing_chosen()
+
+    def stringReceived(self, string: bytes) -> None:
+        """Take a netstring's payload."""
+        self._messages.append(string)
+        if len(string) > KEEP:
+            # NetstringReceiver would keep it until the connection's next message.
+            self._payload = BytesIO()
+
+    def _handleParseError(self) -> None:
+        """Remember what is wrong; NetstringReceiver would close before there is an answer."""
+        self.brokenPeer = 1
+        reason = str(sys.exc_info()[1])
+        is_too_long = reason == self._TOO_LONG % (self.MAX_LENGTH,)
+        self.broken = too_long(self.MAX_LENGTH) if is_too_long else FramingError(reason)
+
+    def _take_lines(self, data: bytes) -> None:
+        try:
+            self._messages.extend(self._lines.feed(data))
+        except FramingError as error:
+            self._messages.extend(error.messages)
+            self.broken = error

@@ -1,0 +1,104 @@
+"""Which methods there are: every plugin in ``twisted/plugins/`` that provides IRPCMethod.
+
+A plugin that cannot be used is named in the log and left out; the daemon starts without it. Two
+plugins that want the same name keep it from starting, because which one answers would be chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import PurePath
+
+import attrs
+from twisted.logger import ILogObserver, LogEvent, Logger, globalLogPublisher
+from twisted.plugin import getPlugins
+from twisted.python.failure import Failure
+from zope.interface import implementer
+from zope.interface.verify import verifyObject
+
+from rkllm_twisted.errors import PluginClash
+from rkllm_twisted.interfaces import IRPCMethod
+
+#: JSON-RPC 2.0 keeps the first for itself, the Language Server Protocol taught clients the second.
+RESERVED = ("rpc.", "$/")
+
+_log = Logger()
+
+
+def find_methods(plugins: Iterable[object] | None = None) -> dict[str, IRPCMethod]:
+    """Collect the methods by name.
+
+    :param plugins: what to look through; all installed plugins where left out.
+    :raises PluginClash: two different ones have the same name.
+    """
+    with _naming_broken_drop_ins():
+        found = list(getPlugins(IRPCMethod) if plugins is None else plugins)
+    methods: dict[str, IRPCMethod] = {}
+    for method in found:
+        reason = _why_not(method)
+        if reason is not None:
+            _log.error(
+                "the plugin {plugin} is left out: {reason}", plugin=_origin(method), reason=reason
+            )
+            continue
+        assert IRPCMethod.providedBy(method)
+        # The same object comes once for every name that a drop-in module has for it.
+        if methods.setdefault(method.name, method) is not method:
+            origins = " and ".join(sorted((_origin(methods[method.name]), _origin(method))))
+            raise PluginClash(f"Two plugins provide {method.name}: {origins}; remove one.")
+    return dict(sorted(methods.items()))
+
+
+def _origin(method: object) -> str:
+    return f"{type(method).__module__}.{type(method).__qualname__}"
+
+
+def _why_not(method: object) -> str | None:
+    """Say why an object is no usable method."""
+    try:
+        verifyObject(IRPCMethod, method)
+        assert IRPCMethod.providedBy(method)
+        return next((reason for wrong, reason in _checks(method) if wrong), None)
+    except Exception as error:  # noqa: BLE001 - third-party code may raise whatever it likes
+        return " ".join(str(error).split()) or type(error).__name__
+
+
+def _checks(method: IRPCMethod) -> Iterator[tuple[bool, str]]:
+    name, params = method.name, method.params
+    yield not isinstance(name, str) or not name, "its name is no text"
+    yield name.startswith(RESERVED), f"the name {name} begins with a reserved prefix"
+    yield params is not None and not attrs.has(params), "its params are no attrs class"
+    yield not isinstance(method.streams, bool), "its streams is neither True nor False"
+
+
+@contextmanager
+def _naming_broken_drop_ins() -> Iterator[None]:
+    """Add a line that names the file to each traceback that twisted.plugin logs and goes on."""
+    failures: list[Failure] = []
+
+    @implementer(ILogObserver)
+    def observe(event: LogEvent) -> None:
+        if "log_failure" in event:
+            failures.append(event["log_failure"])
+
+    globalLogPublisher.addObserver(observe)
+    try:
+        yield
+    finally:
+        globalLogPublisher.removeObserver(observe)
+    for failure in failures:
+        _log.error(
+            "the plugin file {path} cannot be loaded and is left out: {reason}",
+            path=_drop_in(failure),
+            reason=failure.getErrorMessage(),
+        )
+
+
+def _drop_in(failure: Failure) -> str:
+    """Find the first file in a ``plugins`` folder among those that the failure went through."""
+    paths = [str(frame[1]) for frame in failure.frames]
+    if isinstance(failure.value, SyntaxError) and failure.value.filename:
+        paths.append(failure.value.filename)
+    inside = (path for path in paths if PurePath(path).parent.name == "plugins")
+    return next(inside, "(unknown)")
