@@ -14,18 +14,19 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
-from rkllm_twisted.errors import RPCError
 from rkllm_twisted.framing import Netstrings, netstring
 from rkllm_twisted.interfaces import Params
-from rkllm_twisted.jsonrpc import parse_reply, request
+from rkllm_twisted.jsonrpc import Reply, parse, request
 
 DEFAULT_SOCKET = "/tmp/rkllm.sock"
 #: ``_callback_state`` from this on ends a stream (LLMCallState: 2 finish, 3 error).
 FINISH = 2
 #: What goes wrong on the way to a daemon -> what to do about it.
 UNREACHABLE: dict[type[OSError], str] = {
-    FileNotFoundError: "start one with `twistd -n rkllm`, or name its socket with --socket or $RKLLM_UDS_PATH.",
-    ConnectionRefusedError: "start one with `twistd -n rkllm`; what is there was left by one that was killed.",
+    FileNotFoundError: "start one with `twistd -n rkllm`, or name its socket with --socket or"
+    " $RKLLM_UDS_PATH.",
+    ConnectionRefusedError: "start one with `twistd -n rkllm`; what is there was left by one that"
+    " was killed.",
     PermissionError: "its permissions do not let you; the daemon's option --mode sets them.",
 }
 
@@ -98,21 +99,20 @@ class Client:
             if result["_callback_state"] >= FINISH:
                 return
 
-    def _send(self, method: str, params: Params) -> int:
-        request_id = next(self._ids)
+    def _send(self, method: str, params: Params) -> bytes:
+        number = next(self._ids)
         try:
-            self._socket.sendall(netstring(request(request_id, method, params)))
+            self._socket.sendall(netstring(request(number, method, params)))
         except ConnectionError:
             raise self._lost() from None
-        return request_id
+        return b"%d" % number
 
-    def _reply(self, request_id: int) -> Any:
+    def _reply(self, request_id: bytes) -> Any:
         while True:
-            reply = parse_reply(self._frame())
-            if isinstance(reply.error, RPCError) and reply.id in (request_id, None):
-                raise reply.error
-            if reply.id == request_id:
-                return reply.result
+            reply = parse(self._frame())
+            # An error whose id is null concerns the connection, and so whoever waits on it.
+            if isinstance(reply, Reply) and reply.id in (request_id, b"null"):
+                return reply.outcome()
 
     def _frame(self) -> bytes:
         while not self._pending:

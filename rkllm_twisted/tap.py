@@ -7,8 +7,10 @@ anything listens, and returns a service that has not started.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+import attrs
 from twisted.application.service import IService
 from twisted.python import usage
 
@@ -22,13 +24,13 @@ from rkllm_twisted.registry import find_methods
 
 
 def octal(text: str) -> int:
-    """A file mode such as ``0600``.
+    """An octal number from 0 to 0777, such as 0600.
 
     :raises ValueError: it is none.
     """
     mode = int(text, 8)
     if not 0 <= mode <= 0o777:
-        raise ValueError("a mode is an octal number from 0 to 0777, such as 0600")
+        raise ValueError
     return mode
 
 
@@ -39,12 +41,43 @@ def positive(text: str) -> int:
     """
     number = int(text)
     if number < 1:
-        raise ValueError("it must be a whole number from 1")
+        raise ValueError
     return number
 
 
-octal.coerceDoc = "Must be an octal number such as 0600."  # type: ignore[attr-defined]
-positive.coerceDoc = "Must be a whole number from 1."  # type: ignore[attr-defined]
+@attrs.frozen
+class Setting:
+    """An option whose value may come from the environment, too.
+
+    :param default: as a person would write it.
+    :param variable: of the environment; an option that is given goes before it.
+    :param parse: makes the value; its docstring's first line says what it must be.
+    """
+
+    default: str
+    variable: str | None = None
+    parse: Callable[[str], object] = str
+
+    def value(self, name: str, given: str | None, environ: Mapping[str, str]) -> object:
+        """The value in force.
+
+        :raises usage.UsageError: it is not usable; the text names where it came from.
+        """
+        source = f"--{name}"
+        if given is None and self.variable is not None and environ.get(self.variable):
+            source, given = self.variable, environ[self.variable]
+        try:
+            return self.parse(self.default if given is None else given)
+        except ValueError:
+            wanted = (self.parse.__doc__ or "").splitlines()[0].rstrip(".").lower()
+            raise usage.UsageError(f"{source} must be {wanted}, not {given!r}.") from None
+
+
+SETTINGS: Mapping[str, Setting] = {
+    "socket": Setting("/tmp/rkllm.sock", "RKLLM_UDS_PATH"),
+    "mode": Setting("0600", parse=octal),
+    "max-clients": Setting("100", "RKLLM_MAX_CLIENTS", positive),
+}
 
 
 class Options(usage.Options):
@@ -57,7 +90,7 @@ class Options(usage.Options):
     )
     optParameters: ClassVar[list[list[Any]]] = [
         ["socket", "s", None, "Path of the socket. [default: $RKLLM_UDS_PATH or /tmp/rkllm.sock]"],
-        ["mode", None, "0600", "Permission bits of the socket, octal.", octal],
+        ["mode", None, None, "Permission bits of the socket, octal. [default: 0600]"],
         [
             "library",
             "l",
@@ -71,25 +104,16 @@ class Options(usage.Options):
             None,
             None,
             "How many may be connected at once. [default: $RKLLM_MAX_CLIENTS or 100]",
-            positive,
         ],
     ]
 
     def postOptions(self) -> None:
-        """Fill in what comes from the environment.
+        """Check the values, and fill in what comes from the environment.
 
-        :raises usage.UsageError: a variable's value is not usable.
+        :raises usage.UsageError: a value is not usable.
         """
-        if self["socket"] is None:
-            self["socket"] = os.environ.get("RKLLM_UDS_PATH") or "/tmp/rkllm.sock"
-        if self["max-clients"] is None:
-            given = os.environ.get("RKLLM_MAX_CLIENTS") or "100"
-            try:
-                self["max-clients"] = positive(given)
-            except ValueError:
-                raise usage.UsageError(
-                    f"RKLLM_MAX_CLIENTS must be a whole number from 1, not {given!r}"
-                ) from None
+        for name, setting in SETTINGS.items():
+            self[name] = setting.value(name, self[name], os.environ)
 
 
 def makeService(options: Options, reactor: Any = None) -> IService:
