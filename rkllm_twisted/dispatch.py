@@ -80,7 +80,7 @@ class Dispatcher:
         if found is None:
             shown = name[:100]
             raise MethodNotFound(
-                f"There is no method {shown!r}; rpc.discover lists those that there are.",
+                f"There is no method {shown!r}; docs/methods.md lists those that there are.",
                 {"method": shown},
             )
         return found

@@ -113,8 +113,9 @@ class IRuntime(Interface):
 
         :param on_result: for runs, called in this thread with each RKLLMResult as a dict: the
             fields of the structure by name plus ``_callback_state`` (0 normal, 1 waiting, 2
-            finish, 3 error); float arrays are :class:`FloatArray`. Callbacks that arrive after
-            the call has ended reach nobody.
+            finish, 3 error; 4 hidden layer on 1.1.x); float arrays are :class:`FloatArray`. With
+            ``n_batch`` > 1 a result has the first row's fields and ``results`` with all rows.
+            Callbacks that arrive after the call has ended reach nobody.
         :returns: ``{"success": True, "status_code": 0}`` plus the function's outputs by name;
             ``rkllm_createDefaultParam``: the RKLLMParam itself.
         :raises NoModel: the function needs a handle and there is none.

@@ -104,10 +104,10 @@ class FakeRuntime:
             arguments = dict(zip(names, [p for p in params or () if p is not None], strict=False))
         for name in arguments:
             if name not in names:
-                raise InvalidParams(f"{function} has no parameter {name}", {"param": name})
+                raise InvalidParams(f"{function} has no parameter {name}", {"parameter": name})
         for name in names[:1]:
             if name not in arguments:
-                raise InvalidParams(f"{function} needs {name}", {"param": name})
+                raise InvalidParams(f"{function} needs {name}", {"parameter": name})
         return _Prepared(function, arguments)
 
     def perform(self, prepared: _Prepared, on_result: OnResult | None = None) -> dict[str, Any]:

@@ -149,6 +149,22 @@ def test_run_that_ends_in_error_is_refused_by_the_runtime() -> None:
     assert failure.value.data == {"function": "rkllm_run", "status_code": -1}
 
 
+def test_run_joins_each_row_of_a_batch() -> None:
+    """With n_batch > 1 a callback brings a result per row, and the last brings one."""
+
+    def partial(*texts: str) -> dict[str, Any]:
+        rows = [{**fake_result(text, 0), "token_id": -1 if text == "" else 7} for text in texts]
+        for row in rows:
+            del row["_callback_state"]
+        return {**fake_result(texts[0], 0), "results": rows}
+
+    npu = RecordingNPU(partial("a", "x"), partial("b", "y"), partial("c", ""))
+    result = result_of(run.call(FakeCall([{}], npu)))
+    assert result["text"] == "abc"
+    assert [row["text"] for row in result["results"]] == ["abc", "xy"]
+    assert all("_callback_state" not in row for row in result["results"])
+
+
 def test_run_works_on_a_release_without_logits() -> None:
     """1.1.x results have no such member."""
     partial = fake_result("a", 0)

@@ -19,11 +19,15 @@ ARRAYS = {"last_hidden_layer": "hidden_states", "logits": "logits"}
 
 
 class Joined:
-    """Many partial results on their way to being one."""
+    """Many partial results on their way to being one.
+
+    With ``n_batch`` > 1 each partial result has ``results``, one per row, and so has the joined one.
+    """
 
     def __init__(self) -> None:
         self._texts: list[str] = []
         self._parts: dict[str, object] = {}
+        self._rows: list[Joined] = []
 
     def add(self, result: Result) -> None:
         """Take in one partial result.
@@ -36,6 +40,10 @@ class Joined:
         for part, array in ARRAYS.items():
             if result.get(part) and result[part][array] is not None:
                 self._parts[part] = result[part]
+        for number, row in enumerate(result.get("results", ())):
+            if number == len(self._rows):
+                self._rows.append(Joined())
+            self._rows[number].add({**row, "_callback_state": result["_callback_state"]})
 
     def finish(self, final: Result) -> Result:
         """The one result: the final one's figures, with all the text and the arrays that came.
@@ -48,6 +56,13 @@ class Joined:
                 {"function": Run.function, "status_code": -1},
             )
         self.add(final)
+        whole = self._whole(final)
+        if self._rows:
+            bare = {name: value for name, value in final.items() if name != "_callback_state"}
+            whole["results"] = [row._whole(bare) for row in self._rows]
+        return whole
+
+    def _whole(self, final: Result) -> dict[str, Any]:
         return {**final, **self._parts, "text": "".join(self._texts)}
 
 

@@ -1,0 +1,9 @@
+"""``rkllm.load_prompt_cache``."""
+
+from rkllm_twisted.methods._function import Function
+
+load_prompt_cache = Function(
+    name="rkllm.load_prompt_cache",
+    function="rkllm_load_prompt_cache",
+    summary="Load a prompt cache that a run saved.",
+)

@@ -1,0 +1,9 @@
+"""``rkllm.set_chat_template``."""
+
+from rkllm_twisted.methods._function import Function
+
+set_chat_template = Function(
+    name="rkllm.set_chat_template",
+    function="rkllm_set_chat_template",
+    summary="Set the system prompt and what stands before and after each prompt.",
+)
