@@ -338,8 +338,8 @@ RKLLM_CPU_API int rkllm_init(LLMHandle *handle, RKLLMParam *param, LLMResultCall
 /* Stop a run that is under way, wait for its end, and free everything. */
 RKLLM_CPU_API int rkllm_destroy(LLMHandle handle);
 
-/* Run to the end, calling back on this thread. rkllm_infer_params may be NULL. Returns 0 also for
- * a run that was aborted or paused. */
+/* Run to the end, calling back on this thread. rkllm_input is an array of n_batch inputs, usually
+ * one; rkllm_infer_params may be NULL. Returns 0 also for a run that was aborted or paused. */
 RKLLM_CPU_API int rkllm_run(LLMHandle handle, RKLLMInput *rkllm_input,
                             RKLLMInferParam *rkllm_infer_params, void *userdata);
 

@@ -122,6 +122,8 @@ bool stage_emit_late(engine_stage *stage, const char *text, double ms);
 int32_t stage_limit(const engine_stage *stage);
 int32_t stage_rows(const engine_stage *stage);
 int stage_mode(const engine_stage *stage);
+/* The text of one row's input; NULL where it has none. */
+const char *stage_input(const engine_stage *stage, int32_t row);
 bool stage_resumed(const engine_stage *stage);
 
 extern const engine engine_tiny;

@@ -75,7 +75,7 @@ void late_start(struct late **list) {
         struct late *late = *link;
         if (!late->started) {
             late->started = pthread_create(&late->thread, NULL, call_late, late) == 0;
-            late->over = !late->started;
+            if (!late->started) late->over = true; /* there is no thread that could tell */
         }
         if (is_over(late)) {
             drop(link);

@@ -31,20 +31,22 @@ static void log_figures(const struct engine_stage *run, const struct perf_figure
     }
 }
 
-int run_finish(struct engine_stage *run) {
+void run_end(struct engine_stage *run, LLMCallState state, const char *text, int32_t id) {
     run_tell_rest(run);
     struct perf_figures perf = perf_read(&run->clock);
-    struct outcome outcome = {.text = "", .token_id = NO_TOKEN, .perf = &perf};
+    struct outcome outcome = {.text = text, .token_id = id, .perf = &perf};
     log_figures(run, &perf);
-    run_emit(run, RKLLM_RUN_FINISH, &outcome);
+    run_emit(run, state, &outcome);
+}
+
+int run_finish(struct engine_stage *run) {
+    run_end(run, RKLLM_RUN_FINISH, "", NO_TOKEN);
     return 0;
 }
 
 int run_fail(struct engine_stage *run, const char *why) {
-    struct perf_figures perf = perf_read(&run->clock);
-    struct outcome outcome = {.text = "", .token_id = NO_TOKEN, .perf = &perf};
     log_error("rkllm_run: %s", why);
-    run_emit(run, RKLLM_RUN_ERROR, &outcome);
+    run_end(run, RKLLM_RUN_ERROR, "", NO_TOKEN);
     return -1;
 }
 

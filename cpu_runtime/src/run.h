@@ -37,7 +37,8 @@ int run_emit(struct engine_stage *run, LLMCallState state, const struct outcome 
 bool run_tell(struct engine_stage *run, const char *bytes, size_t length, int32_t id);
 void run_tell_rest(struct engine_stage *run);
 
-/* The end: one callback with the perf figures. The first returns 0, the second -1. */
+/* The end: one callback with the perf figures. The second returns 0, the third -1. */
+void run_end(struct engine_stage *run, LLMCallState state, const char *text, int32_t id);
 int run_finish(struct engine_stage *run);
 int run_fail(struct engine_stage *run, const char *why);
 

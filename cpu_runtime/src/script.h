@@ -69,6 +69,16 @@ bool reader_take_text(struct reader *reader, char **text);      /* a quoted one,
 bool reader_take_number(struct reader *reader, double *number);
 bool reader_refuse(struct reader *reader, const char *expected); /* returns false */
 
+/* ---- Faults and opening (script_fault.c) ---- */
+
+void script_sleep(double ms); /* nothing wakes it */
+
+/* Play what is the same while a model opens and while it runs: hang, segv, abort, exit, print. */
+void script_play_anywhere(const struct script_line *line);
+
+/* What opening the model does, as ENGINE_ codes. */
+int script_play_init(const struct script_section *init, engine_error *error);
+
 /* ---- Playing (script_play.c) ---- */
 
 /* How far a paused run got. */
@@ -80,9 +90,6 @@ struct script_mark {
     bool deaf;
     int result;
 };
-
-/* What opening the model does, as ENGINE_ codes. */
-int script_play_init(const struct script_section *init, engine_error *error);
 
 int script_play_run(struct script_mark *mark, engine_stage *stage, const char *input,
                     const char *rendered);

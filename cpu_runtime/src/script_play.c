@@ -1,9 +1,6 @@
-/* Doing what a script says. */
-#include <stdio.h>
+/* Doing what a script says while a model runs. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "script.h"
@@ -19,59 +16,8 @@ struct player {
     struct script_mark *mark;
     engine_stage *stage;
     const char *input, *rendered; /* "" where the input is no text */
+    int32_t left;                 /* tokens until max_new_tokens */
 };
-
-/* ---- Faults ---- */
-
-static void sleep_soundly(double ms) {
-    struct timespec time = {.tv_sec = (time_t)(ms / 1e3)};
-    time.tv_nsec = (long)((ms - (double)time.tv_sec * 1e3) * 1e6);
-    while (nanosleep(&time, &time) != 0) continue;
-}
-
-_Noreturn static void hang(void) {
-    for (;;) sleep_soundly(1e6);
-}
-
-/* A true fault: raise() would not show what a handler sees of one. */
-static void fault(void) {
-    char *page = mmap(NULL, 1, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    *(volatile char *)page = 1;
-}
-
-static void print(FILE *file, const char *text) {
-    fputs(text, file);
-    fflush(file);
-}
-
-/* What is the same while a model opens and while it runs; false when it is none of these. */
-static bool play_anywhere(const struct script_line *line) {
-    switch (line->op) {
-        case OP_HANG: hang();
-        case OP_SEGV: fault(); return true;
-        case OP_ABORT: abort();
-        case OP_EXIT: _exit((int)line->numbers[0]);
-        case OP_PRINT_OUT: print(stdout, line->texts[0]); return true;
-        case OP_PRINT_ERR: print(stderr, line->texts[0]); return true;
-        default: return false;
-    }
-}
-
-int script_play_init(const struct script_section *init, engine_error *error) {
-    for (size_t i = 0; i < init->n; i++) {
-        const struct script_line *line = &init->lines[i];
-        if (line->op == OP_NULL_HANDLE) return ENGINE_NULL_HANDLE;
-        if (line->op == OP_FAIL) {
-            snprintf(error->text, sizeof error->text, "%s",
-                     line->n_texts ? line->texts[0] : "the script fails here");
-            return ENGINE_REFUSED;
-        }
-        if (line->op == OP_SLEEP) sleep_soundly(line->numbers[0]);
-        while (line->op == OP_WAIT && access(line->texts[0], F_OK) != 0) sleep_soundly(1);
-        play_anywhere(line);
-    }
-    return ENGINE_OK;
-}
 
 /* ---- Time ---- */
 
@@ -81,7 +27,7 @@ static bool aborted(const struct player *player) {
 
 static enum flow rest(const struct player *player, double ms) {
     if (player->mark->deaf) {
-        sleep_soundly(ms);
+        script_sleep(ms);
         return NEXT;
     }
     return stage_sleep(player->stage, ms) ? NEXT : ENDING;
@@ -103,7 +49,7 @@ static enum flow hang_until_abort(const struct player *player) {
 /* Before a callback: the delay, an abort, the limit. */
 static enum flow ready(const struct player *player) {
     const struct script_mark *mark = player->mark;
-    if (aborted(player) || mark->emitted >= stage_limit(player->stage)) return ENDING;
+    if (aborted(player) || player->left == 0) return ENDING;
     return mark->delay > 0 ? rest(player, mark->delay) : NEXT;
 }
 
@@ -111,17 +57,22 @@ static enum flow after(int answer) {
     return answer == 1 ? PAUSED : NEXT;
 }
 
+static void count(struct player *player) {
+    player->mark->emitted++;
+    player->left--;
+}
+
 static enum flow emit(struct player *player, int state, const char *text, int32_t id) {
     enum flow flow = ready(player);
     if (flow != NEXT) return flow;
-    player->mark->emitted++;
+    count(player);
     return after(stage_emit(player->stage, state, text, id));
 }
 
 static enum flow emit_token(struct player *player, const char *text, int32_t id) {
     enum flow flow = ready(player);
     if (flow != NEXT) return flow;
-    player->mark->emitted++;
+    count(player);
     return after(stage_emit_token(player->stage, text, id));
 }
 
@@ -139,14 +90,19 @@ static enum flow repeat(struct player *player, const struct script_line *line) {
     return flow;
 }
 
-/* Word by word, the white space before a word with it; put together it is the text again. */
-static enum flow echo(struct player *player, const char *text) {
+/* Bytes of the first word of a text, the white space before it included; 0 at the end. */
+static size_t word_length(const char *text) {
     static const char SPACE[] = " \t\r\n";
+    size_t length = strspn(text, SPACE);
+    return length + strcspn(text + length, SPACE);
+}
+
+/* Word by word: put together they are the text again. */
+static enum flow echo(struct player *player, const char *text) {
     enum flow flow = NEXT;
     while (flow == NEXT && text[player->mark->step]) {
         const char *from = text + player->mark->step;
-        size_t length = strspn(from, SPACE);
-        length += strcspn(from + length, SPACE);
+        size_t length = word_length(from);
         char *word = strndup(from, length);
         if (!word) return ENDING;
         player->mark->step += length;
@@ -156,19 +112,41 @@ static enum flow echo(struct player *player, const char *text) {
     return flow;
 }
 
-static enum flow batch(struct player *player, const struct script_line *line) {
-    enum flow flow = ready(player);
-    int32_t *ids = calloc(line->n_texts, sizeof *ids);
-    if (!ids) return ENDING;
-    for (size_t i = 0; i < line->n_texts; i++) {
-        ids[i] = line->texts[i] ? player->mark->emitted : -1;
-    }
+static enum flow emit_rows(struct player *player, char *const *texts, size_t n) {
+    int32_t *ids = calloc(n, sizeof *ids);
+    enum flow flow = ids ? ready(player) : ENDING;
+    for (size_t i = 0; i < n && flow == NEXT; i++) ids[i] = texts[i] ? player->mark->emitted : -1;
     if (flow == NEXT) {
-        player->mark->emitted++;
-        flow = after(stage_emit_batch(player->stage, (const char *const *)line->texts, ids,
-                                      line->n_texts));
+        count(player);
+        flow = after(stage_emit_batch(player->stage, (const char *const *)texts, ids, n));
     }
     free(ids);
+    return flow;
+}
+
+/* The nth word of a text, to be freed; NULL when it has fewer. */
+static char *nth_word(const char *text, size_t n) {
+    for (; n > 0; n--) text += word_length(text);
+    return *text ? strndup(text, word_length(text)) : NULL;
+}
+
+/* Every row its own input, until the longest is over. */
+static enum flow echo_rows(struct player *player) {
+    size_t n = (size_t)stage_rows(player->stage), words = 1;
+    char **texts = calloc(n, sizeof *texts);
+    enum flow flow = texts ? NEXT : ENDING;
+    while (flow == NEXT && words > 0) {
+        words = 0;
+        for (size_t i = 0; i < n; i++) {
+            const char *text = stage_input(player->stage, (int32_t)i);
+            texts[i] = nth_word(text ? text : "", player->mark->step);
+            if (texts[i]) words++;
+        }
+        player->mark->step++;
+        if (words > 0) flow = emit_rows(player, texts, n);
+        for (size_t i = 0; i < n; i++) free(texts[i]);
+    }
+    free(texts);
     return flow;
 }
 
@@ -203,9 +181,10 @@ static enum flow play_line(struct player *player, const struct script_line *line
         case OP_TOKEN: return emit_token(player, line->texts[0], id_of(player, line));
         case OP_RAW: return emit(player, STAGE_NORMAL, line->texts[0], id_of(player, line));
         case OP_REPEAT: return repeat(player, line);
-        case OP_ECHO: return echo(player, player->input);
+        case OP_ECHO:
+            return stage_rows(player->stage) > 1 ? echo_rows(player) : echo(player, player->input);
         case OP_ECHO_RENDERED: return echo(player, player->rendered);
-        case OP_BATCH: return batch(player, line);
+        case OP_BATCH: return emit_rows(player, line->texts, line->n_texts);
         case OP_WAITING:
             return emit(player, STAGE_WAITING, line->n_texts ? line->texts[0] : NULL,
                         player->mark->emitted);
@@ -223,7 +202,7 @@ static enum flow play_line(struct player *player, const struct script_line *line
         case OP_RETURN: player->mark->result = (int)line->numbers[0]; return NEXT;
         case OP_HANG_UNTIL_ABORT: return hang_until_abort(player);
         case OP_DEAF: player->mark->deaf = true; return NEXT;
-        default: play_anywhere(line); return NEXT;
+        default: script_play_anywhere(line); return NEXT;
     }
 }
 
@@ -248,7 +227,8 @@ static bool has_steps(enum script_op op) {
 
 int script_play_run(struct script_mark *mark, engine_stage *stage, const char *input,
                     const char *rendered) {
-    struct player player = {mark, stage, input ? input : "", rendered ? rendered : ""};
+    struct player player = {mark, stage, input ? input : "", rendered ? rendered : "",
+                            stage_limit(stage)};
     enum flow flow = NEXT;
     bool ending = false;
     while (flow != OVER && mark->line < mark->section->n) {

@@ -19,6 +19,8 @@ void request_free(struct request *request) {
     free(request->image_end);
     free(request->cache_path);
     free(request->lora);
+    for (size_t i = 0; i < request->n_row_texts; i++) free(request->row_texts[i]);
+    free(request->row_texts);
     *request = (struct request){0};
 }
 

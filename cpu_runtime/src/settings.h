@@ -48,7 +48,9 @@ struct request {
     int32_t *tokens;   /* TOKEN */
     float *embeddings; /* EMBED and MULTIMODAL: rows of the model's embedding size */
     size_t n_rows;     /* tokens, or rows of embeddings */
-    size_t n_images;   /* n_rows is n_images equal shares */
+    char **row_texts;  /* of the batch's rows after the first */
+    size_t n_row_texts;
+    size_t n_images; /* n_rows is n_images equal shares */
     char *image_start, *image_end;
     bool keep_history, save_cache;
     char *cache_path, *lora; /* NULL where not asked for */

@@ -29,12 +29,12 @@ static void count_token(engine_stage *stage) {
 }
 
 int stage_emit(engine_stage *stage, int state, const char *text, int32_t token_id) {
+    if (state == STAGE_FINISH || state == STAGE_ERROR) {
+        run_end(stage, (LLMCallState)state, text, token_id);
+        return 0;
+    }
     if (state == STAGE_NORMAL || state == STAGE_WAITING) count_token(stage);
-    struct perf_figures perf = perf_read(&stage->clock);
-    bool end = state == STAGE_FINISH || state == STAGE_ERROR;
-    if (end) run_tell_rest(stage);
-    struct outcome outcome = {
-        .text = text, .token_id = token_id, .perf = end ? &perf : NULL};
+    struct outcome outcome = {.text = text, .token_id = token_id};
     return run_emit(stage, (LLMCallState)state, &outcome);
 }
 
@@ -104,6 +104,10 @@ int32_t stage_limit(const engine_stage *stage) {
 
 int32_t stage_rows(const engine_stage *stage) {
     return stage->session->settings.n_batch;
+}
+
+const char *stage_input(const engine_stage *stage, int32_t row) {
+    return row == 0 ? stage->request->text : stage->request->row_texts[row - 1];
 }
 
 int stage_mode(const engine_stage *stage) {
