@@ -128,3 +128,7 @@ def demo_model() -> None:
 def demo(prompt: str) -> None:
     """Start a daemon with the bundled model, ask it something, show the figures, stop it."""
     sys.exit(demonstrate(prompt))
+
+
+if __name__ == "__main__":
+    main()

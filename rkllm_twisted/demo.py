@@ -24,9 +24,12 @@ from rkllm_twisted.errors import RPCError
 PATIENCE = 20.0
 HOW_TO_GO_ON = """
 How to go on:
-  {bin}twistd -n rkllm --library cpu                        start a daemon of your own
+  {bin}twistd -n rkllm --library cpu
+      starts a daemon of your own
   {bin}rkllm run --model $({bin}rkllm demo-model) "What is a list?"
-  {bin}rkllm call server.status                             any method, as JSON
+      loads the bundled model into it and asks something
+  {bin}rkllm call server.status
+      calls any method, with JSON
 On a board, leave --library out: librkllmrt.so is found on the loader's path.
 """
 
