@@ -89,8 +89,8 @@ class NPUStatus:
 class IRuntime(Interface):
     """One opened librkllmrt and the one handle in it. It blocks: call it in the NPU thread.
 
-    Only :meth:`abort`, :meth:`is_running` and the pure :meth:`prepare` may be called from any
-    thread, at any time.
+    Only :meth:`abort`, :meth:`pause`, :meth:`is_running` and the pure :meth:`prepare` may be called
+    from any thread, at any time.
     """
 
     version = Attribute("The :class:`RuntimeVersion`.")
@@ -127,6 +127,15 @@ class IRuntime(Interface):
 
         :raises NoModel: there is no handle.
         :raises RuntimeRefused: the status was not 0.
+        """
+
+    def pause() -> Mapping[str, Any]:
+        """Let the next callback of the run under way return 1: it then ends, and the next run goes on
+        from where it was (rkllm.h 1.2.1). From any thread.
+
+        :returns: ``{"success": True, "status_code": 0, "paused": bool}``: was there a run?
+        :raises NoModel: there is no handle.
+        :raises NotInRelease: in this release a callback returns nothing.
         """
 
     def is_running() -> bool:
@@ -173,6 +182,12 @@ class INPU(Interface):
 
     def abort() -> Any:
         """``rkllm_abort``, around the queue. A Deferred of ``{"success": True, …}``."""
+
+    def pause() -> Any:
+        """Pause the run under way, around the queue. A Deferred of :meth:`IRuntime.pause`'s result.
+
+        The run ends like one whose runtime sent no FINISH.
+        """
 
     def is_running() -> Any:
         """``rkllm_is_running``, around the queue. A Deferred of ``{…, "is_running": bool}``."""

@@ -146,6 +146,10 @@ class ThreadNPU:
         """See :meth:`INPU.abort`."""
         return execute(self._runtime.abort)
 
+    def pause(self) -> Deferred[Result]:
+        """See :meth:`INPU.pause`."""
+        return execute(self._runtime.pause)
+
     def is_running(self) -> Deferred[Result]:
         """See :meth:`INPU.is_running`."""
         if not self._runtime.loaded:

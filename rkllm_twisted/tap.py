@@ -107,6 +107,14 @@ class Options(usage.Options):
         ],
     ]
 
+    optFlags: ClassVar[list[list[Any]]] = [
+        [
+            "native-async",
+            None,
+            "Let rkllm.run_async use C's own rkllm_run_async, which fails on many releases.",
+        ],
+    ]
+
     def postOptions(self) -> None:
         """Check the values, and fill in what comes from the environment.
 
@@ -126,7 +134,9 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     if reactor is None:
         from twisted.internet import reactor  # noqa: PLC0415 - importing it would install one
     methods = find_methods()
-    runtime = open_runtime(options["library"], options["abi"])
+    runtime = open_runtime(
+        options["library"], options["abi"], native_async=bool(options["native-async"])
+    )
     pool = NPUThreadPool()
     npu = thread_npu(reactor, pool, runtime)
     about = About(reactor, npu, lambda: len(factory.connections))

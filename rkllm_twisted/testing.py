@@ -88,7 +88,7 @@ class FakeRuntime:
         self._answers = answers or {}
         self._pace = pace
         self._aborted = threading.Event()
-        self._running = False
+        self._running = self._paused = False
         self.loaded = False
         self.model_path: str | None = None
         self.performed: list[str] = []
@@ -130,13 +130,16 @@ class FakeRuntime:
         prompt = prepared.arguments["rkllm_input"].get("prompt_input", "")
         answer = self._answers.get(prompt, Answer())
         self._aborted.clear()
-        self._running = True
+        self._running, self._paused = True, False
         texts = deque(answer.texts)
         tokens = 0
         while texts and not self._aborted.is_set():
             self._pace()
             tokens += 1
             on_result(fake_result(texts[0], 0, tokens))
+            if self._paused:
+                self._running = False
+                return
             texts.rotate(-1) if answer.endless else texts.popleft()
         self._running = False
         if answer.error:
@@ -153,6 +156,13 @@ class FakeRuntime:
             raise NoModel("No model is loaded; load one with rkllm.init.")
         self._aborted.set()
         return {"success": True, "status_code": 0}
+
+    def pause(self) -> dict[str, Any]:
+        """See :meth:`IRuntime.pause`."""
+        if not self.loaded:
+            raise NoModel("No model is loaded; load one with rkllm.init.")
+        self._paused = self._running
+        return {"success": True, "status_code": 0, "paused": self._running}
 
     def is_running(self) -> bool:
         """See :meth:`IRuntime.is_running`."""

@@ -20,6 +20,7 @@ from rkllm_twisted.errors import (
     Cancelled,
     InvalidParams,
     NoModel,
+    NotInRelease,
     RPCError,
     ShuttingDown,
 )
@@ -196,6 +197,24 @@ async def test_cancelling_a_queued_run_leaves_the_running_one_alone(rig: Rig) ->
     assert (await rig.npu.is_running())["is_running"] is True
     running.cancel()
     await failure_of(running)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_paused_run_ends_without_finish(rig: Rig) -> None:
+    """Its callback returned 1; where callbacks return nothing, that is said."""
+    assert isinstance(await failure_of(rig.npu.pause()), (NoModel, NotInRelease))
+    await rig.init()
+    done, stream = rig.run("endless")
+    await stream.begun
+    if rig.npu.version().abi in ("1.1.4", "1.2.0"):
+        assert "1.2.1" in str(await failure_of(rig.npu.pause()))
+        done.cancel()
+        await failure_of(done)
+        return
+    paused = await rig.npu.pause()
+    assert paused == {"success": True, "status_code": 0, "paused": True}
+    assert (await done)["_callback_state"] == 2
+    assert (await rig.npu.pause())["paused"] is False
 
 
 @pytest_twisted.ensureDeferred

@@ -18,8 +18,11 @@ from rkllm_twisted.binding.text import RunText
 
 NORMAL, WAITING, FINISH, ERROR = range(4)
 _LAST = frozenset({FINISH, ERROR})
-#: What a callback returns to let the run go on (rkllm.h 1.2.1; before, it returns nothing).
-_GO_ON = 0
+#: What a callback returns: let the run go on, pause it (both rkllm.h 1.2.1; before, a callback
+#: returns nothing), and go on but release the output buffer (rkllm.h 1.3.0).
+_GO_ON, _PAUSE, _RELEASE = 0, 1, 2
+#: Releases in which the output buffer of a callback is kept until it is released.
+_KEEPING = frozenset({"1.3.0"})
 
 #: Every trampoline ever made. C keeps their addresses, and no library is ever unloaded: one that
 #: calls back late would call into freed memory.
@@ -51,6 +54,8 @@ class Run:
         self.ended = threading.Event()
         #: Has a result come, or was it aborted? Before, C may not have begun the run.
         self.begun = False
+        #: Shall the next callback pause it?
+        self.pausing = False
         self._layout = layout
         self._on_result = on_result
         self._stop = stop
@@ -58,8 +63,11 @@ class Run:
         self._failure: BaseException | None = None
         self._stopper: threading.Thread | None = None
 
-    def receive(self, pointer: CData, state: int) -> None:
-        """Copy and pass on what C gives. Called in C's thread; raises nothing."""
+    def receive(self, pointer: CData, state: int) -> int:
+        """Copy and pass on what C gives. Called in C's thread; raises nothing.
+
+        :returns: what C is to do.
+        """
         self.begun = True
         try:
             if self._failure is None and self._on_result is not None:
@@ -68,6 +76,14 @@ class Run:
             self._fail(failure)
         if state in _LAST:
             self.ended.set()
+            return _GO_ON
+        if self.pausing:
+            self.ended.set()
+            return _PAUSE
+        # Everything is copied by now, so nothing is lost with the buffer.
+        return (
+            _RELEASE if self._layout.release.name in _KEEPING and _has_arrays(pointer) else _GO_ON
+        )
 
     def close(self) -> None:
         """End the run, once C has: raise what went wrong in a callback."""
@@ -99,6 +115,14 @@ class Run:
                 stopper = threading.Thread(target=self._stop, name="rkllm-stop", daemon=True)
                 stopper.start()
                 self._stopper = stopper
+
+
+def _has_arrays(pointer: CData) -> bool:
+    """Did the result bring hidden states or logits?"""
+    if not pointer:
+        return False
+    result = pointer.contents
+    return bool(result.last_hidden_layer.hidden_states) or bool(result.logits.logits)
 
 
 def _reading(text: RunText, state: int) -> Callable[[bytes | None], str | None]:
@@ -137,6 +161,16 @@ class ResultCallback:
         if run is not None:
             run.begun = True
 
+    def pause(self) -> bool:
+        """Let the next callback pause the run under way.
+
+        :returns: whether there is one.
+        """
+        run = self._run
+        if run is not None:
+            run.pausing = True
+        return run is not None
+
     def end(self) -> None:
         """Listen no more: what still comes reaches nobody."""
         self._run = None
@@ -144,5 +178,5 @@ class ResultCallback:
     def _receive(self, pointer: CData, userdata: int | None, state: int) -> int:
         run = self._run
         if run is not None and userdata == run.number:
-            run.receive(pointer, state)
+            return run.receive(pointer, state)
         return _GO_ON

@@ -20,7 +20,7 @@ from rkllm_twisted.binding.prepare import PreparedCall, find_function, inputs_fo
 from rkllm_twisted.binding.recognise import recognise
 from rkllm_twisted.binding.scalars import refuse
 from rkllm_twisted.binding.status import outputs_of
-from rkllm_twisted.errors import NoModel, RuntimeRefused
+from rkllm_twisted.errors import NoModel, NotInRelease, RuntimeRefused
 from rkllm_twisted.interfaces import IRuntime, Params, RuntimeVersion
 
 Outputs = dict[str, object]
@@ -145,6 +145,17 @@ class Runtime:
         outputs = outputs_of("rkllm_abort", status)
         self._callback.aborted()
         return outputs
+
+    def pause(self) -> Outputs:
+        """See :meth:`IRuntime.pause`."""
+        if self._layout.release.callbacks["LLMResultCallback"].returns.base == "void":
+            raise NotInRelease(
+                f"A run of release {self._layout.release.name} cannot be paused; that came with"
+                " 1.2.1.",
+                {"function": "LLMResultCallback", "releases": ["1.2.1", "1.3.0"]},
+            )
+        self._model()
+        return {**outputs_of("LLMResultCallback", 0), "paused": self._callback.pause()}
 
     def is_running(self) -> bool:
         """See :meth:`IRuntime.is_running`."""

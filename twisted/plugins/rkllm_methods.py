@@ -12,6 +12,7 @@ from rkllm_twisted.methods.init import init
 from rkllm_twisted.methods.is_running import is_running
 from rkllm_twisted.methods.load_lora import load_lora
 from rkllm_twisted.methods.load_prompt_cache import load_prompt_cache
+from rkllm_twisted.methods.pause import pause
 from rkllm_twisted.methods.ping import ping
 from rkllm_twisted.methods.release_prompt_cache import release_prompt_cache
 from rkllm_twisted.methods.run import run
@@ -35,6 +36,7 @@ __all__ = [
     "is_running",
     "load_lora",
     "load_prompt_cache",
+    "pause",
     "ping",
     "release_prompt_cache",
     "run",
