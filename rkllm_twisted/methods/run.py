@@ -21,7 +21,7 @@ ARRAYS = {"last_hidden_layer": "hidden_states", "logits": "logits"}
 class Joined:
     """Many partial results on their way to being one.
 
-    With ``n_batch`` > 1 each partial result has ``results``, one per row, and so has the joined one.
+    With ``n_batch`` > 1 partial results have ``results``, one per row, and so has the joined one.
     """
 
     def __init__(self) -> None:
