@@ -48,11 +48,11 @@ $(VENV)/bin/pip:
 
 $(VENV)/installed: $(VENV)/bin/pip $(SOURCES)
 	@echo "Installing rkllm-twisted …"
-	@$(BIN)/pip install --quiet --disable-pip-version-check -e .
+	@$(BIN)/pip install -qq --disable-pip-version-check -e .
 	@touch $@
 
 $(VENV)/test-installed: $(VENV)/bin/pip $(SOURCES)
-	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]'
+	@$(BIN)/pip install -qq --disable-pip-version-check -e '.[test]'
 	@touch $@ $(VENV)/installed
 
 clean:

@@ -130,7 +130,7 @@ class IRuntime(Interface):
         """
 
     def pause() -> Mapping[str, Any]:
-        """Let the next callback of the run under way return 1: the run ends, and the next one goes on
+        """Let the next callback of the run under way return 1: the run ends, and the next goes on
         from where it was (rkllm.h 1.2.1). From any thread.
 
         :returns: ``{"success": True, "status_code": 0, "paused": bool}``: was there a run?
