@@ -5,7 +5,7 @@ binding uses. This file is what keeps the two from drifting apart: a member that
 size, or a function that changes its signature no longer compiles.
 
     python3 cpu_runtime/generate_asserts.py            write the file
-    python3 cpu_runtime/generate_asserts.py --check    exit 1 if the file is not what would be written
+    python3 cpu_runtime/generate_asserts.py --check    exit 1 if the file is not current
 """
 
 from __future__ import annotations

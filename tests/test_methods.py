@@ -83,7 +83,10 @@ def test_each_method_provides_the_interface(method: Any) -> None:
     """As a plugin, by zope.interface's word."""
     assert verifyObject(IPlugin, method)
     assert verifyObject(IRPCMethod, method)
-    if method.name.startswith("rkllm.") and method.name not in ("rkllm.get_constants", "rkllm.pause"):
+    if method.name.startswith("rkllm.") and method.name not in (
+        "rkllm.get_constants",
+        "rkllm.pause",
+    ):
         assert verifyObject(IRKLLMMethod, method)
         assert method.name.partition(".")[2] == method.function.partition("_")[2]
 
