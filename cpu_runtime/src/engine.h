@@ -106,7 +106,7 @@ bool stage_sleep(engine_stage *stage, double ms);   /* false when woken by an ab
 /* Call back with this text (may be NULL) as it is, whatever bytes it holds. FINISH and ERROR come
  * with the perf figures. Returns the callback's return value. */
 int stage_emit(engine_stage *stage, int state, const char *text, int32_t token_id);
-/* Call back as for a decoded token: NORMAL with whole characters, or WAITING while there are none. */
+/* Call back as for a decoded token: NORMAL with whole characters, WAITING while there are none. */
 int stage_emit_token(engine_stage *stage, const char *text, int32_t token_id);
 /* Call back with rows x width made-up floats (value(i) = i-th float of a fixed sequence). */
 int stage_emit_logits(engine_stage *stage, int state, int32_t rows, int32_t vocab_size);

@@ -39,8 +39,16 @@ bool late_add(struct late **list, const struct callbacks *callbacks, void *userd
     return true;
 }
 
+/* Whoever waits for a late callback to end must not be one. */
+static _Thread_local bool on_late_thread;
+
+bool late_is_here(void) {
+    return on_late_thread;
+}
+
 static void *call_late(void *argument) {
     struct late *late = argument;
+    on_late_thread = true;
     double until = perf_now_ms() + late->ms;
     pthread_mutex_lock(&late->wait.lock);
     while (!late->cancelled && wait_until(&late->wait, until)) continue;

@@ -16,4 +16,7 @@ void late_start(struct late **list);
 /* Call off and free the whole list. No callback is under way when this returns. */
 void late_cancel(struct late **list);
 
+/* Is the calling thread one of those that call back late? */
+bool late_is_here(void);
+
 #endif

@@ -1,15 +1,17 @@
 #include "rng.h"
 
 #include <stdlib.h>
-#include <sys/random.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
+/* By number: C libraries on boards are often older than their getrandom(). */
 void rng_start(struct rng *random) {
     const char *fixed = getenv("RKLLM_CPU_SEED");
     uint64_t seed;
     if (fixed && *fixed) {
         seed = strtoull(fixed, NULL, 10);
-    } else if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed) {
+    } else if (syscall(SYS_getrandom, &seed, sizeof seed, 0) != (long)sizeof seed) {
         seed = (uint64_t)time(NULL); /* no entropy is better than no answer */
     }
     rng_seed(random, seed);

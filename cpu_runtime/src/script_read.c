@@ -100,7 +100,9 @@ static char take_escape(struct reader *reader) {
 
 bool reader_take_text(struct reader *reader, char **text) {
     skip_blanks(reader);
-    if (reader->at == reader->end || *reader->at != '"') return reader_refuse(reader, "a quoted text");
+    if (reader->at == reader->end || *reader->at != '"') {
+        return reader_refuse(reader, "a quoted text");
+    }
     reader->at++;
     char *made = malloc((size_t)(reader->end - reader->at) + 1), *to = made;
     if (!made) return reader_refuse(reader, "more memory");

@@ -23,7 +23,8 @@ static void mistake(const char *lines, const char *wanted) {
 
 static void mistakes_are_named(void) {
     mistake("nonsense\n", "line 2 of the script: expected a fact, init or run");
-    mistake("\n# fine\nrun\n tokens \"a\"\n", "line 5 of the script: expected a directive of a run");
+    mistake("\n# fine\nrun\n tokens \"a\"\n",
+            "line 5 of the script: expected a directive of a run");
     mistake("init token \"a\"\n", "line 2 of the script: expected a directive of init");
     mistake("run\n token a\n", "line 3 of the script: expected a quoted text");
     mistake("run\n token\n", "line 3 of the script: expected a quoted text");
@@ -40,7 +41,8 @@ static void mistakes_are_named(void) {
     mistake("run\n delay -1\n", "line 3 of the script: expected a number from 0 to 1000000000");
     mistake("run\n delay 1e3\n", "line 3 of the script: expected a number from 0 to 1000000000");
     mistake("run\n delay 1..2\n", "line 3 of the script: expected a number from 0 to 1000000000");
-    mistake("run\n logits 1000000 1000000\n", "line 3 of the script: expected at most 268435456 values");
+    mistake("run\n logits 1000000 1000000\n",
+            "line 3 of the script: expected at most 268435456 values");
     mistake("run mode fast\n", "line 2 of the script: expected generate, hidden or logits");
     mistake("run sometimes\n", "line 2 of the script: expected run [mode MODE] [when \"text\"]");
     mistake("context 0\n", "line 2 of the script: expected a number above 0");

@@ -115,7 +115,8 @@ const char *seen_text(const struct seen *seen) {
     static char text[sizeof seen->events];
     char *to = text;
     for (const char *at = seen->events; (at = strstr(at, "N[")); at++) {
-        for (const char *c = at + 2; *c && !(c[0] == ']' && (c[1] == ' ' || !c[1])); c++) *to++ = *c;
+        const char *c = at + 2;
+        while (*c && !(c[0] == ']' && (c[1] == ' ' || !c[1]))) *to++ = *c++;
     }
     *to = '\0';
     return text;

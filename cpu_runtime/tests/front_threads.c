@@ -241,6 +241,22 @@ static void late_callbacks_come_after_the_run(void) {
     CHECK(atomic_load(&late_calls) == 1);
 }
 
+static void destroy_from_late(struct seen *seen) {
+    bool late = seen->n_calls > 0; /* the first call is the run's FINISH */
+    CHECK(rkllm_destroy(seen->anything) == -1);
+    if (late) atomic_fetch_add(&late_calls, 1);
+}
+
+static void late_callbacks_may_not_destroy(void) {
+    struct seen seen = {.hook = destroy_from_late};
+    LLMHandle handle = load_script("run\n late \"x\" 5\n");
+    seen.anything = handle;
+    atomic_store(&late_calls, 0);
+    CHECK(ask(handle, &seen, "x", 0) == 0);
+    while (atomic_load(&late_calls) == 0) sleep_ms(1);
+    CHECK(rkllm_destroy(handle) == 0);
+}
+
 /* ---- Everything at once ---- */
 
 static void *pester(void *argument) {
@@ -276,6 +292,7 @@ int main(void) {
     destroy_ends_a_run();
     destroy_ends_an_async_run();
     late_callbacks_come_after_the_run();
+    late_callbacks_may_not_destroy();
     FILE *quiet = freopen("/dev/null", "w", stderr); /* a line for every refused abort */
     nothing_breaks_under_pressure();
     if (quiet) fclose(quiet);

@@ -26,7 +26,7 @@ static const int *draws(const struct sampling *how, const float *logits, const i
 
 /* Within five standard deviations of what the share says. */
 static bool near(int count, double share) {
-    double wanted = share * DRAWS, spread = sqrt(DRAWS * share * (1 - share));
+    double n = DRAWS, wanted = share * n, spread = sqrt(n * share * (1 - share));
     return fabs(count - wanted) <= 5 * spread + 1;
 }
 
@@ -174,7 +174,7 @@ static void odd_logits_do_no_harm(void) {
     logits[9] = strtof("inf", NULL);
     CHECK(draws(&how, logits, NULL, 0)[9] == DRAWS);
     for (int i = 0; i < VOCAB; i++) logits[i] = -strtof("inf", NULL);
-    CHECK(near(draws(&how, logits, NULL, 0)[3], 1.0 / VOCAB));
+    CHECK(near(draws(&how, logits, NULL, 0)[3], 1 / (double)VOCAB));
     for (how.mirostat = 1; how.mirostat <= 2; how.mirostat++) draws(&how, logits, NULL, 0);
 }
 
