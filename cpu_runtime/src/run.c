@@ -37,6 +37,7 @@ void run_end(struct engine_stage *run, LLMCallState state, const char *text, int
     struct outcome outcome = {.text = text, .token_id = id, .perf = &perf};
     log_figures(run, &perf);
     run_emit(run, state, &outcome);
+    run->paused = false; /* the last half of a character is too late a moment */
 }
 
 int run_finish(struct engine_stage *run) {
@@ -145,6 +146,7 @@ static int emit_rows(struct engine_stage *run, const float *rows) {
         .n_rows = (int32_t)run->prompt.n,
     };
     run_emit(run, RKLLM_RUN_NORMAL, &outcome);
+    run->paused = false; /* there is nothing left to continue */
     return 0;
 }
 

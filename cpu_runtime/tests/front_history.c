@@ -175,6 +175,15 @@ static void paused_runs_continue(void) {
     CHECK(rkllm_destroy(handle) == 0);
 }
 
+static void ends_cannot_be_paused(void) {
+    struct seen seen = {.pause_at = 2};
+    LLMHandle handle = load_script("run\n token \"\\xe4\"\nrun\n token \"next\"\n");
+    CHECK(ask(handle, &seen, "x", 0) == 0);
+    CHECK_TEXT(seen.events, "W[] N[\xef\xbf\xbd] F");
+    CHECK_TEXT(told(handle, "x"), "N[next] F");
+    CHECK(rkllm_destroy(handle) == 0);
+}
+
 static void clearing_ends_a_pause(void) {
     struct seen seen = {.pause_at = 1};
     LLMHandle handle = load_script("run\n token \"a\"\n token \"b\"\nrun\n token \"next\"\n");
@@ -301,6 +310,7 @@ int main(void) {
     tools_are_told();
     cross_attention_needs_the_switch();
     paused_runs_continue();
+    ends_cannot_be_paused();
     clearing_ends_a_pause();
     ranges_need_a_pause();
     prompts_are_saved();
