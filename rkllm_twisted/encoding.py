@@ -6,7 +6,6 @@ is no number in JSON (NaN, the infinities) leaves as null.
 
 from __future__ import annotations
 
-import base64
 import sys
 from array import array
 from collections.abc import Callable, Mapping
@@ -14,11 +13,8 @@ from collections.abc import Callable, Mapping
 import attrs
 import msgspec
 
+from rkllm_twisted.decimals import shortest
 from rkllm_twisted.interfaces import FloatArray
-
-#: 6 decimal digits survive a float32 without loss, 9 tell any two apart.
-_DIGITS = (6, 7, 8, 9)
-_SMALLEST_NORMAL = 2.0**-126
 
 
 def float32s(data: bytes) -> array[float]:
@@ -27,33 +23,6 @@ def float32s(data: bytes) -> array[float]:
     if sys.byteorder == "big":
         values.byteswap()
     return values
-
-
-def shortest(values: array[float]) -> list[float]:
-    """Find the doubles with the fewest decimals that read back to the same float32.
-
-    Works on all values at once per number of digits, at about 2 µs each.
-    """
-    found = list(values)
-    left = list(range(len(values)))
-    for digits in _DIGITS:
-        originals = [values[i] for i in left]
-        rounded = list(map(float, map(f"%.{digits}g".__mod__, originals)))
-        survived = [b == a for a, b in zip(originals, array("f", rounded), strict=True)]
-        for i, value, same in zip(left, rounded, survived, strict=True):
-            if same:
-                found[i] = value
-        left = [i for i, same in zip(left, survived, strict=True) if not same]
-    for i, value in enumerate(values):
-        if 0 < abs(value) < _SMALLEST_NORMAL:
-            found[i] = _shortest_subnormal(value)
-    return found
-
-
-def _shortest_subnormal(value: float) -> float:
-    """Below the smallest normal number even 1 digit may do."""
-    candidates = (float(f"{value:.{digits}g}") for digits in range(1, 10))
-    return next(short for short in candidates if array("f", [short])[0] == value)
 
 
 def as_lists(floats: FloatArray) -> list[object]:
@@ -76,9 +45,8 @@ def _nested(values: list[float], shape: tuple[int, ...]) -> list[object]:
 
 
 def as_base64(floats: FloatArray) -> dict[str, object]:
-    """Keep the bytes as they are; a client needs no number parser."""
-    data = base64.b64encode(floats.data).decode("ascii")
-    return {"base64": data, "dtype": "<f4", "shape": list(floats.shape)}
+    """Keep the bytes as they are, which msgspec writes as base64; a client needs no number parser."""
+    return {"base64": floats.data, "dtype": "<f4", "shape": list(floats.shape)}
 
 
 #: What ``server.configure {"floats": …}`` may choose.

@@ -26,6 +26,7 @@ from rkllm_twisted.messages import (
     Single,
     error_from,
 )
+from rkllm_twisted.skeleton import skeleton
 
 __all__ = [
     "Batch",
@@ -50,6 +51,8 @@ __all__ = [
 MAX_BATCH = 100
 #: Bytes of an id as it came. It is kept while the request is under way, and sent back each time.
 MAX_ID = 256
+#: Bytes of a message whose escapes are looked through one by one.
+MAX_MENDED = 256 * 1024
 
 _ID_BEGINS = b'"-0123456789n'
 
@@ -65,16 +68,23 @@ class _Envelope(msgspec.Struct):
     error: Raw | UnsetType = UNSET
 
 
+#: A batch, read without building more members than it may have: 32 million would cost 2 GB.
+_Slots = msgspec.defstruct(
+    "_Slots",
+    [(f"member_{i}", Raw | UnsetType, UNSET) for i in range(MAX_BATCH + 1)],
+    array_like=True,
+)
+
+
 def parse(payload: bytes) -> Message:
     """Read one message, whatever it is.
 
     :param payload: without its framing.
     """
+    if not strict.is_utf8(payload):
+        return Malformed(ParseError("The message is not UTF-8."))
     try:
-        payload.isascii() or payload.decode("utf-8")
         return _parse(payload)
-    except UnicodeDecodeError as error:
-        return Malformed(ParseError(f"The message is not UTF-8 at byte {error.start}."))
     except RecursionError:
         return Malformed(ParseError(f"It is nested deeper than {strict.MAX_DEPTH} levels."))
     except msgspec.DecodeError as error:
@@ -85,24 +95,27 @@ def _parse(payload: bytes) -> Message:
     text = payload.lstrip(b" \t\r\n")
     if not text.startswith(b"["):
         envelope = _open(text)
-        return _too_much(text) or _read(envelope, text)
-    members = msgspec.json.decode(text, type=list[Raw])
+        bones = skeleton(text)
+        return _too_much(bones) or _read(envelope, bones)
+    slots = msgspec.structs.astuple(msgspec.json.decode(text, type=_Slots))
+    members = [raw for raw in slots if isinstance(raw, Raw)]
     if not members:
         return Malformed(InvalidRequest("The batch is empty."))
     if len(members) > MAX_BATCH:
         return Malformed(InvalidRequest(f"A batch may have {MAX_BATCH} members; send several."))
-    return _too_much(text) or Batch(tuple(_member(bytes(member)) for member in members))
+    return _too_much(skeleton(text)) or Batch(tuple(_member(bytes(member)) for member in members))
 
 
 def _member(text: bytes) -> Single:
-    return _read(_open(text), text)
+    return _read(_open(text), skeleton(text))
 
 
 def _open(text: bytes) -> _Envelope | None:
     """Look which members there are. Reads all of the text, so it is valid JSON afterwards."""
     try:
         return msgspec.json.decode(text, type=_Envelope)
-    except msgspec.ValidationError:
+    except msgspec.ValidationError:  # found at the first byte; the rest is not read yet
+        msgspec.json.decode(text, type=Raw)
         return None
 
 
@@ -133,19 +146,19 @@ def _read(envelope: _Envelope | None, text: bytes) -> Single:
 
 def _call(envelope: _Envelope, raw_id: bytes | None) -> Single:
     try:
-        params = decode_params(_bytes(envelope.params))
+        params = decode_params(envelope.params)
     except msgspec.ValidationError as error:
         return Malformed(ParseError(f"params: {error}."))
     method = _string(envelope.method) or ""
     return Notification(method, params) if raw_id is None else Request(raw_id, method, params)
 
 
-def decode_params(raw: bytes | None) -> Params:
+def decode_params(raw: bytes | Raw | UnsetType | None) -> Params:
     """Decode the JSON text of params; null and nothing are the same.
 
     :raises msgspec.ValidationError: a number is beyond what Python can hold.
     """
-    params: Params = None if raw is None else msgspec.json.decode(raw)
+    params: Params = msgspec.json.decode(raw) if raw else None
     return params
 
 
@@ -164,8 +177,8 @@ def _usable_id(raw_id: bytes) -> bool:
 
 
 def _has_params(envelope: _Envelope) -> bool:
-    raw = _bytes(envelope.params)
-    return raw is None or raw == b"null" or raw[:1] in (b"[", b"{")
+    raw = envelope.params
+    return isinstance(raw, UnsetType) or bytes(memoryview(raw)[:1]) in (b"[", b"{", b"n")
 
 
 _CHECKS: Mapping[str, tuple[Callable[[_Envelope], bool], str]] = {
@@ -180,6 +193,8 @@ def _half_surrogate(payload: bytes) -> Malformed | None:
 
     msgspec refuses such text as a whole, and then the id would be lost on the client.
     """
+    if len(payload) > MAX_MENDED:
+        return None
     whole = strict.without_half_surrogates(payload)
     message = parse(whole) if whole != payload else None
     if not isinstance(message, Request) or b"\\ufffd" in message.id:

@@ -240,7 +240,10 @@ class RPCFactory(ServerFactory):
 
     def _refusal(self, client: Peer) -> RPCError | None:
         if len(self.connections) >= self._max_clients:
-            count = len(self.connections)
+            # One that has just left may not have been noticed yet.
+            count = sum(not self.has_gone(other.transport) for other in self.connections)
+            if count < self._max_clients:
+                return self._admit(client)
             return Busy(f"{count} clients are connected; try again later.", {"queue_length": count})
         return self._admit(client)
 

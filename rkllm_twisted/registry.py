@@ -79,8 +79,9 @@ def _naming_broken_drop_ins() -> Iterator[None]:
 
     @implementer(ILogObserver)
     def observe(event: LogEvent) -> None:
-        if "log_failure" in event:
-            failures.append(event["log_failure"])
+        failure = event.get("log_failure") or event.get("failure")  # the latter from log.err
+        if failure is not None:
+            failures.append(failure)
 
     globalLogPublisher.addObserver(observe)
     try:

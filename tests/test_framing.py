@@ -1,0 +1,229 @@
+"""Framing: the same messages whole, byte by byte and with a tail; limits; linear time; memory."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rkllm_twisted.errors import InvalidRequest, ParseError
+from rkllm_twisted.framing import (
+    MAX_UNTERMINATED,
+    FramingError,
+    Kind,
+    Lines,
+    Netstrings,
+    TooLong,
+    line,
+    netstring,
+    sniff,
+)
+
+Receiver = Netstrings | Lines
+
+
+def in_bytes(receiver: Receiver, data: bytes) -> list[bytes]:
+    return [message for i in range(len(data)) for message in receiver.feed(data[i : i + 1])]
+
+
+@pytest.mark.parametrize(
+    ("first", "kind"),
+    [
+        *[(b"%d" % digit, Kind.NETSTRINGS) for digit in range(10)],
+        *[(first, Kind.LINES) for first in (b"{", b"[", b" ", b"\t", b"\r", b"\n")],
+    ],
+)
+def test_the_first_byte_tells_the_framing(first: bytes, kind: Kind) -> None:
+    """Whatever follows it."""
+    assert sniff(first) is kind
+    assert sniff(first + b"\xff") is kind
+
+
+@pytest.mark.parametrize("first", [b"G", b"\xef", b"\0", b'"', b"-", b"n", b":", b"", b"\xd9\xa1"])
+def test_another_first_byte_is_refused(first: bytes) -> None:
+    """With a sentence that says what to send."""
+    with pytest.raises(FramingError, match="netstrings, or JSON"):
+        sniff(first)
+
+
+NETSTRINGS = {
+    b"0:,": [b""],
+    b"3:abc,": [b"abc"],
+    b"3:abc,0:,5:hello,": [b"abc", b"", b"hello"],
+    b"10:0123456789,": [b"0123456789"],
+    b"3:\n,:,": [b"\n,:"],
+}
+
+
+@pytest.mark.parametrize("data", NETSTRINGS)
+def test_netstrings_are_taken_apart(data: bytes) -> None:
+    """Whole, byte by byte, and with the beginning of another."""
+    assert Netstrings().feed(data) == NETSTRINGS[data]
+    assert in_bytes(Netstrings(), data) == NETSTRINGS[data]
+    receiver = Netstrings()
+    assert receiver.feed(data + b"2:o") == NETSTRINGS[data]
+    assert receiver.feed(b"k,") == [b"ok"]
+
+
+BROKEN = [
+    b"00:,", b"03:abc,", b"3:abc;", b"0:;", b":abc,", b"-1:", b"+3:", b" 3:", b"3 :", b"3;",
+    b"1_0:", "٣:abc,".encode(), b"\n3:abc,", b"x", b"3:abcd,", b"12\n:",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("data", BROKEN)
+def test_broken_netstrings_are_refused(data: bytes) -> None:
+    """And what stood before is not lost."""
+    with pytest.raises(FramingError) as raised:
+        Netstrings().feed(b"2:ok," + data)
+    assert raised.value.messages == (b"ok",)
+    assert raised.value.code == ParseError.code
+    with pytest.raises(FramingError):
+        in_bytes(Netstrings(), data)
+
+
+@pytest.mark.parametrize("limit", [1, 9, 10, 99, 100, 1000, 99_999, 100_000])
+def test_a_netstring_may_have_the_limit_and_no_byte_more(limit: int) -> None:
+    """The header alone decides: nothing of it is stored."""
+    payload = b"x" * limit
+    assert Netstrings(limit).feed(netstring(payload)) == [payload]
+    with pytest.raises(TooLong, match=str(limit)) as raised:
+        Netstrings(limit).feed(b"%d:" % (limit + 1))
+    assert raised.value.code == InvalidRequest.code
+
+
+@pytest.mark.parametrize("data", [b"9" * 5000, b"1000000000:", b"67108865:"])
+def test_a_length_beyond_all_measure_is_refused(data: bytes) -> None:
+    """Before anybody makes a number of it, and byte by byte, too."""
+    with pytest.raises(TooLong):
+        Netstrings().feed(data)
+    with pytest.raises(TooLong):
+        in_bytes(Netstrings(), data)
+
+
+OBJECT = b'{"a":"}\\"]","b":[1,{}]}'
+LINES = {
+    b"{}\n": [b"{}"],
+    b"{}\r\n[]\n": [b"{}", b"[]"],
+    b"\n\r\n \n{}\n\n": [b"{}"],
+    b"  {} \t\r\n": [b"{}"],
+    b"nonsense {}\n{}\n": [b"nonsense {}", b"{}"],
+    b"5\n": [b"5"],
+    OBJECT: [OBJECT],
+    OBJECT + OBJECT + b"\n" + OBJECT: [OBJECT] * 3,
+    b"{}[] {}\n[1]": [b"{}", b"[]", b"{}", b"[1]"],
+    b'{"open\n{}\n': [b'{"open', b"{}"],
+    b'["\\\\"]["\\"]"]': [b'["\\\\"]', b'["\\"]"]'],
+    b"}{}\n": [b"}{}"],
+    b"[}\n": [b"[}"],
+}
+
+
+@pytest.mark.parametrize("data", LINES)
+def test_lines_are_taken_apart(data: bytes) -> None:
+    """Whole, byte by byte, and with the beginning of another."""
+    assert Lines().feed(data) == LINES[data]
+    assert in_bytes(Lines(), data) == LINES[data]
+    receiver = Lines()
+    assert receiver.feed(data + b'{"ta') == LINES[data]
+    assert receiver.feed(b'il":1}') == [b'{"tail":1}']
+
+
+def test_a_message_without_newline_is_one_when_it_is_complete() -> None:
+    """Not before."""
+    receiver = Lines()
+    assert receiver.feed(b'{"method":') == []
+    assert receiver.feed(b'"a"}') == [b'{"method":"a"}']
+
+
+def test_a_long_message_waits_for_its_newline() -> None:
+    """Its brackets are not counted to the end."""
+    long = b'["' + b"x" * MAX_UNTERMINATED + b'"]'
+    receiver = Lines()
+    assert receiver.feed(long) == []
+    assert receiver.feed(b"\n") == [long]
+
+
+def test_what_is_left_at_the_end_can_be_taken() -> None:
+    """A half-closed client's last words, complete or not."""
+    receiver = Lines()
+    assert receiver.feed(b'{"a":1') == []
+    assert receiver.finish() == [b'{"a":1']
+    assert receiver.finish() == []
+
+
+def test_a_line_may_have_the_limit_and_no_byte_more() -> None:
+    """Also one that has no newline yet; what stood before is not lost."""
+    assert Lines(10).feed(b"[12345678]\n") == [b"[12345678]"]
+    for data in (b"[123456789]\n", b"[1234567890", b"[123456789]"):
+        with pytest.raises(TooLong) as raised:
+            Lines(10).feed(b"{}\n" + data)
+        assert raised.value.messages == (b"{}",)
+
+
+@given(st.lists(st.binary(max_size=30), max_size=8), st.integers(1, 7))
+def test_netstrings_come_back_however_they_are_cut(payloads: list[bytes], step: int) -> None:
+    """Frame, cut, take apart: the same."""
+    data = b"".join(map(netstring, payloads))
+    receiver = Netstrings()
+    found = [m for i in range(0, len(data), step) for m in receiver.feed(data[i : i + step])]
+    assert found == payloads
+
+
+@given(st.text(alphabet='{}[]"\\a \n', max_size=60), st.integers(1, 7))
+def test_lines_are_the_same_however_they_are_cut(text: str, step: int) -> None:
+    """For any mixture of brackets, quotes and escapes."""
+    data = text.encode()
+    whole, cut = Lines(), Lines()
+    found = [m for i in range(0, len(data), step) for m in cut.feed(data[i : i + step])]
+    assert found + cut.finish() == whole.feed(data) + whole.finish()
+
+
+def seconds(receiver: Receiver, chunks: list[bytes]) -> float:
+    begin = time.process_time()
+    for chunk in chunks:
+        receiver.feed(chunk)
+    return time.process_time() - begin
+
+
+@pytest.mark.parametrize(
+    ("make", "unit"),
+    [
+        (Netstrings, lambda n: [b"0:," * n]),
+        (Lines, lambda n: [b"{}" * n]),
+        (Lines, lambda n: [b"\n" * n]),
+        (Netstrings, lambda n: [b"%d:" % n] + [b"x"] * n + [b","]),
+        (Lines, lambda n: [b"["] + [b"]["] * n),
+        (Lines, lambda n: [b'{"'] + [b"}"] * n),
+        (Lines, lambda n: [b"\\"] * n),
+    ],
+    ids=[
+        "netstrings glued",
+        "values glued",
+        "blank",
+        "bytes",
+        "brackets",
+        "in a string",
+        "escapes",
+    ],
+)
+def test_time_is_linear(make: type[Receiver], unit: object) -> None:
+    """8 times as much takes about 8 times as long; quadratic would be 64."""
+    assert callable(unit)
+    small = min(seconds(make(), unit(5_000)) for _ in range(3))
+    big = min(seconds(make(), unit(40_000)) for _ in range(3))
+    assert big < 24 * max(small, 0.001)
+
+
+@pytest.mark.parametrize("make", [Netstrings, Lines])
+def test_a_big_messages_buffer_is_given_back(make: type[Receiver]) -> None:
+    """A connection that rests costs next to nothing."""
+    receiver = make()
+    frame = netstring if make is Netstrings else line
+    big = b"[" + b" " * 1_000_000 + b"]"
+    assert receiver.feed(frame(big)[:-1]) == []
+    assert receiver.feed(frame(big)[-1:]) == [big]
+    assert sys.getsizeof(receiver._buffer) < 100
