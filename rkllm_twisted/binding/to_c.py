@@ -14,7 +14,7 @@ import attrs
 
 from rkllm_twisted.binding import rules
 from rkllm_twisted.binding.abi import CType, Member, Release, Struct
-from rkllm_twisted.binding.arrays import to_array
+from rkllm_twisted.binding.arrays import address_of, to_array
 from rkllm_twisted.binding.layouts import CData, Layout
 from rkllm_twisted.binding.scalars import (
     kind_of,
@@ -164,7 +164,7 @@ def convert(call: Filling, kind: CType, path: str, value: object) -> tuple[CData
     if sort == "numbers":
         numbers = to_array(path, value, kind.base)
         call.alive.append(numbers)
-        return ctypes.cast(numbers.buffer_info()[0], call.layout.resolve(kind)), len(numbers)
+        return ctypes.cast(address_of(numbers), call.layout.resolve(kind)), len(numbers)
     return _CONVERTERS[sort](call, kind, path, value), None
 
 
