@@ -1,0 +1,295 @@
+"""The embedded runtime does RKLLM's work for real: every function, on the bundled model."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rkllm_twisted.binding.runtime import Runtime, open_runtime
+from rkllm_twisted.cpu import demo_model
+from rkllm_twisted.errors import NotInRelease, RuntimeRefused
+from rkllm_twisted.interfaces import FloatArray
+
+ABIS = ["1.1.4", "1.2.0", "1.2.1", "1.3.0"]
+SINCE_1_2_1 = ["1.2.1", "1.3.0"]
+LORA = demo_model().with_name("tiny-pydocs-lora.gguf")
+#: Beginning of text, a user's turn, and the assistant's: any ids within the vocabulary would do.
+IDS = [1, 4, 44, 100, 300, 7, 5]
+QUESTION = {"prompt_input": "What is a list?"}
+
+
+class Model:
+    """The bundled model, greedy, in the embedded runtime."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.call("rkllm_init", param={"model_path": str(demo_model()), "top_k": 1})
+
+    def call(self, function: str, on_result: Any = None, **params: Any) -> Any:
+        """Call a function by its parameters' names."""
+        return self.runtime.perform(self.runtime.prepare(function, params), on_result)
+
+    def run(self, source: Mapping[str, Any], **infer: Any) -> list[Any]:
+        """Every result of a run."""
+        results: list[Any] = []
+        params = {"rkllm_infer_params": infer} if infer else {}
+        self.call("rkllm_run", results.append, rkllm_input=source, **params)
+        return results
+
+    def text(self, source: Mapping[str, Any], **infer: Any) -> str:
+        """The text of a run."""
+        return "".join(r["text"] for r in self.run(source, **infer) if r["_callback_state"] == 0)
+
+    def ask(self, prompt: str, **infer: Any) -> str:
+        """The answer to a prompt."""
+        return self.text({"prompt_input": prompt}, **infer)
+
+    def cache_size(self) -> int:
+        """Tokens in the cache."""
+        (size,) = self.call("rkllm_get_kv_cache_size")["cache_sizes"]
+        return int(size)
+
+
+@pytest.fixture
+def model(request: pytest.FixtureRequest) -> Iterator[Model]:
+    """The model on a release; 1.3.0 where a test does not say."""
+    runtime = open_runtime("cpu", getattr(request, "param", "1.3.0"), {})
+    yield Model(runtime)
+    runtime.close()
+
+
+@pytest.fixture(scope="session")
+def reference() -> Any:
+    """The numpy forward pass that stands beside the model's training script."""
+    folder = Path(__file__).parents[2] / "cpu_runtime" / "model"
+    sys.path.insert(0, str(folder))
+    spec = importlib.util.spec_from_file_location("reference", folder / "reference.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    sys.path.remove(str(folder))
+    return module
+
+
+def array_of(results: list[Any], part: str, member: str) -> np.ndarray:
+    """The float array that a run brought."""
+    (floats,) = [r[part][member] for r in results if r[part][member] is not None]
+    assert isinstance(floats, FloatArray)
+    return np.frombuffer(floats.data, "<f4").reshape(floats.shape)
+
+
+def tokens(ids: list[int]) -> dict[str, Any]:
+    """An input of token ids."""
+    return {
+        "input_type": "RKLLM_INPUT_TOKEN",
+        "token_input": {"input_ids": ids, "n_tokens": len(ids)},
+    }
+
+
+every_release = pytest.mark.parametrize("model", ABIS, indirect=True)
+since_1_2_1 = pytest.mark.parametrize("model", SINCE_1_2_1, indirect=True)
+
+
+@every_release
+def test_a_question_is_answered(model: Model) -> None:
+    """A sentence that stops by itself."""
+    answer = model.ask("What is a module?")
+    assert answer.endswith(".")
+    assert len(answer.split()) > 5
+
+
+@pytest.mark.parametrize("model", ["1.2.0", "1.2.1", "1.3.0"], indirect=True)
+def test_logits_agree_with_the_reference(model: Model, reference: Any) -> None:
+    """To three decimals, for every position, from the same file."""
+    results = model.run(tokens(IDS), mode="RKLLM_INFER_GET_LOGITS")
+    logits = array_of(results, "logits", "logits")
+    expected = reference.Model(demo_model()).logits(IDS)
+    assert logits.shape == expected.shape
+    assert np.abs(logits - expected).max() < 0.0005
+
+
+@every_release
+def test_hidden_states_agree_with_the_reference(model: Model, reference: Any) -> None:
+    """After the final norm, a row per token."""
+    results = model.run(tokens(IDS), mode="RKLLM_INFER_GET_LAST_HIDDEN_LAYER")
+    hidden = array_of(results, "last_hidden_layer", "hidden_states")
+    expected = reference.Model(demo_model()).hidden(IDS)
+    assert hidden.shape == expected.shape
+    assert np.abs(hidden - expected).max() < 0.0005
+
+
+def test_logits_with_an_adapter_agree_with_the_reference(model: Model, reference: Any) -> None:
+    """LoRA is computed, not pretended, and its scale counts."""
+    load(model, scale=0.5)
+    results = model.run(tokens(IDS), mode=2, lora_params={"lora_adapter_name": "arr"})
+    expected = reference.Model(demo_model(), LORA, 0.5).logits(IDS)
+    assert np.abs(array_of(results, "logits", "logits") - expected).max() < 0.0005
+
+
+@every_release
+def test_embeddings_say_what_their_tokens_say(model: Model, reference: Any) -> None:
+    """Rows of the model's own embedding matrix give the tokens' answer."""
+    rows = reference.Model(demo_model()).weights["token_embd.weight"][IDS]
+    embedded = {"embed": rows.tolist(), "n_tokens": len(IDS)}
+    by_rows = model.text({"input_type": 2, "embed_input": embedded})
+    assert by_rows == model.text(tokens(IDS))
+
+
+@every_release
+def test_multimodal_input_splices_embeddings_in(model: Model) -> None:
+    """Another picture, another answer; the same picture, the same."""
+
+    def answer(value: float) -> str:
+        pixels = [value * ((i * 7919) % 13 - 6) for i in range(192 * 4)]
+        image = {"image_embed": pixels, "n_image_tokens": 4}
+        if model.runtime.version.abi in SINCE_1_2_1:
+            image |= {"n_image": 1, "image_width": 2, "image_height": 2}
+        source = {"prompt": "<image>What is this?", **image}
+        return model.text({"input_type": 3, "multimodal_input": source})
+
+    assert answer(0.01) == answer(0.01)
+    assert answer(0.01) != answer(1.0)
+
+
+def load(model: Model, scale: float = 1.0) -> None:
+    """Load the bundled adapter."""
+    adapter = {"lora_adapter_path": str(LORA), "lora_adapter_name": "arr", "scale": scale}
+    model.call("rkllm_load_lora", lora_adapter=adapter)
+
+
+@every_release
+def test_an_adapter_shows_where_it_is_chosen_and_only_there(model: Model) -> None:
+    """The bundled one makes a pirate of the model."""
+    load(model)
+    assert model.text(QUESTION, lora_params={"lora_adapter_name": "arr"}).startswith("Arr")
+    assert not model.text(QUESTION).startswith("Arr")
+
+
+def test_an_adapter_that_is_not_loaded_is_refused(model: Model) -> None:
+    """And the model goes on."""
+    with pytest.raises(RuntimeRefused):
+        model.run(QUESTION, lora_params={"lora_adapter_name": "other"})
+    assert model.text(QUESTION)
+
+
+@since_1_2_1
+def test_history_fills_the_cache_and_clearing_empties_it(model: Model) -> None:
+    """The size is counted, and what was told is forgotten."""
+    assert model.cache_size() == 0
+    model.ask("My name is Anna.", keep_history=1)
+    size = model.cache_size()
+    assert size > 8
+    assert "Anna" in model.ask("What is my name?", keep_history=1)
+    assert model.cache_size() > size
+    model.call("rkllm_clear_kv_cache", keep_system_prompt=0)
+    assert model.cache_size() == 0
+    assert "Anna" not in model.ask("What is my name?", keep_history=1)
+
+
+@since_1_2_1
+def test_a_system_prompt_is_followed_and_may_be_kept(model: Model) -> None:
+    """Cleared with keep_system_prompt, the cache still holds it."""
+    model.call(
+        "rkllm_set_chat_template",
+        system_prompt="Your name is Peter.",
+        prompt_prefix="<|user|>",
+        prompt_postfix="<|end|><|assistant|>",
+    )
+    assert "Peter" in model.ask("What is your name?", keep_history=1)
+    full = model.cache_size()
+    model.call("rkllm_clear_kv_cache", keep_system_prompt=1)
+    assert 0 < model.cache_size() < full
+    assert "Peter" in model.ask("What is your name?", keep_history=1)
+
+
+@every_release
+def test_a_saved_prompt_cache_is_loaded_and_released(model: Model, tmp_path: Path) -> None:
+    """The answer is the same, with less of the prompt to compute."""
+    path = tmp_path / "cache.bin"
+    prompt = "What is a module? " * 8
+    params = {"save_prompt_cache": 1, "prompt_cache_path": str(path)}
+    first = model.text({"prompt_input": prompt}, prompt_cache_params=params)
+    assert path.stat().st_size > 1000
+    model.call("rkllm_load_prompt_cache", prompt_cache_path=str(path))
+    results = model.run({"prompt_input": prompt})
+    assert "".join(r["text"] for r in results if r["_callback_state"] == 0) == first
+    if model.runtime.version.abi in SINCE_1_2_1:
+        assert results[-1]["perf"]["prefill_tokens"] < 20
+    model.call("rkllm_release_prompt_cache")
+    assert model.text({"prompt_input": prompt}) == first
+
+
+def test_a_damaged_prompt_cache_is_refused(model: Model, tmp_path: Path) -> None:
+    """Never read as something else."""
+    path = tmp_path / "cache.bin"
+    path.write_bytes(b"no cache" * 100)
+    with pytest.raises(RuntimeRefused):
+        model.call("rkllm_load_prompt_cache", prompt_cache_path=str(path))
+
+
+@since_1_2_1
+def test_tools_are_told_to_the_model_as_text(model: Model) -> None:
+    """In the prompt, which grows by them."""
+    before = model.run(QUESTION)[-1]["perf"]["prefill_tokens"]
+    tools = [{"type": "function", "function": {"name": "weather", "parameters": {}}}]
+    model.call(
+        "rkllm_set_function_tools",
+        system_prompt="You have tools.",
+        tools=tools,
+        tool_response_str="tool_response",
+    )
+    assert model.run(QUESTION)[-1]["perf"]["prefill_tokens"] > before + 20
+    answer = model.text({"role": "tool", "prompt_input": "21 degrees"})
+    assert answer
+
+
+def test_a_runs_own_limits_and_sampling_are_kept_to(model: Model) -> None:
+    """1.3.0: max_new_tokens and sampling_params of one run, ignore_eos_token of the model."""
+    assert model.run(QUESTION, max_new_tokens=3)[-1]["perf"]["generate_tokens"] == 3
+    hot = {"top_k": 40, "temperature": 2.0, "top_p": 1.0}
+    answers = {model.text(QUESTION, sampling_params=hot, max_new_tokens=20) for _ in range(8)}
+    assert len(answers) > 1
+    assert model.text(QUESTION) == model.text(QUESTION)
+    param = {"model_path": str(demo_model()), "top_k": 1, "ignore_eos_token": True}
+    model.call("rkllm_init", param={**param, "max_new_tokens": 200})
+    assert model.run(QUESTION)[-1]["perf"]["generate_tokens"] == 200
+
+
+@since_1_2_1
+def test_what_the_engine_cannot_do_it_refuses(model: Model) -> None:
+    """Cross attention, and several answers at once."""
+    encoder = {"encoder_k_cache": [1.0], "encoder_v_cache": [1.0], "encoder_mask": [1.0]}
+    with pytest.raises(RuntimeRefused):
+        model.call(
+            "rkllm_set_cross_attn_params",
+            cross_attn_params={**encoder, "encoder_pos": [1], "num_tokens": 1},
+        )
+    for extend in ({"n_batch": 2}, {"use_cross_attn": 1}):
+        param = {"model_path": str(demo_model()), "extend_param": extend}
+        with pytest.raises(RuntimeRefused):
+            model.call("rkllm_init", param=param)
+
+
+@pytest.mark.parametrize(
+    ("model", "function", "params", "since"),
+    [
+        ("1.1.4", "rkllm_clear_kv_cache", {"keep_system_prompt": 0}, "1.2.0"),
+        ("1.1.4", "rkllm_set_chat_template", {}, "1.2.0"),
+        ("1.2.0", "rkllm_get_kv_cache_size", {}, "1.2.1"),
+        ("1.2.0", "rkllm_set_function_tools", {"tools": "[]"}, "1.2.1"),
+    ],
+    indirect=["model"],
+)
+def test_what_the_release_lacks_is_named_with_the_release_that_has_it(
+    model: Model, function: str, params: dict[str, Any], since: str
+) -> None:
+    """-32006."""
+    with pytest.raises(NotInRelease, match=since):
+        model.call(function, **params)
