@@ -139,7 +139,7 @@ def unknown_field(
     if others:
         return refuse(path, f"{what}; these have it: {', '.join(others)}")
     close = difflib.get_close_matches(name, fields, 1)
-    return refuse(path, f"{what}" + (f"; did you mean {close[0]}?" if close else ""))
+    return refuse(path, what + (f"; perhaps {close[0]} is meant" if close else ""))
 
 
 def _family(struct_name: str) -> str:

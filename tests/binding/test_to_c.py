@@ -117,7 +117,7 @@ def test_what_is_left_out_stays_as_it_was(layout: Layout) -> None:
 
 def test_a_misspelt_field_is_guessed() -> None:
     """The error proposes the field that was probably meant."""
-    with pytest.raises(InvalidParams, match=r"x\.temprature: .*did you mean temperature\?"):
+    with pytest.raises(InvalidParams, match=r"x\.temprature: .*perhaps temperature is meant\."):
         make(releases()["1.3.0"], "RKLLMParam", {"temprature": 1})
 
 
