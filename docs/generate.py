@@ -1,0 +1,63 @@
+"""Writes the pages of docs/ that are made of the code: ``python docs/generate.py [--check]``."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import methods_page
+
+from rkllm_twisted.binding.abi import releases
+from rkllm_twisted.describe import describe
+from rkllm_twisted.registry import find_methods
+from twisted.plugins import rkllm_methods
+
+HERE = Path(__file__).parent
+
+
+def methods() -> str:
+    """Make methods.md: the daemon's own methods, not those that happen to be installed here."""
+    own = find_methods([getattr(rkllm_methods, name) for name in rkllm_methods.__all__])
+    examples = json.loads((HERE / "examples.json").read_text("utf-8"))
+    return methods_page.render(describe(own, list(releases().values())), examples)
+
+
+#: File in docs/ -> what makes its text.
+PAGES: Mapping[str, Callable[[], str]] = {"methods.md": methods}
+
+
+def write(name: str, text: str) -> bool:
+    """Write a page."""
+    (HERE / name).write_text(text, "utf-8")
+    return True
+
+
+def check(name: str, text: str) -> bool:
+    """Say whether a page is what it would be, and print where it is not."""
+    path = HERE / name
+    found = path.read_text("utf-8") if path.exists() else ""
+    changes = difflib.unified_diff(
+        found.splitlines(), text.splitlines(), f"docs/{name}", "as it should be", "", "", 0, ""
+    )
+    for line in changes:
+        print(line)
+    if found != text:
+        print(f"docs/{name} is not current: run python docs/generate.py", file=sys.stderr)
+    return found == text
+
+
+def main() -> int:
+    """Write the pages, or check them; the exit code."""
+    parser = argparse.ArgumentParser(description="Write the pages that are made of the code.")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if any differs")
+    treat = check if parser.parse_args().check else write
+    results = [treat(name, make()) for name, make in PAGES.items()]
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

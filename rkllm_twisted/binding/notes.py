@@ -1,0 +1,78 @@
+"""What the names of rkllm.h mean and in which units, as frozen values read from field-notes.json.
+
+A table of its own beside ``rkllm-abi.json``: that one is what the compiler sees, this one is words.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+
+import attrs
+
+
+@attrs.frozen
+class Note:
+    """What a field or parameter means.
+
+    :param unit: ``tokens``, ``ms`` …; None for what has none.
+    """
+
+    meaning: str
+    unit: str | None = None
+
+
+@attrs.frozen
+class Group:
+    """The notes of a structure, a function or an enum.
+
+    :param about: the whole in one line; empty for functions, whose methods say it.
+    :param notes: by the name of the field, parameter or value.
+    """
+
+    about: str
+    notes: Mapping[str, Note]
+
+
+@attrs.frozen
+class Notes:
+    """All of the table.
+
+    :param functions: parameters by C function.
+    :param units: by the name of a field or parameter, wherever it stands.
+    """
+
+    structures: Mapping[str, Group]
+    functions: Mapping[str, Group]
+    enums: Mapping[str, Group]
+    units: Mapping[str, str]
+
+
+@functools.cache
+def notes() -> Notes:
+    """Read the table; the JSON is read at the first call."""
+    table = json.loads(files(__package__).joinpath("field-notes.json").read_text("utf-8"))
+    units = table["units"]
+    return Notes(
+        structures=_section(table["structures"], units),
+        functions=_section(table["functions"], units),
+        enums=_section(table["enums"], units),
+        units=units,
+    )
+
+
+def _section(
+    entries: Mapping[str, dict[str, object]], units: Mapping[str, str]
+) -> dict[str, Group]:
+    return {name: _group(entries, name, units) for name in entries}
+
+
+def _group(entries: Mapping[str, dict[str, object]], name: str, units: Mapping[str, str]) -> Group:
+    entry = entries[name]
+    like, own = entry.get("like"), entry["fields"]
+    assert isinstance(own, dict)
+    shared = _group(entries, str(like), units).notes if like else {}
+    notes = {field: Note(meaning, units.get(field)) for field, meaning in own.items()}
+    return Group(str(entry.get("about", "")), {**shared, **notes})

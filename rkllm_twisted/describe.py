@@ -1,0 +1,191 @@
+"""Makes the description of methods, from the plugins and the layout table. Pure.
+
+:func:`describe` gives the values of :mod:`rkllm_twisted.description`; what form they take (a page,
+an OpenRPC document, a listing in a terminal) is somebody else's business.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import attrs
+
+from rkllm_twisted import errors
+from rkllm_twisted.binding.abi import Function, Release
+from rkllm_twisted.binding.arguments import NULLABLE, Signature
+from rkllm_twisted.binding.notes import notes
+from rkllm_twisted.conversation import NOT_COUNTED
+from rkllm_twisted.describe_structures import (
+    Found,
+    covered,
+    merged,
+    structures_and_enums,
+    type_of,
+)
+from rkllm_twisted.description import (
+    Default,
+    Description,
+    ErrorKind,
+    Item,
+    MethodDescription,
+    Origin,
+    Slot,
+    Type,
+)
+from rkllm_twisted.interfaces import IRKLLMMethod, IRPCMethod
+from rkllm_twisted.results import RESULTS, STATUS, UNKNOWN
+
+#: Methods that are no C function, and yet not possible with every release.
+POSSIBLE: Mapping[str, Callable[[Release], bool]] = {
+    "rkllm.pause": lambda release: release.callbacks["LLMResultCallback"].returns.base != "void",
+}
+#: Methods that are no C function, and yet need a model.
+NEED_A_MODEL = frozenset({"rkllm.pause"})
+#: Methods that go around the NPU's queue although they are C functions.
+AROUND_THE_QUEUE = frozenset({"rkllm.abort", "rkllm.is_running"})
+#: Parameters that may be JSON of other types than their C type says -> those types.
+ALSO: Mapping[str, tuple[str, ...]] = {"tools": ("array", "object"), "rkllm_input": ("array",)}
+
+_JSON_TYPES: Mapping[object, str] = {
+    str: "string",
+    int: "integer",
+    float: "number",
+    bool: "boolean",
+    type(None): "null",
+    list: "array",
+    dict: "object",
+}
+_PARAM_DOC = re.compile(r":param (\w+): (.*?)(?=\s*(?::\w+[ :]|\Z))", re.DOTALL)
+
+
+def describe(methods: Mapping[str, IRPCMethod], releases: Sequence[Release]) -> Description:
+    """Describe methods.
+
+    :param methods: by name, as :func:`rkllm_twisted.registry.find_methods` gives them.
+    :param releases: the layouts to describe, oldest first: all of them, or the loaded one.
+    """
+    described = tuple(_method(method, releases) for method in methods.values())
+    structures, enums = structures_and_enums(releases)
+    return Description(described, structures, enums, covered(releases))
+
+
+def _method(method: IRPCMethod, releases: Sequence[Release]) -> MethodDescription:
+    function = method.function if IRKLLMMethod.providedBy(method) else None
+    having = [release for release in releases if _has(release, method.name, function)]
+    declared = [r.functions[function] for r in having] if function else []
+    return MethodDescription(
+        name=method.name,
+        summary=method.summary,
+        function=function,
+        streams=method.streams,
+        parameters=_c_parameters(having, declared) if function else own_parameters(method.params),
+        slots=_slots(declared[-1]) if declared else (),
+        result=RESULTS.get(method.name, STATUS if function else UNKNOWN),
+        errors=tuple(map(_error_kind, _errors(method.name, declared, len(having) < len(releases)))),
+        releases=covered(having),
+    )
+
+
+def _has(release: Release, name: str, function: str | None) -> bool:
+    if function is not None:
+        return function in release.functions
+    possible = POSSIBLE.get(name)
+    return possible is None or possible(release)
+
+
+def _slots(function: Function) -> tuple[Slot, ...]:
+    signature = Signature.of(function)
+    return tuple(Slot(slot.name, slot not in signature.own) for slot in signature.slots)
+
+
+def _c_parameters(releases: Sequence[Release], functions: Sequence[Function]) -> tuple[Item, ...]:
+    found = [
+        Found(_c_parameter(release, function, parameter.name), release.covers)
+        for release, function in zip(releases, functions, strict=True)
+        for parameter in Signature.of(function).own
+    ]
+    return merged(found)
+
+
+def _c_parameter(release: Release, function: Function, name: str) -> Item:
+    kind = next(p.type for p in function.parameters if p.name == name)
+    note = notes().functions[function.name].notes[name]
+    known = type_of(release, kind)
+    nullable = name in NULLABLE
+    return Item(
+        name=name,
+        type=attrs.evolve(known, json=(*known.json, *ALSO.get(name, ()), *["null"] * nullable)),
+        meaning=note.meaning,
+        unit=note.unit,
+        default=Default(Origin.VALUE) if nullable else None,
+        required=not nullable,
+    )
+
+
+def own_parameters(params: type | None) -> tuple[Item, ...]:
+    """Describe the attrs class of a method that is no C function.
+
+    The types are those of its fields, the meanings those of ``:param …:`` in its docstring.
+    """
+    if params is None:
+        return ()
+    hints = typing.get_type_hints(params)
+    meanings = dict(_PARAM_DOC.findall(inspect.getdoc(params) or ""))
+    return tuple(
+        _own_parameter(field, hints[field.name], meanings.get(field.name, ""))
+        for field in attrs.fields(params)
+        if field.init
+    )
+
+
+def _own_parameter(field: attrs.Attribute[object], hint: object, meaning: str) -> Item:
+    required = field.default is attrs.NOTHING
+    # A factory's value is not known before it is called.
+    value = None if isinstance(field.default, attrs.Factory) else field.default  # type: ignore[arg-type]
+    return Item(
+        name=field.name,
+        type=Type(_json_types(hint)),
+        meaning=" ".join(meaning.replace("``", "").split()),
+        default=None if required else Default(Origin.VALUE, value),
+        required=required,
+    )
+
+
+def _json_types(hint: object) -> tuple[str, ...]:
+    """Name the JSON types of an annotation; none where there is one that has no name."""
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        parts = [_json_types(part) for part in typing.get_args(hint)]
+        return tuple(name for part in parts for name in part) if all(parts) else ()
+    name = _JSON_TYPES.get(origin or hint)
+    return (name,) if name else ()
+
+
+def _errors(
+    name: str, functions: Sequence[Function], not_everywhere: bool
+) -> Iterator[type[errors.RPCError]]:
+    """Find what a method may answer with, in the order of the wire's table."""
+    queued = bool(functions) and name not in AROUND_THE_QUEUE
+    with_handle = any(p.type.base == "LLMHandle" for f in functions for p in f.parameters)
+    returns_status = any(f.returns.base == "int" for f in functions) and name != "rkllm.is_running"
+    yield errors.InvalidParams
+    if returns_status:
+        yield errors.RuntimeRefused
+    if (with_handle and name != "rkllm.init") or name in NEED_A_MODEL:
+        yield errors.NoModel
+    if queued or name not in NOT_COUNTED:
+        yield errors.Busy
+    if not_everywhere:
+        yield errors.NotInRelease
+    if queued:
+        yield errors.Cancelled
+        yield errors.ShuttingDown
+
+
+def _error_kind(error: type[errors.RPCError]) -> ErrorKind:
+    about = (inspect.getdoc(error) or "").split(" ``data``")[0]
+    return ErrorKind(error.code, error.__name__, " ".join(about.split()))

@@ -1,0 +1,97 @@
+"""What the daemon's own methods answer, as a table: no plugin and no header says it.
+
+A test compares it with what a daemon really answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rkllm_twisted.binding.notes import notes
+from rkllm_twisted.description import Item, Result, Type
+
+
+def _item(name: str, json: str, meaning: str, unit: str | None = None, **facts: str) -> Item:
+    """Describe a part of a result; ``json`` names the types that it may have."""
+    kind = Type(tuple(json.split(" or ")), **facts)  # type: ignore[arg-type]  # names only
+    return Item(name, kind, meaning, unit)
+
+
+_DONE = (
+    _item("success", "boolean", "true; what fails is answered with an error."),
+    _item("status_code", "integer", "What the C function returned: 0."),
+)
+_RUN = (
+    _item("_callback_state", "integer", "How far the run is.", of="LLMCallState"),
+    _item(
+        "results",
+        "array",
+        "With n_batch > 1 only: the result of each row; the fields beside it are the first row's.",
+        items="RKLLMResult",
+    ),
+)
+#: What a C function answers that no entry of :data:`RESULTS` is for.
+STATUS = Result(items=_DONE)
+#: What any other method answers: a third party's may be anything.
+UNKNOWN = Result("What the plugin says.")
+#: By method.
+RESULTS: Mapping[str, Result] = {
+    "rkllm.createDefaultParam": Result(structure="RKLLMParam"),
+    "rkllm.run": Result(
+        "The result that ends the run, with the text of all of them.", "RKLLMResult", _RUN
+    ),
+    "rkllm.run_async": Result("One result for each callback.", "RKLLMResult", _RUN),
+    "rkllm.is_running": Result(
+        items=(*_DONE, _item("is_running", "boolean", "true while a run is under way."))
+    ),
+    "rkllm.pause": Result(
+        items=(*_DONE, _item("paused", "boolean", "Whether there was a run to pause."))
+    ),
+    "rkllm.get_kv_cache_size": Result(
+        items=(
+            *_DONE,
+            _item(
+                "cache_sizes",
+                "array",
+                "How much the cache holds, for each row of the batch.",
+                notes().units["cache_sizes"],
+                items="integer",
+            ),
+        )
+    ),
+    "rkllm.get_constants": Result("An object for each enum, with the number of each name."),
+    "server.ping": Result("The string pong."),
+    "server.cancel": Result(
+        items=(_item("cancelled", "boolean", "Whether such a request was under way."),)
+    ),
+    "server.configure": Result(
+        items=(
+            _item("stream", "string", "The form of streams that is now in force."),
+            _item("floats", "string", "The form of float arrays that is now in force."),
+        )
+    ),
+    "server.version": Result(
+        items=(
+            _item("version", "string", "Of the daemon."),
+            _item(
+                "runtime",
+                "object",
+                "The runtime: library (its path), version (what it says of itself, or null), abi"
+                " (the layout in use), recognised_by (how that was chosen) and backend.",
+            ),
+        )
+    ),
+    "server.status": Result(
+        items=(
+            _item("state", "string", "empty (no model), loading, loaded, running or closed."),
+            _item("model_path", "string or null", "The model that is loaded."),
+            _item("queue_length", "integer", "Calls that wait for their turn."),
+            _item("runs", "integer", "Runs that have ended since the start, however they ended."),
+            _item("tokens", "integer", "Partial results since the start.", "callbacks"),
+            _item("backend", "string", "npu, or what an embedded runtime calls itself."),
+            _item("clients", "integer", "Connections that are open now."),
+            _item("uptime_s", "number", "Time since the start.", "s"),
+            _item("pid", "integer", "The daemon's process."),
+        )
+    ),
+}

@@ -1,0 +1,215 @@
+"""docs/methods.md is what the code makes of it, and a daemon answers as its examples say."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from daemons import Daemon, RawClient
+
+from rkllm_twisted.binding.abi import releases
+from rkllm_twisted.cpu import demo_model
+from rkllm_twisted.describe import describe
+from rkllm_twisted.description import Description
+from rkllm_twisted.registry import find_methods
+from twisted.plugins import rkllm_methods
+
+Start = Callable[..., Daemon]
+DOCS = Path(__file__).parents[2] / "docs"
+EXAMPLES = json.loads((DOCS / "examples.json").read_text("utf-8"))
+PLACEHOLDERS = EXAMPLES["placeholders"]
+#: Where the examples' files stand.
+MODELS = "/models/"
+TYPES = {"number": (int, float), "integer": int, "string": str}
+ADAPTER = "tiny-pydocs-lora.gguf"
+#: The daemon's own methods, whatever else is installed.
+METHODS = find_methods([getattr(rkllm_methods, name) for name in rkllm_methods.__all__])
+
+SCENES = [
+    pytest.param(scene["steps"], release, id=f"{number}-{release}")
+    for number, scene in enumerate(EXAMPLES["scenes"])
+    for release in scene["releases"]
+]
+STEPS = [step for scene in EXAMPLES["scenes"] for step in scene["steps"]]
+
+
+def fits(documented: Any, real: Any) -> bool:
+    """Is a real value what was documented, but for the placeholders?"""
+    if isinstance(documented, str) and documented in PLACEHOLDERS:
+        return is_one(PLACEHOLDERS[documented], real)
+    if type(documented) is not type(real):
+        return False
+    if isinstance(documented, dict):
+        return list(documented) == list(real) and all(
+            fits(value, real[name]) for name, value in documented.items()
+        )
+    if isinstance(documented, list):
+        return len(documented) == len(real) and all(map(fits, documented, real))
+    return bool(documented == real)
+
+
+def is_one(kind: Mapping[str, Any], real: Any) -> bool:
+    """Is a value of the kind that a placeholder stands for?"""
+    if isinstance(real, bool) or not isinstance(real, TYPES[kind["type"]]):
+        return False
+    if kind["type"] == "string":
+        return re.fullmatch(kind["matches"], real) is not None
+    return bool(real >= kind["least"])
+
+
+def furnish(directory: Path) -> None:
+    """Put the examples' files in a directory."""
+    for name, lines in EXAMPLES["models"].items():
+        (directory / name).write_text("".join(f"{line}\n" for line in lines))
+    (directory / "tiny.gguf").symlink_to(demo_model())
+    (directory / "tiny-lora.gguf").symlink_to(demo_model().with_name(ADAPTER))
+
+
+class Stage:
+    """A client in a directory that takes the place of /models."""
+
+    def __init__(self, client: RawClient, directory: Path) -> None:
+        self._client = client
+        self._directory = directory
+
+    def play(self, step: Mapping[str, Any]) -> None:
+        """Send what a step sends, and compare what comes."""
+        message = json.dumps(step["send"]).replace(MODELS, f"{self._directory}/")
+        self._client.send(json.loads(message))
+        for number, documented in enumerate(step["receive"]):
+            real = json.loads(
+                json.dumps(self._client.line()).replace(f"{self._directory}/", MODELS)
+            )
+            assert fits(documented, real), f"documented: {documented}\nreal:       {real}"
+            if number == 0 and "touch" in step:
+                (self._directory / step["touch"]).touch()
+
+
+@pytest.mark.parametrize(("steps", "release"), SCENES)
+def test_a_daemon_answers_as_the_examples_say(
+    start: Start, tmp_path: Path, steps: list[Any], release: str
+) -> None:
+    """Message by message, on one connection; at the end nothing more comes."""
+    furnish(tmp_path)
+    daemon = start(f"--abi={release}")
+    with daemon.connect() as client:
+        stage = Stage(client, tmp_path)
+        for step in steps:
+            stage.play(step)
+        assert client.ask("server.ping", request_id="last") == {
+            "jsonrpc": "2.0",
+            "id": "last",
+            "result": "pong",
+        }
+
+
+@pytest.fixture(scope="module")
+def described() -> Description:
+    """The description of the methods, on all releases."""
+    return describe(METHODS, list(releases().values()))
+
+
+def test_every_method_has_an_example_that_succeeds(described: Description) -> None:
+    """One at least that is answered with a result."""
+    succeeded = {
+        step["send"]["method"]
+        for step in STEPS
+        if "shows" in step and any("result" in answer for answer in step["receive"])
+    }
+    assert {method.name for method in described.methods} <= succeeded
+
+
+def test_the_functions_are_shown_on_the_two_newest_layouts() -> None:
+    """1.2.1 and 1.3.0 each have all of them."""
+    for release in ("1.2.1", "1.3.0"):
+        shown = {
+            step["shows"]
+            for scene in EXAMPLES["scenes"]
+            if release in scene["releases"]
+            for step in scene["steps"]
+            if "shows" in step
+        }
+        missing = {name for name in METHODS if name.startswith("rkllm.")} - shown
+        assert not missing
+
+
+def test_the_errors_of_the_examples_are_among_those_described(described: Description) -> None:
+    """Of the method that was called."""
+    codes = {m.name: {error.code for error in m.errors} for m in described.methods}
+    for step in STEPS:
+        for answer in step["receive"]:
+            if "error" in answer and answer["id"] == step["send"].get("id"):
+                assert answer["error"]["code"] in codes[step["send"]["method"]]
+
+
+def test_the_results_of_the_examples_have_the_members_described(described: Description) -> None:
+    """By name: none missing but n_batch's results, none too many."""
+    for step in STEPS:
+        method = next((m for m in described.methods if m.name == step["send"]["method"]), None)
+        for answer in step["receive"]:
+            if method is None or "result" not in answer or answer["id"] != step["send"]["id"]:
+                continue
+            names = {item.name for item in method.result.items}
+            if method.result.structure:
+                fields = described.structures[method.result.structure].fields
+                found = set(answer["result"])
+                assert found <= names | {field.name for field in fields}
+                assert names - {"results"} <= found
+            elif names:
+                assert set(answer["result"]) == names
+
+
+def test_a_function_that_is_missing_and_a_field_that_is_missing_are_shown() -> None:
+    """The two refusals that a client of several releases meets."""
+    shown = [a["error"]["code"] for s in STEPS if s.get("shows") == "errors" for a in s["receive"]]
+    assert {-32006, -32602} <= set(shown)
+
+
+def test_the_page_is_current() -> None:
+    """``docs/generate.py --check`` says so."""
+    done = subprocess.run(
+        [sys.executable, DOCS / "generate.py", "--check"], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("documented", "real"),
+    [
+        ("<ms>", 0.25),
+        ("<pid>", 7),
+        ("<release>", "1.3.0"),
+        ({"a": ["<s>", None]}, {"a": [1, None]}),
+        ("<nothing>", "<nothing>"),
+    ],
+)
+def test_placeholders_stand_for_their_kind(documented: Any, real: Any) -> None:
+    """Wherever they stand; other strings are themselves."""
+    assert fits(documented, real)
+
+
+@pytest.mark.parametrize(
+    ("documented", "real"),
+    [
+        ("<ms>", "0.25"),
+        ("<ms>", -1.0),
+        ("<pid>", True),
+        ("<pid>", 7.5),
+        ("<release>", "newest"),
+        ({"a": 1}, {"a": 1, "b": 2}),
+        ({"a": 1}, {}),
+        ([1], [1, 1]),
+        (1, True),
+        (0, 0.0),
+        (None, 0),
+    ],
+)
+def test_anything_else_is_not_what_was_documented(documented: Any, real: Any) -> None:
+    """Not a value of another kind, not a member more or less."""
+    assert not fits(documented, real)
