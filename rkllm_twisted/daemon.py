@@ -15,7 +15,7 @@ from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
 from rkllm_twisted import __version__
-from rkllm_twisted.interfaces import INPU, IDaemon
+from rkllm_twisted.interfaces import INPU, IConversation, IDaemon
 from rkllm_twisted.listening import UNIXSocketService
 from rkllm_twisted.protocol import RPCFactory
 
@@ -43,7 +43,7 @@ class About:
     def status(self) -> Mapping[str, object]:
         """See :meth:`IDaemon.status`."""
         return {
-            **attrs.asdict(self._npu.status()),
+            **attrs.asdict(self._npu.status(), value_serializer=_by_number),
             "backend": self._npu.version().backend,
             "clients": self._clients(),
             "uptime_s": round(self._reactor.seconds() - self._started, 3),
@@ -110,6 +110,13 @@ class DaemonService(MultiService):
             )
         else:
             self._pool.stop()
+
+
+def _by_number(_: object, field: Any, value: Any) -> Any:
+    """Name a client of the NPU by its connection's number; what is no connection has none."""
+    if field is not None and field.name == "client":
+        return value.peer.number if IConversation.providedBy(value) else None
+    return value
 
 
 def _deferred(result: Any) -> Deferred[Any]:

@@ -69,6 +69,22 @@ class RuntimeVersion:
 
 
 @attrs.frozen
+class Running:
+    """The call that has its turn: a client as :class:`INPU` was given it, a function of rkllm.h."""
+
+    client: Hashable
+    function: str
+
+
+@attrs.frozen
+class Waiting:
+    """A client, and how many of its calls wait for their turn."""
+
+    client: Hashable
+    calls: int
+
+
+@attrs.frozen
 class NPUStatus:
     """What the NPU is doing.
 
@@ -77,6 +93,8 @@ class NPUStatus:
     :param queue_length: calls that wait for their turn.
     :param runs: runs that ended since the start, however they ended.
     :param tokens: callbacks with a token since the start.
+    :param running: what has its turn; None if the NPU is free.
+    :param waiting: who waits, in the order in which the turns come round.
     """
 
     state: str
@@ -84,6 +102,8 @@ class NPUStatus:
     queue_length: int
     runs: int
     tokens: int
+    running: Running | None = None
+    waiting: tuple[Waiting, ...] = ()
 
 
 class IRuntime(Interface):

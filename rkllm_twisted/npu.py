@@ -8,7 +8,6 @@ once, while the turn ends only when the thread is back from C.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable, Hashable, Mapping
 from functools import partial
@@ -22,6 +21,7 @@ from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
 from rkllm_twisted.errors import Cancelled, NoModel, RPCError, ShuttingDown
+from rkllm_twisted.history import History, Shared
 from rkllm_twisted.interfaces import (
     INPU,
     IRuntime,
@@ -29,15 +29,16 @@ from rkllm_twisted.interfaces import (
     OnResult,
     Params,
     Result,
+    Running,
     RuntimeVersion,
+    Waiting,
 )
-from rkllm_twisted.turns import Turns
+from rkllm_twisted.turns import QUEUE_LIMIT, Turns
+from rkllm_twisted.work import Work, abort_quietly
 
 InThread = Callable[..., Deferred[Any]]
 FromThread = Callable[..., object]
 
-#: ``_callback_state`` from this on ends a run (LLMCallState: 2 finish, 3 error).
-FINISH, ERROR = 2, 3
 #: What the NPU's state is called while these calls are under way.
 STATES = {"rkllm_init": "loading", "rkllm_run": "running", "rkllm_run_async": "running"}
 
@@ -60,49 +61,18 @@ class NPUThreadPool(ThreadPool):
 
 
 def thread_npu(
-    reactor: IReactorFromThreads, pool: ThreadPool, runtime: IRuntime, queue_limit: int = 64
+    reactor: IReactorFromThreads,
+    pool: ThreadPool,
+    runtime: IRuntime,
+    queue_limit: int = QUEUE_LIMIT,
+    history: History | None = None,
 ) -> ThreadNPU:
     """Put a runtime in a pool's thread.
 
     :param pool: of one thread; starting and stopping it is the caller's.
     """
     in_thread = partial(deferToThreadPool, reactor, pool)
-    return ThreadNPU(runtime, in_thread, reactor.callFromThread, queue_limit)
-
-
-class _Work:
-    """One call on its way through the queue and the thread.
-
-    :ivar outcome: what the caller holds.
-    """
-
-    def __init__(self, function: str, prepared: object, on_result: OnResult | None) -> None:
-        self.function = function
-        self.prepared = prepared
-        self.on_result = on_result
-        self.final: Result | None = None
-        self.given_up = False
-        self.outcome: Deferred[Result] = Deferred()
-
-    def give_up(self, error: RPCError) -> None:
-        """Answer the caller now; what the thread still does reaches nobody."""
-        if not self.given_up and not self.outcome.called:
-            self.given_up = True
-            self.outcome.errback(error)
-
-    def settle(self, result: Result | Failure) -> None:
-        """Answer the caller with what the thread brought back."""
-        if self.given_up or self.outcome.called:
-            return
-        if isinstance(result, Failure):
-            self.outcome.errback(result)
-        else:
-            self.outcome.callback(result)
-
-    def deliver(self, result: Result) -> None:
-        """Hand one partial result to the caller, in the reactor thread."""
-        if not self.given_up and self.on_result is not None:
-            self.on_result(result)
+    return ThreadNPU(runtime, in_thread, reactor.callFromThread, queue_limit, history)
 
 
 @implementer(INPU)
@@ -113,6 +83,7 @@ class ThreadNPU:
     :param in_thread: runs a function in the NPU thread; returns a Deferred of its result.
     :param from_thread: ``reactor.callFromThread``.
     :param queue_limit: how many calls may wait.
+    :param history: what a client may see of the runs before; everything where left out.
     """
 
     def __init__(
@@ -120,13 +91,15 @@ class ThreadNPU:
         runtime: IRuntime,
         in_thread: InThread,
         from_thread: FromThread,
-        queue_limit: int = 64,
+        queue_limit: int = QUEUE_LIMIT,
+        history: History | None = None,
     ) -> None:
         self._runtime = runtime
         self._in_thread = in_thread
         self._from_thread = from_thread
+        self._history = history or Shared()
         self._turns = Turns(queue_limit)
-        self._under_way: _Work | None = None
+        self._under_way: Work | None = None
         self._closed: Deferred[None] | None = None
         self._state = "empty"
         self._model_path: str | None = None
@@ -171,7 +144,16 @@ class ThreadNPU:
 
     def status(self) -> NPUStatus:
         """See :meth:`INPU.status`."""
-        return NPUStatus(self._state, self._model_path, len(self._turns), self._runs, self._tokens)
+        work = self._under_way
+        return NPUStatus(
+            state=self._state,
+            model_path=self._model_path,
+            queue_length=len(self._turns),
+            runs=self._runs,
+            tokens=self._tokens,
+            running=None if work is None else Running(work.client, work.function),
+            waiting=tuple(Waiting(client, calls) for client, calls in self._turns.waiting()),
+        )
 
     def close(self) -> Deferred[None]:
         """See :meth:`INPU.close`."""
@@ -201,73 +183,52 @@ class ThreadNPU:
             prepared = self._runtime.prepare(function, params)
         except RPCError:
             return fail()
-        work = _Work(function, prepared, on_result)
+        work = Work(function, prepared, on_result, client)
         turn = self._turns.take(client)
         work.outcome = Deferred(lambda _: self._cancel(work, turn))
         turn.addCallbacks(lambda _: self._begin(work), lambda reason: self._no_turn(work, reason))
         return work.outcome
 
-    def _no_turn(self, work: _Work, reason: Failure) -> None:
+    def _no_turn(self, work: Work, reason: Failure) -> None:
         if reason.check(RPCError):  # else the caller cancelled it and knows
             work.settle(reason)
 
-    def _cancel(self, work: _Work, turn: Deferred[None]) -> None:
+    def _cancel(self, work: Work, turn: Deferred[None]) -> None:
         turn.cancel()  # no effect on a turn that has come
         self._give_up(work, Cancelled("The request was cancelled."))
 
-    def _give_up(self, work: _Work, error: RPCError) -> None:
+    def _give_up(self, work: Work, error: RPCError) -> None:
         work.give_up(error)
-        if work is self._under_way and work.on_result is not None and self._runtime.loaded:
-            self._abort_quietly()
+        if work is self._under_way and work.is_run and self._runtime.loaded:
+            abort_quietly(self._runtime)
 
-    def _abort_quietly(self) -> None:
-        """Abort what runs; from any thread. Refused means that there was nothing to abort."""
-        with contextlib.suppress(RPCError):
-            self._runtime.abort()
-
-    def _begin(self, work: _Work) -> None:
+    def _begin(self, work: Work) -> None:
         self._under_way = work
         self._state = STATES.get(work.function, self._state)
         done = self._in_thread(self._in_npu, work)
         done.addBoth(self._ended, work)
 
-    def _in_npu(self, work: _Work) -> Result:
+    def _in_npu(self, work: Work) -> Result:
         """Do the call, in the NPU thread."""
-        if work.given_up:
-            raise Cancelled("The request was cancelled.")
-        if work.on_result is None:
-            outputs: Result = self._runtime.perform(work.prepared)
-            return outputs
+        work.check()
+        self._history.before(self._runtime, work.function, work.client, work.is_run)
+        result = work.perform(self._runtime, partial(self._from_thread, self._deliver))
+        self._history.after(work.function)
+        return result
 
-        def on_result(result: Result) -> None:
-            if work.given_up:
-                self._abort_quietly()  # again: the first came before the run had entered C
-            elif result["_callback_state"] in (FINISH, ERROR):
-                work.final = result
-            else:
-                self._from_thread(self._deliver, work, result)
-
-        try:
-            self._runtime.perform(work.prepared, on_result)
-        except RPCError:
-            if work.final is None or work.final["_callback_state"] != ERROR:
-                raise
-        empty: Result = self._runtime.empty_result()
-        return work.final or empty
-
-    def _deliver(self, work: _Work, result: Result) -> None:
+    def _deliver(self, work: Work, result: Result) -> None:
         self._tokens += 1
         work.deliver(result)
 
-    def _ended(self, result: Result | Failure, work: _Work) -> None:
+    def _ended(self, result: Result | Failure, work: Work) -> None:
         """The thread is back: settle the state, free the NPU, answer the caller."""
         self._under_way = None
-        self._runs += work.on_result is not None
+        self._runs += work.is_run
         self._settle_state(work)
         self._turns.done()
         work.settle(result)
 
-    def _settle_state(self, work: _Work) -> None:
+    def _settle_state(self, work: Work) -> None:
         if not self._runtime.loaded:
             self._state, self._model_path = "empty", None
             return

@@ -88,6 +88,17 @@ RESULTS: Mapping[str, Result] = {
             _item("queue_length", "integer", "Calls that wait for their turn."),
             _item("runs", "integer", "Runs that have ended since the start, however they ended."),
             _item("tokens", "integer", "Partial results since the start.", "callbacks"),
+            _item(
+                "running",
+                "object or null",
+                "The call that has its turn: function, and client, the number of its connection.",
+            ),
+            _item(
+                "waiting",
+                "array",
+                "Who waits, in the order of their turns: client, the number of the connection, and"
+                " calls, how many it waits for.",
+            ),
             _item("backend", "string", "npu, or what an embedded runtime calls itself."),
             _item("clients", "integer", "Connections that are open now."),
             _item("uptime_s", "number", "Time since the start.", "s"),

@@ -13,6 +13,9 @@ from twisted.internet.defer import Deferred, fail, succeed
 
 from rkllm_twisted.errors import Busy, RPCError
 
+#: How many may wait in all, unless told otherwise.
+QUEUE_LIMIT = 64
+
 
 class Turns:
     """A queue of turns.
@@ -20,7 +23,7 @@ class Turns:
     :param limit: how many may wait, the one whose turn it is not counted.
     """
 
-    def __init__(self, limit: int = 64) -> None:
+    def __init__(self, limit: int = QUEUE_LIMIT) -> None:
         self._limit = limit
         self._taken = False
         self._waiting: OrderedDict[Hashable, deque[Deferred[None]]] = OrderedDict()
@@ -28,6 +31,10 @@ class Turns:
     def __len__(self) -> int:
         """How many wait."""
         return sum(map(len, self._waiting.values()))
+
+    def waiting(self) -> list[tuple[Hashable, int]]:
+        """How many turns each client waits for, in the order in which they come round."""
+        return [(client, len(turns)) for client, turns in self._waiting.items()]
 
     def take(self, client: Hashable) -> Deferred[None]:
         """Queue for a turn.
