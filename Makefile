@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint typecheck unit runtime-check soak clean
+.PHONY: demo test lint typecheck unit runtime-check soak docs clean
 
 demo: $(VENV)/installed
 	@$(BIN)/rkllm demo
@@ -15,6 +15,7 @@ lint: $(VENV)/test-installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python cpu_runtime/generate_asserts.py --check
+	$(BIN)/python docs/generate.py --check
 
 typecheck: $(VENV)/test-installed
 	$(BIN)/mypy
@@ -25,6 +26,10 @@ runtime-check:
 
 unit: $(VENV)/test-installed
 	$(BIN)/pytest
+
+# The page that is made of the plugins and the layout table.
+docs: $(VENV)/test-installed
+	$(BIN)/python docs/generate.py
 
 # The same checks for longer: SOAK_SECONDS each, more damaged models, more generated cases.
 SOAK_SECONDS ?= 60

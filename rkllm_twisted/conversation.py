@@ -36,6 +36,7 @@ NOT_COUNTED = frozenset(
         "$/cancelRequest",
         "rkllm.abort",
         "rkllm.is_running",
+        "rkllm.pause",
         "server.cancel",
         "server.ping",
         "server.status",
@@ -118,7 +119,7 @@ class Conversation:
         if isinstance(message, Malformed):
             return succeed(jsonrpc.error(message.id, message.error))
         raw_id = message.id if isinstance(message, Request) else None
-        exchange = Exchange(raw_id, message.method, self.settings, self._send_streamed)
+        exchange = Exchange(raw_id, message.method, self.settings, self._send)
         try:
             method = self._admit(message, in_batch)
         except RPCError as error:
@@ -132,6 +133,8 @@ class Conversation:
 
         :raises RPCError: it does not exist, or must not be called like this, or not now.
         """
+        if self._closed:  # by an earlier member of the batch
+            raise Cancelled("The connection is closed.")
         method = self._dispatcher.method(message.method)
         if in_batch and method.streams:
             raise InvalidRequest(
@@ -165,10 +168,6 @@ class Conversation:
     def _ended(self, answer: bytes | None, key: object) -> bytes | None:
         del self._under_way[key]
         return answer
-
-    def _send_streamed(self, message: bytes) -> None:
-        if not self._closed:
-            self._send(message)
 
     def configure(self, settings: Mapping[str, str]) -> Mapping[str, str]:
         """See :meth:`IConversation.configure`."""

@@ -19,8 +19,8 @@ from rkllm_twisted.binding.library import OpenedFile, open_file
 from rkllm_twisted.binding.prepare import PreparedCall, find_function, inputs_for, prepare
 from rkllm_twisted.binding.recognise import recognise
 from rkllm_twisted.binding.scalars import refuse
-from rkllm_twisted.binding.status import outputs_of
-from rkllm_twisted.errors import NoModel, NotInRelease, RuntimeRefused
+from rkllm_twisted.binding.status import check_pausable, outputs_of
+from rkllm_twisted.errors import NoModel, RuntimeRefused
 from rkllm_twisted.interfaces import IRuntime, Params, RuntimeVersion
 
 Outputs = dict[str, object]
@@ -114,6 +114,11 @@ class Runtime:
         return self._loaded is not None
 
     @property
+    def defaults(self) -> bytes:
+        """The bytes of the RKLLMParam that ``rkllm_createDefaultParam`` returned."""
+        return self._defaults
+
+    @property
     def model_path(self) -> str | None:
         """The model_path of the rkllm_init that made the handle."""
         return None if self._loaded is None else text_of(self._loaded.param.model_path)
@@ -148,12 +153,7 @@ class Runtime:
 
     def pause(self) -> Outputs:
         """See :meth:`IRuntime.pause`."""
-        if self._layout.release.callbacks["LLMResultCallback"].returns.base == "void":
-            raise NotInRelease(
-                f"A run of release {self._layout.release.name} cannot be paused; that came with"
-                " 1.2.1.",
-                {"function": "LLMResultCallback", "releases": ["1.2.1", "1.3.0"]},
-            )
+        check_pausable(self._layout.release)
         self._model()
         return {**outputs_of("LLMResultCallback", 0), "paused": self._callback.pause()}
 

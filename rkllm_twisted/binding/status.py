@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rkllm_twisted.errors import RuntimeRefused
+from rkllm_twisted.binding.abi import Release, releases
+from rkllm_twisted.errors import NotInRelease, RuntimeRefused
 
 #: What to check when a function refuses; the library says no more than a number.
 HINTS: Mapping[str, str] = {
@@ -32,3 +33,21 @@ def outputs_of(function: str, status: int) -> dict[str, object]:
             {"function": function, "status_code": status},
         )
     return {"success": True, "status_code": status}
+
+
+def check_pausable(release: Release) -> None:
+    """Check that a callback of the release can ask for a pause.
+
+    :raises NotInRelease: it returns nothing; naming the releases whose callbacks do.
+    """
+    if _pausable(release):
+        return
+    having = [v for known in releases().values() if _pausable(known) for v in known.covers]
+    raise NotInRelease(
+        f"A run of release {release.name} cannot be paused; it needs {having[0]} or later.",
+        {"function": "LLMResultCallback", "releases": having},
+    )
+
+
+def _pausable(release: Release) -> bool:
+    return release.callbacks["LLMResultCallback"].returns.base == "int"
