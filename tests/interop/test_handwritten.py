@@ -1,0 +1,63 @@
+"""Clients as people write them by hand in Node, with no package at all."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from daemons import PATIENCE, Daemon
+from interop.driving import command
+
+ECHO = "#!rkllm-script 1\nrun\necho\nfinish\n"
+#: Each piece waits until the client has read the one before: no two are ever read as one.
+ONE_BY_ONE = """#!rkllm-script 1
+run
+token "one"
+wait "{go}1"
+token " two"
+wait "{go}2"
+token " three"
+wait "{go}3"
+finish
+"""
+
+
+def output(program: str, *arguments: object, cwd: Path) -> list[Any]:
+    """Run a client; what it prints, line by line."""
+    words, env = command(None, program)
+    done = subprocess.run(
+        [*words, *map(str, arguments)],
+        env=env,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.usefixtures("node")
+def test_lines_out_and_lines_in(daemon: Daemon, tmp_path: Path) -> None:
+    """Several streams at once, told apart by their ids, in the form that is the default."""
+    model = tmp_path / "model.script"
+    model.write_text(ECHO)
+    prompts = ["What is a module?", "größe 你好 😀", "a third"]
+    answers = output("handwritten_lines.js", daemon.path, model, *prompts, cwd=tmp_path)
+    assert [answer["text"].split() for answer in answers] == [p.split() for p in prompts]
+    assert {answer["state"] for answer in answers} == {2}
+
+
+@pytest.mark.usefixtures("node")
+def test_no_newline_out_and_whole_events_in(daemon: Daemon, tmp_path: Path) -> None:
+    """Requests that no newline ends are answered, one message in one piece."""
+    go, model = tmp_path / "go", tmp_path / "model.script"
+    model.write_text(ONE_BY_ONE.format(go=go))
+    told = output("handwritten_events.js", daemon.path, model, go, cwd=tmp_path)
+    assert told[:2] == [{"success": True, "status_code": 0}, "pong"]
+    assert [text for state, text in told[2:-1] if state == 0] == ["one", " two", " three"]
+    assert told[-2][0] == 2
+    assert told[-1] is False
