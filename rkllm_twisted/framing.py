@@ -105,7 +105,7 @@ class Netstrings:
             self._buffer = bytearray()
             error.messages = tuple(messages)
             raise
-        self._drop(start)
+        del self._buffer[:start]  # and with it the memory
         return messages
 
     def _next(self, start: int) -> tuple[int, int] | None:
@@ -126,13 +126,6 @@ class Netstrings:
         if self._buffer[end] != ord(","):
             raise FramingError("A netstring ends with a comma; the length in front of it is wrong.")
         return begin, end
-
-    def _drop(self, length: int) -> None:
-        """Forget the front of the buffer; an emptied bytearray would keep its memory."""
-        if length == len(self._buffer):
-            self._buffer = bytearray()
-        else:
-            del self._buffer[:length]
 
 
 _SPACE = re.compile(rb"[ \t\r]*")

@@ -393,6 +393,15 @@ def test_a_client_that_leaves_cancels_everything() -> None:
     assert talk.raw() == b""
 
 
+def test_nothing_begins_once_the_connection_is_closed() -> None:
+    """Not even the rest of a batch."""
+    works: list[ICall] = []
+    leave = FakeMethod("leave", lambda call: call.conversation.close())  # type: ignore[attr-defined]
+    talk = Talk([leave, FakeMethod("count", works.append)])
+    assert talk.ask([request(1, "leave"), request(2, "count"), notification("count")]) == []
+    assert works == []
+
+
 def test_an_id_under_way_is_refused_and_the_first_goes_on() -> None:
     """Afterwards it may be used again."""
     pending = Pending()

@@ -217,6 +217,15 @@ def test_a_repeated_name_is_found_however_it_is_written(name: str) -> None:
     assert strict.repeated_member(b"[{%b:%b},{%b:1}]" % (plain, plain, plain)) is None
 
 
+@pytest.mark.parametrize("text", ["", "a", "é", "你" * 700_000, "x😀"])
+def test_utf8_is_told_from_what_is_none(text: str) -> None:
+    """Whole, cut off, and in pieces."""
+    data = text.encode()
+    assert strict.is_utf8(data)
+    assert not strict.is_utf8(data + b"\xe4\xbd")
+    assert not strict.is_utf8(b"\xff" + data)
+
+
 def test_depth_is_counted_with_both_brackets() -> None:
     """Objects and arrays in turns."""
     deepest = b'{"a":[' * 32 + b"]}" * 32

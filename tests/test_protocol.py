@@ -122,7 +122,9 @@ def test_nothing_is_handled_once_the_connection_is_to_be_closed() -> None:
     talk = Talk([FakeMethod("count", lambda call: works.append(call))])
     talk.send(b"x")
     talk.protocol.dataReceived(b'{"jsonrpc":"2.0","method":"count"}\n')
+    talk.protocol.dataReceived(b"x" * 1000)
     assert works == []
+    assert not talk.protocol._unparsed
 
 
 # Fairness
@@ -158,6 +160,14 @@ def test_what_comes_while_others_have_their_turn_keeps_its_order() -> None:
         talk.send(json.dumps(request(i, "echo")).encode() + b"\n")
     talk.clock.pump([0, 0, 0])
     assert [answer["id"] for answer in talk.answers()] == [0, 1, 2]
+
+
+def test_more_bytes_make_no_earlier_turn() -> None:
+    """A turn is a turn, however often the client is read."""
+    talk = Talk()
+    talk.send((PING + b"\n") * 100)
+    talk.send(PING + b"\n")
+    assert len(talk.replies()) == 64
 
 
 def test_damage_waits_for_the_messages_before_it() -> None:
@@ -327,6 +337,7 @@ def test_a_backlog_is_answered_after_the_half_close() -> None:
     talk.clock.pump([0, 0, 0])
     assert len(talk.replies()) == 3
     assert talk.transport.disconnecting
+    assert talk.transport.producerState == "paused"  # it would only read the end again
 
 
 def test_a_client_that_is_gone_is_noticed_at_once() -> None:
