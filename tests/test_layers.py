@@ -58,6 +58,7 @@ LAYERS = {
     "blocking": 4,
     "daemon": 5,
     "listening": 5,
+    "options": 5,
     "tap": 5,
     "twistd": 5,
     "cli": 5,

@@ -5,7 +5,9 @@ All of them run in a real NPU thread. The runs are told apart by their prompts.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,12 @@ import pytest
 import pytest_twisted
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.threads import blockingCallFromThread
 from zope.interface.verify import verifyObject
 
+from rkllm_twisted.binding.probe import probe
 from rkllm_twisted.binding.runtime import open_runtime
+from rkllm_twisted.child import Setup
 from rkllm_twisted.errors import (
     Cancelled,
     InvalidParams,
@@ -26,6 +31,8 @@ from rkllm_twisted.errors import (
 )
 from rkllm_twisted.interfaces import INPU, IRuntime
 from rkllm_twisted.npu import NPUThreadPool, ThreadNPU, thread_npu
+from rkllm_twisted.process_runtime import ProcessRuntime
+from rkllm_twisted.supervisor import Supervisor
 from rkllm_twisted.testing import Answer, FakeRuntime
 
 SCRIPT = """#!rkllm-script 1
@@ -62,7 +69,24 @@ def embedded(abi: str) -> Callable[[], IRuntime]:
     return lambda: open_runtime("cpu", abi, {})
 
 
-PROVIDERS = {"fake": fake_runtime, **{abi: embedded(abi) for abi in ABIS}}
+def in_a_process(abi: str) -> Callable[[], tuple[IRuntime, Supervisor]]:
+    """The embedded library of one layout, in a child process."""
+
+    def make() -> tuple[IRuntime, Supervisor]:
+        findings = probe("cpu", abi, os.environ)
+        supervisor = Supervisor(reactor, Setup("cpu", abi))
+        supervisor.startService()
+        in_reactor = partial(blockingCallFromThread, reactor)
+        return ProcessRuntime(findings, supervisor, in_reactor), supervisor
+
+    return make
+
+
+PROVIDERS: dict[str, Callable[[], Any]] = {
+    "fake": fake_runtime,
+    **{abi: embedded(abi) for abi in ABIS},
+    **{f"process-{abi}": in_a_process(abi) for abi in ABIS},
+}
 
 
 class Stream(list[str]):
@@ -104,10 +128,14 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
     model.write_text(SCRIPT)
     pool = NPUThreadPool()
     pool.start()
-    npu = thread_npu(reactor, pool, PROVIDERS[request.param]())
+    runtime = PROVIDERS[request.param]()
+    runtime, supervisor = runtime if isinstance(runtime, tuple) else (runtime, None)
+    npu = thread_npu(reactor, pool, runtime)
     yield Rig(npu, model)
     pytest_twisted.blockon(npu.close())
     pool.stop()
+    if supervisor is not None:
+        pytest_twisted.blockon(supervisor.stopService())
 
 
 async def failure_of(deferred: Deferred[Any]) -> RPCError:

@@ -1,0 +1,170 @@
+"""The process that holds the runtime, so that the runtime may hang, crash or leak in it.
+
+One thread does the calls, one listens to what goes beside a call (abort, pause) and for the end of
+the daemon, with which the process ends, and one lets the daemon hear a heartbeat. Neither reactor
+nor Twisted is here: the process starts quickly, and nothing waits for the runtime but its calls.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import queue
+import resource
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from rkllm_twisted import parcel
+from rkllm_twisted.binding.runtime import open_runtime
+from rkllm_twisted.errors import InternalError, RPCError, StartupError
+from rkllm_twisted.framing import Netstrings, netstring
+from rkllm_twisted.interfaces import IRuntime, Result
+
+#: The child's end of the socket pair, and of the pipe for its heartbeat.
+DESCRIPTOR, HEART = 3, 4
+#: Seconds between two heartbeats.
+BEAT = 1.0
+#: Bytes of one message: a prompt's embeddings, with room to spare.
+MAX_LENGTH = 2**31 - 1
+#: prctl(2): the signal to get when the parent dies.
+PR_SET_PDEATHSIG = 1
+
+
+@attrs.frozen
+class Setup:
+    """What the daemon tells its child on the command line.
+
+    :param library: see :func:`~rkllm_twisted.binding.runtime.open_runtime`.
+    :param descriptors: wanted limit of open files; the runtime uses one for each NPU buffer.
+    :param cpus: the processors to run on, all where empty.
+    :param oom_score_adj: see proc(5); None leaves the daemon's own.
+    """
+
+    library: str
+    abi: str | None = None
+    native_async: bool = False
+    descriptors: int = 102400
+    cpus: tuple[int, ...] = ()
+    oom_score_adj: int | None = None
+
+    def to_argument(self) -> str:
+        """As one word of a command line."""
+        return json.dumps(attrs.asdict(self))
+
+    @classmethod
+    def from_argument(cls, word: str) -> Setup:
+        """The other way round."""
+        values = json.loads(word)
+        return cls(**{**values, "cpus": tuple(values["cpus"])})
+
+
+class Servant:
+    """Does what messages say.
+
+    :param runtime: touched by the calls' thread, but for what goes beside a call.
+    :param connection: to the daemon.
+    """
+
+    def __init__(self, runtime: IRuntime, connection: socket.socket) -> None:
+        self._runtime = runtime
+        self._connection = connection
+        self._sending = threading.Lock()
+        self._calls: queue.SimpleQueue[parcel.Perform] = queue.SimpleQueue()
+        self._do: Mapping[type, Callable[[Any], object]] = {
+            parcel.Perform: self._calls.put,
+            parcel.Now: self._now,
+        }
+
+    def serve(self) -> None:
+        """Do the calls, one after another, for ever; the callbacks come in this thread."""
+        while True:
+            self._perform(self._calls.get())
+
+    def listen(self) -> None:
+        """Read messages until the daemon goes, and then end the process, whatever C does."""
+        frames = Netstrings(MAX_LENGTH)
+        with contextlib.suppress(ConnectionError):
+            while data := self._connection.recv(2**20):
+                for frame in frames.feed(data):
+                    message = parcel.to_child(frame)
+                    self._do[type(message)](message)
+        os._exit(0)
+
+    def _now(self, message: parcel.Now) -> None:
+        with contextlib.suppress(RPCError):  # there was nothing to abort or to pause
+            getattr(self._runtime, message.verb)()
+
+    def _send(self, message: parcel.FromChild) -> None:
+        data = netstring(parcel.pack(message))
+        with self._sending, contextlib.suppress(ConnectionError):  # listen() sees it, too
+            self._connection.sendall(data)
+
+    def _perform(self, call: parcel.Perform) -> None:
+        def partial(result: Result) -> None:
+            self._send(parcel.Partial(call.number, parcel.parcelled(result)))
+
+        try:
+            prepared = self._runtime.prepare(call.function, call.params)
+            result = self._runtime.perform(prepared, partial if call.streams else None)
+        except RPCError as error:
+            self._fail(call, error)
+        except Exception:  # noqa: BLE001 - a fault of ours costs this call, not the model
+            traceback.print_exc()  # on stderr, which is the daemon's log
+            self._fail(call, InternalError("The runtime's process failed; the log says why."))
+        else:
+            plain = parcel.parcelled(result)
+            self._send(parcel.Done(call.number, plain, self._runtime.loaded))
+
+    def _fail(self, call: parcel.Perform, error: RPCError) -> None:
+        loaded = self._runtime.loaded
+        self._send(parcel.Failed(call.number, error.code, error.message, error.data, loaded))
+
+
+def beat() -> None:
+    """Say once a second that the process is not stopped."""
+    with contextlib.suppress(BrokenPipeError):
+        while True:
+            os.write(HEART, b".")
+            time.sleep(BEAT)
+
+
+def settle_in(setup: Setup) -> None:
+    """Take the rights and the place that the daemon wants its child to have."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the daemon's business
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = setup.descriptors if most == resource.RLIM_INFINITY else min(setup.descriptors, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+    if setup.cpus:
+        os.sched_setaffinity(0, setup.cpus)
+    if setup.oom_score_adj is not None:
+        Path("/proc/self/oom_score_adj").write_text(str(setup.oom_score_adj))
+
+
+def main(argv: list[str]) -> None:
+    """Be the child until the daemon goes."""
+    setup = Setup.from_argument(argv[1])
+    settle_in(setup)
+    try:
+        runtime = open_runtime(setup.library, setup.abi, {}, native_async=setup.native_async)
+    except StartupError as error:
+        sys.exit(str(error))
+    servant = Servant(runtime, socket.socket(fileno=DESCRIPTOR))
+    for task in (servant.listen, beat):
+        threading.Thread(target=task, name=task.__name__, daemon=True).start()
+    servant.serve()
+
+
+if __name__ == "__main__":
+    main(sys.argv)

@@ -1,0 +1,190 @@
+"""The runtime in a child process, for the NPU thread: same interface, same errors, and one more.
+
+Parameters are checked here, by the same table, so that what is wrong is known at once; then they
+cross, arrays of floats as bytes. A child that ends in the middle of a call is a RuntimeCrashed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import attrs
+from zope.interface import implementer
+
+from rkllm_twisted import parcel
+from rkllm_twisted.binding.abi import releases
+from rkllm_twisted.binding.from_c import text_of, to_json
+from rkllm_twisted.binding.layouts import layout_of
+from rkllm_twisted.binding.prepare import PreparedCall, prepare
+from rkllm_twisted.binding.probe import Findings
+from rkllm_twisted.binding.status import check_pausable
+from rkllm_twisted.errors import NoModel
+from rkllm_twisted.interfaces import IRuntime, OnResult, Params, Result
+from rkllm_twisted.supervise import Link
+from rkllm_twisted.supervisor import Supervisor
+
+T = TypeVar("T")
+#: Seconds to learn how a child ended whose connection has broken.
+PATIENCE = 5.0
+FINISH = 2
+
+
+@attrs.frozen
+class Errand:
+    """A call that is ready to cross.
+
+    :param params: as they are sent.
+    :param prepared: the same, as C would see it: proof that they are right.
+    """
+
+    function: str
+    params: Params
+    prepared: PreparedCall
+
+
+@implementer(IRuntime)
+class ProcessRuntime:
+    """See :class:`IRuntime`.
+
+    :param findings: what a probe of the library has shown.
+    :param in_reactor: calls a function in the reactor thread and waits for what it returns.
+    """
+
+    def __init__(
+        self,
+        findings: Findings,
+        supervisor: Supervisor,
+        in_reactor: Callable[[Callable[[], Any]], Any],
+    ) -> None:
+        self.version = findings.version
+        self.model_path: str | None = None
+        self._layout = layout_of(releases()[findings.version.abi])
+        self._defaults = findings.defaults
+        self._supervisor = supervisor
+        self._in_reactor = in_reactor
+        self._numbers = itertools.count(1)
+        self._link: Link | None = None
+        self._running = False
+        self._closed = False
+
+    @property
+    def loaded(self) -> bool:
+        """Is there a handle, in a child that lives?"""
+        return self._link is not None and self._link.ending is None
+
+    def prepare(self, function: str, params: Params) -> Errand:
+        """See :meth:`IRuntime.prepare`."""
+        return Errand(function, params, prepare(self._layout, self._defaults, function, params))
+
+    def perform(self, prepared: Errand, on_result: OnResult | None = None) -> Mapping[str, Any]:
+        """See :meth:`IRuntime.perform`."""
+        if self._closed:
+            raise NoModel("The runtime is closed.")
+        link = self._link_for(prepared.function)
+        self._running = on_result is not None
+        try:
+            outputs: Mapping[str, Any] = self._exchange(link, prepared, on_result)
+            return outputs
+        finally:
+            self._running = False
+
+    def _link_for(self, function: str) -> Link:
+        """A child: the one with the model, or, to load one, one that nobody has used."""
+        if function == "rkllm_init":
+            if self.loaded:
+                self._destroy()
+            if self._supervisor.failed:
+                return self._ask(self._supervisor.fresh)
+        if self._link is not None and self._link.ending is None:
+            return self._link
+        return self._ask(self._supervisor.link)
+
+    def _ask(self, question: Callable[[], T]) -> T:
+        answer: T = self._in_reactor(question)
+        return answer
+
+    def _exchange(self, link: Link, errand: Errand, on_result: OnResult | None) -> Any:
+        """Send a call and take what comes of it."""
+        number = next(self._numbers)
+        params = parcel.parcelled(errand.params)
+        link.send(parcel.Perform(number, errand.function, params, on_result is not None))
+        trouble: Exception | None = None
+        while True:
+            message = link.receive()
+            if message is None:
+                self._forget()
+                raise link.wait(PATIENCE).error()
+            if message.number != number:
+                continue
+            if isinstance(message, parcel.Partial):
+                assert on_result is not None
+                try:
+                    on_result(message.result)
+                except Exception as failure:  # noqa: BLE001 - raised below, when C is back
+                    trouble = trouble or failure
+                    link.send(parcel.Now("abort"))
+                continue
+            self._note(link, errand, message.loaded)
+            if isinstance(message, parcel.Failed):
+                raise message.error()
+            link.succeeded = True
+            if trouble is not None:
+                raise trouble
+            if errand.function == "rkllm_destroy":
+                self._ask(self._supervisor.fresh)  # what the library did not free, the kernel does
+            return message.result
+
+    def _note(self, link: Link, errand: Errand, loaded: bool) -> None:
+        """Remember whether there is a model, and in which child."""
+        if not loaded:
+            self._forget()
+        elif errand.function == "rkllm_init":
+            self._link = link
+            self.model_path = text_of(errand.prepared.arguments["param"].model_path)
+
+    def _forget(self) -> None:
+        self._link = self.model_path = None
+
+    def _destroy(self) -> None:
+        assert self._link is not None
+        self._exchange(self._link, self.prepare("rkllm_destroy", None), None)
+
+    def abort(self) -> Mapping[str, Any]:
+        """See :meth:`IRuntime.abort`; what C says of it is not waited for."""
+        self._model().send(parcel.Now("abort"))
+        return {"success": True, "status_code": 0}
+
+    def pause(self) -> Mapping[str, Any]:
+        """See :meth:`IRuntime.pause`."""
+        check_pausable(self._layout.release)
+        self._model().send(parcel.Now("pause"))
+        return {"success": True, "status_code": 0, "paused": self._running}
+
+    def is_running(self) -> bool:
+        """See :meth:`IRuntime.is_running`: true while a run has not come back from C."""
+        return self.loaded and self._running
+
+    def empty_result(self) -> Result:
+        """See :meth:`IRuntime.empty_result`."""
+        result = self._layout.structs["RKLLMResult"](token_id=-1)
+        return {**to_json(self._layout, result), "_callback_state": FINISH}
+
+    def constants(self) -> Mapping[str, Mapping[str, int]]:
+        """See :meth:`IRuntime.constants`."""
+        return self._layout.release.enums
+
+    def close(self) -> None:
+        """See :meth:`IRuntime.close`."""
+        if self.loaded and not self._closed:
+            with contextlib.suppress(Exception):
+                self._destroy()
+        self._closed = True
+        self._forget()
+
+    def _model(self) -> Link:
+        if self._link is None or self._link.ending is not None:
+            raise NoModel("No model is loaded; load one with rkllm.init.")
+        return self._link
