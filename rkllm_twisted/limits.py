@@ -1,4 +1,4 @@
-"""What one connection may cost. Each limit says what it protects."""
+"""What connections may cost. Each limit says what it protects."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from rkllm_twisted import conversation, framing
 
 @attrs.frozen
 class Limits:
-    """Of one connection; sizes in bytes, times in seconds.
+    """Of one connection where nothing else is said; sizes in bytes, times in seconds.
 
     :param max_length: of a message from the client; refused before it is buffered.
+    :param max_unparsed: of all connections together: what came in and is no whole message yet, or
+        waits for its turn; beyond, the connection that holds most is closed.
     :param max_requests: under way at once; beyond, a request is answered with Busy.
     :param max_unread: held for a client that does not read; beyond, its requests wait unread.
     :param max_unread_hard: held at most, but for one longer message; beyond, it is dropped.
@@ -21,6 +23,7 @@ class Limits:
     """
 
     max_length: int = framing.MAX_LENGTH
+    max_unparsed: int = 256 * 1024 * 1024
     max_requests: int = conversation.MAX_REQUESTS
     max_unread: int = 1024 * 1024
     max_unread_hard: int = 8 * 1024 * 1024

@@ -1,0 +1,116 @@
+"""The options: their forms, their defaults, and what is said of a wrong one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from twisted.python.usage import UsageError
+
+from rkllm_twisted.limits import Limits
+from rkllm_twisted.options import SETTINGS, Options
+from rkllm_twisted.tap import limits_of
+from rkllm_twisted.turns import QUEUE_LIMIT
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for setting in SETTINGS.values():
+        if setting.variable:
+            monkeypatch.delenv(setting.variable, raising=False)
+
+
+def parsed(*arguments: str) -> Options:
+    """What a command line means."""
+    options = Options()
+    options.parseOptions(list(arguments))
+    return options
+
+
+def test_the_defaults_are_those_of_whoever_embeds_the_parts() -> None:
+    """Said in the options once more, for people."""
+    options = parsed()
+    assert limits_of(options) == Limits()
+    assert options["queue"] == QUEUE_LIMIT
+    assert options["max-clients"] == 100
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("1", 1), ("64M", 64 << 20), ("1g", 1 << 30), ("3K", 3072), ("2MiB", 2 << 20), ("5kb", 5120)],
+)
+def test_sizes_are_written_as_people_write_them(text: str, number: int) -> None:
+    """Bytes, or powers of 1,024."""
+    assert parsed(f"--max-unread={text}")["max-unread"] == number
+
+
+def test_every_limit_reaches_the_connections() -> None:
+    """Under its own name."""
+    limits = limits_of(
+        parsed(
+            "--max-message=2M",
+            "--max-unparsed=3M",
+            "--max-requests=4",
+            "--max-unread=5K",
+            "--unread-timeout=0.5",
+        )
+    )
+    assert limits == Limits(
+        max_length=2 << 20,
+        max_unparsed=3 << 20,
+        max_requests=4,
+        max_unread=5 << 10,
+        unread_timeout=0.5,
+    )
+
+
+WRONG = {
+    "max-message": ["", "0", "-1", "64X", "1.5M", "M", "٣", "lots"],
+    "max-unparsed": ["0", "1T"],
+    "max-unread": ["0K", "nan"],
+    "max-requests": ["0", "-8", "8.5", "eight"],
+    "max-clients": ["0"],
+    "queue": ["0", "x"],
+    "unread-timeout": ["0", "-1", "nan", "inf", "soon"],
+    "history": ["", "Shared", "everybody"],
+    "mode": ["1000", "rw"],
+}
+
+
+@pytest.mark.parametrize(("name", "text"), [(n, t) for n, texts in WRONG.items() for t in texts])
+def test_a_wrong_value_is_refused_by_the_name_of_its_option(name: str, text: str) -> None:
+    """One sentence with what the value must be, and what it was."""
+    with pytest.raises(UsageError) as caught:
+        parsed(f"--{name}={text}")
+    assert re.fullmatch(
+        rf"--{name} must be [^\n]*, not {re.escape(repr(text))}\.", str(caught.value)
+    )
+
+
+def test_a_wrong_value_from_the_environment_names_the_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not an option that nobody gave."""
+    monkeypatch.setenv("RKLLM_MAX_CLIENTS", "none")
+    with pytest.raises(UsageError, match="^RKLLM_MAX_CLIENTS must be a whole number from 1,"):
+        parsed()
+    assert parsed("--max-clients=7")["max-clients"] == 7
+
+
+def test_all_messages_together_may_not_be_less_than_one() -> None:
+    """None of that size could come in."""
+    with pytest.raises(UsageError, match="--max-unparsed must not be less than --max-message"):
+        parsed("--max-message=1G")
+
+
+def test_the_readme_names_every_option_with_its_default() -> None:
+    """One row each."""
+    rows = re.findall(r"^\| `--([a-z-]+)[^`]*` \|.*\| ([^|]+) \|$", README.read_text(), re.M)
+    defaults = dict(rows)
+    for name, setting in SETTINGS.items():
+        assert name in defaults
+        assert (setting.default or "") in defaults[name]
+    assert set(defaults) == {*SETTINGS, *(flag[0] for flag in Options.optFlags)}
