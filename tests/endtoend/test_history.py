@@ -1,0 +1,73 @@
+"""``--history``: who may read on in whose conversation, with a model that really remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from daemons import Daemon, RawClient
+from endtoend.test_startup import refusal
+
+from rkllm_twisted.cpu import demo_model
+
+Start = Callable[..., Daemon]
+ABIS = ["1.2.0", "1.2.1", "1.3.0"]
+
+
+def say(client: RawClient, prompt: str) -> str:
+    """Run with the history kept; the text."""
+    params = {
+        "rkllm_input": {"input_type": "RKLLM_INPUT_PROMPT", "prompt_input": prompt},
+        "rkllm_infer_params": {"mode": 0, "keep_history": 1},
+    }
+    text = client.ask("rkllm.run", params)["result"]["text"]
+    assert isinstance(text, str)
+    return text
+
+
+def loaded(start: Start, abi: str, history: str) -> Daemon:
+    """A daemon with the bundled model, greedy."""
+    daemon = start(f"--abi={abi}", f"--history={history}")
+    daemon.load(demo_model(), top_k=1, max_context_len=512, max_new_tokens=64)
+    return daemon
+
+
+@pytest.mark.parametrize("abi", ABIS)
+def test_a_fact_told_on_one_connection_never_shows_up_on_another(start: Start, abi: str) -> None:
+    """Asked at once, or asked again after the teller has spoken once more."""
+    daemon = loaded(start, abi, "connection")
+    with daemon.connect() as anna, daemon.connect() as other:
+        for _ in range(2):
+            say(anna, "My name is Anna.")
+            assert "Anna" not in say(other, "What is my name?")
+
+
+@pytest.mark.parametrize("abi", ABIS)
+def test_ones_own_history_survives_while_nobody_else_runs(start: Start, abi: str) -> None:
+    """Others may come, ask for the status and go; only a run of theirs ends it."""
+    daemon = loaded(start, abi, "connection")
+    with daemon.connect() as anna, daemon.connect() as other:
+        say(anna, "My name is Anna.")
+        assert other.ask("rkllm.is_running")["result"]["is_running"] is False
+        assert "Anna" in say(anna, "What is my name?")
+        say(other, "What is a list?")
+        assert "Anna" not in say(anna, "What is my name?")
+
+
+def test_a_shared_history_is_everybodys(start: Start) -> None:
+    """The library's own behaviour, unless told otherwise."""
+    daemon = loaded(start, "1.2.1", "shared")
+    with daemon.connect() as anna, daemon.connect() as other:
+        say(anna, "My name is Anna.")
+        assert "Anna" in say(other, "What is my name?")
+
+
+def test_a_release_that_cannot_clear_its_cache_refuses_to_start(tmp_path: Path) -> None:
+    """In one sentence that names the option, before anything listens."""
+    said = refusal(
+        tmp_path, "--library=cpu", "--abi=1.1.4", "--history=connection", "--socket=sock"
+    )
+    assert said.startswith("twistd rkllm: --history connection needs")
+    assert "1.2.0" in said
+    assert not (tmp_path / "sock").exists()
