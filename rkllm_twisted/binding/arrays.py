@@ -44,6 +44,8 @@ ELEMENTS: Mapping[str, Element] = {
 }
 #: Rows of rows of rows …; deeper nesting is a mistake, and unwinding it is not free.
 _DEEPEST = 8
+#: What a count may be. An error message can state the product of eight of them.
+_SIZES = range(1 << 32)
 
 
 def to_array(path: str, value: object, base: str) -> Numbers:
@@ -95,8 +97,10 @@ def _from_base64(path: str, value: Mapping[str, object], element: Element) -> Nu
     if value["dtype"] != element.dtype:
         raise refuse(f"{path}.dtype", f"must be {element.dtype!r}")
     shape = value["shape"]
-    if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
-        raise refuse(f"{path}.shape", "must be an array of whole numbers")
+    if not isinstance(shape, list) or not all(type(n) is int and n in _SIZES for n in shape):
+        raise refuse(f"{path}.shape", "must be an array of whole numbers of 32 bits, none negative")
+    if len(shape) > _DEEPEST:
+        raise refuse(f"{path}.shape", f"has more than {_DEEPEST} numbers")
     return _from_bytes(path, _decode(f"{path}.base64", value["base64"]), shape, element)
 
 

@@ -10,6 +10,7 @@ import attrs
 from rkllm_twisted.binding import rules
 from rkllm_twisted.binding.abi import Function, Parameter, releases_with_function
 from rkllm_twisted.binding.arguments import bind
+from rkllm_twisted.binding.from_c import text_of
 from rkllm_twisted.binding.layouts import CData, Layout
 from rkllm_twisted.binding.scalars import refuse
 from rkllm_twisted.binding.to_c import FileParameter, Filling, Partial, convert
@@ -64,6 +65,13 @@ def prepare(layout: Layout, defaults: bytes, function: str, params: Params) -> P
     return PreparedCall(declared, arguments, lengths, files, partials, tuple(call.alive))
 
 
+def model_path_of(prepared: PreparedCall) -> str | None:
+    """The model that a call loads; None for any call but rkllm_init."""
+    if prepared.function.name != "rkllm_init":
+        return None
+    return text_of(prepared.arguments["param"].model_path)
+
+
 def find_function(layout: Layout, function: str) -> Function:
     """Look a function up.
 
@@ -92,11 +100,18 @@ def _argument(
         # Without rkllm_infer_params: zeros, which is RKLLM_INFER_GENERATE with no history kept.
         return call.structure(kind.base, name, {} if value is None else value, start), None
     if name == "tools" and isinstance(value, (list, Mapping)):
-        value = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        value = _json_text(name, value)
     converted, length = convert(call, kind, name, value)
     if name in rules.FILES:
         call.files.append(FileParameter(name, str(value)))
     return converted, length
+
+
+def _json_text(name: str, value: object) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        raise refuse(name, "holds a number that JSON cannot say") from None
 
 
 def _inputs(call: Filling, name: str, value: object) -> tuple[CData, int | None]:

@@ -63,7 +63,8 @@ class Length:
         path = f"{path}.{self.array}"
         words = f"{' * '.join(self.counts)} = {rows}"
         if not size:
-            if rows and not self.may_be_null:
+            # Null may mean NULL; an array of nothing is no array of so many.
+            if rows and not (self.may_be_null and size is None):
                 raise refuse(path, f"is missing, but {words}")
         elif self.exact and size != rows:
             raise refuse(path, f"has {size} elements, but {words}")

@@ -9,6 +9,16 @@ from zope.interface import implementer
 from rkllm_twisted.interfaces import ICall, IRKLLMMethod
 
 
+@attrs.frozen
+class OnlyHandle:
+    """What a function takes that has no parameter but the daemon's own.
+
+    :param handle: null, or left out.
+    """
+
+    handle: None = None
+
+
 @implementer(IPlugin, IRKLLMMethod)
 @attrs.frozen
 class Function:

@@ -7,6 +7,7 @@ from twisted.plugin import IPlugin
 from zope.interface import implementer
 
 from rkllm_twisted.interfaces import ICall, IRKLLMMethod
+from rkllm_twisted.methods._function import OnlyHandle
 
 
 @implementer(IPlugin, IRKLLMMethod)
@@ -17,7 +18,7 @@ class Abort:
     name = "rkllm.abort"
     function = "rkllm_abort"
     summary = "Stop the run under way, whoever asked for it; $/cancelRequest stops one's own only."
-    params = None
+    params = OnlyHandle
     streams = False
 
     def call(self, call: ICall) -> object:

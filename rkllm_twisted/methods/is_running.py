@@ -7,6 +7,7 @@ from twisted.plugin import IPlugin
 from zope.interface import implementer
 
 from rkllm_twisted.interfaces import ICall, IRKLLMMethod
+from rkllm_twisted.methods._function import OnlyHandle
 
 
 @implementer(IPlugin, IRKLLMMethod)
@@ -17,7 +18,7 @@ class IsRunning:
     name = "rkllm.is_running"
     function = "rkllm_is_running"
     summary = "Is a run under way? True when the runtime says so, on every release."
-    params = None
+    params = OnlyHandle
     streams = False
 
     def call(self, call: ICall) -> object:

@@ -116,6 +116,11 @@ def test_another_member_is_refused(value: dict[str, Any], what: str) -> None:
             r"x\.encoder_k_cache: has 3 elements, which is no multiple of num_tokens = 2",
         ),
         ("RKLLMCrossAttnParam", {"encoder_pos": [1], "num_tokens": -1}, "but num_tokens = -1"),
+        (
+            "RKLLMCrossAttnParam",
+            {"encoder_mask": [[]], "num_tokens": 2},
+            r"x\.encoder_mask: is missing, but num_tokens = 2",
+        ),
     ],
 )
 def test_lengths_are_compared_with_the_counts(name: str, value: dict[str, Any], what: str) -> None:
