@@ -157,6 +157,10 @@ class Lines:
         self._in_string = False
         self._escaped = False
 
+    def __len__(self) -> int:
+        """How many bytes there are of the message that has begun."""
+        return len(self._buffer)
+
     def feed(self, data: bytes) -> list[bytes]:
         """Take what was read.
 

@@ -15,8 +15,8 @@ class Limits:
     :param max_unparsed: of all connections together: what came in and is no whole message yet, or
         waits for its turn; beyond, the connection that holds most is closed.
     :param max_requests: under way at once; beyond, a request is answered with Busy.
-    :param max_unread: held for a client that does not read; beyond, its requests wait unread.
-    :param max_unread_hard: held at most, but for one longer message; beyond, it is dropped.
+    :param max_unread: held for a client that does not read, beside one long message. From half of
+        that on its requests wait unread; beyond, because something streams to it, it is dropped.
     :param unread_timeout: how long a client may read nothing of what waits for it.
     :param messages_per_turn: after so many the other connections have their turn.
     :param linger: how long a connection that is to be closed waits for its last message to be read.
@@ -26,7 +26,6 @@ class Limits:
     max_unparsed: int = 256 * 1024 * 1024
     max_requests: int = conversation.MAX_REQUESTS
     max_unread: int = 1024 * 1024
-    max_unread_hard: int = 8 * 1024 * 1024
     unread_timeout: float = 30.0
     messages_per_turn: int = 64
     linger: float = 1.0

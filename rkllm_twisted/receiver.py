@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from io import BytesIO
 from typing import Any
 
@@ -20,7 +20,7 @@ from rkllm_twisted.framing import FRAMES, FramingError, Kind, Lines, line, sniff
 #: Bytes that are parsed at once: a read of 64 KiB may hold 20,000 empty messages.
 SLICE = 4096
 #: A receive buffer above this size is given back after its message.
-KEEP = 64 * 1024
+KEEP = 4096
 
 
 class MessageReceiver(NetstringReceiver):
@@ -42,7 +42,17 @@ class MessageReceiver(NetstringReceiver):
         self._lines = Lines(max_length)
         self._parse: Callable[[bytes], None] = self._choose_framing
         self._unparsed: deque[bytes] = deque()
+        self._unparsed_size = 0
         self._messages: deque[bytes] = deque()
+        self._messages_size = 0
+
+    @property
+    def held(self) -> int:
+        """How many bytes came in and have not been taken."""
+        in_parts = len(self._lines)
+        if self._state == self._PARSING_PAYLOAD:
+            in_parts += self._currentPayloadSize
+        return self._unparsed_size + self._messages_size + in_parts
 
     def framing_chosen(self) -> None:
         """Be told that the first byte is there: :attr:`frame` is known now."""
@@ -50,23 +60,36 @@ class MessageReceiver(NetstringReceiver):
     def put(self, data: bytes) -> None:
         """Take what was read."""
         self._unparsed.extend(data[i : i + SLICE] for i in range(0, len(data), SLICE))
+        self._unparsed_size += len(data)
 
     def has_message(self) -> bool:
         """Parse until a message is complete, and tell whether one is."""
         while self._unparsed and not self._messages and not self.broken:
-            self._parse(self._unparsed.popleft())
+            data = self._unparsed.popleft()
+            self._unparsed_size -= len(data)
+            self._parse(data)
         if self.input_ended and not self._messages and not self.broken:
-            self._messages.extend(self._lines.finish())
+            self._add(self._lines.finish())
         return bool(self._messages)
 
     def take(self) -> bytes:
         """Give the next message."""
-        return self._messages.popleft()
+        message = self._messages.popleft()
+        self._messages_size -= len(message)
+        return message
 
     def discard(self) -> None:
         """Forget what is not taken yet."""
         self._messages.clear()
         self._unparsed.clear()
+        self._messages_size = self._unparsed_size = self._currentPayloadSize = 0
+        self._payload = BytesIO()
+        self._lines = Lines(self.MAX_LENGTH)
+
+    def _add(self, messages: Iterable[bytes]) -> None:
+        for message in messages:
+            self._messages.append(message)
+            self._messages_size += len(message)
 
     def _choose_framing(self, data: bytes) -> None:
         try:
@@ -85,7 +108,7 @@ class MessageReceiver(NetstringReceiver):
 
     def stringReceived(self, string: bytes) -> None:
         """Take a netstring's payload."""
-        self._messages.append(string)
+        self._add([string])
         if len(string) > KEEP:
             # NetstringReceiver would keep it until the connection's next message.
             self._payload = BytesIO()
@@ -99,7 +122,7 @@ class MessageReceiver(NetstringReceiver):
 
     def _take_lines(self, data: bytes) -> None:
         try:
-            self._messages.extend(self._lines.feed(data))
+            self._add(self._lines.feed(data))
         except FramingError as error:
-            self._messages.extend(error.messages)
+            self._add(error.messages)
             self.broken = error

@@ -17,6 +17,7 @@ LAYERS = {
     "__init__": 0,
     "interfaces": 0,
     "errors": 0,
+    "values": 0,
     "framing": 1,
     "jsonrpc": 1,
     "decimals": 1,
@@ -43,6 +44,7 @@ LAYERS = {
     "parcel": 1,
     "history": 3,
     "npu": 3,
+    "watch": 3,
     "work": 3,
     "child": 3,
     "supervise": 3,
@@ -51,12 +53,15 @@ LAYERS = {
     "binding.probe": 2,
     "methods": 3,
     "describe": 3,
+    "connection": 4,
     "protocol": 4,
     "receiver": 4,
+    "sharing": 4,
     "outbox": 4,
     "peer": 4,
     "blocking": 4,
     "daemon": 5,
+    "isolation": 5,
     "listening": 5,
     "options": 5,
     "tap": 5,
@@ -76,7 +81,7 @@ OUTSIDE = {
 }
 #: Where the table's "may import" is narrower than "everything below".
 ONLY_LAYER_0 = {"methods"}
-NEVER_LAYER_3 = {"peer", "outbox", "receiver", "protocol", "blocking"}
+NEVER_LAYER_3 = {"peer", "connection", "outbox", "receiver", "sharing", "protocol", "blocking"}
 WITHOUT_TWISTED = {"binding", "blocking", "cli"}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -222,8 +222,8 @@ def test_order_is_kept_while_a_client_does_not_read() -> None:
 
 
 def test_who_does_not_read_is_not_read() -> None:
-    """Beyond the limit its requests wait in the kernel, and at last unhandled."""
-    talk = Talk([text(1000)], make_factory([text(1000)], max_unread=5000))
+    """From half the limit on its requests wait in the kernel, and at last unhandled."""
+    talk = Talk([text(1000)], make_factory([text(1000)], max_unread=10_000))
     talk.transport.producer.pauseProducing()
     talk.send(b'{"jsonrpc":"2.0","method":"text","id":1}\n' * 50)
     assert talk.transport.producerState == "paused"
@@ -271,7 +271,7 @@ def test_a_stream_to_nobody_is_bounded(logged: list[str]) -> None:
     while not talk.closing:
         pending.calls[0].stream("x" * 1000)
         sent += 1000
-    assert 7 * MIB < sent < 9 * MIB
+    assert 0.9 * MIB < sent <= MIB
     assert any("too much unread" in line for line in logged)
 
 

@@ -1,0 +1,122 @@
+"""What the connections share: the reactor's time, and the memory for what came in.
+
+Neither depends on how many clients there are: a hundred that send rubbish as fast as they can get
+as much of both as one.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Protocol
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from rkllm_twisted.errors import Busy, RPCError
+
+#: Seconds of one turn of the reactor that the messages of all connections may take; a message that
+#: has begun is not interrupted.
+BUDGET = 0.005
+
+
+class Connection(Protocol):
+    """A connection, as seen from here."""
+
+    def work(self) -> None:
+        """Handle some messages, and ask for another turn if there are more."""
+
+    def turn_away(self, error: RPCError) -> None:
+        """Forget what came in, tell the client, and close."""
+
+
+class Rounds:
+    """Turns at the reactor, round the connections that have messages left.
+
+    :param clock: the reactor.
+    """
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._waiting: OrderedDict[Connection, None] = OrderedDict()
+        self._next: IDelayedCall | None = None
+        self._begun = 0.0
+        self._spent = 0.0
+
+    def __contains__(self, connection: Connection) -> bool:
+        """Does it wait for its turn?"""
+        return connection in self._waiting
+
+    def ask(self, connection: Connection) -> None:
+        """Queue for a turn."""
+        self._waiting[connection] = None
+        self._go_on()
+
+    def leave(self, connection: Connection) -> None:
+        """Want no turn any more."""
+        self._waiting.pop(connection, None)
+        if not self._waiting and self._next is not None:
+            self._next.cancel()
+            self._next = None
+            self._spent = 0.0
+
+    def begin(self) -> None:
+        """Say that a connection's work begins."""
+        self._begun = self._clock.seconds()
+
+    def may_go_on(self) -> bool:
+        """Charge the time since the last look; may the work go on in this turn of the reactor?"""
+        now = self._clock.seconds()
+        self._spent += max(0.0, now - self._begun)  # a wall clock may be set back
+        self._begun = now
+        if self._spent > BUDGET / 5:
+            self._go_on()  # the next turn of the reactor begins a new account
+        return self._spent < BUDGET
+
+    def is_over(self) -> bool:
+        """Is this turn's time spent?"""
+        return self._spent >= BUDGET
+
+    def _go_on(self) -> None:
+        if self._next is None:
+            self._next = self._clock.callLater(0, self._turn)
+
+    def _turn(self) -> None:
+        self._next = None
+        self._spent = 0.0
+        for _ in range(len(self._waiting)):
+            if self.is_over():
+                break
+            connection, _ = self._waiting.popitem(last=False)
+            connection.work()
+        if self._waiting:
+            self._go_on()
+
+
+class Hold:
+    """How much is held of what came in and is not handled yet.
+
+    :param limit: in bytes, of all connections together; beyond, whoever holds most is turned away.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held: dict[Connection, int] = {}
+        self.total = 0
+
+    def note(self, connection: Connection, held: int) -> None:
+        """Say how much a connection holds now."""
+        self.total += held - self._held.pop(connection, 0)
+        if held:
+            self._held[connection] = held
+        if self.total > self._limit:
+            self._turn_away_biggest()
+
+    def _turn_away_biggest(self) -> None:
+        biggest = max(self._held, key=self._held.__getitem__)
+        self.total -= self._held.pop(biggest)
+        biggest.turn_away(
+            Busy(
+                f"The daemon holds more than {self._limit} bytes of unfinished messages, and this"
+                " connection most of them; send less at once, or later.",
+                {"max_unparsed": self._limit},
+            )
+        )
