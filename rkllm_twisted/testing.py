@@ -63,6 +63,21 @@ def fake_result(text: str | None, state: int, tokens: int = 0) -> dict[str, Any]
     }
 
 
+#: What the fake looks at in the parameters -> the types that it may have.
+_LOOKED_AT = {
+    "param": ("model_path", (str, type(None))),
+    "rkllm_input": ("prompt_input", (str,)),
+}
+
+
+def _check(function: str, name: str, value: object) -> None:
+    member, types = _LOOKED_AT[name]
+    if value is None:
+        raise InvalidParams(f"{function} needs {name}", {"parameter": name})
+    if not isinstance(value, Mapping) or not isinstance(value.get(member, ""), types):
+        raise InvalidParams(f"{name} is an object with {member}", {"parameter": name})
+
+
 @attrs.frozen
 class _Prepared:
     function: str
@@ -74,8 +89,10 @@ class FakeRuntime:
     """A runtime whose answers depend on the prompt alone.
 
     :param answers: prompt -> what the run does; other prompts get ``Answer()``.
-    :param pace: called before each callback of a run, e.g. to let a test look in between.
+    :param pace: called at each moment of a run at which other threads may act: before it enters
+        "C", before each of its callbacks, and before it returns.
     :ivar performed: the functions that "C" was called with, in order.
+    :ivar prompt: of the run that is in "C" now.
     """
 
     version = RuntimeVersion("fake", "1.2.1", "1.2.1", "it is a fake", "fake")
@@ -92,6 +109,7 @@ class FakeRuntime:
         self.loaded = False
         self.model_path: str | None = None
         self.performed: list[str] = []
+        self.prompt: str | None = None
 
     def prepare(self, function: str, params: Params) -> _Prepared:
         """See :meth:`IRuntime.prepare`; takes parameters by name or by position."""
@@ -106,8 +124,7 @@ class FakeRuntime:
             if name not in names:
                 raise InvalidParams(f"{function} has no parameter {name}", {"parameter": name})
         for name in names[:1]:
-            if name not in arguments:
-                raise InvalidParams(f"{function} needs {name}", {"parameter": name})
+            _check(function, name, arguments.get(name))
         return _Prepared(function, arguments)
 
     def perform(self, prepared: _Prepared, on_result: OnResult | None = None) -> dict[str, Any]:
@@ -129,8 +146,19 @@ class FakeRuntime:
     def _run(self, prepared: _Prepared, on_result: OnResult) -> None:
         prompt = prepared.arguments["rkllm_input"].get("prompt_input", "")
         answer = self._answers.get(prompt, Answer())
+        self._pace()
         self._aborted.clear()
-        self._running, self._paused = True, False
+        self._running, self._paused, self.prompt = True, False, prompt
+        try:
+            self._generate(answer, on_result)
+        finally:
+            self._running, self.prompt = False, None
+        if answer.error:
+            raise RuntimeRefused(
+                "rkllm_run returned -1", {"function": prepared.function, "status_code": -1}
+            )
+
+    def _generate(self, answer: Answer, on_result: OnResult) -> None:
         texts = deque(answer.texts)
         tokens = 0
         while texts and not self._aborted.is_set():
@@ -138,17 +166,13 @@ class FakeRuntime:
             tokens += 1
             on_result(fake_result(texts[0], 0, tokens))
             if self._paused:
-                self._running = False
                 return
             texts.rotate(-1) if answer.endless else texts.popleft()
         self._running = False
-        if answer.error:
-            on_result(fake_result(None, 3))
-            raise RuntimeRefused(
-                "rkllm_run returned -1", {"function": prepared.function, "status_code": -1}
-            )
-        if not answer.silent_end:
-            on_result(fake_result(None, 2, tokens))
+        if answer.error or not answer.silent_end:
+            self._pace()
+            on_result(fake_result(None, 3) if answer.error else fake_result(None, 2, tokens))
+        self._pace()
 
     def abort(self) -> dict[str, Any]:
         """See :meth:`IRuntime.abort`."""
@@ -163,6 +187,17 @@ class FakeRuntime:
             raise NoModel("No model is loaded; load one with rkllm.init.")
         self._paused = self._running
         return {"success": True, "status_code": 0, "paused": self._running}
+
+    failed, problem = False, None
+
+    def path_of(self, prepared: _Prepared) -> str | None:
+        """See :meth:`IRuntime.path_of`."""
+        param: Mapping[str, Any] = prepared.arguments.get("param", {})
+        return param.get("model_path")
+
+    def kill(self) -> bool:
+        """See :meth:`IRuntime.kill`; a thread cannot be ended."""
+        return False
 
     def is_running(self) -> bool:
         """See :meth:`IRuntime.is_running`."""
