@@ -83,7 +83,7 @@ class Rounds:
         self._next = None
         self._spent = 0.0
         for _ in range(len(self._waiting)):
-            if self.is_over():
+            if not self._waiting or self.is_over():
                 break
             connection, _ = self._waiting.popitem(last=False)
             connection.work()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tracemalloc
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -273,6 +274,52 @@ def test_a_stream_to_nobody_is_bounded(logged: list[str]) -> None:
         sent += 1000
     assert 0.9 * MIB < sent <= MIB
     assert any("too much unread" in line for line in logged)
+
+
+def test_a_thousand_tokens_are_held_without_an_object_each() -> None:
+    """A token has more overhead than text."""
+    pending = Pending()
+    talk = Talk([FakeMethod("run", pending, streams=True)])
+    talk.ask(request(1, "run"))
+    talk.transport.producer.pauseProducing()
+    tracemalloc.start()
+    for number in range(3000):
+        pending.calls[0].stream({"text": f"token {number}", "filler": "x" * 250})
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert not talk.closing
+    assert held < 1.15 * MIB
+    talk.transport.producer.resumeProducing()
+    assert len(talk.replies()) == 3000
+
+
+def test_what_the_transport_still_holds_counts(logged: list[str]) -> None:
+    """It is memory, too: the bound is for everything that the client has not taken."""
+    pending = Pending()
+    talk = Talk(factory=make_factory([FakeMethod("run", pending, streams=True)], max_unread=MIB))
+    talk.ask(request(1, "run"))
+    for _ in range(100):
+        pending.calls[0].stream("x" * 1000)
+    talk.raw()
+    talk.transport.producer.pauseProducing()
+    sent = 0
+    while not talk.closing:
+        pending.calls[0].stream("x" * 1000)
+        sent += 1000
+    assert 0.8 * MIB < sent < 0.95 * MIB
+
+
+def test_a_second_long_answer_waits_for_a_reader_too(logged: list[str]) -> None:
+    """One long one may wait beyond the bound, not two that stream."""
+    pending = Pending()
+    talk = Talk([FakeMethod("run", pending, streams=True)])
+    talk.ask(request(1, "run"))
+    talk.transport.producer.pauseProducing()
+    pending.calls[0].stream("x" * 3 * MIB)
+    pending.calls[0].stream("short")
+    assert not talk.closing
+    pending.calls[0].stream("x" * 3 * MIB)
+    assert talk.closing
 
 
 def test_one_answer_may_be_longer_than_the_bound() -> None:

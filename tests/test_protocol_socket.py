@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import resource
 import socket
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ import pytest
 import pytest_twisted
 from talking import FakeMethod, Flush, Pending, by_name, code, notification, request
 from twisted.internet import reactor as real_reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
@@ -267,3 +270,117 @@ async def test_a_fault_costs_its_request_only(serve: Serve, flush_logged_errors:
     assert code(first) == -32603
     assert second["id"] == 2
     assert len(flush_logged_errors(KeyError)) == 1
+
+
+# Slow readers, slow and hostile writers
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_slow_reader_does_not_slow_others_down(serve: Serve) -> None:
+    """It is dropped at its bound; the stream beside it gets every token at once."""
+    pending = Pending()
+    factory, connect = serve(FakeMethod("run", pending, streams=True), max_unread=256 * 1024)
+    deaf, good = connect(), connect()
+    for client in (deaf, good):
+        client.sendall(message(request(1, "run")))
+    await until(lambda: len(pending.works) == 2)
+    for number in range(1000):
+        for call in pending.calls:
+            call.stream({"token": number, "filler": "x" * 1000})
+        received = await deferToThread(good.recv, 65536)
+        assert lines(received)[-1]["result"]["token"] == number, "it came with its own turn"
+    await until(lambda: len(factory.connections) == 1)
+    assert pending.cancelled == 1
+
+
+class Stalls:
+    """How much processor time the reactor's turns take: other processes do not count."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self.turns = 0
+        self._before = time.thread_time()
+        self._call = reactor.callLater(0, self._tick)
+
+    def _tick(self) -> None:
+        now = time.thread_time()
+        self.longest = max(self.longest, now - self._before)
+        self._before = now
+        self.turns += 1
+        self._call = reactor.callLater(0, self._tick)
+
+    def stop(self) -> None:
+        self._call.cancel()
+
+
+HOSTILE = {
+    "empty netstrings": b"0:," * 200_000,
+    "empty lines": b"\n" * 600_000,
+    "brackets": b"[]" * 200_000,
+    "broken JSON": b"{x}\n" * 50_000,
+    "small requests": netstring(b'{"jsonrpc":"2.0","method":"echo","id":1}') * 10_000,
+    "deep nesting": (b"[" * 60_000 + b"\n") * 20,
+    "a line that never ends": b"[" + b" " * 1_000_000,
+    "one string": b'{"x":"' + b"\\" * 1_000_000,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest_twisted.ensureDeferred
+async def test_hostile_writers_do_not_stall_the_reactor(serve: Serve, name: str) -> None:
+    """Eight at once: no turn takes 50 ms of the processor, and an honest client is served."""
+    _, connect = serve(FakeMethod("echo"))
+    hostile, good = [connect() for _ in range(8)], connect()
+    stalls = Stalls()
+
+    def flood(client: socket.socket) -> None:
+        client.settimeout(0.5)
+        with contextlib.suppress(OSError):  # it is not read any more, or closed
+            client.sendall(HOSTILE[name])
+
+    floods = [deferToThread(flood, client) for client in hostile]
+    for number in range(100):
+        good.sendall(message(request(number, "echo")))
+        assert lines(await deferToThread(good.recv, 1000))[0]["id"] == number
+    for client in hostile:
+        client.close()
+    await DeferredList(floods)
+    stalls.stop()
+    assert stalls.turns > 100
+    assert stalls.longest < 0.05
+
+
+@pytest.mark.parametrize("frame", [netstring, lambda payload: payload + b"\n"])
+@pytest_twisted.ensureDeferred
+async def test_bytes_may_come_one_at_a_time(serve: Serve, frame: Callable[[bytes], bytes]) -> None:
+    """From many clients at once."""
+    _, connect = serve(FakeMethod("echo"))
+    clients = [connect() for _ in range(20)]
+    framed = frame(message(request(1, "echo")).strip())
+    for at in range(len(framed)):
+        for client in clients:
+            client.sendall(framed[at : at + 1])
+        await deferLater(reactor, 0)
+    for client in clients:
+        assert b'"id":1' in await deferToThread(client.recv, 1000)
+
+
+@pytest.mark.parametrize("frame", [netstring, lambda payload: payload + b"\n"])
+@pytest_twisted.ensureDeferred
+async def test_idle_clients_do_not_keep_what_they_once_sent(
+    serve: Serve, frame: Callable[[bytes], bytes]
+) -> None:
+    """Fifty of them, a big message each; what is left would not hold one of these."""
+    factory, connect = serve(FakeMethod("size", lambda call: len(call.params[0])))
+    clients = [connect() for _ in range(50)]
+    framed = frame(message(request(1, "size", ["x" * 2_000_000])).strip())
+    tracemalloc.start()
+    for client in clients:
+        await deferToThread(client.sendall, framed)
+        assert b"2000000" in await deferToThread(client.recv, 1000)
+    gc.collect()
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(factory.connections) == 50
+    assert factory.hold.total == 0
+    assert held < 1_000_000
