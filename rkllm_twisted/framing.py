@@ -168,6 +168,8 @@ class Lines:
         :raises TooLong: a message is longer than the limit.
         """
         messages: list[bytes] = []
+        if not self._buffer:
+            data = data.lstrip(b" \t\r\n")  # thousands of blank lines cost as much as one
         *ended, rest = data.split(b"\n")
         try:
             for text in ended:
