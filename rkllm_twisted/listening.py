@@ -20,6 +20,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IProtocolFactory, IReactorUNIX
 from twisted.python.failure import Failure
 
+from rkllm_twisted.descriptors import make_room
 from rkllm_twisted.errors import SocketError
 
 #: sun_path of Linux holds 108 bytes, the last of them NUL (unix(7)).
@@ -92,15 +93,22 @@ class UNIXSocketService(Service):
 
     :param path: of the socket.
     :param mode: permission bits of the socket, e.g. ``0o600``.
+    :param descriptors: how many the process must be allowed to have open.
     """
 
     def __init__(
-        self, reactor: IReactorUNIX, path: str, mode: int, factory: IProtocolFactory
+        self,
+        reactor: IReactorUNIX,
+        path: str,
+        mode: int,
+        factory: IProtocolFactory,
+        descriptors: int = 0,
     ) -> None:
         self._reactor = reactor
         self.path = Path(path).absolute()
         self._mode = mode
         self._factory = factory
+        self._descriptors = descriptors
         self._lock = SocketLock(self.path)
         self._port: OwnedPort | None = None
 
@@ -112,6 +120,7 @@ class UNIXSocketService(Service):
         if self._port is not None:
             return
         _check_path(self.path)
+        make_room(self._descriptors)
         try:
             self._lock.acquire()
             _make_way(self.path)

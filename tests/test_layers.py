@@ -61,6 +61,7 @@ LAYERS = {
     "peer": 4,
     "blocking": 4,
     "daemon": 5,
+    "descriptors": 5,
     "isolation": 5,
     "listening": 5,
     "options": 5,
