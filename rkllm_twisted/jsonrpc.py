@@ -197,7 +197,9 @@ def _half_surrogate(payload: bytes) -> Malformed | None:
         return None
     whole = strict.without_half_surrogates(payload)
     message = parse(whole) if whole != payload else None
-    if not isinstance(message, Request) or b"\\ufffd" in message.id:
+    if not isinstance(message, Request | Malformed) or message.id is None:
+        return None
+    if b"\\ufffd" in message.id:  # it may be the id itself that is not text
         return None
     problem = "A string holds half a surrogate pair, which is not text."
     return Malformed(InvalidParams(problem), message.id)
