@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 from twisted.application.service import MultiService
-from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
@@ -16,6 +16,7 @@ from zope.interface import implementer
 
 from rkllm_twisted import __version__
 from rkllm_twisted.interfaces import INPU, IConversation, IDaemon
+from rkllm_twisted.isolation import Home
 from rkllm_twisted.listening import UNIXSocketService
 from rkllm_twisted.protocol import RPCFactory
 
@@ -52,8 +53,9 @@ class About:
 
 
 class DaemonService(MultiService):
-    """Starts the NPU's thread and then the socket; stops them in the other order.
+    """Starts the runtime's home, the NPU's thread and the socket; stops them in the other order.
 
+    :param home: where the runtime lives.
     :param pool: the NPU's thread; this service starts and stops it.
     """
 
@@ -62,6 +64,7 @@ class DaemonService(MultiService):
     def __init__(
         self,
         reactor: IReactorTime,
+        home: Home,
         pool: ThreadPool,
         npu: INPU,
         factory: RPCFactory,
@@ -69,6 +72,7 @@ class DaemonService(MultiService):
     ) -> None:
         super().__init__()
         self._reactor = reactor
+        self._home = home
         self._pool = pool
         self._npu = npu
         self._factory = factory
@@ -77,12 +81,9 @@ class DaemonService(MultiService):
 
     def startService(self) -> None:
         """Begin to serve."""
+        super().startService()  # the socket: where it is refused, nothing has begun
         self._pool.start()
-        try:
-            super().startService()
-        except BaseException:
-            self._pool.stop()  # its thread would keep the reactor from going on
-            raise
+        self._home.service.startService()
         runtime = self._npu.version()
         self.log.info(
             "serving {library} (backend {backend}, layout {abi}: {reason}) on {path}",
@@ -101,15 +102,23 @@ class DaemonService(MultiService):
         await _deferred(super().stopService())
         closed = self._npu.close()
         await self._factory.close_all()
+        if await self._comes_back(closed):
+            self._pool.stop()
+        await _deferred(maybeDeferred(self._home.service.stopService))
+
+    async def _comes_back(self, closed: Deferred[None]) -> bool:
+        """Wait for the NPU thread, at last with the runtime ended by force."""
         try:
             await closed.addTimeout(PATIENCE, self._reactor)
         except (CancelledError, TimeoutError):
+            ended = self._home.runtime.kill()
             self.log.error(
-                "the runtime did not come back within {patience:.0f} s; the model is not destroyed",
+                "the runtime did not come back within {patience:.0f} s{ended}",
                 patience=PATIENCE,
+                ended=" and was killed" if ended else "; its model is not destroyed",
             )
-        else:
-            self._pool.stop()
+            return False
+        return True
 
 
 def _by_number(_: object, field: Any, value: Any) -> Any:

@@ -179,6 +179,9 @@ def _errors(
         yield errors.NoModel
     if queued or name not in NOT_COUNTED:
         yield errors.Busy
+    if queued:
+        yield errors.TimedOut
+        yield errors.RuntimeCrashed
     if not_everywhere:
         yield errors.NotInRelease
     if queued:

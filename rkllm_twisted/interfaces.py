@@ -13,6 +13,28 @@ from typing import Any
 import attrs
 from zope.interface import Attribute, Interface
 
+from rkllm_twisted.values import NPUStatus, Peer, Running, RuntimeVersion, Waiting
+
+__all__ = [
+    "INPU",
+    "FloatArray",
+    "ICall",
+    "IConversation",
+    "IDaemon",
+    "IRKLLMMethod",
+    "IRPCMethod",
+    "IRuntime",
+    "NPUStatus",
+    "NoParams",
+    "OnResult",
+    "Params",
+    "Peer",
+    "Result",
+    "Running",
+    "RuntimeVersion",
+    "Waiting",
+]
+
 #: An RKLLMResult: the structure's fields by name, and ``_callback_state``.
 Result = Mapping[str, Any]
 OnResult = Callable[[Result], object]
@@ -35,75 +57,6 @@ class FloatArray:
 
     data: bytes
     shape: tuple[int, ...]
-
-
-@attrs.frozen
-class Peer:
-    """Who is at the other end of a connection (``SO_PEERCRED``, as of its ``connect()``).
-
-    :param number: counts the daemon's connections from 1; the name of a connection in the log.
-    """
-
-    number: int
-    pid: int | None = None
-    uid: int | None = None
-    gid: int | None = None
-
-
-@attrs.frozen
-class RuntimeVersion:
-    """Which runtime is in use and how that is known.
-
-    :param library: path of the shared library.
-    :param version: what the library says of itself, e.g. ``1.2.3``; ``None`` if it says nothing.
-    :param abi: the layout in use, e.g. ``1.2.1``.
-    :param recognised_by: how the layout was chosen, in words.
-    :param backend: ``npu``, or what an embedded runtime calls itself, e.g. ``cpu (tiny)``.
-    """
-
-    library: str
-    version: str | None
-    abi: str
-    recognised_by: str
-    backend: str
-
-
-@attrs.frozen
-class Running:
-    """The call that has its turn: a client as :class:`INPU` was given it, a function of rkllm.h."""
-
-    client: Hashable
-    function: str
-
-
-@attrs.frozen
-class Waiting:
-    """A client, and how many of its calls wait for their turn."""
-
-    client: Hashable
-    calls: int
-
-
-@attrs.frozen
-class NPUStatus:
-    """What the NPU is doing.
-
-    :param state: ``empty`` (no model), ``loading``, ``loaded``, ``running`` or ``closed``.
-    :param model_path: of the loaded model.
-    :param queue_length: calls that wait for their turn.
-    :param runs: runs that ended since the start, however they ended.
-    :param tokens: callbacks with a token since the start.
-    :param running: what has its turn; None if the NPU is free.
-    :param waiting: who waits, in the order in which the turns come round.
-    """
-
-    state: str
-    model_path: str | None
-    queue_length: int
-    runs: int
-    tokens: int
-    running: Running | None = None
-    waiting: tuple[Waiting, ...] = ()
 
 
 class IRuntime(Interface):
@@ -163,6 +116,18 @@ class IRuntime(Interface):
 
     def empty_result() -> Result:
         """An RKLLMResult that says nothing but that the run is over: state 2, text null."""
+
+    failed = Attribute("bool: is it of no use any more, until somebody loads a model again?")
+    problem = Attribute("str or None: how the process that held it ended last, if it was no good.")
+
+    def path_of(prepared: Any) -> str | None:
+        """The model_path that a prepared call loads, if it loads one. Pure."""
+
+    def kill() -> bool:
+        """End the call under way by force; it then fails with RuntimeCrashed. From any thread.
+
+        :returns: False where that cannot be done: a thread cannot be ended.
+        """
 
     def constants() -> Mapping[str, Mapping[str, int]]:
         """The enums of the release: ``{"LLMCallState": {"RKLLM_RUN_NORMAL": 0, …}, …}``."""

@@ -14,13 +14,13 @@ from functools import partial
 from typing import Any
 
 from twisted.internet.defer import Deferred, execute, fail
-from twisted.internet.interfaces import IReactorFromThreads
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
-from rkllm_twisted.errors import Cancelled, NoModel, RPCError, ShuttingDown
+from rkllm_twisted.errors import Cancelled, NoModel, RPCError, ShuttingDown, TimedOut
 from rkllm_twisted.history import History, Shared
 from rkllm_twisted.interfaces import (
     INPU,
@@ -34,6 +34,7 @@ from rkllm_twisted.interfaces import (
     Waiting,
 )
 from rkllm_twisted.turns import QUEUE_LIMIT, Turns
+from rkllm_twisted.watch import Timeouts, Watch
 from rkllm_twisted.work import Work, abort_quietly
 
 InThread = Callable[..., Deferred[Any]]
@@ -61,18 +62,23 @@ class NPUThreadPool(ThreadPool):
 
 
 def thread_npu(
-    reactor: IReactorFromThreads,
+    reactor: Any,
     pool: ThreadPool,
     runtime: IRuntime,
     queue_limit: int = QUEUE_LIMIT,
     history: History | None = None,
+    timeouts: Timeouts | None = None,
 ) -> ThreadNPU:
     """Put a runtime in a pool's thread.
 
     :param pool: of one thread; starting and stopping it is the caller's.
+    :param timeouts: how long calls may take; for ever where left out.
     """
     in_thread = partial(deferToThreadPool, reactor, pool)
-    return ThreadNPU(runtime, in_thread, reactor.callFromThread, queue_limit, history)
+    npu = ThreadNPU(runtime, in_thread, reactor.callFromThread, queue_limit, history)
+    if timeouts is not None:
+        npu.watch_with(reactor, timeouts)
+    return npu
 
 
 @implementer(INPU)
@@ -102,8 +108,17 @@ class ThreadNPU:
         self._under_way: Work | None = None
         self._closed: Deferred[None] | None = None
         self._state = "empty"
-        self._model_path: str | None = None
         self._runs = self._tokens = 0
+        self._watch: Watch | None = None
+        self._is_stuck = False
+
+    def watch_with(self, clock: IReactorTime, timeouts: Timeouts) -> None:
+        """End calls that take too long.
+
+        Where the runtime cannot be ended by force, the NPU is ``stuck`` until C returns, and
+        refuses work.
+        """
+        self._watch = Watch(clock, timeouts, self._late, self._stuck)
 
     def call(self, function: str, params: Params, client: Hashable = None) -> Deferred[Result]:
         """See :meth:`INPU.call`."""
@@ -146,12 +161,13 @@ class ThreadNPU:
         """See :meth:`INPU.status`."""
         work = self._under_way
         return NPUStatus(
-            state=self._state,
-            model_path=self._model_path,
+            state=self._idle_state() if work is None else self._state,
+            model_path=self._runtime.model_path,
             queue_length=len(self._turns),
             runs=self._runs,
             tokens=self._tokens,
             running=None if work is None else Running(work.client, work.function),
+            problem=self._runtime.problem,
             waiting=tuple(Waiting(client, calls) for client, calls in self._turns.waiting()),
         )
 
@@ -171,14 +187,26 @@ class ThreadNPU:
         return self._closed
 
     def _now_closed(self, result: Any) -> Any:
-        self._state, self._model_path = "closed", None
+        self._state = "closed"
         return result
+
+    def _idle_state(self) -> str:
+        """What the NPU is when nothing is under way. The model may have gone by itself."""
+        if self._state == "closed":
+            return self._state
+        if self._runtime.failed:
+            return "failed"
+        return "loaded" if self._runtime.loaded else "empty"
 
     def _queue(
         self, function: str, params: Params, client: Hashable, on_result: OnResult | None
     ) -> Deferred[Result]:
         if self._closed is not None:
             return fail(ShuttingDown("The daemon is shutting down."))
+        if self._is_stuck:
+            return fail(
+                TimedOut("The NPU is stuck in a call that cannot be ended; restart the daemon.")
+            )
         try:
             prepared = self._runtime.prepare(function, params)
         except RPCError:
@@ -201,10 +229,30 @@ class ThreadNPU:
         work.give_up(error)
         if work is self._under_way and work.is_run and self._runtime.loaded:
             abort_quietly(self._runtime)
+            if self._watch is not None:
+                self._watch.given_up()
+
+    def _late(self, error: TimedOut) -> None:
+        """The call under way takes too long."""
+        if self._under_way is not None:
+            self._give_up(self._under_way, error)
+            if self._watch is not None:
+                self._watch.given_up()
+
+    def _stuck(self) -> None:
+        """The call under way is not back, although it was aborted."""
+        if not self._runtime.kill():
+            self._is_stuck = True
+            self._state = "stuck"
+            self._turns.dismiss(
+                TimedOut("The NPU is stuck in a call that cannot be ended; restart the daemon.")
+            )
 
     def _begin(self, work: Work) -> None:
         self._under_way = work
-        self._state = STATES.get(work.function, self._state)
+        self._state = STATES.get(work.function, self._idle_state())
+        if self._watch is not None:
+            self._watch.begin(work.function, self._runtime.path_of(work.prepared))
         done = self._in_thread(self._in_npu, work)
         done.addBoth(self._ended, work)
 
@@ -218,20 +266,17 @@ class ThreadNPU:
 
     def _deliver(self, work: Work, result: Result) -> None:
         self._tokens += 1
+        if self._watch is not None and not work.given_up:
+            self._watch.token()
         work.deliver(result)
 
     def _ended(self, result: Result | Failure, work: Work) -> None:
-        """The thread is back: settle the state, free the NPU, answer the caller."""
+        """The thread is back: free the NPU, answer the caller."""
         self._under_way = None
+        self._is_stuck = False
+        if self._watch is not None:
+            self._watch.end()
         self._runs += work.is_run
-        self._settle_state(work)
+        self._state = self._idle_state() if self._state != "closed" else self._state
         self._turns.done()
         work.settle(result)
-
-    def _settle_state(self, work: Work) -> None:
-        if not self._runtime.loaded:
-            self._state, self._model_path = "empty", None
-            return
-        self._state = "loaded"
-        if work.function == "rkllm_init":
-            self._model_path = self._runtime.model_path

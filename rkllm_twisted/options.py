@@ -62,6 +62,31 @@ def seconds(text: str) -> float:
     return number
 
 
+def processors(text: str) -> tuple[int, ...]:
+    """Numbers of processors, such as 4-7 or 0,2.
+
+    :raises ValueError: they are none.
+    """
+    found: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        found.update(range(int(first), int(last or first) + 1))
+    if not found or min(found) < 0:
+        raise ValueError
+    return tuple(sorted(found))
+
+
+def oom_score(text: str) -> int:
+    """A whole number from -1000 to 1000, see proc(5).
+
+    :raises ValueError: it is none.
+    """
+    number = int(text)
+    if not -1000 <= number <= 1000:
+        raise ValueError
+    return number
+
+
 def one_of(names: Mapping[str, object]) -> Callable[[str], str]:
     """Make the parser of an option that is one of a few words."""
 
@@ -135,6 +160,28 @@ SETTINGS: Mapping[str, Setting] = {
         "Whose runs a run reads on from: 'shared', everybody's, as the library does it;"
         " 'connection', those of its own connection, until another one's run comes in between.",
         parse=one_of(HISTORIES),
+    ),
+    "isolation": Setting(
+        "process",
+        "Where the runtime lives: 'process', a child whose crash costs the calls under way and no"
+        " more; 'thread', this process, for embedding.",
+        parse=one_of({"process": None, "thread": None}),
+    ),
+    "init-timeout": Setting(
+        None,
+        "Seconds that loading a model may take.",
+        parse=seconds,
+        otherwise="30, and 45 for each GiB of the model's file",
+    ),
+    "first-token-timeout": Setting(
+        "300", "Seconds until a run's first token must have come.", parse=seconds
+    ),
+    "token-timeout": Setting("60", "Seconds until each further token.", parse=seconds),
+    "child-cpus": Setting(
+        None, "Processors for the runtime's process: 4-7 or 0,2.", parse=processors, otherwise="all"
+    ),
+    "child-oom-score": Setting(
+        None, "oom_score_adj of the runtime's process.", parse=oom_score, otherwise="the daemon's"
     ),
     "max-clients": Setting(
         "100", "How many may be connected at once.", "RKLLM_MAX_CLIENTS", positive

@@ -16,12 +16,13 @@ from zope.interface import implementer
 
 from rkllm_twisted import parcel
 from rkllm_twisted.binding.abi import releases
-from rkllm_twisted.binding.from_c import text_of, to_json
+from rkllm_twisted.binding.files import check_files
+from rkllm_twisted.binding.from_c import to_json
 from rkllm_twisted.binding.layouts import layout_of
-from rkllm_twisted.binding.prepare import PreparedCall, prepare
+from rkllm_twisted.binding.prepare import PreparedCall, model_path_of, prepare
 from rkllm_twisted.binding.probe import Findings
-from rkllm_twisted.binding.status import check_pausable
-from rkllm_twisted.errors import NoModel
+from rkllm_twisted.binding.status import check_pausable, outputs_of
+from rkllm_twisted.errors import NoModel, RPCError
 from rkllm_twisted.interfaces import IRuntime, OnResult, Params, Result
 from rkllm_twisted.supervise import Link
 from rkllm_twisted.supervisor import Supervisor
@@ -60,7 +61,7 @@ class ProcessRuntime:
         in_reactor: Callable[[Callable[[], Any]], Any],
     ) -> None:
         self.version = findings.version
-        self.model_path: str | None = None
+        self._model_path: str | None = None
         self._layout = layout_of(releases()[findings.version.abi])
         self._defaults = findings.defaults
         self._supervisor = supervisor
@@ -75,6 +76,30 @@ class ProcessRuntime:
         """Is there a handle, in a child that lives?"""
         return self._link is not None and self._link.ending is None
 
+    @property
+    def model_path(self) -> str | None:
+        """Of the model that is loaded."""
+        return self._model_path if self.loaded else None
+
+    @property
+    def failed(self) -> bool:
+        """Can no child be had?"""
+        return self._supervisor.failed
+
+    @property
+    def problem(self) -> str | None:
+        """How the last child ended that was not meant to."""
+        return self._supervisor.problem
+
+    def path_of(self, prepared: Errand) -> str | None:
+        """See :meth:`IRuntime.path_of`."""
+        return model_path_of(prepared.prepared)
+
+    def kill(self) -> bool:
+        """See :meth:`IRuntime.kill`. Called in the reactor thread."""
+        self._supervisor.kill()
+        return True
+
     def prepare(self, function: str, params: Params) -> Errand:
         """See :meth:`IRuntime.prepare`."""
         return Errand(function, params, prepare(self._layout, self._defaults, function, params))
@@ -83,6 +108,7 @@ class ProcessRuntime:
         """See :meth:`IRuntime.perform`."""
         if self._closed:
             raise NoModel("The runtime is closed.")
+        check_files(prepared.prepared.files)  # before a model is given up for them
         link = self._link_for(prepared.function)
         self._running = on_result is not None
         try:
@@ -133,7 +159,7 @@ class ProcessRuntime:
             link.succeeded = True
             if trouble is not None:
                 raise trouble
-            if errand.function == "rkllm_destroy":
+            if errand.function == "rkllm_destroy" and not self._closed:
                 self._ask(self._supervisor.fresh)  # what the library did not free, the kernel does
             return message.result
 
@@ -143,10 +169,10 @@ class ProcessRuntime:
             self._forget()
         elif errand.function == "rkllm_init":
             self._link = link
-            self.model_path = text_of(errand.prepared.arguments["param"].model_path)
+            self._model_path = model_path_of(errand.prepared)
 
     def _forget(self) -> None:
-        self._link = self.model_path = None
+        self._link = self._model_path = None
 
     def _destroy(self) -> None:
         assert self._link is not None
@@ -154,14 +180,17 @@ class ProcessRuntime:
 
     def abort(self) -> Mapping[str, Any]:
         """See :meth:`IRuntime.abort`; what C says of it is not waited for."""
-        self._model().send(parcel.Now("abort"))
-        return {"success": True, "status_code": 0}
+        link = self._model()
+        outputs = outputs_of("rkllm_abort", 0 if self._running else -1)
+        link.send(parcel.Now("abort"))
+        return outputs
 
     def pause(self) -> Mapping[str, Any]:
         """See :meth:`IRuntime.pause`."""
         check_pausable(self._layout.release)
-        self._model().send(parcel.Now("pause"))
-        return {"success": True, "status_code": 0, "paused": self._running}
+        link, paused = self._model(), self._running
+        link.send(parcel.Now("pause"))
+        return {**outputs_of("LLMResultCallback", 0), "paused": paused}
 
     def is_running(self) -> bool:
         """See :meth:`IRuntime.is_running`: true while a run has not come back from C."""
@@ -178,10 +207,10 @@ class ProcessRuntime:
 
     def close(self) -> None:
         """See :meth:`IRuntime.close`."""
-        if self.loaded and not self._closed:
-            with contextlib.suppress(Exception):
+        was_closed, self._closed = self._closed, True
+        if self.loaded and not was_closed:
+            with contextlib.suppress(RPCError):
                 self._destroy()
-        self._closed = True
         self._forget()
 
     def _model(self) -> Link:

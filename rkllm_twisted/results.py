@@ -89,6 +89,11 @@ RESULTS: Mapping[str, Result] = {
             _item("runs", "integer", "Runs that have ended since the start, however they ended."),
             _item("tokens", "integer", "Partial results since the start.", "callbacks"),
             _item(
+                "problem",
+                "string or null",
+                "How the runtime's process ended last, if that was a crash.",
+            ),
+            _item(
                 "running",
                 "object or null",
                 "The call that has its turn: function, and client, the number of its connection.",

@@ -10,18 +10,20 @@ from typing import Any
 
 from twisted.application.service import IService
 
-from rkllm_twisted.binding.runtime import open_runtime
 from rkllm_twisted.daemon import About, DaemonService
+from rkllm_twisted.descriptors import needed_for
 from rkllm_twisted.dispatch import Dispatcher
 from rkllm_twisted.history import history_for
+from rkllm_twisted.isolation import HOMES
 from rkllm_twisted.limits import Limits
 from rkllm_twisted.listening import UNIXSocketService
 from rkllm_twisted.npu import NPUThreadPool, thread_npu
 from rkllm_twisted.options import Options
 from rkllm_twisted.protocol import RPCFactory
 from rkllm_twisted.registry import find_methods
+from rkllm_twisted.watch import Timeouts
 
-__all__ = ["Options", "limits_of", "makeService"]
+__all__ = ["Options", "limits_of", "makeService", "timeouts_of"]
 
 
 def limits_of(options: Options) -> Limits:
@@ -35,6 +37,15 @@ def limits_of(options: Options) -> Limits:
     )
 
 
+def timeouts_of(options: Options) -> Timeouts:
+    """How long calls may take, as the options say."""
+    return Timeouts(
+        init=options["init-timeout"],
+        first_token=options["first-token-timeout"],
+        token=options["token-timeout"],
+    )
+
+
 def makeService(options: Options, reactor: Any = None) -> IService:
     """Make the daemon, ready to start.
 
@@ -45,14 +56,14 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     if reactor is None:
         from twisted.internet import reactor  # noqa: PLC0415 - importing it would install one
     methods = find_methods()
-    runtime = open_runtime(
-        options["library"], options["abi"], native_async=bool(options["native-async"])
-    )
+    home = HOMES[options["isolation"]](options, reactor)
     pool = NPUThreadPool()
-    history = history_for(runtime, options["history"])
-    npu = thread_npu(reactor, pool, runtime, options["queue"], history)
+    history = history_for(home.runtime, options["history"])
+    npu = thread_npu(reactor, pool, home.runtime, options["queue"], history, timeouts_of(options))
     about = About(reactor, npu, lambda: len(factory.connections))
     dispatcher = Dispatcher(methods, npu, about)
     factory = RPCFactory(dispatcher, reactor, options["max-clients"], limits_of(options))
-    listener = UNIXSocketService(reactor, options["socket"], options["mode"], factory)
-    return DaemonService(reactor, pool, npu, factory, listener)
+    listener = UNIXSocketService(
+        reactor, options["socket"], options["mode"], factory, needed_for(options["max-clients"])
+    )
+    return DaemonService(reactor, home, pool, npu, factory, listener)

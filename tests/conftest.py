@@ -26,7 +26,7 @@ def flush_logged_errors() -> Iterator[Flush]:
     logged: list[Failure] = []
 
     def observe(event: LogEvent) -> None:
-        failure = event.get("log_failure")
+        failure = event.get("log_failure") or event.get("failure")  # the latter from log.err
         if failure is not None:
             logged.append(failure)
 

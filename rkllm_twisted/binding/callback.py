@@ -69,6 +69,7 @@ class Run:
         :returns: what C is to do.
         """
         self.begun = True
+        pausing = self.pausing  # what is asked for from now on is for the next callback
         try:
             if self._failure is None and self._on_result is not None:
                 self._on_result({**self._read(pointer, state), "_callback_state": state})
@@ -77,7 +78,7 @@ class Run:
         if state in _LAST:
             self.ended.set()
             return _GO_ON
-        if self.pausing:
+        if pausing:
             self.ended.set()
             return _PAUSE
         # Everything is copied by now, so nothing is lost with the buffer.

@@ -13,10 +13,17 @@ from zope.interface import implementer
 
 from rkllm_twisted.binding.callback import FINISH, OnResult, ResultCallback, Run
 from rkllm_twisted.binding.files import check_files
-from rkllm_twisted.binding.from_c import text_of, to_json
+from rkllm_twisted.binding.from_c import to_json
 from rkllm_twisted.binding.layouts import CData, Layout, layout_of
 from rkllm_twisted.binding.library import OpenedFile, open_file
-from rkllm_twisted.binding.prepare import PreparedCall, find_function, inputs_for, prepare
+from rkllm_twisted.binding.loaded import Loaded
+from rkllm_twisted.binding.prepare import (
+    PreparedCall,
+    find_function,
+    inputs_for,
+    model_path_of,
+    prepare,
+)
 from rkllm_twisted.binding.recognise import recognise
 from rkllm_twisted.binding.scalars import refuse
 from rkllm_twisted.binding.status import check_pausable, outputs_of
@@ -27,27 +34,6 @@ Outputs = dict[str, object]
 
 #: Seconds between two looks at whether a native asynchronous run is still under way.
 POLL = 0.5
-
-
-@attrs.frozen
-class _Loaded:
-    """A model.
-
-    :param made_by: its rkllm_init, kept because C may go on reading what that was given.
-    """
-
-    handle: CData
-    made_by: PreparedCall
-
-    @property
-    def param(self) -> CData:
-        """The RKLLMParam."""
-        return self.made_by.arguments["param"]
-
-    @property
-    def rows(self) -> int:
-        """How many answers it computes at once (``n_batch``; 1 where the release has none)."""
-        return max(1, getattr(self.param.extend_param, "n_batch", 1))
 
 
 def open_runtime(
@@ -85,6 +71,9 @@ class Runtime:
         instead of with rkllm_run.
     """
 
+    #: Nothing ends but the daemon itself, and that tells nobody.
+    failed, problem = False, None
+
     def __init__(
         self,
         opened: OpenedFile,
@@ -104,7 +93,7 @@ class Runtime:
         self._callback = ResultCallback(layout, self._stop)
         #: Guards the handle against being destroyed while another thread uses it.
         self._lock = threading.Lock()
-        self._loaded: _Loaded | None = None
+        self._loaded: Loaded | None = None
         self._last: PreparedCall | None = None
         self._closed = False
 
@@ -121,7 +110,15 @@ class Runtime:
     @property
     def model_path(self) -> str | None:
         """The model_path of the rkllm_init that made the handle."""
-        return None if self._loaded is None else text_of(self._loaded.param.model_path)
+        return None if self._loaded is None else model_path_of(self._loaded.made_by)
+
+    def path_of(self, prepared: PreparedCall) -> str | None:
+        """See :meth:`IRuntime.path_of`."""
+        return model_path_of(prepared)
+
+    def kill(self) -> bool:
+        """See :meth:`IRuntime.kill`: a thread in C cannot be ended."""
+        return False
 
     def prepare(self, function: str, params: Params) -> PreparedCall:
         """See :meth:`IRuntime.prepare`."""
@@ -181,7 +178,7 @@ class Runtime:
         if self.loaded:
             self._destroy()
 
-    def _model(self) -> _Loaded:
+    def _model(self) -> Loaded:
         if self._loaded is None:
             raise NoModel("No model is loaded; load one with rkllm.init.")
         return self._loaded
@@ -211,7 +208,7 @@ class Runtime:
                 {"function": "rkllm_init", "status_code": 0},
             )
         with self._lock:
-            self._loaded = _Loaded(handle, prepared)
+            self._loaded = Loaded(handle, prepared)
         return outputs
 
     def _destroy(self, _prepared: PreparedCall | None = None) -> Outputs:
@@ -254,7 +251,7 @@ class Runtime:
             run.close()
         return outputs_of(prepared.function.name, status)
 
-    def _start(self, prepared: PreparedCall, model: _Loaded, run: Run) -> int:
+    def _start(self, prepared: PreparedCall, model: Loaded, run: Run) -> int:
         inputs = inputs_for(prepared, model.rows)
         slots = {"handle": model.handle, "rkllm_input": inputs, "userdata": run.number}
         if prepared.function.name == "rkllm_run_async" and self._native_async:

@@ -1,0 +1,61 @@
+"""Where the runtime lives: in a child process, or in a thread of the daemon's own process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import attrs
+from twisted.application.service import Service
+from twisted.internet.threads import blockingCallFromThread
+
+from rkllm_twisted.binding.probe import probe
+from rkllm_twisted.binding.runtime import open_runtime
+from rkllm_twisted.child import Setup
+from rkllm_twisted.interfaces import IRuntime
+from rkllm_twisted.options import Options
+from rkllm_twisted.process_runtime import ProcessRuntime
+from rkllm_twisted.supervisor import Supervisor
+
+
+@attrs.frozen
+class Home:
+    """A runtime, and the service that keeps its place."""
+
+    runtime: IRuntime
+    service: Service
+
+
+def in_thread(options: Options, _reactor: Any) -> Home:
+    """Open the library here. A crash of it is a crash of the daemon.
+
+    :raises LibraryError: it cannot be used.
+    """
+    native_async = bool(options["native-async"])
+    return Home(
+        open_runtime(options["library"], options["abi"], native_async=native_async), Service()
+    )
+
+
+def in_process(options: Options, reactor: Any) -> Home:
+    """Look at the library in another process, and keep a child that opens it.
+
+    :raises LibraryError: it cannot be used.
+    """
+    findings = probe(options["library"], options["abi"], os.environ)
+    setup = Setup(
+        library=findings.version.library,
+        abi=findings.version.abi,
+        native_async=bool(options["native-async"]),
+        cpus=options["child-cpus"] or (),
+        oom_score_adj=options["child-oom-score"],
+    )
+    supervisor = Supervisor(reactor, setup)
+    in_reactor = partial(blockingCallFromThread, reactor)
+    return Home(ProcessRuntime(findings, supervisor, in_reactor), supervisor)
+
+
+#: What ``--isolation`` may be.
+HOMES: Mapping[str, Callable[[Options, Any], Home]] = {"process": in_process, "thread": in_thread}

@@ -1,0 +1,79 @@
+"""The values that cross the seams of :mod:`rkllm_twisted.interfaces`."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import attrs
+
+
+@attrs.frozen
+class Peer:
+    """Who is at the other end of a connection (``SO_PEERCRED``, as of its ``connect()``).
+
+    :param number: counts the daemon's connections from 1; the name of a connection in the log.
+    """
+
+    number: int
+    pid: int | None = None
+    uid: int | None = None
+    gid: int | None = None
+
+
+@attrs.frozen
+class RuntimeVersion:
+    """Which runtime is in use and how that is known.
+
+    :param library: path of the shared library.
+    :param version: what the library says of itself, e.g. ``1.2.3``; ``None`` if it says nothing.
+    :param abi: the layout in use, e.g. ``1.2.1``.
+    :param recognised_by: how the layout was chosen, in words.
+    :param backend: ``npu``, or what an embedded runtime calls itself, e.g. ``cpu (tiny)``.
+    """
+
+    library: str
+    version: str | None
+    abi: str
+    recognised_by: str
+    backend: str
+
+
+@attrs.frozen
+class Running:
+    """The call that has its turn: a client as :class:`INPU` was given it, a function of rkllm.h."""
+
+    client: Hashable
+    function: str
+
+
+@attrs.frozen
+class Waiting:
+    """A client, and how many of its calls wait for their turn."""
+
+    client: Hashable
+    calls: int
+
+
+@attrs.frozen
+class NPUStatus:
+    """What the NPU is doing.
+
+    :param state: ``empty`` (no model), ``loading``, ``loaded``, ``running``, ``stuck``
+        (in a call that cannot be ended), ``failed`` (no process for it can be had) or ``closed``.
+    :param model_path: of the loaded model.
+    :param queue_length: calls that wait for their turn.
+    :param runs: runs that ended since the start, however they ended.
+    :param tokens: callbacks with a token since the start.
+    :param problem: how the runtime's process ended last, if that was a crash.
+    :param running: what has its turn; None if the NPU is free.
+    :param waiting: who waits, in the order in which the turns come round.
+    """
+
+    state: str
+    model_path: str | None
+    queue_length: int
+    runs: int
+    tokens: int
+    problem: str | None = None
+    running: Running | None = None
+    waiting: tuple[Waiting, ...] = ()
