@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -32,10 +33,10 @@ class Timeouts:
         """What loading a model may take: 30 s, and 45 s for each GiB of its file."""
         if self.init is not None:
             return self.init
-        try:
-            size = Path(path or "").stat().st_size
-        except OSError:
-            size = 0
+        size = 0
+        if path is not None:
+            with contextlib.suppress(OSError):
+                size = Path(path).stat().st_size
         return 30.0 + 45.0 * size / GIB
 
 
