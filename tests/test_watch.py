@@ -64,7 +64,7 @@ def test_each_token_gives_the_next_one_its_time() -> None:
     """A slow but steady run is not late."""
 
     def pace() -> None:
-        rig.clock.advance(1.9)
+        rig.clock.advance(0.6)
 
     rig = Rig(Killable({"hi": Answer(("x",) * 20)}, pace), QUICK)
     rig.npu = ThreadNPU(rig.runtime, rig.thread.in_thread, lambda call, *args: call(*args))
