@@ -15,7 +15,7 @@ from rkllm_twisted.errors import Busy, RPCError
 
 #: Seconds of one turn of the reactor that the messages of all connections may take; a message that
 #: has begun is not interrupted.
-BUDGET = 0.005
+BUDGET = 0.002
 
 
 class Connection(Protocol):
