@@ -28,13 +28,16 @@ static void greedy_answers_repeat(void) {
     CHECK(rkllm_destroy(other) == 0);
 }
 
+/* Every test draws the same numbers each time: one that fails now and then says nothing. */
+static void fix_seed(void) { setenv("RKLLM_CPU_SEED", "3", 1); }
+
 static const char *told_with_seed(const char *seed) {
     LLMHandle handle;
     RKLLMParam param = param_for(model);
     param.temperature = 2;
     setenv("RKLLM_CPU_SEED", seed, 1);
     CHECK(init_with(&handle, &param) == 0);
-    unsetenv("RKLLM_CPU_SEED");
+    fix_seed();
     const char *events = told(handle, "to the test");
     CHECK(rkllm_destroy(handle) == 0);
     return events;
@@ -555,6 +558,7 @@ static void refusals_leave_the_conversation(void) {
 
 int main(int n_arguments, char **arguments) {
     if (n_arguments != 3) return 2;
+    fix_seed();
     model = arguments[1];
     adapter_file = arguments[2];
     greedy_answers_repeat();
