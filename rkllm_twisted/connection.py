@@ -147,7 +147,9 @@ class RPCProtocol(MessageReceiver):
         rounds = self.factory.rounds
         rounds.begin()
         for _ in range(self.factory.limits.messages_per_turn):
-            if self._ending or "unread" in self._not_reading or not self.has_message():
+            if self._ending or "unread" in self._not_reading:
+                break
+            if not self.has_message(rounds.may_go_on):
                 break
             self.conversation.received(self.take())
             if not rounds.may_go_on():
@@ -161,7 +163,7 @@ class RPCProtocol(MessageReceiver):
         """Decide what comes next: more messages, more bytes, or the end."""
         if self._pumping or self._ending:
             return
-        limits, is_backlog = self.factory.limits, self.has_message()
+        limits, is_backlog = self.factory.limits, self.has_more()
         self._hold("backlog", is_backlog)
         if is_backlog:
             if "unread" not in self._not_reading:

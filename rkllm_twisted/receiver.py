@@ -62,12 +62,23 @@ class MessageReceiver(NetstringReceiver):
         self._unparsed.extend(data[i : i + SLICE] for i in range(0, len(data), SLICE))
         self._unparsed_size += len(data)
 
-    def has_message(self) -> bool:
-        """Parse until a message is complete, and tell whether one is."""
+    def has_more(self) -> bool:
+        """Is anything left to parse or to take?"""
+        if self._messages or self.broken:
+            return bool(self._messages)
+        return bool(self._unparsed) or (self.input_ended and len(self._lines) > 0)
+
+    def has_message(self, may_go_on: Callable[[], bool] = lambda: True) -> bool:
+        """Parse until a message is complete, and tell whether one is.
+
+        :param may_go_on: asked after each slice; a message may be the work of many.
+        """
         while self._unparsed and not self._messages and not self.broken:
             data = self._unparsed.popleft()
             self._unparsed_size -= len(data)
             self._parse(data)
+            if not may_go_on():
+                return bool(self._messages)
         if self.input_ended and not self._messages and not self.broken:
             self._add(self._lines.finish())
         return bool(self._messages)

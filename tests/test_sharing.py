@@ -11,6 +11,7 @@ from twisted.internet.task import Clock
 from rkllm_twisted.errors import Busy, RPCError
 from rkllm_twisted.framing import netstring
 from rkllm_twisted.protocol import RPCFactory
+from rkllm_twisted.receiver import SLICE
 from rkllm_twisted.sharing import BUDGET, Hold, Rounds
 
 KIB = 1024
@@ -224,3 +225,27 @@ def test_the_account_is_exact() -> None:
     assert (hold.total, gone) == (10, [])
     hold.note(two, 6)
     assert (hold.total, gone) == (5, [two])
+
+
+def test_parsing_is_work_too() -> None:
+    """A message that comes in many slices takes several turns where its parsing takes long."""
+    clock = Clock()
+    factory = make_factory([FakeMethod("echo")])
+    factory.reactor = clock
+    factory.rounds = Rounds(clock)
+    talk = Talk(factory=factory)
+    talk.send(b"[")  # now it parses lines
+    parse = talk.protocol._parse
+
+    def slow(data: bytes) -> None:
+        clock.rightNow += 2 * BUDGET
+        parse(data)
+
+    talk.protocol._parse = slow  # type: ignore[method-assign]
+    talk.send(b"[" * 10 * SLICE)
+    turns = 1
+    while clock.getDelayedCalls():
+        assert turn(clock) < 3 * BUDGET
+        turns += 1
+    assert turns >= 10
+    assert talk.transport.producerState == "producing"
