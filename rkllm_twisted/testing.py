@@ -102,7 +102,7 @@ class FakeRuntime:
         answers: Mapping[str, Answer] | None = None,
         pace: Callable[[], object] = lambda: None,
     ) -> None:
-        self._answers = answers or {}
+        self._answers = {} if answers is None else answers
         self._pace = pace
         self._aborted = threading.Event()
         self._running = self._paused = False
