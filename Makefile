@@ -22,7 +22,7 @@ typecheck: $(VENV)/test-installed
 
 # The embedded runtime under AddressSanitizer and UBSan, and damaged models.
 runtime-check:
-	$(MAKE) -C cpu_runtime check
+	$(MAKE) -C cpu_runtime --jobs=$$(nproc) --output-sync check
 
 unit: $(VENV)/test-installed
 	$(BIN)/pytest

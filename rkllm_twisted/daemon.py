@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import attrs
 from twisted.application.service import MultiService
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, maybeDeferred
+from twisted.internet.defer import TimeoutError as TooLate
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
@@ -20,8 +22,8 @@ from rkllm_twisted.isolation import Home
 from rkllm_twisted.listening import UNIXSocketService
 from rkllm_twisted.protocol import RPCFactory
 
-#: Seconds that a call in the NPU thread gets to come back once the daemon stops.
-PATIENCE = 10.0
+#: Seconds that the run under way may go on once the daemon stops, and then to come back from C.
+DRAIN, PATIENCE = 10.0, 3.0
 
 
 @implementer(IDaemon)
@@ -95,11 +97,13 @@ class DaemonService(MultiService):
         )
 
     def stopService(self) -> Deferred[None]:
-        """Stop accepting, answer what is under way, destroy the model, end the thread."""
+        """Stop accepting, let the run under way end, destroy the model, end the thread."""
         return ensureDeferred(self._stop())
 
     async def _stop(self) -> None:
         await _deferred(super().stopService())
+        with contextlib.suppress(CancelledError, TooLate):
+            await self._npu.drain().addTimeout(DRAIN, self._reactor)
         closed = self._npu.close()
         await self._factory.close_all()
         if await self._comes_back(closed):
@@ -110,7 +114,7 @@ class DaemonService(MultiService):
         """Wait for the NPU thread, at last with the runtime ended by force."""
         try:
             await closed.addTimeout(PATIENCE, self._reactor)
-        except (CancelledError, TimeoutError):
+        except (CancelledError, TooLate):
             ended = self._home.runtime.kill()
             self.log.error(
                 "the runtime did not come back within {patience:.0f} s{ended}",

@@ -186,6 +186,12 @@ class INPU(Interface):
     def status() -> NPUStatus:
         """What the NPU is doing now."""
 
+    def drain() -> Any:
+        """Refuse new calls and drop those that wait (ShuttingDown), but let the one under way end.
+
+        :returns: a Deferred that fires when nothing is under way.
+        """
+
     def close() -> Any:
         """Refuse new calls, drop those that wait (ShuttingDown), abort the run, destroy the model.
 

@@ -110,7 +110,8 @@ class ThreadNPU:
         self._state = "empty"
         self._runs = self._tokens = 0
         self._watch: Watch | None = None
-        self._is_stuck = False
+        self._is_stuck = self._draining = False
+        self._awaiting_idle: list[Deferred[None]] = []
 
     def watch_with(self, clock: IReactorTime, timeouts: Timeouts) -> None:
         """End calls that take too long.
@@ -171,6 +172,22 @@ class ThreadNPU:
             waiting=tuple(Waiting(client, calls) for client, calls in self._turns.waiting()),
         )
 
+    def drain(self) -> Deferred[None]:
+        """See :meth:`INPU.drain`."""
+        self._draining = True
+        self._turns.dismiss(ShuttingDown("The daemon is shutting down."))
+        idle: Deferred[None] = Deferred()
+        self._awaiting_idle.append(idle)
+        if self._under_way is None:
+            self._tell_idle()
+        return idle
+
+    def _tell_idle(self) -> None:
+        waiting, self._awaiting_idle = self._awaiting_idle, []
+        for idle in waiting:
+            if not idle.called:  # else whoever waited has lost patience
+                idle.callback(None)
+
     def close(self) -> Deferred[None]:
         """See :meth:`INPU.close`."""
         if self._closed is None:
@@ -201,7 +218,7 @@ class ThreadNPU:
     def _queue(
         self, function: str, params: Params, client: Hashable, on_result: OnResult | None
     ) -> Deferred[Result]:
-        if self._closed is not None:
+        if self._closed is not None or self._draining:
             return fail(ShuttingDown("The daemon is shutting down."))
         if self._is_stuck:
             return fail(
@@ -280,3 +297,4 @@ class ThreadNPU:
         self._state = self._idle_state() if self._state != "closed" else self._state
         self._turns.done()
         work.settle(result)
+        self._tell_idle()

@@ -48,19 +48,36 @@ class _Terminal(MultiService):
     def startService(self) -> None:
         from twisted.internet import reactor  # noqa: PLC0415 - importing it would install one
 
+        stopping = _Stopping(reactor)
+        stopping.listen()  # before anybody can know that the daemon is there
         with _one_sentence():
             super().startService()
-        reactor.callWhenRunning(_stop_on_signals, reactor)
+        reactor.callWhenRunning(stopping.running)
 
 
-def _stop_on_signals(reactor: Any) -> None:
-    def stop(*_: object) -> None:
-        for number in STOPPING:  # a second signal is not more urgent than the first
-            signal.signal(number, signal.SIG_IGN)
-        reactor.callFromThread(reactor.stop)
+class _Stopping:
+    """Makes SIGTERM and SIGINT an ordered stop. A second one is not more urgent than the first."""
 
-    for number in STOPPING:
-        signal.signal(number, stop)
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self._is_running = self._asked = False
+
+    def listen(self) -> None:
+        """Take the signals."""
+        for number in STOPPING:
+            signal.signal(number, self._stop)
+
+    def running(self) -> None:
+        """Take them again, from the reactor, which has begun; stop it if one has come before."""
+        self.listen()
+        self._is_running = True
+        if self._asked:
+            self._reactor.stop()
+
+    def _stop(self, *_: object) -> None:
+        if self._is_running and not self._asked:
+            self._reactor.callFromThread(self._reactor.stop)
+        self._asked = True
 
 
 def makeService(options: Options) -> IService:

@@ -316,6 +316,23 @@ async def test_close_while_running_answers_and_destroys(rig: Rig) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_draining_lets_the_run_under_way_end_and_nothing_else_begin(rig: Rig) -> None:
+    """Who waits and who comes gets ShuttingDown; the stream goes on to its own end."""
+    await rig.init()
+    done, stream = rig.run("endless")
+    queued, _ = rig.run("hello")
+    await stream.begun
+    drained = rig.npu.drain()
+    assert isinstance(await failure_of(queued), ShuttingDown)
+    assert isinstance(await failure_of(rig.run("hello")[0]), ShuttingDown)
+    assert not drained.called
+    await rig.npu.abort()
+    assert (await done)["_callback_state"] == 2
+    await drained
+    await rig.npu.drain()
+
+
+@pytest_twisted.ensureDeferred
 async def test_default_param_needs_no_model(rig: Rig) -> None:
     """It is the RKLLMParam itself."""
     param = await rig.npu.call("rkllm_createDefaultParam", None)

@@ -128,6 +128,40 @@ def test_a_signal_ends_an_idle_daemon_cleanly_within_two_seconds(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["daemon.log"]
 
 
+def test_a_stream_may_end_when_the_daemon_is_told_to_stop(
+    start: Start, script: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """It has ten seconds; new connections are refused meanwhile."""
+    daemon, gate = start(), tmp_path / "gate"
+    daemon.load(script(f'run\ntoken "first"\nwait "{gate}"\ntoken " second"\nfinish\n'))
+    with daemon.connect() as client:
+        client.ask("rkllm.run_async", [{"prompt_input": "hi"}])
+        daemon.process.terminate()
+        deadline = time.monotonic() + 5
+        while daemon.path.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)  # until it has heard the signal
+        gate.touch()
+        assert client.line()["result"]["text"] == " second"
+        assert client.line()["result"]["_callback_state"] == 2
+        assert client.eof() == b""
+    assert daemon.process.wait(10) == 0
+
+
+def test_a_stream_that_does_not_end_is_ended(start: Start, script: Callable[[str], Path]) -> None:
+    """After ten seconds with -32802, and the daemon is gone within fifteen."""
+    daemon = start()
+    daemon.load(script('run\ntoken "x"\nhang until abort\nfinish\n'))
+    with daemon.connect() as client:
+        client.ask("rkllm.run_async", [{"prompt_input": "hi"}])
+        begun = time.monotonic()
+        daemon.process.terminate()
+        assert client.line()["error"]["code"] == -32802
+        assert 9 < time.monotonic() - begun < 13
+    assert daemon.process.wait(10) == 0
+    assert time.monotonic() - begun < 15
+
+
 def test_a_killed_daemon_does_not_keep_the_next_one_out(start: Start) -> None:
     """kill -9 leaves the socket behind; the next start takes it over."""
     first = start()
