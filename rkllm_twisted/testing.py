@@ -249,11 +249,24 @@ class StepThread:
         """How many jobs wait for the thread."""
         return len(self._jobs)
 
+    def go(self) -> None:
+        """Let the thread do one job to its end."""
+        self._jobs.popleft()()
+
+    @property
+    def calls(self) -> int:
+        """How many calls wait for the reactor."""
+        return len(self._calls)
+
+    def deliver(self) -> None:
+        """Let the reactor do the oldest of the calls that came from the thread."""
+        self._calls.popleft()()
+
     def step(self) -> None:
         """Let the thread do one job to its end, then the reactor all that came of it."""
-        self._jobs.popleft()()
+        self.go()
         while self._calls:
-            self._calls.popleft()()
+            self.deliver()
 
     def run(self) -> None:
         """Step until nothing is left."""

@@ -162,6 +162,7 @@ class WatchedRuntime(FakeRuntime):
 
     :param entered: told the prompt of each run that reaches "C", before it begins.
     :ivar at_once: how many calls were in "C" at the same moment, at most.
+    :ivar at_work: the prompt of the run for which the thread is in "C", or about to enter or leave.
     :ivar aborts: the prompts of the runs that were in "C" when an abort came.
     """
 
@@ -174,6 +175,7 @@ class WatchedRuntime(FakeRuntime):
         super().__init__(answers, pace)
         self.at_once = self._inside = 0
         self.aborts: list[str | None] = []
+        self.at_work: str | None = None
         self._entered = entered
 
     def perform(self, prepared: Any, on_result: Any = None) -> dict[str, Any]:
@@ -181,11 +183,13 @@ class WatchedRuntime(FakeRuntime):
         self._inside += 1
         self.at_once = max(self.at_once, self._inside)
         if on_result is not None:
-            self._entered(prepared.arguments["rkllm_input"].get("prompt_input", ""))
+            self.at_work = prepared.arguments["rkllm_input"].get("prompt_input", "")
+            self._entered(self.at_work)
         try:
             return super().perform(prepared, on_result)
         finally:
             self._inside -= 1
+            self.at_work = None
 
     def abort(self) -> dict[str, Any]:
         """Note whom it stops."""

@@ -27,11 +27,6 @@ class PacedThread(StepThread):
         """Is nothing under way, neither in the thread nor on its way to or from there?"""
         return not (self.busy or self._jobs or self._calls)
 
-    @property
-    def calls(self) -> int:
-        """How many calls wait for the reactor."""
-        return len(self._calls)
-
     def pace(self) -> None:
         """Stop here until the test says :meth:`go`. Called in the job."""
         self._has_stopped.release()
@@ -51,10 +46,6 @@ class PacedThread(StepThread):
         job()
         self.busy = False
         self._has_stopped.release()
-
-    def deliver(self) -> None:
-        """Let the reactor do the oldest of the calls that came from the thread."""
-        self._calls.popleft()()
 
     def step(self) -> None:
         """Let the thread end the job that it is in, or do the next; then the reactor all calls."""
