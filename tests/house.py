@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 from paced import PacedThread
@@ -202,6 +203,7 @@ class House:
 
     :param thread: the NPU's; a :class:`PacedThread` stops at each moment of a run.
     :param entered: see :class:`WatchedRuntime`.
+    :param extra: methods beside the real ones.
     """
 
     def __init__(
@@ -212,6 +214,7 @@ class House:
         max_clients: int = 100,
         pace: Callable[[], object] | None = None,
         entered: Callable[[str], object] = lambda _: None,
+        extra: Mapping[str, IRPCMethod] = MappingProxyType({}),
     ) -> None:
         self.clock = Clock()
         self.thread = StepThread() if thread is None else thread
@@ -223,7 +226,7 @@ class House:
             self.runtime, self.thread.in_thread, self.thread.from_thread, queue_limit
         )
         about = About(self.clock, self.npu, lambda: len(self.factory.connections))
-        self.dispatcher = Dispatcher(methods(), self.npu, about)
+        self.dispatcher = Dispatcher({**methods(), **extra}, self.npu, about)
         self.factory = RPCFactory(
             self.dispatcher,
             self.clock,
