@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import stat
@@ -69,6 +70,23 @@ def test_the_socket_has_exactly_its_mode(
     finally:
         os.umask(before)
     assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+def test_the_socket_never_has_a_wider_mode(
+    path: Path, started: list[UNIXSocketService], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even between bind(2) and the chmod(2) that Twisted does."""
+    seen: list[int] = []
+    chmod = os.chmod
+
+    def look_and_chmod(target: bytes, mode: int) -> None:
+        seen.append(stat.S_IMODE(os.stat(target).st_mode))  # noqa: PTH116
+        chmod(target, mode)
+
+    monkeypatch.setattr(os, "chmod", look_and_chmod)
+    started.append(listening := service(path, 0o600))
+    listening.startService()
+    assert seen == [0o600]
 
 
 @pytest_twisted.ensureDeferred
@@ -181,6 +199,27 @@ async def test_stopping_survives_a_socket_that_is_gone(path: Path) -> None:
     listening.startService()
     path.unlink()
     await listening.stopService()
+
+
+def test_a_lock_on_a_file_that_was_just_removed_is_taken_anew(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The holder before us removes the file between our open and our flock."""
+    lock, locked = SocketLock(path), []
+    flock = fcntl.flock
+
+    def remove_and_flock(fd: int, how: int) -> None:
+        if not locked:
+            lock.path.unlink()
+        locked.append(fd)
+        flock(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", remove_and_flock)
+    lock.acquire()
+    assert len(locked) == 2
+    with pytest.raises(SocketError):
+        SocketLock(path).acquire()
+    lock.release()
 
 
 def test_the_lock_follows_its_file(path: Path) -> None:

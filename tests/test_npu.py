@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from rkllm_twisted.errors import (
@@ -154,15 +157,45 @@ def test_cancelling_before_the_thread_has_begun_keeps_the_run_out_of_c() -> None
     assert rig.runtime.performed == []
 
 
+def test_a_cancel_that_comes_just_before_c_aborts_the_run_in_c() -> None:
+    """The abort came too early for C; the first callback repeats it."""
+    steps = 0
+
+    def pace() -> None:
+        nonlocal steps
+        steps += 1
+        if steps == 1:
+            outcome.deferred.cancel()
+
+    rig = Rig(FakeRuntime({"on": Answer(("x",) * 100)}, pace))
+    outcome, texts = rig.run("on")
+    rig.thread.run()
+    assert rig.runtime.performed == ["rkllm_run"]
+    assert texts == []
+    assert steps == 4, "before C, the one token, the last callback, the return"
+
+
 def test_cancelling_one_never_stops_another() -> None:
     """A queued run's cancel does not abort the run under way."""
-    rig = Rig(FakeRuntime(pace=lambda: other.deferred.cancel()))
+    rig = Rig(FakeRuntime(pace=lambda: rig.runtime.prompt and other.deferred.cancel()))
     outcome, texts = rig.run("first", "a")
     other, _ = rig.run("second", "b")
     rig.thread.run()
     assert isinstance(other.error, Cancelled)
     assert texts == ["Hello", " world"]
     assert outcome.result["_callback_state"] == 2
+
+
+def test_what_comes_of_a_cancelled_run_is_dropped_in_silence(
+    flush_logged_errors: Callable[..., list[Failure]],
+) -> None:
+    """The caller has been answered; nobody is told a second time, and nothing is logged."""
+    rig = Rig()
+    outcome, _ = rig.run()
+    outcome.deferred.cancel()
+    rig.thread.run()
+    gc.collect()  # an unhandled failure is logged when its Deferred goes
+    assert flush_logged_errors() == []
 
 
 def test_a_cancel_after_the_end_does_nothing() -> None:
