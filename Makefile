@@ -24,8 +24,9 @@ typecheck: $(VENV)/test-installed
 runtime-check:
 	$(MAKE) -C cpu_runtime --jobs=$$(nproc) --output-sync check
 
+# A file's tests stay in one process: their fixtures are dear.
 unit: $(VENV)/test-installed
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses=auto --dist=loadfile
 
 # The page that is made of the plugins and the layout table.
 docs: $(VENV)/test-installed

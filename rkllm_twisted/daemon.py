@@ -105,9 +105,10 @@ class DaemonService(MultiService):
         with contextlib.suppress(CancelledError, TooLate):
             await self._npu.drain().addTimeout(DRAIN, self._reactor)
         closed = self._npu.close()
-        await self._factory.close_all()
+        gone = self._factory.close_all()
         if await self._comes_back(closed):
             self._pool.stop()
+        await gone
         await _deferred(maybeDeferred(self._home.service.stopService))
 
     async def _comes_back(self, closed: Deferred[None]) -> bool:

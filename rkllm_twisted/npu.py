@@ -178,7 +178,7 @@ class ThreadNPU:
         self._turns.dismiss(ShuttingDown("The daemon is shutting down."))
         idle: Deferred[None] = Deferred()
         self._awaiting_idle.append(idle)
-        if self._under_way is None:
+        if self._under_way is None or self._is_stuck:
             self._tell_idle()
         return idle
 

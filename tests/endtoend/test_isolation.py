@@ -46,6 +46,12 @@ def wait_until(what: Callable[[], bool], seconds: float = 20) -> None:
         time.sleep(0.01)
 
 
+def child_of(daemon: Daemon) -> int:
+    """The process that holds the runtime. The daemon may listen a moment before it is there."""
+    wait_until(lambda: len(children_of(daemon)) == 1)
+    return children_of(daemon)[0]
+
+
 def is_alive(pid: int) -> bool:
     """Does a process run? One that waits to be reaped does not."""
     try:
@@ -186,7 +192,7 @@ def test_an_init_that_hangs_is_ended(start: Start, script: Script) -> None:
     daemon = start("--init-timeout=0.5")
     with daemon.connect() as client, daemon.connect() as other:
         hanging = {"model_path": str(script("init hang\nrun\nfinish\n"))}
-        (child,) = children_of(daemon)
+        child = child_of(daemon)
         error = client.ask("rkllm.init", [hanging])["error"]
         assert error["code"] == -32003
         assert "--init-timeout" in error["message"]
@@ -204,7 +210,7 @@ def test_a_run_that_stops_giving_tokens_is_ended(
     """Aborted where that helps, killed where it does not."""
     daemon = start(f"{option}=0.3")
     daemon.load(script(f'run when "deaf"\n{before}deaf\nhang\nrun\n{before}hang until abort\n'))
-    (child,) = children_of(daemon)
+    child = child_of(daemon)
     with daemon.connect() as client:
         error = client.ask("rkllm.run", run_params())["error"]
         assert error["code"] == -32003
@@ -238,7 +244,7 @@ def test_a_hung_runtime_does_not_keep_the_daemon_from_ending(start: Start, scrip
     """Under 15 s, always; no process is left."""
     daemon = start()
     daemon.load(script('run\ntoken "x"\ndeaf\nhang\n'))
-    (child,) = children_of(daemon)
+    child = child_of(daemon)
     with daemon.connect() as client:
         client.ask("rkllm.run_async", run_params())
         begun = time.monotonic()
@@ -251,7 +257,7 @@ def test_a_stopped_child_is_noticed(start: Start, script: Script) -> None:
     """SIGSTOP ends no process, but its heartbeat."""
     daemon = start()
     daemon.load(script(f"run\n{HELLO}"))
-    (child,) = children_of(daemon)
+    child = child_of(daemon)
     os.kill(child, signal.SIGSTOP)
     with daemon.connect() as client:
         error = client.ask("rkllm.run", run_params())["error"]
@@ -264,7 +270,7 @@ def test_the_child_dies_with_its_daemon(start: Start, script: Script) -> None:
     """kill -9: no orphan holds the NPU for more than a second, not even one that hangs in C."""
     daemon = start()
     daemon.load(script('run\ntoken "x"\ndeaf\nhang\n'))
-    (child,) = children_of(daemon)
+    child = child_of(daemon)
     with daemon.connect() as client:
         client.ask("rkllm.run_async", run_params())
         daemon.stop(signal.SIGKILL)
@@ -275,7 +281,7 @@ def test_destroy_gives_the_memory_back(start: Start, script: Script) -> None:
     """The child that held the model ends, and a fresh one stands by."""
     daemon = start()
     daemon.load(script(f"run\n{HELLO}"))
-    (child,) = children_of(daemon)
+    child = child_of(daemon)
     with daemon.connect() as client:
         assert client.ask("rkllm.destroy")["result"]["success"] is True
         wait_until(lambda: not is_alive(child))
@@ -289,7 +295,7 @@ def test_the_child_has_no_descriptor_of_a_client(start: Start, script: Script) -
     with daemon.connect() as client:
         client.ask("server.ping")
         daemon.load(script(f"run\n{HELLO}"))
-        (child,) = children_of(daemon)
+        child = child_of(daemon)
         links = [str(fd.readlink()) for fd in Path(f"/proc/{child}/fd").iterdir()]
         sockets = [link for link in links if link.startswith("socket:")]
         assert len(sockets) == 1, links
@@ -302,8 +308,7 @@ def test_the_child_has_no_descriptor_of_a_client(start: Start, script: Script) -
 def test_the_child_runs_where_it_is_told(start: Start) -> None:
     """--child-cpus and --child-oom-score."""
     daemon = start("--child-cpus=0", "--child-oom-score=500")
-    wait_until(lambda: len(children_of(daemon)) == 1)
-    (child,) = children_of(daemon)
+    child = child_of(daemon)
     wait_until(lambda: os.sched_getaffinity(child) == {0})
     wait_until(lambda: Path(f"/proc/{child}/oom_score_adj").read_text().strip() == "500")
 
