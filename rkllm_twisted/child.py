@@ -35,6 +35,9 @@ from rkllm_twisted.interfaces import IRuntime, Result
 DESCRIPTOR, HEART = 3, 4
 #: Seconds between two heartbeats.
 BEAT = 1.0
+#: Bytes that are read at once. A buffer of 1 MiB, cut down to what came, leaves a hole in C's heap
+#: each time.
+READ = 64 * 1024
 #: Bytes of one message: a prompt's embeddings, with room to spare.
 MAX_LENGTH = 2**31 - 1
 #: prctl(2): the signal to get when the parent dies.
@@ -95,7 +98,7 @@ class Servant:
         """Read messages until the daemon goes, and then end the process, whatever C does."""
         frames = Netstrings(MAX_LENGTH)
         with contextlib.suppress(ConnectionError):
-            while data := self._connection.recv(2**20):
+            while data := self._connection.recv(READ):
                 for frame in frames.feed(data):
                     message = parcel.to_child(frame)
                     self._do[type(message)](message)
