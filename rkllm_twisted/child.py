@@ -35,9 +35,9 @@ from rkllm_twisted.interfaces import IRuntime, Result
 DESCRIPTOR, HEART = 3, 4
 #: Seconds between two heartbeats.
 BEAT = 1.0
-#: Bytes that are read at once. A buffer of 1 MiB, cut down to what came, leaves a hole in C's heap
-#: each time.
-READ = 64 * 1024
+#: Bytes that are read at once, into one buffer: new ones, cut down to what came, leave holes in C's
+#: heap.
+READ = 2**20
 #: Bytes of one message: a prompt's embeddings, with room to spare.
 MAX_LENGTH = 2**31 - 1
 #: prctl(2): the signal to get when the parent dies.
@@ -97,9 +97,10 @@ class Servant:
     def listen(self) -> None:
         """Read messages until the daemon goes, and then end the process, whatever C does."""
         frames = Netstrings(MAX_LENGTH)
+        buffer = memoryview(bytearray(READ))
         with contextlib.suppress(ConnectionError):
-            while data := self._connection.recv(READ):
-                for frame in frames.feed(data):
+            while size := self._connection.recv_into(buffer):
+                for frame in frames.feed(bytes(buffer[:size])):
                     message = parcel.to_child(frame)
                     self._do[type(message)](message)
         os._exit(0)
