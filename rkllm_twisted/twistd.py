@@ -42,17 +42,16 @@ class _Terminal(MultiService):
     """
 
     def privilegedStartService(self) -> None:
+        from twisted.internet import reactor  # noqa: PLC0415 - importing it would install one
+
+        # Before anybody can know that the daemon is there: this opens the socket.
+        _Stopping(reactor).begin()
         with _one_sentence():
             super().privilegedStartService()
 
     def startService(self) -> None:
-        from twisted.internet import reactor  # noqa: PLC0415 - importing it would install one
-
-        stopping = _Stopping(reactor)
-        stopping.listen()  # before anybody can know that the daemon is there
         with _one_sentence():
             super().startService()
-        reactor.callWhenRunning(stopping.running)
 
 
 class _Stopping:
@@ -62,14 +61,24 @@ class _Stopping:
         self._reactor = reactor
         self._is_running = self._asked = False
 
-    def listen(self) -> None:
-        """Take the signals."""
+    def begin(self) -> None:
+        """Take the signals, and once more right after the reactor has taken them."""
+        self._listen()
+        self._reactor.addSystemEventTrigger("during", "startup", self._listen)
+        self._reactor.callWhenRunning(self._running)
+        self._reactor.addSystemEventTrigger("after", "shutdown", self._forget)
+
+    def _forget(self) -> None:
+        # For the signal that comes between the reactor's taking them and ours: twistd would die of
+        # it now that everything has stopped in order.
+        self._reactor._exitSignal = None
+
+    def _listen(self) -> None:
         for number in STOPPING:
             signal.signal(number, self._stop)
 
-    def running(self) -> None:
-        """Take them again, from the reactor, which has begun; stop it if one has come before."""
-        self.listen()
+    def _running(self) -> None:
+        """Stop the reactor, which has begun, if a signal has come before."""
         self._is_running = True
         if self._asked:
             self._reactor.stop()
