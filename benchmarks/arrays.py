@@ -29,14 +29,14 @@ from twisted.internet import reactor as installed_reactor
 from twisted.internet.threads import blockingCallFromThread
 from zope.interface import implementer
 
-from rkllm_twisted import encoding, framing, jsonrpc
 from rkllm_twisted.binding.abi import releases
 from rkllm_twisted.binding.layouts import layout_of
 from rkllm_twisted.binding.prepare import prepare
-from rkllm_twisted.dispatch import Dispatcher
 from rkllm_twisted.interfaces import FloatArray, ICall, IRPCMethod
 from rkllm_twisted.methods.configure import configure
-from rkllm_twisted.protocol import RPCFactory
+from rkllm_twisted.rpc.dispatch import Dispatcher
+from rkllm_twisted.server.protocol import RPCFactory
+from rkllm_twisted.wire import encoding, framing, jsonrpc
 
 reactor: Any = installed_reactor  # its type depends on the platform
 LAYOUT = layout_of(releases()["1.3.0"])

@@ -12,8 +12,8 @@ from pathlib import Path
 import methods_page
 
 from rkllm_twisted.binding.abi import releases
-from rkllm_twisted.describe import describe
-from rkllm_twisted.registry import find_methods
+from rkllm_twisted.description.describe import describe
+from rkllm_twisted.rpc.registry import find_methods
 from twisted.plugins import rkllm_methods
 
 HERE = Path(__file__).parent

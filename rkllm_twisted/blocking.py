@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
-from rkllm_twisted.framing import Netstrings, netstring
 from rkllm_twisted.interfaces import Params
-from rkllm_twisted.jsonrpc import Reply, parse, request
+from rkllm_twisted.wire.framing import Netstrings, netstring
+from rkllm_twisted.wire.jsonrpc import Reply, parse, request
 
 DEFAULT_SOCKET = "/tmp/rkllm.sock"
 #: ``_callback_state`` from this on ends a stream (LLMCallState: 2 finish, 3 error).

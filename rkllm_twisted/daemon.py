@@ -18,9 +18,9 @@ from zope.interface import implementer
 
 from rkllm_twisted import __version__
 from rkllm_twisted.interfaces import INPU, IConversation, IDaemon
-from rkllm_twisted.isolation import Home
-from rkllm_twisted.listening import UNIXSocketService
-from rkllm_twisted.protocol import RPCFactory
+from rkllm_twisted.isolation.homes import Home
+from rkllm_twisted.server.listening import UNIXSocketService
+from rkllm_twisted.server.protocol import RPCFactory
 
 #: Seconds that the run under way may go on once the daemon stops, and then to come back from C.
 DRAIN, PATIENCE = 10.0, 3.0

@@ -2,8 +2,8 @@
 
 Two trees. :class:`RPCError` is what may reach a client: each class carries its JSON-RPC code, the
 message is one plain sentence that says what to do, ``data`` names the parameter or function. The
-mapping to the wire happens once, in :mod:`rkllm_twisted.dispatch`. :class:`StartupError` is what
-keeps the daemon from starting: one sentence for the person at the terminal.
+mapping to the wire happens once, in :mod:`rkllm_twisted.rpc.dispatch`. :class:`StartupError` is
+what keeps the daemon from starting: one sentence for the person at the terminal.
 """
 
 from __future__ import annotations

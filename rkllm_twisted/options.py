@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import attrs
 from twisted.python import usage
 
-from rkllm_twisted.history import HISTORIES
+from rkllm_twisted.npu.history import HISTORIES
 
 
 def octal(text: str) -> int:

@@ -11,17 +11,17 @@ from typing import Any
 from twisted.application.service import IService
 
 from rkllm_twisted.daemon import About, DaemonService
-from rkllm_twisted.descriptors import needed_for
-from rkllm_twisted.dispatch import Dispatcher
-from rkllm_twisted.history import history_for
-from rkllm_twisted.isolation import HOMES
-from rkllm_twisted.limits import Limits
-from rkllm_twisted.listening import UNIXSocketService
-from rkllm_twisted.npu import NPUThreadPool, thread_npu
+from rkllm_twisted.isolation.homes import HOMES
+from rkllm_twisted.npu.history import history_for
+from rkllm_twisted.npu.thread import NPUThreadPool, thread_npu
+from rkllm_twisted.npu.watch import Timeouts
 from rkllm_twisted.options import Options
-from rkllm_twisted.protocol import RPCFactory
-from rkllm_twisted.registry import find_methods
-from rkllm_twisted.watch import Timeouts
+from rkllm_twisted.rpc.dispatch import Dispatcher
+from rkllm_twisted.rpc.limits import Limits
+from rkllm_twisted.rpc.registry import find_methods
+from rkllm_twisted.server.descriptors import needed_for
+from rkllm_twisted.server.listening import UNIXSocketService
+from rkllm_twisted.server.protocol import RPCFactory
 
 __all__ = ["Options", "limits_of", "makeService", "timeouts_of"]
 

@@ -18,8 +18,8 @@ from talking import SPEC_METHODS, FakeMethod, by_name
 from test_wire_table import CASES, ONLY_NETSTRINGS, SPECIFICATION
 from twisted.logger import LogEvent, LogLevel, globalLogPublisher
 
-from rkllm_twisted.framing import RECEIVERS, line, netstring, sniff
-from rkllm_twisted.limits import Limits
+from rkllm_twisted.rpc.limits import Limits
+from rkllm_twisted.wire.framing import RECEIVERS, line, netstring, sniff
 
 MAX_LENGTH = 8 * 1024
 #: One read may bring the end of a message and a part of the next one.

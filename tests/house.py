@@ -19,12 +19,12 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rkllm_twisted.daemon import About
-from rkllm_twisted.dispatch import Dispatcher
 from rkllm_twisted.interfaces import IRPCMethod
-from rkllm_twisted.limits import Limits
-from rkllm_twisted.npu import ThreadNPU
-from rkllm_twisted.protocol import RPCFactory, RPCProtocol
-from rkllm_twisted.registry import find_methods
+from rkllm_twisted.npu.thread import ThreadNPU
+from rkllm_twisted.rpc.dispatch import Dispatcher
+from rkllm_twisted.rpc.limits import Limits
+from rkllm_twisted.rpc.registry import find_methods
+from rkllm_twisted.server.protocol import RPCFactory, RPCProtocol
 from rkllm_twisted.testing import Answer, FakeRuntime, StepThread
 
 

@@ -15,11 +15,11 @@ from twisted.plugin import IPlugin
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rkllm_twisted.dispatch import Dispatcher
-from rkllm_twisted.framing import Lines, Netstrings
 from rkllm_twisted.interfaces import ICall, IRPCMethod
-from rkllm_twisted.limits import Limits
-from rkllm_twisted.protocol import RPCFactory, RPCProtocol
+from rkllm_twisted.rpc.dispatch import Dispatcher
+from rkllm_twisted.rpc.limits import Limits
+from rkllm_twisted.server.protocol import RPCFactory, RPCProtocol
+from rkllm_twisted.wire.framing import Lines, Netstrings
 
 #: What the fixture ``flush_logged_errors`` gives.
 Flush = Callable[..., list[Failure]]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from rkllm_twisted.decimals import shortest
+from rkllm_twisted.wire.decimals import shortest
 
 
 def by_writing(value: float) -> float:

@@ -11,11 +11,11 @@ import pytest
 from rkllm_twisted.binding.abi import Release, releases
 from rkllm_twisted.binding.layouts import layout_of
 from rkllm_twisted.binding.to_c import Filling
-from rkllm_twisted.describe import describe, own_parameters
-from rkllm_twisted.description import Default, Description, Item, MethodDescription, Origin
+from rkllm_twisted.description.describe import describe, own_parameters
+from rkllm_twisted.description.values import Default, Description, Item, MethodDescription, Origin
 from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.interfaces import IRKLLMMethod
-from rkllm_twisted.registry import find_methods
+from rkllm_twisted.rpc.registry import find_methods
 
 ALL = describe(find_methods(), list(releases().values()))
 #: A value of each JSON type.

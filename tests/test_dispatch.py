@@ -18,7 +18,6 @@ from talking import (
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from zope.interface.verify import verifyObject
 
-from rkllm_twisted.dispatch import Call, CancelRequest
 from rkllm_twisted.errors import (
     Busy,
     Cancelled,
@@ -28,6 +27,7 @@ from rkllm_twisted.errors import (
     ShuttingDown,
 )
 from rkllm_twisted.interfaces import FloatArray, ICall, IConversation, IRPCMethod
+from rkllm_twisted.rpc.dispatch import Call, CancelRequest
 
 
 @attrs.frozen
@@ -460,7 +460,7 @@ def test_a_fault_in_the_daemon_itself_is_answered(
     """The connection lives on."""
     talk = Talk()
     with monkeypatch.context() as patch:
-        patch.setattr("rkllm_twisted.jsonrpc.parse", lambda _: raise_(MemoryError()))
+        patch.setattr("rkllm_twisted.wire.jsonrpc.parse", lambda _: raise_(MemoryError()))
         [answer] = talk.ask(request(1, "echo"))
     assert code(answer) == -32603
     assert flush_logged_errors(MemoryError)

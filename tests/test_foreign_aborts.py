@@ -14,8 +14,8 @@ import attrs
 import msgspec
 from house import House, MemoryTransport
 
-from rkllm_twisted.framing import Netstrings, netstring
 from rkllm_twisted.testing import Answer
+from rkllm_twisted.wire.framing import Netstrings, netstring
 
 INTERLEAVINGS = 10_000
 TEXTS = ("one ", "two ", "three ")

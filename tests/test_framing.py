@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rkllm_twisted.errors import InvalidRequest, ParseError
-from rkllm_twisted.framing import (
+from rkllm_twisted.wire.framing import (
     MAX_UNTERMINATED,
     FramingError,
     Kind,

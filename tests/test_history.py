@@ -11,9 +11,9 @@ from zope.interface import implementer
 
 from rkllm_twisted.binding.runtime import open_runtime
 from rkllm_twisted.errors import RuntimeRefused, StartupError
-from rkllm_twisted.history import CLEAR, PerConnection, Shared, history_for
 from rkllm_twisted.interfaces import IRuntime
-from rkllm_twisted.npu import ThreadNPU
+from rkllm_twisted.npu.history import CLEAR, PerConnection, Shared, history_for
+from rkllm_twisted.npu.thread import ThreadNPU
 from rkllm_twisted.testing import FakeRuntime, StepThread
 
 RUN = "rkllm_run"

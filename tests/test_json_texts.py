@@ -20,9 +20,9 @@ from json_texts import (
 )
 from talking import Talk, code, dispatcher
 
-from rkllm_twisted.conversation import Conversation
 from rkllm_twisted.interfaces import Peer
-from rkllm_twisted.jsonrpc import Malformed, Notification, Request, parse
+from rkllm_twisted.rpc.conversation import Conversation
+from rkllm_twisted.wire.jsonrpc import Malformed, Notification, Request, parse
 
 ACCEPTED = {**ACCEPT, **OPEN_ACCEPT}
 REFUSED = {

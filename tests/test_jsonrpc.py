@@ -13,8 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rkllm_twisted import encoding, jsonrpc, strict
-from rkllm_twisted.encoding import encode
 from rkllm_twisted.errors import (
     BY_CODE,
     InternalError,
@@ -25,7 +23,9 @@ from rkllm_twisted.errors import (
     RPCError,
 )
 from rkllm_twisted.interfaces import FloatArray, Peer
-from rkllm_twisted.jsonrpc import Batch, Malformed, Notification, Reply, Request, parse
+from rkllm_twisted.wire import encoding, jsonrpc, strict
+from rkllm_twisted.wire.encoding import encode
+from rkllm_twisted.wire.jsonrpc import Batch, Malformed, Notification, Reply, Request, parse
 
 
 def floats(*values: float, shape: tuple[int, ...] | None = None) -> FloatArray:

@@ -17,7 +17,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.threads import deferToThread
 
 from rkllm_twisted.errors import SocketError
-from rkllm_twisted.listening import MAX_PATH_BYTES, SocketLock, UNIXSocketService
+from rkllm_twisted.server.listening import MAX_PATH_BYTES, SocketLock, UNIXSocketService
 
 
 class Greeting(Protocol):

@@ -20,7 +20,7 @@ from rkllm_twisted.errors import (
     ShuttingDown,
 )
 from rkllm_twisted.interfaces import INPU, IRuntime
-from rkllm_twisted.npu import ThreadNPU
+from rkllm_twisted.npu.thread import ThreadNPU
 from rkllm_twisted.testing import Answer, FakeRuntime, StepThread
 
 

@@ -20,7 +20,6 @@ from zope.interface.verify import verifyObject
 
 from rkllm_twisted.binding.probe import probe
 from rkllm_twisted.binding.runtime import open_runtime
-from rkllm_twisted.child import Setup
 from rkllm_twisted.errors import (
     Cancelled,
     InvalidParams,
@@ -30,9 +29,10 @@ from rkllm_twisted.errors import (
     ShuttingDown,
 )
 from rkllm_twisted.interfaces import INPU, IRuntime
-from rkllm_twisted.npu import NPUThreadPool, ThreadNPU, thread_npu
-from rkllm_twisted.process_runtime import ProcessRuntime
-from rkllm_twisted.supervisor import Supervisor
+from rkllm_twisted.isolation.child import Setup
+from rkllm_twisted.isolation.process_runtime import ProcessRuntime
+from rkllm_twisted.isolation.supervisor import Supervisor
+from rkllm_twisted.npu.thread import NPUThreadPool, ThreadNPU, thread_npu
 from rkllm_twisted.testing import Answer, FakeRuntime
 
 SCRIPT = """#!rkllm-script 1

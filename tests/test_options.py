@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from twisted.python.usage import UsageError
 
-from rkllm_twisted.limits import Limits
+from rkllm_twisted.npu.turns import QUEUE_LIMIT
 from rkllm_twisted.options import SETTINGS, Options
+from rkllm_twisted.rpc.limits import Limits
 from rkllm_twisted.tap import limits_of
-from rkllm_twisted.turns import QUEUE_LIMIT
 
 README = Path(__file__).parent.parent / "README.md"
 

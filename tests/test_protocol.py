@@ -22,8 +22,8 @@ from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from zope.interface.verify import verifyObject
 
 from rkllm_twisted.errors import Busy, NotAllowed, ShuttingDown
-from rkllm_twisted.framing import netstring
-from rkllm_twisted.outbox import SLICE, Outbox
+from rkllm_twisted.server.outbox import SLICE, Outbox
+from rkllm_twisted.wire.framing import netstring
 
 PING = b'{"jsonrpc":"2.0","method":"echo","id":1}'
 PONG = b'{"jsonrpc":"2.0","id":1,"result":null}'

@@ -22,13 +22,13 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
-from rkllm_twisted import peer
-from rkllm_twisted.dispatch import Dispatcher
 from rkllm_twisted.errors import ShuttingDown
-from rkllm_twisted.framing import netstring
 from rkllm_twisted.interfaces import Peer
-from rkllm_twisted.limits import Limits
-from rkllm_twisted.protocol import RPCFactory
+from rkllm_twisted.rpc.dispatch import Dispatcher
+from rkllm_twisted.rpc.limits import Limits
+from rkllm_twisted.server import peer
+from rkllm_twisted.server.protocol import RPCFactory
+from rkllm_twisted.wire.framing import netstring
 
 reactor: Any = real_reactor
 PATIENCE = 20.0

@@ -16,7 +16,7 @@ from zope.interface import implementer
 
 from rkllm_twisted.errors import PluginClash
 from rkllm_twisted.interfaces import IRPCMethod
-from rkllm_twisted.registry import find_methods
+from rkllm_twisted.rpc.registry import find_methods
 
 
 @pytest.fixture
@@ -131,7 +131,9 @@ def test_a_drop_in_that_cannot_be_imported_is_named_and_left_out(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "modules", sys.modules.copy())
     package = importlib.import_module("someplace.plugins")
-    monkeypatch.setattr("rkllm_twisted.registry.getPlugins", lambda kind: getPlugins(kind, package))
+    monkeypatch.setattr(
+        "rkllm_twisted.rpc.registry.getPlugins", lambda kind: getPlugins(kind, package)
+    )
     assert list(find_methods()) == ["fine"]
     flush_logged_errors(ImportError, SyntaxError)  # the tracebacks that twisted.plugin logs
     told = [line for line in logged if "left out" in line]

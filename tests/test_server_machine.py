@@ -25,10 +25,10 @@ from hypothesis.stateful import (
 )
 from paced import PacedThread
 
-from rkllm_twisted import outbox
-from rkllm_twisted.framing import FRAMES, RECEIVERS, Kind
-from rkllm_twisted.limits import Limits
+from rkllm_twisted.rpc.limits import Limits
+from rkllm_twisted.server import outbox
 from rkllm_twisted.testing import Answer
+from rkllm_twisted.wire.framing import FRAMES, RECEIVERS, Kind
 
 #: Of a transport, as Twisted's 64 KiB; what the server hands on at once is as small.
 ROOM = 300

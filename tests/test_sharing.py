@@ -9,10 +9,10 @@ from talking import FakeMethod, Pending, Talk, code, make_factory, request
 from twisted.internet.task import Clock
 
 from rkllm_twisted.errors import Busy, RPCError
-from rkllm_twisted.framing import netstring
-from rkllm_twisted.protocol import RPCFactory
-from rkllm_twisted.receiver import SLICE
-from rkllm_twisted.sharing import BUDGET, Hold, Rounds
+from rkllm_twisted.server.protocol import RPCFactory
+from rkllm_twisted.server.receiver import SLICE
+from rkllm_twisted.server.sharing import BUDGET, Hold, Rounds
+from rkllm_twisted.wire.framing import netstring
 
 KIB = 1024
 PING = b'{"jsonrpc":"2.0","method":"echo","id":1}'

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rkllm_twisted import strict
-from rkllm_twisted.skeleton import STEP, skeleton
+from rkllm_twisted.wire import strict
+from rkllm_twisted.wire.skeleton import STEP, skeleton
 
 #: Longer than what is left alone, whatever the place in the text.
 LONG = 2 * STEP + 1

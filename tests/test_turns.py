@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
 
 from rkllm_twisted.errors import Busy, ShuttingDown
-from rkllm_twisted.turns import Turns
+from rkllm_twisted.npu.turns import Turns
 
 
 def failure_of(deferred: Deferred[None]) -> type[BaseException] | None:

@@ -9,9 +9,9 @@ import pytest
 from twisted.internet.task import Clock
 
 from rkllm_twisted.errors import RPCError, TimedOut
-from rkllm_twisted.npu import ThreadNPU
+from rkllm_twisted.npu.thread import ThreadNPU
+from rkllm_twisted.npu.watch import GIB, Timeouts
 from rkllm_twisted.testing import Answer, FakeRuntime, StepThread
-from rkllm_twisted.watch import GIB, Timeouts
 
 
 class Killable(FakeRuntime):

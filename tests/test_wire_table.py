@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from talking import Talk
 
-from rkllm_twisted.framing import line, netstring
+from rkllm_twisted.wire.framing import line, netstring
 
 #: A reply: its bytes, or those of its members if it is a batch's.
 Reply = bytes | tuple[bytes, ...]

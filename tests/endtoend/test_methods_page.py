@@ -15,9 +15,9 @@ from daemons import Daemon, RawClient
 
 from rkllm_twisted.binding.abi import releases
 from rkllm_twisted.cpu import demo_model
-from rkllm_twisted.describe import describe
-from rkllm_twisted.description import Description
-from rkllm_twisted.registry import find_methods
+from rkllm_twisted.description.describe import describe
+from rkllm_twisted.description.values import Description
+from rkllm_twisted.rpc.registry import find_methods
 from twisted.plugins import rkllm_methods
 
 Start = Callable[..., Daemon]

@@ -1,4 +1,4 @@
-"""The values that JSON-RPC 2.0 messages are read into. :mod:`rkllm_twisted.jsonrpc` makes them."""
+"""The values of JSON-RPC 2.0 messages; :mod:`rkllm_twisted.wire.jsonrpc` makes them."""
 
 from __future__ import annotations
 

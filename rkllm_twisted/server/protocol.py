@@ -11,13 +11,13 @@ from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import ServerFactory
 from twisted.logger import Logger
 
-from rkllm_twisted import peer
-from rkllm_twisted.connection import RPCProtocol
-from rkllm_twisted.dispatch import Dispatcher
 from rkllm_twisted.errors import Busy, RPCError
 from rkllm_twisted.interfaces import Peer
-from rkllm_twisted.limits import Limits
-from rkllm_twisted.sharing import Hold, Rounds
+from rkllm_twisted.rpc.dispatch import Dispatcher
+from rkllm_twisted.rpc.limits import Limits
+from rkllm_twisted.server import peer
+from rkllm_twisted.server.connection import RPCProtocol
+from rkllm_twisted.server.sharing import Hold, Rounds
 
 __all__ = ["RPCFactory", "RPCProtocol"]
 
@@ -29,7 +29,7 @@ class RPCFactory(ServerFactory):
 
     :param max_clients: connected at once.
     :param admit: gives the error that a client is to be turned away with, or None.
-    :param has_gone: see :func:`rkllm_twisted.peer.has_gone`.
+    :param has_gone: see :func:`rkllm_twisted.server.peer.has_gone`.
     :ivar connections: those that are served.
     :ivar refused: how many were turned away since the start.
     :ivar rounds: the connections' turns at the reactor.

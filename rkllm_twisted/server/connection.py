@@ -1,6 +1,6 @@
 """The daemon's end of a connection: fairness, back-pressure, half-close, and the end.
 
-What a message means is not known here; :class:`~rkllm_twisted.conversation.Conversation` knows.
+What a message means is not known here; :class:`~rkllm_twisted.rpc.conversation.Conversation` knows.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rkllm_twisted import jsonrpc, peer
-from rkllm_twisted.conversation import Conversation
 from rkllm_twisted.errors import RPCError
 from rkllm_twisted.interfaces import Peer
-from rkllm_twisted.outbox import Outbox
-from rkllm_twisted.receiver import MessageReceiver
+from rkllm_twisted.rpc.conversation import Conversation
+from rkllm_twisted.server import peer
+from rkllm_twisted.server.outbox import Outbox
+from rkllm_twisted.server.receiver import MessageReceiver
+from rkllm_twisted.wire import jsonrpc
 
 if TYPE_CHECKING:
-    from rkllm_twisted.protocol import RPCFactory
+    from rkllm_twisted.server.protocol import RPCFactory
 
 #: Seconds between two looks at whether a client that waits for an answer is still there.
 WATCH = 0.5

@@ -1,6 +1,6 @@
 """The values that describe the methods: what ``docs/methods.md`` and ``rpc.discover`` are made of.
 
-Facts only, in words that suit any form; :mod:`rkllm_twisted.describe` makes them.
+Facts only, in words that suit any form; :mod:`rkllm_twisted.description.describe` makes them.
 """
 
 from __future__ import annotations

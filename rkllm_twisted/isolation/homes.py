@@ -13,11 +13,11 @@ from twisted.internet.threads import blockingCallFromThread
 
 from rkllm_twisted.binding.probe import probe
 from rkllm_twisted.binding.runtime import open_runtime
-from rkllm_twisted.child import Setup
 from rkllm_twisted.interfaces import IRuntime
+from rkllm_twisted.isolation.child import Setup
+from rkllm_twisted.isolation.process_runtime import ProcessRuntime
+from rkllm_twisted.isolation.supervisor import Supervisor
 from rkllm_twisted.options import Options
-from rkllm_twisted.process_runtime import ProcessRuntime
-from rkllm_twisted.supervisor import Supervisor
 
 
 @attrs.frozen

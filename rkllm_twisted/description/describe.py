@@ -1,7 +1,7 @@
 """Makes the description of methods, from the plugins and the layout table. Pure.
 
-:func:`describe` gives the values of :mod:`rkllm_twisted.description`; what form they take (a page,
-an OpenRPC document, a listing in a terminal) is somebody else's business.
+:func:`describe` gives the values of :mod:`rkllm_twisted.description.values`; what form they take
+(a page, an OpenRPC document, a listing in a terminal) is somebody else's business.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from rkllm_twisted import errors
 from rkllm_twisted.binding.abi import Function, Release
 from rkllm_twisted.binding.arguments import NULLABLE, Signature
 from rkllm_twisted.binding.notes import notes
-from rkllm_twisted.conversation import NOT_COUNTED
-from rkllm_twisted.describe_structures import (
+from rkllm_twisted.description.results import RESULTS, STATUS, UNKNOWN
+from rkllm_twisted.description.structures import (
     Found,
     covered,
     merged,
     structures_and_enums,
     type_of,
 )
-from rkllm_twisted.description import (
+from rkllm_twisted.description.values import (
     Default,
     Description,
     ErrorKind,
@@ -37,7 +37,7 @@ from rkllm_twisted.description import (
     Type,
 )
 from rkllm_twisted.interfaces import IRKLLMMethod, IRPCMethod
-from rkllm_twisted.results import RESULTS, STATUS, UNKNOWN
+from rkllm_twisted.rpc.conversation import NOT_COUNTED
 
 #: Methods that are no C function, and yet not possible with every release.
 POSSIBLE: Mapping[str, Callable[[Release], bool]] = {
@@ -65,7 +65,7 @@ _PARAM_DOC = re.compile(r":param (\w+): (.*?)(?=\s*(?::\w+[ :]|\Z))", re.DOTALL)
 def describe(methods: Mapping[str, IRPCMethod], releases: Sequence[Release]) -> Description:
     """Describe methods.
 
-    :param methods: by name, as :func:`rkllm_twisted.registry.find_methods` gives them.
+    :param methods: by name, as :func:`rkllm_twisted.rpc.registry.find_methods` gives them.
     :param releases: the layouts to describe, oldest first: all of them, or the loaded one.
     """
     described = tuple(_method(method, releases) for method in methods.values())

@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from rkllm_twisted import strict
-from rkllm_twisted.encoding import encode
 from rkllm_twisted.errors import InvalidParams, InvalidRequest, ParseError, RPCError
 from rkllm_twisted.interfaces import Params
-from rkllm_twisted.messages import (
+from rkllm_twisted.wire import strict
+from rkllm_twisted.wire.encoding import encode
+from rkllm_twisted.wire.messages import (
     Batch,
     Malformed,
     Message,
@@ -26,7 +26,7 @@ from rkllm_twisted.messages import (
     Single,
     error_from,
 )
-from rkllm_twisted.skeleton import skeleton
+from rkllm_twisted.wire.skeleton import skeleton
 
 __all__ = [
     "Batch",
@@ -217,7 +217,7 @@ def response(raw_id: bytes, result: bytes) -> bytes:
     """Write the answer of a call that went well.
 
     :param raw_id: the id's JSON text.
-    :param result: JSON text, see :func:`rkllm_twisted.encoding.encode`.
+    :param result: JSON text, see :func:`rkllm_twisted.wire.encoding.encode`.
     """
     return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (raw_id, result)
 

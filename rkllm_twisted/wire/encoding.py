@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 import attrs
 import msgspec
 
-from rkllm_twisted.decimals import shortest
 from rkllm_twisted.interfaces import FloatArray
+from rkllm_twisted.wire.decimals import shortest
 
 
 def float32s(data: bytes) -> array[float]:

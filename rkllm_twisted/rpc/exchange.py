@@ -8,8 +8,8 @@ import attrs
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from rkllm_twisted import encoding, jsonrpc
 from rkllm_twisted.errors import RPCError
+from rkllm_twisted.wire import encoding, jsonrpc
 
 
 def _as_response(raw_id: bytes, _seq: int, result: bytes) -> bytes:

@@ -13,7 +13,7 @@ from typing import Any
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from zope.interface import implementer
 
-from rkllm_twisted.limits import Limits
+from rkllm_twisted.rpc.limits import Limits
 
 #: The size at which Twisted's transports say that they have enough.
 SLICE = 64 * 1024

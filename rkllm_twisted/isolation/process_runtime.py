@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 import attrs
 from zope.interface import implementer
 
-from rkllm_twisted import parcel
 from rkllm_twisted.binding.abi import releases
 from rkllm_twisted.binding.files import check_files
 from rkllm_twisted.binding.from_c import to_json
@@ -24,8 +23,9 @@ from rkllm_twisted.binding.probe import Findings
 from rkllm_twisted.binding.status import check_pausable, outputs_of
 from rkllm_twisted.errors import NoModel, RPCError
 from rkllm_twisted.interfaces import IRuntime, OnResult, Params, Result
-from rkllm_twisted.supervise import Link
-from rkllm_twisted.supervisor import Supervisor
+from rkllm_twisted.isolation.supervise import Link
+from rkllm_twisted.isolation.supervisor import Supervisor
+from rkllm_twisted.wire import parcel
 
 T = TypeVar("T")
 #: Seconds to learn how a child ended whose connection has broken.

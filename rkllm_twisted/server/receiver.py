@@ -15,7 +15,7 @@ from typing import Any
 from twisted.protocols.basic import NetstringReceiver
 
 from rkllm_twisted.errors import RPCError
-from rkllm_twisted.framing import FRAMES, FramingError, Kind, Lines, line, sniff, too_long
+from rkllm_twisted.wire.framing import FRAMES, FramingError, Kind, Lines, line, sniff, too_long
 
 #: Bytes that are parsed at once: a read of 64 KiB may hold 20,000 empty messages.
 SLICE = 4096

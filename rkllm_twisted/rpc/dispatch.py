@@ -17,7 +17,7 @@ from zope.interface import implementer
 
 from rkllm_twisted.errors import Cancelled, InternalError, MethodNotFound, RPCError
 from rkllm_twisted.interfaces import INPU, ICall, IConversation, IDaemon, IRPCMethod, Params
-from rkllm_twisted.parameters import bind
+from rkllm_twisted.rpc.parameters import bind
 
 
 @implementer(ICall)

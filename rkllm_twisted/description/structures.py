@@ -11,7 +11,7 @@ from rkllm_twisted.binding.abi import CType, Member, Release, Struct
 from rkllm_twisted.binding.notes import notes
 from rkllm_twisted.binding.scalars import int_range
 from rkllm_twisted.binding.to_c import fields_of
-from rkllm_twisted.description import Default, Enum, EnumValue, Item, Origin, Structure, Type
+from rkllm_twisted.description.values import Default, Enum, EnumValue, Item, Origin, Structure, Type
 
 #: Structures whose fields have other defaults than zero.
 ORIGINS: Mapping[str, Origin] = {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import attrs
 
-from rkllm_twisted import conversation, framing
+from rkllm_twisted.rpc import conversation
+from rkllm_twisted.wire import framing
 
 
 @attrs.frozen

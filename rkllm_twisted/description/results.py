@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from rkllm_twisted.binding.notes import notes
-from rkllm_twisted.description import Item, Result, Type
+from rkllm_twisted.description.values import Item, Result, Type
 
 
 def _item(name: str, json: str, meaning: str, unit: str | None = None, **facts: str) -> Item:

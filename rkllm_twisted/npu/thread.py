@@ -21,7 +21,6 @@ from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
 from rkllm_twisted.errors import Cancelled, NoModel, RPCError, ShuttingDown, TimedOut
-from rkllm_twisted.history import History, Shared
 from rkllm_twisted.interfaces import (
     INPU,
     IRuntime,
@@ -33,9 +32,10 @@ from rkllm_twisted.interfaces import (
     RuntimeVersion,
     Waiting,
 )
-from rkllm_twisted.turns import QUEUE_LIMIT, Turns
-from rkllm_twisted.watch import Timeouts, Watch
-from rkllm_twisted.work import Work, abort_quietly
+from rkllm_twisted.npu.history import History, Shared
+from rkllm_twisted.npu.turns import QUEUE_LIMIT, Turns
+from rkllm_twisted.npu.watch import Timeouts, Watch
+from rkllm_twisted.npu.work import Work, abort_quietly
 
 InThread = Callable[..., Deferred[Any]]
 FromThread = Callable[..., object]

@@ -20,8 +20,8 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IProtocolFactory, IReactorUNIX
 from twisted.python.failure import Failure
 
-from rkllm_twisted.descriptors import make_room
 from rkllm_twisted.errors import SocketError
+from rkllm_twisted.server.descriptors import make_room
 
 #: sun_path of Linux holds 108 bytes, the last of them NUL (unix(7)).
 MAX_PATH_BYTES = 107

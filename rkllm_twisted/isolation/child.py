@@ -25,11 +25,11 @@ from typing import Any
 
 import attrs
 
-from rkllm_twisted import parcel
 from rkllm_twisted.binding.runtime import open_runtime
 from rkllm_twisted.errors import InternalError, RPCError, StartupError
-from rkllm_twisted.framing import Netstrings, netstring
 from rkllm_twisted.interfaces import IRuntime, Result
+from rkllm_twisted.wire import parcel
+from rkllm_twisted.wire.framing import Netstrings, netstring
 
 #: The child's end of the socket pair, and of the pipe for its heartbeat.
 DESCRIPTOR, HEART = 3, 4

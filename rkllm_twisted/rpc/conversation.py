@@ -14,8 +14,6 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rkllm_twisted import encoding, jsonrpc
-from rkllm_twisted.dispatch import Dispatcher
 from rkllm_twisted.errors import (
     Busy,
     Cancelled,
@@ -24,9 +22,11 @@ from rkllm_twisted.errors import (
     RPCError,
     ShuttingDown,
 )
-from rkllm_twisted.exchange import STREAM_FORMS, Exchange, Settings
 from rkllm_twisted.interfaces import IConversation, IRPCMethod, Peer
-from rkllm_twisted.jsonrpc import Batch, Malformed, Notification, Reply, Request
+from rkllm_twisted.rpc.dispatch import Dispatcher
+from rkllm_twisted.rpc.exchange import STREAM_FORMS, Exchange, Settings
+from rkllm_twisted.wire import encoding, jsonrpc
+from rkllm_twisted.wire.jsonrpc import Batch, Malformed, Notification, Reply, Request
 
 #: Enough to keep the NPU busy; more would only fill the queue that all clients share.
 MAX_REQUESTS = 8

@@ -24,10 +24,10 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from rkllm_twisted import parcel
-from rkllm_twisted.child import DESCRIPTOR, HEART, MAX_LENGTH, Setup
 from rkllm_twisted.errors import RuntimeCrashed
-from rkllm_twisted.framing import Netstrings, netstring
+from rkllm_twisted.isolation.child import DESCRIPTOR, HEART, MAX_LENGTH, Setup
+from rkllm_twisted.wire import parcel
+from rkllm_twisted.wire.framing import Netstrings, netstring
 
 #: Of the runtime's last words, so many lines go with the error.
 LAST_LINES = 20
@@ -176,7 +176,7 @@ class ChildProcess(ProcessProtocol):
             self._reactor.spawnProcess(
                 self,
                 sys.executable,
-                [sys.executable, "-m", "rkllm_twisted.child", setup.to_argument()],
+                [sys.executable, "-m", "rkllm_twisted.isolation.child", setup.to_argument()],
                 # twistd may have put its working directory on our path.
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                 childFDs={0: nothing, 1: "r", 2: "r", DESCRIPTOR: theirs.fileno(), HEART: "r"},

@@ -1,0 +1,1 @@
+"""The methods described: values for a page, an OpenRPC document or a listing."""

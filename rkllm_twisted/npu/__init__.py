@@ -1,0 +1,1 @@
+"""The NPU: one thread, the queue before it, the watch over it."""

@@ -1,0 +1,1 @@
+"""What a message means: methods and their parameters, requests under way, conversations."""

@@ -1,0 +1,1 @@
+"""The server's edge: the socket, the connections, and what each of them may cost."""
