@@ -21,6 +21,7 @@ __all__ = [
     "ICall",
     "IConversation",
     "IDaemon",
+    "IListeningSocket",
     "IRKLLMMethod",
     "IRPCMethod",
     "IRuntime",
@@ -226,6 +227,25 @@ class IConversation(Interface):
         :param request_id: as the client sent it (number, string or null).
         :returns: whether such a request was under way.
         """
+
+
+class IListeningSocket(Interface):
+    """The socket that clients connect to: whose it is, and what becomes of its file."""
+
+    path = Attribute("pathlib.Path: where it is.")
+
+    def open() -> Any:
+        """Have it.
+
+        :returns: a bound and listening ``socket.socket``.
+        :raises SocketError: it cannot be had, and what to do.
+        """
+
+    def unlink() -> None:
+        """Take its name away, if the name is the daemon's to take away. Idempotent."""
+
+    def close() -> None:
+        """Nothing listens any more: undo the rest. Idempotent."""
 
 
 class ICall(Interface):

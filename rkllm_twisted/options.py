@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import grp
 import math
 import os
+import pwd
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
@@ -87,6 +89,29 @@ def oom_score(text: str) -> int:
     return number
 
 
+def user(text: str) -> int:
+    """The name or number of a user.
+
+    :raises ValueError: there is no such user.
+    """
+    return int(text) if text.isdecimal() else _known(pwd.getpwnam, text).pw_uid
+
+
+def group(text: str) -> int:
+    """The name or number of a group.
+
+    :raises ValueError: there is no such group.
+    """
+    return int(text) if text.isdecimal() else _known(grp.getgrnam, text).gr_gid
+
+
+def _known(look_up: Callable[[str], Any], name: str) -> Any:
+    try:
+        return look_up(name)
+    except KeyError:
+        raise ValueError from None
+
+
 def one_of(names: Mapping[str, object]) -> Callable[[str], str]:
     """Make the parser of an option that is one of a few words."""
 
@@ -148,6 +173,12 @@ class Setting:
 SETTINGS: Mapping[str, Setting] = {
     "socket": Setting("/tmp/rkllm.sock", "Path of the socket.", "RKLLM_UDS_PATH", short="s"),
     "mode": Setting("0600", "Permission bits of the socket, octal.", parse=octal),
+    "owner": Setting(
+        None, "User to give the socket to.", parse=user, otherwise="whoever starts the daemon"
+    ),
+    "group": Setting(
+        None, "Group to give the socket to.", parse=group, otherwise="whoever starts the daemon's"
+    ),
     "library": Setting(
         None,
         "librkllmrt.so's path, or 'cpu' for the embedded runtime.",

@@ -11,6 +11,7 @@ from typing import Any
 from twisted.application.service import IService
 
 from rkllm_twisted.daemon import About, DaemonService
+from rkllm_twisted.interfaces import IListeningSocket
 from rkllm_twisted.isolation.homes import HOMES
 from rkllm_twisted.npu.history import history_for
 from rkllm_twisted.npu.thread import NPUThreadPool, thread_npu
@@ -22,8 +23,9 @@ from rkllm_twisted.rpc.registry import find_methods
 from rkllm_twisted.server.descriptors import needed_for
 from rkllm_twisted.server.listening import UNIXSocketService
 from rkllm_twisted.server.protocol import RPCFactory
+from rkllm_twisted.server.socket_file import SAME, SocketFile
 
-__all__ = ["Options", "limits_of", "makeService", "timeouts_of"]
+__all__ = ["Options", "limits_of", "makeService", "socket_of", "timeouts_of"]
 
 
 def limits_of(options: Options) -> Limits:
@@ -46,11 +48,20 @@ def timeouts_of(options: Options) -> Timeouts:
     )
 
 
-def makeService(options: Options, reactor: Any = None) -> IService:
+def socket_of(options: Options) -> SocketFile:
+    """The socket that the options name."""
+    owner, group = (SAME if options[of] is None else options[of] for of in ("owner", "group"))
+    return SocketFile(options["socket"], options["mode"], owner, group)
+
+
+def makeService(
+    options: Options, reactor: Any = None, source: IListeningSocket | None = None
+) -> IService:
     """Make the daemon, ready to start.
 
     :param options: parsed :class:`Options`.
     :param reactor: the one to run on; the global one where left out.
+    :param source: of the socket, where it is not the one that the options name.
     :raises StartupError: the library, a plugin or the history cannot be had, and what to do.
     """
     if reactor is None:
@@ -64,6 +75,6 @@ def makeService(options: Options, reactor: Any = None) -> IService:
     dispatcher = Dispatcher(methods, npu, about)
     factory = RPCFactory(dispatcher, reactor, options["max-clients"], limits_of(options))
     listener = UNIXSocketService(
-        reactor, options["socket"], options["mode"], factory, needed_for(options["max-clients"])
+        reactor, source or socket_of(options), factory, needed_for(options["max-clients"])
     )
     return DaemonService(reactor, home, pool, npu, factory, listener)

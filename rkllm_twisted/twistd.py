@@ -16,11 +16,27 @@ from twisted.application.service import IService, MultiService
 
 from rkllm_twisted import tap
 from rkllm_twisted.errors import StartupError
-from rkllm_twisted.tap import Options
 
 __all__ = ["Options", "makeService"]
 
+#: Where twistd puts its process id unless told otherwise.
+TWISTDS_PID_FILE = "twistd.pid"
 STOPPING = (signal.SIGTERM, signal.SIGINT)
+
+
+class Options(tap.Options):
+    """What ``twistd rkllm`` takes."""
+
+    def postOptions(self) -> None:
+        """Do without twistd's pid file, unless one is asked for.
+
+        It would keep the daemon out for as long as a killed one's process id lives on in any other
+        process. The lock beside the socket ends with its holder, and holds the number as well.
+        """
+        super().postOptions()
+        twistd = self.parent
+        if twistd is not None and twistd["pidfile"] == TWISTDS_PID_FILE:
+            twistd["pidfile"] = ""
 
 
 @contextmanager

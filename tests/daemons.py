@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,15 +97,21 @@ class Daemon:
     """``twistd -n rkllm`` in a process of its own.
 
     :param options: after ``rkllm``, beside the socket.
+    :param twistd_options: before it.
     """
 
-    def __init__(self, directory: Path, *options: str, library: str | None = "cpu") -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *options: str,
+        library: str | None = "cpu",
+        twistd_options: Sequence[str] = ("--nodaemon", "--pidfile="),
+    ) -> None:
         self.path = directory / "rkllm.sock"
         self.log = directory / "daemon.log"
         command = [
             *twistd(),
-            "--nodaemon",
-            "--pidfile=",
+            *twistd_options,
             "rkllm",
             f"--socket={self.path}",
             *([f"--library={library}"] if library else []),

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import socket
 import stat
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
+import attrs
 import pytest
 import pytest_twisted
 from twisted.internet import reactor
@@ -17,7 +22,36 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.threads import deferToThread
 
 from rkllm_twisted.errors import SocketError
-from rkllm_twisted.server.listening import MAX_PATH_BYTES, SocketLock, UNIXSocketService
+from rkllm_twisted.server.listening import UNIXSocketService
+from rkllm_twisted.server.socket_file import MAX_PATH_BYTES, SAME, SocketFile, SocketLock
+
+#: Opens the socket and is killed, again and again, half the times at any moment on the way.
+KILLED = """
+import os, random, signal, socket, sys, time
+from rkllm_twisted.server.socket_file import SocketFile
+
+path, times = sys.argv[1], int(sys.argv[2])
+random.seed(1)
+for number in range(times):
+    told, tell = os.pipe()
+    child = os.fork()
+    if not child:
+        opened = SocketFile(path, 0o600).open()
+        os.write(tell, b"!")
+        signal.pause()
+    if number % 2:
+        time.sleep(random.random() / 1000)
+    else:
+        assert os.read(told, 1) == b"!"
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(path)
+        print("listened")
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    os.close(told), os.close(tell)
+"""
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file to anybody")
 
 
 class Greeting(Protocol):
@@ -45,9 +79,35 @@ def started() -> Iterator[list[UNIXSocketService]]:
         pytest_twisted.blockon(service.stopService())
 
 
-def service(path: Path, mode: int = 0o600) -> UNIXSocketService:
+def service(
+    path: Path, mode: int = 0o600, owner: int = SAME, group: int = SAME
+) -> UNIXSocketService:
     """A service that greets."""
-    return UNIXSocketService(reactor, str(path), mode, Factory.forProtocol(Greeting))
+    source = SocketFile(str(path), mode, owner, group)
+    return UNIXSocketService(reactor, source, Factory.forProtocol(Greeting))
+
+
+@attrs.frozen
+class Look:
+    """What a file was at one moment: permission bits and group."""
+
+    mode: int
+    group: int
+
+
+def spied(monkeypatch: pytest.MonkeyPatch, path: Path) -> list[Look]:
+    """What the socket's file is whenever it is about to be changed."""
+    seen: list[Look] = []
+    chmod, chown = os.chmod, os.chown
+
+    def look(change: Callable[..., None], *args: object, **how: object) -> None:
+        found = path.stat()
+        seen.append(Look(stat.S_IMODE(found.st_mode), found.st_gid))
+        change(*args, **how)
+
+    monkeypatch.setattr(os, "chmod", partial(look, chmod))
+    monkeypatch.setattr(os, "chown", partial(look, chown))
+    return seen
 
 
 def dead_socket(path: Path) -> None:
@@ -75,18 +135,45 @@ def test_the_socket_has_exactly_its_mode(
 def test_the_socket_never_has_a_wider_mode(
     path: Path, started: list[UNIXSocketService], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not even between bind(2) and the chmod(2) that Twisted does."""
-    seen: list[int] = []
-    chmod = os.chmod
-
-    def look_and_chmod(target: bytes, mode: int) -> None:
-        seen.append(stat.S_IMODE(os.stat(target).st_mode))  # noqa: PTH116
-        chmod(target, mode)
-
-    monkeypatch.setattr(os, "chmod", look_and_chmod)
+    """Not even between bind(2) and listen(2)."""
+    seen = spied(monkeypatch, path)
     started.append(listening := service(path, 0o600))
     listening.startService()
-    assert seen == [0o600]
+    assert [look.mode for look in seen] == [0o600]
+
+
+@needs_root
+def test_a_socket_for_a_group_is_nobodys_until_it_is_the_groups(
+    path: Path, started: list[UNIXSocketService], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first group's members may not slip in."""
+    seen = spied(monkeypatch, path)
+    started.append(listening := service(path, 0o660, group=12345))
+    listening.startService()
+    assert seen == [Look(0, os.getegid()), Look(0, 12345)]  # before chown(2), before chmod(2)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o660
+
+
+@needs_root
+def test_the_socket_has_its_owner_and_group(path: Path, started: list[UNIXSocketService]) -> None:
+    """As they were asked for."""
+    started.append(listening := service(path, 0o660, 4321, 12345))
+    listening.startService()
+    assert (path.stat().st_uid, path.stat().st_gid) == (4321, 12345)
+
+
+def test_a_socket_that_cannot_be_given_away_is_named(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what it takes; nothing is left behind."""
+
+    def forbidden(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chown", forbidden)
+    with pytest.raises(SocketError, match="s.sock cannot be given to .* only root or a member"):
+        service(path, 0o660, group=1).startService()
+    assert list(path.parent.iterdir()) == []
 
 
 @pytest_twisted.ensureDeferred
@@ -113,6 +200,13 @@ def test_a_stale_lock_file_is_no_lock(path: Path, started: list[UNIXSocketServic
     started.append(listening := service(path))
     listening.startService()
     assert path.is_socket()
+
+
+def test_a_hundred_killed_ones_keep_nobody_out(path: Path) -> None:
+    """Each that is given the time listens, whenever the one before it was killed."""
+    command = [sys.executable, "-c", KILLED, str(path), "200"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines() == ["listened"] * 100, done.stderr
 
 
 def test_a_second_daemon_is_refused(path: Path, started: list[UNIXSocketService]) -> None:
@@ -159,6 +253,34 @@ def test_a_missing_directory_is_named(tmp_path: Path) -> None:
         service(tmp_path / "nowhere" / "s.sock").startService()
 
 
+def test_a_directory_that_anybody_may_write_to_is_refused(path: Path) -> None:
+    """Whoever may replace the socket is the daemon, for the clients."""
+    path.parent.chmod(0o777)
+    with pytest.raises(SocketError, match=r"Anybody may replace files in .*chmod o-w"):
+        service(path).startService()
+
+
+def test_a_directory_like_tmp_is_good_enough(path: Path, started: list[UNIXSocketService]) -> None:
+    """With the sticky bit, everybody's files are their own."""
+    path.parent.chmod(0o1777)
+    started.append(listening := service(path))
+    listening.startService()
+    assert path.is_socket()
+
+
+def test_a_directory_that_may_not_be_entered_is_one_sentence(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Naming the socket."""
+
+    def forbidden(_: Path) -> bool:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "is_dir", forbidden)
+    with pytest.raises(SocketError, match=r"s\.sock cannot be opened: Permission denied\."):
+        service(path).startService()
+
+
 def test_a_long_path_is_refused_with_both_lengths(tmp_path: Path) -> None:
     """sun_path is short."""
     path = tmp_path / ("x" * MAX_PATH_BYTES)
@@ -201,6 +323,14 @@ async def test_stopping_survives_a_socket_that_is_gone(path: Path) -> None:
     await listening.stopService()
 
 
+def test_the_lock_file_tells_the_process_id(path: Path, started: list[UNIXSocketService]) -> None:
+    """For whoever wants to send a signal."""
+    path.with_name(path.name + ".lock").write_text("12345678901234567890, from before")
+    started.append(listening := service(path))
+    listening.startService()
+    assert path.with_name(path.name + ".lock").read_text() == f"{os.getpid()}\n"
+
+
 def test_a_lock_on_a_file_that_was_just_removed_is_taken_anew(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,7 +371,8 @@ async def test_connections_outlive_the_listening(path: Path) -> None:
             assert self.transport is not None
             self.transport.write(b"still here")
 
-    listening = UNIXSocketService(reactor, str(path), 0o600, made := Factory.forProtocol(Waiting))
+    source = SocketFile(str(path), 0o600)
+    listening = UNIXSocketService(reactor, source, made := Factory.forProtocol(Waiting))
     accepted: Deferred[None] = Deferred()
     build = made.buildProtocol
 

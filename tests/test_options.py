@@ -77,6 +77,8 @@ WRONG = {
     "unread-timeout": ["0", "-1", "nan", "inf", "soon"],
     "history": ["", "Shared", "everybody"],
     "mode": ["1000", "rw"],
+    "owner": ["", "no such user", "-1"],
+    "group": ["", "no such group"],
 }
 
 
@@ -88,6 +90,13 @@ def test_a_wrong_value_is_refused_by_the_name_of_its_option(name: str, text: str
     assert re.fullmatch(
         rf"--{name} must be [^\n]*, not {re.escape(repr(text))}\.", str(caught.value)
     )
+
+
+@pytest.mark.parametrize("text", ["root", "0"])
+def test_users_and_groups_have_names_and_numbers(text: str) -> None:
+    """Either will do."""
+    options = parsed(f"--owner={text}", f"--group={text}")
+    assert (options["owner"], options["group"]) == (0, 0)
 
 
 def test_a_wrong_value_from_the_environment_names_the_variable(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from daemons import Daemon, environment, twistd
+from daemons import Daemon, RawClient, environment, twistd
 
 Start = Callable[..., Daemon]
 
@@ -169,6 +169,47 @@ def test_a_killed_daemon_does_not_keep_the_next_one_out(start: Start) -> None:
     assert first.path.is_socket()
     with start().connect() as client:
         assert client.ask("server.ping")["result"] == "pong"
+
+
+def test_a_pid_file_of_twistds_keeps_nobody_out(tmp_path: Path, start: Start) -> None:
+    """The killed daemon's number may be anybody's by now: here, this test's."""
+    (tmp_path / "twistd.pid").write_text(str(os.getpid()))
+    daemon = start(twistd_options=["--nodaemon"])
+    assert daemon.stop() == 0
+    assert (tmp_path / "twistd.pid").read_text() == str(os.getpid())
+
+
+def test_a_pid_file_that_is_asked_for_is_written(tmp_path: Path, start: Start) -> None:
+    """By twistd, as ever."""
+    daemon = start(twistd_options=["--nodaemon", "--pidfile=mine.pid"])
+    assert (tmp_path / "mine.pid").read_text() == str(daemon.process.pid)
+
+
+def test_a_daemon_in_the_background_can_be_found(tmp_path: Path) -> None:
+    """The lock beside the socket holds its process id, and a signal ends it."""
+    command = [*twistd(), "--logfile=log", "rkllm", "--library=cpu", "--socket=s"]
+    subprocess.run(command, cwd=tmp_path, env=environment(), check=True, timeout=30)
+    with RawClient(tmp_path / "s") as client:
+        pid = int((tmp_path / "s.lock").read_text())
+        assert client.ask("server.status")["result"]["pid"] == pid
+        os.kill(pid, signal.SIGTERM)
+        assert client.eof() == b""
+    deadline = time.monotonic() + 10
+    while (tmp_path / "s.lock").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)  # it is nobody's child: there is no exit to wait for
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+def test_the_old_ones_stop_leaves_the_new_ones_socket(start: Start) -> None:
+    """Somebody removed the files under a daemon and started another one."""
+    old = start()
+    old.path.unlink()
+    old.path.with_name(old.path.name + ".lock").unlink()
+    new = start()
+    assert old.stop() == 0
+    with new.connect() as client:
+        assert client.ask("server.status")["result"]["pid"] == new.process.pid
 
 
 def test_two_starts_at_once_have_one_winner(tmp_path: Path, start: Start) -> None:
