@@ -88,7 +88,7 @@ class RawClient:
     def stream(self, method: str, params: Any, request_id: Any = 1) -> list[Any]:
         """Send a request and give all its answers, up to the one that ends the stream."""
         answers = [self.ask(method, params, request_id)]
-        while "result" in answers[-1] and answers[-1]["result"]["_callback_state"] < 2:
+        while "result" in answers[-1] and answers[-1]["result"]["_callback_state"] not in (2, 3):
             answers.append(self.line())
         return answers
 

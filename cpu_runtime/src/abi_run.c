@@ -93,6 +93,7 @@ static const char *read_input(const RKLLMInput *input, const struct settings *de
         case RKLLM_INPUT_PROMPT:
             if (!input->prompt_input) return "the input holds no prompt";
             to->text = abi_copy(input->prompt_input, &ok);
+            to->given = input->prompt_input;
             return ok ? NULL : NO_MEMORY;
         case RKLLM_INPUT_TOKEN:
             return read_tokens(&input->token_input, n_ctx, to);

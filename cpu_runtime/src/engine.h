@@ -116,6 +116,9 @@ int stage_emit_batch(engine_stage *stage, const char *const *texts, const int32_
                      size_t n);
 /* Call back NORMAL from another thread, `ms` after the run has ended. False when that cannot be. */
 bool stage_emit_late(engine_stage *stage, const char *text, double ms);
+
+/* Read the caller's prompt again, that long after the run's end, and print how much is there. */
+bool stage_read_late(engine_stage *stage, double ms);
 /* What was asked for: tokens this run may emit (INT32_MAX: any number), rows of a batch, mode as
  * RKLLMInferMode counts, and whether this run continues one that a callback paused by returning 1:
  * the engine then goes on where it stopped. */

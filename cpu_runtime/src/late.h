@@ -10,6 +10,9 @@ struct late; /* one of them */
 bool late_add(struct late **list, const struct callbacks *callbacks, void *userdata,
               const char *text, double ms);
 
+/* The same, but to print how long a text of the caller's is by then, and how it ends. */
+bool late_add_reading(struct late **list, const char *given, double ms);
+
 /* Start the clock of all that were added since; those that are over leave the list. */
 void late_start(struct late **list);
 

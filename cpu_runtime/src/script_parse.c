@@ -44,6 +44,7 @@ static const struct directive DIRECTIVES[] = {
     {"state", RUN, OP_STATE, "NT", "state NUMBER \"text\""},
     {"logits", RUN, OP_LOGITS, "NN", "logits ROWS VOCAB"},
     {"hidden", RUN, OP_HIDDEN, "NN", "hidden ROWS EMBD"},
+    {"late input", RUN, OP_LATE_INPUT, "N", "late input MS"},
     {"late", RUN, OP_LATE, "TN", "late \"text\" MS"},
 
     {"finish", RUN, OP_FINISH, "", "finish"},

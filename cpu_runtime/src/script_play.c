@@ -196,6 +196,7 @@ static enum flow play_line(struct player *player, const struct script_line *line
         case OP_HIDDEN: return rows(player, line);
         case OP_LATE:
             return stage_emit_late(player->stage, line->texts[0], line->numbers[0]) ? NEXT : ENDING;
+        case OP_LATE_INPUT: return stage_read_late(player->stage, line->numbers[0]) ? NEXT : ENDING;
         case OP_FINISH: return finish(player);
         case OP_NOFINISH: return OVER;
         case OP_ERROR: return fail(player);
@@ -214,6 +215,7 @@ static bool counts_at_the_end(enum script_op op) {
         case OP_ERROR:
         case OP_RETURN:
         case OP_LATE:
+        case OP_LATE_INPUT:
         case OP_PRINT_OUT:
         case OP_PRINT_ERR: return true;
         default: return false;

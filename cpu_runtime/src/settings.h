@@ -45,6 +45,7 @@ struct request {
     run_mode mode;
     char *role;        /* never NULL */
     char *text;        /* PROMPT and MULTIMODAL */
+    const char *given; /* what it was copied from: the caller's, who may free it */
     int32_t *tokens;   /* TOKEN */
     float *embeddings; /* EMBED and MULTIMODAL: rows of the model's embedding size */
     size_t n_rows;     /* tokens, or rows of embeddings */

@@ -97,6 +97,10 @@ bool stage_emit_late(engine_stage *stage, const char *text, double ms) {
                     text, ms);
 }
 
+bool stage_read_late(engine_stage *stage, double ms) {
+    return late_add_reading(&stage->session->late, stage->request->given, ms);
+}
+
 int32_t stage_limit(const engine_stage *stage) {
     int32_t limit = stage->request->max_new_tokens;
     return limit > 0 ? limit : INT32_MAX;

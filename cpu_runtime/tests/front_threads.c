@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "front_support.h"
 
@@ -241,6 +242,24 @@ static void late_callbacks_come_after_the_run(void) {
     CHECK(atomic_load(&late_calls) == 1);
 }
 
+/* The caller's memory changes when the run has copied it, and before its end. */
+static void shorten_prompt(struct seen *seen) {
+    memcpy(seen->anything, "other", sizeof "other");
+}
+
+static void a_prompt_is_read_again(void) {
+    char prompt[] = "first prompt", line[100] = "";
+    struct seen seen = {.hook = shorten_prompt, .anything = prompt};
+    LLMHandle handle = load_script("run\n late input 5\n");
+    int before = dup(STDOUT_FILENO), pipes[2];
+    CHECK(pipe(pipes) == 0 && dup2(pipes[1], STDOUT_FILENO) >= 0);
+    CHECK(ask(handle, &seen, prompt, 0) == 0);
+    CHECK(read(pipes[0], line, sizeof line - 1) > 0);
+    CHECK(strcmp(line, "the input has 5 bytes still and ends in other\n") == 0);
+    CHECK(rkllm_destroy(handle) == 0 && dup2(before, STDOUT_FILENO) >= 0);
+    close(before), close(pipes[0]), close(pipes[1]);
+}
+
 static void destroy_from_late(struct seen *seen) {
     bool late = seen->n_calls > 0; /* the first call is the run's FINISH */
     CHECK(rkllm_destroy(seen->anything) == -1);
@@ -293,6 +312,7 @@ int main(void) {
     destroy_ends_an_async_run();
     late_callbacks_come_after_the_run();
     late_callbacks_may_not_destroy();
+    a_prompt_is_read_again();
     FILE *quiet = freopen("/dev/null", "w", stderr); /* a line for every refused abort */
     nothing_breaks_under_pressure();
     if (quiet) fclose(quiet);

@@ -8,15 +8,17 @@ from rkllm_twisted.binding.layouts import CData
 from rkllm_twisted.binding.prepare import PreparedCall
 
 
-@attrs.frozen
+@attrs.define
 class Loaded:
     """A model.
 
     :param made_by: its rkllm_init, kept because C may go on reading what that was given.
+    :ivar width: of its embeddings; 0 if it could not be learnt, ``None`` before that was tried.
     """
 
-    handle: CData
-    made_by: PreparedCall
+    handle: CData = attrs.field(on_setattr=attrs.setters.frozen)
+    made_by: PreparedCall = attrs.field(on_setattr=attrs.setters.frozen)
+    width: int | None = None
 
     @property
     def param(self) -> CData:

@@ -13,7 +13,7 @@ from rkllm_twisted.binding.arguments import bind
 from rkllm_twisted.binding.from_c import text_of
 from rkllm_twisted.binding.layouts import CData, Layout
 from rkllm_twisted.binding.scalars import refuse
-from rkllm_twisted.binding.to_c import FileParameter, Filling, Partial, convert
+from rkllm_twisted.binding.to_c import Embeddings, FileParameter, Filling, Partial, convert
 from rkllm_twisted.errors import NotInRelease
 from rkllm_twisted.interfaces import Params
 
@@ -28,6 +28,7 @@ class PreparedCall:
     :param lengths: the number of elements of each list among them.
     :param files: the files that C will open.
     :param partials: structures to complete from what the model was loaded with.
+    :param embeddings: arrays to compare with the width of the loaded model's embeddings.
     """
 
     function: Function
@@ -35,6 +36,7 @@ class PreparedCall:
     lengths: Mapping[str, int] = attrs.field(repr=False)
     files: tuple[FileParameter, ...]
     partials: tuple[Partial, ...] = attrs.field(repr=False)
+    embeddings: tuple[Embeddings, ...] = attrs.field(repr=False)
     alive: tuple[object, ...] = attrs.field(repr=False)
 
 
@@ -61,8 +63,15 @@ def prepare(layout: Layout, defaults: bytes, function: str, params: Params) -> P
     if lengths.get("start_pos") != lengths.get("end_pos"):
         what = "must have as many elements as end_pos, one for each row of the batch"
         raise refuse("start_pos", f"{what}; or leave out both")
-    files, partials = tuple(call.files), tuple(call.partials)
-    return PreparedCall(declared, arguments, lengths, files, partials, tuple(call.alive))
+    return PreparedCall(
+        declared,
+        arguments,
+        lengths,
+        tuple(call.files),
+        tuple(call.partials),
+        tuple(call.embeddings),
+        tuple(call.alive),
+    )
 
 
 def model_path_of(prepared: PreparedCall) -> str | None:

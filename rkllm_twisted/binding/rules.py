@@ -44,22 +44,33 @@ class Length:
 
     :param array: the field that points to it.
     :param counts: fields whose product is its number of rows.
-    :param exact: is that its length? Otherwise a row has an unknown width, the same for all.
+    :param exact: is that its length? Otherwise a row has a width that no structure tells.
     :param may_be_null: may it be NULL although the counts say otherwise?
+    :param like: an array before it that has as many elements, if both are there.
+    :param widths: of how many embeddings a row is: 1, or ``None`` for one or several (an encoder
+        with several outputs gives them one behind the other); 0 for other arrays.
     """
 
     array: str
     counts: tuple[str, ...]
     exact: bool = False
     may_be_null: bool = False
+    like: str | None = None
+    widths: int | None = 0
 
-    def check(self, path: str, target: CData, size: int | None) -> None:
+    def rows(self, target: CData) -> int:
+        """The product of the counts in the structure."""
+        # The older releases have no n_image: there is one.
+        return math.prod(getattr(target, count, 1) for count in self.counts)
+
+    def check(self, path: str, target: CData, sizes: Mapping[str, int | None]) -> None:
         """Compare the number of elements with the counts in the structure.
 
+        :param sizes: the number of elements of each array of the structure that was given.
         :raises InvalidParams: stating both.
         """
-        # The older releases have no n_image: there is one.
-        rows = math.prod(getattr(target, count, 1) for count in self.counts)
+        rows, size = self.rows(target), sizes.get(self.array)
+        other = sizes.get(self.like) if self.like else None
         path = f"{path}.{self.array}"
         words = f"{' * '.join(self.counts)} = {rows}"
         if not size:
@@ -70,21 +81,23 @@ class Length:
             raise refuse(path, f"has {size} elements, but {words}")
         elif rows <= 0 or size % rows:
             raise refuse(path, f"has {size} elements, which is no multiple of {words}")
+        elif other and size != other:
+            raise refuse(path, f"has {size} elements, but {self.like} has {other}")
 
 
-_IMAGE = Length("image_embed", ("n_image", "n_image_tokens"))
+_IMAGE = Length("image_embed", ("n_image", "n_image_tokens"), widths=None)
 #: Structure -> the rules for its arrays.
 LENGTHS: Mapping[str, tuple[Length, ...]] = {
-    "RKLLMEmbedInput": (Length("embed", ("n_tokens",)),),
+    "RKLLMEmbedInput": (Length("embed", ("n_tokens",), widths=1),),
     "RKLLMTokenInput": (Length("input_ids", ("n_tokens",), exact=True),),
     "RKLLMMultiModelInput": (_IMAGE,),
     "RKLLMMultiModalInput.image": (_IMAGE,),
     "RKLLMMultiModalInput.video": (
-        Length("video_embed", ("n_video", "n_frame_per_video", "n_frame_tokens")),
+        Length("video_embed", ("n_video", "n_frame_per_video", "n_frame_tokens"), widths=None),
     ),
     "RKLLMCrossAttnParam": (
         Length("encoder_k_cache", ("num_tokens",), may_be_null=True),
-        Length("encoder_v_cache", ("num_tokens",), may_be_null=True),
+        Length("encoder_v_cache", ("num_tokens",), may_be_null=True, like="encoder_k_cache"),
         Length("encoder_mask", ("num_tokens",), exact=True, may_be_null=True),
         Length("encoder_pos", ("num_tokens",), exact=True, may_be_null=True),
     ),

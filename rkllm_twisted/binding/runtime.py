@@ -27,6 +27,7 @@ from rkllm_twisted.binding.prepare import (
 from rkllm_twisted.binding.recognise import recognise
 from rkllm_twisted.binding.scalars import refuse
 from rkllm_twisted.binding.status import check_pausable, outputs_of
+from rkllm_twisted.binding.width import check_widths
 from rkllm_twisted.errors import NoModel, RuntimeRefused
 from rkllm_twisted.interfaces import IRuntime, Params, RuntimeVersion
 
@@ -96,6 +97,7 @@ class Runtime:
         self._loaded: Loaded | None = None
         self._last: PreparedCall | None = None
         self._closed = False
+        self._aborts = 0
 
     @property
     def loaded(self) -> bool:
@@ -143,6 +145,7 @@ class Runtime:
     def abort(self) -> Outputs:
         """See :meth:`IRuntime.abort`."""
         with self._lock:
+            self._aborts += 1  # before C: the run may have ended before this thread goes on
             status = self._functions["rkllm_abort"](self._model().handle)
         outputs = outputs_of("rkllm_abort", status)
         self._callback.aborted()
@@ -238,22 +241,32 @@ class Runtime:
             raise refuse("start_pos", f"has {given} elements, but the model's n_batch is {rows}")
         return self._plain(prepared)
 
+    def _ask(self, function: str, params: Params, on_result: OnResult | None) -> Outputs:
+        """Make a call of the daemon's own, in the middle of another."""
+        last, answer = self._last, self.perform(self.prepare(function, params), on_result)
+        self._last = last
+        return answer
+
     def _run(self, prepared: PreparedCall, on_result: OnResult | None) -> Outputs:
         model = self._model()
+        inputs = inputs_for(prepared, model.rows)
+        aborts = self._aborts
+        check_widths(prepared.embeddings, model, self._ask)
+        if self._aborts != aborts:  # what was aborted is this run, not the look before it
+            return outputs_of(prepared.function.name, 0)
         for partial in prepared.partials:
             for name in partial.left_out:
                 setattr(partial.structure, name, getattr(model.param, name))
         run = self._callback.begin(model.rows, on_result)
         try:
-            status = self._start(prepared, model, run)
+            slots = {"handle": model.handle, "rkllm_input": inputs, "userdata": run.number}
+            status = self._start(prepared, slots, run)
         finally:
             self._callback.end()
             run.close()
         return outputs_of(prepared.function.name, status)
 
-    def _start(self, prepared: PreparedCall, model: Loaded, run: Run) -> int:
-        inputs = inputs_for(prepared, model.rows)
-        slots = {"handle": model.handle, "rkllm_input": inputs, "userdata": run.number}
+    def _start(self, prepared: PreparedCall, slots: Mapping[str, CData], run: Run) -> int:
         if prepared.function.name == "rkllm_run_async" and self._native_async:
             status = self._call(prepared, **slots)
             while status == 0 and not run.ended.wait(POLL):

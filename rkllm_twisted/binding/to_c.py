@@ -41,6 +41,33 @@ class FileParameter:
     exists: bool = True
 
 
+@attrs.frozen
+class Embeddings:
+    """An array of embeddings, to be compared with the model's width before the call.
+
+    :param path: where the array stands in the request.
+    :param size: its number of elements.
+    :param rows: how many tokens they are for.
+    """
+
+    path: str
+    size: int
+    rows: int
+    rule: rules.Length
+
+    def check(self, width: int) -> None:
+        """Compare with the width of the loaded model's embeddings.
+
+        :raises InvalidParams: C would read beyond the end, or not all of it; stating both numbers.
+        """
+        due = self.rows * width
+        if self.size == due or (self.rule.widths is None and self.size % due == 0):
+            return
+        words = f"{' * '.join(self.rule.counts)} * {width} = {due}"
+        what = f"has {self.size} elements, but the loaded model's embeddings are {width} wide"
+        raise refuse(self.path, f"{what}: {words}")
+
+
 @attrs.frozen(eq=False)
 class Partial:
     """A structure of which the client gave some fields only, to be completed before the call."""
@@ -56,12 +83,14 @@ class Filling:
     :param alive: every buffer that C will read, for as long as the call lasts.
     :param files: every file that C will open.
     :param partials: every RKLLMSamplingParam.
+    :param embeddings: every array of embeddings.
     """
 
     layout: Layout
     alive: list[object] = attrs.field(factory=list)
     files: list[FileParameter] = attrs.field(factory=list)
     partials: list[Partial] = attrs.field(factory=list)
+    embeddings: list[Embeddings] = attrs.field(factory=list)
 
     def structure(self, name: str, path: str, value: object, start: bytes | None = None) -> CData:
         """Make a structure.
@@ -126,7 +155,10 @@ def _check(
         left_out = [name for name in fields_of(call.layout.release, struct) if name not in given]
         call.partials.append(Partial(target, tuple(left_out)))
     for rule in rules.LENGTHS.get(struct.name, ()):
-        rule.check(path, target, sizes.get(rule.array))
+        rule.check(path, target, sizes)
+        if rule.widths != 0 and (size := sizes.get(rule.array)):
+            embeddings = Embeddings(f"{path}.{rule.array}", size, rule.rows(target), rule)
+            call.embeddings.append(embeddings)
     for name in rules.FILES.intersection(given):
         if given[name] is not None:
             exists = struct.name != "RKLLMPromptCacheParam"

@@ -115,6 +115,11 @@ def test_another_member_is_refused(value: dict[str, Any], what: str) -> None:
             {"encoder_k_cache": [1, 1, 1], "num_tokens": 2},
             r"x\.encoder_k_cache: has 3 elements, which is no multiple of num_tokens = 2",
         ),
+        (
+            "RKLLMCrossAttnParam",
+            {"encoder_k_cache": [1] * 4, "encoder_v_cache": [1] * 2, "num_tokens": 2},
+            r"x\.encoder_v_cache: has 2 elements, but encoder_k_cache has 4",
+        ),
         ("RKLLMCrossAttnParam", {"encoder_pos": [1], "num_tokens": -1}, "but num_tokens = -1"),
         (
             "RKLLMCrossAttnParam",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from daemons import Daemon, RawClient
+
+from rkllm_twisted.cpu import demo_model
 
 Start = Callable[..., Daemon]
 Script = Callable[[str], Path]
@@ -132,6 +135,23 @@ def test_a_wrong_init_names_what_is_wrong_and_harms_nothing(
         assert error["code"] in codes
         assert word in error["message"] + json.dumps(error.get("data"))
         assert client.ask("rkllm.run", run_params("hi"))["result"]["text"] == "Hello, world"
+
+
+@pytest.mark.parametrize("isolation", ["process", "thread"])
+def test_embeddings_of_another_width_are_refused(start: Start, isolation: str) -> None:
+    """The model that is loaded tells its width, which is not 64: both numbers are said."""
+    daemon = start(f"--isolation={isolation}")
+    daemon.load(demo_model())
+    value = {"embed": [0.5] * 128, "n_tokens": 2}
+    with daemon.connect() as client:
+        params = [{"input_type": "RKLLM_INPUT_EMBED", "embed_input": value}]
+        error = client.ask("rkllm.run", params)["error"]
+        assert error["code"] == -32602
+        width, due = re.findall(r"(\d+) wide: n_tokens \* \d+ = (\d+)", error["message"])[0]
+        assert "has 128 elements" in error["message"]
+        assert int(due) == 2 * int(width)
+        value["embed"] = [0.5] * int(due)
+        assert client.ask("rkllm.run", params)["result"]["_callback_state"] == 2
 
 
 def test_without_a_model_the_error_says_what_to_do(start: Start) -> None:

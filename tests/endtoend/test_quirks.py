@@ -1,0 +1,206 @@
+"""What the runtime does and no program should have to know (docs/runtime.md): one test for each.
+
+The scripted engine does it, on each layout of rkllm.h; the daemon is the real one, in its default
+isolation.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from daemons import PATIENCE, Daemon, RawClient
+
+from rkllm_twisted.binding.abi import releases
+
+Script = Callable[[str], Path]
+NORMAL, WAITING, FINISH, ERROR = range(4)
+EVERY = list(releases())
+WITH_TOOLS = ["1.2.1", "1.3.0"]
+PROMPT = [{"prompt_input": "one two"}]
+KEEP = {"mode": "RKLLM_INFER_GENERATE", "keep_history": 1}
+
+
+@pytest.fixture(params=EVERY)
+def abi(request: pytest.FixtureRequest) -> str:
+    """Each layout; a test names those that have what it is about."""
+    return str(request.param)
+
+
+@pytest.fixture
+def daemon(start: Callable[..., Daemon], abi: str) -> Daemon:
+    """A daemon on the layout's embedded runtime."""
+    return start(f"--abi={abi}")
+
+
+def played(daemon: Daemon, model: Path, params: Any = PROMPT) -> list[dict[str, Any]]:
+    """The results of one streamed run."""
+    daemon.load(model)
+    with daemon.connect() as client:
+        return [answer["result"] for answer in client.stream("rkllm.run_async", params)]
+
+
+def states(results: list[dict[str, Any]]) -> list[tuple[str | None, int]]:
+    """Text and state of each."""
+    return [(result["text"], result["_callback_state"]) for result in results]
+
+
+def await_log(daemon: Daemon, words: str) -> str:
+    """The line of the daemon's log that has the words."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        for line in daemon.log.read_text().splitlines():
+            if words in line:
+                return line
+        time.sleep(0.01)
+    pytest.fail(f"no {words!r} in the log:\n{daemon.log.read_text()}")
+
+
+def test_no_finish_comes(daemon: Daemon, script: Script) -> None:
+    """The end of the call ends the stream."""
+    model = script('run\ntoken "a"\nnofinish\n')
+    assert states(played(daemon, model)) == [("a", NORMAL), (None, FINISH)]
+
+
+@pytest.mark.parametrize("mode", ["RKLLM_INFER_GET_LAST_HIDDEN_LAYER", "RKLLM_INFER_GET_LOGITS"])
+def test_hidden_states_and_logits_come_without_finish(
+    daemon: Daemon, script: Script, abi: str, mode: str
+) -> None:
+    """They are in the stream, and it ends."""
+    if (
+        mode.endswith("LOGITS")
+        and "RKLLM_INFER_GET_LOGITS" not in releases()[abi].enums["RKLLMInferMode"]
+    ):
+        return  # release 1.1.4 has no such mode
+    model = script(
+        "embd 4\nvocab 4\nrun mode hidden\nhidden 2 4\nnofinish\nrun\nlogits 2 4\nnofinish\n"
+    )
+    first, last = played(daemon, model, [*PROMPT, {"mode": mode}])
+    layer, field = (
+        ("logits", "logits") if mode.endswith("LOGITS") else ("last_hidden_layer", "hidden_states")
+    )
+    assert len(first[layer][field]) == 2
+    assert (last[layer][field], last["_callback_state"]) == (None, FINISH)
+
+
+def test_text_may_be_null(daemon: Daemon, script: Script) -> None:
+    """NULL is null, in every state."""
+    model = script('run\nnull\nwaiting\ntoken "a"\nfinish\n')
+    results = states(played(daemon, model))
+    assert results[0] == (None, NORMAL)
+    assert (None, WAITING) in results
+    assert results[-2] == ("a", NORMAL)
+    assert results[-1][1] == FINISH
+
+
+def test_init_succeeds_without_a_handle(daemon: Daemon, script: Script) -> None:
+    """That is an error, nothing is loaded, and the next init works."""
+    with daemon.connect() as client:
+        answer = client.ask("rkllm.init", [{"model_path": str(script("init null\n"))}])
+        assert answer["error"]["code"] == -32000
+        assert "no handle" in answer["error"]["message"]
+        assert client.ask("rkllm.run", PROMPT)["error"]["code"] == -32001
+    assert states(played(daemon, script('run\ntoken "a"\n')))[0] == ("a", NORMAL)
+
+
+def test_callbacks_after_an_abort_reach_no_other_request(daemon: Daemon, script: Script) -> None:
+    """The aborted run calls back while the next one runs: who asked for the next never sees it."""
+    model = script(
+        'run when "next"\nsleep 100\ntoken "mine"\nfinish\n'
+        'run\nlate "stray" 20\ndelay 1\nrepeat 100000 token "x"\nfinish\n'
+    )
+    daemon.load(model)
+    with daemon.connect() as first, daemon.connect() as second:
+        first.ask("rkllm.run_async", PROMPT)
+        assert second.ask("rkllm.abort")["result"]["success"]
+        answers = second.stream("rkllm.run_async", [{"prompt_input": "next"}], 2)
+        assert {answer["id"] for answer in answers} == {2}
+        assert states([answer["result"] for answer in answers])[0] == ("mine", NORMAL)
+        while first.line()["result"]["_callback_state"] != FINISH:
+            pass
+        assert first.ask("server.ping", None, "last")["id"] == "last"
+
+
+def test_a_prompt_outlives_its_call(daemon: Daemon, script: Script) -> None:
+    """A runtime that reads it again afterwards finds it: a freed one of this size is gone."""
+    prompt = "x" * 1_000_000 + " the end"
+    daemon.load(script("context 500000\nrun\nlate input 50\nfinish\n"))
+    with daemon.connect() as client:
+        assert client.ask("rkllm.run", [{"prompt_input": prompt}])["result"]["_callback_state"] == 2
+        await_log(daemon, f"the input has {len(prompt)} bytes still and ends in  the end")
+        assert client.ask("rkllm.is_running")["result"]["success"]  # and it is alive
+
+
+@pytest.mark.parametrize("abi", WITH_TOOLS)
+@pytest.mark.parametrize("template_first", [True, False])
+def test_of_template_and_tools_the_last_call_wins(
+    daemon: Daemon, script: Script, template_first: bool
+) -> None:
+    """Both orders are passed on as they come."""
+    facts = 'template user "<u>" "</u>"\ntemplate tool "<t>" "</t>"\ntemplate system "<s>" "</s>"\n'
+    daemon.load(script(facts + "run\necho_rendered\n"))
+    calls = [
+        ("rkllm.set_chat_template", ["SYSTEM ", "BEFORE ", " AFTER"]),
+        ("rkllm.set_function_tools", ["TOOLSYSTEM", [{"name": "look"}], "tool_response"]),
+    ]
+    with daemon.connect() as client:
+        for method, params in calls if template_first else reversed(calls):
+            assert client.ask(method, params)["result"]["success"]
+        text = client.ask("rkllm.run", PROMPT)["result"]["text"]
+    assert ("TOOLSYSTEM" in text, "BEFORE" in text) == (template_first, not template_first)
+
+
+def test_is_running_says_true_for_running(daemon: Daemon, script: Script) -> None:
+    """Whatever the release's header says of the number."""
+    daemon.load(script('run\ntoken "a"\nhang until abort\nfinish\n'))
+    with daemon.connect() as runner, daemon.connect() as other:
+        assert other.ask("rkllm.is_running")["result"]["is_running"] is False
+        runner.ask("rkllm.run_async", PROMPT)
+        assert other.ask("rkllm.is_running")["result"]["is_running"] is True
+        other.ask("rkllm.abort")
+        while runner.line()["result"]["_callback_state"] != FINISH:
+            pass
+        assert other.ask("rkllm.is_running")["result"]["is_running"] is False
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_run_async_is_rkllm_run_unless_told_otherwise(
+    start: Callable[..., Daemon], abi: str, script: Script, native: bool
+) -> None:
+    """What rkllm_run returns is the run's; C's own rkllm_run_async has returned long before."""
+    daemon = start(f"--abi={abi}", *(["--native-async"] if native else []))
+    daemon.load(script('run\ntoken "a"\nreturn -1\nfinish\n'))
+    with daemon.connect() as client:
+        last = client.stream("rkllm.run_async", PROMPT)[-1]
+    if native:
+        assert last["result"]["_callback_state"] == FINISH
+    else:
+        assert last["error"]["data"] == {"function": "rkllm_run_async", "status_code": -1}
+
+
+def test_a_second_init_never_meets_a_model_that_is_loaded(daemon: Daemon, script: Script) -> None:
+    """It would block for ever: the first model is destroyed before."""
+    daemon.load(script('run\ntoken "old"\n'))
+    assert states(played(daemon, script('run\ntoken "new"\n')))[0] == ("new", NORMAL)
+
+
+def test_what_it_prints_is_no_protocol(daemon: Daemon, script: Script) -> None:
+    """The runtime logs to stdout and stderr: lines of the daemon's log."""
+    model = script(
+        'run\nprint stdout "11:I rkllm: a\\n"\nprint stderr "E rkllm: b\\n"\ntoken "a"\n'
+    )
+    assert states(played(daemon, model))[0] == ("a", NORMAL)
+    assert "runtime" in await_log(daemon, "I rkllm: a")
+    assert "runtime" in await_log(daemon, "E rkllm: b")
+
+
+def test_the_client_that_asked_is_the_one_that_is_answered(daemon: Daemon, script: Script) -> None:
+    """Runs that end in every way, one after the other: each answer has its own id."""
+    daemon.load(script('run\nnofinish\nrun\nerror\nrun\ntoken "a"\nfinish\n'))
+    client: RawClient
+    with daemon.connect() as client:
+        answers = [client.ask("rkllm.run", PROMPT, number) for number in range(3)]
+    assert [answer["id"] for answer in answers] == [0, 1, 2]
