@@ -1,8 +1,13 @@
 """One NPU, many programs: Rockchip's RKLLM as JSON-RPC 2.0 on a UNIX socket, with Twisted."""
 
-from importlib.metadata import PackageNotFoundError, version
 
-try:
-    __version__ = version("rkllm-twisted")
-except PackageNotFoundError:  # a source tree that was never installed
-    __version__ = "0+unknown"
+def __getattr__(name: str) -> str:
+    """Look ``__version__`` up when it is asked for: that takes longer than a whole client."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - see above
+
+    try:
+        return version("rkllm-twisted")
+    except PackageNotFoundError:  # a source tree that was never installed
+        return "0+unknown"

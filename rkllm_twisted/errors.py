@@ -1,9 +1,11 @@
 """Every error that this package raises on purpose.
 
-Two trees. :class:`RPCError` is what may reach a client: each class carries its JSON-RPC code, the
+Three trees. :class:`RPCError` is what may reach a client: each class carries its JSON-RPC code, the
 message is one plain sentence that says what to do, ``data`` names the parameter or function. The
-mapping to the wire happens once, in :mod:`rkllm_twisted.rpc.dispatch`. :class:`StartupError` is
-what keeps the daemon from starting: one sentence for the person at the terminal.
+mapping to the wire happens once, in :mod:`rkllm_twisted.rpc.dispatch`, and the one back once, in
+:data:`BY_CODE`. :class:`Unreachable` is what keeps a client from an answer: there is no daemon, or
+not any more. :class:`StartupError` is what keeps the daemon from starting. Both say one sentence
+for the person at the terminal.
 """
 
 from __future__ import annotations
@@ -146,6 +148,49 @@ BY_CODE: Mapping[int, type[RPCError]] = {
         ShuttingDown,
     )
 }
+
+
+def error_from(body: object) -> RPCError:
+    """Make the exception that a decoded error object stands for."""
+    match body:
+        case {"code": int(code), "message": str(message), **rest}:
+            data = rest.get("data")
+        case _:
+            return InternalError("The peer sent an error without a code or a message.")
+    if code not in BY_CODE:
+        return RemoteError(code, message, data)
+    return BY_CODE[code](message, data if isinstance(data, Mapping) else None)
+
+
+class Unreachable(ConnectionError):
+    """Client side: no answer of a daemon can be had; the text is one sentence that says what to do.
+
+    The class itself stands for what no other class here does.
+    """
+
+
+class NoDaemon(Unreachable):
+    """Nobody listens at the socket."""
+
+
+class NoPermission(Unreachable):
+    """The socket's permissions do not let this user in."""
+
+
+class NotADaemon(Unreachable):
+    """What is there is no socket, or does not speak the daemon's protocol."""
+
+
+class Disconnected(Unreachable):
+    """The connection ended before the answer had come."""
+
+
+class NoAnswer(Unreachable, TimeoutError):
+    """The answer did not come within the time that the client allows."""
+
+
+class Closed(Unreachable):
+    """The client was closed by its own program."""
 
 
 class StartupError(Exception):

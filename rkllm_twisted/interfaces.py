@@ -7,13 +7,21 @@ contract suite in ``tests/`` that every provider passes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import attrs
 from zope.interface import Attribute, Interface
 
-from rkllm_twisted.values import NPUStatus, Peer, Running, RuntimeVersion, Waiting
+from rkllm_twisted.values import (
+    FloatArray,
+    NPUStatus,
+    Params,
+    Peer,
+    Running,
+    RuntimeVersion,
+    Waiting,
+)
 
 __all__ = [
     "INPU",
@@ -39,25 +47,11 @@ __all__ = [
 #: An RKLLMResult: the structure's fields by name, and ``_callback_state``.
 Result = Mapping[str, Any]
 OnResult = Callable[[Result], object]
-#: The parameters of a request as they came: positional, by name, or none at all.
-Params = Sequence[object] | Mapping[str, object] | None
 
 
 @attrs.frozen
 class NoParams:
     """``params`` of a method that takes none."""
-
-
-@attrs.frozen
-class FloatArray:
-    """Floats as the runtime left them, kept as bytes until a client's preferred form is known.
-
-    :param data: little-endian float32, 4 bytes each, row by row.
-    :param shape: rows × columns, e.g. ``(num_tokens, vocab_size)``.
-    """
-
-    data: bytes
-    shape: tuple[int, ...]
 
 
 class IRuntime(Interface):

@@ -1,10 +1,28 @@
-"""The values that cross the seams of :mod:`rkllm_twisted.interfaces`."""
+"""The values that cross the seams of :mod:`rkllm_twisted.interfaces`, which names them all.
+
+Clients import them from here: to them zope.interface would be no more than a slower start.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping, Sequence
 
 import attrs
+
+#: The parameters of a request as they came: positional, by name, or none at all.
+Params = Sequence[object] | Mapping[str, object] | None
+
+
+@attrs.frozen
+class FloatArray:
+    """Floats as the runtime left them, kept as bytes until a client's preferred form is known.
+
+    :param data: little-endian float32, 4 bytes each, row by row.
+    :param shape: rows × columns, e.g. ``(num_tokens, vocab_size)``.
+    """
+
+    data: bytes
+    shape: tuple[int, ...]
 
 
 @attrs.frozen

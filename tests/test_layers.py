@@ -22,6 +22,9 @@ LAYERS = {
     "binding": 1,
     "cpu": 1,
     "description.values": 1,
+    "remote": 1,
+    "remote.reaching": 2,
+    "remote.pipe": 2,
     "rpc": 2,
     "binding.library": 2,
     "binding.recognise": 2,
@@ -59,7 +62,7 @@ OUTSIDE = {
 #: Where the table's "may import" is narrower than "everything below".
 ONLY_LAYER_0 = {"methods"}
 NEVER_LAYER_3 = {"server", "blocking"}
-WITHOUT_TWISTED = {"binding", "blocking", "cli"}
+WITHOUT_TWISTED = {"binding", "blocking", "cli", "remote"}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

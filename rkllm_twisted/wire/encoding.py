@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 import attrs
 import msgspec
 
-from rkllm_twisted.interfaces import FloatArray
+from rkllm_twisted.values import FloatArray
 from rkllm_twisted.wire.decimals import shortest
 
 

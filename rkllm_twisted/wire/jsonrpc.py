@@ -12,10 +12,9 @@ from collections.abc import Callable, Mapping
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from rkllm_twisted.errors import InvalidParams, InvalidRequest, ParseError, RPCError
-from rkllm_twisted.interfaces import Params
+from rkllm_twisted.errors import InvalidParams, InvalidRequest, ParseError, error_from
+from rkllm_twisted.values import Params
 from rkllm_twisted.wire import strict
-from rkllm_twisted.wire.encoding import encode
 from rkllm_twisted.wire.messages import (
     Batch,
     Malformed,
@@ -24,9 +23,9 @@ from rkllm_twisted.wire.messages import (
     Reply,
     Request,
     Single,
-    error_from,
 )
 from rkllm_twisted.wire.skeleton import skeleton
+from rkllm_twisted.wire.writing import batch, error, notification, request, response
 
 __all__ = [
     "Batch",
@@ -211,40 +210,3 @@ def id_of(raw_id: bytes) -> object:
         return msgspec.json.decode(raw_id)
     except ValueError:
         return raw_id
-
-
-def response(raw_id: bytes, result: bytes) -> bytes:
-    """Write the answer of a call that went well.
-
-    :param raw_id: the id's JSON text.
-    :param result: JSON text, see :func:`rkllm_twisted.wire.encoding.encode`.
-    """
-    return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (raw_id, result)
-
-
-def error(raw_id: bytes | None, failed: RPCError) -> bytes:
-    """Write the answer of a call that did not.
-
-    :param raw_id: the id's JSON text; None where it could not be read.
-    """
-    body: dict[str, object] = {"code": failed.code, "message": failed.message}
-    if failed.data is not None:
-        body["data"] = failed.data
-    return b'{"jsonrpc":"2.0","id":%b,"error":%b}' % (raw_id or b"null", encode(body))
-
-
-def request(request_id: object, method: str, params: object = None) -> bytes:
-    """Write a call that is to be answered."""
-    message = {"jsonrpc": "2.0", "id": request_id, "method": method}
-    return encode(message if params is None else {**message, "params": params})
-
-
-def notification(method: str, params: object = None) -> bytes:
-    """Write a call that is not to be answered."""
-    message = {"jsonrpc": "2.0", "method": method}
-    return encode(message if params is None else {**message, "params": params})
-
-
-def batch(messages: list[bytes]) -> bytes:
-    """Write several messages as one."""
-    return b"[%b]" % b",".join(messages)

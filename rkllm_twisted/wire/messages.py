@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import attrs
 import msgspec
 
-from rkllm_twisted.errors import BY_CODE, InternalError, RemoteError, RPCError
-from rkllm_twisted.interfaces import Params
+from rkllm_twisted.errors import RPCError, error_from
+from rkllm_twisted.values import Params
 
 
 @attrs.frozen
@@ -78,15 +76,3 @@ class Batch:
 
 
 Message = Single | Batch
-
-
-def error_from(body: object) -> RPCError:
-    """Make the exception that a decoded error object stands for."""
-    match body:
-        case {"code": int(code), "message": str(message), **rest}:
-            data = rest.get("data")
-        case _:
-            return InternalError("The peer sent an error without a code or a message.")
-    if code not in BY_CODE:
-        return RemoteError(code, message, data)
-    return BY_CODE[code](message, data if isinstance(data, Mapping) else None)

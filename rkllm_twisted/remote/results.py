@@ -1,0 +1,171 @@
+"""Results as a Python program wants them; what came stands beside it, in ``raw``."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Any, TypeVar
+
+import attrs
+
+from rkllm_twisted.errors import RuntimeRefused
+from rkllm_twisted.values import FloatArray, RuntimeVersion
+
+T = TypeVar("T")
+#: Rows of floats: lists of numbers, or after ``configure(floats="base64")`` their bytes.
+Rows = FloatArray | list[Any]
+Raw = Mapping[str, Any]
+
+
+class State(IntEnum):
+    """What a callback of the runtime says of its run (LLMCallState)."""
+
+    NORMAL = 0
+    WAITING = 1
+    FINISH = 2
+    ERROR = 3
+    LAST_HIDDEN_LAYER = 4
+    """1.1.x only."""
+
+
+@attrs.frozen
+class Perf:
+    """The figures of a run."""
+
+    prefill_time_ms: float = 0.0
+    prefill_tokens: int = 0
+    generate_time_ms: float = 0.0
+    generate_tokens: int = 0
+    memory_usage_mb: float = 0.0
+
+    @property
+    def prefill_rate(self) -> float:
+        """Tokens of the prompt per second."""
+        return _per_second(self.prefill_tokens, self.prefill_time_ms)
+
+    @property
+    def generate_rate(self) -> float:
+        """Tokens of the answer per second."""
+        return _per_second(self.generate_tokens, self.generate_time_ms)
+
+
+def _per_second(count: int, milliseconds: float) -> float:
+    return 1000 * count / milliseconds if milliseconds else 0.0
+
+
+@attrs.frozen
+class Result:
+    """An RKLLMResult.
+
+    :param text: what this result adds to the answer; empty where it adds nothing.
+    :param token_id: of the token; -1 where there is none.
+    :param state: of the run.
+    :param perf: the figures, with the result that ends a run, on releases that have them.
+    :param logits: a row for each token, in that mode.
+    :param hidden_states: a row for each token, in that mode.
+    :param rows: with ``n_batch`` above 1, one result for each row.
+    :param raw: the RKLLMResult as it came, field by field.
+    """
+
+    text: str
+    token_id: int
+    state: int
+    perf: Perf | None = None
+    logits: Rows | None = None
+    hidden_states: Rows | None = None
+    rows: tuple[Result, ...] = ()
+    raw: Raw = attrs.field(factory=dict, repr=False, eq=False)
+
+
+def result_of(raw: Raw) -> Result:
+    """Read the one result of a run, with all its text."""
+    state = raw.get("_callback_state", State.FINISH)
+    perf = raw.get("perf") if state in (State.FINISH, State.ERROR) else None
+    return Result(
+        text=raw.get("text") or "",
+        token_id=raw.get("token_id", -1),
+        state=State(state) if state in _STATES else state,
+        perf=known(Perf, perf) if perf else None,
+        logits=_rows(raw, "logits", "logits"),
+        hidden_states=_rows(raw, "last_hidden_layer", "hidden_states"),
+        rows=tuple(result_of({"_callback_state": state, **row}) for row in raw.get("results", ())),
+        raw=raw,
+    )
+
+
+def chunk_of(raw: Raw) -> Result:
+    """Read one result of a stream.
+
+    The text of a stream is that of its NORMAL results. A waiting one announces a character whose
+    bytes are not all there yet, and a finishing one may repeat what was said.
+
+    :raises RuntimeRefused: it says that the run ended in an error.
+    """
+    result = result_of(raw)
+    if result.state == State.ERROR:
+        raise RuntimeRefused(
+            "The run ended in an error; the daemon's log says why.",
+            {"function": "rkllm_run", "status_code": -1},
+        )
+    return result if result.state == State.NORMAL else _without_text(result)
+
+
+def _without_text(result: Result) -> Result:
+    return attrs.evolve(result, text="", rows=tuple(map(_without_text, result.rows)))
+
+
+_STATES = frozenset(State)
+
+
+def _rows(raw: Raw, part: str, array: str) -> Rows | None:
+    values = (raw.get(part) or {}).get(array)
+    if not isinstance(values, Mapping):
+        return values  # JSON arrays, or null
+    return FloatArray(base64.b64decode(values["base64"]), tuple(values["shape"]))
+
+
+@attrs.frozen
+class Status:
+    """What ``server.status`` tells; see ``docs/methods.md``.
+
+    :param state: ``empty``, ``loading``, ``loaded``, ``running``, ``stuck``, ``failed`` or
+        ``closed``.
+    :param raw: all of it.
+    """
+
+    state: str = ""
+    model_path: str | None = None
+    queue_length: int = 0
+    runs: int = 0
+    tokens: int = 0
+    problem: str | None = None
+    backend: str = ""
+    clients: int = 0
+    uptime_s: float = 0.0
+    pid: int = 0
+    raw: Raw = attrs.field(factory=dict, repr=False, eq=False)
+
+
+@attrs.frozen
+class Version:
+    """What ``server.version`` tells: the daemon's version, and which runtime it has loaded."""
+
+    version: str
+    runtime: RuntimeVersion
+
+
+def status_of(raw: Raw) -> Status:
+    """Read the result of ``server.status``."""
+    return attrs.evolve(known(Status, raw), raw=raw)
+
+
+def version_of(raw: Raw) -> Version:
+    """Read the result of ``server.version``."""
+    return Version(raw["version"], known(RuntimeVersion, raw["runtime"]))
+
+
+def known(kind: type[T], raw: Raw) -> T:
+    """Make a value of the members that its class has: a later daemon may tell more."""
+    names = (field.name for field in attrs.fields(kind))  # type: ignore[arg-type]
+    return kind(**{name: raw[name] for name in names if name in raw})
