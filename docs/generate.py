@@ -9,10 +9,12 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import configuration_page
 import methods_page
 
 from rkllm_twisted.binding.abi import releases
 from rkllm_twisted.description.describe import describe
+from rkllm_twisted.options import SETTINGS
 from rkllm_twisted.rpc.registry import find_methods
 from twisted.plugins import rkllm_methods
 
@@ -27,7 +29,10 @@ def methods() -> str:
 
 
 #: File in docs/ -> what makes its text.
-PAGES: Mapping[str, Callable[[], str]] = {"methods.md": methods}
+PAGES: Mapping[str, Callable[[], str]] = {
+    "methods.md": methods,
+    "configuration.md": lambda: configuration_page.render(SETTINGS),
+}
 
 
 def write(name: str, text: str) -> bool:

@@ -116,6 +116,7 @@ def _method(method: MethodDescription, description: Description) -> Lines:
         f"C function `{method.function}`" if method.function else "",
         f"releases: {only}" if only else "",
         "streams, so not in a batch" if method.streams else "",
+        "for [administrators](security.md), where some are named" if method.administrative else "",
     ]
     said = "; ".join(filter(None, facts))
     if said:

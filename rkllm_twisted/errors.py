@@ -94,7 +94,7 @@ class RuntimeCrashed(RPCError):
 
 
 class NotAllowed(RPCError):
-    """The client's user may not do this."""
+    """The client's user may not do this. ``data``: uid, method or parameter."""
 
     code = -32005
 

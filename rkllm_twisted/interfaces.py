@@ -26,6 +26,7 @@ from rkllm_twisted.values import (
 __all__ = [
     "INPU",
     "FloatArray",
+    "IAdministrative",
     "ICall",
     "IConversation",
     "IDaemon",
@@ -208,6 +209,9 @@ class IConversation(Interface):
     """One connection, as a method sees it."""
 
     peer = Attribute("The :class:`Peer`.")
+    administers = Attribute(
+        "bool: may it do what concerns everybody? See :class:`IAdministrative`."
+    )
 
     def configure(settings: Mapping[str, str]) -> Mapping[str, str]:
         """Set this connection's ``stream`` and ``floats`` forms; returns all settings in force.
@@ -277,6 +281,14 @@ class IRPCMethod(Interface):
         :raises RPCError: what the client is told. Any other exception is logged with its traceback
             and told as an internal error.
         """
+
+
+class IAdministrative(Interface):
+    """Marks an :class:`IRPCMethod` that concerns everybody: it changes or stops what is shared.
+
+    Where the daemon's options name administrators, nobody else may call it. A method provides this
+    beside IRPCMethod and has nothing more to do.
+    """
 
 
 class IRKLLMMethod(IRPCMethod):

@@ -2,138 +2,41 @@
 
 from __future__ import annotations
 
-import grp
-import math
 import os
-import pwd
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import attrs
 from twisted.python import usage
 
+from rkllm_twisted.forms import (
+    group,
+    octal,
+    one_of,
+    oom_score,
+    positive,
+    processors,
+    seconds,
+    size,
+    switch,
+    user,
+)
 from rkllm_twisted.npu.history import HISTORIES
-
-
-def octal(text: str) -> int:
-    """An octal number from 0 to 0777, such as 0600.
-
-    :raises ValueError: it is none.
-    """
-    mode = int(text, 8)
-    if not 0 <= mode <= 0o777:
-        raise ValueError
-    return mode
-
-
-def positive(text: str) -> int:
-    """A whole number from 1.
-
-    :raises ValueError: it is none.
-    """
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
-
-
-_SIZE = re.compile(r"([0-9]+)([KMG]?)(?:I?B)?", re.ASCII)
-_UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
-
-
-def size(text: str) -> int:
-    """A number of bytes, or of K, M or G, such as 64M.
-
-    :raises ValueError: it is none, or zero.
-    """
-    match = _SIZE.fullmatch(text.strip().upper())
-    if match is None:
-        raise ValueError
-    return positive(match[1]) * _UNITS[match[2]]
-
-
-def seconds(text: str) -> float:
-    """A number of seconds above 0.
-
-    :raises ValueError: it is none.
-    """
-    number = float(text)
-    if not 0 < number < math.inf:
-        raise ValueError
-    return number
-
-
-def processors(text: str) -> tuple[int, ...]:
-    """Numbers of processors, such as 4-7 or 0,2.
-
-    :raises ValueError: they are none.
-    """
-    found: set[int] = set()
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        found.update(range(int(first), int(last or first) + 1))
-    if not found or min(found) < 0:
-        raise ValueError
-    return tuple(sorted(found))
-
-
-def oom_score(text: str) -> int:
-    """A whole number from -1000 to 1000, see proc(5).
-
-    :raises ValueError: it is none.
-    """
-    number = int(text)
-    if not -1000 <= number <= 1000:
-        raise ValueError
-    return number
-
-
-def user(text: str) -> int:
-    """The name or number of a user.
-
-    :raises ValueError: there is no such user.
-    """
-    return int(text) if text.isdecimal() else _known(pwd.getpwnam, text).pw_uid
-
-
-def group(text: str) -> int:
-    """The name or number of a group.
-
-    :raises ValueError: there is no such group.
-    """
-    return int(text) if text.isdecimal() else _known(grp.getgrnam, text).gr_gid
-
-
-def _known(look_up: Callable[[str], Any], name: str) -> Any:
-    try:
-        return look_up(name)
-    except KeyError:
-        raise ValueError from None
-
-
-def one_of(names: Mapping[str, object]) -> Callable[[str], str]:
-    """Make the parser of an option that is one of a few words."""
-
-    def choose(text: str) -> str:
-        if text not in names:
-            raise ValueError
-        return text
-
-    choose.__doc__ = " or ".join(names)
-    return choose
 
 
 @attrs.frozen
 class Setting:
-    """An option with a value.
+    """One option.
 
     :param default: as a person would write it; None: none, or found out later.
     :param meaning: for ``--help``.
-    :param variable: of the environment; an option that is given goes before it.
+    :param variable: of the environment, where it is not ``RKLLM_`` and the option's name; an option
+        that is given goes before it.
     :param parse: makes the value; its docstring's first line says what it must be.
     :param otherwise: what applies where there is no default, in words.
     :param short: the option's letter.
+    :param separator: of an option that may be given several times: what stands between its values
+        in the environment.
     """
 
     default: str | None
@@ -142,32 +45,47 @@ class Setting:
     parse: Callable[[str], object] = str
     otherwise: str | None = None
     short: str | None = None
+    separator: str | None = None
+
+    @property
+    def is_flag(self) -> bool:
+        """Is it an option without a value, which is either given or not?"""
+        return self.parse is switch
 
     def parameter(self, name: str) -> list[Any]:
-        """The option in the form of :attr:`usage.Options.optParameters`."""
+        """The option in the form of :attr:`usage.Options.optParameters`, or optFlags."""
+        if self.is_flag:
+            return [name, self.short, self.meaning]
         default = " or ".join(
             filter(None, (self.variable and f"${self.variable}", self.default or self.otherwise))
         )
         note = f" [default: {default}]" if default else ""
         return [name, self.short, None, self.meaning + note]
 
-    def value(self, name: str, given: str | None, environ: Mapping[str, str]) -> object:
-        """The value in force.
+    def variable_of(self, name: str) -> str:
+        """The variable of the environment that stands for it."""
+        return self.variable or "RKLLM_" + name.upper().replace("-", "_")
 
-        :raises usage.UsageError: it is not usable; the text names where it came from.
+    def from_environment(self, text: str) -> list[str]:
+        """Split a variable's text into values."""
+        return list(filter(None, text.split(self.separator))) if self.separator else [text]
+
+    def value(self, source: str, texts: Sequence[str]) -> object:
+        """The value that texts stand for; a tuple of values where there may be several.
+
+        :param source: where they came from, for the error.
+        :raises usage.UsageError: one is not usable.
         """
-        source = f"--{name}"
-        if given is None and self.variable is not None and environ.get(self.variable):
-            source, given = self.variable, environ[self.variable]
-        text = self.default if given is None else given
-        if text is None:
-            return None
+        values = tuple(self._parsed(source, text) for text in texts)
+        return values if self.separator else (values or (None,))[-1]
+
+    def _parsed(self, source: str, text: str) -> object:
         try:
             return self.parse(text)
         except ValueError:
             wanted = (self.parse.__doc__ or "").splitlines()[0].rstrip(".")
             wanted = wanted[:1].lower() + wanted[1:]
-            raise usage.UsageError(f"{source} must be {wanted}, not {given!r}.") from None
+            raise usage.UsageError(f"{source} must be {wanted}, not {text!r}.") from None
 
 
 SETTINGS: Mapping[str, Setting] = {
@@ -182,10 +100,15 @@ SETTINGS: Mapping[str, Setting] = {
     "library": Setting(
         None,
         "librkllmrt.so's path, or 'cpu' for the embedded runtime.",
-        otherwise="$RKLLM_LIBRARY or the loader's path",  # looked up where it is opened
+        variable="RKLLM_LIBRARY",
+        otherwise="the loader's path",
         short="l",
     ),
-    "abi": Setting(None, "The runtime's release, where it does not say it itself: 1.3.0 …"),
+    "abi": Setting(
+        None,
+        "The runtime's release, where it does not say it itself: 1.3.0 …",
+        otherwise="what it says of itself",
+    ),
     "history": Setting(
         "shared",
         "Whose runs a run reads on from: 'shared', everybody's, as the library does it;"
@@ -214,6 +137,40 @@ SETTINGS: Mapping[str, Setting] = {
     "child-oom-score": Setting(
         None, "oom_score_adj of the runtime's process.", parse=oom_score, otherwise="the daemon's"
     ),
+    "native-async": Setting(
+        "no",
+        "Let rkllm.run_async use C's own rkllm_run_async, which fails on many releases.",
+        parse=switch,
+    ),
+    "allow-uid": Setting(
+        None,
+        "Let this user connect, by name or number; repeat it for more.",
+        parse=user,
+        otherwise="everybody who may open the socket",
+        separator=",",
+    ),
+    "allow-gid": Setting(
+        None,
+        "Let the members of this group connect; repeat it for more.",
+        parse=group,
+        otherwise="everybody who may open the socket",
+        separator=",",
+    ),
+    "admin-uid": Setting(
+        None,
+        "Let this user load models and what else concerns everybody; the others then only"
+        " run. Repeat it for more.",
+        parse=user,
+        otherwise="everybody who is connected",
+        separator=",",
+    ),
+    "admin-gid": Setting(
+        None,
+        "The same for the members of this group.",
+        parse=group,
+        otherwise="everybody who is connected",
+        separator=",",
+    ),
     "max-clients": Setting(
         "100", "How many may be connected at once.", "RKLLM_MAX_CLIENTS", positive
     ),
@@ -239,14 +196,12 @@ class Options(usage.Options):
         " machine without an NPU, --library cpu runs the embedded runtime on the processor."
     )
     optParameters: ClassVar[list[list[Any]]] = [
-        setting.parameter(name) for name, setting in SETTINGS.items()
+        setting.parameter(name)
+        for name, setting in SETTINGS.items()
+        if not setting.is_flag and not setting.separator
     ]
     optFlags: ClassVar[list[list[Any]]] = [
-        [
-            "native-async",
-            None,
-            "Let rkllm.run_async use C's own rkllm_run_async, which fails on many releases.",
-        ],
+        setting.parameter(name) for name, setting in SETTINGS.items() if setting.is_flag
     ]
 
     def postOptions(self) -> None:
@@ -255,9 +210,39 @@ class Options(usage.Options):
         :raises usage.UsageError: a value is not usable.
         """
         for name, setting in SETTINGS.items():
-            self[name] = setting.value(name, self[name], os.environ)
+            source, texts = self._given(name, setting)
+            self[name] = setting.value(source, texts)
         if self["max-unparsed"] < self["max-message"]:
             raise usage.UsageError(
                 "--max-unparsed must not be less than --max-message: no message of that size could"
                 " come in."
             )
+
+    def _given(self, name: str, setting: Setting) -> tuple[str, Sequence[str]]:
+        """Where a setting's value comes from, and the texts that stand for it."""
+        option = self.get(name)
+        if setting.separator and option:
+            return f"--{name}", option
+        if setting.is_flag and option:
+            return f"--{name}", ["yes"]
+        if isinstance(option, str):
+            return f"--{name}", [option]
+        variable = setting.variable_of(name)
+        if os.environ.get(variable):
+            return variable, setting.from_environment(os.environ[variable])
+        return f"--{name}", [] if setting.default is None else [setting.default]
+
+
+def _collecting(name: str, setting: Setting) -> Callable[[Options, str], None]:
+    """Make the method by which :class:`usage.Options` takes an option several times."""
+
+    def take(self: Options, value: str) -> None:
+        self.setdefault(name, []).append(value)
+
+    take.__doc__ = setting.meaning
+    return take
+
+
+for _name, _setting in SETTINGS.items():
+    if _setting.separator:
+        setattr(Options, f"opt_{_name.replace('-', '_')}", _collecting(_name, _setting))

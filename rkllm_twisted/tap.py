@@ -17,6 +17,7 @@ from rkllm_twisted.npu.history import history_for
 from rkllm_twisted.npu.thread import NPUThreadPool, thread_npu
 from rkllm_twisted.npu.watch import Timeouts
 from rkllm_twisted.options import Options
+from rkllm_twisted.rpc.access import Access, People
 from rkllm_twisted.rpc.dispatch import Dispatcher
 from rkllm_twisted.rpc.limits import Limits
 from rkllm_twisted.rpc.registry import find_methods
@@ -25,7 +26,7 @@ from rkllm_twisted.server.listening import UNIXSocketService
 from rkllm_twisted.server.protocol import RPCFactory
 from rkllm_twisted.server.socket_file import SAME, SocketFile
 
-__all__ = ["Options", "limits_of", "makeService", "socket_of", "timeouts_of"]
+__all__ = ["Options", "access_of", "limits_of", "makeService", "socket_of", "timeouts_of"]
 
 
 def limits_of(options: Options) -> Limits:
@@ -45,6 +46,14 @@ def timeouts_of(options: Options) -> Timeouts:
         init=options["init-timeout"],
         first_token=options["first-token-timeout"],
         token=options["token-timeout"],
+    )
+
+
+def access_of(options: Options) -> Access:
+    """Who may connect and who may administer, as the options say."""
+    return Access(
+        clients=People(options["allow-uid"], options["allow-gid"]),
+        administrators=People(options["admin-uid"], options["admin-gid"]),
     )
 
 
@@ -73,7 +82,15 @@ def makeService(
     npu = thread_npu(reactor, pool, home.runtime, options["queue"], history, timeouts_of(options))
     about = About(reactor, npu, lambda: len(factory.connections))
     dispatcher = Dispatcher(methods, npu, about)
-    factory = RPCFactory(dispatcher, reactor, options["max-clients"], limits_of(options))
+    access = access_of(options)
+    factory = RPCFactory(
+        dispatcher,
+        reactor,
+        options["max-clients"],
+        limits_of(options),
+        access.admit,
+        access.administers,
+    )
     listener = UNIXSocketService(
         reactor, source or socket_of(options), factory, needed_for(options["max-clients"])
     )

@@ -30,12 +30,15 @@ class Peer:
     """Who is at the other end of a connection (``SO_PEERCRED``, as of its ``connect()``).
 
     :param number: counts the daemon's connections from 1; the name of a connection in the log.
+    :param pid: at that moment; the process may have ended since and another have its number.
+    :param groups: all that the process was in, ``gid`` among them.
     """
 
     number: int
     pid: int | None = None
     uid: int | None = None
     gid: int | None = None
+    groups: tuple[int, ...] = ()
 
 
 @attrs.frozen

@@ -120,6 +120,28 @@ GUARDS = [
         "if False:",
         "test_history.py::test_another_clients_run_begins_with_a_cleared_cache",
     ),
+    # Who may do what
+    _guard(
+        "who is not named is turned away",
+        "rpc/access.py",
+        "if not self.clients or peer in self.clients or peer in self.administrators:",
+        "if True:",
+        "test_access.py::test_who_is_not_named_is_told_which_options_say_who_is",
+    ),
+    _guard(
+        "what is administrative is for administrators",
+        "rpc/conversation.py",
+        "if not self.administers and IAdministrative.providedBy(method):",
+        "if False:",
+        "test_access.py::test_a_marked_method_is_kept_from_who_does_not_administer",
+    ),
+    _guard(
+        "a run's file is for administrators",
+        "methods/_saving.py",
+        'if isinstance(value, Mapping) and value.get("prompt_cache_params") is not None:',
+        "if False:",
+        "test_methods.py::test_a_run_that_writes_a_file_is_for_administrators",
+    ),
     # One connection's requests
     _guard(
         "a connection has its share of requests",

@@ -187,8 +187,8 @@ def test_the_union_of_the_input_is_chosen_by_its_type() -> None:
     [
         ("server.ping", [-32602]),
         ("server.version", [-32602, -32002]),
-        ("rkllm.abort", [-32602, -32000, -32001]),
-        ("rkllm.init", [-32602, -32000, -32002, -32003, -32004, -32800, -32802]),
+        ("rkllm.abort", [-32602, -32000, -32001, -32005]),
+        ("rkllm.init", [-32602, -32000, -32002, -32003, -32004, -32005, -32800, -32802]),
         ("rkllm.createDefaultParam", [-32602, -32002, -32003, -32004, -32800, -32802]),
         (
             "rkllm.get_kv_cache_size",

@@ -145,7 +145,7 @@ def test_floats_as_base64() -> None:
 
 def test_attrs_and_tuples_are_written() -> None:
     """What methods of this package return."""
-    assert encode((Peer(1, 2),)) == b'[{"number":1,"pid":2,"uid":null,"gid":null}]'
+    assert encode((Peer(1, 2),)) == b'[{"number":1,"pid":2,"uid":null,"gid":null,"groups":[]}]'
 
 
 @pytest.mark.parametrize("value", [object(), {1, 2}, b"bytes", "\ud800", {(1, 2): 3}])

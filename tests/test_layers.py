@@ -43,6 +43,7 @@ LAYERS = {
     "isolation.homes": 5,
     "server.descriptors": 5,
     "server.listening": 5,
+    "forms": 5,
     "options": 5,
     "tap": 5,
     "twistd": 5,

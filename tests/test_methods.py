@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.plugin import IPlugin, getPlugins
 from zope.interface.verify import verifyObject
 
-from rkllm_twisted.errors import RuntimeRefused
+from rkllm_twisted.errors import NotAllowed, RuntimeRefused
 from rkllm_twisted.interfaces import FloatArray, IRKLLMMethod, IRPCMethod
 from rkllm_twisted.methods.cancel import Params as CancelParams
 from rkllm_twisted.methods.cancel import cancel
@@ -49,6 +49,8 @@ class RecordingNPU:
 
 class RecordingConversation:
     """Takes down what it is asked."""
+
+    administers = True
 
     def configure(self, settings: object) -> object:
         return settings
@@ -186,3 +188,25 @@ def test_cancel_says_whether_there_was_such_a_request() -> None:
 def test_configure_sets_only_what_was_given() -> None:
     """What is left out stays as it is."""
     assert configure.call(FakeCall(ConfigureParams(floats="base64"))) == {"floats": "base64"}
+
+
+@pytest.mark.parametrize("method", [run, run_async])
+@pytest.mark.parametrize("form", [dict, list])
+def test_a_run_that_writes_a_file_is_for_administrators(method: Any, form: type) -> None:
+    """By position or by name; null is no file."""
+    saving = {"prompt_cache_params": {"save_prompt_cache": 1, "prompt_cache_path": "x"}}
+
+    def call(administers: bool, infer: dict[str, Any]) -> Any:
+        npu = RecordingNPU()
+        made = FakeCall({"rkllm_input": {}, "rkllm_infer_params": infer}, npu)
+        if form is list:
+            made.params = list(made.params.values())
+        made.conversation.administers = administers
+        method.call(made)
+        return npu.asked
+
+    assert call(True, saving)
+    assert call(False, {"prompt_cache_params": None})
+    with pytest.raises(NotAllowed) as caught:
+        call(False, saving)
+    assert caught.value.data == {"parameter": "rkllm_infer_params.prompt_cache_params"}

@@ -13,14 +13,14 @@ from rkllm_twisted.options import SETTINGS, Options
 from rkllm_twisted.rpc.limits import Limits
 from rkllm_twisted.tap import limits_of
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+README, CONFIGURATION = ROOT / "README.md", ROOT / "docs" / "configuration.md"
 
 
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for setting in SETTINGS.values():
-        if setting.variable:
-            monkeypatch.delenv(setting.variable, raising=False)
+    for name, setting in SETTINGS.items():
+        monkeypatch.delenv(setting.variable_of(name), raising=False)
 
 
 def parsed(*arguments: str) -> Options:
@@ -115,11 +115,54 @@ def test_all_messages_together_may_not_be_less_than_one() -> None:
         parsed("--max-message=1G")
 
 
-def test_the_readme_names_every_option_with_its_default() -> None:
+def rows(page: Path) -> dict[str, str]:
+    """A page's rows about options: name -> default."""
+    return dict(re.findall(r"^\| `--([a-z-]+)[^`]*` \|.*\| ([^|]+) \|$", page.read_text(), re.M))
+
+
+def test_the_page_names_every_option_with_its_default() -> None:
     """One row each."""
-    rows = re.findall(r"^\| `--([a-z-]+)[^`]*` \|.*\| ([^|]+) \|$", README.read_text(), re.M)
-    defaults = dict(rows)
+    defaults = rows(CONFIGURATION)
+    assert set(defaults) == set(SETTINGS)
     for name, setting in SETTINGS.items():
-        assert name in defaults
-        assert (setting.default or "") in defaults[name]
-    assert set(defaults) == {*SETTINGS, *(flag[0] for flag in Options.optFlags)}
+        assert (setting.default or setting.otherwise or "") in defaults[name]
+
+
+def test_the_readmes_options_are_there_with_their_defaults() -> None:
+    """Those that one needs first."""
+    defaults = rows(README)
+    assert len(defaults) > 3
+    for name, default in defaults.items():
+        assert (SETTINGS[name].default or "") in default
+
+
+def test_an_option_may_be_given_several_times() -> None:
+    """Those that name people; all of them count, and numbers stand for themselves."""
+    options = parsed("--allow-uid=0", "--allow-uid=65000", "--admin-gid=root")
+    assert options["allow-uid"] == (0, 65000)
+    assert options["admin-gid"] == (0,)
+    assert options["allow-gid"] == ()
+
+
+def test_the_environment_separates_several_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By commas; an option goes before all of them."""
+    monkeypatch.setenv("RKLLM_ALLOW_UID", "0,65000")
+    assert parsed()["allow-uid"] == (0, 65000)
+    assert parsed("--allow-uid=7")["allow-uid"] == (7,)
+
+
+@pytest.mark.parametrize(("text", "value"), [("yes", True), ("1", True), ("no", False)])
+def test_a_flag_may_come_from_the_environment(
+    text: str, value: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a word."""
+    monkeypatch.setenv("RKLLM_NATIVE_ASYNC", text)
+    assert parsed()["native-async"] is value
+    assert parsed("--native-async")["native-async"] is True
+
+
+def test_a_user_who_does_not_exist_is_refused_by_name() -> None:
+    """Before anybody is let in by a misspelling."""
+    with pytest.raises(UsageError) as caught:
+        parsed("--allow-uid=nobody-of-this-name")
+    assert "--allow-uid must be the name or number of a user, not" in str(caught.value)

@@ -96,7 +96,8 @@ async def test_the_kernel_says_who_connected(serve: Serve) -> None:
     client.sendall(message(request(1, "echo", [1])))
     assert lines(await deferToThread(client.recv, 1000))[0]["result"] == [1]
     [connection] = factory.connections
-    assert connection.peer == Peer(1, os.getpid(), os.getuid(), os.getgid())
+    groups = tuple(sorted({os.getgid(), *os.getgroups()}))
+    assert connection.peer == Peer(1, os.getpid(), os.getuid(), os.getgid(), groups)
 
 
 @pytest.mark.parametrize("end", [b"\n", b""])

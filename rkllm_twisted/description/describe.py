@@ -36,7 +36,7 @@ from rkllm_twisted.description.values import (
     Slot,
     Type,
 )
-from rkllm_twisted.interfaces import IRKLLMMethod, IRPCMethod
+from rkllm_twisted.interfaces import IAdministrative, IRKLLMMethod, IRPCMethod
 from rkllm_twisted.rpc.conversation import NOT_COUNTED
 
 #: Methods that are no C function, and yet not possible with every release.
@@ -47,6 +47,8 @@ POSSIBLE: Mapping[str, Callable[[Release], bool]] = {
 NEED_A_MODEL = frozenset({"rkllm.pause"})
 #: Methods that go around the NPU's queue although they are C functions.
 AROUND_THE_QUEUE = frozenset({"rkllm.abort", "rkllm.is_running"})
+#: Methods that may write a file, which is for administrators.
+MAY_WRITE = frozenset({"rkllm.run", "rkllm.run_async"})
 #: Parameters that may be JSON of other types than their C type says -> those types.
 ALSO: Mapping[str, tuple[str, ...]] = {"tools": ("array", "object"), "rkllm_input": ("array",)}
 
@@ -82,10 +84,11 @@ def _method(method: IRPCMethod, releases: Sequence[Release]) -> MethodDescriptio
         summary=method.summary,
         function=function,
         streams=method.streams,
+        administrative=IAdministrative.providedBy(method),
         parameters=_c_parameters(having, declared) if function else own_parameters(method.params),
         slots=_slots(declared[-1]) if declared else (),
         result=RESULTS.get(method.name, STATUS if function else UNKNOWN),
-        errors=tuple(map(_error_kind, _errors(method.name, declared, len(having) < len(releases)))),
+        errors=tuple(map(_error_kind, _errors(method, declared, len(having) < len(releases)))),
         releases=covered(having),
     )
 
@@ -166,9 +169,10 @@ def _json_types(hint: object) -> tuple[str, ...]:
 
 
 def _errors(
-    name: str, functions: Sequence[Function], not_everywhere: bool
+    method: IRPCMethod, functions: Sequence[Function], not_everywhere: bool
 ) -> Iterator[type[errors.RPCError]]:
     """Find what a method may answer with, in the order of the wire's table."""
+    name = method.name
     queued = bool(functions) and name not in AROUND_THE_QUEUE
     with_handle = any(p.type.base == "LLMHandle" for f in functions for p in f.parameters)
     returns_status = any(f.returns.base == "int" for f in functions) and name != "rkllm.is_running"
@@ -182,6 +186,8 @@ def _errors(
     if queued:
         yield errors.TimedOut
         yield errors.RuntimeCrashed
+    if IAdministrative.providedBy(method) or name in MAY_WRITE:
+        yield errors.NotAllowed
     if not_everywhere:
         yield errors.NotInRelease
     if queued:

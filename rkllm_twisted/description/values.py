@@ -154,6 +154,7 @@ class MethodDescription:
     """A method.
 
     :param function: the C function that it is; None for the daemon's own methods.
+    :param administrative: is it for administrators, where there are some?
     :param slots: every parameter in C's order, as in the newest of the releases described.
     :param errors: that it may answer with, beside those that any request may get.
     :param releases: that have it.
@@ -163,6 +164,7 @@ class MethodDescription:
     summary: str
     function: str | None
     streams: bool
+    administrative: bool
     parameters: tuple[Item, ...]
     slots: tuple[Slot, ...]
     result: Result

@@ -6,7 +6,7 @@ import attrs
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from rkllm_twisted.interfaces import ICall, IRKLLMMethod
+from rkllm_twisted.interfaces import IAdministrative, ICall, IRKLLMMethod
 
 
 @attrs.frozen
@@ -38,3 +38,9 @@ class Function:
     def call(self, call: ICall) -> object:
         """Queue the call for the NPU."""
         return call.npu.call(self.function, call.params, call.conversation)
+
+
+@implementer(IAdministrative)
+@attrs.frozen
+class AdministrativeFunction(Function):
+    """One that changes what all clients share: the model, its adapters, caches and templates."""

@@ -1,8 +1,8 @@
 """``rkllm.destroy``."""
 
-from rkllm_twisted.methods._function import Function
+from rkllm_twisted.methods._function import AdministrativeFunction
 
-destroy = Function(
+destroy = AdministrativeFunction(
     name="rkllm.destroy",
     function="rkllm_destroy",
     summary="Unload the model, once the runs that were queued before have ended.",

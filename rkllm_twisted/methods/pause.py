@@ -6,10 +6,10 @@ import attrs
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from rkllm_twisted.interfaces import ICall, IRPCMethod, NoParams
+from rkllm_twisted.interfaces import IAdministrative, ICall, IRPCMethod, NoParams
 
 
-@implementer(IPlugin, IRPCMethod)
+@implementer(IPlugin, IRPCMethod, IAdministrative)
 @attrs.frozen
 class Pause:
     """Does what a C program does by returning 1 from its callback."""

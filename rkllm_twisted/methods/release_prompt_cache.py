@@ -1,8 +1,8 @@
 """``rkllm.release_prompt_cache``."""
 
-from rkllm_twisted.methods._function import Function
+from rkllm_twisted.methods._function import AdministrativeFunction
 
-release_prompt_cache = Function(
+release_prompt_cache = AdministrativeFunction(
     name="rkllm.release_prompt_cache",
     function="rkllm_release_prompt_cache",
     summary="Release the prompt cache that was loaded.",

@@ -11,6 +11,7 @@ from zope.interface import implementer
 
 from rkllm_twisted.errors import RuntimeRefused
 from rkllm_twisted.interfaces import ICall, IRKLLMMethod
+from rkllm_twisted.methods._saving import check_saving
 
 Result = Mapping[str, Any]
 NORMAL, ERROR = 0, 3
@@ -79,6 +80,7 @@ class Run:
 
     def call(self, call: ICall) -> object:
         """Queue the run."""
+        check_saving(call)
         joined = Joined()
         done = call.npu.run(self.function, call.params, joined.add, call.conversation)
         return done.addCallback(joined.finish)

@@ -7,6 +7,7 @@ from twisted.plugin import IPlugin
 from zope.interface import implementer
 
 from rkllm_twisted.interfaces import ICall, IRKLLMMethod
+from rkllm_twisted.methods._saving import check_saving
 
 
 @implementer(IPlugin, IRKLLMMethod)
@@ -22,6 +23,7 @@ class RunAsync:
 
     def call(self, call: ICall) -> object:
         """Queue the run."""
+        check_saving(call)
         return call.npu.run(self.function, call.params, call.stream, call.conversation)
 
 

@@ -19,10 +19,11 @@ from rkllm_twisted.errors import (
     Cancelled,
     InvalidParams,
     InvalidRequest,
+    NotAllowed,
     RPCError,
     ShuttingDown,
 )
-from rkllm_twisted.interfaces import IConversation, IRPCMethod, Peer
+from rkllm_twisted.interfaces import IAdministrative, IConversation, IRPCMethod, Peer
 from rkllm_twisted.rpc.dispatch import Dispatcher
 from rkllm_twisted.rpc.exchange import STREAM_FORMS, Exchange, Settings
 from rkllm_twisted.wire import encoding, jsonrpc
@@ -59,6 +60,7 @@ class Conversation:
     :param send: takes each message for the client, without framing.
     :param idle: called whenever all messages that came are answered.
     :param max_requests: how many may be under way at once.
+    :param administers: may it call what is administrative?
     """
 
     log = Logger()
@@ -70,8 +72,10 @@ class Conversation:
         send: Callable[[bytes], None],
         idle: Callable[[], None] = _nothing,
         max_requests: int = MAX_REQUESTS,
+        administers: bool = True,
     ) -> None:
         self.peer = peer
+        self.administers = administers
         self.settings = Settings()
         self.messages = 0
         self._dispatcher = dispatcher
@@ -136,6 +140,8 @@ class Conversation:
         if self._closed:  # by an earlier member of the batch
             raise Cancelled("The connection is closed.")
         method = self._dispatcher.method(message.method)
+        if not self.administers and IAdministrative.providedBy(method):
+            raise self._not_allowed(method)
         if in_batch and method.streams:
             raise InvalidRequest(
                 f"{method.name} streams, so it cannot be in a batch; send it on its own,"
@@ -150,6 +156,20 @@ class Conversation:
                 {"queue_length": len(self._under_way)},
             )
         return method
+
+    def _not_allowed(self, method: IRPCMethod) -> NotAllowed:
+        uid = self.peer.uid
+        self.log.warn(
+            "client {number} (uid {uid}) may not call {method}",
+            number=self.peer.number,
+            uid=uid,
+            method=method.name,
+        )
+        return NotAllowed(
+            f"{method.name} is for this daemon's administrators, and the user with uid {uid} is"
+            " none; its options --admin-uid and --admin-gid say who is.",
+            {"method": method.name},
+        )
 
     def _start(
         self, exchange: Exchange, method: IRPCMethod, message: Request | Notification

@@ -55,7 +55,12 @@ class RPCProtocol(MessageReceiver):
         self.peer = peer.peer_of(self.peer.number, self.transport)
         self._outbox = Outbox(self.transport, reactor, limits, self._hold_unread, self._drop)
         self.conversation = Conversation(
-            self.factory.dispatcher, self.peer, self._send, self._settle, limits.max_requests
+            self.factory.dispatcher,
+            self.peer,
+            self._send,
+            self._settle,
+            limits.max_requests,
+            self.factory.administers(self.peer),
         )
         self._refusal = self.factory.opened(self)
         if self._refusal is not None:  # it is told in its own framing, once that is known

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import errno
+import os
 import select
 import socket
 import struct
@@ -9,19 +13,49 @@ from typing import Any
 
 from rkllm_twisted.interfaces import Peer
 
-_CREDENTIALS = struct.Struct("3i")  # struct ucred of unix(7): pid, uid, gid
+_CREDENTIALS = struct.Struct("iII")  # struct ucred of unix(7): pid, uid, gid
+#: What the kernel says of other sockets, such as TCP's: (uid_t) -1.
+NOBODY = 2**32 - 1
+#: socket(7); since Linux 4.13, and not in Python's socket module.
+SO_PEERGROUPS = 59
+#: Bytes that the groups of most processes fit into; getsockopt of Python takes no more.
+FEW = 1024
+#: Bytes of as many groups as a process can be in (NGROUPS_MAX is 65536).
+MOST = 4 * 65536
 
 
 def peer_of(number: int, transport: Any) -> Peer:
     """Ask who connected. A transport that is no UNIX socket has nobody to name."""
     try:
-        raw = transport.getHandle().getsockopt(
-            socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size
-        )
+        handle = transport.getHandle()
+        raw = handle.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     except (AttributeError, OSError):
         return Peer(number)
     pid, uid, gid = _CREDENTIALS.unpack(raw)
-    return Peer(number, pid, uid, gid)
+    if uid == NOBODY:  # no UNIX socket, so there is no one to name
+        return Peer(number)
+    return Peer(number, pid, uid, gid, tuple(sorted({gid, *_groups_of(handle)})))
+
+
+def _groups_of(handle: socket.socket) -> tuple[int, ...]:
+    """The supplementary groups; none where the kernel is too old to tell them."""
+    raw = b""
+    try:
+        raw = handle.getsockopt(socket.SOL_SOCKET, SO_PEERGROUPS, FEW)
+    except OSError as error:
+        if error.errno == errno.ERANGE:
+            with contextlib.suppress(OSError):
+                raw = _many_groups(handle)
+    return struct.unpack(f"{len(raw) // 4}I", raw)
+
+
+def _many_groups(handle: socket.socket) -> bytes:
+    buffer, length = ctypes.create_string_buffer(MOST), ctypes.c_uint(MOST)
+    c = ctypes.CDLL(None, use_errno=True)
+    arguments = (handle.fileno(), socket.SOL_SOCKET, SO_PEERGROUPS, buffer, ctypes.byref(length))
+    if c.getsockopt(*arguments) != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return buffer.raw[: length.value]
 
 
 def has_gone(transport: Any) -> bool:

@@ -29,6 +29,7 @@ class RPCFactory(ServerFactory):
 
     :param max_clients: connected at once.
     :param admit: gives the error that a client is to be turned away with, or None.
+    :param administers: says whether a client may call what is administrative.
     :param has_gone: see :func:`rkllm_twisted.server.peer.has_gone`.
     :ivar connections: those that are served.
     :ivar refused: how many were turned away since the start.
@@ -46,11 +47,13 @@ class RPCFactory(ServerFactory):
         max_clients: int = 100,
         limits: Limits = Limits(),  # noqa: B008 - a frozen value
         admit: Callable[[Peer], RPCError | None] = lambda _: None,
+        administers: Callable[[Peer], bool] = lambda _: True,
         has_gone: Callable[[Any], bool] = peer.has_gone,
     ) -> None:
         self.dispatcher = dispatcher
         self.reactor = reactor
         self.limits = limits
+        self.administers = administers
         self.has_gone = has_gone
         self.rounds = Rounds(reactor)
         self.hold = Hold(limits.max_unparsed)

@@ -1,0 +1,26 @@
+"""Who may let a run write a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rkllm_twisted.errors import NotAllowed
+from rkllm_twisted.interfaces import ICall
+
+
+def check_saving(call: ICall) -> None:
+    """See that who may only run names no file: ``prompt_cache_params`` names one that C writes.
+
+    :raises NotAllowed: the run is to save a prompt cache, and the client is no administrator.
+    """
+    if call.conversation.administers:
+        return
+    params = call.params
+    values = params.values() if isinstance(params, Mapping) else params or ()
+    for value in values:
+        if isinstance(value, Mapping) and value.get("prompt_cache_params") is not None:
+            raise NotAllowed(
+                "Saving a prompt cache is for this daemon's administrators; leave out"
+                " prompt_cache_params.",
+                {"parameter": "rkllm_infer_params.prompt_cache_params"},
+            )

@@ -1,0 +1,40 @@
+"""Being somebody else for a moment: the kernel names who connects by the effective user."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+#: A user and groups that need not be in any list.
+SOMEBODY, GROUP, OTHER_GROUP = 64001, 64002, 64003
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
+
+
+@contextmanager
+def acting_as(uid: int, gid: int = GROUP, groups: Sequence[int] = ()) -> Iterator[None]:
+    """Have another user's rights, and be named as that user by the kernel."""
+    before = os.getgroups()
+    os.setgroups(groups)
+    os.setegid(gid)
+    os.seteuid(uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+        os.setgroups(before)
+
+
+@contextmanager
+def open_directory() -> Iterator[Path]:
+    """A directory that everybody may enter; pytest's own are closed to others."""
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name)
+        path.chmod(0o755)
+        yield path
