@@ -85,7 +85,8 @@ class NPUStatus:
     :param queue_length: calls that wait for their turn.
     :param runs: runs that ended since the start, however they ended.
     :param tokens: callbacks with a token since the start.
-    :param problem: how the runtime's process ended last, if that was a crash.
+    :param problem: how the runtime's process ended last, if that was a crash and no model has been
+        loaded since.
     :param running: what has its turn; None if the NPU is free.
     :param waiting: who waits, in the order in which the turns come round.
     """

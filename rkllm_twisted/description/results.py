@@ -83,7 +83,12 @@ RESULTS: Mapping[str, Result] = {
     ),
     "server.status": Result(
         items=(
-            _item("state", "string", "empty (no model), loading, loaded, running or closed."),
+            _item(
+                "state",
+                "string",
+                "empty (no model), loading, loaded, running, stuck (in a call that cannot be"
+                " ended), failed (no process for the runtime can be had) or closed.",
+            ),
             _item("model_path", "string or null", "The model that is loaded."),
             _item("queue_length", "integer", "Calls that wait for their turn."),
             _item("runs", "integer", "Runs that have ended since the start, however they ended."),
@@ -91,7 +96,8 @@ RESULTS: Mapping[str, Result] = {
             _item(
                 "problem",
                 "string or null",
-                "How the runtime's process ended last, if that was a crash.",
+                "How the runtime's process ended last, if that was a crash and no model has been"
+                " loaded since.",
             ),
             _item(
                 "running",

@@ -42,6 +42,8 @@ READ = 2**20
 MAX_LENGTH = 2**31 - 1
 #: prctl(2): the signal to get when the parent dies.
 PR_SET_PDEATHSIG = 1
+#: setvbuf(3): print at the end of each line. Of glibc and musl.
+IOLBF = 1
 
 
 @attrs.frozen
@@ -146,7 +148,10 @@ def beat() -> None:
 def settle_in(setup: Setup) -> None:
     """Take the rights and the place that the daemon wants its child to have."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the daemon's business
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    libc = ctypes.CDLL(None)
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    # C keeps what is printed to a pipe until it has a block of it: a crash would take that along.
+    libc.setvbuf(ctypes.c_void_p.in_dll(libc, "stdout"), None, IOLBF, ctypes.c_size_t(0))
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = setup.descriptors if most == resource.RLIM_INFINITY else min(setup.descriptors, most)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
@@ -164,6 +169,8 @@ def main(argv: list[str]) -> None:
         runtime = open_runtime(setup.library, setup.abi, {}, native_async=setup.native_async)
     except StartupError as error:
         sys.exit(str(error))
+    for descriptor in (DESCRIPTOR, HEART):
+        os.set_inheritable(descriptor, False)  # not for programs that the library may start
     servant = Servant(runtime, socket.socket(fileno=DESCRIPTOR))
     for task in (servant.listen, beat):
         threading.Thread(target=task, name=task.__name__, daemon=True).start()

@@ -31,6 +31,8 @@ T = TypeVar("T")
 #: Seconds to learn how a child ended whose connection has broken.
 PATIENCE = 5.0
 FINISH = 2
+#: Beside ``rkllm_init``, what can be asked of a child that has no model.
+WITHOUT_MODEL = {"rkllm_createDefaultParam"}
 
 
 @attrs.frozen
@@ -88,8 +90,8 @@ class ProcessRuntime:
 
     @property
     def problem(self) -> str | None:
-        """How the last child ended that was not meant to."""
-        return self._supervisor.problem
+        """How the last child ended that was not meant to; None once a model is loaded again."""
+        return None if self.loaded else self._supervisor.problem
 
     def path_of(self, prepared: Errand) -> str | None:
         """See :meth:`IRuntime.path_of`."""
@@ -124,8 +126,8 @@ class ProcessRuntime:
                 self._destroy()
             if self._supervisor.failed:
                 return self._ask(self._supervisor.fresh)
-        if self._link is not None and self._link.ending is None:
-            return self._link
+        elif function not in WITHOUT_MODEL and not self._supervisor.failed:
+            return self._model()  # or at once an error: a child that starts need not be waited for
         return self._ask(self._supervisor.link)
 
     def _ask(self, question: Callable[[], T]) -> T:

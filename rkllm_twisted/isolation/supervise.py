@@ -35,6 +35,8 @@ LAST_LINES = 20
 LONGEST_LINE = 4096
 #: Seconds without a heartbeat until the child is taken for stopped.
 PATIENCE = 10.0
+#: Seconds to read what a child has printed before its end.
+LAST_WORDS = 0.05
 #: A child that ends within so many seconds of its start, without a success, has failed to start;
 #: after so many of these in a row no more are started until somebody asks.
 YOUNG, TRIES = 60.0, 3
@@ -211,12 +213,25 @@ class ChildProcess(ProcessProtocol):
         self._lines.append(line)
         self.log.info("runtime: {line}", line=line)
 
+    def processExited(self, reason: Failure) -> None:
+        """It has ended; a process that it started may hold on to its descriptors."""
+        self._silence()
+        self._alarm = self._reactor.callLater(LAST_WORDS, self._deaf)
+
+    def _silence(self) -> None:
+        if self._alarm.active():
+            self._alarm.cancel()
+
+    def _deaf(self) -> None:
+        assert self.transport is not None
+        for number in (1, 2, HEART):
+            self.transport.closeChildFD(number)
+
     def processEnded(self, reason: Failure) -> None:
         """It has ended, and everything that it said has been read."""
         for words in self._words.values():
             words.finish()
-        if self._alarm.active():
-            self._alarm.cancel()
+        self._silence()
         value: Any = reason.value
         self.link.over(Ending(value.signal, value.exitCode, tuple(self._lines), self._silent))
         self._ended(self)

@@ -60,6 +60,7 @@ class Supervisor(Service):
     def fresh(self) -> Link:
         """Have a child that nobody has used: retire the one there is, or try again."""
         self.failed = False
+        self.problem = None
         self._young_deaths = 0
         if self._child is not None:
             self._child.retire()

@@ -1,0 +1,173 @@
+"""The runtime hangs or is stopped, under load from twenty clients, on every layout.
+
+Most of this is waiting for a timeout, so the four layouts' daemons do it side by side.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crowd import ABIS, CALLS, Rig, child_of, crowd, ends, is_alive, left_over, wait_until
+
+#: Seconds until a call is late, until one that hears no abort is ended by force, and more than
+#: both together, for a busy machine.
+LATE, FORCE, SLACK = 1.0, 5.0, 4.0
+HELLO = 'run\ntoken "Hello"\nfinish\n'
+#: What is late -> the lines before the hang, and the option that says how long it may take.
+PLACES = {
+    "the first token": ("", "--first-token-timeout"),
+    "another token": ('token "x"\n', "--token-timeout"),
+}
+
+
+class Everywhere:
+    """A daemon of each layout.
+
+    :param directory: makes one.
+    """
+
+    def __init__(self, directory: Callable[[str], Path], *options: str) -> None:
+        self._rigs = [Rig(directory("hangs"), abi, *options) for abi in ABIS]
+
+    def __call__(self, work: Callable[[Rig], object]) -> None:
+        """Do something with each, all at the same time."""
+        with ThreadPoolExecutor(len(self._rigs)) as threads:
+            list(threads.map(work, self._rigs))
+
+    def close(self) -> None:
+        """Stop them; they must have come through without a traceback."""
+        for rig in self._rigs:
+            assert rig.daemon.stop() == 0
+            assert "Traceback" not in rig.daemon.log.read_text()
+
+
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory: Any) -> Iterator[Everywhere]:
+    """Daemons that give a call little time."""
+    options = [f"--{what}-timeout={LATE}" for what in ("init", "first-token", "token")]
+    everywhere = Everywhere(tmp_path_factory.mktemp, *options)
+    yield everywhere
+    everywhere.close()
+
+
+@pytest.fixture
+def patient(tmp_path_factory: Any) -> Iterator[Everywhere]:
+    """Daemons with their defaults."""
+    everywhere = Everywhere(tmp_path_factory.mktemp)
+    yield everywhere
+    everywhere.close()
+
+
+def hang(rig: Rig, before: str, fault: str, option: str) -> tuple[list[Any], float, bool]:
+    """Let the first run hang; what the others get, after how long, and whether the child lives."""
+    rig.load(f'run when "hang"\n{before}{fault}\n{HELLO}')
+    child = child_of(rig.daemon)
+    with crowd(rig.daemon) as they:
+        begun = time.monotonic()
+        they.queue("hi", first="hang")
+        error = they.first()["error"]
+        assert LATE <= time.monotonic() - begun < LATE + SLACK
+        assert error["code"] == -32003
+        assert option in error["message"]
+        answers = they.answers()
+        return answers, time.monotonic() - begun, is_alive(child)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_run_that_stops_giving_tokens_is_aborted(hasty: Everywhere, place: str) -> None:
+    """-32003 for its client; where the runtime hears the abort, everybody else is served."""
+    before, option = PLACES[place]
+
+    def work(rig: Rig) -> None:
+        answers, _, lives = hang(rig, before, "hang until abort", option)
+        assert answers == [None] * (CALLS - 1)
+        assert lives
+
+    hasty(work)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_run_that_hears_no_abort_is_ended_by_force(hasty: Everywhere, place: str) -> None:
+    """Five seconds later; those who waited hear that there is no model, and can load one."""
+    before, option = PLACES[place]
+
+    def work(rig: Rig) -> None:
+        answers, seconds, lives = hang(rig, before, "deaf\nhang", option)
+        assert answers == [-32001] * (CALLS - 1)
+        assert LATE + FORCE <= seconds < LATE + FORCE + SLACK
+        assert not lives
+
+    hasty(work)
+
+
+def test_an_init_that_hangs_is_ended_by_force(hasty: Everywhere) -> None:
+    """-32003 after the timeout; the daemon serves on, and the next init works."""
+
+    def work(rig: Rig) -> None:
+        child = child_of(rig.daemon)
+        with crowd(rig.daemon) as they, rig.daemon.connect() as loader:
+            model = {"model_path": str(rig.script(f"init hang\n{HELLO}"))}
+            begun = time.monotonic()
+            loader.send({"jsonrpc": "2.0", "id": 1, "method": "rkllm.init", "params": [model]})
+            wait_until(lambda: they.status()["state"] == "loading")
+            they.ask("hi")
+            error = loader.line()["error"]
+            assert LATE <= time.monotonic() - begun < LATE + SLACK
+            assert error["code"] == -32003
+            assert "--init-timeout" in error["message"]
+            assert they.answers() == [-32001] * CALLS
+            assert LATE + FORCE <= time.monotonic() - begun < LATE + FORCE + SLACK
+            assert not is_alive(child)
+            rig.load(HELLO)
+            they.ask("hi")
+            assert they.answers() == [None] * CALLS
+
+    hasty(work)
+
+
+def test_a_stopped_child_is_noticed(patient: Everywhere) -> None:
+    """SIGSTOP ends no process, but its heartbeat; ten seconds without one are a crash."""
+
+    def work(rig: Rig) -> None:
+        rig.load(HELLO)
+        child = child_of(rig.daemon)
+        os.kill(child, signal.SIGSTOP)
+        with crowd(rig.daemon) as they:
+            they.queue("hi")
+            error = they.first()["error"]
+            assert error["code"] == -32004
+            assert "stopped answering" in error["message"]
+            assert they.answers() == [-32001] * (CALLS - 1)
+            assert "stopped answering" in they.status()["problem"]
+            assert not is_alive(child)
+            rig.load(HELLO)
+            they.ask("hi")
+            assert they.answers() == [None] * CALLS
+
+    patient(work)
+
+
+def test_a_hung_runtime_does_not_keep_the_daemon_from_ending(patient: Everywhere) -> None:
+    """Under 15 s, always; everybody is answered, and no process is left."""
+
+    def work(rig: Rig) -> None:
+        rig.load('run\ntoken "x"\ndeaf\nhang\n')
+        child = child_of(rig.daemon)
+        with crowd(rig.daemon) as they:
+            they.queue("hi")
+            begun = time.monotonic()
+            rig.daemon.process.send_signal(signal.SIGTERM)
+            answers = [a for client in they.clients for a in left_over(client) if ends(a)]
+            assert [a["error"]["code"] for a in answers] == [-32802] * CALLS
+            assert rig.daemon.process.wait(20) == 0
+            assert time.monotonic() - begun < 15
+        wait_until(lambda: not is_alive(child))
+
+    patient(work)

@@ -1,0 +1,46 @@
+"""A hundred crashes in a row leave nothing behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from crowd import child_of, children_of, run_params, status_of, wait_until
+from daemons import Daemon
+
+CRASHES, WARM = 100, 20
+#: KiB that are noise of the allocator.
+NOISE = 512
+
+
+def state_of(daemon: Daemon) -> tuple[int, int, int]:
+    """Resident KiB, open descriptors and child processes, once a new child stands by."""
+    child_of(daemon)
+    with daemon.connect() as client:
+        wait_until(lambda: status_of(client)["clients"] == 1)
+        proc = Path(f"/proc/{daemon.process.pid}")
+        memory = int((proc / "status").read_text().partition("VmRSS:")[2].split()[0])
+        return memory, len(list((proc / "fd").iterdir())), len(children_of(daemon))
+
+
+def test_a_hundred_crashes_leave_nothing_behind(
+    start: Callable[..., Daemon], script: Callable[[str], Path]
+) -> None:
+    """Memory, descriptors and processes are as they were."""
+    daemon = start()
+    model = script('run\nprint stderr "the end"\nsegv\n')
+
+    def crash() -> None:
+        daemon.load(model)
+        with daemon.connect() as client:
+            assert client.ask("rkllm.run", run_params())["error"]["code"] == -32004
+
+    for _ in range(WARM):
+        crash()
+    memory, descriptors, children = state_of(daemon)
+    for _ in range(CRASHES):
+        crash()
+    grown, more, as_many = state_of(daemon)
+    print(f"{grown - memory} KiB, {more - descriptors} descriptors in {CRASHES} crashes")
+    assert grown - memory < NOISE
+    assert (more, as_many) == (descriptors, children)
