@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ import configuration_page
 import methods_page
 
 from rkllm_twisted.binding.abi import releases
+from rkllm_twisted.description import examples
 from rkllm_twisted.description.describe import describe
 from rkllm_twisted.options import SETTINGS
 from rkllm_twisted.rpc.registry import find_methods
@@ -24,8 +24,7 @@ HERE = Path(__file__).parent
 def methods() -> str:
     """Make methods.md: the daemon's own methods, not those that happen to be installed here."""
     own = find_methods([getattr(rkllm_methods, name) for name in rkllm_methods.__all__])
-    examples = json.loads((HERE / "examples.json").read_text("utf-8"))
-    return methods_page.render(describe(own, list(releases().values())), examples)
+    return methods_page.render(describe(own, list(releases().values())), examples.table())
 
 
 #: File in docs/ -> what makes its text.

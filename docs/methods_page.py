@@ -16,7 +16,7 @@ Lines = Iterator[str]
 INTRODUCTION = """\
 # The methods
 
-<!-- Made by docs/generate.py. Change the code, the notes or docs/examples.json, not this page. -->
+<!-- Made by docs/generate.py. Change the code or its notes and examples, not this page. -->
 
 Every method of the daemon with its parameters, its result, its errors and examples. The page is
 made from the method plugins and the table of rkllm.h's layouts. Each example was asked of a daemon
@@ -65,6 +65,8 @@ REMARKS: Mapping[str, str] = {
 GROUPS: Mapping[str, str] = {
     "rkllm.": "The runtime: `rkllm.*`",
     "server.": "The daemon: `server.*`",
+    "rpc.": "Self-description: `rpc.*`",
+    "system.": "Introspection: `system.*`",
 }
 
 

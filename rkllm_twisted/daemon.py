@@ -17,7 +17,7 @@ from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
 from rkllm_twisted import __version__
-from rkllm_twisted.interfaces import INPU, IConversation, IDaemon
+from rkllm_twisted.interfaces import INPU, IConversation, IDaemon, SelfDescription
 from rkllm_twisted.isolation.homes import Home
 from rkllm_twisted.server.listening import UNIXSocketService
 from rkllm_twisted.server.protocol import RPCFactory
@@ -31,9 +31,17 @@ class About:
     """What ``server.version`` and ``server.status`` tell.
 
     :param clients: how many connections there are now.
+    :param description: see :attr:`IDaemon.description`.
     """
 
-    def __init__(self, reactor: IReactorTime, npu: INPU, clients: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        npu: INPU,
+        clients: Callable[[], int],
+        description: SelfDescription,
+    ) -> None:
+        self.description = description
         self._reactor = reactor
         self._npu = npu
         self._clients = clients

@@ -10,7 +10,8 @@ for the person at the terminal.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Collection, Mapping
 from typing import ClassVar
 
 import attrs
@@ -49,6 +50,22 @@ class MethodNotFound(RPCError):
     """No plugin provides the method."""
 
     code = -32601
+
+    @classmethod
+    def named(cls, name: str, known: Collection[str]) -> MethodNotFound:
+        """Say that there is no such method, and which one may be meant.
+
+        :param known: the names that there are.
+        """
+        shown = name[:100]
+        close = [one for one in known if one.endswith(f".{shown}")]  # its group was forgotten
+        close = close or difflib.get_close_matches(shown, known, 1, 0.75)
+        perhaps = f"; perhaps {close[0]} is meant" if close else ""
+        return cls(
+            f"There is no method {shown!r}{perhaps}. rpc.discover, the command `rkllm methods` and"
+            " docs/methods.md list those that there are.",
+            {"method": shown},
+        )
 
 
 class InvalidParams(RPCError):

@@ -11,6 +11,7 @@ from typing import Any
 from twisted.application.service import IService
 
 from rkllm_twisted.daemon import About, DaemonService
+from rkllm_twisted.description.telling import describe_for
 from rkllm_twisted.interfaces import IListeningSocket
 from rkllm_twisted.isolation.homes import HOMES
 from rkllm_twisted.npu.history import history_for
@@ -80,7 +81,8 @@ def makeService(
     pool = NPUThreadPool()
     history = history_for(home.runtime, options["history"])
     npu = thread_npu(reactor, pool, home.runtime, options["queue"], history, timeouts_of(options))
-    about = About(reactor, npu, lambda: len(factory.connections))
+    description = describe_for(methods, npu.version())
+    about = About(reactor, npu, lambda: len(factory.connections), description)
     dispatcher = Dispatcher(methods, npu, about)
     access = access_of(options)
     factory = RPCFactory(

@@ -5,12 +5,21 @@ Clients import them from here: to them zope.interface would be no more than a sl
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
 
 import attrs
 
 #: The parameters of a request as they came: positional, by name, or none at all.
 Params = Sequence[object] | Mapping[str, object] | None
+#: An RKLLMResult: the structure's fields by name, and ``_callback_state``.
+Result = Mapping[str, Any]
+OnResult = Callable[[Result], object]
+
+
+@attrs.frozen
+class NoParams:
+    """``params`` of a method that takes none."""
 
 
 @attrs.frozen
@@ -99,3 +108,18 @@ class NPUStatus:
     problem: str | None = None
     running: Running | None = None
     waiting: tuple[Waiting, ...] = ()
+
+
+@attrs.frozen
+class SelfDescription:
+    """What the daemon says of its methods, made once for the loaded release.
+
+    :param document: the OpenRPC document, written already: the result of ``rpc.discover``.
+    :param help: by method, its description as text.
+    :param signatures: by method, a list of ``[type of the result, types of the parameters …]``;
+        the empty string where nothing is known.
+    """
+
+    document: object
+    help: Mapping[str, str]
+    signatures: Mapping[str, object]

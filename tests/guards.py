@@ -437,8 +437,8 @@ GUARDS = [
     _guard(
         "some names are reserved",
         "rpc/registry.py",
-        "yield name.startswith(RESERVED)",
-        "yield False",
+        "reserved = name.startswith(RESERVED)",
+        "reserved = False",
         "test_registry.py",
     ),
     # C

@@ -19,7 +19,8 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rkllm_twisted.daemon import About
-from rkllm_twisted.interfaces import IRPCMethod
+from rkllm_twisted.description.telling import describe_for
+from rkllm_twisted.interfaces import IRPCMethod, RuntimeVersion, SelfDescription
 from rkllm_twisted.npu.thread import ThreadNPU
 from rkllm_twisted.rpc.dispatch import Dispatcher
 from rkllm_twisted.rpc.limits import Limits
@@ -32,6 +33,12 @@ from rkllm_twisted.testing import Answer, FakeRuntime, StepThread
 def methods() -> Mapping[str, IRPCMethod]:
     """The real ones, by name."""
     return find_methods()
+
+
+@cache
+def description() -> SelfDescription:
+    """Of the real methods, for the newest release."""
+    return describe_for(methods(), RuntimeVersion("fake", None, "1.3.0", "by the test", "fake"))
 
 
 @implementer(ITransport)
@@ -225,7 +232,7 @@ class House:
         self.npu = ThreadNPU(
             self.runtime, self.thread.in_thread, self.thread.from_thread, queue_limit
         )
-        about = About(self.clock, self.npu, lambda: len(self.factory.connections))
+        about = About(self.clock, self.npu, lambda: len(self.factory.connections), description())
         self.dispatcher = Dispatcher({**methods(), **extra}, self.npu, about)
         self.factory = RPCFactory(
             self.dispatcher,

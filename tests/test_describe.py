@@ -11,7 +11,8 @@ import pytest
 from rkllm_twisted.binding.abi import Release, releases
 from rkllm_twisted.binding.layouts import layout_of
 from rkllm_twisted.binding.to_c import Filling
-from rkllm_twisted.description.describe import describe, own_parameters
+from rkllm_twisted.description.describe import describe
+from rkllm_twisted.description.plugins import own_parameters
 from rkllm_twisted.description.values import Default, Description, Item, MethodDescription, Origin
 from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.interfaces import IRKLLMMethod

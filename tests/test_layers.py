@@ -16,6 +16,7 @@ PACKAGE = Path(rkllm_twisted.__file__).parent
 LAYERS = {
     "__init__": 0,
     "interfaces": 0,
+    "iruntime": 0,
     "errors": 0,
     "values": 0,
     "wire": 1,
@@ -34,6 +35,7 @@ LAYERS = {
     "description": 2,
     "npu.turns": 2,
     "description.describe": 3,
+    "description.telling": 3,
     "npu": 3,
     "isolation": 3,
     "methods": 3,

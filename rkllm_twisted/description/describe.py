@@ -7,9 +7,6 @@
 from __future__ import annotations
 
 import inspect
-import re
-import types
-import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import attrs
@@ -18,6 +15,7 @@ from rkllm_twisted import errors
 from rkllm_twisted.binding.abi import Function, Release
 from rkllm_twisted.binding.arguments import NULLABLE, Signature
 from rkllm_twisted.binding.notes import notes
+from rkllm_twisted.description.plugins import own_parameters, own_result
 from rkllm_twisted.description.results import RESULTS, STATUS, UNKNOWN
 from rkllm_twisted.description.structures import (
     Found,
@@ -33,10 +31,15 @@ from rkllm_twisted.description.values import (
     Item,
     MethodDescription,
     Origin,
+    Result,
     Slot,
-    Type,
 )
-from rkllm_twisted.interfaces import IAdministrative, IRKLLMMethod, IRPCMethod
+from rkllm_twisted.interfaces import (
+    IAdministrative,
+    IDescribedMethod,
+    IRKLLMMethod,
+    IRPCMethod,
+)
 from rkllm_twisted.rpc.conversation import NOT_COUNTED
 
 #: Methods that are no C function, and yet not possible with every release.
@@ -51,17 +54,6 @@ AROUND_THE_QUEUE = frozenset({"rkllm.abort", "rkllm.is_running"})
 MAY_WRITE = frozenset({"rkllm.run", "rkllm.run_async"})
 #: Parameters that may be JSON of other types than their C type says -> those types.
 ALSO: Mapping[str, tuple[str, ...]] = {"tools": ("array", "object"), "rkllm_input": ("array",)}
-
-_JSON_TYPES: Mapping[object, str] = {
-    str: "string",
-    int: "integer",
-    float: "number",
-    bool: "boolean",
-    type(None): "null",
-    list: "array",
-    dict: "object",
-}
-_PARAM_DOC = re.compile(r":param (\w+): (.*?)(?=\s*(?::\w+[ :]|\Z))", re.DOTALL)
 
 
 def describe(methods: Mapping[str, IRPCMethod], releases: Sequence[Release]) -> Description:
@@ -85,12 +77,24 @@ def _method(method: IRPCMethod, releases: Sequence[Release]) -> MethodDescriptio
         function=function,
         streams=method.streams,
         administrative=IAdministrative.providedBy(method),
-        parameters=_c_parameters(having, declared) if function else own_parameters(method.params),
+        parameters=(
+            _c_parameters(having, declared)
+            if function
+            else own_parameters(method.params, f"{method.name}.")
+        ),
         slots=_slots(declared[-1]) if declared else (),
-        result=RESULTS.get(method.name, STATUS if function else UNKNOWN),
+        is_open=function is None and method.params is None,
+        result=_result(method, function),
         errors=tuple(map(_error_kind, _errors(method, declared, len(having) < len(releases)))),
         releases=covered(having),
     )
+
+
+def _result(method: IRPCMethod, function: str | None) -> Result:
+    known = RESULTS.get(method.name, STATUS if function else None)
+    if known is None and IDescribedMethod.providedBy(method):
+        return own_result(method.result, f"{method.name}.")
+    return known or UNKNOWN
 
 
 def _has(release: Release, name: str, function: str | None) -> bool:
@@ -127,45 +131,6 @@ def _c_parameter(release: Release, function: Function, name: str) -> Item:
         default=Default(Origin.VALUE) if nullable else None,
         required=not nullable,
     )
-
-
-def own_parameters(params: type | None) -> tuple[Item, ...]:
-    """Describe the attrs class of a method that is no C function.
-
-    The types are those of its fields, the meanings those of ``:param …:`` in its docstring.
-    """
-    if params is None:
-        return ()
-    hints = typing.get_type_hints(params)
-    meanings = dict(_PARAM_DOC.findall(inspect.getdoc(params) or ""))
-    return tuple(
-        _own_parameter(field, hints[field.name], meanings.get(field.name, ""))
-        for field in attrs.fields(params)
-        if field.init
-    )
-
-
-def _own_parameter(field: attrs.Attribute[object], hint: object, meaning: str) -> Item:
-    required = field.default is attrs.NOTHING
-    # A factory's value is not known before it is called.
-    value = None if isinstance(field.default, attrs.Factory) else field.default  # type: ignore[arg-type]
-    return Item(
-        name=field.name,
-        type=Type(_json_types(hint)),
-        meaning=" ".join(meaning.replace("``", "").split()),
-        default=None if required else Default(Origin.VALUE, value),
-        required=required,
-    )
-
-
-def _json_types(hint: object) -> tuple[str, ...]:
-    """Name the JSON types of an annotation; none where there is one that has no name."""
-    origin = typing.get_origin(hint)
-    if origin in (typing.Union, types.UnionType):
-        parts = [_json_types(part) for part in typing.get_args(hint)]
-        return tuple(name for part in parts for name in part) if all(parts) else ()
-    name = _JSON_TYPES.get(origin or hint)
-    return (name,) if name else ()
 
 
 def _errors(

@@ -30,6 +30,7 @@ _RUN = (
         items="RKLLMResult",
     ),
 )
+_SOMETIMES = frozenset({"results"})
 #: What a C function answers that no entry of :data:`RESULTS` is for.
 STATUS = Result(items=_DONE)
 #: What any other method answers: a third party's may be anything.
@@ -38,9 +39,12 @@ UNKNOWN = Result("What the plugin says.")
 RESULTS: Mapping[str, Result] = {
     "rkllm.createDefaultParam": Result(structure="RKLLMParam"),
     "rkllm.run": Result(
-        "The result that ends the run, with the text of all of them.", "RKLLMResult", _RUN
+        "The result that ends the run, with the text of all of them.",
+        "RKLLMResult",
+        _RUN,
+        _SOMETIMES,
     ),
-    "rkllm.run_async": Result("One result for each callback.", "RKLLMResult", _RUN),
+    "rkllm.run_async": Result("One result for each callback.", "RKLLMResult", _RUN, _SOMETIMES),
     "rkllm.is_running": Result(
         items=(*_DONE, _item("is_running", "boolean", "true while a run is under way."))
     ),
@@ -59,8 +63,15 @@ RESULTS: Mapping[str, Result] = {
             ),
         )
     ),
-    "rkllm.get_constants": Result("An object for each enum, with the number of each name."),
-    "server.ping": Result("The string pong."),
+    "rkllm.get_constants": Result(
+        "An object for each enum, with the number of each name.", type=Type(("object",))
+    ),
+    "rpc.discover": Result(
+        "An OpenRPC document: the methods that there are with the loaded release of the runtime,"
+        " plugins' included, their parameters, results and errors as JSON Schema, and examples.",
+        type=Type(("object",)),
+    ),
+    "server.ping": Result("The string pong.", type=Type(("string",))),
     "server.cancel": Result(
         items=(_item("cancelled", "boolean", "Whether such a request was under way."),)
     ),
@@ -69,6 +80,14 @@ RESULTS: Mapping[str, Result] = {
             _item("stream", "string", "The form of streams that is now in force."),
             _item("floats", "string", "The form of float arrays that is now in force."),
         )
+    ),
+    "system.listMethods": Result("The names, sorted.", type=Type(("array",), items="string")),
+    "system.methodHelp": Result("Text for people.", type=Type(("string",))),
+    "system.methodSignature": Result(
+        "A list of signatures, each the type of the result and then those of the parameters:"
+        " string, integer, number, boolean, array, object, null, or any. An empty string where"
+        " nothing is known.",
+        type=Type(("array", "string"), items="array"),
     ),
     "server.version": Result(
         items=(

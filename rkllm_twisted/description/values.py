@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from typing import Any
 
 import attrs
 
@@ -23,6 +24,8 @@ class Type:
     :param of: the structure or enum that it is.
     :param items: what an array holds: ``number`` or ``integer``, or the structure.
     :param length: of an array that has always the same.
+    :param schema: its JSON Schema, where a plugin's annotation is all that is known.
+    :param parts: what that schema refers to, by name in ``#/components/schemas``.
     """
 
     json: tuple[str, ...]
@@ -32,6 +35,8 @@ class Type:
     of: str | None = None
     items: str | None = None
     length: int | None = None
+    schema: Mapping[str, Any] | None = attrs.field(default=None, hash=False)
+    parts: Mapping[str, Any] = attrs.field(factory=dict, hash=False)
 
 
 class Origin(enum.Enum):
@@ -142,11 +147,15 @@ class Result:
     :param about: in words, where the parts do not say it.
     :param structure: of rkllm.h, whose fields the result has.
     :param items: its other parts.
+    :param sometimes: those of them that are not always there.
+    :param type: of one that is no object with such parts.
     """
 
     about: str = ""
     structure: str | None = None
     items: tuple[Item, ...] = ()
+    sometimes: frozenset[str] = frozenset()
+    type: Type = Type(())
 
 
 @attrs.frozen
@@ -156,6 +165,7 @@ class MethodDescription:
     :param function: the C function that it is; None for the daemon's own methods.
     :param administrative: is it for administrators, where there are some?
     :param slots: every parameter in C's order, as in the newest of the releases described.
+    :param is_open: does it look at its parameters itself, so that nobody else knows them?
     :param errors: that it may answer with, beside those that any request may get.
     :param releases: that have it.
     """
@@ -167,6 +177,7 @@ class MethodDescription:
     administrative: bool
     parameters: tuple[Item, ...]
     slots: tuple[Slot, ...]
+    is_open: bool
     result: Result
     errors: tuple[ErrorKind, ...]
     releases: tuple[str, ...]

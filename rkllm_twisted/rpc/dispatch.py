@@ -78,11 +78,7 @@ class Dispatcher:
         """
         found = self._methods.get(name)
         if found is None:
-            shown = name[:100]
-            raise MethodNotFound(
-                f"There is no method {shown!r}; docs/methods.md lists those that there are.",
-                {"method": shown},
-            )
+            raise MethodNotFound.named(name, self._methods)
         return found
 
     def start(

@@ -22,6 +22,8 @@ from rkllm_twisted.interfaces import IRPCMethod
 
 #: JSON-RPC 2.0 keeps the first for itself, the Language Server Protocol taught clients the second.
 RESERVED = ("rpc.", "$/")
+#: Whose methods may have such a name: rpc.discover is JSON-RPC's own, by way of OpenRPC.
+OWN = "rkllm_twisted.methods."
 
 _log = Logger()
 
@@ -67,7 +69,8 @@ def _why_not(method: object) -> str | None:
 def _checks(method: IRPCMethod) -> Iterator[tuple[bool, str]]:
     name, params = method.name, method.params
     yield not isinstance(name, str) or not name, "its name is no text"
-    yield name.startswith(RESERVED), f"the name {name} begins with a reserved prefix"
+    reserved = name.startswith(RESERVED) and not _origin(method).startswith(OWN)
+    yield reserved, f"the name {name} begins with a reserved prefix"
     yield params is not None and not attrs.has(params), "its params are no attrs class"
     yield not isinstance(method.streams, bool), "its streams is neither True nor False"
 

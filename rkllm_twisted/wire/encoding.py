@@ -63,6 +63,11 @@ def encode(value: object, floats: str = "json") -> bytes:
     return msgspec.json.encode(_plain(value, FORMS[floats]))
 
 
+def written(value: object) -> object:
+    """Write a value now that :func:`encode` shall send often: it is copied then as it is."""
+    return msgspec.Raw(encode(value))
+
+
 def _plain(value: object, form: Callable[[FloatArray], object]) -> object:
     """Replace float arrays: msgspec would write them like any attrs instance."""
     if value is None or isinstance(value, (str, int, float, msgspec.Raw)):

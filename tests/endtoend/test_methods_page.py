@@ -16,17 +16,18 @@ from daemons import Daemon, RawClient
 from rkllm_twisted.binding.abi import releases
 from rkllm_twisted.cpu import demo_model
 from rkllm_twisted.description.describe import describe
+from rkllm_twisted.description.examples import table
 from rkllm_twisted.description.values import Description
 from rkllm_twisted.rpc.registry import find_methods
 from twisted.plugins import rkllm_methods
 
 Start = Callable[..., Daemon]
 DOCS = Path(__file__).parents[2] / "docs"
-EXAMPLES = json.loads((DOCS / "examples.json").read_text("utf-8"))
+EXAMPLES = table()
 PLACEHOLDERS = EXAMPLES["placeholders"]
 #: Where the examples' files stand.
 MODELS = "/models/"
-TYPES = {"number": (int, float), "integer": int, "string": str}
+TYPES = {"number": (int, float), "integer": int, "string": str, "object": dict, "array": list}
 ADAPTER = "tiny-pydocs-lora.gguf"
 #: The daemon's own methods, whatever else is installed.
 METHODS = find_methods([getattr(rkllm_methods, name) for name in rkllm_methods.__all__])
@@ -60,7 +61,7 @@ def is_one(kind: Mapping[str, Any], real: Any) -> bool:
         return False
     if kind["type"] == "string":
         return re.fullmatch(kind["matches"], real) is not None
-    return bool(real >= kind["least"])
+    return bool(real >= kind["least"]) if "least" in kind else True
 
 
 def furnish(directory: Path) -> None:

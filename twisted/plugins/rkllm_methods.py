@@ -6,12 +6,16 @@ from rkllm_twisted.methods.clear_kv_cache import clear_kv_cache
 from rkllm_twisted.methods.configure import configure
 from rkllm_twisted.methods.create_default_param import create_default_param
 from rkllm_twisted.methods.destroy import destroy
+from rkllm_twisted.methods.discover import discover
 from rkllm_twisted.methods.get_constants import get_constants
 from rkllm_twisted.methods.get_kv_cache_size import get_kv_cache_size
 from rkllm_twisted.methods.init import init
 from rkllm_twisted.methods.is_running import is_running
+from rkllm_twisted.methods.list_methods import list_methods
 from rkllm_twisted.methods.load_lora import load_lora
 from rkllm_twisted.methods.load_prompt_cache import load_prompt_cache
+from rkllm_twisted.methods.method_help import method_help
+from rkllm_twisted.methods.method_signature import method_signature
 from rkllm_twisted.methods.pause import pause
 from rkllm_twisted.methods.ping import ping
 from rkllm_twisted.methods.release_prompt_cache import release_prompt_cache
@@ -30,12 +34,16 @@ __all__ = [
     "configure",
     "create_default_param",
     "destroy",
+    "discover",
     "get_constants",
     "get_kv_cache_size",
     "init",
     "is_running",
+    "list_methods",
     "load_lora",
     "load_prompt_cache",
+    "method_help",
+    "method_signature",
     "pause",
     "ping",
     "release_prompt_cache",

@@ -1,0 +1,27 @@
+"""``rpc.discover``."""
+
+from __future__ import annotations
+
+import attrs
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+from rkllm_twisted.interfaces import ICall, IRPCMethod, NoParams
+
+
+@implementer(IPlugin, IRPCMethod)
+@attrs.frozen
+class Discover:
+    """Tells a program what there is to call."""
+
+    name = "rpc.discover"
+    summary = "The OpenRPC document: every method of this daemon, for the loaded release."
+    params = NoParams
+    streams = False
+
+    def call(self, call: ICall) -> object:
+        """Give what was written when the daemon started."""
+        return call.daemon.description.document
+
+
+discover = Discover()
