@@ -21,6 +21,7 @@ from rkllm_twisted.interfaces import INPU, IConversation, IDaemon, SelfDescripti
 from rkllm_twisted.isolation.homes import Home
 from rkllm_twisted.server.listening import UNIXSocketService
 from rkllm_twisted.server.protocol import RPCFactory
+from rkllm_twisted.systemd.reporting import summary_of
 
 #: Seconds that the run under way may go on once the daemon stops, and then to come back from C.
 DRAIN, PATIENCE = 10.0, 3.0
@@ -107,6 +108,14 @@ class DaemonService(MultiService):
     def stopService(self) -> Deferred[None]:
         """Stop accepting, let the run under way end, destroy the model, end the thread."""
         return ensureDeferred(self._stop())
+
+    def summary(self) -> str:
+        """The model and the queue, in a line for people."""
+        return summary_of(self._npu.status(), len(self._factory.connections))
+
+    def is_fresh(self) -> bool:
+        """Does the runtime move, so that there is hope for its clients?"""
+        return self._home.is_fresh() and self._npu.status().state != "stuck"
 
     async def _stop(self) -> None:
         await _deferred(super().stopService())

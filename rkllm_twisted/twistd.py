@@ -6,6 +6,7 @@ that embeds the service gets the exception.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,10 @@ from twisted.application.service import IService, MultiService
 
 from rkllm_twisted import tap
 from rkllm_twisted.errors import StartupError
+from rkllm_twisted.systemd.activation import activated
+from rkllm_twisted.systemd.inherited import Inherited, take
+from rkllm_twisted.systemd.notify import NotifySocket
+from rkllm_twisted.systemd.reporting import ReportingService
 
 __all__ = ["Options", "makeService"]
 
@@ -109,5 +114,17 @@ def makeService(options: Options) -> IService:
     """Make the service that twistd runs."""
     terminal = _Terminal()
     with _one_sentence():
-        tap.makeService(options).setServiceParent(terminal)
+        inherited = take(os.environ)
+        daemon = tap.makeService(options, source=activated(inherited.sockets))
+        _reported(daemon, inherited).setServiceParent(terminal)
     return terminal
+
+
+def _reported(daemon: IService, inherited: Inherited) -> IService:
+    """The daemon, with news of it for systemd if systemd wants any."""
+    if inherited.notify is None:
+        return daemon
+    from twisted.internet import reactor  # noqa: PLC0415 - importing it would install one
+
+    tell = NotifySocket(inherited.notify).tell
+    return ReportingService(reactor, tell, inherited.watchdog, daemon)

@@ -47,6 +47,7 @@ LAYERS = {
     "server.listening": 5,
     "forms": 5,
     "options": 5,
+    "systemd": 4,
     "tap": 5,
     "twistd": 5,
     "cli": 5,

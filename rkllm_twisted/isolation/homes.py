@@ -22,10 +22,14 @@ from rkllm_twisted.options import Options
 
 @attrs.frozen
 class Home:
-    """A runtime, and the service that keeps its place."""
+    """A runtime, and the service that keeps its place.
+
+    :param is_fresh: does the process that it lives in move?
+    """
 
     runtime: IRuntime
     service: Service
+    is_fresh: Callable[[], bool]
 
 
 def in_thread(options: Options, _reactor: Any) -> Home:
@@ -34,9 +38,8 @@ def in_thread(options: Options, _reactor: Any) -> Home:
     :raises LibraryError: it cannot be used.
     """
     native_async = bool(options["native-async"])
-    return Home(
-        open_runtime(options["library"], options["abi"], native_async=native_async), Service()
-    )
+    runtime = open_runtime(options["library"], options["abi"], native_async=native_async)
+    return Home(runtime, Service(), lambda: True)  # who asks has moved
 
 
 def in_process(options: Options, reactor: Any) -> Home:
@@ -54,7 +57,8 @@ def in_process(options: Options, reactor: Any) -> Home:
     )
     supervisor = Supervisor(reactor, setup)
     in_reactor = partial(blockingCallFromThread, reactor)
-    return Home(ProcessRuntime(findings, supervisor, in_reactor), supervisor)
+    runtime = ProcessRuntime(findings, supervisor, in_reactor)
+    return Home(runtime, supervisor, supervisor.is_fresh)
 
 
 #: What ``--isolation`` may be.

@@ -37,6 +37,8 @@ LONGEST_LINE = 4096
 PATIENCE = 10.0
 #: Seconds to read what a child has printed before its end.
 LAST_WORDS = 0.05
+#: A heartbeat is fresh for so many seconds.
+FRESH = 5.0
 #: A child that ends within so many seconds of its start, without a success, has failed to start;
 #: after so many of these in a row no more are started until somebody asks.
 YOUNG, TRIES = 60.0, 3
@@ -166,6 +168,7 @@ class ChildProcess(ProcessProtocol):
         self._words = {number: _Words(self._said) for number in (1, 2)}
         self._silent = False
         self.started: float = reactor.seconds()
+        self._heard = self.started
         self.expected = False
         self._alarm: IDelayedCall = reactor.callLater(PATIENCE, self._stopped)
 
@@ -198,6 +201,11 @@ class ChildProcess(ProcessProtocol):
             assert self.transport is not None
             self.transport.signalProcess("KILL")
 
+    def is_fresh(self) -> bool:
+        """Has it beaten of late? A killed one that does not end has not."""
+        fresh: bool = self._reactor.seconds() - self._heard < FRESH
+        return fresh
+
     def _stopped(self) -> None:
         self._silent = True
         self.kill()
@@ -205,6 +213,7 @@ class ChildProcess(ProcessProtocol):
     def childDataReceived(self, childFD: int, data: bytes) -> None:  # noqa: N803 - Twisted's name
         """A heartbeat, or the runtime prints: these are log lines, never messages."""
         if childFD == HEART:
+            self._heard = self._reactor.seconds()
             self._alarm.reset(PATIENCE)
         else:
             self._words[childFD].feed(data)

@@ -73,6 +73,10 @@ class Supervisor(Service):
         if self._child is not None:
             self._child.kill()
 
+    def is_fresh(self) -> bool:
+        """Do all children that have not ended move?"""
+        return all(child.is_fresh() for child in self._alive)
+
     def stopService(self) -> Deferred[None]:
         """Let all children end, and make sure that they do."""
         super().stopService()
