@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint typecheck unit runtime-check soak docs clean
+.PHONY: demo test lint typecheck unit runtime-check soak bench bench-check docs clean
 
 demo: $(VENV)/installed
 	@$(BIN)/rkllm demo
@@ -38,6 +38,14 @@ soak: $(VENV)/test-installed
 	$(MAKE) -C cpu_runtime soak SECONDS=$(SOAK_SECONDS)
 	RKLLM_SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/pytest tests/soak
 
+# How fast, beside the limits of Twisted and of the machine, and beside other servers: under ten
+# minutes, and docs/performance/ has the figures. bench-check: a few rows, against the recorded ones.
+bench: $(VENV)/bench-installed
+	$(BIN)/python benchmarks/suite
+
+bench-check: $(VENV)/installed
+	$(BIN)/python benchmarks/suite --check
+
 # The package is installed in place, so that twistd, which puts its working directory first on the
 # path, finds one and the same package wherever it is started.
 SOURCES := setup.cfg setup.py pyproject.toml $(wildcard cpu_runtime/src/*.[ch] cpu_runtime/include/*.h)
@@ -59,6 +67,14 @@ $(VENV)/installed: $(VENV)/bin/pip $(SOURCES)
 
 $(VENV)/test-installed: $(VENV)/bin/pip $(SOURCES)
 	@$(BIN)/pip install -qq --disable-pip-version-check -e '.[test]'
+	@touch $@ $(VENV)/installed
+
+# Without npm its servers are left out.
+$(VENV)/bench-installed: $(VENV)/bin/pip $(SOURCES) benchmarks/peers/package.json
+	@$(BIN)/pip install -qq --disable-pip-version-check -e '.[bench]'
+	@cp benchmarks/peers/package.json $(VENV)
+	@if command -v npm >/dev/null; then npm install --prefix $(VENV) --silent --ignore-scripts \
+	    --no-audit --no-fund --no-package-lock; fi
 	@touch $@ $(VENV)/installed
 
 clean:

@@ -36,6 +36,7 @@ static const struct directive DIRECTIVES[] = {
     {"token", RUN, OP_TOKEN, "T?I", "token \"text\" [ID]"},
     {"raw", RUN, OP_RAW, "T?I", "raw \"text\" [ID]"},
     {"repeat", RUN, OP_REPEAT, "N<token>T", "repeat N token \"text\""},
+    {"clock", RUN, OP_CLOCK, "N", "clock N"},
     {"echo_rendered", RUN, OP_ECHO_RENDERED, "", "echo_rendered"},
     {"echo", RUN, OP_ECHO, "", "echo"},
     {"batch", RUN, OP_BATCH, "B", "batch \"text\" - ..."},

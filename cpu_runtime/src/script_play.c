@@ -1,6 +1,9 @@
 /* Doing what a script says while a model runs. */
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "script.h"
@@ -86,6 +89,23 @@ static enum flow repeat(struct player *player, const struct script_line *line) {
     while (flow == NEXT && (double)player->mark->step < line->numbers[0]) {
         player->mark->step++;
         flow = emit_token(player, line->texts[0], player->mark->emitted);
+    }
+    return flow;
+}
+
+/* Tokens that say when they were given, in microseconds: a client sees how long they took. */
+static enum flow tell_time(struct player *player, const struct script_line *line) {
+    enum flow flow = NEXT;
+    while (flow == NEXT && (double)player->mark->step < line->numbers[0]) {
+        player->mark->step++;
+        if ((flow = ready(player)) != NEXT) return flow;
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        char text[32];
+        snprintf(text, sizeof text, "%" PRId64, (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+        int32_t id = player->mark->emitted;
+        count(player);
+        flow = after(stage_emit_token(player->stage, text, id));
     }
     return flow;
 }
@@ -181,6 +201,7 @@ static enum flow play_line(struct player *player, const struct script_line *line
         case OP_TOKEN: return emit_token(player, line->texts[0], id_of(player, line));
         case OP_RAW: return emit(player, STAGE_NORMAL, line->texts[0], id_of(player, line));
         case OP_REPEAT: return repeat(player, line);
+        case OP_CLOCK: return tell_time(player, line);
         case OP_ECHO:
             return stage_rows(player->stage) > 1 ? echo_rows(player) : echo(player, player->input);
         case OP_ECHO_RENDERED: return echo(player, player->rendered);
@@ -224,7 +245,7 @@ static bool counts_at_the_end(enum script_op op) {
 
 /* Lines that call back more than once go on where a pause stopped them. */
 static bool has_steps(enum script_op op) {
-    return op == OP_REPEAT || op == OP_ECHO || op == OP_ECHO_RENDERED;
+    return op == OP_REPEAT || op == OP_CLOCK || op == OP_ECHO || op == OP_ECHO_RENDERED;
 }
 
 int script_play_run(struct script_mark *mark, engine_stage *stage, const char *input,

@@ -18,7 +18,7 @@ static const char SEED_SCRIPT[] =
     "init segv\ninit abort\ninit exit 3\nrun mode logits when \"x\"\n logits 2 10\n nofinish\n"
     "run\n delay 1.5\n sleep 2\n prefill 3\n wait \"f\"\n"
     " token \"\\xe4\\xbd\" 7\n raw \"\\n\\t\\r\"\n"
-    " repeat 3 token \"\\\"\\\\\"\n echo\n echo_rendered\n batch \"a\" - \"b\"\n waiting\n null\n"
+    " repeat 3 token \"\\\"\\\\\"\n clock 2\n echo\n echo_rendered\n batch \"a\" - \"b\"\n waiting\n null\n"
     " waiting \"x\"\n state 3 \"s\"\n hidden 1 2\n late \"l\" 5\n return -1\n hang until abort\n"
     " hang\n deaf\n segv\n abort\n exit 1\n print stdout \"a\"\n print stderr \"b\"\n"
     " error\n finish\n";

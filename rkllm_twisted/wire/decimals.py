@@ -1,7 +1,7 @@
 """float32 -> the decimal with the fewest digits that reads back to it: 0.9, not 0.8999999761581421.
 
 Logits come by the hundred thousand. The usual ones are rounded with arithmetic, which takes a third
-of the time of writing and reading them (docs/performance.md).
+of the time of writing and reading them (docs/performance/).
 """
 
 from __future__ import annotations

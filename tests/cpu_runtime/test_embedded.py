@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,26 @@ def tokens(ids: list[int]) -> dict[str, Any]:
 
 every_release = pytest.mark.parametrize("model", ABIS, indirect=True)
 since_1_2_1 = pytest.mark.parametrize("model", SINCE_1_2_1, indirect=True)
+
+
+def test_a_scripted_token_says_when_it_was_given(tmp_path: Path) -> None:
+    """`clock`: microseconds of the monotonic clock, so that a client sees a token's age."""
+    path = tmp_path / "clock.script"
+    path.write_text("#!rkllm-script 1\nrun\n delay 2\n clock 3\n")
+    runtime = open_runtime("cpu", "1.3.0", {})
+    texts: list[Any] = []
+    runtime.perform(runtime.prepare("rkllm_init", [{"model_path": str(path)}]))
+    begun = time.monotonic_ns() // 1000
+    params = {"rkllm_input": {"prompt_input": "x"}}
+    runtime.perform(
+        runtime.prepare("rkllm_run", params),
+        lambda result: texts.append(result["text"]) if result["_callback_state"] == 0 else None,
+    )
+    ended = time.monotonic_ns() // 1000
+    runtime.close()
+    times = [int(text) for text in texts]
+    assert len(times) == 3
+    assert begun + 2000 <= times[0] <= times[1] - 2000 <= times[2] - 4000 <= ended
 
 
 @every_release

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
+
+
+def test_the_suite_writes_its_report(tmp_path: Path) -> None:
+    """Page, figures and plots; with few clients, for fractions of a second, in one turn."""
+    command = [sys.executable, str(PROJECT / "benchmarks" / "suite"), "--quick"]
+    done = subprocess.run(
+        [*command, f"--out={tmp_path}"], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert len(figures["rows"]) == 26
+    assert all(min(ratio.values()) > 0 for ratio in figures["ratios"]["1 connection"].values())
+    page = (tmp_path / "figures.md").read_text()
+    plots = re.findall(r"\((\S+\.svg)\)", page)
+    assert len(plots) == 9
+    for plot in plots:
+        assert (tmp_path / plot).read_bytes().startswith(b"<?xml")
 
 
 def test_arrays_prints_its_table() -> None:

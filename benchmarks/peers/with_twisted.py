@@ -1,0 +1,38 @@
+"""What Twisted can do at most: a NetstringReceiver that decodes JSON, encodes it and sends it back.
+
+Nothing is looked at or looked up. ``json`` is Python's own; ``msgspec`` is what the daemon uses.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+from twisted.internet import reactor as installed_reactor
+from twisted.internet.protocol import Factory
+from twisted.protocols.basic import NetstringReceiver
+
+reactor: Any = installed_reactor  # its type depends on the platform
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+CODECS: Mapping[str, tuple[Callable[[bytes], Any], Callable[[Any], bytes]]] = {
+    "json": (json.loads, lambda value: _encode(value).encode()),
+    "msgspec": (msgspec.json.Decoder().decode, msgspec.json.Encoder().encode),
+}
+decode, encode = CODECS[sys.argv[2]]
+
+
+class Echo(NetstringReceiver):
+    """Sends back what came."""
+
+    MAX_LENGTH = 64 * 1024 * 1024
+
+    def stringReceived(self, string: bytes) -> None:
+        """Decode, encode, send."""
+        self.sendString(encode(decode(string)))
+
+
+reactor.listenUNIX(sys.argv[1], Factory.forProtocol(Echo), backlog=1024)
+reactor.run()

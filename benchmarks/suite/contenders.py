@@ -1,0 +1,198 @@
+"""The servers that are measured against each other, each on a UNIX socket of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import attrs
+
+PEERS = Path(__file__).parents[1] / "peers"
+#: Where `make bench` installs the packages from npm.
+NODE_MODULES = Path(sys.prefix) / "node_modules"
+#: Seconds until a server must accept.
+PATIENCE = 30.0
+
+Command = Callable[[Path, Path], list[str]]
+
+
+def _python(script: str, *more: str) -> Command:
+    return lambda _, path: [sys.executable, str(PEERS / script), str(path), *more]
+
+
+def _node(script: str) -> Command:
+    return lambda _, path: ["node", str(PEERS / script), str(path)]
+
+
+def daemon(isolation: str) -> Command:
+    """The daemon as a user starts it, with room for 1,000 clients."""
+    return lambda _, path: [
+        sys.executable,
+        "-c",
+        "from twisted.scripts.twistd import run; run()",
+        "--nodaemon",
+        "--pidfile=",
+        f"--logfile={path}.log",
+        "rkllm",
+        f"--socket={path}",
+        "--library=cpu",
+        "--max-clients=1100",
+        f"--isolation={isolation}",
+    ]
+
+
+@attrs.frozen
+class Contender:
+    """A server.
+
+    :param label: for people.
+    :param kind: ours, limit, PyPI or npm.
+    :param command: from the programs' directory and the socket's path.
+    :param batches: does it know JSON-RPC's batches?
+    :param params: does it insist on params?
+    """
+
+    name: str
+    label: str
+    kind: str
+    framing: str
+    command: Command
+    batches: bool = True
+    params: bool = False
+
+    def ping(self) -> bytes:
+        """The request that all are asked."""
+        more = b',"params":{}' if self.params else b""
+        return b'{"jsonrpc":"2.0","id":###,"method":"server.ping"%b}' % more
+
+    def batch(self, size: int) -> bytes:
+        """Several of them in one message."""
+        return b"[%b]" % b",".join(
+            self.ping().replace(b"###", b"%d" % number) for number in range(100, 100 + size)
+        )
+
+
+OURS = "ours"
+ECHO = "echo"
+CONTENDERS: Mapping[str, Contender] = {
+    each.name: each
+    for each in [
+        Contender(OURS, "`twistd rkllm`", "ours", "netstrings", daemon("process")),
+        Contender(
+            ECHO,
+            "bare NetstringReceiver echo, json",
+            "limit",
+            "netstrings",
+            _python("with_twisted.py", "json"),
+        ),
+        Contender(
+            "echo-msgspec",
+            "the same with msgspec",
+            "limit",
+            "netstrings",
+            _python("with_twisted.py", "msgspec"),
+        ),
+        Contender(
+            "machine",
+            "epoll echo in C",
+            "limit",
+            "netstrings",
+            lambda programs, path: [str(programs / "echo"), str(path)],
+        ),
+        Contender(
+            "jsonrpcserver", "jsonrpcserver", "PyPI", "lines", _python("with_jsonrpcserver.py")
+        ),
+        Contender("pjrpc", "pjrpc + aiohttp", "PyPI", "http", _python("with_pjrpc.py")),
+        Contender(
+            "pygls",
+            "pygls",
+            "PyPI",
+            "headers",
+            _python("with_pygls.py"),
+            batches=False,
+            params=True,
+        ),
+        Contender("jayson", "jayson", "npm", "lines", _node("jayson.js")),
+        Contender("vscode", "vscode-jsonrpc", "npm", "headers", _node("vscode.js"), batches=False),
+    ]
+}
+
+
+def can_be_had(contender: Contender) -> bool:
+    """Is its interpreter there, and its package?"""
+    if contender.kind != "npm":
+        return True
+    return shutil.which("node") is not None and NODE_MODULES.is_dir()
+
+
+@attrs.frozen
+class Server:
+    """A server that runs.
+
+    :param path: of its socket.
+    :param pid: of its process.
+    :param ready: seconds from its start until it accepted.
+    """
+
+    path: Path
+    pid: int
+    ready: float
+
+
+@contextlib.contextmanager
+def running(command: Command, programs: Path, path: Path) -> Iterator[Server]:
+    """Start a server; stop it at the end."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("RKLLM_")}
+    path.unlink(missing_ok=True)  # most of them leave it behind
+    with Path(f"{path}.err").open("wb") as errors:
+        begun = time.monotonic()
+        process = subprocess.Popen(
+            command(programs, path),
+            stdin=subprocess.DEVNULL,
+            stdout=errors,
+            stderr=errors,
+            env={**env, "NODE_PATH": str(NODE_MODULES)},
+            cwd=path.parent,
+        )
+    try:
+        yield Server(path, process.pid, _accepts(process, path) - begun)
+    finally:
+        process.terminate()
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _accepts(process: subprocess.Popen[bytes], path: Path) -> float:
+    """Wait until it takes connections; when that was."""
+    deadline = time.monotonic() + PATIENCE
+    while process.poll() is None and time.monotonic() < deadline:
+        with socket.socket(socket.AF_UNIX) as probe:
+            if probe.connect_ex(str(path)) == 0:
+                return time.monotonic()
+        time.sleep(0.001)
+    words = Path(f"{path}.err").read_text(errors="replace")[-1000:]
+    raise RuntimeError(f"{path.name} does not answer: {words}")
+
+
+@contextlib.contextmanager
+def all_running(
+    names: Sequence[str], programs: Path, directory: Path
+) -> Iterator[dict[str, Server]]:
+    """Start several."""
+    with contextlib.ExitStack() as stack:
+        yield {
+            name: stack.enter_context(
+                running(CONTENDERS[name].command, programs, directory / f"{name}.sock")
+            )
+            for name in names
+        }

@@ -1,0 +1,133 @@
+"""The C programs of the benchmarks: built once per run, and what they print."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from rkllm_twisted.cpu import library_path
+
+BENCHMARKS = Path(__file__).parents[1]
+SOURCES = BENCHMARKS / "load"
+HEADERS = BENCHMARKS.parent / "cpu_runtime" / "include"
+#: The release whose library is measured by itself.
+RELEASE, RELEASE_NUMBER = "1.3.0", 10300
+FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror")
+#: Seconds after which a measurement has failed.
+PATIENCE = 120.0
+
+#: A program -> its sources, and the flags that it needs.
+PROGRAMS: Mapping[str, tuple[str, ...]] = {
+    "load": ("load.c", "frames.c"),
+    "stream": ("stream.c", "frames.c"),
+    "echo": ("echo.c",),
+    "own": ("own.c",),
+}
+
+
+class MeasurementError(Exception):
+    """A program of the benchmarks ended badly; the text says which, and its words."""
+
+
+def build(directory: Path) -> None:
+    """Compile every program into a directory."""
+    library = library_path(RELEASE)
+    for name, sources in PROGRAMS.items():
+        linked = [str(library), f"-Wl,-rpath,{library.parent}"] if name == "own" else []
+        defines = [f"-DRKLLM_ABI={RELEASE_NUMBER}", f"-I{HEADERS}"]
+        paths = [str(SOURCES / source) for source in sources]
+        command = ["cc", *FLAGS, *defines, "-o", str(directory / name), *paths, *linked]
+        subprocess.run(command, check=True)
+
+
+@attrs.frozen
+class Load:
+    """What a server is asked.
+
+    :param payload: one message; ``###`` stands for an id.
+    :param depth: requests under way on each connection.
+    :param rate: requests a second in all; 0: as fast as they are answered.
+    :param connect: each request on a connection of its own.
+    """
+
+    payload: bytes
+    framing: str = "netstrings"
+    connections: int = 1
+    depth: int = 1
+    seconds: float = 0.3
+    rate: float = 0.0
+    connect: bool = False
+    expect: str = ""
+
+    def arguments(self) -> list[str]:
+        """For the load generator."""
+        return [
+            f"--framing={self.framing}",
+            f"--connections={self.connections}",
+            f"--depth={self.depth}",
+            f"--seconds={self.seconds}",
+            f"--rate={self.rate}",
+            *(["--connect"] if self.connect else []),
+            *([f"--expect={self.expect}"] if self.expect else []),
+        ]
+
+
+@attrs.frozen
+class Programs:
+    """The compiled programs.
+
+    :param directory: where they are.
+    """
+
+    directory: Path
+
+    def _run(self, arguments: list[str], given: bytes = b"") -> dict[str, Any]:
+        try:
+            done = subprocess.run(
+                arguments, input=given, capture_output=True, timeout=PATIENCE, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise MeasurementError(f"{arguments} took longer than {PATIENCE:g} s") from None
+        if done.returncode != 0:
+            words = done.stderr.decode("utf-8", "replace").strip()[-400:]
+            raise MeasurementError(f"{' '.join(arguments)}: {words}")
+        found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return found
+
+    def load(self, socket: Path, load: Load) -> dict[str, Any]:
+        """Put a load on a server and measure."""
+        command = [str(self.directory / "load"), *load.arguments(), str(socket)]
+        return self._run(command, load.payload)
+
+    @contextlib.contextmanager
+    def beside(self, program: str, socket: Path, payload: bytes, *more: str) -> Iterator[None]:
+        """Have a program at work meanwhile."""
+        command = [str(self.directory / program), *more, str(socket)]
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        assert process.stdin is not None
+        process.stdin.write(payload)
+        process.stdin.close()
+        try:
+            yield
+        finally:
+            ended = process.poll()
+            process.kill()
+            process.wait()
+            if ended:
+                raise MeasurementError(f"{program}, which ran beside, ended with {ended}")
+
+    def stream(self, socket: Path, payload: bytes) -> dict[str, Any]:
+        """Read one stream and measure."""
+        return self._run([str(self.directory / "stream"), str(socket)], payload)
+
+    def own(self, model: Path, prompt: str) -> dict[str, Any]:
+        """Let the C library run by itself."""
+        return self._run([str(self.directory / "own"), str(model), prompt])

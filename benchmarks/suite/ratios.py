@@ -1,0 +1,75 @@
+"""What is measured in turns, and what is said of it: medians, ratios, spreads."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+
+import attrs
+
+
+@attrs.frozen
+class Spread:
+    """Some figures of one kind.
+
+    :param median: of them.
+    :param low: the smallest.
+    :param high: the largest.
+    """
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """Make it."""
+        return cls(statistics.median(values), min(values), max(values))
+
+
+@attrs.frozen
+class Row:
+    """One thing that was measured, for several contenders in turns.
+
+    :param values: contender -> a figure for each alternation.
+    :param unit: of the figures.
+    :param more_is_better: else less is.
+    :param targets: contender -> what our ratio to it should be at least.
+    :param limit: what our own figure should be at most.
+    """
+
+    title: str
+    unit: str
+    values: Mapping[str, Sequence[float]]
+    more_is_better: bool = True
+    targets: Mapping[str, float] = attrs.field(factory=dict)
+    limit: float | None = None
+
+    def ratio(self, ours: str, other: str) -> Spread:
+        """How many times as good ours is, alternation by alternation."""
+        pairs = zip(self.values[ours], self.values[other], strict=True)
+        if self.more_is_better:
+            return Spread.of([mine / theirs for mine, theirs in pairs])
+        return Spread.of([theirs / mine for mine, theirs in pairs])
+
+    def spread(self, name: str) -> Spread:
+        """Of one contender's figures."""
+        return Spread.of(self.values[name])
+
+
+Measure = Callable[[], Mapping[str, float]]
+
+
+def in_turns(measures: Mapping[str, Measure], times: int) -> dict[str, dict[str, list[float]]]:
+    """Measure each of several things so often, in turns; who begins goes round.
+
+    :returns: what each measure calls its figures -> contender -> figures.
+    """
+    found: dict[str, dict[str, list[float]]] = {}
+    names = list(measures)
+    for turn in range(times):
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
+            for figure, value in measures[name]().items():
+                found.setdefault(figure, {}).setdefault(name, []).append(value)
+    return found
