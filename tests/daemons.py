@@ -98,6 +98,7 @@ class Daemon:
 
     :param options: after ``rkllm``, beside the socket.
     :param twistd_options: before it.
+    :param wrapper: a command that starts the daemon in its place.
     """
 
     def __init__(
@@ -106,10 +107,12 @@ class Daemon:
         *options: str,
         library: str | None = "cpu",
         twistd_options: Sequence[str] = ("--nodaemon", "--pidfile="),
+        wrapper: Sequence[str] = (),
     ) -> None:
         self.path = directory / "rkllm.sock"
         self.log = directory / "daemon.log"
         command = [
+            *wrapper,
             *twistd(),
             *twistd_options,
             "rkllm",
