@@ -21,7 +21,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from rkllm_twisted.errors import Closed, NoAnswer, Unreachable
 from rkllm_twisted.remote import calls
-from rkllm_twisted.remote.caller import Answer, Caller, Event, Failed, Notified, Part
+from rkllm_twisted.remote.caller import Answer, Arrival, Caller, Failed, Notified, Part
 from rkllm_twisted.remote.pipe import Pipe, undisturbed
 from rkllm_twisted.remote.reaching import PATIENCE, QUIET, default_socket, late, lost, silent
 from rkllm_twisted.values import Params
@@ -75,7 +75,7 @@ class Client:
         self.path = os.fspath(path or default_socket()).removeprefix("unix:")
         self.timeout = timeout
         self._caller = Caller(self.path)
-        self._inboxes: dict[int, deque[Event]] = {}
+        self._inboxes: dict[int, deque[Arrival]] = {}
         self._ended: Exception | None = None
         self._pipe = Pipe(self.path, self._take)
         try:
@@ -126,7 +126,7 @@ class Client:
         try:
             with undisturbed():
                 number = self._ask(*self._caller.ask(method, params))
-            event: Event = Part(number, None)
+            event: Arrival = Part(number, None)
             while isinstance(event, Part):
                 event = self._next(number, method, timeout)
                 yield event.result
@@ -194,7 +194,7 @@ class Client:
         assert isinstance(event, Part | Answer)
         return event
 
-    def _wait(self, inbox: deque[Event], seconds: float) -> bool:
+    def _wait(self, inbox: deque[Arrival], seconds: float) -> bool:
         """Wait until there is something in the inbox, and tell whether there is.
 
         A daemon from which nothing comes for a while is pinged; one that does not answer is gone.

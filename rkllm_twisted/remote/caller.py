@@ -64,7 +64,9 @@ class Notified:
     params: Params
 
 
-Event = Part | Answer | Failed | Notified
+#: What comes for a request.
+Arrival = Part | Answer | Failed
+Event = Arrival | Notified
 
 
 class _Message(msgspec.Struct):

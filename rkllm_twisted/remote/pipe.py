@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from rkllm_twisted.remote.reaching import PATIENCE, unreachable
+from rkllm_twisted.remote.reaching import PATIENCE, checked, unreachable
 
 #: Bytes of one read.
 READ = 2**18
@@ -56,6 +56,7 @@ class Pipe:
     """
 
     def __init__(self, path: str, take: Callable[[bytes], None]) -> None:
+        checked(path)
         self._take = take
         self._outgoing = bytearray()
         self._socket = socket.socket(socket.AF_UNIX)
@@ -74,9 +75,10 @@ class Pipe:
 
     def put(self, data: bytes) -> None:
         """Send as much as can be sent now, and the rest with the next turns."""
-        self._outgoing += data
-        if self._outgoing and self._socket.fileno() >= 0:
-            self._write()
+        with undisturbed():
+            self._outgoing += data
+            if self._outgoing and self._socket.fileno() >= 0:
+                self._write()
 
     def turn(self, seconds: float) -> bool:
         """Wait until something can be read or written, and do it.
@@ -86,7 +88,7 @@ class Pipe:
         """
         poll = select.poll()
         poll.register(self._socket, select.POLLIN | (select.POLLOUT if self._outgoing else 0))
-        if not poll.poll(None if seconds == math.inf else math.ceil(seconds * 1000)):
+        if not poll.poll(None if seconds == math.inf else math.ceil(max(0, seconds) * 1000)):
             return False
         with undisturbed():
             if self._outgoing:

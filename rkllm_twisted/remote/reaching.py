@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from rkllm_twisted.errors import Disconnected, NoDaemon, NoPermission, NotADaemon, Unreachable
 
 DEFAULT_SOCKET = "/tmp/rkllm.sock"
+#: Bytes of the path of a UNIX socket (unix(7): sun_path, and the NUL that ends it).
+LONGEST_PATH = 107
 #: Seconds that a daemon may take to greet, and to answer a ping after a silence.
 PATIENCE = 10.0
 #: Seconds of silence after which a client that waits asks whether the daemon is still there.
@@ -43,6 +45,16 @@ _PROBLEMS: Mapping[int, tuple[type[Unreachable], str]] = {
 def default_socket() -> str:
     """Where a daemon's socket is when nobody says otherwise."""
     return os.environ.get("RKLLM_UDS_PATH") or DEFAULT_SOCKET
+
+
+def checked(path: str) -> str:
+    """Give the path of a socket, if it can be one.
+
+    :raises Unreachable: it is too long. Neither sockets nor Twisted say so in words.
+    """
+    if len(os.fsencode(path)) > LONGEST_PATH:
+        raise Unreachable(f"{path} is too long for a socket: {LONGEST_PATH} bytes at most.")
+    return path
 
 
 def unreachable(path: str, number: int | None, text: str) -> Unreachable:

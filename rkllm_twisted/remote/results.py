@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import binascii
 from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any, TypeVar
@@ -122,7 +122,7 @@ def _rows(raw: Raw, part: str, array: str) -> Rows | None:
     values = (raw.get(part) or {}).get(array)
     if not isinstance(values, Mapping):
         return values  # JSON arrays, or null
-    return FloatArray(base64.b64decode(values["base64"]), tuple(values["shape"]))
+    return FloatArray(binascii.a2b_base64(values["base64"]), tuple(values["shape"]))
 
 
 @attrs.frozen

@@ -14,7 +14,6 @@ import attrs
 import msgspec
 
 from rkllm_twisted.values import FloatArray
-from rkllm_twisted.wire.decimals import shortest
 
 
 def float32s(data: bytes) -> array[float]:
@@ -30,6 +29,8 @@ def as_lists(floats: FloatArray) -> list[object]:
 
     :raises ValueError: the shape does not fit the data.
     """
+    from rkllm_twisted.wire.decimals import shortest  # noqa: PLC0415 - clients never get here
+
     values = shortest(float32s(floats.data))
     return _nested(values, floats.shape)
 
