@@ -10,6 +10,7 @@ import attrs
 from twisted.python import usage
 
 from rkllm_twisted.forms import (
+    directory,
     group,
     octal,
     one_of,
@@ -141,6 +142,13 @@ SETTINGS: Mapping[str, Setting] = {
         "no",
         "Let rkllm.run_async use C's own rkllm_run_async, which fails on many releases.",
         parse=switch,
+    ),
+    "model-dir": Setting(
+        None,
+        "A directory that models, adapters and prompt caches must be in; repeat it for more.",
+        parse=directory,
+        otherwise="any file that the daemon may open",
+        separator=":",
     ),
     "allow-uid": Setting(
         None,

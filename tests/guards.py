@@ -142,6 +142,50 @@ GUARDS = [
         "if False:",
         "test_methods.py::test_a_run_that_writes_a_file_is_for_administrators",
     ),
+    # Files
+    _guard(
+        "no name leads out of the directories",
+        "binding/beneath.py",
+        "RESOLVE = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS",
+        "RESOLVE = 0",
+        "binding/test_beneath.py::test_no_name_leads_out",
+        "binding/test_beneath.py::test_who_swaps_links_in_a_loop_never_wins",
+    ),
+    _guard(
+        "step by step no link is followed",
+        "binding/beneath.py",
+        "        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), part)",
+        "        return os.open(part, flags, dir_fd=directory)",
+        "binding/test_beneath.py::test_no_link_leads_out",
+    ),
+    _guard(
+        "step by step nothing goes up",
+        "binding/beneath.py",
+        'if ".." in parts or name.startswith("/"):',
+        "if False:",
+        "binding/test_beneath.py::test_no_name_leads_out",
+    ),
+    _guard(
+        "C opens what was looked at",
+        "binding/files.py",
+        "call = _placed(call, file, descriptor.path, descriptor)",
+        "pass",
+        "binding/test_files.py::test_c_opens_what_was_looked_at",
+    ),
+    _guard(
+        "C opens files only",
+        "binding/files.py",
+        "    if not stat.S_ISREG(mode):\n        raise",
+        "    if False:\n        raise",
+        "binding/test_files.py::test_what_is_no_file_is_refused_without_opening_it",
+    ),
+    _guard(
+        "what is not whole takes no place",
+        "binding/saving.py",
+        'yield f"/proc/self/fd/{directory}/{name}"',
+        'yield f"/proc/self/fd/{parent}/{name}"',
+        "binding/test_saving.py::test_a_call_that_fails_leaves_the_old_file",
+    ),
     # One connection's requests
     _guard(
         "a connection has its share of requests",

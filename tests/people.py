@@ -38,3 +38,13 @@ def open_directory() -> Iterator[Path]:
         path = Path(name)
         path.chmod(0o755)
         yield path
+
+
+def names_in(directory: Path) -> list[str]:
+    """What is in a directory."""
+    return sorted(path.name for path in directory.iterdir())
+
+
+def descriptors() -> list[str]:
+    """What this process has open."""
+    return names_in(Path("/proc/self/fd"))

@@ -166,3 +166,11 @@ def test_a_user_who_does_not_exist_is_refused_by_name() -> None:
     with pytest.raises(UsageError) as caught:
         parsed("--allow-uid=nobody-of-this-name")
     assert "--allow-uid must be the name or number of a user, not" in str(caught.value)
+
+
+def test_a_model_directory_is_there(tmp_path: Path) -> None:
+    """Or the daemon does not start."""
+    assert parsed(f"--model-dir={tmp_path}", "--model-dir=/")["model-dir"] == (str(tmp_path), "/")
+    with pytest.raises(UsageError) as caught:
+        parsed(f"--model-dir={tmp_path}/missing")
+    assert "--model-dir must be a directory that is there, not " in str(caught.value)

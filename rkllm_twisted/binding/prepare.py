@@ -10,7 +10,6 @@ import attrs
 from rkllm_twisted.binding import rules
 from rkllm_twisted.binding.abi import Function, Parameter, releases_with_function
 from rkllm_twisted.binding.arguments import bind
-from rkllm_twisted.binding.from_c import text_of
 from rkllm_twisted.binding.layouts import CData, Layout
 from rkllm_twisted.binding.scalars import refuse
 from rkllm_twisted.binding.to_c import Embeddings, FileParameter, Filling, Partial, convert
@@ -78,7 +77,7 @@ def model_path_of(prepared: PreparedCall) -> str | None:
     """The model that a call loads; None for any call but rkllm_init."""
     if prepared.function.name != "rkllm_init":
         return None
-    return text_of(prepared.arguments["param"].model_path)
+    return next((file.name for file in prepared.files), None)
 
 
 def find_function(layout: Layout, function: str) -> Function:

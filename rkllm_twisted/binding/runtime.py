@@ -12,7 +12,7 @@ import attrs
 from zope.interface import implementer
 
 from rkllm_twisted.binding.callback import FINISH, OnResult, ResultCallback, Run
-from rkllm_twisted.binding.files import check_files
+from rkllm_twisted.binding.files import Files
 from rkllm_twisted.binding.from_c import to_json
 from rkllm_twisted.binding.layouts import CData, Layout, layout_of
 from rkllm_twisted.binding.library import OpenedFile, open_file
@@ -43,13 +43,14 @@ def open_runtime(
     environ: Mapping[str, str] = os.environ,
     *,
     native_async: bool = False,
+    files: Files | None = None,
 ) -> Runtime:
     """Find librkllmrt, open it, and recognise its release.
 
     :param library: ``cpu`` for the embedded runtime, or a path; else ``$RKLLM_LIBRARY``, else
         what the loader finds.
     :param abi: the release, if the library does not show it.
-    :param native_async: see :class:`Runtime`.
+    :param native_async: see :class:`Runtime`; so is ``files``.
     :raises LibraryError: one sentence that says what to do.
     """
     opened = open_file(library, abi, environ)
@@ -61,7 +62,8 @@ def open_runtime(
         recognised_by=known.reason,
         backend=opened.backend,
     )
-    return Runtime(opened, layout_of(known.release), version, native_async=native_async)
+    layout = layout_of(known.release)
+    return Runtime(opened, layout, version, native_async=native_async, files=files)
 
 
 @implementer(IRuntime)
@@ -70,6 +72,7 @@ class Runtime:
 
     :param native_async: do rkllm_run_async with C's own, which hangs or crashes on many releases,
         instead of with rkllm_run.
+    :param files: what files C may open; any where left out.
     """
 
     #: Nothing ends but the daemon itself, and that tells nobody.
@@ -82,6 +85,7 @@ class Runtime:
         version: RuntimeVersion,
         *,
         native_async: bool = False,
+        files: Files | None = None,
     ) -> None:
         self.version = version
         self._layout = layout
@@ -91,6 +95,7 @@ class Runtime:
         }
         self._defaults = bytes(self._functions["rkllm_createDefaultParam"]())
         self._native_async = native_async
+        self._files = files or Files()
         self._callback = ResultCallback(layout, self._stop)
         #: Guards the handle against being destroyed while another thread uses it.
         self._lock = threading.Lock()
@@ -132,15 +137,12 @@ class Runtime:
         assert on_result is None or callable(on_result)
         if self._closed:
             raise NoModel("The runtime is closed.")
-        check_files(prepared.files)
-        # Kept until the next call: should C read on after it has returned, the memory is there.
-        self._last = prepared
-        perform = _PERFORM.get(prepared.function.name)
-        if perform is not None:
-            return perform(self, prepared)
-        if prepared.function.name in _RUNS:
-            return self._run(prepared, on_result)
-        return self._plain(prepared)
+        with self._files.opened(prepared) as call:
+            # Kept until the next call: should C read on after it has returned, the memory is there.
+            self._last = call
+            if call.function.name in _RUNS:
+                return self._run(call, on_result)
+            return _PERFORM.get(call.function.name, Runtime._plain)(self, call)
 
     def abort(self) -> Outputs:
         """See :meth:`IRuntime.abort`."""

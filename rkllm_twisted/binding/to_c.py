@@ -34,11 +34,13 @@ class FileParameter:
     :param path: where the name stands in the request, e.g. ``param.model_path``.
     :param name: of the file, as the client sent it.
     :param exists: must it be there already? False for one that C writes.
+    :param holder: the structure that holds the name; None where it is an argument itself.
     """
 
     path: str
     name: str
     exists: bool = True
+    holder: CData | None = attrs.field(default=None, repr=False, eq=False)
 
 
 @attrs.frozen
@@ -162,7 +164,7 @@ def _check(
     for name in rules.FILES.intersection(given):
         if given[name] is not None:
             exists = struct.name != "RKLLMPromptCacheParam"
-            call.files.append(FileParameter(f"{path}.{name}", str(given[name]), exists))
+            call.files.append(FileParameter(f"{path}.{name}", str(given[name]), exists, target))
 
 
 def _set_field(

@@ -20,11 +20,13 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import attrs
 
+from rkllm_twisted.binding.files import Files
 from rkllm_twisted.binding.runtime import open_runtime
 from rkllm_twisted.errors import InternalError, RPCError, StartupError
 from rkllm_twisted.interfaces import IRuntime, Result
@@ -54,6 +56,7 @@ class Setup:
     :param descriptors: wanted limit of open files; the runtime uses one for each NPU buffer.
     :param cpus: the processors to run on, all where empty.
     :param oom_score_adj: see proc(5); None leaves the daemon's own.
+    :param model_dirs: see :class:`~rkllm_twisted.binding.files.Files`.
     """
 
     library: str
@@ -62,6 +65,7 @@ class Setup:
     descriptors: int = 102400
     cpus: tuple[int, ...] = ()
     oom_score_adj: int | None = None
+    model_dirs: tuple[str, ...] = ()
 
     def to_argument(self) -> str:
         """As one word of a command line."""
@@ -71,7 +75,8 @@ class Setup:
     def from_argument(cls, word: str) -> Setup:
         """The other way round."""
         values = json.loads(word)
-        return cls(**{**values, "cpus": tuple(values["cpus"])})
+        lists = {name: tuple(values[name]) for name in ("cpus", "model_dirs")}
+        return cls(**{**values, **lists})
 
 
 class Servant:
@@ -166,7 +171,10 @@ def main(argv: list[str]) -> None:
     setup = Setup.from_argument(argv[1])
     settle_in(setup)
     try:
-        runtime = open_runtime(setup.library, setup.abi, {}, native_async=setup.native_async)
+        files = Files(setup.model_dirs, partial(print, file=sys.stderr, flush=True))
+        runtime = open_runtime(
+            setup.library, setup.abi, {}, native_async=setup.native_async, files=files
+        )
     except StartupError as error:
         sys.exit(str(error))
     for descriptor in (DESCRIPTOR, HEART):

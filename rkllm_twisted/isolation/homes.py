@@ -10,7 +10,9 @@ from typing import Any
 import attrs
 from twisted.application.service import Service
 from twisted.internet.threads import blockingCallFromThread
+from twisted.logger import Logger
 
+from rkllm_twisted.binding.files import Files
 from rkllm_twisted.binding.probe import probe
 from rkllm_twisted.binding.runtime import open_runtime
 from rkllm_twisted.interfaces import IRuntime
@@ -37,8 +39,13 @@ def in_thread(options: Options, _reactor: Any) -> Home:
 
     :raises LibraryError: it cannot be used.
     """
-    native_async = bool(options["native-async"])
-    runtime = open_runtime(options["library"], options["abi"], native_async=native_async)
+    note = partial(Logger().info, "runtime: {line}")
+    runtime = open_runtime(
+        options["library"],
+        options["abi"],
+        native_async=options["native-async"],
+        files=Files(options["model-dir"], lambda line: note(line=line)),
+    )
     return Home(runtime, Service(), lambda: True)  # who asks has moved
 
 
@@ -51,13 +58,15 @@ def in_process(options: Options, reactor: Any) -> Home:
     setup = Setup(
         library=findings.version.library,
         abi=findings.version.abi,
-        native_async=bool(options["native-async"]),
+        native_async=options["native-async"],
         cpus=options["child-cpus"] or (),
         oom_score_adj=options["child-oom-score"],
+        model_dirs=options["model-dir"],
     )
     supervisor = Supervisor(reactor, setup)
     in_reactor = partial(blockingCallFromThread, reactor)
-    runtime = ProcessRuntime(findings, supervisor, in_reactor)
+    files = Files(options["model-dir"])
+    runtime = ProcessRuntime(findings, supervisor, in_reactor, files)
     return Home(runtime, supervisor, supervisor.is_fresh)
 
 

@@ -15,7 +15,7 @@ import attrs
 from zope.interface import implementer
 
 from rkllm_twisted.binding.abi import releases
-from rkllm_twisted.binding.files import check_files
+from rkllm_twisted.binding.files import Files
 from rkllm_twisted.binding.from_c import to_json
 from rkllm_twisted.binding.layouts import layout_of
 from rkllm_twisted.binding.prepare import PreparedCall, model_path_of, prepare
@@ -53,6 +53,7 @@ class ProcessRuntime:
     """See :class:`IRuntime`.
 
     :param findings: what a probe of the library has shown.
+    :param files: what files C may open; any where left out. The child holds to the same.
     :param in_reactor: calls a function in the reactor thread and waits for what it returns.
     """
 
@@ -61,6 +62,7 @@ class ProcessRuntime:
         findings: Findings,
         supervisor: Supervisor,
         in_reactor: Callable[[Callable[[], Any]], Any],
+        files: Files | None = None,
     ) -> None:
         self.version = findings.version
         self._model_path: str | None = None
@@ -68,6 +70,7 @@ class ProcessRuntime:
         self._defaults = findings.defaults
         self._supervisor = supervisor
         self._in_reactor = in_reactor
+        self._files = files or Files()
         self._numbers = itertools.count(1)
         self._link: Link | None = None
         self._running = False
@@ -110,7 +113,7 @@ class ProcessRuntime:
         """See :meth:`IRuntime.perform`."""
         if self._closed:
             raise NoModel("The runtime is closed.")
-        check_files(prepared.prepared.files)  # before a model is given up for them
+        self._files.check(prepared.prepared.files)  # before a model is given up for them
         link = self._link_for(prepared.function)
         self._running = on_result is not None
         try:
