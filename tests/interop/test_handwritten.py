@@ -61,3 +61,28 @@ def test_no_newline_out_and_whole_events_in(daemon: Daemon, tmp_path: Path) -> N
     assert [text for state, text in told[2:-1] if state == 0] == ["one", " two", " three"]
     assert told[-2][0] == 2
     assert told[-1] is False
+
+
+@pytest.mark.usefixtures("node")
+def test_a_connection_for_each_request_and_the_answer_parsed_whole(
+    daemon: Daemon, tmp_path: Path
+) -> None:
+    """Positional parameters with nulls for what is the daemon's; the model outlives connections."""
+    model = tmp_path / "model.script"
+    model.write_text('#!rkllm-script 1\nrun\ntoken "Fine," 1\ntoken " thanks." 2\nfinish\n')
+    told = output("handwritten_whole.js", daemon.path, model, cwd=tmp_path)
+    assert [answer["id"] for answer in told] == [1, 2, 3, 4, 5, 6, 6, 6, 7, 8, 9, 10]
+    done = {"success": True, "status_code": 0}
+    assert told[0]["result"] == told[1]["result"] == told[9]["result"] == told[11]["result"] == done
+    assert told[2]["result"]["max_context_len"] > 0
+    assert told[3]["result"]["LLMCallState"]["RKLLM_RUN_FINISH"] == 2
+    assert told[4]["result"]["text"] == "Fine, thanks."
+    streamed = [answer["result"] for answer in told[5:8]]
+    assert [(s["_callback_state"], s["text"], s["token_id"]) for s in streamed[:2]] == [
+        (0, "Fine,", 1),
+        (0, " thanks.", 2),
+    ]
+    assert list(streamed[0]) == [*list(streamed[2])]
+    assert told[8]["result"]["is_running"] is False
+    assert told[10]["error"]["code"] == -32602
+    assert "/none" in told[10]["error"]["message"]
