@@ -19,6 +19,7 @@ from zope.interface import implementer
 from rkllm_twisted import __version__
 from rkllm_twisted.interfaces import INPU, IConversation, IDaemon, SelfDescription
 from rkllm_twisted.isolation.homes import Home
+from rkllm_twisted.isolation.reader import Reader
 from rkllm_twisted.server.listening import UNIXSocketService
 from rkllm_twisted.server.protocol import RPCFactory
 from rkllm_twisted.systemd.reporting import summary_of
@@ -68,6 +69,7 @@ class DaemonService(MultiService):
 
     :param home: where the runtime lives.
     :param pool: the NPU's thread; this service starts and stops it.
+    :param reader: of big messages; this service stops it.
     """
 
     log = Logger()
@@ -80,6 +82,7 @@ class DaemonService(MultiService):
         npu: INPU,
         factory: RPCFactory,
         listener: UNIXSocketService,
+        reader: Reader,
     ) -> None:
         super().__init__()
         self._reactor = reactor
@@ -88,6 +91,7 @@ class DaemonService(MultiService):
         self._npu = npu
         self._factory = factory
         self._listener = listener
+        self._reader = reader
         listener.setServiceParent(self)
 
     def startService(self) -> None:
@@ -126,6 +130,7 @@ class DaemonService(MultiService):
         if await self._comes_back(closed):
             self._pool.stop()
         await gone
+        self._reader.stop()
         await _deferred(maybeDeferred(self._home.service.stopService))
 
     async def _comes_back(self, closed: Deferred[None]) -> bool:

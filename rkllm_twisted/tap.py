@@ -14,6 +14,7 @@ from rkllm_twisted.daemon import About, DaemonService
 from rkllm_twisted.description.telling import describe_for
 from rkllm_twisted.interfaces import IListeningSocket
 from rkllm_twisted.isolation.homes import HOMES
+from rkllm_twisted.isolation.reader import Reader
 from rkllm_twisted.npu.history import history_for
 from rkllm_twisted.npu.thread import NPUThreadPool, thread_npu
 from rkllm_twisted.npu.watch import Timeouts
@@ -84,7 +85,7 @@ def makeService(
     description = describe_for(methods, npu.version())
     about = About(reactor, npu, lambda: len(factory.connections), description)
     dispatcher = Dispatcher(methods, npu, about)
-    access = access_of(options)
+    access, reader = access_of(options), Reader(reactor)
     factory = RPCFactory(
         dispatcher,
         reactor,
@@ -92,8 +93,9 @@ def makeService(
         limits_of(options),
         access.admit,
         access.administers,
+        read_elsewhere=reader.read,
     )
     listener = UNIXSocketService(
         reactor, source or socket_of(options), factory, needed_for(options["max-clients"])
     )
-    return DaemonService(reactor, home, pool, npu, factory, listener)
+    return DaemonService(reactor, home, pool, npu, factory, listener, reader)

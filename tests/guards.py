@@ -339,9 +339,30 @@ GUARDS = [
     _guard(
         "who does not read is not read",
         "server/connection.py",
-        'if self._ending or "unread" in self._not_reading:',
-        "if self._ending:",
+        'if self._ending or self._reading or "unread" in self._not_reading:',
+        "if self._ending or self._reading:",
         f"{WIRE}::test_who_does_not_read_is_not_read",
+    ),
+    _guard(
+        "what takes long to read is read elsewhere",
+        "server/connection.py",
+        "if read is None or not reading.is_heavy(payload):",
+        "if True:",
+        "endtoend/test_big_messages.py::test_others_are_answered_while_it_is_read",
+    ),
+    _guard(
+        "what follows a big message waits for it",
+        "server/connection.py",
+        'if self._ending or self._reading or "unread" in self._not_reading:',
+        'if self._ending or "unread" in self._not_reading:',
+        "test_reading_elsewhere.py::test_what_follows_waits",
+    ),
+    _guard(
+        "a message has so many values",
+        "wire/reading.py",
+        "if self._left < 0:",
+        "if False:",
+        "test_reading.py::test_wrong_params_are_answered_by_name",
     ),
     _guard(
         "what a client leaves unread is limited",

@@ -93,12 +93,19 @@ class Conversation:
 
     def received(self, payload: bytes) -> None:
         """Take one message. Whatever it is, this does not raise."""
+        self._receive(lambda: jsonrpc.parse(payload))
+
+    def take(self, message: jsonrpc.Message) -> None:
+        """Take one message that has been read elsewhere."""
+        self._receive(lambda: message)
+
+    def _receive(self, read: Callable[[], jsonrpc.Message]) -> None:
         if self._closed:
             return
         self.messages += 1
         self._unanswered += 1
         try:
-            answer = self._take(jsonrpc.parse(payload))
+            answer = self._take(read())
         except Exception:  # noqa: BLE001 - a fault of ours costs this message, not the connection
             error = self._dispatcher.explain(Failure(), "a message", self.peer.number)
             answer = succeed(jsonrpc.error(None, error))

@@ -8,19 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rkllm_twisted.errors import RPCError
+from rkllm_twisted.errors import InternalError, RPCError
 from rkllm_twisted.interfaces import Peer
 from rkllm_twisted.rpc.conversation import Conversation
 from rkllm_twisted.server import peer
 from rkllm_twisted.server.outbox import Outbox
 from rkllm_twisted.server.receiver import MessageReceiver
-from rkllm_twisted.wire import jsonrpc
+from rkllm_twisted.wire import jsonrpc, reading
+from rkllm_twisted.wire.messages import Malformed, Message
 
 if TYPE_CHECKING:
     from rkllm_twisted.server.protocol import RPCFactory
@@ -48,6 +50,9 @@ class RPCProtocol(MessageReceiver):
         self._timers: dict[str, IDelayedCall] = {}
         self._pumping = False
         self._ending = False
+        #: A big message, while it is read elsewhere: those behind it wait.
+        self._reading: Deferred[Message] | None = None
+        self._reading_size = 0
 
     def connectionMade(self) -> None:
         """Learn who it is, and whether the daemon has room for it."""
@@ -74,7 +79,7 @@ class RPCProtocol(MessageReceiver):
                 timer.cancel()
         self._outbox.stopProducing()
         self.conversation.close()
-        self.discard()
+        self._forget()
         self.factory.rounds.leave(self)
         self.factory.hold.note(self, 0)
         self.factory.closed(self)
@@ -133,9 +138,19 @@ class RPCProtocol(MessageReceiver):
 
     def turn_away(self, error: RPCError) -> None:
         """Forget what came in, tell the client, and close."""
-        self.discard()
+        self._forget()
         self.broken = error
         self._settle()
+
+    def _forget(self) -> None:
+        self.discard()
+        if self._reading is not None:
+            self._reading.cancel()
+
+    @property
+    def held(self) -> int:
+        """How many bytes came in and have not become values."""
+        return super().held + self._reading_size
 
     def _pump(self) -> None:
         rounds = self.factory.rounds
@@ -153,11 +168,11 @@ class RPCProtocol(MessageReceiver):
         rounds = self.factory.rounds
         rounds.begin()
         for _ in range(self.factory.limits.messages_per_turn):
-            if self._ending or "unread" in self._not_reading:
+            if self._ending or self._reading or "unread" in self._not_reading:
                 break
             if not self.has_message(rounds.may_go_on):
                 break
-            self.conversation.received(self.take())
+            self._hand_over(self.take())
             if not rounds.may_go_on():
                 break
         self._pumping = False
@@ -165,22 +180,43 @@ class RPCProtocol(MessageReceiver):
         self._settle()
         rounds.may_go_on()
 
+    def _hand_over(self, payload: bytes) -> None:
+        read = self.factory.read_elsewhere
+        if read is None or not reading.is_heavy(payload):
+            self.conversation.received(payload)
+            return
+        self._reading_size = len(payload)
+        self._reading = message = read(payload)
+        message.addErrback(_unreadable).addCallback(self._has_read)
+
+    def _has_read(self, message: Message | None) -> None:
+        self._reading, self._reading_size = None, 0
+        if message is not None:
+            self.conversation.take(message)
+        self.factory.hold.note(self, self.held)
+        self._settle()
+
     def _settle(self) -> None:
         """Decide what comes next: more messages, more bytes, or the end."""
         if self._pumping or self._ending:
             return
-        limits, is_backlog = self.factory.limits, self.has_more()
+        limits, is_reading = self.factory.limits, self._reading is not None
+        is_backlog = self.has_more() or is_reading
         self._hold("backlog", is_backlog)
-        if is_backlog:
+        if is_reading or self._is_waited_for():
+            self._later("watch", WATCH, self._watch)
+        elif is_backlog:
             if "unread" not in self._not_reading:
                 self.factory.rounds.ask(self)
         elif self.broken is not None:
             self._send(jsonrpc.error(None, self.broken))
             self._end(limits.linger)
-        elif self.conversation.busy:
-            self._later("watch", WATCH, self._watch)
         elif self.input_ended:
             self._end(limits.unread_timeout)
+
+    def _is_waited_for(self) -> bool:
+        """Is there nothing more to handle, but something to answer?"""
+        return self.conversation.busy and self.broken is None and not self.has_more()
 
     def _watch(self) -> None:
         if self.factory.has_gone(self.transport):
@@ -204,3 +240,11 @@ class RPCProtocol(MessageReceiver):
         if before == bool(self._not_reading) or self.input_ended or self._ending:
             return
         (self.transport.resumeProducing if before else self.transport.pauseProducing)()
+
+
+def _unreadable(failure: Failure) -> Message | None:
+    """Answer a message that could not be read; nobody waits for one that is not wanted any more."""
+    if failure.check(CancelledError):
+        return None
+    error = failure.value
+    return Malformed(error if isinstance(error, RPCError) else InternalError(str(error)))

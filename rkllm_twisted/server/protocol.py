@@ -18,6 +18,7 @@ from rkllm_twisted.rpc.limits import Limits
 from rkllm_twisted.server import peer
 from rkllm_twisted.server.connection import RPCProtocol
 from rkllm_twisted.server.sharing import Hold, Rounds
+from rkllm_twisted.wire.messages import Message
 
 __all__ = ["RPCFactory", "RPCProtocol"]
 
@@ -30,6 +31,8 @@ class RPCFactory(ServerFactory):
     :param max_clients: connected at once.
     :param admit: gives the error that a client is to be turned away with, or None.
     :param administers: says whether a client may call what is administrative.
+    :param read_elsewhere: reads big messages without keeping the reactor from others, see
+        :class:`rkllm_twisted.isolation.reader.Reader`; without it they are read at once.
     :param has_gone: see :func:`rkllm_twisted.server.peer.has_gone`.
     :ivar connections: those that are served.
     :ivar refused: how many were turned away since the start.
@@ -49,12 +52,14 @@ class RPCFactory(ServerFactory):
         admit: Callable[[Peer], RPCError | None] = lambda _: None,
         administers: Callable[[Peer], bool] = lambda _: True,
         has_gone: Callable[[Any], bool] = peer.has_gone,
+        read_elsewhere: Callable[[bytes], Deferred[Message]] | None = None,
     ) -> None:
         self.dispatcher = dispatcher
         self.reactor = reactor
         self.limits = limits
         self.administers = administers
         self.has_gone = has_gone
+        self.read_elsewhere = read_elsewhere
         self.rounds = Rounds(reactor)
         self.hold = Hold(limits.max_unparsed)
         self.connections: set[RPCProtocol] = set()

@@ -18,6 +18,8 @@ from rkllm_twisted.interfaces import FloatArray
 
 #: The MessagePack extension type of a float array: rows, columns, data.
 FLOATS = 1
+#: That of a whole number of more than 64 bits, which MessagePack has not: in hexadecimal digits.
+INTEGER = 2
 _SHAPE = struct.Struct("<BQQ")
 
 
@@ -82,7 +84,12 @@ FromChild = Partial | Done | Failed
 
 def pack(message: ToChild | FromChild) -> bytes:
     """Write a message."""
-    return _encoder.encode(message)
+    try:
+        return _encoder.encode(message)
+    except OverflowError:
+        if not isinstance(message, Perform):
+            raise
+        return _encoder.encode(msgspec.structs.replace(message, params=mended(message.params)))
 
 
 def to_child(data: bytes) -> ToChild:
@@ -110,13 +117,30 @@ def parcelled(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: parcelled(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)) and any(
-        isinstance(v, (Mapping, FloatArray)) for v in value
+        isinstance(v, (Mapping, FloatArray, list)) for v in value
     ):
         return [parcelled(item) for item in value]
     return value
 
 
-def _ext_hook(code: int, data: memoryview) -> object:
+def mended(value: Any) -> Any:
+    """Replace whole numbers that MessagePack has not. They are rare, so it is tried without."""
+    if isinstance(value, Mapping):
+        return {name: mended(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [mended(item) for item in value]
+    if type(value) is int and not -(2**63) <= value < 2**64:
+        return Ext(INTEGER, b"%x" % value)
+    return value
+
+
+def extension(code: int, data: memoryview) -> FloatArray | int:
+    """Make a value of its extension type.
+
+    :raises ValueError: there is no such type.
+    """
+    if code == INTEGER:
+        return int(bytes(data), 16)
     if code != FLOATS:
         raise ValueError(f"there is no extension type {code}")
     dimensions, rows, columns = _SHAPE.unpack_from(data)
@@ -124,7 +148,7 @@ def _ext_hook(code: int, data: memoryview) -> object:
 
 
 _encoder = msgspec.msgpack.Encoder()
-_to_child: msgspec.msgpack.Decoder[ToChild] = msgspec.msgpack.Decoder(ToChild, ext_hook=_ext_hook)
+_to_child: msgspec.msgpack.Decoder[ToChild] = msgspec.msgpack.Decoder(ToChild, ext_hook=extension)
 _from_child: msgspec.msgpack.Decoder[FromChild] = msgspec.msgpack.Decoder(
-    FromChild, ext_hook=_ext_hook
+    FromChild, ext_hook=extension
 )

@@ -1,0 +1,72 @@
+"""The process that reads big messages: netstrings of JSON in, netstrings of MessagePack out.
+
+Nothing of Twisted is here, and nothing but the message that is being read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+from rkllm_twisted.binding.abi import releases
+from rkllm_twisted.binding.arrays import to_array
+from rkllm_twisted.interfaces import FloatArray
+from rkllm_twisted.wire import reading
+
+#: Before the daemon and the runtime, should memory be short: it holds nothing that matters.
+OOM_SCORE_ADJ = 800
+
+
+def to_floats(path: str, value: object) -> FloatArray:
+    """Make the float array that a parameter stands for.
+
+    :raises InvalidParams: naming the element that is to blame.
+    """
+    numbers = to_array(path, value, "float")
+    return FloatArray(bytes(memoryview(numbers).cast("B")), (len(numbers),))
+
+
+#: Every field of rkllm.h, of any release, that points to floats and that clients send.
+FLOATS = {
+    member.name: to_floats
+    for release in releases().values()
+    for struct in release.structs.values()
+    for member in struct.members
+    if member.name and member.type.base == "float" and member.type.pointer
+}
+
+
+def serve(requests: BinaryIO, answers: BinaryIO) -> None:
+    """Read messages until there are no more."""
+    while payload := take(requests):
+        packed = reading.read(payload, FLOATS)
+        answers.write(b"%d:" % len(packed))
+        answers.write(packed)
+        answers.write(b",")
+        answers.flush()
+
+
+def take(stream: BinaryIO) -> bytes:
+    """Take a netstring; nothing at the end of the stream."""
+    digits = b""
+    while (byte := stream.read(1)) not in (b":", b""):
+        digits += byte
+    payload = stream.read(int(digits)) if digits else b""
+    stream.read(1)  # the comma
+    return payload
+
+
+def main() -> None:
+    """Serve the daemon that started this process, on its standard streams."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE_ADJ))
+    with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
+        serve(sys.stdin.buffer, sys.stdout.buffer)
+    os._exit(0)  # nothing is to be flushed to a daemon that has gone
+
+
+if __name__ == "__main__":
+    main()

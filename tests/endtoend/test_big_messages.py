@@ -1,0 +1,135 @@
+"""A message of tens of megabytes is its sender's business: the others are served meanwhile."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from daemons import PATIENCE, Daemon, RawClient
+
+from rkllm_twisted.cpu import demo_model
+
+Start = Callable[..., Daemon]
+BEGIN = b'{"jsonrpc":"2.0","id":"big","method":"rkllm.run","params":[{"input_type":2,"embed_input":'
+#: What takes long to read: three million numbers, a prompt of escapes, values without end.
+NUMBERS = BEGIN + b'{"n_tokens":1000,"embed":[' + b"0.125," * 2_999_999 + b"1]}}]}"
+OTHER = b'{"jsonrpc":"2.0","id":"big","method":"nothing","params":['
+ESCAPES = OTHER + b'"' + b"\\n" * 8_000_000 + b'"]}'
+SWARM = OTHER + b"1," * 4_000_000 + b"1]}"
+
+
+def send(client: RawClient, payload: bytes) -> None:
+    """Send from a thread of its own, and wait: from then on it is only read."""
+    thread = threading.Thread(target=client.socket.sendall, args=(payload,))
+    thread.start()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+
+
+def readers_of(daemon: Daemon) -> list[int]:
+    """The processes in which the daemon reads big messages."""
+    children = Path(f"/proc/{daemon.process.pid}/task/{daemon.process.pid}/children").read_text()
+    return [
+        int(child)
+        for child in children.split()
+        if b"isolation.reading" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]
+
+
+def has_answer(client: RawClient) -> bool:
+    """Is there anything to read?"""
+    return bool(select.select([client.socket], [], [], 0)[0])
+
+
+@pytest.mark.parametrize(
+    ("payload", "code", "words"),
+    [
+        (NUMBERS, -32602, "has 3000000 elements, but the loaded model's embeddings are"),
+        (ESCAPES, -32601, "nothing"),
+        (SWARM, -32602, "a message may hold 200000 values"),
+    ],
+    ids=["numbers", "escapes", "swarm"],
+)
+def test_others_are_answered_while_it_is_read(
+    start: Start, payload: bytes, code: int, words: str
+) -> None:
+    """Dozens of questions of another client in that time; and it is answered."""
+    daemon = start()
+    daemon.load(demo_model())
+    with daemon.connect() as big, daemon.connect() as other:
+        other.ask("server.ping")
+        send(big, payload + b"\n")
+        answered = 0
+        while not has_answer(big):
+            assert other.ask("server.ping")["id"] == 1
+            answered += 1
+        answer = big.line()
+        assert (answer["id"], answer["error"]["code"]) == ("big", code)
+        assert words in answer["error"]["message"]
+        assert answered >= 20
+
+
+def test_what_follows_waits_for_it(start: Start) -> None:
+    """A connection's messages are handled in order, and a half-closed client gets its answers."""
+    with start().connect() as client:
+        ping = b'{"jsonrpc":"2.0","id":"after","method":"server.ping"}\n'
+        send(client, SWARM + b"\n" + ping)
+        client.socket.shutdown(socket.SHUT_WR)
+        assert [client.line()["id"] for _ in range(2)] == ["big", "after"]
+        assert client.eof() == b""
+
+
+def test_it_may_be_a_netstring(start: Start) -> None:
+    """The answer comes in kind."""
+    with start().connect() as client:
+        send(client, b"%d:%b," % (len(SWARM), SWARM))
+        assert client.netstring()["id"] == "big"
+
+
+def test_the_process_that_reads_it_may_die(start: Start) -> None:
+    """One sentence for that message, and the next one is read."""
+    daemon = start()
+    with daemon.connect() as client:
+        send(client, SWARM + b"\n")
+        assert client.line()["error"]["code"] == -32602
+        (reader,) = readers_of(daemon)
+        os.kill(reader, signal.SIGSTOP)
+        send(client, SWARM + b"\n")
+        os.kill(reader, signal.SIGKILL)
+        answer: Any = client.line()
+        assert (answer["id"], answer["error"]["code"]) == (None, -32603)
+        assert "Send it again" in answer["error"]["message"]
+        send(client, SWARM + b"\n")
+        assert client.line()["error"]["code"] == -32602
+
+
+def test_who_leaves_meanwhile_is_forgotten(start: Start) -> None:
+    """Nobody waits for the message of a client that has gone."""
+    daemon = start()
+    with daemon.connect() as leaver:
+        send(leaver, ESCAPES + b"\n")
+    with daemon.connect() as client:
+        send(client, SWARM + b"\n")
+        assert client.line()["id"] == "big"
+        assert client.ask("server.status")["result"]["clients"] == 1
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_the_reader_ends_with_the_daemon(start: Start, how: signal.Signals) -> None:
+    """However that ends."""
+    daemon = start()
+    with daemon.connect() as client:
+        send(client, SWARM + b"\n")
+        client.line()
+    (reader,) = readers_of(daemon)
+    opened = os.pidfd_open(reader)
+    daemon.stop(how)
+    assert select.select([opened], [], [], PATIENCE)[0]
+    os.close(opened)

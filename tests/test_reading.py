@@ -1,0 +1,146 @@
+"""Messages that are read in another process: the same values, whichever way they took."""
+
+from __future__ import annotations
+
+import json
+from array import array
+from io import BytesIO
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rkllm_twisted.errors import RPCError
+from rkllm_twisted.interfaces import FloatArray
+from rkllm_twisted.isolation.reading import FLOATS, serve
+from rkllm_twisted.wire import jsonrpc, reading
+from rkllm_twisted.wire.framing import Netstrings, netstring
+from rkllm_twisted.wire.messages import Batch, Malformed, Message, Notification, Reply, Request
+
+SCALARS = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=9)
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+MEMBERS = st.fixed_dictionaries(
+    {},
+    optional={
+        "jsonrpc": st.sampled_from(["2.0", "1.0", 2]),
+        "id": st.none() | st.integers() | st.text(),
+        "method": st.sampled_from(["server.ping", "", 5]) | st.text(),
+        "params": st.lists(VALUES) | st.dictionaries(st.text(), VALUES) | VALUES,
+        "result": VALUES,
+    },
+)
+EMBED = {"embed": [0.5, 1, -2.25], "n_tokens": 1}
+
+
+def there_and_back(payload: bytes) -> Message:
+    """What becomes of a message on its way through the other process."""
+    return reading.unpack(reading.read(payload, FLOATS))
+
+
+def comparable(message: Message) -> Any:
+    """Without what has no equality, and what a server does not look into."""
+    if isinstance(message, Batch):
+        return [comparable(member) for member in message.members]
+    if isinstance(message, Malformed):
+        error = message.error
+        return (message.id, error.code, error.message, error.data)
+    return Reply if isinstance(message, Reply) else message
+
+
+def request(**params: Any) -> bytes:
+    """A request."""
+    message = {"jsonrpc": "2.0", "id": 1, "method": "rkllm.run", "params": params}
+    return json.dumps(message).encode()
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(MEMBERS | st.lists(MEMBERS, max_size=3) | VALUES)
+def test_every_message_is_what_it_is_when_read_at_once(message: Any) -> None:
+    """Requests, notifications, batches, replies and what is none of these."""
+    payload = json.dumps(message).encode()
+    assert comparable(there_and_back(payload)) == comparable(jsonrpc.parse(payload))
+
+
+@pytest.mark.parametrize("text", [b"{", b"[]", b"\xff", b"1", b"[1]"])
+def test_what_is_no_message_is_refused_alike(text: bytes) -> None:
+    """With the same words."""
+    assert comparable(there_and_back(text)) == comparable(jsonrpc.parse(text))
+
+
+def test_floats_come_as_the_library_wants_them() -> None:
+    """Under the names that rkllm.h has for them, as a list or as base64, wherever they are."""
+    listed = there_and_back(request(rkllm_input=[{"embed_input": EMBED}]))
+    assert isinstance(listed, Request)
+    made = listed.params["rkllm_input"][0]["embed_input"]  # type: ignore[index,call-overload]
+    assert made == {"embed": FloatArray(array("f", [0.5, 1, -2.25]).tobytes(), (3,)), "n_tokens": 1}
+    coded = {"base64": "AAAAPwAAgD8AABDA", "dtype": "<f4", "shape": [3]}
+    again = there_and_back(request(rkllm_input=[{"embed_input": {**EMBED, "embed": coded}}]))
+    assert again == listed
+
+
+def test_other_numbers_stay_numbers() -> None:
+    """A list of another name is what the client sent."""
+    message = there_and_back(request(tokens=[1, 2.5], nested={"numbers": [[1], [2]]}))
+    assert isinstance(message, Request)
+    assert message.params == {"tokens": [1, 2.5], "nested": {"numbers": [[1], [2]]}}
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"a": {"embed": [1, "x"]}}, r"params.a.embed\[1\]: must be an array of numbers"),
+        ({"embed": [1, None]}, r"params.embed\[1\]"),
+        ({"embed": [1e39]}, r"params.embed\[0\]: must be finite"),
+        ({"image_embed": {"base64": "!", "dtype": "<f4", "shape": [1]}}, "params.image_embed"),
+        ({"a": [[0] * 100_001, [0] * 100_000]}, r"params.a\[1\]: a message may hold 200000 values"),
+    ],
+)
+def test_wrong_params_are_answered_by_name(params: dict[str, Any], words: str) -> None:
+    """The id is there to answer to."""
+    message = there_and_back(request(**params))
+    assert isinstance(message, Malformed)
+    assert message.id == b"1"
+    with pytest.raises(RPCError, match=words) as caught:
+        raise message.error
+    assert caught.value.code == -32602
+
+
+def test_a_notification_has_no_id() -> None:
+    """It stays one."""
+    payload = b'{"jsonrpc":"2.0","method":"m","params":[]}'
+    assert there_and_back(payload) == Notification("m", [])
+
+
+@pytest.mark.parametrize(
+    ("payload", "is_heavy"),
+    [
+        (b"[" + b"1," * (reading.LIGHT // 2 - 2) + b"1]", False),
+        (b"[" + b"1," * (reading.LIGHT // 2) + b"1]", True),
+        (b'["' + b"A" * (reading.BULKY - 4) + b'"]', False),
+        (b'["' + b"A" * reading.BULKY + b'"]', True),
+        (b'["' + b"\\n" * reading.LIGHT + b'"]', True),
+    ],
+)
+def test_heavy_is_what_takes_long_to_read(payload: bytes, is_heavy: bool) -> None:
+    """Many values or escapes, or very many bytes; a long string is read at the speed of memory."""
+    assert reading.is_heavy(payload) is is_heavy
+
+
+def test_serving_ends_with_its_input() -> None:
+    """Netstrings in, netstrings out, in order."""
+    payloads = [request(a=1), b"no message", request(b=2)]
+    answers = BytesIO()
+    serve(BytesIO(b"".join(map(netstring, payloads))), answers)
+    packed = Netstrings().feed(answers.getvalue())
+    assert [comparable(reading.unpack(p)) for p in packed] == [
+        comparable(jsonrpc.parse(p)) for p in payloads
+    ]
