@@ -15,7 +15,7 @@ from twisted.plugin import getPlugins
 from zope.interface import implementer
 
 from rkllm_twisted.errors import PluginClash
-from rkllm_twisted.interfaces import IRPCMethod
+from rkllm_twisted.interfaces import IDescribedMethod, IRPCMethod
 from rkllm_twisted.rpc.registry import find_methods
 
 
@@ -88,6 +88,11 @@ class TwoArguments(NoSummary):
         """Do nothing."""
 
 
+@implementer(IDescribedMethod)
+class NoResult(FakeMethod):
+    """Says that it says what it answers."""
+
+
 @pytest.mark.parametrize(
     ("wrong", "why"),
     [
@@ -99,6 +104,8 @@ class TwoArguments(NoSummary):
         (FakeMethod("$/mine"), "reserved"),
         (FakeMethod(""), "no text"),
         (FakeMethod(5), "no text"),  # type: ignore[arg-type]
+        (FakeMethod("a", summary=None), "no text"),  # type: ignore[arg-type]
+        (NoResult("a"), "result"),
         (attrs.evolve(FakeMethod("a"), params=dict), "no attrs class"),
         (attrs.evolve(FakeMethod("a"), streams="no"), "True nor False"),
     ],

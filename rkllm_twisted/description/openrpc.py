@@ -60,30 +60,30 @@ def document(description: Description, release: Release, version: str) -> dict[s
 
 
 def _method(method: MethodDescription, schemas: Schemas, release: Release) -> dict[str, Any]:
-    made: dict[str, Any] = {
+    result = method.result
+    examples = examples_of(method, release)
+    return {
         "name": method.name,
         "summary": method.summary,
-        "description": " ".join(_sentences(method)),
+        **_said("description", " ".join(_sentences(method))),
         "paramStructure": "either",
         "params": [_parameter(item, schemas) for item in method.parameters],
         "result": {
-            "name": method.result.structure or "result",
-            "description": method.result.about,
-            "schema": schemas.of_result(method.result),
+            "name": result.structure or "result",
+            **_said("description", result.about),
+            "schema": schemas.of_result(result),
         },
         "errors": [{"$ref": f"#/components/errors/{error.name}"} for error in method.errors],
-        "examples": [
-            _example(f"{method.name} {number}", example)
-            for number, example in enumerate(examples_of(method, release), 1)
-        ],
+        "examples": [_example(f"{method.name} {i}", e) for i, e in enumerate(examples, 1)],
         "x-streams": method.streams,
         "x-administrative": method.administrative,
+        **_said("x-function", method.function),
     }
-    if method.function:
-        made["x-function"] = method.function
-    return {key: value for key, value in made.items() if value not in ("", [])} | {
-        "params": made["params"]
-    }
+
+
+def _said(name: str, value: object) -> dict[str, object]:
+    """Make a member that is there only if it says something."""
+    return {name: value} if value else {}
 
 
 def _sentences(method: MethodDescription) -> Iterator[str]:
@@ -98,17 +98,17 @@ def _sentences(method: MethodDescription) -> Iterator[str]:
 
 def _parameter(item: Item, schemas: Schemas) -> dict[str, Any]:
     schema = schemas.of_item(item, sent=True)
-    about = {"description": schema.pop("description")} if "description" in schema else {}
+    about = _said("description", schema.pop("description", ""))
     return {"name": item.name, **about, "required": item.required, "schema": schema}
 
 
 def _example(name: str, example: Example) -> dict[str, Any]:
     return {
         "name": name,
-        **({"description": example.about} if example.about else {}),
+        **_said("description", example.about),
         "params": [{"name": name, "value": value} for name, value in example.params.items()],
         "result": {"name": "result", "value": example.result},
-        **({"x-partial-results": list(example.partial)} if example.partial else {}),
+        **_said("x-partial-results", list(example.partial)),
     }
 
 

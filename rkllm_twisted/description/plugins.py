@@ -58,6 +58,7 @@ def type_of_hint(hint: object, prefix: str = "") -> Type:
         (schema,), parts = msgspec.json.schema_components(
             [hint], schema_hook=lambda _: {}, ref_template=f"{SCHEMAS}{prefix}{{name}}"
         )
+        msgspec.json.encode((schema, parts))
     except Exception:  # noqa: BLE001 - somebody else's class, with whatever is in it
         return _ANYTHING
     parts = {f"{prefix}{name}": part for name, part in parts.items()}

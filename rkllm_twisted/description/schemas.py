@@ -109,7 +109,8 @@ class Schemas:
                 made[self._name(enum.name, sent)] = _enum(enum, names=sent)
         made |= _arrays()
         for method in self.description.methods:
-            for kind in (method.result.type, *(item.type for item in method.parameters)):
+            items = (*method.parameters, *method.result.items)
+            for kind in (method.result.type, *(item.type for item in items)):
                 made |= kind.parts
         return made
 
@@ -198,7 +199,7 @@ def _sentences(item: Item) -> Iterator[str]:
 
 def _default(value: object) -> Schema:
     try:
-        return {"default": msgspec.to_builtins(value)}
+        return {"default": msgspec.json.decode(msgspec.json.encode(value))}
     except Exception:  # noqa: BLE001 - a plugin's value that JSON cannot say
         return {}
 

@@ -18,7 +18,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from rkllm_twisted.errors import PluginClash
-from rkllm_twisted.interfaces import IRPCMethod
+from rkllm_twisted.interfaces import IDescribedMethod, IRPCMethod
 
 #: JSON-RPC 2.0 keeps the first for itself, the Language Server Protocol taught clients the second.
 RESERVED = ("rpc.", "$/")
@@ -59,7 +59,8 @@ def _origin(method: object) -> str:
 def _why_not(method: object) -> str | None:
     """Say why an object is no usable method."""
     try:
-        verifyObject(IRPCMethod, method)
+        described = IDescribedMethod.providedBy(method)
+        verifyObject(IDescribedMethod if described else IRPCMethod, method)
         assert IRPCMethod.providedBy(method)
         return next((reason for wrong, reason in _checks(method) if wrong), None)
     except Exception as error:  # noqa: BLE001 - third-party code may raise whatever it likes
@@ -71,6 +72,7 @@ def _checks(method: IRPCMethod) -> Iterator[tuple[bool, str]]:
     yield not isinstance(name, str) or not name, "its name is no text"
     reserved = name.startswith(RESERVED) and not _origin(method).startswith(OWN)
     yield reserved, f"the name {name} begins with a reserved prefix"
+    yield not isinstance(method.summary, str), "its summary is no text"
     yield params is not None and not attrs.has(params), "its params are no attrs class"
     yield not isinstance(method.streams, bool), "its streams is neither True nor False"
 

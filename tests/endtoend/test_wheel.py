@@ -42,6 +42,7 @@ def test_the_wheel_holds_libraries_model_layouts_and_plugins(wheel: Path) -> Non
         "rkllm_twisted/cpu/librkllm-cpu-1.3.0.so",
         "rkllm_twisted/cpu/tiny-pydocs-q8_0.gguf",
         "rkllm_twisted/binding/rkllm-abi.json",
+        "rkllm_twisted/description/examples.json",
         "rkllm_twisted/py.typed",
         "twisted/plugins/rkllm_service.py",
         "twisted/plugins/rkllm_methods.py",
