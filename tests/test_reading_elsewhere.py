@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from talking import FakeMethod, Talk, code, make_factory
+from talking import FakeMethod, Pending, Talk, code, make_factory
 from twisted.internet.defer import Deferred
 
 from rkllm_twisted.errors import InternalError
@@ -82,6 +82,23 @@ def test_its_bytes_count_while_it_is_read(talk: Talk, elsewhere: Elsewhere) -> N
     assert talk.protocol.factory.hold.total >= len(BIG) - 1
     elsewhere.finish()
     assert talk.protocol.factory.hold.total == 0
+
+
+def test_its_bytes_count_until_it_is_answered(elsewhere: Elsewhere) -> None:
+    """What waits for the NPU holds its parameters."""
+    pending = Pending()
+    factory = make_factory(
+        [FakeMethod("echo", pending)], max_length=len(BIG), read_elsewhere=elsewhere
+    )
+    talk = Talk(factory=factory)
+    talk.send(BIG + PING)
+    elsewhere.finish()
+    while talk.turn():
+        pass
+    assert factory.hold.total == len(BIG) - 1
+    for work in pending.works:
+        work.callback(None)
+    assert factory.hold.total == 0
 
 
 def test_a_half_closed_client_gets_its_answer(talk: Talk, elsewhere: Elsewhere) -> None:

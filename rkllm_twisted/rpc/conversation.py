@@ -43,6 +43,8 @@ NOT_COUNTED = frozenset(
         "server.status",
     }
 )
+#: Bytes of a message that need not be counted while it is under way: there are not that many.
+SMALL = 16 * 1024
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "stream": tuple(STREAM_FORMS),
     "floats": tuple(encoding.FORMS),
@@ -58,8 +60,9 @@ class Conversation:
     """See :class:`IConversation`.
 
     :param send: takes each message for the client, without framing.
-    :param idle: called whenever all messages that came are answered.
+    :param idle: called whenever all messages that came are answered, or one that is not small.
     :param max_requests: how many may be under way at once.
+    :ivar held: bytes of the messages that are not answered yet, small ones left aside.
     :param administers: may it call what is administrative?
     """
 
@@ -78,6 +81,7 @@ class Conversation:
         self.administers = administers
         self.settings = Settings()
         self.messages = 0
+        self.held = 0
         self._dispatcher = dispatcher
         self._send = send
         self._idle = idle
@@ -93,23 +97,28 @@ class Conversation:
 
     def received(self, payload: bytes) -> None:
         """Take one message. Whatever it is, this does not raise."""
-        self._receive(lambda: jsonrpc.parse(payload))
+        self._receive(lambda: jsonrpc.parse(payload), len(payload))
 
-    def take(self, message: jsonrpc.Message) -> None:
-        """Take one message that has been read elsewhere."""
-        self._receive(lambda: message)
+    def take(self, message: jsonrpc.Message, size: int) -> None:
+        """Take one message that has been read elsewhere.
 
-    def _receive(self, read: Callable[[], jsonrpc.Message]) -> None:
+        :param size: of its bytes.
+        """
+        self._receive(lambda: message, size)
+
+    def _receive(self, read: Callable[[], jsonrpc.Message], size: int) -> None:
         if self._closed:
             return
+        size = size if size > SMALL else 0
         self.messages += 1
         self._unanswered += 1
+        self.held += size
         try:
             answer = self._take(read())
         except Exception:  # noqa: BLE001 - a fault of ours costs this message, not the connection
             error = self._dispatcher.explain(Failure(), "a message", self.peer.number)
             answer = succeed(jsonrpc.error(None, error))
-        answer.addCallback(self._deliver)
+        answer.addCallback(self._deliver, size)
 
     def _take(self, message: jsonrpc.Message) -> Deferred[bytes | None]:
         if not isinstance(message, Batch):
@@ -117,11 +126,12 @@ class Conversation:
         answers = [self._single(member, in_batch=True) for member in message.members]
         return gatherResults(answers).addCallback(_join)
 
-    def _deliver(self, answer: bytes | None) -> None:
+    def _deliver(self, answer: bytes | None, size: int) -> None:
         if answer is not None and not self._closed:
             self._send(answer)
         self._unanswered -= 1
-        if not self._unanswered:
+        self.held -= size
+        if size or not self._unanswered:
             self._idle()
 
     def _single(self, message: jsonrpc.Single, in_batch: bool) -> Deferred[bytes | None]:

@@ -13,8 +13,8 @@ class Limits:
     """Of one connection where nothing else is said; sizes in bytes, times in seconds.
 
     :param max_length: of a message from the client; refused before it is buffered.
-    :param max_unparsed: of all connections together: what came in and is no whole message yet, or
-        waits for its turn; beyond, the connection that holds most is closed.
+    :param max_unparsed: of all connections together: what came in and is no whole message yet,
+        waits for its turn, or is not answered yet; beyond, the connection that holds most is closed.
     :param max_requests: under way at once; beyond, a request is answered with Busy.
     :param max_unread: held for a client that does not read, beside one long message. From half of
         that on its requests wait unread; beyond, because something streams to it, it is dropped.

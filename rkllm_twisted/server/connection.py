@@ -63,7 +63,7 @@ class RPCProtocol(MessageReceiver):
             self.factory.dispatcher,
             self.peer,
             self._send,
-            self._settle,
+            self._idle,
             limits.max_requests,
             self.factory.administers(self.peer),
         )
@@ -149,8 +149,8 @@ class RPCProtocol(MessageReceiver):
 
     @property
     def held(self) -> int:
-        """How many bytes came in and have not become values."""
-        return super().held + self._reading_size
+        """How many bytes came in and are not answered; of what is under way, big messages only."""
+        return super().held + self._reading_size + self.conversation.held
 
     def _pump(self) -> None:
         rounds = self.factory.rounds
@@ -190,9 +190,13 @@ class RPCProtocol(MessageReceiver):
         message.addErrback(_unreadable).addCallback(self._has_read)
 
     def _has_read(self, message: Message | None) -> None:
-        self._reading, self._reading_size = None, 0
+        size, self._reading, self._reading_size = self._reading_size, None, 0
         if message is not None:
-            self.conversation.take(message)
+            self.conversation.take(message, size)
+        self.factory.hold.note(self, self.held)
+        self._settle()
+
+    def _idle(self) -> None:
         self.factory.hold.note(self, self.held)
         self._settle()
 
