@@ -1,7 +1,7 @@
 // Streams an answer in Node: netstrings over the UNIX socket, and no package.
 // usage: node netstrings.js MODEL PROMPT
 "use strict";
-const net = require("node:net");
+const net = require("net");
 
 const [model, prompt] = process.argv.slice(2);
 const path = process.env.RKLLM_UDS_PATH || "/tmp/rkllm.sock";
@@ -43,7 +43,7 @@ function fail(message) {
 request("rkllm.init", { param: { model_path: model } }, () => {
   // From here on each token is a response with the request's id; state 2 or 3 is the last one's.
   request("rkllm.run_async", { rkllm_input: { role: "user", prompt_input: prompt } }, (result) => {
-    if (result._callback_state === 0) process.stdout.write(result.text ?? "");
+    if (result._callback_state === 0) process.stdout.write(result.text || "");
     if (result._callback_state === 3) fail("The run has failed.");
     if (result._callback_state === 2) {
       waiting.clear();

@@ -1,8 +1,8 @@
 // Streams an answer in Node with a JSON-RPC library; Ctrl-C cancels the run, and only this one.
 // usage: npm install vscode-jsonrpc; node vscode_jsonrpc.js MODEL PROMPT
 "use strict";
-const net = require("node:net");
-const readline = require("node:readline");
+const net = require("net");
+const readline = require("readline");
 const rpc = require("vscode-jsonrpc/node");
 
 // The library's own framing is HTTP's; the daemon takes lines as well.
@@ -44,7 +44,7 @@ async function main(model, prompt) {
   process.on("SIGINT", () => cancel.cancel());
   // Libraries take one response for each request, so ask for notifications in between.
   connection.onNotification("rkllm.result", ({ result }) => {
-    if (result._callback_state === 0) process.stdout.write(result.text ?? "");
+    if (result._callback_state === 0) process.stdout.write(result.text || "");
   });
   connection.listen();
   const call = (method, params) =>

@@ -35,7 +35,8 @@ const ask = (method, params) =>
 const stream = (params) =>
   connect("rkllm.run_async", params, (text, done) => {
     const responses = text.split("\n").slice(0, -1).map((line) => JSON.parse(line));
-    if (responses.at(-1)?.result._callback_state === 2) done(responses);
+    const [last] = responses.slice(-1);
+    if (last && last.result._callback_state === 2) done(responses);
   });
 
 (async () => {
