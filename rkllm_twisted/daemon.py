@@ -70,6 +70,8 @@ class DaemonService(MultiService):
     :param home: where the runtime lives.
     :param pool: the NPU's thread; this service starts and stops it.
     :param reader: of big messages; this service stops it.
+    :ivar npu: the NPU.
+    :ivar factory: its clients' connections.
     """
 
     log = Logger()
@@ -88,8 +90,8 @@ class DaemonService(MultiService):
         self._reactor = reactor
         self._home = home
         self._pool = pool
-        self._npu = npu
-        self._factory = factory
+        self.npu = npu
+        self.factory = factory
         self._listener = listener
         self._reader = reader
         listener.setServiceParent(self)
@@ -99,7 +101,7 @@ class DaemonService(MultiService):
         super().startService()  # the socket: where it is refused, nothing has begun
         self._pool.start()
         self._home.service.startService()
-        runtime = self._npu.version()
+        runtime = self.npu.version()
         self.log.info(
             "serving {library} (backend {backend}, layout {abi}: {reason}) on {path}",
             library=runtime.library,
@@ -115,18 +117,18 @@ class DaemonService(MultiService):
 
     def summary(self) -> str:
         """The model and the queue, in a line for people."""
-        return summary_of(self._npu.status(), len(self._factory.connections))
+        return summary_of(self.npu.status(), len(self.factory.connections))
 
     def is_fresh(self) -> bool:
         """Does the runtime move, so that there is hope for its clients?"""
-        return self._home.is_fresh() and self._npu.status().state != "stuck"
+        return self._home.is_fresh() and self.npu.status().state != "stuck"
 
     async def _stop(self) -> None:
         await _deferred(super().stopService())
         with contextlib.suppress(CancelledError, TooLate):
-            await self._npu.drain().addTimeout(DRAIN, self._reactor)
-        closed = self._npu.close()
-        gone = self._factory.close_all()
+            await self.npu.drain().addTimeout(DRAIN, self._reactor)
+        closed = self.npu.close()
+        gone = self.factory.close_all()
         if await self._comes_back(closed):
             self._pool.stop()
         await gone

@@ -6,14 +6,16 @@ anything listens, and returns a service that has not started.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from twisted.application.service import IService
+from twisted.internet.defer import Deferred
 
 from rkllm_twisted.daemon import About, DaemonService
 from rkllm_twisted.description.telling import describe_for
-from rkllm_twisted.interfaces import IListeningSocket
-from rkllm_twisted.isolation.homes import HOMES
+from rkllm_twisted.interfaces import INPU, IListeningSocket, IRPCMethod
+from rkllm_twisted.isolation.homes import HOMES, Home
 from rkllm_twisted.isolation.reader import Reader
 from rkllm_twisted.npu.history import history_for
 from rkllm_twisted.npu.thread import NPUThreadPool, thread_npu
@@ -27,8 +29,18 @@ from rkllm_twisted.server.descriptors import needed_for
 from rkllm_twisted.server.listening import UNIXSocketService
 from rkllm_twisted.server.protocol import RPCFactory
 from rkllm_twisted.server.socket_file import SAME, SocketFile
+from rkllm_twisted.wire.messages import Message
 
-__all__ = ["Options", "access_of", "limits_of", "makeService", "socket_of", "timeouts_of"]
+__all__ = [
+    "Options",
+    "access_of",
+    "daemon_in",
+    "factory_for",
+    "limits_of",
+    "makeService",
+    "socket_of",
+    "timeouts_of",
+]
 
 
 def limits_of(options: Options) -> Limits:
@@ -79,13 +91,48 @@ def makeService(
         from twisted.internet import reactor  # noqa: PLC0415 - importing it would install one
     methods = find_methods()
     home = HOMES[options["isolation"]](options, reactor)
+    return daemon_in(home, options, methods, reactor, source)
+
+
+def daemon_in(
+    home: Home,
+    options: Options,
+    methods: Mapping[str, IRPCMethod],
+    reactor: Any,
+    source: IListeningSocket | None = None,
+) -> DaemonService:
+    """Put the daemon together around a runtime.
+
+    :param home: where the runtime lives.
+    :param source: see :func:`makeService`.
+    :raises StartupError: the runtime cannot keep the histories that the options ask for.
+    """
     pool = NPUThreadPool()
     history = history_for(home.runtime, options["history"])
     npu = thread_npu(reactor, pool, home.runtime, options["queue"], history, timeouts_of(options))
+    reader = Reader(reactor)
+    factory = factory_for(npu, options, methods, reactor, reader.read)
+    listener = UNIXSocketService(
+        reactor, source or socket_of(options), factory, needed_for(options["max-clients"])
+    )
+    return DaemonService(reactor, home, pool, npu, factory, listener, reader)
+
+
+def factory_for(
+    npu: INPU,
+    options: Options,
+    methods: Mapping[str, IRPCMethod],
+    reactor: Any,
+    read_elsewhere: Callable[[bytes], Deferred[Message]] | None = None,
+) -> RPCFactory:
+    """Make what serves an NPU to clients.
+
+    :param read_elsewhere: see :class:`RPCFactory`.
+    """
     description = describe_for(methods, npu.version())
     about = About(reactor, npu, lambda: len(factory.connections), description)
     dispatcher = Dispatcher(methods, npu, about)
-    access, reader = access_of(options), Reader(reactor)
+    access = access_of(options)
     factory = RPCFactory(
         dispatcher,
         reactor,
@@ -93,9 +140,6 @@ def makeService(
         limits_of(options),
         access.admit,
         access.administers,
-        read_elsewhere=reader.read,
+        read_elsewhere=read_elsewhere,
     )
-    listener = UNIXSocketService(
-        reactor, source or socket_of(options), factory, needed_for(options["max-clients"])
-    )
-    return DaemonService(reactor, home, pool, npu, factory, listener, reader)
+    return factory

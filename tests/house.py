@@ -11,7 +11,6 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any
 
-from paced import PacedThread
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IPushProducer, ITransport
 from twisted.internet.task import Clock
@@ -26,7 +25,7 @@ from rkllm_twisted.rpc.dispatch import Dispatcher
 from rkllm_twisted.rpc.limits import Limits
 from rkllm_twisted.rpc.registry import find_methods
 from rkllm_twisted.server.protocol import RPCFactory, RPCProtocol
-from rkllm_twisted.testing import Answer, FakeRuntime, StepThread
+from rkllm_twisted.testing import Answer, FakeRuntime, PacedThread, StepThread
 
 
 @cache

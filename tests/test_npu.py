@@ -21,7 +21,7 @@ from rkllm_twisted.errors import (
 )
 from rkllm_twisted.interfaces import INPU, IRuntime
 from rkllm_twisted.npu.thread import ThreadNPU
-from rkllm_twisted.testing import Answer, FakeRuntime, StepThread
+from rkllm_twisted.testing import Answer, End, FakeRuntime, StepThread
 
 
 class Outcome:
@@ -221,7 +221,7 @@ def test_abort_ends_the_run_under_way_for_whoever_asked() -> None:
 
 def test_a_run_that_ends_in_error_gives_the_erring_result() -> None:
     """State 3 ends the stream although C's status was not 0."""
-    rig = Rig(FakeRuntime({"bad": Answer(("x",), error=True)}))
+    rig = Rig(FakeRuntime({"bad": Answer(("x",), then=End.ERROR)}))
     outcome, texts = rig.run("bad")
     rig.thread.run()
     assert texts == ["x"]
@@ -230,7 +230,7 @@ def test_a_run_that_ends_in_error_gives_the_erring_result() -> None:
 
 def test_a_run_without_finish_is_finished_by_its_return() -> None:
     """The end of rkllm_run ends the stream."""
-    rig = Rig(FakeRuntime({"quiet": Answer(("x",), silent_end=True)}))
+    rig = Rig(FakeRuntime({"quiet": Answer(("x",), then=End.SILENT)}))
     outcome, _ = rig.run("quiet")
     rig.thread.run()
     assert outcome.result["text"] is None

@@ -33,7 +33,7 @@ from rkllm_twisted.isolation.child import Setup
 from rkllm_twisted.isolation.process_runtime import ProcessRuntime
 from rkllm_twisted.isolation.supervisor import Supervisor
 from rkllm_twisted.npu.thread import NPUThreadPool, ThreadNPU, thread_npu
-from rkllm_twisted.testing import Answer, FakeRuntime
+from rkllm_twisted.testing import Answer, End, FakeRuntime
 
 SCRIPT = """#!rkllm-script 1
 run when "endless"
@@ -53,8 +53,8 @@ finish
 """
 FAKES = {
     "endless": Answer(("x",), endless=True),
-    "fails": Answer(("so far",), error=True),
-    "silent": Answer(("no end",), silent_end=True),
+    "fails": Answer(("so far",), then=End.ERROR),
+    "silent": Answer(("no end",), then=End.SILENT),
 }
 ABIS = ["1.1.4", "1.2.0", "1.2.1", "1.3.0"]
 

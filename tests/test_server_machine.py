@@ -24,11 +24,10 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from paced import PacedThread
 
 from rkllm_twisted.rpc.limits import Limits
 from rkllm_twisted.server import outbox
-from rkllm_twisted.testing import Answer
+from rkllm_twisted.testing import Answer, PacedThread
 from rkllm_twisted.wire.framing import FRAMES, RECEIVERS, Kind
 
 #: Of a transport, as Twisted's 64 KiB; what the server hands on at once is as small.

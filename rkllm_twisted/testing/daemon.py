@@ -1,0 +1,214 @@
+"""A daemon without a board: the real server, methods and queue over a runtime that plays a part."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.task import Clock
+from twisted.internet.threads import blockingCallFromThread
+
+from rkllm_twisted.daemon import DaemonService
+from rkllm_twisted.isolation.homes import Home
+from rkllm_twisted.npu.history import history_for
+from rkllm_twisted.npu.thread import ThreadNPU
+from rkllm_twisted.options import Options
+from rkllm_twisted.rpc.registry import find_methods
+from rkllm_twisted.server.protocol import RPCFactory
+from rkllm_twisted.tap import daemon_in, factory_for, timeouts_of
+from rkllm_twisted.testing.answers import Answer, Faults, Reply
+from rkllm_twisted.testing.background import background_reactor
+from rkllm_twisted.testing.memory import MemoryEndpoint
+from rkllm_twisted.testing.record import Call, Recorder
+from rkllm_twisted.testing.runtime import FakeRuntime
+from rkllm_twisted.testing.threads import ClockThread
+
+
+class FakeDaemon:
+    """What a program under test talks to instead of ``twistd rkllm``.
+
+    :param answers: a prompt, or a pattern that is found in one -> the reply.
+    :param default: the reply to any other prompt.
+    :param faults: a method, e.g. ``rkllm.init`` -> what befalls each call of it, or a sequence of
+        faults, one after the other; None in it is a call that succeeds. The last one repeats.
+        What befalls a run is said by its answer.
+    :param model: the path of a model that is loaded from the start; none is where left out, as
+        with the real daemon.
+    :param options: of ``twistd rkllm``, e.g. ``["--queue", "1"]``.
+    :param release: of the runtime that it plays.
+    :param reactor: what time the connections in memory have; a clock of its own where left out,
+        which stands still until :meth:`flush` or :meth:`advance`.
+    :param heard: is told each :class:`Call` before it is answered.
+    :ivar answers: the answers, which may be changed at any time.
+    :ivar faults: the faults, too.
+    :ivar calls: what clients have called, in order.
+    """
+
+    def __init__(
+        self,
+        answers: Mapping[str | re.Pattern[str], Reply] | None = None,
+        default: Reply = Answer(),  # noqa: B008 - a frozen value
+        *,
+        faults: Faults | None = None,
+        model: str | None = None,
+        options: Sequence[str] = (),
+        release: str = "1.3.0",
+        reactor: Any = None,
+        heard: Callable[[Call], object] = lambda _: None,
+    ) -> None:
+        self.answers = dict(answers or {})
+        self.faults = dict(faults or {})
+        self.calls: list[Call] = []
+        self._heard = heard
+        self._default = default
+        self._model = model
+        self._options = options
+        self._release = release
+        self._clock = Clock() if reactor is None else reactor
+        self._memory: tuple[ThreadNPU, RPCFactory] | None = None
+
+    # In memory
+
+    def endpoint(self) -> MemoryEndpoint:
+        """Connects any Twisted client, in memory; no reactor has to run."""
+        if self._memory is None:
+            self._memory = self._in_memory()
+        return MemoryEndpoint(self._clock, self._memory[1])
+
+    def flush(self) -> None:
+        """Let everything happen that is due now."""
+        self.advance(0)
+
+    def advance(self, seconds: float) -> None:
+        """Let so much time pass for the connections in memory."""
+        self._clock.advance(seconds)
+
+    def close(self) -> None:
+        """Shut the connections in memory, as a daemon that stops does; clients may come again."""
+        if self._memory is not None:
+            (npu, factory), self._memory = self._memory, None
+            npu.close()
+            factory.close_all()
+            if isinstance(self._clock, Clock):
+                self.flush()
+
+    def __enter__(self) -> FakeDaemon:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _in_memory(self) -> tuple[ThreadNPU, RPCFactory]:
+        options = self._parsed("(memory)")
+        thread = ClockThread(self._clock)
+        runtime = self._runtime(
+            lambda: thread.from_thread(_hang_up, npu, factory),
+            pace=thread.pace,
+            wait=thread.sleep,
+            wake=thread.wake,
+        )
+        history = history_for(runtime, options["history"])
+        npu = ThreadNPU(runtime, thread.in_thread, thread.from_thread, options["queue"], history)
+        npu.watch_with(self._clock, timeouts_of(options))
+        factory = factory_for(npu, options, find_methods(), self._clock)
+        self._record(factory)
+        return npu, factory
+
+    # On a socket
+
+    @contextmanager
+    def listening(self, path: str | None = None) -> Iterator[str]:
+        """Serve on a UNIX socket, in a thread, for as long as the context lasts.
+
+        It may be entered again: that is a daemon that was started anew.
+
+        :param path: of the socket; one in a directory of its own where left out.
+        :returns: the path, for a ``with``.
+        :raises StartupError: as with the real daemon, e.g. the socket is in use.
+        """
+        with tempfile.TemporaryDirectory(prefix="rkllm-fake-") as directory:
+            reactor = background_reactor()
+            where = path or str(Path(directory) / "rkllm.sock")
+            service = blockingCallFromThread(reactor, self.service, where, reactor)
+            blockingCallFromThread(reactor, service.startService)
+            try:
+                yield where
+            finally:
+                stop: Callable[[], Any] = service.stopService
+                blockingCallFromThread(reactor, stop)
+
+    def service(self, path: str, reactor: Any) -> FakeService:
+        """Make the daemon on a socket, to be started and stopped in a reactor of one's own."""
+        runtime = self._runtime(
+            lambda: reactor.callFromThread(_hang_up, service.daemon.npu, service.daemon.factory)
+        )
+        daemon = daemon_in(Home(runtime, Service()), self._parsed(path), find_methods(), reactor)
+        self._record(daemon.factory)
+        service = FakeService(daemon, runtime)
+        return service
+
+    def _parsed(self, path: str) -> Options:
+        options = Options()
+        options.parseOptions([*self._options, "--socket", path])
+        return options
+
+    def _runtime(self, disconnect: Callable[[], object], **how: Any) -> FakeRuntime:
+        runtime = FakeRuntime(
+            self.answers,
+            default=self._default,
+            faults=self.faults,
+            release=self._release,
+            disconnect=disconnect,
+            killable=True,
+            **how,
+        )
+        runtime.load(self._model)
+        return runtime
+
+    def _record(self, factory: RPCFactory) -> None:
+        factory.dispatcher = Recorder(factory.dispatcher, self._hear)
+
+    def _hear(self, call: Call) -> None:
+        self.calls.append(call)
+        self._heard(call)
+
+
+class FakeService(Service):
+    """A fake daemon on a socket. It stops at once, whatever hangs in it.
+
+    :ivar daemon: the real one that it is made of.
+    """
+
+    def __init__(self, daemon: DaemonService, runtime: FakeRuntime) -> None:
+        self.daemon = daemon
+        self._runtime = runtime
+
+    def startService(self) -> None:
+        """Begin to serve."""
+        super().startService()
+        self.daemon.startService()
+
+    def stopService(self) -> Deferred[None]:
+        """End what is under way and stop."""
+        super().stopService()
+        return ensureDeferred(self._stop())
+
+    async def _stop(self) -> None:
+        closed = self.daemon.npu.close()
+        self._runtime.kill()
+        await closed
+        await self.daemon.stopService()
+
+
+def _hang_up(npu: ThreadNPU, factory: RPCFactory) -> None:
+    """Close the connection whose call is under way."""
+    running = npu.status().running
+    for connection in list(factory.connections):
+        if running is not None and connection.conversation is running.client:
+            connection.transport.loseConnection()

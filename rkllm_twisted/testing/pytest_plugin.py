@@ -1,0 +1,24 @@
+"""Fixtures: ``pytest_plugins = ["rkllm_twisted.testing.pytest_plugin"]`` in a ``conftest.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from rkllm_twisted.testing.daemon import FakeDaemon
+
+
+@pytest.fixture
+def fake_rkllm() -> Iterator[FakeDaemon]:
+    """A fake daemon; override this fixture to give it answers or a model from the start."""
+    with FakeDaemon() as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def rkllm_socket(fake_rkllm: FakeDaemon, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The path of a socket on which ``fake_rkllm`` serves; ``$RKLLM_UDS_PATH`` says it, too."""
+    with fake_rkllm.listening() as path:
+        monkeypatch.setenv("RKLLM_UDS_PATH", path)
+        yield path

@@ -1,0 +1,56 @@
+"""What clients have asked for, taken down on its way to the methods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from rkllm_twisted.errors import RPCError
+from rkllm_twisted.interfaces import IConversation, IRPCMethod, Params
+from rkllm_twisted.rpc.dispatch import Dispatcher
+
+
+@attrs.frozen
+class Call:
+    """A request or a notification of a client.
+
+    :param params: as they were sent.
+    :param client: the number of the connection, from 1.
+    """
+
+    method: str
+    params: Params
+    client: int
+
+
+class Recorder(Dispatcher):
+    """A dispatcher that tells what it is to do before it does it.
+
+    :param dispatcher: does it.
+    """
+
+    def __init__(self, dispatcher: Dispatcher, tell: Callable[[Call], object]) -> None:
+        self._dispatcher = dispatcher
+        self._tell = tell
+
+    def method(self, name: str) -> IRPCMethod:
+        """See :meth:`Dispatcher.method`."""
+        return self._dispatcher.method(name)
+
+    def start(
+        self,
+        method: IRPCMethod,
+        params: Params,
+        conversation: IConversation,
+        stream: Callable[[object], None],
+    ) -> Deferred[object]:
+        """See :meth:`Dispatcher.start`."""
+        self._tell(Call(method.name, params, conversation.peer.number))
+        return self._dispatcher.start(method, params, conversation, stream)
+
+    def explain(self, failure: Failure, method: str, client: int) -> RPCError:
+        """See :meth:`Dispatcher.explain`."""
+        return self._dispatcher.explain(failure, method, client)

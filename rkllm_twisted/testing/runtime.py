@@ -1,0 +1,279 @@
+"""A runtime in memory: the parameters, layouts and errors of a real one, and scripted answers."""
+
+from __future__ import annotations
+
+import re
+import signal as signals
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import attrs
+from zope.interface import implementer
+
+from rkllm_twisted.binding.abi import release_for
+from rkllm_twisted.binding.arguments import bind
+from rkllm_twisted.binding.from_c import to_json
+from rkllm_twisted.binding.layouts import layout_of
+from rkllm_twisted.binding.prepare import find_function, prepare
+from rkllm_twisted.binding.status import check_pausable, outputs_of
+from rkllm_twisted.errors import NoModel, RPCError
+from rkllm_twisted.interfaces import IRuntime, OnResult, Params, RuntimeVersion
+from rkllm_twisted.isolation.supervise import Ending
+from rkllm_twisted.testing.answers import Answer, Book, Crash, End, Fault, Faults, Hang, Reply
+from rkllm_twisted.testing.figures import default_param, figures
+
+NORMAL, WAITING, FINISH, ERROR = range(4)
+
+
+@attrs.frozen
+class Prepared:
+    """A call whose parameters are right.
+
+    :param arguments: C name -> value, as the client sent it.
+    """
+
+    function: str
+    arguments: Mapping[str, Any]
+
+
+def prompt_of(prepared: Prepared) -> str:
+    """The text that a run is asked; empty where it is given tokens or embeddings."""
+    given = prepared.arguments["rkllm_input"]
+    first = given[0] if isinstance(given, list) else given
+    multimodal = first.get("multimodal_input") or {}
+    return str(first.get("prompt_input") or multimodal.get("prompt") or "")
+
+
+@implementer(IRuntime)
+class FakeRuntime:
+    """A runtime whose answers depend on the prompt alone.
+
+    :param answers: see :class:`~rkllm_twisted.testing.answers.Book`.
+    :param pace: called at each moment of a run at which other threads may act: before it enters
+        "C", before each of its callbacks, and before it returns.
+    :param default: the reply to prompts that are not among the answers.
+    :param faults: what befalls calls that are not runs.
+    :param release: whose layout it has.
+    :param wait: waits for so many seconds, None for ever, or until ``wake`` is called.
+    :param disconnect: closes the connection whose call is under way. Called in the NPU thread.
+    :param killable: can what hangs be ended by force, as in a process of its own?
+    :ivar performed: the functions that "C" was called with, in order.
+    :ivar prompt: of the run that is in "C" now.
+    """
+
+    def __init__(
+        self,
+        answers: Mapping[str | re.Pattern[str], Reply] | None = None,
+        pace: Callable[[], object] = lambda: None,
+        *,
+        default: Reply = Answer(),  # noqa: B008 - a frozen value
+        faults: Faults = MappingProxyType({}),
+        release: str = "1.3.0",
+        wait: Callable[[float | None], object] | None = None,
+        wake: Callable[[], object] = lambda: None,
+        disconnect: Callable[[], object] = lambda: None,
+        killable: bool = False,
+    ) -> None:
+        known = release_for(release)
+        self.version = RuntimeVersion("fake", release, known.name, "it is a fake", "fake")
+        self._layout = layout_of(known)
+        self._book = Book({} if answers is None else answers, default, faults)
+        self._pace = pace
+        self._stopped = threading.Event()  # aborted or killed
+        self._wait = wait or self._stopped.wait
+        self._wake = wake
+        self._disconnect = disconnect
+        self._killable = killable
+        self._running = self._paused = self._killed = False
+        self._rows = 1
+        self.failed = False
+        self.problem: str | None = None
+        self.model_path: str | None = None
+        self.loaded = False
+        self.performed: list[str] = []
+        self.prompt: str | None = None
+
+    def prepare(self, function: str, params: Params) -> Prepared:
+        """See :meth:`IRuntime.prepare`: the checks are the real ones."""
+        defaults = bytes(default_param(self.version.abi))
+        prepare(self._layout, defaults, function, params)
+        return Prepared(function, bind(find_function(self._layout, function), params))
+
+    def perform(self, prepared: Prepared, on_result: OnResult | None = None) -> dict[str, Any]:
+        """See :meth:`IRuntime.perform`. No file is looked at."""
+        function = prepared.function
+        self.performed.append(function)
+        if function not in _WITHOUT_MODEL:
+            self._check_model()
+        if on_result is None:
+            self._stopped.clear()
+            self._befall(self._book.fault(function))
+        return _PERFORM.get(function, FakeRuntime._plain)(self, prepared, on_result)
+
+    def _check_model(self) -> None:
+        if not self.loaded:
+            raise NoModel("No model is loaded; load one with rkllm.init.")
+
+    def _befall(self, fault: Fault | None) -> None:
+        """Let something go wrong."""
+        if fault is None:
+            return
+        if isinstance(fault, RPCError):
+            raise fault.with_traceback(None)
+        if isinstance(fault, Crash):
+            raise self._crash(fault.signal)
+        if not isinstance(fault, Hang):
+            self._disconnect()
+        while not self._stopped.is_set():
+            self._wait(None)
+        if self._killed:
+            self._killed = False
+            raise self._crash(signals.SIGKILL)
+
+    def _crash(self, signal: int) -> RPCError:
+        self.load(None)
+        ending = Ending(signal, None, ())
+        self.problem = ending.reason()
+        return ending.error()
+
+    def load(self, model_path: str | None, rows: int = 1) -> None:
+        """Have a model, or none."""
+        self.loaded, self.model_path, self._rows = model_path is not None, model_path, rows
+
+    def _plain(self, prepared: Prepared, _: OnResult | None) -> dict[str, Any]:
+        return outputs_of(prepared.function, 0)
+
+    def _create_default_param(self, _: Prepared, __: OnResult | None) -> dict[str, Any]:
+        return to_json(self._layout, default_param(self.version.abi))
+
+    def _init(self, prepared: Prepared, _: OnResult | None) -> dict[str, Any]:
+        param = prepared.arguments["param"]
+        extended = param.get("extend_param") or {}
+        self.load(str(param.get("model_path") or ""), extended.get("n_batch", 1))
+        self.problem = None
+        return outputs_of("rkllm_init", 0)
+
+    def _destroy(self, _: Prepared, __: OnResult | None) -> dict[str, Any]:
+        self.load(None)
+        return outputs_of("rkllm_destroy", 0)
+
+    def _get_kv_cache_size(self, _: Prepared, __: OnResult | None) -> dict[str, Any]:
+        return {**outputs_of("rkllm_get_kv_cache_size", 0), "cache_sizes": [0] * self._rows}
+
+    def _run(self, prepared: Prepared, on_result: OnResult | None) -> dict[str, Any]:
+        assert on_result is not None
+        prompt = prompt_of(prepared)
+        self._pace()
+        self._stopped.clear()
+        self._running, self._paused, self.prompt = True, False, prompt
+        try:
+            end = self._generate(self._book.look_up(prompt), prompt, on_result)
+        finally:
+            self._running, self.prompt = False, None
+        return outputs_of(prepared.function, -1 if end is End.ERROR else 0)
+
+    def _generate(self, answer: Answer, prompt: str, on_result: OnResult) -> End:
+        """Call back.
+
+        :returns: how the run ended.
+        """
+        parts, tokens = deque(answer.parts), 0
+        while parts and not self._stopped.is_set():
+            self._moment(answer)
+            on_result(self._partial(parts[0], tokens))
+            tokens += 1
+            if self._paused:
+                return End.SILENT
+            parts.rotate(-1) if answer.endless else parts.popleft()
+        end = answer.then
+        if not isinstance(end, End):
+            if not self._stopped.is_set():
+                self._befall(end)
+            end = End.FINISH  # what befell it has been aborted
+        self._running = False
+        if end is not End.SILENT:
+            self._moment(answer)
+            on_result(self._last(end, prompt, tokens))
+        self._pace()
+        return end
+
+    def _moment(self, answer: Answer) -> None:
+        if answer.pause and not self._stopped.is_set():
+            self._wait(answer.pause)
+        self._pace()
+
+    def _partial(self, part: str | Mapping[str, Any], token: int) -> dict[str, Any]:
+        members = {"text": part} if isinstance(part, str) else part
+        result = {**self.empty_result(), "token_id": token, "_callback_state": NORMAL, **members}
+        if self._rows == 1:
+            return result
+        row = {name: value for name, value in result.items() if name != "_callback_state"}
+        return {**result, "results": [row] * self._rows}
+
+    def _last(self, end: End, prompt: str, tokens: int) -> dict[str, Any]:
+        state = FINISH if end is End.FINISH else ERROR
+        result = {**self.empty_result(), "text": "", "_callback_state": state}
+        if "perf" in result:
+            result["perf"] = figures(len(prompt.split()), tokens)
+        return result
+
+    def abort(self) -> dict[str, Any]:
+        """See :meth:`IRuntime.abort`."""
+        self._check_model()
+        self._stop()
+        return outputs_of("rkllm_abort", 0)
+
+    def _stop(self) -> None:
+        self._stopped.set()
+        self._wake()
+
+    def pause(self) -> dict[str, Any]:
+        """See :meth:`IRuntime.pause`."""
+        check_pausable(self._layout.release)
+        self._check_model()
+        self._paused = self._running
+        return {**outputs_of("LLMResultCallback", 0), "paused": self._running}
+
+    def path_of(self, prepared: Prepared) -> str | None:
+        """See :meth:`IRuntime.path_of`."""
+        param: Mapping[str, Any] = prepared.arguments.get("param") or {}
+        return param.get("model_path")
+
+    def kill(self) -> bool:
+        """See :meth:`IRuntime.kill`: what hangs crashes."""
+        if self._killable:
+            self._killed = True
+            self._stop()
+        return self._killable
+
+    def is_running(self) -> bool:
+        """See :meth:`IRuntime.is_running`."""
+        return self._running
+
+    def empty_result(self) -> dict[str, Any]:
+        """See :meth:`IRuntime.empty_result`."""
+        result = self._layout.structs["RKLLMResult"](token_id=-1)
+        return {**to_json(self._layout, result), "_callback_state": FINISH}
+
+    def constants(self) -> Mapping[str, Mapping[str, int]]:
+        """See :meth:`IRuntime.constants`."""
+        return self._layout.release.enums
+
+    def close(self) -> None:
+        """See :meth:`IRuntime.close`."""
+        self.load(None)
+
+
+_WITHOUT_MODEL = frozenset({"rkllm_createDefaultParam", "rkllm_init"})
+#: Function -> what performs it, where more is needed than a model.
+_PERFORM: Mapping[str, Callable[[FakeRuntime, Prepared, OnResult | None], dict[str, Any]]] = {
+    "rkllm_createDefaultParam": FakeRuntime._create_default_param,
+    "rkllm_init": FakeRuntime._init,
+    "rkllm_destroy": FakeRuntime._destroy,
+    "rkllm_run": FakeRuntime._run,
+    "rkllm_run_async": FakeRuntime._run,
+    "rkllm_get_kv_cache_size": FakeRuntime._get_kv_cache_size,
+}
