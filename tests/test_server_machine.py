@@ -27,7 +27,7 @@ from hypothesis.stateful import (
 
 from rkllm_twisted.rpc.limits import Limits
 from rkllm_twisted.server import outbox
-from rkllm_twisted.testing import Answer, PacedThread
+from rkllm_twisted.testing import Answer, End, PacedThread
 from rkllm_twisted.wire.framing import FRAMES, RECEIVERS, Kind
 
 #: Of a transport, as Twisted's 64 KiB; what the server hands on at once is as small.
@@ -152,7 +152,7 @@ class Client:
         assert asked.answer is None, "a result after the answer"
         assert asked.prompt is not None
         asked.texts.append(result["text"])
-        expected = self.house.answers[asked.prompt].texts
+        expected = self.house.answers[asked.prompt].parts
         assert asked.texts == list(expected[: len(asked.texts)]), "not in order, or another's"
 
     def _check(self, asked: Asked, message: dict[str, Any]) -> None:
@@ -164,7 +164,7 @@ class Client:
         elif code == CANCELLED:
             assert asked.cancelled, "cancelled by somebody else"
         elif code == REFUSED:
-            assert self.house.answers[asked.prompt or ""].error
+            assert self.house.answers[asked.prompt or ""].then is End.ERROR
             assert asked.method == "rkllm.run"
         else:
             assert code in (BUSY, NO_MODEL, STOPPING), message
@@ -172,10 +172,10 @@ class Client:
     def _check_result(self, asked: Asked, result: dict[str, Any]) -> None:
         assert asked.prompt is not None
         answer = self.house.answers[asked.prompt]
-        assert result["_callback_state"] == (3 if answer.error else 2)
+        assert result["_callback_state"] == (3 if answer.then is End.ERROR else 2)
         texts = "".join(asked.texts) if asked.method == "rkllm.run_async" else result["text"]
         if asked.prompt not in STOPPED:
-            assert texts == "".join(answer.texts), "stopped by somebody else"
+            assert texts == "".join(answer.parts), "stopped by somebody else"
 
     # What it sends
 
@@ -188,8 +188,8 @@ class Client:
     def run(self, method: str, answer: Answer) -> bytes:
         """Make a request for a run with an answer of its own."""
         prompt = f"{self.number}.{len(self.asked) + 1}"
-        texts = tuple(f"{prompt}:{i} " for i in range(len(answer.texts)))
-        self.house.answers[prompt] = attrs.evolve(answer, texts=texts)
+        texts = tuple(f"{prompt}:{i} " for i in range(len(answer.parts)))
+        self.house.answers[prompt] = attrs.evolve(answer, parts=texts)
         return self.ask(method, [{"prompt_input": prompt}], prompt)
 
     def message(self, method: str, params: Any, number: int | None) -> bytes:
@@ -261,9 +261,8 @@ STOPPED: set[str] = set()
 
 ANSWERS = st.builds(
     Answer,
-    texts=st.lists(st.just("x"), max_size=3).map(tuple),
-    error=st.booleans(),
-    silent_end=st.booleans(),
+    parts=st.lists(st.just("x"), max_size=3).map(tuple),
+    then=st.sampled_from(End),
 )
 CUTS = st.one_of(st.none(), st.integers(1, 120))
 WHO = st.integers(0, 7)

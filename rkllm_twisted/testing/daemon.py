@@ -148,7 +148,9 @@ class FakeDaemon:
         runtime = self._runtime(
             lambda: reactor.callFromThread(_hang_up, service.daemon.npu, service.daemon.factory)
         )
-        daemon = daemon_in(Home(runtime, Service()), self._parsed(path), find_methods(), reactor)
+        daemon = daemon_in(
+            Home(runtime, Service(), lambda: True), self._parsed(path), find_methods(), reactor
+        )
         self._record(daemon.factory)
         service = FakeService(daemon, runtime)
         return service

@@ -43,7 +43,7 @@ def fake_result(text: str | None, state: int, tokens: int = 0) -> dict[str, Any]
     """An RKLLMResult as runtime 1.2.1 and later give it."""
     structure = layout_of(release_for("1.2.1")).structs["RKLLMResult"]
     result = to_json(layout_of(release_for("1.2.1")), structure(token_id=tokens))
-    return {**result, "text": text, "_callback_state": state}
+    return {**result, "text": text, "perf": figures(0, tokens), "_callback_state": state}
 
 
 def figures(prompt: int, tokens: int) -> dict[str, Any]:

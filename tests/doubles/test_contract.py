@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from doubles.wires import KINDS, Partner
 
+from rkllm_twisted.errors import MethodNotFound
+
 Asked = tuple[str, object, list[str]]
 
 EMPTY = (
@@ -200,8 +202,7 @@ CONVERSATIONS: dict[str, list[Asked]] = {
             [
                 refusal(
                     -32601,
-                    "There is no method 'rkllm.nothing'; docs/methods.md lists those that there"
-                    " are.",
+                    str(MethodNotFound.named("rkllm.nothing", [])),
                     '{"method":"rkllm.nothing"}',
                 )
             ],

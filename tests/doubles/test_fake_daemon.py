@@ -114,14 +114,19 @@ def test_a_connection_is_closed_in_the_middle_of_an_answer() -> None:
 
 def test_what_was_asked_is_known() -> None:
     """Requests and notifications, by connection; before they are answered."""
-    daemon = FakeDaemon(model="m")
-    with daemon.listening() as path, Client(path) as first, Client(path) as second:
+    with FakeDaemon(model="m") as daemon:
+        first, second = Talk(MemoryWire(daemon)), Talk(MemoryWire(daemon))
         first.call("server.ping")
         second.call("rkllm.run", {"rkllm_input": {"prompt_input": "a"}})
+        first.send(b'{"jsonrpc":"2.0","method":"rkllm.abort"}\n')
+        daemon.flush()
         assert daemon.calls == [
             Call("server.ping", None, 1),
             Call("rkllm.run", {"rkllm_input": {"prompt_input": "a"}}, 2),
+            Call("rkllm.abort", None, 1),
         ]
+        first.leave()
+        second.leave()
 
 
 def test_a_daemon_can_go_and_come_back(tmp_path: Path) -> None:
@@ -238,8 +243,9 @@ def test_a_process_prints_what_it_is_asked(tmp_path: Path) -> None:
     path = tmp_path / "fake.sock"
     with fake_process("--socket", str(path)) as (running, said):
         assert said == str(path)
-        with Client(said) as client:
-            client.call("server.configure", {"floats": "base64"})
+        talk = Talk(SocketWire(said))
+        talk.call("server.configure", {"floats": "base64"})
+        talk.leave()
         assert running.stdout is not None
         assert json.loads(running.stdout.readline()) == {
             "method": "server.configure",
