@@ -175,6 +175,7 @@ class FakeDaemon:
 
     def _record(self, factory: RPCFactory) -> None:
         factory.dispatcher = Recorder(factory.dispatcher, self._hear)
+        factory.read_elsewhere = None  # a reactor that handles no signals sees no process end
 
     def _hear(self, call: Call) -> None:
         self.calls.append(call)
