@@ -14,7 +14,8 @@ class Limits:
 
     :param max_length: of a message from the client; refused before it is buffered.
     :param max_unparsed: of all connections together: what came in and is no whole message yet,
-        waits for its turn, or is not answered yet; beyond, the connection that holds most is closed.
+        waits for its turn, or is not answered yet; beyond, the connection that holds most is
+        closed.
     :param max_requests: under way at once; beyond, a request is answered with Busy.
     :param max_unread: held for a client that does not read, beside one long message. From half of
         that on its requests wait unread; beyond, because something streams to it, it is dropped.
