@@ -71,7 +71,7 @@ def test_a_reader_that_goes_away_is_no_error_message(start: Start, script: Scrip
         process.stdout.read(1)
         process.stdout.close()
         assert process.stderr.read() == b""
-        assert process.wait(30) != 0
+        assert process.wait(30) == 141
 
 
 def test_without_a_daemon_it_says_so_with_an_exit_code_of_its_own(tmp_path: Path) -> None:
@@ -86,8 +86,8 @@ def test_without_a_daemon_it_says_so_with_an_exit_code_of_its_own(tmp_path: Path
 def test_without_a_model_it_says_what_to_give(start: Start) -> None:
     """One sentence."""
     done = rkllm("run", "hi", daemon=start())
-    assert done.returncode == 1
-    assert "--model" in done.stderr
+    assert done.returncode == 4
+    assert "rkllm init" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -156,10 +156,3 @@ def test_the_demo_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Monk
     assert done.returncode == 0, done.stderr
     assert "time to first token" in done.stdout
     assert list(tmp_path.iterdir()) == []
-
-
-def test_it_is_free_of_a_reactor() -> None:
-    """Neither the command nor the blocking client imports one."""
-    code = "import sys, rkllm_twisted.cli; print('twisted.internet.reactor' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"

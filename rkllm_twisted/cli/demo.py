@@ -12,13 +12,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import click
 
 from rkllm_twisted.blocking import Client, Unreachable
+from rkllm_twisted.cli.shell import debug_option
+from rkllm_twisted.cli.terminal import say
 from rkllm_twisted.cpu import demo_model
-from rkllm_twisted.errors import RPCError
+from rkllm_twisted.remote.results import Perf
 
 #: Seconds that the daemon may take to listen, and to stop.
 PATIENCE = 20.0
@@ -28,31 +29,32 @@ How to go on:
       starts a daemon of your own
   {bin}rkllm run --model $({bin}rkllm demo-model) "What is a list?"
       loads the bundled model into it and asks something
-  {bin}rkllm call server.status
-      calls any method, with JSON
+  {bin}rkllm chat
+      talks with the model; {bin}rkllm --help lists what else there is
 On a board, leave --library out: librkllmrt.so is found on the loader's path.
 """
 
 
-def demonstrate(prompt: str) -> int:
-    """Show it.
-
-    :returns: the exit code.
-    """
+@click.command()
+@debug_option
+@click.option("--prompt", default="What is a module?", show_default=True)
+def command(prompt: str) -> None:
+    """Start a daemon with the bundled model, ask it something, show the figures, stop it."""
     with tempfile.TemporaryDirectory(prefix="rkllm-demo-") as directory:
         path = str(Path(directory) / "rkllm.sock")
         with daemon(path) as client:
-            load(client)
+            model = demo_model()
+            click.echo(f"Loading   {model} ({model.stat().st_size / 1e6:.1f} MB)")
+            client.init(model, top_k=1)  # greedy, so that the demo says the same each time
             click.echo(f"Asking    {prompt}\n")
             perf, first = ask(client, prompt)
     click.echo(
         f"\n\ntime to first token {first * 1000:.1f} ms,"
-        f" {perf['generate_tokens']} tokens at {rate(perf, 'generate'):.0f} tokens/s"
-        f" (prompt: {perf['prefill_tokens']} tokens at {rate(perf, 'prefill'):.0f} tokens/s),"
-        f" {perf['memory_usage_mb']:.0f} MB"
+        f" {perf.generate_tokens} tokens at {perf.generate_rate:.0f} tokens/s"
+        f" (prompt: {perf.prefill_tokens} tokens at {perf.prefill_rate:.0f} tokens/s),"
+        f" {perf.memory_usage_mb:.0f} MB"
     )
     click.echo(HOW_TO_GO_ON.format(bin=own_bin()), nl=False)
-    return 0
 
 
 def own_bin() -> str:
@@ -103,35 +105,17 @@ def await_daemon(process: subprocess.Popen[bytes], path: str) -> Client:
         time.sleep(0.02)  # until the socket is there; nothing else announces it
 
 
-def load(client: Client) -> None:
-    """Load the bundled model, greedy, so that the demo says the same each time."""
-    model = demo_model()
-    click.echo(f"Loading   {model} ({model.stat().st_size / 1e6:.1f} MB)")
-    client.call("rkllm.init", {"param": {"model_path": str(model), "top_k": 1}})
-
-
-def ask(client: Client, prompt: str) -> tuple[dict[str, Any], float]:
+def ask(client: Client, prompt: str) -> tuple[Perf, float]:
     """Print the answer as it comes.
 
-    :returns: the run's perf, and the seconds to its first token.
+    :returns: the run's figures, and the seconds to its first token.
     :raises RPCError: the run ended in an error.
     """
-    params = {"rkllm_input": {"role": "user", "input_type": 0, "prompt_input": prompt}}
     begun = time.perf_counter()
-    first = None
-    result: dict[str, Any] = {}
-    for result in client.stream("rkllm.run_async", params):
-        if first is None:
-            first = time.perf_counter() - begun
-        if result["_callback_state"] == 0:
-            click.echo(result["text"], nl=False)
-            sys.stdout.flush()
-    if result["_callback_state"] == 3:
-        raise RPCError("The run ended in an error.")
-    return result["perf"], first or 0.0
-
-
-def rate(perf: dict[str, Any], phase: str) -> float:
-    """Tokens per second of one phase, ``prefill`` or ``generate``."""
-    milliseconds: float = perf[f"{phase}_time_ms"]
-    return 1000 * perf[f"{phase}_tokens"] / milliseconds if milliseconds else 0.0
+    first = 0.0
+    perf = None
+    for result in client.run_async({"role": "user", "prompt_input": prompt}):
+        first = first or time.perf_counter() - begun
+        perf = result.perf
+        say(result.text)
+    return perf or Perf(), first

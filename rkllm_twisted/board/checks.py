@@ -1,0 +1,38 @@
+"""What a user of these boards gets wrong: the table of checks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from rkllm_twisted.board import npu_checks as npu
+from rkllm_twisted.board import use_checks as use
+from rkllm_twisted.board.facts import Machine
+from rkllm_twisted.board.finding import SKIPPED, Finding
+
+#: The checks, in the order in which one mends things.
+CHECKS: Mapping[str, Callable[[Machine], Finding | None]] = {
+    "board": npu.board,
+    "runtime": use.runtime,
+    "driver": npu.driver,
+    "devices": npu.devices,
+    "heaps": npu.heaps,
+    "descriptors": npu.descriptors,
+    "memory": use.memory,
+    "governor": npu.governor,
+    "heat": npu.heat,
+    "daemon": use.daemon,
+    "socket": use.socket,
+}
+#: What matters for Rockchip's library only.
+NPU_ONLY = frozenset({"board", "driver", "devices", "heaps", "descriptors", "governor", "heat"})
+
+
+def examine(machine: Machine) -> Mapping[str, Finding]:
+    """Make all checks that say something about this machine."""
+    found: dict[str, Finding] = {}
+    for name, check in CHECKS.items():
+        if name in NPU_ONLY and not machine.needs_npu:
+            found[name] = Finding(SKIPPED, "The embedded runtime needs no NPU.")
+        elif (finding := check(machine)) is not None:
+            found[name] = finding
+    return found

@@ -1,0 +1,21 @@
+"""What comes of a check."""
+
+from __future__ import annotations
+
+import attrs
+
+OK, WARNING, WRONG, SKIPPED = "ok", "warning", "wrong", "skipped"
+
+
+@attrs.frozen
+class Finding:
+    """What came of a check.
+
+    :param level: ``ok``, ``warning`` (it works, but not well), ``wrong``, or ``skipped``.
+    :param message: one sentence.
+    :param remedy: the command, or the advice, that mends it.
+    """
+
+    level: str
+    message: str
+    remedy: str | None = None

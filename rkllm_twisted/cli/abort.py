@@ -1,0 +1,15 @@
+"""``rkllm abort``."""
+
+from __future__ import annotations
+
+import click
+
+from rkllm_twisted.blocking import Client
+from rkllm_twisted.cli.talking import talks
+
+
+@click.command()
+@talks
+def command(client: Client) -> None:
+    """Stop the run under way, whoever asked for it."""
+    client.call("rkllm.abort")

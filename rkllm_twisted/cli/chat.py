@@ -1,0 +1,206 @@
+"""``rkllm chat``: a conversation on a terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+from prompt_toolkit import PromptSession
+from prompt_toolkit.completion import WordCompleter
+from prompt_toolkit.history import FileHistory
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+
+from rkllm_twisted.blocking import Client
+from rkllm_twisted.cli.conversation import Conversation
+from rkllm_twisted.cli.exits import ending
+from rkllm_twisted.cli.loading import load
+from rkllm_twisted.cli.talking import params_option, talks
+from rkllm_twisted.cli.terminal import is_terminal, say, waiting
+from rkllm_twisted.errors import RPCError, Unreachable
+
+HELP = """\
+Enter sends; Alt-Enter, or a backslash at the end of a line, begins a new line.
+Ctrl-C stops the answer; Ctrl-D leaves.
+/clear       begins a new conversation
+/perf        shows the figures of the last answer
+/save FILE   writes the conversation to a file: JSON if its name ends in .json, else Markdown
+/help        shows this
+/quit        leaves
+"""
+
+
+class Chat:
+    """Reads what a person types, and does it.
+
+    :param read: gives the next input; raises EOFError at the end.
+    """
+
+    def __init__(self, conversation: Conversation, read: Callable[[], str]) -> None:
+        self._conversation = conversation
+        self._read = read
+        self._commands: Mapping[str, Callable[[str], object]] = {
+            "/clear": lambda _: self._conversation.clear(),
+            "/perf": lambda _: print(figures(self._conversation)),
+            "/save": self._save,
+            "/help": lambda _: print(HELP, end=""),
+            "/quit": self._quit,
+        }
+
+    @property
+    def commands(self) -> list[str]:
+        """What begins with a slash."""
+        return list(self._commands)
+
+    def go_on(self) -> None:
+        """Talk until the person leaves.
+
+        :raises Unreachable: the daemon has gone.
+        """
+        with suppress(EOFError):
+            while True:
+                with suppress(KeyboardInterrupt):
+                    self._do(self._read().strip())
+
+    def _do(self, text: str) -> None:
+        name, _, rest = text.partition(" ")
+        if name.startswith("/"):
+            command = self._commands.get(name)
+            if command is None:
+                print(f"There is no {name}; /help lists what there is.")
+            else:
+                self._attempt(lambda: command(rest.strip()))
+        elif text:
+            self._attempt(lambda: self._answer(text))
+
+    def _attempt(self, work: Callable[[], object]) -> None:
+        """Do what may be refused: the chat goes on, unless the daemon has gone."""
+        try:
+            work()
+        except Unreachable:
+            raise
+        except (RPCError, OSError) as error:
+            print(f"rkllm: {ending(error).sentence}", file=sys.stderr)
+
+    def _answer(self, text: str) -> None:
+        try:
+            with closing(self._conversation.ask(text)) as pieces:
+                for piece in pieces:
+                    say(piece)
+        finally:
+            say("\n")
+
+    def _save(self, name: str) -> None:
+        if not name:
+            print("Name a file: /save FILE")
+            return
+        path = Path(name).expanduser()
+        self._conversation.save(path)
+        print(f"Saved {len(self._conversation.turns)} turns to {path}.")
+
+    def _quit(self, _: str) -> None:
+        raise EOFError
+
+
+def figures(conversation: Conversation) -> str:
+    """The figures of the last answer, in a line."""
+    perf = conversation.perf
+    if perf is None:
+        return "There are no figures: no answer is complete yet, or this release has none."
+    return (
+        f"prompt: {perf.prefill_tokens} tokens in {perf.prefill_time_ms:.0f} ms"
+        f" ({perf.prefill_rate:.1f}/s); answer: {perf.generate_tokens} tokens in"
+        f" {perf.generate_time_ms:.0f} ms ({perf.generate_rate:.1f}/s);"
+        f" memory: {perf.memory_usage_mb:.0f} MB"
+    )
+
+
+def state_directory() -> Path:
+    """Where this user's programs keep what they remember (XDG Base Directory Specification)."""
+    named = os.environ.get("XDG_STATE_HOME", "")
+    base = Path(named) if named.startswith("/") else Path.home() / ".local" / "state"
+    return base / "rkllm"
+
+
+def _history() -> FileHistory | None:
+    """What was typed in earlier chats; none where there is no place for it."""
+    directory = state_directory()
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = directory / "history"
+        path.touch(mode=0o600)
+    except OSError as error:
+        print(f"rkllm: What you type is not remembered: {error}.", file=sys.stderr)
+        return None
+    return FileHistory(str(path))
+
+
+def _keys() -> KeyBindings:
+    keys = KeyBindings()
+
+    @keys.add("enter")
+    def _(event: KeyPressEvent) -> None:
+        buffer = event.current_buffer
+        if buffer.document.char_before_cursor == "\\":
+            buffer.delete_before_cursor()
+            buffer.insert_text("\n")
+        else:
+            buffer.validate_and_handle()
+
+    @keys.add("escape", "enter")
+    def _(event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text("\n")
+
+    return keys
+
+
+def on_a_terminal(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Refuse to begin where no person types."""
+
+    @wraps(function)
+    def command(*args: Any, **kwargs: Any) -> Any:
+        if not is_terminal(sys.stdin):
+            context = click.get_current_context()
+            raise click.UsageError("A chat needs a terminal; use `rkllm run` in scripts", context)
+        return function(*args, **kwargs)
+
+    return command
+
+
+@click.command()
+@on_a_terminal
+@talks
+@click.option("--model", help="Load this model first (a path on the daemon's machine).")
+@click.option("--system", help="A system prompt: what the model should know before all else.")
+@click.option("--continue", "go_on", is_flag=True, help="Read on from what was said before.")
+@params_option("RKLLMInferParam")
+def command(
+    client: Client, model: str | None, system: str | None, go_on: bool, params: Mapping[str, Any]
+) -> None:
+    """Talk with the model, in a terminal.
+
+    Enter sends, Alt-Enter begins a new line, Ctrl-C stops the answer, Ctrl-D leaves; /help says
+    more. A conversation begins with an empty history, unless --continue is given; on a daemon with
+    one history for all (--history shared), clearing it is everybody's.
+    """
+    if model is not None:
+        load(client, model)
+    conversation = Conversation(client, system, params)
+    if not go_on:
+        with waiting("Waiting for the NPU"):
+            conversation.clear()
+    status = client.status()
+    session: PromptSession[str] = PromptSession(
+        "> ", history=_history(), multiline=True, key_bindings=_keys(), prompt_continuation="  "
+    )
+    chat = Chat(conversation, session.prompt)
+    session.completer = WordCompleter(chat.commands, sentence=True)
+    print(f"{status.model_path or 'No model is loaded'} ({status.backend}); /help says more.")
+    if not conversation.remembers:
+        print("This release of the runtime does not remember: each question stands alone.")
+    chat.go_on()

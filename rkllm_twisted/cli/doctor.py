@@ -1,0 +1,111 @@
+"""``rkllm doctor``: what keeps models from running here, and what mends it."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import attrs
+import click
+from rich.text import Text
+
+from rkllm_twisted.binding.probe import probe
+from rkllm_twisted.blocking import Client
+from rkllm_twisted.board.checks import examine
+from rkllm_twisted.board.facts import Account, Daemon, look
+from rkllm_twisted.board.files import Files
+from rkllm_twisted.board.finding import OK, SKIPPED, WARNING, WRONG, Finding
+from rkllm_twisted.cli.exits import Exit
+from rkllm_twisted.cli.shell import debug_option
+from rkllm_twisted.cli.talking import dump, json_option, socket_option
+from rkllm_twisted.cli.terminal import console
+from rkllm_twisted.errors import LibraryError, RPCError, Unreachable
+from rkllm_twisted.remote.results import known
+from rkllm_twisted.values import RuntimeVersion
+
+#: Seconds that the daemon may take to say how it is.
+PATIENCE = 5.0
+#: Level -> its mark, and the mark's colour.
+MARKS = {OK: ("ok", "green"), WARNING: ("!", "yellow"), WRONG: ("WRONG", "red"), SKIPPED: ("-", "")}
+
+
+@click.command()
+@debug_option
+@socket_option
+@click.option("--library", help="librkllmrt.so's path, or cpu, as for twistd rkllm.")
+@click.option("--abi", help="The runtime's release, as for twistd rkllm.")
+@click.option("--model", help="Would this model fit?")
+@click.option("--root", type=click.Path(path_type=Path), default=Path("/"), hidden=True)
+@json_option
+def command(
+    socket_path: str,
+    library: str | None,
+    abi: str | None,
+    model: str | None,
+    root: Path,
+    as_json: bool,
+) -> None:
+    """Look for what keeps models from running here, and say what mends it.
+
+    The exit code is 1 if something is wrong. Where a daemon answers, its account and its library
+    are looked at; else those of who asks.
+    """
+    daemon = _daemon(socket_path)
+    path = None if model is None else str(Path(model).absolute())
+    runtime, processor = _runtime(daemon, library, abi), platform.machine()
+    machine = look(Files(root), _account(), runtime, daemon, path, processor)
+    findings = examine(machine)
+    if as_json:
+        print(dump(_json(findings)))
+    else:
+        _show(findings)
+    if not _is_well(findings):
+        sys.exit(Exit.FAILED)
+
+
+def _daemon(path: str) -> Daemon:
+    try:
+        with Client(path, timeout=PATIENCE) as client:
+            version, status = client.call("server.version"), client.call("server.status")
+    except (Unreachable, RPCError) as error:
+        return Daemon(path, problem=str(error))
+    return Daemon(path, None, version, status)
+
+
+def _runtime(daemon: Daemon, library: str | None, abi: str | None) -> RuntimeVersion | str:
+    """The library that is asked about: the one that is named, the daemon's, the machine's."""
+    told = daemon.version.get("runtime")
+    if library is None and isinstance(told, Mapping):
+        return known(RuntimeVersion, told)
+    try:
+        return probe(library, abi, os.environ).version
+    except LibraryError as error:
+        return str(error)
+
+
+def _account() -> Account:
+    return Account(os.geteuid(), frozenset({os.getegid(), *os.getgroups()}), getpass.getuser())
+
+
+def _is_well(findings: Mapping[str, Finding]) -> bool:
+    return all(finding.level != WRONG for finding in findings.values())
+
+
+def _json(findings: Mapping[str, Finding]) -> Mapping[str, object]:
+    return {
+        "ok": _is_well(findings),
+        "checks": {name: attrs.asdict(finding) for name, finding in findings.items()},
+    }
+
+
+def _show(findings: Mapping[str, Finding]) -> None:
+    screen = console()
+    for name, finding in findings.items():
+        mark, colour = MARKS[finding.level]
+        screen.print(Text(f"{mark:<6}", style=colour), Text(f"{name:<12} {finding.message}"))
+        if finding.remedy is not None:
+            screen.print(Text(f"{'':<20}→ {finding.remedy}", style="bold"), soft_wrap=True)

@@ -1,0 +1,24 @@
+"""``rkllm init``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from rkllm_twisted.blocking import Client
+from rkllm_twisted.cli.loading import load
+from rkllm_twisted.cli.talking import params_option, talks
+
+
+@click.command()
+@talks
+@params_option("RKLLMParam, such as max_context_len=4096")
+@click.argument("path")
+def command(client: Client, params: Mapping[str, Any], path: str) -> None:
+    """Load the model at PATH, which replaces the one that is loaded."""
+    begun = time.monotonic()
+    load(client, path, params)
+    click.echo(f"Loaded {path} in {time.monotonic() - begun:.1f} s.")

@@ -1,0 +1,90 @@
+"""``rkllm run``: one prompt, one answer."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rkllm_twisted.blocking import Client
+from rkllm_twisted.cli.loading import load
+from rkllm_twisted.cli.talking import dump, json_option, params_option, talks
+from rkllm_twisted.cli.terminal import is_terminal, say
+from rkllm_twisted.remote.calls import Call, run_async
+from rkllm_twisted.remote.results import Result
+
+
+def _prompt(context: click.Context, _: click.Parameter, argument: str | None) -> str | None:
+    """The prompt, from where it is; before a daemon is talked to."""
+    file: str | None = context.params.get("file")
+    if argument is not None and file is not None:
+        raise click.UsageError("Give the prompt as an argument or with --file, not both", context)
+    if argument is None and file is None and is_terminal(sys.stdin):
+        raise click.UsageError("Give a prompt, as an argument, with --file or on stdin", context)
+    if argument in (None, "-"):
+        data = sys.stdin.buffer.read() if file in (None, "-") else Path(str(file)).read_bytes()
+        try:
+            argument = data.decode()
+        except UnicodeDecodeError:
+            raise click.UsageError("The prompt is not UTF-8 text", context) from None
+    if not argument:
+        raise click.UsageError("The prompt is empty", context)
+    return argument
+
+
+@click.command()
+@talks
+@click.option("--model", help="Load this model first (a path on the daemon's machine).")
+@click.option(
+    "-f",
+    "--file",
+    type=click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True),
+    is_eager=True,
+    help="Read the prompt from a file; - is stdin.",
+)
+@click.option("--role", help="Whose words these are: user, tool …")
+@click.option("--keep-history", is_flag=True, help="Keep the run in the model's history.")
+@params_option("RKLLMInferParam")
+@json_option
+@click.argument("prompt", required=False, callback=_prompt)
+def command(
+    client: Client,
+    model: str | None,
+    file: str | None,  # noqa: ARG001 - has become the prompt
+    role: str | None,
+    keep_history: bool,
+    params: Mapping[str, Any],
+    as_json: bool,
+    prompt: str,
+) -> None:
+    """Run PROMPT and print the answer as it comes.
+
+    Without PROMPT, or with -, the prompt is read from stdin. With --json each result of the stream
+    is a line, as the daemon sends it.
+    """
+    if model is not None:
+        load(client, model)
+    if keep_history:
+        params = {"keep_history": 1, **params}
+    question = {"prompt_input": prompt, **({"role": role} if role is not None else {})}
+    _print(client, run_async(question, **params), as_json)
+
+
+def _print(client: Client, call: Call[Result], as_json: bool) -> None:
+    begun = False
+    try:
+        with closing(client.stream(call.method, call.params)) as results:
+            for raw in results:
+                if as_json:
+                    print(dump(raw), flush=True)
+                result = call.read(raw)  # raises where the run ended in an error
+                if not as_json:
+                    begun = True
+                    say(result.text)
+    finally:
+        if begun:
+            say("\n")

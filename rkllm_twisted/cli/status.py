@@ -1,0 +1,79 @@
+"""``rkllm status``, and its live view."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from rkllm_twisted.blocking import Client
+from rkllm_twisted.board.files import Files
+from rkllm_twisted.board.readings import read
+from rkllm_twisted.cli.talking import dump, json_option, talks
+from rkllm_twisted.cli.terminal import console, is_terminal
+from rkllm_twisted.cli.watching import Snapshot
+
+
+@click.command()
+@talks
+@click.option("-w", "--watch", is_flag=True, help="Look again and again, until Ctrl-C.")
+@click.option(
+    "--interval",
+    type=click.FloatRange(min=0.05),
+    default=1.0,
+    show_default=True,
+    help="Seconds between two looks.",
+)
+@click.option("--root", type=click.Path(path_type=Path), default=Path("/"), hidden=True)
+@json_option
+def command(client: Client, watch: bool, interval: float, root: Path, as_json: bool) -> None:
+    """Tell what daemon, queue, NPU and memory are doing.
+
+    With --watch and --json, or where stdout is no terminal, each look is a line.
+    """
+    files = Files(root)
+    if not watch:
+        snapshot = _look(client, files)
+        print(dump(snapshot.to_json()) if as_json else _page(snapshot))
+    elif as_json or not is_terminal(sys.stdout):
+        for snapshot in _looks(client, files, interval):
+            print(dump(snapshot.to_json()) if as_json else _line(snapshot), flush=True)
+    else:
+        _live(_looks(client, files, interval))
+
+
+def _look(client: Client, files: Files) -> Snapshot:
+    status = client.call("server.status")
+    return Snapshot(status, read(files, status.get("pid")), time.monotonic())
+
+
+def _looks(client: Client, files: Files, interval: float) -> Iterator[Snapshot]:
+    snapshot = None
+    while True:
+        snapshot = _look(client, files).after(snapshot)
+        yield snapshot
+        time.sleep(interval)
+
+
+def _page(snapshot: Snapshot) -> str:
+    return "\n".join(f"{name:<12} {text}" for name, text in snapshot.rows().items())
+
+
+def _line(snapshot: Snapshot) -> str:
+    return "; ".join(f"{name} {text}" for name, text in snapshot.rows().items())
+
+
+def _live(snapshots: Iterator[Snapshot]) -> None:
+    from rich.live import Live  # noqa: PLC0415 - the other ways to show a status do without
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    with Live(console=console(), auto_refresh=False, screen=False) as live:
+        for snapshot in snapshots:
+            table = Table.grid(padding=(0, 2))
+            for name, text in snapshot.rows().items():
+                table.add_row(Text(name, style="bold"), Text(text))
+            live.update(table, refresh=True)

@@ -1,0 +1,58 @@
+"""Writing for a person on a terminal, or for the program at the other end of a pipe."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+#: Control characters that a model's text could play with a terminal; tab and new line may stay.
+_PLAIN = dict.fromkeys([*range(32), *range(127, 160)], "�")
+del _PLAIN[9], _PLAIN[10]
+#: Columns of a table that goes into a pipe: nothing is to be cut off there.
+WIDE = 200
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Is there a person at the other end?"""
+    try:
+        return stream.isatty()
+    except ValueError:  # closed
+        return False
+
+
+def say(text: str) -> None:
+    """Write a piece of a model's answer, at once. A terminal gets no control characters."""
+    sys.stdout.write(text.translate(_PLAIN) if is_terminal(sys.stdout) else text)
+    sys.stdout.flush()
+
+
+def console() -> Console:
+    """Where tables go: without colours and as wide as needed where no person looks."""
+    from rich.console import Console  # noqa: PLC0415 - takes longer than most commands
+
+    return Console(width=None if is_terminal(sys.stdout) else WIDE, highlight=False)
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Show on stderr that something is under way, and for how long; on a terminal only."""
+    if not is_terminal(sys.stderr):
+        yield
+        return
+    from rich.console import Console  # noqa: PLC0415 - see above
+    from rich.progress import (  # noqa: PLC0415 - see above
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
+    columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        progress.add_task(what, total=None)
+        yield
