@@ -16,6 +16,7 @@ from typing import Any
 from twisted.application.service import IService, MultiService
 
 from rkllm_twisted import tap
+from rkllm_twisted.binding.heap import give_back_big_blocks
 from rkllm_twisted.errors import StartupError
 from rkllm_twisted.systemd.activation import activated
 from rkllm_twisted.systemd.inherited import Inherited, take
@@ -112,6 +113,7 @@ class _Stopping:
 
 def makeService(options: Options) -> IService:
     """Make the service that twistd runs."""
+    give_back_big_blocks()
     terminal = _Terminal()
     with _one_sentence():
         inherited = take(os.environ)

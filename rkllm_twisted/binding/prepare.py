@@ -10,6 +10,7 @@ import attrs
 from rkllm_twisted.binding import rules
 from rkllm_twisted.binding.abi import Function, Parameter, releases_with_function
 from rkllm_twisted.binding.arguments import bind
+from rkllm_twisted.binding.arrays import Numbers
 from rkllm_twisted.binding.layouts import CData, Layout
 from rkllm_twisted.binding.scalars import refuse
 from rkllm_twisted.binding.to_c import Embeddings, FileParameter, Filling, Partial, convert
@@ -28,6 +29,7 @@ class PreparedCall:
     :param files: the files that C will open.
     :param partials: structures to complete from what the model was loaded with.
     :param embeddings: arrays to compare with the width of the loaded model's embeddings.
+    :param floats: see :class:`~rkllm_twisted.binding.to_c.Filling`; for whoever passes the call on.
     """
 
     function: Function
@@ -37,6 +39,7 @@ class PreparedCall:
     partials: tuple[Partial, ...] = attrs.field(repr=False)
     embeddings: tuple[Embeddings, ...] = attrs.field(repr=False)
     alive: tuple[object, ...] = attrs.field(repr=False)
+    floats: Mapping[int, Numbers] = attrs.field(repr=False)
 
 
 def prepare(layout: Layout, defaults: bytes, function: str, params: Params) -> PreparedCall:
@@ -70,6 +73,7 @@ def prepare(layout: Layout, defaults: bytes, function: str, params: Params) -> P
         tuple(call.partials),
         tuple(call.embeddings),
         tuple(call.alive),
+        call.floats,
     )
 
 

@@ -14,7 +14,7 @@ import attrs
 
 from rkllm_twisted.binding import rules
 from rkllm_twisted.binding.abi import CType, Member, Release, Struct
-from rkllm_twisted.binding.arrays import address_of, to_array
+from rkllm_twisted.binding.arrays import Numbers, address_of, to_array
 from rkllm_twisted.binding.layouts import CData, Layout
 from rkllm_twisted.binding.scalars import (
     kind_of,
@@ -86,6 +86,7 @@ class Filling:
     :param files: every file that C will open.
     :param partials: every RKLLMSamplingParam.
     :param embeddings: every array of embeddings.
+    :param floats: every array of floats, by the ``id()`` of the value that it was made of.
     """
 
     layout: Layout
@@ -93,6 +94,7 @@ class Filling:
     files: list[FileParameter] = attrs.field(factory=list)
     partials: list[Partial] = attrs.field(factory=list)
     embeddings: list[Embeddings] = attrs.field(factory=list)
+    floats: dict[int, Numbers] = attrs.field(factory=dict)
 
     def structure(self, name: str, path: str, value: object, start: bytes | None = None) -> CData:
         """Make a structure.
@@ -198,6 +200,8 @@ def convert(call: Filling, kind: CType, path: str, value: object) -> tuple[CData
     if sort == "numbers":
         numbers = to_array(path, value, kind.base)
         call.alive.append(numbers)
+        if kind.base == "float":
+            call.floats[id(value)] = numbers
         return ctypes.cast(address_of(numbers), call.layout.resolve(kind)), len(numbers)
     return _CONVERTERS[sort](call, kind, path, value), None
 

@@ -27,6 +27,7 @@ from typing import Any
 import attrs
 
 from rkllm_twisted.binding.files import Files
+from rkllm_twisted.binding.heap import give_back_big_blocks
 from rkllm_twisted.binding.runtime import open_runtime
 from rkllm_twisted.errors import InternalError, RPCError, StartupError
 from rkllm_twisted.interfaces import IRuntime, Result
@@ -170,6 +171,7 @@ def main(argv: list[str]) -> None:
     """Be the child until the daemon goes."""
     setup = Setup.from_argument(argv[1])
     settle_in(setup)
+    give_back_big_blocks()
     try:
         files = Files(setup.model_dirs, partial(print, file=sys.stderr, flush=True))
         runtime = open_runtime(

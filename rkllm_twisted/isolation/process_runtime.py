@@ -40,7 +40,8 @@ class Errand:
     """A call that is ready to cross.
 
     :param params: as they are sent.
-    :param prepared: the same, as C would see it: proof that they are right.
+    :param prepared: the same, as C would see it: proof that they are right. Its arrays of floats
+        are what is sent, and nobody reads their text again.
     """
 
     function: str
@@ -140,7 +141,7 @@ class ProcessRuntime:
     def _exchange(self, link: Link, errand: Errand, on_result: OnResult | None) -> Any:
         """Send a call and take what comes of it."""
         number = next(self._numbers)
-        params = parcel.parcelled(errand.params)
+        params = parcel.parcelled(errand.params, errand.prepared.floats)
         link.send(parcel.Perform(number, errand.function, params, on_result is not None))
         trouble: Exception | None = None
         while True:

@@ -25,7 +25,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rkllm_twisted.errors import RuntimeCrashed
-from rkllm_twisted.isolation.child import DESCRIPTOR, HEART, MAX_LENGTH, Setup
+from rkllm_twisted.isolation.child import DESCRIPTOR, HEART, MAX_LENGTH, READ, Setup
 from rkllm_twisted.wire import parcel
 from rkllm_twisted.wire.framing import Netstrings, netstring
 
@@ -93,6 +93,7 @@ class Link:
         self._sending = threading.Lock()
         self._receiving = threading.Lock()
         self._frames = Netstrings(MAX_LENGTH)
+        self._buffer = memoryview(bytearray(READ))
         self._received: deque[bytes] = deque()
 
     def send(self, message: parcel.ToChild) -> None:
@@ -106,12 +107,12 @@ class Link:
         while not self._received:
             with self._receiving:
                 try:
-                    data = self._connection.recv(2**20)
+                    size = self._connection.recv_into(self._buffer)
                 except OSError:
-                    data = b""
-            if not data:
+                    size = 0
+            if not size:
                 return None
-            self._received.extend(self._frames.feed(data))
+            self._received.extend(self._frames.feed(bytes(self._buffer[:size])))
         return parcel.from_child(self._received.popleft())
 
     def close(self) -> None:

@@ -99,7 +99,8 @@ class Netstrings:
         start = 0
         try:
             while (span := self._next(start)) is not None:
-                messages.append(bytes(self._buffer[span[0] : span[1]]))
+                with memoryview(self._buffer) as view:  # a slice of the buffer would be a copy more
+                    messages.append(bytes(view[span[0] : span[1]]))
                 start = span[1] + 1
         except FramingError as error:
             self._buffer = bytearray()

@@ -7,8 +7,11 @@ its clients already, and an array of floats crosses as the bytes that it is. Pur
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
-from typing import Any
+from array import array
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
 import msgspec
 from msgspec.msgpack import Ext
@@ -21,6 +24,8 @@ FLOATS = 1
 #: That of a whole number of more than 64 bits, which MessagePack has not: in hexadecimal digits.
 INTEGER = 2
 _SHAPE = struct.Struct("<BQQ")
+#: Where floats lie.
+Buffer: TypeAlias = "bytes | memoryview | array[Any]"
 
 
 class Perform(msgspec.Struct, frozen=True, tag=True):
@@ -108,19 +113,28 @@ def from_child(data: bytes) -> FromChild:
     return _from_child.decode(data)
 
 
-def parcelled(value: Any) -> Any:
-    """Replace float arrays, wherever they are, by what MessagePack has for bytes."""
+def parcelled(value: Any, known: Mapping[int, Buffer] = MappingProxyType({})) -> Any:
+    """Replace float arrays, wherever they are, by what MessagePack has for bytes.
+
+    :param known: the float32s of values that are no float arrays yet, by the ``id()`` of the value.
+    """
+    if id(value) in known:
+        numbers = memoryview(known[id(value)])
+        return _floats(numbers, len(numbers))
     if isinstance(value, FloatArray):
-        columns = value.shape[1] if len(value.shape) > 1 else 0
-        rows = value.shape[0] if value.shape else 0
-        return Ext(FLOATS, _SHAPE.pack(len(value.shape), rows, columns) + value.data)
+        return _floats(value.data, *value.shape)
     if isinstance(value, Mapping):
-        return {name: parcelled(item) for name, item in value.items()}
+        return {name: parcelled(item, known) for name, item in value.items()}
     if isinstance(value, (list, tuple)) and any(
         isinstance(v, (Mapping, FloatArray, list)) for v in value
     ):
-        return [parcelled(item) for item in value]
+        return [parcelled(item, known) for item in value]
     return value
+
+
+def _floats(data: Buffer, *shape: int) -> Ext:
+    rows, columns = (*shape, 0, 0)[:2]
+    return Ext(FLOATS, b"".join((_SHAPE.pack(len(shape), rows, columns), data)))
 
 
 def mended(value: Any) -> Any:
@@ -134,9 +148,12 @@ def mended(value: Any) -> Any:
     return value
 
 
-def extension(code: int, data: memoryview) -> FloatArray | int:
+def extension(
+    code: int, data: memoryview, make: Callable[[memoryview], Any] = bytes
+) -> FloatArray | int:
     """Make a value of its extension type.
 
+    :param make: what floats are to lie in.
     :raises ValueError: there is no such type.
     """
     if code == INTEGER:
@@ -144,11 +161,15 @@ def extension(code: int, data: memoryview) -> FloatArray | int:
     if code != FLOATS:
         raise ValueError(f"there is no extension type {code}")
     dimensions, rows, columns = _SHAPE.unpack_from(data)
-    return FloatArray(bytes(data[_SHAPE.size :]), (rows, columns)[:dimensions])
+    return FloatArray(make(data[_SHAPE.size :]), (rows, columns)[:dimensions])
 
 
 _encoder = msgspec.msgpack.Encoder()
-_to_child: msgspec.msgpack.Decoder[ToChild] = msgspec.msgpack.Decoder(ToChild, ext_hook=extension)
+_to_child: msgspec.msgpack.Decoder[ToChild] = msgspec.msgpack.Decoder(
+    # What can be written to is what C reads: the binding need not copy it.
+    ToChild,
+    ext_hook=partial(extension, make=bytearray),
+)
 _from_child: msgspec.msgpack.Decoder[FromChild] = msgspec.msgpack.Decoder(
     FromChild, ext_hook=extension
 )

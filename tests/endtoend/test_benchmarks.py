@@ -46,3 +46,13 @@ def test_limits_prints_its_table() -> None:
     rows = [line for line in done.stdout.splitlines() if line.startswith("|")]
     assert len(rows) == 15
     assert all(row.count("|") == 5 for row in rows)
+
+
+def test_isolation_prints_its_table() -> None:
+    """With few clients and short streams; how a daemon ends, which takes long, is left out."""
+    command = [sys.executable, str(PROJECT / "benchmarks" / "isolation.py"), "--quick"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    rows = [line for line in done.stdout.splitlines() if line.startswith("|")]
+    assert len(rows) == 23
+    assert all(row.count("|") == 5 for row in rows)
