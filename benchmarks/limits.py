@@ -407,6 +407,25 @@ def busy_clients(daemon: Daemon, count: int, seconds: float) -> list[Row]:
     return rows
 
 
+#: What is expensive to read, each about as long as a message may be.
+BIG = {"numbers": (b"1,", 30_000_000), "escapes": (b'"\\n\\n",', 7_000_000)}
+
+
+def big_messages(daemon: Daemon, share: float) -> list[Row]:
+    """How punctual the reactor is while it has a big message read."""
+    rows = []
+    for name, (piece, count) in BIG.items():
+        pieces = piece * int(count * share)
+        message = b'{"jsonrpc":"2.0","id":1,"method":"server.ping","params":[%b1]}\n' % pieces
+        with daemon.clients(1) as (client,):
+            client.ask("server.ping")
+            daemon.ticks()
+            client.socket.sendall(message)
+            assert "error" in client.answer()
+        rows.append(stall(f"a message of {len(message) >> 20} MiB of {name}", daemon.ticks()))
+    return rows
+
+
 def stall(beside: str, ticks: list[tuple[float, float]]) -> Row:
     """How late the reactor was; by the clock, and what it did itself in that time."""
     late, own = ([tick[which] for tick in ticks] for which in (0, 1))
@@ -458,6 +477,7 @@ def main() -> None:
         rows += refusing(running, 10 if quick else 1000)
         rows += connecting(running, 20 if quick else 1000)
         rows += busy_clients(running, 5 if quick else 100, 0.3 if quick else 8)
+        rows += big_messages(running, 0.01 if quick else 1)
         rows += growing(running, 1 if quick else 20)
         rows += slow_readers(running, 2 if quick else 50, 0.3 if quick else 9, patience)
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"

@@ -6,6 +6,7 @@ import contextlib
 import os
 import sys
 from collections import deque
+from io import BytesIO
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -13,12 +14,15 @@ from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
+from twisted.protocols.basic import FileSender
 from twisted.python.failure import Failure
 
 from rkllm_twisted.errors import InternalError
 from rkllm_twisted.wire import reading
 from rkllm_twisted.wire.messages import Message
 
+#: Bytes that are written at once.
+PIECE = 64 * 1024
 #: Seconds without a big message after which the process ends.
 IDLE = 60.0
 
@@ -135,8 +139,14 @@ class _Process(ProcessProtocol):
         """Give it a message."""
         self.job = job
         assert self.transport is not None
-        self.transport.writeSequence([b"%d:" % len(job.payload), job.payload, b","])
+        transport, payload = self.transport, job.payload
         job.payload = b""
+        transport.write(b"%d:" % len(payload))
+        # In pieces: a transport would make one string of all of it, and then of what is left.
+        sender = FileSender()
+        sender.CHUNK_SIZE = PIECE
+        sent = sender.beginFileTransfer(BytesIO(payload), transport)
+        sent.addCallbacks(lambda _: transport.write(b","), lambda _: None)  # its end is told below
 
     def end(self) -> None:
         """Let it end, or make it."""

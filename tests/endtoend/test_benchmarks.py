@@ -44,7 +44,7 @@ def test_limits_prints_its_table() -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     rows = [line for line in done.stdout.splitlines() if line.startswith("|")]
-    assert len(rows) == 15
+    assert len(rows) == 17
     assert all(row.count("|") == 5 for row in rows)
 
 
