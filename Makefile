@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint typecheck unit runtime-check soak bench bench-check docs clean
+.PHONY: demo test lint typecheck unit runtime-check soak packages bench bench-check docs clean
 
 demo: $(VENV)/installed
 	@$(BIN)/rkllm demo
@@ -37,6 +37,13 @@ SOAK_SECONDS ?= 60
 soak: $(VENV)/test-installed
 	$(MAKE) -C cpu_runtime soak SECONDS=$(SOAK_SECONDS)
 	RKLLM_SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/pytest tests/soak
+
+# The source distribution, wheels and Debian packages for this machine and for the boards in dist/, and
+# whether they install, run and go again; the boards' under emulation.
+CROSS := $(filter-out $(shell uname -m),$(if $(shell command -v aarch64-linux-gnu-gcc),aarch64))
+packages: $(VENV)/test-installed
+	PYTHON=$(abspath $(BIN)/python) packaging/build dist $(CROSS)
+	RKLLM_PACKAGES=$(abspath dist) $(BIN)/pytest tests/packages
 
 # How fast, beside the limits of Twisted and of the machine, and beside other servers: under ten
 # minutes, and docs/performance/ has the figures. bench-check: a few rows, against the recorded ones.

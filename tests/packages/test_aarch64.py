@@ -1,0 +1,168 @@
+"""What every board runs: the packages for aarch64, emulated, on Debian's own Python for it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from daemons import RawClient, environment
+
+EMULATOR = "qemu-aarch64-static"
+#: Seconds: under emulation, and beside other tests, an import of Twisted alone takes many.
+PATIENCE = 240
+#: Of Ubuntu 22.04, the oldest system that boards have.
+OLDEST_GLIBC = (2, 35)
+#: What makes apt one for another machine, with a state of its own, from this machine's sources.
+APT = """
+APT::Architecture "arm64";
+APT::Architectures {{ "arm64"; }};
+APT::Sandbox::User "root";
+Dir::State "{here}/state";
+Dir::State::status "{here}/status";
+Dir::Cache "{here}/cache";
+"""
+#: Starts a Python as the kernel of a board would; children come back here by way of sys.executable.
+PYTHON = """#!/bin/sh
+exec {emulator} -L {system} -0 "$0" {system}/usr/bin/python3 "$@"
+"""
+
+pytestmark = pytest.mark.skipif(
+    not all(map(shutil.which, (EMULATOR, "apt-get", "dpkg-deb"))) or os.geteuid() != 0,
+    reason=f"this takes {EMULATOR} (package qemu-user-static), Debian's apt-get, and root",
+)
+
+
+@pytest.fixture(scope="session")
+def wheel(built: Path) -> Path:
+    """The one for boards."""
+    return only(built, "*-linux_aarch64.whl")
+
+
+def only(directory: Path, pattern: str) -> Path:
+    """The file of a name; none without a compiler for it."""
+    found = list(directory.glob(pattern))
+    if not found:
+        pytest.skip("aarch64-linux-gnu-gcc is not installed (package gcc-aarch64-linux-gnu)")
+    return found[0]
+
+
+@pytest.fixture(scope="session")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of Debian's Python for aarch64 and of what it needs. This machine's apt is not
+    changed.
+    """
+    here = tmp_path_factory.mktemp("apt")
+    for directory in ("state/lists/partial", "cache/archives/partial"):
+        (here / directory).mkdir(parents=True)
+    (here / "status").touch()
+    (here / "apt.conf").write_text(APT.format(here=here))
+    apt = {**os.environ, "APT_CONFIG": str(here / "apt.conf")}
+    subprocess.run(["apt-get", "update", "-qq"], env=apt, check=True)
+    get = ["apt-get", "install", "-qq", "--download-only", "--no-install-recommends", "python3"]
+    subprocess.run(get, env=apt, check=True)
+    root = tmp_path_factory.mktemp("system")
+    for package in (here / "cache/archives").glob("*.deb"):
+        subprocess.run(["dpkg-deb", "--extract", package, root], check=True)
+    return root
+
+
+def python_of(system: Path) -> str:
+    """Its release, such as 3.11."""
+    return (system / "usr/bin/python3").readlink().name.removeprefix("python")
+
+
+def emulate(home: Path, system: Path) -> Path:
+    """Let a virtual environment's Python be the emulated one."""
+    python = home / "bin/python3"
+    python.unlink(missing_ok=True)
+    python.write_text(PYTHON.format(emulator=shutil.which(EMULATOR), system=system))
+    python.chmod(0o755)
+    return python
+
+
+@pytest.fixture
+def from_the_wheel(wheel: Path, system: Path, tmp_path: Path) -> Path:
+    """A virtual environment with the wheel and its dependencies."""
+    home, release = tmp_path / "venv", python_of(system)
+    site = home / f"lib/python{release}/site-packages"
+    site.mkdir(parents=True)
+    (home / "bin").mkdir()
+    (home / "pyvenv.cfg").write_text("home = /usr/bin\n")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--only-binary=:all:"]
+    platforms = ["--platform=linux_aarch64", "--platform=manylinux2014_aarch64"]
+    subprocess.run(
+        [*pip, *platforms, f"--python-version={release}", f"--target={site}", wheel], check=True
+    )
+    return home
+
+
+@pytest.fixture
+def from_the_package(built: Path, tmp_path: Path) -> Path:
+    """What the Debian package unpacks."""
+    package = only(built, "rkllm-twisted_*_arm64.deb")
+    subprocess.run(["dpkg-deb", "--extract", package, tmp_path / "root"], check=True)
+    return tmp_path / "root/usr/lib/rkllm-twisted"
+
+
+def test_the_libraries_are_for_boards_and_need_no_newer_system(wheel: Path) -> None:
+    """ELF's machine 183, and symbols of a glibc that the oldest board has."""
+    with zipfile.ZipFile(wheel) as archive:
+        libraries = {n: archive.read(n) for n in archive.namelist() if n.endswith(".so")}
+    assert len(libraries) == 4
+    for name, library in libraries.items():
+        assert int.from_bytes(library[18:20], "little") == 183, name
+        needed = {(int(a), int(b)) for a, b in re.findall(rb"GLIBC_(\d+)\.(\d+)\0", library)}
+        assert needed
+        assert max(needed) <= OLDEST_GLIBC, name
+
+
+@pytest.fixture(params=["from_the_wheel", "from_the_package"])
+def daemon(request: pytest.FixtureRequest, system: Path, tmp_path: Path) -> Iterator[RawClient]:
+    """A daemon for boards; yields a connection."""
+    python = emulate(request.getfixturevalue(request.param), system)
+    run = "from twisted.scripts.twistd import run; run()"
+    options = ["--nodaemon", "--pidfile=", "rkllm", "--library=cpu", f"--socket={tmp_path / 's'}"]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [python, "-c", run, *options],
+            cwd=tmp_path,
+            env=environment(),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    deadline = time.monotonic() + PATIENCE
+    while not (tmp_path / "s").exists():
+        assert process.poll() is None, (tmp_path / "log").read_text()
+        assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+        time.sleep(0.1)  # until it listens
+    with RawClient(tmp_path / "s") as client:
+        client.socket.settimeout(PATIENCE)
+        yield client
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE) == 0
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_a_board_streams_an_answer(daemon: RawClient) -> None:
+    """From the embedded runtime, built for its processor, in a process of its own."""
+    version = daemon.ask("server.version")["result"]
+    library = Path(version["runtime"]["library"])
+    assert library.read_bytes()[18] == 183
+    model = library.parent / "tiny-pydocs-q8_0.gguf"
+    loaded = daemon.ask("rkllm.init", [{"model_path": str(model), "top_k": 1}])
+    assert loaded["result"]["success"] is True
+    question = {"role": "user", "prompt_input": "What is a module?"}
+    answers = daemon.stream("rkllm.run_async", [question])
+    text = "".join(answer["result"]["text"] or "" for answer in answers[:-1])
+    assert len(answers) > 5
+    assert "Python" in text
+    assert answers[-1]["result"]["_callback_state"] == 2

@@ -1,0 +1,165 @@
+"""The Debian package, installed into a file system of its own and removed from it again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from daemons import PATIENCE, environment
+
+ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine)
+HOME = "usr/lib/rkllm-twisted"
+
+pytestmark = [
+    pytest.mark.skipif(
+        not all(map(shutil.which, ("dpkg", "systemd-sysusers", "systemctl"))),
+        reason="this takes dpkg and systemd's tools",
+    ),
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root installs packages"),
+]
+
+
+def dpkg(root: Path, *arguments: str | Path) -> None:
+    """What dpkg does, without touching this machine: the scripts of the package know the root."""
+    done = subprocess.run(
+        ["dpkg", f"--root={root}", "--force-script-chrootless", "--force-depends", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def files(root: Path) -> set[str]:
+    """All names in a file system that the package has to do with."""
+    found = (str(path.relative_to(root)) for path in root.rglob("*"))
+    return {name for name in found if not name.startswith(("var/lib/dpkg", "etc/systemd"))}
+
+
+@pytest.fixture(scope="module")
+def root(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file system with the package installed."""
+    root = tmp_path_factory.mktemp("root")
+    for directory in ("etc", "var/log", "var/lib/dpkg/info", "var/lib/dpkg/updates"):
+        (root / directory).mkdir(parents=True)
+    for name in ("status", "available"):
+        (root / "var/lib/dpkg" / name).touch()
+    (package,) = built.glob(f"rkllm-twisted_*_{ARCHITECTURE}.deb")
+    dpkg(root, "--install", package)
+    return root
+
+
+@pytest.fixture
+def python() -> str:
+    """The system's own, which the package uses."""
+    path = "/usr/bin/python3"
+    if not Path(path).exists():
+        pytest.skip(f"{path} is not installed (package python3)")
+    return path
+
+
+def test_it_brings_units_user_rules_and_pages(root: Path) -> None:
+    """And the socket is there from boot."""
+    assert {
+        "usr/bin/rkllm",
+        "usr/lib/systemd/system/rkllm.service",
+        "usr/lib/systemd/system/rkllm.socket",
+        "usr/lib/udev/rules.d/70-rkllm.rules",
+        "usr/share/doc/rkllm-twisted/copyright",
+        "usr/share/doc/rkllm-twisted/docs/operations.md",
+        "run/rkllm",
+        "var/lib/rkllm/models",
+    } <= files(root)
+    assert "rkllm:" in (root / "etc/passwd").read_text()
+    wanted = root / "etc/systemd/system/sockets.target.wants/rkllm.socket"
+    assert wanted.readlink() == Path("/usr/lib/systemd/system/rkllm.socket")
+
+
+def test_its_units_start_what_it_brings(root: Path) -> None:
+    """systemd-analyze looks whether the command of the service is there."""
+    units = root / "usr/lib/systemd/system"
+    for unit in Path("/usr/lib/systemd/system").glob("*.target"):
+        shutil.copy(unit, units)
+    for unit in Path("/usr/lib/systemd/system").glob("*.slice"):
+        shutil.copy(unit, units)
+    verify = ["systemd-analyze", "verify", f"--root={root}", "--man=no", "rkllm.service"]
+    done = subprocess.run(verify, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    for unit in (*units.glob("*.target"), *units.glob("*.slice")):
+        unit.unlink()
+
+
+@pytest.fixture
+def daemon(root: Path, python: str, tmp_path: Path) -> Iterator[Path]:
+    """The service's command with the embedded runtime; yields its socket."""
+    path = tmp_path / "s"
+    home = root / HOME
+    process = subprocess.Popen(
+        [
+            *(home / "bin/python3", home / "bin/twistd", "--nodaemon", "--pidfile="),
+            *("rkllm", "--library=cpu", f"--socket={path}"),
+        ],
+        cwd="/",
+        env=environment(),
+    )
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        with socket.socket(socket.AF_UNIX) as client:
+            if client.connect_ex(str(path)) == 0:
+                break
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)  # until it listens
+    yield path
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+
+
+def rkllm(root: Path, path: Path, *arguments: str) -> str:
+    """What the installed command prints."""
+    done = subprocess.run(
+        [root / "usr/bin/rkllm", *arguments],
+        cwd="/",
+        env={**environment(), "RKLLM_UDS_PATH": str(path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_daemon_answers_and_the_command_asks_it(root: Path, daemon: Path) -> None:
+    """With the model that it brings; everything is imported from the package."""
+    model = rkllm(root, daemon, "demo-model").strip()
+    assert Path(model).is_relative_to(root)
+    assert len(rkllm(root, daemon, "run", "--model", model, "What is a module?").split()) > 3
+    assert str(root) in rkllm(root, daemon, "call", "server.version")
+
+
+def test_the_list_of_plugins_is_written_at_installation(root: Path) -> None:
+    """The service could not: for it everything is read-only."""
+    assert (root / HOME / "packages/twisted/plugins/dropin.cache").is_file()
+
+
+def test_nothing_stays_but_models_and_users(root: Path) -> None:
+    """After a purge. This test is the last."""
+    (root / "var/lib/rkllm/models/mine.rkllm").touch()
+    dpkg(root, "--remove", "rkllm-twisted")
+    assert not (root / HOME).exists()
+    dpkg(root, "--purge", "rkllm-twisted")
+    left = {name for name in files(root) if "rkllm" in name}
+    assert left == {
+        "run/rkllm",
+        "var/lib/rkllm",
+        "var/lib/rkllm/models",
+        "var/lib/rkllm/models/mine.rkllm",
+    }
+    assert not list(root.glob("etc/systemd/system/*/rkllm*"))
