@@ -22,6 +22,7 @@ from rkllm_twisted.forms import (
     switch,
     user,
 )
+from rkllm_twisted.logs import FORMATS, LEVELS
 from rkllm_twisted.npu.history import HISTORIES
 
 
@@ -192,6 +193,19 @@ SETTINGS: Mapping[str, Setting] = {
     "unread-timeout": Setting(
         "30", "Seconds after which a client that reads nothing is dropped.", parse=seconds
     ),
+    "log-format": Setting(
+        "text",
+        "What the log looks like: 'text', for people; 'json', an object in each line; 'journald',"
+        " with levels as the journal reads them.",
+        parse=one_of(FORMATS),
+    ),
+    "log-level": Setting(
+        "info",
+        "From which level on events are in the log: debug, info, warn or error.",
+        "RKLLM_DAEMON_LOG_LEVEL",  # RKLLM_LOG_LEVEL is the library's own
+        one_of({level: None for level in LEVELS if level != "critical"}),
+    ),
+    "log-prompts": Setting("no", "Log what prompts say, too.", parse=switch),
 }
 
 

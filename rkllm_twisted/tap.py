@@ -23,6 +23,7 @@ from rkllm_twisted.npu.watch import Timeouts
 from rkllm_twisted.options import Options
 from rkllm_twisted.rpc.access import Access, People
 from rkllm_twisted.rpc.dispatch import Dispatcher
+from rkllm_twisted.rpc.journal import Journal
 from rkllm_twisted.rpc.limits import Limits
 from rkllm_twisted.rpc.registry import find_methods
 from rkllm_twisted.server.descriptors import needed_for
@@ -131,7 +132,8 @@ def factory_for(
     """
     description = describe_for(methods, npu.version())
     about = About(reactor, npu, lambda: len(factory.connections), description)
-    dispatcher = Dispatcher(methods, npu, about)
+    journal = Journal(options["log-level"], options["log-prompts"])
+    dispatcher = Dispatcher(methods, npu, about, journal)
     access = access_of(options)
     factory = RPCFactory(
         dispatcher,

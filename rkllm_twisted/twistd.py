@@ -9,15 +9,18 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from twisted.application.service import IService, MultiService
+from twisted.python import usage
 
 from rkllm_twisted import tap
 from rkllm_twisted.binding.heap import give_back_big_blocks
 from rkllm_twisted.errors import StartupError
+from rkllm_twisted.logs import Observer, observer_for
 from rkllm_twisted.systemd.activation import activated
 from rkllm_twisted.systemd.inherited import Inherited, take
 from rkllm_twisted.systemd.notify import NotifySocket
@@ -30,19 +33,42 @@ TWISTDS_PID_FILE = "twistd.pid"
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
+_make_observer: Callable[[], Observer | None] | None = None
+
+
+def observer() -> Observer | None:
+    """What twistd's ``--logger`` names: twistd takes nothing but the name of a function.
+
+    :returns: what the options ask for; None: twistd's own observer.
+    """
+    return None if _make_observer is None else _make_observer()
+
+
 class Options(tap.Options):
     """What ``twistd rkllm`` takes."""
 
     def postOptions(self) -> None:
-        """Do without twistd's pid file, unless one is asked for.
+        """Do without twistd's pid file, unless one is asked for, and with a log of our form.
 
-        It would keep the daemon out for as long as a killed one's process id lives on in any other
-        process. The lock beside the socket ends with its holder, and holds the number as well.
+        The pid file would keep the daemon out for as long as a killed one's process id lives on in
+        any other process. The lock beside the socket ends with its holder, and holds the number as
+        well.
         """
         super().postOptions()
         twistd = self.parent
-        if twistd is not None and twistd["pidfile"] == TWISTDS_PID_FILE:
+        if twistd is None:
+            return
+        if twistd["pidfile"] == TWISTDS_PID_FILE:
             twistd["pidfile"] = ""
+        if not twistd["logger"] and not twistd["syslog"]:
+            global _make_observer
+            _make_observer = partial(observer_for, twistd, self["log-format"], self["log-level"])
+            twistd["logger"] = f"{__name__}.{observer.__name__}"
+        elif self["log-format"] != "text":
+            raise usage.UsageError(
+                "twistd's --logger and --syslog have a format of their own; leave out either them"
+                " or --log-format."
+            )
 
 
 @contextmanager

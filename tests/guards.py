@@ -186,6 +186,28 @@ GUARDS = [
         'yield f"/proc/self/fd/{parent}/{name}"',
         "binding/test_saving.py::test_a_call_that_fails_leaves_the_old_file",
     ),
+    # The log
+    _guard(
+        "prompts are logged only if that is asked for",
+        "rpc/journal.py",
+        "        if self._prompts:",
+        "        if True:",
+        "test_journal.py::test_prompts_are_logged_only_if_that_is_asked_for",
+    ),
+    _guard(
+        "a flood does not fill the disk",
+        "rpc/journal.py",
+        "return self._lines <= MOST",
+        "return True",
+        "test_journal.py::test_a_flood_of_requests_does_not_fill_the_disk",
+    ),
+    _guard(
+        "a word begins no line of the log",
+        "logs.py",
+        """return text.replace("\\r", "\\\\r").replace("\\n", "\\n\\t")""",
+        "return text",
+        "test_logs.py::test_a_newline_in_a_word_begins_no_line_of_the_log",
+    ),
     # One connection's requests
     _guard(
         "a connection has its share of requests",

@@ -48,6 +48,7 @@ LAYERS = {
     "server.descriptors": 5,
     "server.listening": 5,
     "forms": 5,
+    "logs": 5,
     "options": 5,
     "systemd": 4,
     "tap": 5,

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 
 import attrs
 from twisted.internet.defer import Deferred, gatherResults, succeed
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -26,6 +25,7 @@ from rkllm_twisted.errors import (
 from rkllm_twisted.interfaces import IAdministrative, IConversation, IRPCMethod, Peer
 from rkllm_twisted.rpc.dispatch import Dispatcher
 from rkllm_twisted.rpc.exchange import STREAM_FORMS, Exchange, Settings
+from rkllm_twisted.rpc.journal import Entry
 from rkllm_twisted.wire import encoding, jsonrpc
 from rkllm_twisted.wire.jsonrpc import Batch, Malformed, Notification, Reply, Request
 
@@ -66,8 +66,6 @@ class Conversation:
     :param administers: may it call what is administrative?
     """
 
-    log = Logger()
-
     def __init__(
         self,
         dispatcher: Dispatcher,
@@ -83,6 +81,7 @@ class Conversation:
         self.messages = 0
         self.held = 0
         self._dispatcher = dispatcher
+        self._journal = dispatcher.journal
         self._send = send
         self._idle = idle
         self._max_requests = max_requests
@@ -140,7 +139,8 @@ class Conversation:
         if isinstance(message, Malformed):
             return succeed(jsonrpc.error(message.id, message.error))
         raw_id = message.id if isinstance(message, Request) else None
-        exchange = Exchange(raw_id, message.method, self.settings, self._send)
+        entry = self._journal.begin(message.method, raw_id)
+        exchange = Exchange(entry, self.settings, self._send, self._over)
         try:
             method = self._admit(message, in_batch)
         except RPCError as error:
@@ -148,6 +148,9 @@ class Conversation:
         else:
             self._start(exchange, method, message)
         return exchange.answer
+
+    def _over(self, entry: Entry) -> None:
+        self._journal.end(self.peer, entry)
 
     def _admit(self, message: Request | Notification, in_batch: bool) -> IRPCMethod:
         """Find the method.
@@ -175,22 +178,16 @@ class Conversation:
         return method
 
     def _not_allowed(self, method: IRPCMethod) -> NotAllowed:
-        uid = self.peer.uid
-        self.log.warn(
-            "client {number} (uid {uid}) may not call {method}",
-            number=self.peer.number,
-            uid=uid,
-            method=method.name,
-        )
         return NotAllowed(
-            f"{method.name} is for this daemon's administrators, and the user with uid {uid} is"
-            " none; its options --admin-uid and --admin-gid say who is.",
+            f"{method.name} is for this daemon's administrators, and the user with uid"
+            f" {self.peer.uid} is none; its options --admin-uid and --admin-gid say who is.",
             {"method": method.name},
         )
 
     def _start(
         self, exchange: Exchange, method: IRPCMethod, message: Request | Notification
     ) -> None:
+        self._journal.note_params(exchange.entry, message.params)
         key = jsonrpc.id_of(message.id) if isinstance(message, Request) else exchange
         self._under_way[key] = exchange
         exchange.answer.addCallback(self._ended, key)

@@ -17,6 +17,7 @@ from zope.interface import implementer
 
 from rkllm_twisted.errors import Cancelled, InternalError, MethodNotFound, RPCError
 from rkllm_twisted.interfaces import INPU, ICall, IConversation, IDaemon, IRPCMethod, Params
+from rkllm_twisted.rpc.journal import Journal
 from rkllm_twisted.rpc.parameters import bind
 
 
@@ -60,11 +61,19 @@ class Dispatcher:
     """Knows the methods and what they work on; one for all connections.
 
     :param methods: by name.
+    :ivar journal: has a line for each request.
     """
 
     log = Logger()
 
-    def __init__(self, methods: Mapping[str, IRPCMethod], npu: INPU, daemon: IDaemon) -> None:
+    def __init__(
+        self,
+        methods: Mapping[str, IRPCMethod],
+        npu: INPU,
+        daemon: IDaemon,
+        journal: Journal | None = None,
+    ) -> None:
+        self.journal = journal or Journal()
         protocol_methods: list[IRPCMethod] = [CancelRequest()]
         self._methods = {**methods, **{method.name: method for method in protocol_methods}}
         self._npu = npu

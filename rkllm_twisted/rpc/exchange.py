@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from rkllm_twisted.errors import RPCError
+from rkllm_twisted.rpc.journal import Entry, tokens_of
 from rkllm_twisted.wire import encoding, jsonrpc
 
 
@@ -39,20 +40,27 @@ class Settings:
 class Exchange:
     """A call, from its arrival to its one answer.
 
-    :param raw_id: the request's id as it came; None for a notification, which is never answered.
+    :param entry: what the log will say of it; its id is the request's as it came, or None for a
+        notification, which is never answered.
     :param send: takes a message for the client.
+    :param over: called with the entry once it is answered.
     :ivar answer: a Deferred of the answer's bytes, or of None where there is to be none.
     """
 
     log = Logger()
 
     def __init__(
-        self, raw_id: bytes | None, method: str, settings: Settings, send: Callable[[bytes], None]
+        self,
+        entry: Entry,
+        settings: Settings,
+        send: Callable[[bytes], None],
+        over: Callable[[Entry], None],
     ) -> None:
+        self.entry = entry
         self.answer: Deferred[bytes | None] = Deferred()
         self.is_open = True
-        self._raw_id = raw_id
-        self._method = method
+        self._raw_id = entry.id
+        self._over = over
         self._settings = settings
         self._send = send
         self._seq = 0
@@ -71,6 +79,8 @@ class Exchange:
 
         :raises TypeError, ValueError, OverflowError: it has no JSON form.
         """
+        if self.is_open:
+            self.entry.tokens = tokens_of(result)
         if self._raw_id is None:
             self._finish(None)
         elif self.is_open:
@@ -79,20 +89,16 @@ class Exchange:
 
     def fail(self, error: RPCError) -> None:
         """Answer with an error; one of a notification is only logged."""
-        if self._raw_id is not None:
-            self._finish(jsonrpc.error(self._raw_id, error))
-        elif self.is_open:
-            self.log.info(
-                "notification {method} failed: {code} {kind}",
-                method=self._method[:100],
-                code=error.code,
-                kind=type(error).__name__,
-            )
-            self._finish(None)
+        if self.is_open:
+            self.entry.error = error
+        self._finish(None if self._raw_id is None else jsonrpc.error(self._raw_id, error))
 
     def _finish(self, answer: bytes | None) -> None:
         if self.is_open:
             self.is_open = False
+            if self.entry.tokens is None and self._seq:
+                self.entry.tokens = self._seq
+            self._over(self.entry)
             self.answer.callback(answer)
 
     def attach(self, work: Deferred[None]) -> None:
@@ -111,4 +117,4 @@ class Exchange:
             try:
                 self._work.cancel()
             except Exception:  # noqa: BLE001 - one bad canceller must not keep the others alive
-                self.log.failure("cancelling {method} failed", method=self._method[:100])
+                self.log.failure("cancelling {method} failed", method=self.entry.method[:100])

@@ -88,11 +88,12 @@ class RPCFactory(ServerFactory):
         where.add(connection)
         self.refused += refusal is not None
         self.log.info(
-            "client {number} {happened}: pid {pid}, uid {uid}",
-            number=client.number,
+            "client {client} {happened}: pid {pid}, uid {uid}, gid {gid}",
+            client=client.number,
             happened="connected" if refusal is None else f"turned away ({refusal.code})",
             pid=client.pid,
             uid=client.uid,
+            gid=client.gid,
         )
         return refusal
 
@@ -108,8 +109,9 @@ class RPCFactory(ServerFactory):
     def closed(self, connection: RPCProtocol) -> None:
         """Count a connection out."""
         self.log.info(
-            "client {number} left after {messages} messages",
-            number=connection.peer.number,
+            "client {client} left after {messages} messages",
+            client=connection.peer.number,
+            uid=connection.peer.uid,
             messages=connection.conversation.messages,
         )
         self.connections.discard(connection)

@@ -86,7 +86,7 @@ def test_who_does_not_administer_may_only_run(begin: Start, directory: Path, scr
         for name in ADMINISTRATIVE:
             error = client.ask(name)["error"]
             assert (error["code"], error["data"]) == (-32005, {"method": name})
-            assert f"(uid {SOMEBODY}) may not call {name}" in daemon.log.read_text()
+            assert f"(uid {SOMEBODY}): {name}, id 1: NotAllowed (-32005)" in daemon.log.read_text()
         assert "result" in client.ask("rkllm.run", PROMPT)
         assert "result" in client.stream("rkllm.run_async", PROMPT)[-1]
         target = directory / "written"

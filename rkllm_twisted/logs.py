@@ -1,0 +1,157 @@
+"""What the log looks like: text for people, JSON lines for machines, or lines for journald.
+
+twistd's own observers write text of every level. These write one of three forms, from a level on,
+to where twistd would have written.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, TextIO
+
+import msgspec
+from twisted.logger import ILogObserver, LogEvent, formatEvent
+from twisted.python.logfile import LogFile
+from zope.interface import implementer
+
+#: Level -> its number in syslog(3), which journald reads at the beginning of a line.
+PRIORITIES: Mapping[str, int] = {"debug": 7, "info": 6, "warn": 4, "error": 3, "critical": 2}
+LEVELS = tuple(PRIORITIES)
+#: What old-style events (twisted.python.log) hold beside what new ones do.
+OLD_FIELDS = frozenset(
+    {"message", "isError", "time", "system", "format", "printed", "why", "failure", "logLevel"}
+)
+#: Of a line of JSON, whatever an event's own fields are called.
+OWN_FIELDS = frozenset({"level", "logger", "traceback", *OLD_FIELDS})
+
+
+def _seconds(event: LogEvent) -> float:
+    return float(event.get("log_time") or time.time())
+
+
+def _stamp(moment: float, form: str) -> str:
+    return time.strftime(form, time.localtime(moment))
+
+
+def _words(event: LogEvent) -> str:
+    """What it says, with its traceback if it has one."""
+    text = formatEvent(event)
+    if event.get("log_failure") is not None:
+        text = f"{text}\n{_traceback(event)}"
+    return _utf8(text)
+
+
+def _utf8(text: str) -> str:
+    """Spell out what UTF-8 cannot say: the names of files may hold any bytes."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _traceback(event: LogEvent) -> str:
+    failure = event["log_failure"]
+    try:
+        return str(failure.getTraceback())
+    except Exception:  # noqa: BLE001 - the log must not fail over what is logged
+        return f"(no traceback of {failure!r})"
+
+
+def _level(event: LogEvent) -> str:
+    level = event.get("log_level")
+    return "info" if level is None else str(level.name)
+
+
+def as_text(event: LogEvent) -> str:
+    """A line for people: when, where, how important, what. Further lines are indented."""
+    when = _stamp(_seconds(event), "%Y-%m-%dT%H:%M:%S%z")
+    where = f"{event.get('log_namespace', '-')}#{_level(event)}"
+    return f"{when} [{where}] {_one(_words(event))}\n"
+
+
+def _one(text: str) -> str:
+    """Let nobody begin a line of the log who only has a word in it."""
+    return text.replace("\r", "\\r").replace("\n", "\n\t")
+
+
+def as_journald(event: LogEvent) -> str:
+    """The same without the time, which the journal has, and with the level as it reads it."""
+    prefix = f"<{PRIORITIES[_level(event)]}>"
+    text = f"[{event.get('log_namespace', '-')}] {_one(_words(event))}"
+    return "".join(f"{prefix}{line}\n" for line in text.split("\n"))
+
+
+def as_json(event: LogEvent) -> str:
+    """One object: time, level, logger, message, and the event's own fields by name."""
+    moment = _seconds(event)
+    fields: dict[str, Any] = {
+        "time": f"{_stamp(moment, '%Y-%m-%dT%H:%M:%S')}.{int(moment % 1 * 1e6):06d}"
+        + _stamp(moment, "%z"),
+        "level": _level(event),
+        "logger": event.get("log_namespace", "-"),
+        "message": _utf8(formatEvent(event)),
+    }
+    if event.get("log_failure") is not None:
+        fields["traceback"] = _utf8(_traceback(event))
+    for name, value in event.items():
+        if not name.startswith("log_") and name not in OWN_FIELDS:
+            fields[name] = _plain(value)
+    return msgspec.json.encode(fields).decode() + "\n"
+
+
+def _plain(value: object) -> object:
+    """A value that JSON has, or its text."""
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    return _utf8(str(value))
+
+
+#: What ``--log-format`` may be.
+FORMATS: Mapping[str, Callable[[LogEvent], str]] = {
+    "text": as_text,
+    "json": as_json,
+    "journald": as_journald,
+}
+
+
+@implementer(ILogObserver)
+class Observer:
+    """Writes the events from a level on.
+
+    :param out: has ``write`` and ``flush``.
+    :param form: one of :data:`FORMATS`.
+    :param level: one of :data:`LEVELS`.
+    """
+
+    def __init__(self, out: TextIO | LogFile, form: str = "text", level: str = "info") -> None:
+        self._out = out
+        self._form = FORMATS[form]
+        self._wanted = frozenset(LEVELS[LEVELS.index(level) :])
+
+    def __call__(self, event: LogEvent) -> None:
+        """Take an event."""
+        if _level(event) in self._wanted:
+            self._out.write(self._form(event))
+            self._out.flush()
+
+
+def observer_for(twistd: Mapping[str, Any], form: str, level: str) -> Observer | None:
+    """Make the observer for twistd's own options about the log.
+
+    :returns: None where twistd had better say itself what is wrong with them.
+    """
+    name = twistd["logfile"]
+    if twistd["nodaemon"] and name in (None, "", "-"):
+        return Observer(sys.stdout, form, level)
+    if name == "-":
+        return None
+    file = LogFile.fromFullPath(name or "twistd.log")
+    if not signal.getsignal(signal.SIGUSR1):
+        signal.signal(signal.SIGUSR1, lambda *_: _rotate(file))
+    return Observer(file, form, level)
+
+
+def _rotate(file: LogFile) -> None:
+    from twisted.internet import reactor  # noqa: PLC0415 - importing it would install one
+
+    reactor.callFromThread(file.rotate)  # type: ignore[attr-defined]
