@@ -12,6 +12,7 @@ from twisted.internet.endpoints import UNIXClientEndpoint, clientFromString
 from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
+from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -154,3 +155,22 @@ class RKLLMClientService(ClientService):
             clock=reactor,
             prepareConnection=_ready,
         )
+        self._reactor = reactor
+
+    def whenConnected(self, failAfterFailures: int | None = None) -> Deferred[Any]:  # noqa: N803
+        """Wait for the connection.
+
+        :param failAfterFailures: so many in a row are told; None: it waits until one succeeds.
+        :returns: a Deferred of the :class:`Client`.
+        :raises Unreachable, RPCError: why there is none.
+        """
+        return Deferred.fromCoroutine(self._when_connected(failAfterFailures))
+
+    async def _when_connected(self, failures: int | None) -> Any:
+        # ClientService learns last of a connection that is lost, and may not be stopped by who is
+        # told of one that failed: both are right a turn of the reactor later.
+        await deferLater(self._reactor, 0)
+        try:
+            return await super().whenConnected(failures)
+        finally:
+            await deferLater(self._reactor, 0)
