@@ -8,6 +8,7 @@ See ``docs/clients.md``.
 """
 
 from rkllm_twisted.client.connecting import RKLLMClientService, connect
+from rkllm_twisted.client.for_asyncio import for_asyncio
 from rkllm_twisted.client.protocol import Client
 
-__all__ = ["Client", "RKLLMClientService", "connect"]
+__all__ = ["Client", "RKLLMClientService", "connect", "for_asyncio"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import AsyncGenerator, Callable
 from types import TracebackType
@@ -41,8 +42,10 @@ def _stream(
     @functools.wraps(make)
     async def ask(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[T, None]:
         call = make(*args, **kwargs)
-        async for result in self.stream(call.method, call.params, timeout=call.timeout):
-            yield call.read(result)
+        results = self.stream(call.method, call.params, timeout=call.timeout)
+        async with contextlib.aclosing(results):
+            async for result in results:
+                yield call.read(result)
 
     return ask
 

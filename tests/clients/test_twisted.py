@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -173,6 +175,60 @@ def test_an_endpoint_may_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
     assert daemon_endpoint(reactor, mine).endpoint is mine
     monkeypatch.setenv("RKLLM_UDS_PATH", "/tmp/b.sock")
     assert daemon_endpoint(reactor, None).where == "/tmp/b.sock"
+
+
+#: An asyncio program whose task is cancelled, and which leaves a loop.
+ASYNCIO = """
+import asyncio, sys
+from twisted.internet import asyncioreactor
+from rkllm_twisted.client import connect, for_asyncio
+
+async def main():
+    loop = asyncio.get_running_loop()
+    asyncioreactor.install(loop)
+    from twisted.internet import reactor
+    client = await connect(reactor, sys.argv[1]).asFuture(loop)
+    begun = asyncio.Event()
+
+    async def read():
+        async for chunk in for_asyncio(client.run_async("for ever")):
+            begun.set()
+
+    reading = asyncio.create_task(read())
+    await begun.wait()
+    reading.cancel()
+    try:
+        await reading
+    except asyncio.CancelledError:
+        print("cancelled")
+    async for chunk in for_asyncio(client.run_async("for ever")):
+        break
+    run = client.run("for ever").asFuture(loop)
+    run.cancel()
+    print((await client.run("still here").asFuture(loop)).text)
+    try:
+        async for chunk in for_asyncio(client.run_async("x", keep_histroy=1)):
+            pass
+    except Exception as error:
+        print(type(error).__name__)
+    await client.close().asFuture(loop)
+
+asyncio.run(main(), debug=True)
+"""
+
+
+def test_asyncio_programs_cancel_in_their_own_way(client: Client) -> None:
+    """A task, a loop that is left, a future: each ends its run, and nothing is complained of."""
+    command = [sys.executable, "-c", ASYNCIO, client.where]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("cancelled\nstill here\nInvalidParams\n", "")
+
+
+def test_importing_it_installs_no_reactor() -> None:
+    """A program may still choose its own."""
+    code = "import sys, rkllm_twisted.client; print('twisted.internet.reactor' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("False\n", "")
 
 
 class InMemory:

@@ -78,6 +78,30 @@ def test_the_readmes_python_examples_answer(start: Start, number: int) -> None:
     assert len(said.split()) > 3
 
 
+@pytest.mark.parametrize("number", range(len(blocks("docs/clients.md", "python"))))
+def test_the_clients_pages_examples_answer(start: Start, number: int) -> None:
+    """Each prints a sentence; the last one of them what is wrong."""
+    from rkllm_twisted.cpu import demo_model
+
+    daemon = start()
+    daemon.load(demo_model(), top_k=1)
+    said = run([sys.executable, "-c", blocks("docs/clients.md", "python")[number]], daemon)
+    assert len(said.split()) > 3
+    assert ("no-daemon-here" in said) == (number == len(blocks("docs/clients.md", "python")) - 1)
+
+
+def test_the_asyncio_example_answers(start: Start) -> None:
+    """With its speed."""
+    from rkllm_twisted.cpu import demo_model
+
+    daemon = start()
+    daemon.load(demo_model(), top_k=1)
+    example = PROJECT / "examples" / "asyncio_client.py"
+    said = run([sys.executable, str(example), "What is a list?"], daemon)
+    assert len(said.split()) > 3
+    assert "tokens/s, cpu" in said
+
+
 def test_the_embedding_example_serves(tmp_path: Path) -> None:
     """An application file with the service in it."""
     (tmp_path / "mine.py").write_text(
