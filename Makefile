@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint typecheck unit runtime-check soak packages bench bench-check docs clean
+.PHONY: demo test lint typecheck unit runtime-check soak packages bench bench-check board docs clean
 
 demo: $(VENV)/installed
 	@$(BIN)/rkllm demo
@@ -52,6 +52,14 @@ bench: $(VENV)/bench-installed
 
 bench-check: $(VENV)/installed
 	$(BIN)/python benchmarks/suite --check
+
+# What the code assumes of librkllmrt, asked of a real one:
+# make board LIBRARY=/path/librkllmrt.so MODEL=/path/model.rkllm
+LIBRARY ?= cpu
+MODEL ?= demo
+board: $(VENV)/installed
+	$(BIN)/python -m rkllm_twisted.contract --library $(LIBRARY) --model $(MODEL) \
+	    --report board-report
 
 # The package is installed in place, so that twistd, which puts its working directory first on the
 # path, finds one and the same package wherever it is started.

@@ -23,6 +23,7 @@ from rkllm_twisted.cli.exits import Exit
 from rkllm_twisted.cli.shell import debug_option
 from rkllm_twisted.cli.talking import dump, json_option, socket_option
 from rkllm_twisted.cli.terminal import console
+from rkllm_twisted.contract.checking import check_contract
 from rkllm_twisted.errors import LibraryError, RPCError, Unreachable
 from rkllm_twisted.remote.results import known
 from rkllm_twisted.values import RuntimeVersion
@@ -39,6 +40,18 @@ MARKS = {OK: ("ok", "green"), WARNING: ("!", "yellow"), WRONG: ("WRONG", "red"),
 @click.option("--library", help="librkllmrt.so's path, or cpu, as for twistd rkllm.")
 @click.option("--abi", help="The runtime's release, as for twistd rkllm.")
 @click.option("--model", help="Would this model fit?")
+@click.option(
+    "--contract",
+    is_flag=True,
+    help="Check instead what the daemon assumes of the library, with --model, and write a report.",
+)
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    default="board-report",
+    show_default=True,
+    help="Where --contract writes; .md and .json are added.",
+)
 @click.option("--root", type=click.Path(path_type=Path), default=Path("/"), hidden=True)
 @json_option
 def command(
@@ -46,6 +59,8 @@ def command(
     library: str | None,
     abi: str | None,
     model: str | None,
+    contract: bool,
+    report: Path,
     root: Path,
     as_json: bool,
 ) -> None:
@@ -54,6 +69,10 @@ def command(
     The exit code is 1 if something is wrong. Where a daemon answers, its account and its library
     are looked at; else those of who asks.
     """
+    if contract:
+        if model is None:
+            raise click.UsageError("--contract needs --model: the model to try the library with.")
+        sys.exit(Exit.OK if check_contract(library, abi, model, report) else Exit.FAILED)
     daemon = _daemon(socket_path)
     path = None if model is None else str(Path(model).absolute())
     runtime, processor = _runtime(daemon, library, abi), platform.machine()

@@ -1,0 +1,215 @@
+"""The board check: against the embedded runtime, and against a library that does the contrary."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import attrs
+import pytest
+from daemons import environment
+
+from rkllm_twisted.binding.abi import releases
+from rkllm_twisted.contract import examine as examining
+from rkllm_twisted.contract.examine import examine, in_process
+from rkllm_twisted.contract.stopping import PATIENCE
+from rkllm_twisted.contract.table import ASSUMPTIONS
+from rkllm_twisted.contract.verdict import CONFIRMED, CONTRADICTED, UNTESTED, Verdict
+from rkllm_twisted.cpu import demo_model, library_path
+from rkllm_twisted.npu.watch import Timeouts
+
+PROJECT = Path(__file__).parents[2]
+CHECKED = [assumption.name for assumption in ASSUMPTIONS if assumption.check is not None]
+DEADLINE = 40.0
+Build = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def contrary(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """Builds the contrary library."""
+    directory = tmp_path_factory.mktemp("contrary")
+
+    def build(*flags: str) -> Path:
+        path = directory / f"contrary{len(flags)}.so"
+        if not path.exists():
+            command = ["cc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
+            include = PROJECT / "cpu_runtime" / "include"
+            source = Path(__file__).with_name("contrary.c")
+            command += ["-pthread", "-DRKLLM_ABI=10300", f"-I{include}", *flags]
+            subprocess.run([*command, str(source), "-o", str(path)], check=True)
+        return path
+
+    return build
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> str:
+    """A file that passes for a model."""
+    path = tmp_path / "model.rkllm"
+    path.write_bytes(b"not read")
+    return str(path)
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command."""
+    return subprocess.run(
+        [sys.executable, "-m", "rkllm_twisted.contract", *arguments],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_the_embedded_runtime_contradicts_nothing(tmp_path: Path) -> None:
+    """With its demonstration model, by the command that a board is checked with."""
+    report = tmp_path / "report"
+    done = run("--library", "cpu", "--model", "demo", "--report", str(report))
+    assert done.returncode == 0, done.stdout + done.stderr
+    written = json.loads(report.with_suffix(".json").read_text())
+    verdicts = {one["name"]: one["verdict"] for one in written["assumptions"]}
+    assert list(verdicts) == [assumption.name for assumption in ASSUMPTIONS]
+    untested = {name for name, verdict in verdicts.items() if verdict == UNTESTED}
+    assert untested == {"WAITING", *set(verdicts).difference(CHECKED)}
+    assert written["counts"] == {
+        CONFIRMED: len(verdicts) - len(untested),
+        CONTRADICTED: 0,
+        UNTESTED: len(untested),
+    }
+    assert written["model"]["path"] == str(demo_model())
+    text = report.with_suffix(".md").read_text()
+    assert all(f"| {name} | " in text for name in verdicts)
+
+
+def test_doctor_checks_the_same(contrary: Build, model: str, tmp_path: Path) -> None:
+    """``rkllm doctor --contract``, where only the package is installed."""
+    report = tmp_path / "report"
+    command = [sys.executable, "-m", "rkllm_twisted.cli", "doctor", "--contract"]
+    done = subprocess.run(
+        [*command, "--library", str(contrary()), "--model", model, "--report", str(report)],
+        env={**environment(), "CONTRARY": "loads"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "contradicted       loads" in done.stdout
+    assert report.with_suffix(".md").exists()
+    refused = subprocess.run(command, env=environment(), capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert "--model" in refused.stderr
+
+
+@pytest.mark.parametrize("release", list(releases()))
+def test_every_layout_is_spoken(release: str) -> None:
+    """A run to its end, on each."""
+    what = ["FINISH, generating", str(library_path(release)), None, str(demo_model())]
+    verdict, said = in_process(what, DEADLINE)
+    assert verdict.verdict == CONFIRMED, (verdict, said)
+
+
+def check(name: str, library: Path, model: str, deadline: float = DEADLINE) -> Verdict:
+    return in_process([name, str(library), None, model], deadline)[0]
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_a_library_that_keeps_a_promise_is_said_to(name: str, contrary: Build, model: str) -> None:
+    """Each is confirmed, one by one."""
+    verdict = check(name, contrary(), model)
+    assert verdict.verdict == CONFIRMED, verdict
+
+
+@pytest.mark.parametrize("name", [name for name in CHECKED if name != "version"])
+def test_a_library_that_breaks_a_promise_is_found_out(
+    name: str, contrary: Build, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is contradicted, one by one."""
+    monkeypatch.setenv("CONTRARY", name)
+    verdict = check(name, contrary(), model)
+    assert verdict.verdict == CONTRADICTED, verdict
+
+
+def test_a_library_that_does_not_say_its_version_is_found_out(contrary: Build, model: str) -> None:
+    """The layout is recognised by other signs, and that is said."""
+    verdict = check("version", contrary("-DUNNAMED"), model)
+    assert verdict.verdict == CONTRADICTED
+    assert "1.3.0" in verdict.seen
+
+
+@pytest.mark.parametrize(
+    ("fault", "seen"),
+    [
+        ("hang in init", "not done within 3 s"),
+        ("crash in init", "killed by SIGABRT"),
+        ("exit in init", "exit code 3"),
+    ],
+)
+def test_hangs_and_crashes_are_survived(
+    fault: str, seen: str, contrary: Build, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that does not load is said once; the rest is not testable."""
+    monkeypatch.setenv("CONTRARY", fault)
+    results = {r.assumption.name: r.verdict for r in examine(str(contrary()), None, model, 3.0)}
+    assert results["loads"].verdict == CONTRADICTED
+    assert seen in results["loads"].seen
+    rest = [verdict for name, verdict in results.items() if name not in ("version", "loads")]
+    assert {verdict.verdict for verdict in rest} == {UNTESTED}
+
+
+def test_a_contradiction_is_the_exit_code_and_stands_in_the_report(
+    contrary: Build, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what it means, and with what the library said."""
+    monkeypatch.setenv("CONTRARY", "loads")
+    report = tmp_path / "report"
+    done = run("--library", str(contrary()), "--model", model, "--report", str(report))
+    assert done.returncode == 1
+    assert "contradicted       loads: rkllm_init returned -1" in done.stdout
+    text = report.with_suffix(".md").read_text()
+    assert "## Contradicted: loads" in text
+    assert "rkllm doctor" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--library", "/none.so", "--model", "demo"], "There is no library /none.so"),
+        (["--library", "cpu", "--model", "/none.rkllm"], "There is no model /none.rkllm"),
+    ],
+)
+def test_what_cannot_be_checked_is_said_in_a_sentence(arguments: list[str], said: str) -> None:
+    """With an exit code of its own."""
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_the_library_prints_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its last lines stand with the verdict; they cannot be taken for one."""
+    script = tmp_path / "model.script"
+    script.write_text('#!rkllm-script 1\ninit print stdout "{}\\n"\ninit fail "no memory"\n')
+    monkeypatch.setattr(
+        examining, "ASSUMPTIONS", [one for one in ASSUMPTIONS if one.name == "loads"]
+    )
+    (result,) = examine(str(library_path("1.3.0")), None, str(script), DEADLINE)
+    assert result.verdict.verdict == CONTRADICTED
+    assert any("no memory" in line for line in result.lines)
+    assert "{}" in result.lines
+
+
+def test_an_aborted_run_has_as_long_as_the_daemon_gives_it() -> None:
+    """The check and the daemon agree."""
+    assert Timeouts().abort == PATIENCE
+
+
+def test_every_assumption_has_a_name_of_its_own() -> None:
+    """And says what is assumed, and what it means if that is wrong."""
+    names = [assumption.name for assumption in ASSUMPTIONS]
+    assert len(set(names)) == len(names) > 30
+    for assumption in ASSUMPTIONS:
+        assert all(text.endswith(".") for text in (assumption.text, assumption.otherwise))
+        assert attrs.has(type(assumption))
