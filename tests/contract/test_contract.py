@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -82,6 +83,16 @@ def test_the_embedded_runtime_contradicts_nothing(tmp_path: Path) -> None:
     assert written["model"]["path"] == str(demo_model())
     text = report.with_suffix(".md").read_text()
     assert all(f"| {name} | " in text for name in verdicts)
+
+
+def test_the_documented_command_is_this_one() -> None:
+    """docs/operations.md's ``make board`` runs this module with the library and the model."""
+    text = (PROJECT / "docs" / "operations.md").read_text()
+    (command,) = re.findall(r"^make (board LIBRARY=.*)$", text, re.MULTILINE)
+    shown = subprocess.run(
+        ["make", "-n", *command.split()], cwd=PROJECT, capture_output=True, text=True, check=True
+    ).stdout
+    assert "-m rkllm_twisted.contract --library /usr/lib/librkllmrt.so --model /var/lib" in shown
 
 
 def test_doctor_checks_the_same(contrary: Build, model: str, tmp_path: Path) -> None:
