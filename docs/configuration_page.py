@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping
 
 from words import table
@@ -13,12 +14,48 @@ INTRODUCTION = """\
 
 <!-- Made by docs/generate.py. Change the table in rkllm_twisted/options.py, not this page. -->
 
-Every option of `twistd rkllm`, and the variable of the environment that stands for it. An option
-goes before its variable, a variable before the default; an empty variable counts as none. Options
-without a value are `yes` or `no` in the environment. An option that may be repeated takes all its
-values from where it is found first: those of the environment do not add to those of the command
-line.
+Every option of `twistd rkllm`. Its value is the first of these that there is:
+
+1. the option on the command line, after `rkllm`;
+2. the variable of the environment; an empty one counts as none;
+3. the key in the TOML file of `--config`, which is the option's name without the dashes;
+4. the default.
+
+Options without a value are `yes` or `no` in the environment, `true` or `false` in the file. An
+option that may be repeated takes all its values from where it is found first: the places do not add
+up. In the file such values are a list. Numbers may be numbers there; what only looks like one, such
+as the mode `"0600"`, stands in quotes. [etc/rkllm.toml](../etc/rkllm.toml) has every key, commented
+out.
+
+A key that does not exist is refused by name, and so is a value that cannot be right, with what it
+must be. `--check` looks at all of it, and at the library, the plugins and the socket's place, says
+what the daemon would do, which settings are not the defaults and where they come from, and ends:
+with 0 if it would start. It disturbs no daemon that runs.
+
+```sh
+twistd -n rkllm --config etc/rkllm.toml --library cpu --check
+```
 """
+EXAMPLE = """\
+# Settings of `twistd rkllm`: twistd -n rkllm --config rkllm.toml
+# Made by docs/generate.py. Each line shows the default, or an example where there is none.
+# Options and variables of the environment go before this file; see docs/configuration.md.
+"""
+#: Settings without a default -> a value to show in the example, as TOML.
+SHOWN: Mapping[str, str] = {
+    "owner": '"rkllm"',
+    "group": '"rkllm"',
+    "library": '"/usr/lib/librkllmrt.so"',
+    "abi": '"1.2.1"',
+    "init-timeout": "120",
+    "child-cpus": '"4-7"',
+    "child-oom-score": "500",
+    "model-dir": '["/var/lib/rkllm/models"]',
+    "allow-uid": '["rkllm", 1000]',
+    "allow-gid": '["rkllm"]',
+    "admin-uid": '["root"]',
+    "admin-gid": '["rkllm"]',
+}
 
 
 def render(settings: Mapping[str, Setting]) -> str:
@@ -41,3 +78,25 @@ def _variable(name: str, setting: Setting) -> Iterator[str]:
     yield f"`{setting.variable_of(name)}`"
     if setting.separator:
         yield f", separated by `{setting.separator}`"
+
+
+def example(settings: Mapping[str, Setting]) -> str:
+    """Make etc/rkllm.toml."""
+    return "\n".join((EXAMPLE, *(_lines_of(n, s) for n, s in settings.items() if s.in_file)))
+
+
+def _lines_of(name: str, setting: Setting) -> str:
+    note = f"{setting.meaning} Otherwise: {setting.otherwise}." * bool(setting.otherwise)
+    comment = textwrap.fill(
+        note or setting.meaning, 98, initial_indent="# ", subsequent_indent="# "
+    )
+    return f"{comment}\n#{name} = {_value(name, setting)}\n"
+
+
+def _value(name: str, setting: Setting) -> str:
+    if setting.default is None:
+        return SHOWN[name]
+    if setting.is_flag:
+        return "true" if setting.default == "yes" else "false"
+    is_number = setting.is_number and setting.default.isdigit()
+    return setting.default if is_number else f'"{setting.default}"'

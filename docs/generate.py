@@ -31,6 +31,7 @@ def methods() -> str:
 PAGES: Mapping[str, Callable[[], str]] = {
     "methods.md": methods,
     "configuration.md": lambda: configuration_page.render(SETTINGS),
+    "../etc/rkllm.toml": lambda: configuration_page.example(SETTINGS),
 }
 
 

@@ -146,3 +146,8 @@ def directory(text: str) -> str:
     if not path.is_dir():
         raise ValueError
     return str(path)
+
+
+#: What may also be written as a number where there are numbers; other texts of digits (0600) are
+#: not the same number there.
+NUMBERS = frozenset({positive, size, seconds, oom_score, user, group})

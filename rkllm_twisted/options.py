@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-import attrs
 from twisted.python import usage
 
+from rkllm_twisted import config
 from rkllm_twisted.forms import (
     directory,
     group,
@@ -24,73 +24,18 @@ from rkllm_twisted.forms import (
 )
 from rkllm_twisted.logs import FORMATS, LEVELS
 from rkllm_twisted.npu.history import HISTORIES
-
-
-@attrs.frozen
-class Setting:
-    """One option.
-
-    :param default: as a person would write it; None: none, or found out later.
-    :param meaning: for ``--help``.
-    :param variable: of the environment, where it is not ``RKLLM_`` and the option's name; an option
-        that is given goes before it.
-    :param parse: makes the value; its docstring's first line says what it must be.
-    :param otherwise: what applies where there is no default, in words.
-    :param short: the option's letter.
-    :param separator: of an option that may be given several times: what stands between its values
-        in the environment.
-    """
-
-    default: str | None
-    meaning: str
-    variable: str | None = None
-    parse: Callable[[str], object] = str
-    otherwise: str | None = None
-    short: str | None = None
-    separator: str | None = None
-
-    @property
-    def is_flag(self) -> bool:
-        """Is it an option without a value, which is either given or not?"""
-        return self.parse is switch
-
-    def parameter(self, name: str) -> list[Any]:
-        """The option in the form of :attr:`usage.Options.optParameters`, or optFlags."""
-        if self.is_flag:
-            return [name, self.short, self.meaning]
-        default = " or ".join(
-            filter(None, (self.variable and f"${self.variable}", self.default or self.otherwise))
-        )
-        note = f" [default: {default}]" if default else ""
-        return [name, self.short, None, self.meaning + note]
-
-    def variable_of(self, name: str) -> str:
-        """The variable of the environment that stands for it."""
-        return self.variable or "RKLLM_" + name.upper().replace("-", "_")
-
-    def from_environment(self, text: str) -> list[str]:
-        """Split a variable's text into values."""
-        return list(filter(None, text.split(self.separator))) if self.separator else [text]
-
-    def value(self, source: str, texts: Sequence[str]) -> object:
-        """The value that texts stand for; a tuple of values where there may be several.
-
-        :param source: where they came from, for the error.
-        :raises usage.UsageError: one is not usable.
-        """
-        values = tuple(self._parsed(source, text) for text in texts)
-        return values if self.separator else (values or (None,))[-1]
-
-    def _parsed(self, source: str, text: str) -> object:
-        try:
-            return self.parse(text)
-        except ValueError:
-            wanted = (self.parse.__doc__ or "").splitlines()[0].rstrip(".")
-            wanted = wanted[:1].lower() + wanted[1:]
-            raise usage.UsageError(f"{source} must be {wanted}, not {text!r}.") from None
-
+from rkllm_twisted.setting import Setting
 
 SETTINGS: Mapping[str, Setting] = {
+    "config": Setting(
+        None, "A TOML file with settings, see etc/rkllm.toml.", in_file=False, otherwise="none"
+    ),
+    "check": Setting(
+        "no",
+        "Check everything, say what the daemon would do, and do nothing.",
+        parse=switch,
+        in_file=False,
+    ),
     "socket": Setting("/tmp/rkllm.sock", "Path of the socket.", "RKLLM_UDS_PATH", short="s"),
     "mode": Setting("0600", "Permission bits of the socket, octal.", parse=octal),
     "owner": Setting(
@@ -226,33 +171,44 @@ class Options(usage.Options):
         setting.parameter(name) for name, setting in SETTINGS.items() if setting.is_flag
     ]
 
+    def __init__(self) -> None:
+        super().__init__()
+        #: Where the value of each setting comes from; what has its default is not there.
+        self.sources: dict[str, str] = {}
+        self._file: Mapping[str, Sequence[str]] = {}
+
     def postOptions(self) -> None:
-        """Check the values, and fill in what comes from the environment.
+        """Check the values, and fill in what comes from the environment and from the file.
 
         :raises usage.UsageError: a value is not usable.
         """
-        for name, setting in SETTINGS.items():
-            source, texts = self._given(name, setting)
-            self[name] = setting.value(source, texts)
+        self._fill_in("config")
+        if self["config"] is not None:
+            self._file = config.read(self["config"], SETTINGS)
+        for name in SETTINGS:
+            if name != "config":
+                self._fill_in(name)
         if self["max-unparsed"] < self["max-message"]:
             raise usage.UsageError(
                 "--max-unparsed must not be less than --max-message: no message of that size could"
                 " come in."
             )
 
-    def _given(self, name: str, setting: Setting) -> tuple[str, Sequence[str]]:
-        """Where a setting's value comes from, and the texts that stand for it."""
-        option = self.get(name)
-        if setting.separator and option:
-            return f"--{name}", option
-        if setting.is_flag and option:
-            return f"--{name}", ["yes"]
-        if isinstance(option, str):
-            return f"--{name}", [option]
+    def _fill_in(self, name: str) -> None:
+        setting = SETTINGS[name]
+        for source, texts in self._given(name, setting):
+            if texts is not None:
+                self.sources[name] = source
+                self[name] = setting.value(source, texts)
+                return
+        self[name] = setting.value("", [] if setting.default is None else [setting.default])
+
+    def _given(self, name: str, setting: Setting) -> Iterator[tuple[str, Sequence[str] | None]]:
+        """Where a setting's value may come from, and the texts that stand for it there, if any."""
+        yield f"--{name}", setting.from_command_line(self.get(name))
         variable = setting.variable_of(name)
-        if os.environ.get(variable):
-            return variable, setting.from_environment(os.environ[variable])
-        return f"--{name}", [] if setting.default is None else [setting.default]
+        yield variable, setting.from_environment(os.environ.get(variable))
+        yield f"{name} in {self.get('config')}", self._file.get(name)
 
 
 def _collecting(name: str, setting: Setting) -> Callable[[Options, str], None]:

@@ -19,6 +19,7 @@ from twisted.python import usage
 
 from rkllm_twisted import tap
 from rkllm_twisted.binding.heap import give_back_big_blocks
+from rkllm_twisted.checking import check
 from rkllm_twisted.errors import StartupError
 from rkllm_twisted.logs import Observer, observer_for
 from rkllm_twisted.systemd.activation import activated
@@ -142,6 +143,9 @@ def makeService(options: Options) -> IService:
     give_back_big_blocks()
     terminal = _Terminal()
     with _one_sentence():
+        if options["check"]:
+            print(check(options))
+            sys.exit()
         inherited = take(os.environ)
         daemon = tap.makeService(options, source=activated(inherited.sockets))
         _reported(daemon, inherited).setServiceParent(terminal)

@@ -208,6 +208,21 @@ GUARDS = [
         "return text",
         "test_logs.py::test_a_newline_in_a_word_begins_no_line_of_the_log",
     ),
+    # Settings
+    _guard(
+        "a list of nobody does not let everybody in",
+        "setting.py",
+        "if source and not texts:",
+        "if False:",
+        "test_config.py::test_a_list_of_nobody_in_the_environment_is_refused",
+    ),
+    _guard(
+        "a mode in a file stands in quotes",
+        "config.py",
+        "if setting.is_number and isinstance(value, (int, float))",
+        "if isinstance(value, (int, float))",
+        "test_config.py::test_a_mistake_is_named_with_what_would_be_right",
+    ),
     # One connection's requests
     _guard(
         "a connection has its share of requests",
@@ -474,8 +489,8 @@ GUARDS = [
     _guard(
         "a live socket is not taken over",
         "server/socket_file.py",
-        "if refused != errno.ECONNREFUSED:",
-        "if False:",
+        "    if _is_served(path):\n        raise",
+        "    if False:\n        raise",
         f"{LISTEN}::test_another_programs_socket_is_not_stolen",
     ),
     _guard(

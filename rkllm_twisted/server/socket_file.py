@@ -103,6 +103,25 @@ class SocketFile:
             self.close()
             raise
 
+    def check(self) -> str:
+        """See whether it could be made here, without touching anything.
+
+        :returns: what there is to add, in words.
+        :raises SocketError: it could not.
+        """
+        _check_path(self.path)
+        if not os.access(self.path.parent, os.W_OK | os.X_OK, effective_ids=True):
+            raise SocketError(
+                f"Nothing may be made in the directory {self.path.parent}; choose another path with"
+                " --socket."
+            )
+        if os.geteuid() != 0 and not (
+            self._owner in (SAME, os.geteuid())
+            and self._group in (SAME, os.getegid(), *os.getgroups())
+        ):
+            raise self._not_ours_to_give()
+        return " (another program listens there now)" if _is_served(self.path) else ""
+
     def _listening(self) -> socket.socket:
         """Make the socket. At no moment may anybody use it who may not in the end."""
         opened = socket.socket(socket.AF_UNIX)
@@ -129,10 +148,13 @@ class SocketFile:
         try:
             os.chown(self.path, self._owner, self._group, follow_symlinks=False)
         except PermissionError:
-            raise SocketError(
-                f"The socket {self.path} cannot be given to the user of --owner or the group of"
-                " --group: only root may do the first, and the second only root or a member."
-            ) from None
+            raise self._not_ours_to_give() from None
+
+    def _not_ours_to_give(self) -> SocketError:
+        return SocketError(
+            f"The socket {self.path} cannot be given to the user of --owner or the group of"
+            " --group: only root may do the first, and the second only root or a member."
+        )
 
     def unlink(self) -> None:
         """See :meth:`IListeningSocket.unlink`: unless another's stands there by now."""
@@ -167,21 +189,29 @@ def _check_path(path: Path) -> None:
 
 def _make_way(path: Path) -> None:
     """Remove a dead daemon's socket; refuse where anything else is there."""
-    try:
-        found = path.lstat()
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(found.st_mode):
-        raise SocketError(f"{path} exists and is not a socket; choose another path with --socket.")
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.setblocking(False)
-        refused = probe.connect_ex(os.fspath(path))
-    if refused != errno.ECONNREFUSED:
+    if _is_served(path):
         raise SocketError(
             f"Another program already listens on {path}; stop it, or choose another path with"
             " --socket."
         )
-    path.unlink()
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+
+
+def _is_served(path: Path) -> bool:
+    """Does somebody listen on the socket at a path?
+
+    :raises SocketError: what is there is no socket.
+    """
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return False
+    if not stat.S_ISSOCK(found.st_mode):
+        raise SocketError(f"{path} exists and is not a socket; choose another path with --socket.")
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        return probe.connect_ex(os.fspath(path)) != errno.ECONNREFUSED
 
 
 def _unlink(path: Path) -> None:
