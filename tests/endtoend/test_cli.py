@@ -4,29 +4,18 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from commanding import RKLLM, begin, rkllm
 from daemons import Daemon, environment
 
 Start = Callable[..., Daemon]
 Script = Callable[[str], Path]
 
 HELLO = 'run\ntoken "Hello"\ntoken ", "\ntoken "world"\nfinish\n'
-
-
-def rkllm(*words: str, daemon: Daemon | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the command."""
-    path = {"RKLLM_UDS_PATH": str(daemon.path)} if daemon else {}
-    return subprocess.run(
-        [sys.executable, "-m", "rkllm_twisted.cli", *words],
-        env={**environment(), **path},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
 
 
 def test_run_prints_the_answer(start: Start, script: Script) -> None:
@@ -50,7 +39,7 @@ def test_run_prints_tokens_as_they_come(start: Start, script: Script, tmp_path: 
     """The first is there before the run goes on."""
     daemon, gate = start(), tmp_path / "gate"
     daemon.load(script(f'run\ntoken "first"\nwait "{gate}"\ntoken " second"\nfinish\n'))
-    command = [sys.executable, "-m", "rkllm_twisted.cli", "run", f"--socket={daemon.path}", "hi"]
+    command = [*RKLLM, "run", f"--socket={daemon.path}", "hi"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment()) as process:
         assert process.stdout is not None
         assert process.stdout.read(5) == b"first"
@@ -62,7 +51,7 @@ def test_a_reader_that_goes_away_is_no_error_message(start: Start, script: Scrip
     """Such as `rkllm run … | head -c 1`."""
     daemon = start()
     daemon.load(script('run\ndelay 1\nrepeat 500 token "x"\nfinish\n'))
-    command = [sys.executable, "-m", "rkllm_twisted.cli", "run", f"--socket={daemon.path}", "hi"]
+    command = [*RKLLM, "run", f"--socket={daemon.path}", "hi"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
     ) as process:
@@ -156,3 +145,209 @@ def test_the_demo_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Monk
     assert done.returncode == 0, done.stderr
     assert "time to first token" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [[], ["-"], ["--file", "-"]])
+def test_a_prompt_may_come_on_stdin(start: Start, script: Script, words: list[str]) -> None:
+    """With the line's end that echo adds, and characters of any script."""
+    daemon = start()
+    daemon.load(script("run\necho\n"))
+    assert rkllm("run", *words, daemon=daemon, input="Grüße, 世界\n").stdout == "Grüße, 世界\n\n"
+
+
+def test_a_prompt_may_come_from_a_file(start: Start, script: Script, tmp_path: Path) -> None:
+    """All of it."""
+    daemon = start()
+    daemon.load(script("run\necho\n"))
+    (tmp_path / "prompt").write_text("one\ntwo")
+    done = rkllm("run", "--file", str(tmp_path / "prompt"), daemon=daemon)
+    assert done.stdout == "one\ntwo\n"
+
+
+def test_run_json_is_the_stream_as_the_daemon_sends_it(start: Start, script: Script) -> None:
+    """A value a line, the finishing result last."""
+    daemon = start()
+    daemon.load(script(HELLO))
+    done = rkllm("run", "--json", "hi", daemon=daemon)
+    results = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [result["_callback_state"] for result in results] == [0, 0, 0, 2]
+    assert [result["text"] for result in results[:3]] == ["Hello", ", ", "world"]
+    assert "perf" in results[-1]
+
+
+def test_run_json_of_a_run_that_fails_has_its_results_and_the_code(
+    start: Start, script: Script
+) -> None:
+    """The last line says state 3, and so does the exit code."""
+    daemon = start()
+    daemon.load(script('run\ntoken "so far"\nerror\n'))
+    done = rkllm("run", "--json", "hi", daemon=daemon)
+    assert done.returncode == 1
+    assert [json.loads(line)["_callback_state"] for line in done.stdout.splitlines()] == [0, 3]
+
+
+def test_parameters_of_a_run_reach_the_runtime(start: Start, script: Script) -> None:
+    """As JSON where they are JSON."""
+    daemon = start()
+    daemon.load(script('run\nrepeat 9 token "x"\nfinish\n'))
+    assert rkllm("run", "-p", "max_new_tokens=3", "hi", daemon=daemon).stdout == "xxx\n"
+    done = rkllm("run", "-p", "no_such_field=1", "hi", daemon=daemon)
+    assert done.returncode == 1
+    assert "no_such_field" in done.stderr
+
+
+def test_a_pipe_gets_what_the_model_says_and_no_colours(start: Start, script: Script) -> None:
+    """Byte for byte, also while a model loads."""
+    daemon, model = start(), script('init delay 50\nrun\ntoken "\\x1b[31mred\\x07"\nfinish\n')
+    done = rkllm("run", "--model", str(model), "hi", daemon=daemon)
+    assert (done.stdout, done.stderr) == ("\x1b[31mred\x07\n", "")
+
+
+def test_init_and_destroy(start: Start, script: Script) -> None:
+    """One line says how long it took; the other nothing."""
+    daemon, model = start(), script(HELLO)
+    done = rkllm("init", str(model), "-p", "max_context_len=512", daemon=daemon)
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"Loaded {model} in ")
+    assert done.stderr == ""
+    assert rkllm("run", "hi", daemon=daemon).returncode == 0
+    assert rkllm("destroy", daemon=daemon).stdout == ""
+    assert rkllm("run", "hi", daemon=daemon).returncode == 4
+
+
+def test_abort_stops_the_run_under_way(start: Start, script: Script) -> None:
+    """Another's, which ends as the runtime ends it."""
+    daemon = start()
+    daemon.load(script('run\ntoken "first"\nhang until abort\nfinish\n'))
+    with begin("run", "hi", daemon=daemon) as process:
+        assert process.stdout is not None
+        assert process.stdout.read(5) == "first"
+        assert rkllm("abort", daemon=daemon).returncode == 0
+        assert process.wait(30) == 0
+
+
+def test_status_for_people_and_for_programs(start: Start, script: Script) -> None:
+    """A name and a text a line; or one value with the daemon's own word and the machine's."""
+    daemon = start()
+    daemon.load(script(HELLO))
+    page = rkllm("status", daemon=daemon).stdout.splitlines()
+    assert page[0].split() == ["state", "loaded"]
+    found = json.loads(rkllm("status", "--json", daemon=daemon).stdout)
+    assert found["state"] == "loaded"
+    assert found["machine"]["resident"] > 10 * 2**20
+
+
+def test_a_watched_status_is_lines_in_a_pipe(start: Start, script: Script) -> None:
+    """Each with the tokens per second since the one before."""
+    daemon = start()
+    daemon.load(script('run\nrepeat 9 token "x"\nfinish\n'))
+    words = "status", "--watch", "--json", "--interval", "0.1"
+    with begin(*words, daemon=daemon) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["tokens_per_second"] is None
+        assert rkllm("run", "hi", daemon=daemon).returncode == 0
+        deadline = time.monotonic() + 30
+        while json.loads(process.stdout.readline())["tokens_per_second"] in (None, 0.0):
+            assert time.monotonic() < deadline
+        process.send_signal(2)
+        assert process.wait(30) == 130
+    with begin(*words[:2], *words[3:], daemon=daemon) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("state loaded; model ")
+        process.terminate()
+
+
+def test_methods_are_listed_and_explained(start: Start) -> None:
+    """In the daemon's own words."""
+    daemon = start()
+    listed = rkllm("methods", daemon=daemon).stdout
+    assert "\nrkllm.run_async  " in listed
+    explained = rkllm("methods", "rkllm.init", daemon=daemon).stdout
+    assert explained.startswith("rkllm.init: ")
+    assert "\nparam  RKLLMParam, needed" in explained
+    assert "\n-32000 " in explained
+    assert "\nRKLLMParam\nmodel_path " in explained
+    assert "\nRKLLMExtendParam\n" in explained
+
+
+def test_methods_as_json_are_openrpc(start: Start) -> None:
+    """The document, or one method of it."""
+    daemon = start()
+    document = json.loads(rkllm("methods", "--json", daemon=daemon).stdout)
+    assert document["openrpc"].startswith("1.")
+    method = json.loads(rkllm("methods", "--json", "server.ping", daemon=daemon).stdout)
+    assert method["name"] == "server.ping"
+
+
+def test_a_method_that_is_not_there_is_named_with_its_neighbours(start: Start) -> None:
+    """As a wrong use."""
+    done = rkllm("methods", "rkllm.runasync", daemon=start())
+    assert done.returncode == 2
+    assert "rkllm.run_async" in done.stderr
+
+
+def test_bench_measures_what_a_client_meets(start: Start, script: Script, tmp_path: Path) -> None:
+    """A token takes at least as long as the script says."""
+    daemon = start()
+    daemon.load(script('run\ndelay 20\nrepeat 5 token "x"\nfinish\n'))
+    words = "bench", "--repeat", "2", "--prompt", "one", "--prompt", "two", "--json"
+    found = json.loads(rkllm(*words, daemon=daemon).stdout)
+    assert [each["prompt"] for each in found["prompts"]] == ["one", "two"]
+    for each in found["prompts"]:
+        assert len(each["samples"]) == 2
+        assert each["tokens"]["median"] == 5
+        assert each["first_token_ms"]["least"] >= 20
+        assert each["tokens_per_second"]["greatest"] <= 50
+
+
+def test_bench_draws_a_plot_beside_its_table(start: Start, script: Script, tmp_path: Path) -> None:
+    """The warm-up is no run of the table."""
+    daemon, plot = start(), tmp_path / "plot.svg"
+    daemon.load(script(HELLO))
+    done = rkllm("bench", "-n", "1", "--prompt", "hi", "--plot", str(plot), daemon=daemon)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[:6] == ["prompt", "tokens", "first", "token,", "ms", "tokens/s"]
+    assert done.stdout.splitlines()[1].split()[:2] == ["hi", "3"]
+    assert plot.read_text().count("<svg") == 1
+
+
+def test_bench_of_a_model_without_an_answer_says_so(start: Start, script: Script) -> None:
+    """There is nothing to measure."""
+    daemon = start()
+    daemon.load(script("run\nfinish\n"))
+    done = rkllm("bench", "--prompt", "hi", daemon=daemon)
+    assert done.returncode == 1
+    assert "no answer to 'hi'" in done.stderr
+
+
+def test_doctor_is_content_with_an_embedded_runtime(start: Start) -> None:
+    """Of a daemon that answers, or one that is named."""
+    daemon = start()
+    assert rkllm("doctor", daemon=daemon).returncode == 0
+    found = json.loads(rkllm("doctor", "--json", daemon=daemon).stdout)
+    assert found["ok"] is True
+    assert found["checks"]["daemon"]["level"] == "ok"
+    named = rkllm("doctor", "--library", "cpu", "--json", daemon=daemon)
+    assert json.loads(named.stdout)["checks"]["runtime"]["level"] == "ok"
+
+
+def test_doctor_finds_what_is_wrong_and_says_it_with_its_exit_code(tmp_path: Path) -> None:
+    """Each with what mends it, for people and for programs."""
+    driver = tmp_path / "sys/kernel/debug/rknpu/version"
+    driver.parent.mkdir(parents=True)
+    driver.write_text("RKNPU driver: v0.8.2\n")
+    words = "doctor", f"--root={tmp_path}", f"--socket={tmp_path / 'none'}", "--library=/nowhere.so"
+    done = rkllm(*words, "--json")
+    checks = json.loads(done.stdout)["checks"]
+    assert done.returncode == 1
+    assert {name for name, found in checks.items() if found["level"] == "wrong"} == {
+        "board",
+        "runtime",
+        "driver",
+        "devices",
+        "daemon",
+    }
+    page = rkllm(*words)
+    assert page.returncode == 1
+    assert "WRONG driver The rknpu driver is 0.8.2" in " ".join(page.stdout.split())
+    assert all(found["remedy"] in page.stdout for found in checks.values() if found["remedy"])

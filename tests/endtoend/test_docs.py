@@ -139,3 +139,16 @@ def test_every_page_that_is_linked_is_there() -> None:
     for page in [PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_commands_page_works_in_scripts(start: Start) -> None:
+    """Each command prints what it says, and completion completes."""
+    scripts, completion = blocks("docs/cli.md", "sh")
+    said = run(["bash", "-ec", scripts], start())
+    assert said.startswith("Loaded ")
+    assert '"_callback_state": 2' in said
+    assert '"cache_sizes": [' in said
+    assert '"state": "loaded"' in said
+    assert "first token, ms" in said
+    completes = f"{completion}\ncomplete -p rkllm"
+    assert "_rkllm_completion" in run(["bash", "--norc", "-ec", completes], start())

@@ -1,0 +1,271 @@
+"""The ``rkllm`` command on bad days: one sentence, the right exit code, and nothing hangs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from commanding import RKLLM, begin, is_one_sentence, rkllm, surroundings
+from daemons import PATIENCE, Daemon, RawClient
+from people import SOMEBODY, acting_as, needs_root, open_directory
+
+from rkllm_twisted.cli import main
+
+Start = Callable[..., Daemon]
+Script = Callable[[str], Path]
+#: Every command that talks to the daemon, with arguments that it takes.
+TALKING = [
+    ["run", "hi"],
+    ["run", "--json", "hi"],
+    ["init", "/m.gguf"],
+    ["destroy"],
+    ["abort"],
+    ["status"],
+    ["status", "--watch"],
+    ["call", "server.ping"],
+    ["methods"],
+    ["bench"],
+]
+HELD = 'run\ntoken "first"\nwait "{}"\nfinish\n'
+
+
+def name_of(words: list[str]) -> str:
+    return " ".join(words)
+
+
+@pytest.mark.parametrize("words", TALKING, ids=name_of)
+def test_no_daemon(tmp_path: Path, words: list[str]) -> None:
+    """3, and what starts one."""
+    done = CliRunner().invoke(main, [*words, f"--socket={tmp_path / 'none'}"])
+    assert done.exit_code == 3
+    assert is_one_sentence(done.stderr)
+    assert f"twistd -n rkllm --socket {tmp_path / 'none'}" in done.stderr
+
+
+def test_a_socket_that_a_killed_daemon_left(start: Start) -> None:
+    """3, and that it was killed."""
+    daemon = start()
+    daemon.stop(signal.SIGKILL)
+    done = rkllm("run", "hi", daemon=daemon)
+    assert done.returncode == 3
+    assert is_one_sentence(done.stderr)
+    assert "killed" in done.stderr
+
+
+def test_a_file_that_is_no_socket(tmp_path: Path) -> None:
+    """3, and that it is none."""
+    (tmp_path / "file").touch()
+    done = rkllm("run", f"--socket={tmp_path / 'file'}", "hi")
+    assert done.returncode == 3
+    assert is_one_sentence(done.stderr)
+    assert "no socket" in done.stderr
+
+
+@pytest.fixture
+def crossing() -> Iterator[Path]:
+    """A directory that everybody may enter, until the daemon in it has ended."""
+    with open_directory() as path:
+        yield path
+
+
+def as_somebody(words: list[str], daemon: Daemon) -> Result:
+    """Run a command as a user who is in no list; Python's own files may be closed to them."""
+    CliRunner().invoke(main, [*words, "--socket=/nowhere"])  # imports what there is to import
+    with acting_as(SOMEBODY):
+        return CliRunner().invoke(main, [*words, f"--socket={daemon.path}"])
+
+
+@needs_root
+def test_a_socket_that_lets_others_in_only(crossing: Path, start: Start) -> None:
+    """9, and the option that changes it, whatever the command."""
+    daemon = start(directory=crossing)
+    for words in TALKING:
+        done = as_somebody(words, daemon)
+        assert done.exit_code == 9, words
+        assert is_one_sentence(done.stderr)
+        assert "--mode" in done.stderr
+
+
+@needs_root
+def test_a_method_that_is_for_others_only(crossing: Path, start: Start) -> None:
+    """9, from the daemon."""
+    daemon = start("--mode=0666", f"--admin-uid={os.getuid()}", directory=crossing)
+    done = as_somebody(["destroy"], daemon)
+    assert done.exit_code == 9
+    assert is_one_sentence(done.stderr)
+    assert "-32005" in done.stderr
+
+
+def test_no_model(start: Start) -> None:
+    """4, and what loads one."""
+    daemon = start()
+    for words in (["run", "hi"], ["run", "--json", "hi"], ["bench"], ["abort"]):
+        done = CliRunner().invoke(main, [*words, f"--socket={daemon.path}"])
+        assert done.exit_code == 4, words
+        assert is_one_sentence(done.stderr)
+        assert "rkllm init" in done.stderr
+
+
+def test_a_runtime_that_crashes_in_a_run(start: Start, script: Script) -> None:
+    """7; what had come is there."""
+    daemon = start()
+    daemon.load(script('run\ntoken "so far"\nsegv\n'))
+    done = rkllm("run", "hi", daemon=daemon)
+    assert (done.returncode, done.stdout) == (7, "so far\n")
+    assert is_one_sentence(done.stderr)
+    assert "SIGSEGV" in done.stderr
+
+
+def test_a_runtime_that_crashes_while_it_loads(start: Start, script: Script) -> None:
+    """7."""
+    done = rkllm("init", str(script("init segv\nrun\nfinish\n")), daemon=start())
+    assert done.returncode == 7
+    assert is_one_sentence(done.stderr)
+
+
+def test_a_runtime_that_refuses_a_model(start: Start, script: Script) -> None:
+    """1."""
+    done = rkllm("init", str(script('init fail "no memory"\nrun\nfinish\n')), daemon=start())
+    assert done.returncode == 1
+    assert is_one_sentence(done.stderr)
+    assert "-32000" in done.stderr
+
+
+def test_a_runtime_that_hangs(start: Start, script: Script) -> None:
+    """6, by the daemon's limit."""
+    daemon = start("--token-timeout=0.5")
+    daemon.load(script('run\ntoken "so far"\nhang\n'))
+    done = rkllm("run", "hi", daemon=daemon)
+    assert (done.returncode, done.stdout) == (6, "so far\n")
+    assert is_one_sentence(done.stderr)
+
+
+def test_an_answer_that_does_not_come_in_the_clients_time(
+    start: Start, script: Script, tmp_path: Path
+) -> None:
+    """6, by one's own limit; the run is cancelled."""
+    daemon = start()
+    daemon.load(script(HELD.format(tmp_path / "never")))
+    done = rkllm("run", "--timeout", "0.3", "hi", daemon=daemon)
+    assert (done.returncode, done.stdout) == (6, "first\n")
+    assert is_one_sentence(done.stderr)
+    assert_idle(daemon)
+
+
+def test_a_full_queue(start: Start, script: Script, tmp_path: Path) -> None:
+    """5."""
+    daemon, gate = start("--queue=1"), tmp_path / "gate"
+    daemon.load(script(HELD.format(gate)))
+    with begin("run", "one", daemon=daemon) as first, daemon.connect() as watcher:
+        assert first.stdout is not None
+        assert first.stdout.read(5) == "first"
+        with begin("run", "two", daemon=daemon) as second:
+            await_queue(watcher, 1)
+            done = rkllm("run", "three", daemon=daemon)
+            assert done.returncode == 5
+            assert is_one_sentence(done.stderr)
+            assert "-32002" in done.stderr
+            gate.touch()
+            assert (first.wait(30), second.wait(30)) == (0, 0)
+
+
+def test_a_connection_that_is_lost_in_the_middle_of_an_answer(
+    start: Start, script: Script, tmp_path: Path
+) -> None:
+    """8; what had come is there."""
+    daemon = start()
+    daemon.load(script(HELD.format(tmp_path / "never")))
+    with begin("run", "hi", daemon=daemon) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.read(5) == "first"
+        daemon.stop(signal.SIGKILL)
+        assert process.wait(30) == 8
+        assert process.stdout.read() == "\n"
+        assert is_one_sentence(process.stderr.read())
+
+
+def test_a_watched_daemon_that_goes(start: Start) -> None:
+    """8."""
+    daemon = start()
+    with begin("status", "--watch", "--interval=0.1", daemon=daemon) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        daemon.stop(signal.SIGTERM)
+        assert process.wait(30) == 8
+        assert is_one_sentence(process.stderr.read())
+
+
+def test_a_daemon_that_stops_while_one_waits(start: Start, script: Script, tmp_path: Path) -> None:
+    """10 for the one in the queue; the answer under way goes on to its end."""
+    daemon, gate = start(), tmp_path / "gate"
+    daemon.load(script(HELD.format(gate)))
+    with begin("run", "one", daemon=daemon) as first, daemon.connect() as watcher:
+        assert first.stdout is not None
+        assert first.stdout.read(5) == "first"
+        with begin("run", "two", daemon=daemon) as second:
+            await_queue(watcher, 1)
+            daemon.process.send_signal(signal.SIGTERM)
+            assert second.wait(30) == 10
+            assert second.stderr is not None
+            assert is_one_sentence(second.stderr.read())
+            gate.touch()
+            assert first.wait(30) == 0
+
+
+def test_ctrl_c_stops_the_run_and_says_nothing(
+    start: Start, script: Script, tmp_path: Path
+) -> None:
+    """130; the NPU is free again."""
+    daemon = start()
+    daemon.load(script(HELD.format(tmp_path / "never")))
+    with begin("run", "hi", daemon=daemon) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.read(5) == "first"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+        assert process.stderr.read() == ""
+    assert_idle(daemon)
+
+
+def test_a_disk_that_is_full(start: Start, script: Script) -> None:
+    """1, in one sentence."""
+    daemon = start()
+    daemon.load(script('run\ntoken "x"\nfinish\n'))
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*RKLLM, "run", "hi"],
+            env=surroundings(daemon),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == 1
+    assert is_one_sentence(done.stderr)
+    assert "No space left" in done.stderr
+
+
+def await_queue(watcher: RawClient, length: int) -> None:
+    """Wait until so many calls wait for the NPU."""
+    deadline = time.monotonic() + PATIENCE
+    while watcher.ask("server.status")["result"]["queue_length"] != length:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)  # nothing announces it
+
+
+def assert_idle(daemon: Daemon) -> None:
+    """Soon nothing runs."""
+    deadline = time.monotonic() + PATIENCE
+    with daemon.connect() as client:
+        while client.ask("rkllm.is_running")["result"]["is_running"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)  # nothing announces it

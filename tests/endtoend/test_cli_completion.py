@@ -1,0 +1,87 @@
+"""Completion as shells do it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pexpect
+import pytest
+from commanding import surroundings
+from daemons import PATIENCE, Daemon
+
+Start = Callable[..., Daemon]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    """A PATH with a ``rkllm`` of this Python's on it."""
+    program = tmp_path / "bin" / "rkllm"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m rkllm_twisted.cli "$@"\n')
+    program.chmod(0o755)
+    return f"{program.parent}{os.pathsep}{os.environ['PATH']}"
+
+
+def bash(path: str, line: str, daemon: Daemon | None = None) -> list[str]:
+    """What bash would offer after a line."""
+    words = line.split(" ")
+    script = (
+        'eval "$(rkllm completion bash)"\n'
+        f"COMP_WORDS=({' '.join(words)})\nCOMP_CWORD={len(words) - 1}\n"
+        "_rkllm_completion rkllm\n"
+        'printf "%s\\n" "${COMPREPLY[@]}"\n'
+    )
+    done = subprocess.run(
+        ["bash", "--norc", "-ec", script],
+        env={**surroundings(daemon), "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_bash_completes_commands(path: str) -> None:
+    """Those that begin so."""
+    assert bash(path, "rkllm de") == ["destroy", "demo", "demo-model"]
+
+
+def test_bash_completes_options(path: str) -> None:
+    """Of the command that stands there."""
+    assert {"--socket", "--keep-history", "--json"} <= set(bash(path, "rkllm run --"))
+
+
+def test_bash_completes_the_daemons_methods(path: str, start: Start) -> None:
+    """Of `call` and `methods`."""
+    assert bash(path, "rkllm call server.st", start()) == ["server.status"]
+
+
+def test_bash_completes_no_method_without_a_daemon(path: str) -> None:
+    """And says nothing."""
+    assert bash(path, "rkllm call server.st") == []
+
+
+def test_zsh_completes_commands(path: str, tmp_path: Path) -> None:
+    """In a session, with Tab."""
+    zsh = shutil.which("zsh")
+    if zsh is None:
+        pytest.skip("zsh is not installed, so its completion is not tried")
+    env = {**surroundings(), "PATH": path, "HOME": str(tmp_path), "TERM": "dumb", "PS1": "ready> "}
+    child = pexpect.spawn(zsh, ["-f", "-i"], env=env, encoding="utf-8", timeout=PATIENCE)
+    try:
+        child.expect("ready> ")
+        child.sendline("autoload -U compinit && compinit -u -D && echo one-done")
+        child.expect("\r\none-done")
+        child.sendline('eval "$(rkllm completion zsh)" && echo two-done')
+        child.expect("\r\ntwo-done")
+        child.expect("ready> ")
+        child.send("rkllm dest\t")
+        child.expect("rkllm destroy")
+    finally:
+        child.close(force=True)

@@ -1,0 +1,223 @@
+"""The ``rkllm`` command on a terminal: what a person sees, types and interrupts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from daemons import Daemon
+from terminals import terminal
+
+Start = Callable[..., Daemon]
+Script = Callable[[str], Path]
+ECHO = "run\necho\n"
+#: Ctrl-C, Ctrl-D, Alt-Enter, the arrow up, as a terminal sends them.
+CTRL_C, CTRL_D, ALT_ENTER, UP = "\x03", "\x04", "\x1b\r", "\x1b[A"
+
+
+def test_a_chat_answers_and_ends(start: Start, script: Script, tmp_path: Path) -> None:
+    """Several lines are one question; what stands before the first is the system prompt."""
+    daemon = start()
+    daemon.load(script(ECHO))
+    with terminal("chat", "--system", "Be kind.", daemon=daemon, state=tmp_path) as child:
+        child.expect("/help says more")
+        child.expect("^>")
+        child.send("hello\r")
+        child.expect("Be kind.\r\n\r\nhello\r\n")
+        child.expect("^>")
+        child.send(f"one{ALT_ENTER}two\\\rthree\r")
+        child.expect("one\r\ntwo\r\nthree\r\n")
+        child.expect("^>")
+        child.send("/quit\r")
+        assert child.end() == 0
+
+
+def test_ctrl_c_stops_the_answer_and_not_the_chat(
+    start: Start, script: Script, tmp_path: Path
+) -> None:
+    """Nor does it at the prompt, where it drops what was typed; Ctrl-D leaves."""
+    daemon = start()
+    daemon.load(
+        script(
+            'run when "long"\ntoken "going "\nhang until abort\nfinish\nrun\ntoken "fine"\nfinish\n'
+        )
+    )
+    with terminal("chat", daemon=daemon, state=tmp_path) as child:
+        child.expect("^>")
+        child.send("long\r")
+        child.expect("going ")
+        child.send(CTRL_C)
+        child.expect("^>")
+        child.send("dropped")
+        child.expect("dropped")
+        child.send(CTRL_C)
+        child.expect("^>")
+        child.send("short\r")
+        child.expect("fine\r\n")
+        child.expect("^>")
+        child.send(CTRL_D)
+        assert child.end() == 0
+        assert "Traceback" not in child.raw
+
+
+def test_a_chats_commands(start: Start, script: Script, tmp_path: Path) -> None:
+    """/help, /perf, /save, /clear, and what is none."""
+    daemon, saved = start(), tmp_path / "saved.md"
+    daemon.load(script(ECHO))
+    with terminal("chat", daemon=daemon, state=tmp_path) as child:
+        child.expect("^>")
+        child.send("/perf\r")
+        child.expect("There are no figures")
+        child.send("hello\r")
+        child.expect("hello\r\nhello\r\n|hello\r\n")
+        child.send("/perf\r")
+        child.expect(r"answer: 1 tokens in \d+ ms")
+        child.send("/help\r")
+        child.expect("/clear       begins a new conversation")
+        child.send("/nope\r")
+        child.expect("There is no /nope")
+        child.send("/save\r")
+        child.expect("Name a file")
+        child.send("/save /nowhere/x\r")
+        child.expect("rkllm: .*/nowhere/x: No such file or directory")
+        child.send(f"/save {saved}\r")
+        child.expect("Saved 2 turns")
+        child.send("/clear\r")
+        child.send(f"/save {tmp_path / 'empty.json'}\r")
+        child.expect("Saved 0 turns")
+        child.send(CTRL_D)
+        assert child.end() == 0
+    assert saved.read_text() == "**user:** hello\n\n**assistant:** hello\n"
+
+
+def test_what_was_typed_is_there_in_the_next_chat(
+    start: Start, script: Script, tmp_path: Path
+) -> None:
+    """For nobody else to read."""
+    daemon = start()
+    daemon.load(script(ECHO))
+    for keys in ("remember me\r", f"{UP}\r"):
+        with terminal("chat", daemon=daemon, state=tmp_path) as child:
+            child.expect("^>")
+            child.send(keys)
+            child.expect("remember me\r\n")
+            child.expect("^>")
+            child.send(CTRL_D)
+            assert child.end() == 0
+    history = tmp_path / "rkllm" / "history"
+    assert "remember me" in history.read_text()
+    assert history.stat().st_mode & 0o077 == 0
+    assert history.parent.stat().st_mode & 0o077 == 0
+
+
+def test_a_chat_goes_on_after_a_refusal(start: Start, script: Script, tmp_path: Path) -> None:
+    """A crash costs the answer; the sentence says so."""
+    daemon = start()
+    daemon.load(script('run when "die"\nsegv\nrun\necho\n'))
+    with terminal("chat", daemon=daemon, state=tmp_path) as child:
+        child.expect("^>")
+        child.send("die\r")
+        child.expect(r"rkllm: .*SIGSEGV.*-32004")
+        child.expect("^>")
+        child.send("hello\r")
+        child.expect("rkllm: No model is loaded; load one with `rkllm init PATH`.")
+        child.send(CTRL_D)
+        assert child.end() == 0
+
+
+def test_a_chat_whose_daemon_goes_ends(start: Start, script: Script, tmp_path: Path) -> None:
+    """8: its history went with it."""
+    daemon = start()
+    daemon.load(script(ECHO))
+    with terminal("chat", daemon=daemon, state=tmp_path) as child:
+        child.expect("^>")
+        daemon.stop()
+        child.send("hello\r")
+        child.expect("rkllm: .*lost")
+        assert child.end() == 8
+
+
+def test_a_chat_on_a_release_that_forgets_says_so(
+    start: Start, script: Script, tmp_path: Path
+) -> None:
+    """And works."""
+    daemon = start("--abi=1.1.4")
+    daemon.load(script(ECHO))
+    with terminal("chat", daemon=daemon, state=tmp_path) as child:
+        child.expect("does not remember")
+        child.expect("^>")
+        child.send("hello\r")
+        child.expect("hello\r\n")
+        child.expect("^>")
+        child.send("/perf\r")
+        child.expect("There are no figures")
+        child.send(CTRL_D)
+        assert child.end() == 0
+
+
+def test_a_state_directory_that_cannot_be_is_no_reason_not_to_chat(
+    start: Start, script: Script, tmp_path: Path
+) -> None:
+    """It is said once."""
+    (tmp_path / "file").touch()
+    daemon = start()
+    daemon.load(script(ECHO))
+    with terminal("chat", daemon=daemon, state=tmp_path / "file") as child:
+        child.expect("What you type is not remembered")
+        child.expect("^>")
+        child.send(CTRL_D)
+        assert child.end() == 0
+
+
+def test_a_live_view_shows_the_state_as_it_changes(start: Start, script: Script) -> None:
+    """In place, until Ctrl-C."""
+    daemon = start()
+    with terminal("status", "--watch", "--interval=0.1", daemon=daemon) as child:
+        child.expect("state.*empty")
+        daemon.load(script(ECHO))
+        child.expect("state.*loaded")
+        child.send(CTRL_C)
+        assert child.end() == 130
+        assert "\x1b[1A" in child.raw  # the cursor goes up to draw over it
+
+
+def test_loading_shows_that_it_goes_on(start: Start, script: Script) -> None:
+    """With the time that it has taken, and gone when it is over."""
+    daemon, model = start(), script("init delay 400\nrun\necho\n")
+    with terminal("init", str(model), daemon=daemon) as child:
+        child.expect("Loading model.script")
+        child.expect(r"0:00:0\d")
+        child.expect("Loaded .*model.script in")
+        assert child.end() == 0
+
+
+def test_control_characters_of_a_model_do_not_reach_a_terminal(
+    start: Start, script: Script
+) -> None:
+    """They could retitle it, or type into it."""
+    daemon = start()
+    daemon.load(script('run\ntoken "\\x1b]0;mine\\x07 a\\tb\\n\\xc2\\x9b31m"\nfinish\n'))
+    with terminal("run", "hi", daemon=daemon) as child:
+        child.expect("�]0;mine� a\tb\r\n�31m\r\n")
+        assert child.end() == 0
+
+
+def test_without_a_prompt_a_person_is_asked_for_one(start: Start) -> None:
+    """Rather than waited for."""
+    with terminal("run", daemon=start()) as child:
+        child.expect("rkllm: Give a prompt, as an argument")
+        assert child.end() == 2
+
+
+@pytest.mark.parametrize("name", ["init", "run"])
+def test_ctrl_c_while_a_model_loads(start: Start, script: Script, name: str) -> None:
+    """130, and the cursor is there again."""
+    daemon, model = start(), script("init delay 3000\nrun\necho\n")
+    words = ["init", str(model)] if name == "init" else ["run", "--model", str(model), "hi"]
+    with terminal(*words, daemon=daemon) as child:
+        child.expect("Loading model.script")
+        child.send(CTRL_C)
+        assert child.end() == 130
+        assert child.raw.rfind("\x1b[?25h") > child.raw.rfind("\x1b[?25l")
+        assert "Traceback" not in child.raw
