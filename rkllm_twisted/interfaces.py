@@ -7,7 +7,7 @@ contract suite in ``tests/`` that every provider passes.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 from zope.interface import Attribute, Interface
@@ -72,11 +72,19 @@ class INPU(Interface):
             InvalidParams or NotInRelease, or with Busy or ShuttingDown.
         """
 
-    def run(function: str, params: Params, on_result: OnResult, client: Hashable = None) -> Any:
+    def run(
+        function: str,
+        params: Params,
+        on_result: OnResult,
+        client: Hashable = None,
+        form: Callable[[Result], Result] = ...,
+    ) -> Any:
         """Do ``rkllm_run`` or ``rkllm_run_async`` when its turn comes.
 
         :param on_result: called in the reactor thread with each RKLLMResult of state 0 or 1, in
             order, never after the Deferred has fired.
+        :param form: called in the NPU thread with each result: what takes long there keeps nobody
+            else waiting, see :meth:`ICall.written`.
         :returns: a Deferred of the RKLLMResult that ends the run, with ``_callback_state`` 2 or 3.
             Where the runtime ended the run without one, it is made: text null, state 2.
         """
@@ -178,6 +186,12 @@ class ICall(Interface):
 
     def stream(result: object) -> None:
         """Send one partial result, in the form that the connection has chosen."""
+
+    def written(result: Result) -> Result:
+        """Write the float arrays of a result in the form that the connection has chosen.
+
+        Millions of numbers take seconds. This may be called in any thread, and lets others work.
+        """
 
 
 class IRPCMethod(Interface):

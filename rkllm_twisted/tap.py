@@ -18,7 +18,8 @@ from rkllm_twisted.interfaces import INPU, IListeningSocket, IRPCMethod
 from rkllm_twisted.isolation.homes import HOMES, Home
 from rkllm_twisted.isolation.reader import Reader
 from rkllm_twisted.npu.history import history_for
-from rkllm_twisted.npu.thread import NPUThreadPool, thread_npu
+from rkllm_twisted.npu.pool import NPUThreadPool
+from rkllm_twisted.npu.thread import thread_npu
 from rkllm_twisted.npu.watch import Timeouts
 from rkllm_twisted.options import Options
 from rkllm_twisted.rpc.access import Access, People

@@ -40,11 +40,13 @@ class RecordingNPU:
         self.asked.append(asked)
         return succeed({"success": True, "status_code": 0})
 
-    def run(self, function: str, params: object, on_result: Any, client: object) -> Deferred[Any]:
+    def run(
+        self, function: str, params: object, on_result: Any, client: object, form: Any
+    ) -> Deferred[Any]:
         self.asked.append((function, params, client))
         for partial in self._partials:
-            on_result(partial)
-        return succeed(self._final)
+            on_result(form(partial))
+        return succeed(form(self._final))
 
 
 class RecordingConversation:
@@ -71,6 +73,9 @@ class FakeCall:
 
     def stream(self, result: object) -> None:
         self.streamed.append(result)
+
+    def written(self, result: Any) -> Any:
+        return result
 
 
 def result_of(deferred: Deferred[Any]) -> Any:

@@ -32,7 +32,8 @@ from rkllm_twisted.interfaces import INPU, IRuntime
 from rkllm_twisted.isolation.child import Setup
 from rkllm_twisted.isolation.process_runtime import ProcessRuntime
 from rkllm_twisted.isolation.supervisor import Supervisor
-from rkllm_twisted.npu.thread import NPUThreadPool, ThreadNPU, thread_npu
+from rkllm_twisted.npu.pool import NPUThreadPool
+from rkllm_twisted.npu.thread import ThreadNPU, thread_npu
 from rkllm_twisted.testing import Answer, End, FakeRuntime
 
 SCRIPT = """#!rkllm-script 1

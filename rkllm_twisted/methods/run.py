@@ -82,7 +82,7 @@ class Run:
         """Queue the run."""
         check_saving(call)
         joined = Joined()
-        done = call.npu.run(self.function, call.params, joined.add, call.conversation)
+        done = call.npu.run(self.function, call.params, joined.add, call.conversation, call.written)
         return done.addCallback(joined.finish)
 
 

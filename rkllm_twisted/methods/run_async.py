@@ -24,7 +24,9 @@ class RunAsync:
     def call(self, call: ICall) -> object:
         """Queue the run."""
         check_saving(call)
-        return call.npu.run(self.function, call.params, call.stream, call.conversation)
+        return call.npu.run(
+            self.function, call.params, call.stream, call.conversation, call.written
+        )
 
 
 run_async = RunAsync()

@@ -8,7 +8,6 @@ once, while the turn ends only when the thread is back from C.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 from typing import Any
@@ -35,30 +34,13 @@ from rkllm_twisted.interfaces import (
 from rkllm_twisted.npu.history import History, Shared
 from rkllm_twisted.npu.turns import QUEUE_LIMIT, Turns
 from rkllm_twisted.npu.watch import Timeouts, Watch
-from rkllm_twisted.npu.work import Work, abort_quietly
+from rkllm_twisted.npu.work import Form, Work, abort_quietly, as_it_is
 
 InThread = Callable[..., Deferred[Any]]
 FromThread = Callable[..., object]
 
 #: What the NPU's state is called while these calls are under way.
 STATES = {"rkllm_init": "loading", "rkllm_run": "running", "rkllm_run_async": "running"}
-
-
-class _DaemonThread(threading.Thread):
-    """A thread that cannot keep the process alive: the library may hang in it for ever."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.daemon = True
-
-
-class NPUThreadPool(ThreadPool):
-    """A pool of exactly one thread, the NPU's."""
-
-    threadFactory = _DaemonThread
-
-    def __init__(self) -> None:
-        super().__init__(minthreads=1, maxthreads=1, name="npu")
 
 
 def thread_npu(
@@ -126,10 +108,15 @@ class ThreadNPU:
         return self._queue(function, params, client, None)
 
     def run(
-        self, function: str, params: Params, on_result: OnResult, client: Hashable = None
+        self,
+        function: str,
+        params: Params,
+        on_result: OnResult,
+        client: Hashable = None,
+        form: Form = as_it_is,
     ) -> Deferred[Result]:
         """See :meth:`INPU.run`."""
-        return self._queue(function, params, client, on_result)
+        return self._queue(function, params, client, on_result, form)
 
     def abort(self) -> Deferred[Result]:
         """See :meth:`INPU.abort`."""
@@ -216,7 +203,12 @@ class ThreadNPU:
         return "loaded" if self._runtime.loaded else "empty"
 
     def _queue(
-        self, function: str, params: Params, client: Hashable, on_result: OnResult | None
+        self,
+        function: str,
+        params: Params,
+        client: Hashable,
+        on_result: OnResult | None,
+        form: Form = as_it_is,
     ) -> Deferred[Result]:
         if self._closed is not None or self._draining:
             return fail(ShuttingDown("The daemon is shutting down."))
@@ -228,7 +220,7 @@ class ThreadNPU:
             prepared = self._runtime.prepare(function, params)
         except RPCError:
             return fail()
-        work = Work(function, prepared, on_result, client)
+        work = Work(function, prepared, on_result, client, form)
         turn = self._turns.take(client)
         work.outcome = Deferred(lambda _: self._cancel(work, turn))
         turn.addCallbacks(lambda _: self._begin(work), lambda reason: self._no_turn(work, reason))

@@ -16,6 +16,15 @@ from rkllm_twisted.interfaces import IRuntime, OnResult, Result
 FINISH, ERROR = 2, 3
 
 
+#: What is done to each result of a run in the NPU thread, before the reactor gets it.
+Form = Callable[[Result], Result]
+
+
+def as_it_is(result: Result) -> Result:
+    """Leave a result alone."""
+    return result
+
+
 def abort_quietly(runtime: IRuntime) -> None:
     """Abort what runs; from any thread. Refused means that there was nothing to abort."""
     with contextlib.suppress(RPCError):
@@ -28,6 +37,7 @@ class Work:
 
     :param on_result: takes a run's partial results; None for what is no run.
     :param client: whose call it is.
+    :param form: what is done to a run's results in the NPU thread.
     :ivar final: the result that ended the run.
     :ivar given_up: the caller has been answered, whatever the thread still does.
     :ivar outcome: what the caller holds.
@@ -37,6 +47,7 @@ class Work:
     prepared: object
     on_result: OnResult | None
     client: Hashable
+    form: Form = as_it_is
     final: Result | None = None
     given_up: bool = False
     outcome: Deferred[Result] = attrs.field(factory=Deferred)
@@ -88,9 +99,9 @@ class Work:
             if self.given_up:
                 abort_quietly(runtime)  # again: the first came before the run had entered C
             elif result["_callback_state"] in (FINISH, ERROR):
-                self.final = result
+                self.final = self.form(result)
             else:
-                partial(self, result)
+                partial(self, self.form(result))
 
         try:
             runtime.perform(self.prepared, on_result)

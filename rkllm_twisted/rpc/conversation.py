@@ -195,7 +195,7 @@ class Conversation:
         def failed(failure: Failure) -> None:
             exchange.fail(self._dispatcher.explain(failure, method.name, self.peer.number))
 
-        work = self._dispatcher.start(method, message.params, self, exchange.stream)
+        work = self._dispatcher.start(method, message.params, self, exchange)
         # Twice: a result, and then an error's data, may turn out to have no JSON form.
         exchange.attach(work.addCallback(exchange.succeed).addErrback(failed).addErrback(failed))
 

@@ -16,7 +16,16 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rkllm_twisted.errors import Cancelled, InternalError, MethodNotFound, RPCError
-from rkllm_twisted.interfaces import INPU, ICall, IConversation, IDaemon, IRPCMethod, Params
+from rkllm_twisted.interfaces import (
+    INPU,
+    ICall,
+    IConversation,
+    IDaemon,
+    IRPCMethod,
+    Params,
+    Result,
+)
+from rkllm_twisted.rpc.exchange import Exchange
 from rkllm_twisted.rpc.journal import Journal
 from rkllm_twisted.rpc.parameters import bind
 
@@ -31,6 +40,7 @@ class Call:
     daemon: IDaemon
     conversation: IConversation
     stream: Callable[[object], None]
+    written: Callable[[Result], Result]
 
 
 @attrs.frozen
@@ -95,16 +105,18 @@ class Dispatcher:
         method: IRPCMethod,
         params: Params,
         conversation: IConversation,
-        stream: Callable[[object], None],
+        exchange: Exchange,
     ) -> Deferred[object]:
         """Begin the work.
 
+        :param exchange: where its results go.
         :returns: a Deferred of the result; cancelling it ends the work.
         """
 
         def work() -> object:
             bound = bind(method.params, params)
-            return method.call(Call(bound, self._npu, self._daemon, conversation, stream))
+            forms = exchange.stream, exchange.written
+            return method.call(Call(bound, self._npu, self._daemon, conversation, *forms))
 
         return maybeDeferred(work)
 

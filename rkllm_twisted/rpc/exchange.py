@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 
 import attrs
@@ -9,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from rkllm_twisted.errors import RPCError
+from rkllm_twisted.interfaces import Result
 from rkllm_twisted.rpc.journal import Entry, tokens_of
 from rkllm_twisted.wire import encoding, jsonrpc
 
@@ -35,6 +37,11 @@ class Settings:
 
     stream: str = "responses"
     floats: str = "json"
+
+
+def _let_others_work() -> None:
+    """Give Python's lock away: a thread that computes keeps it for milliseconds otherwise."""
+    time.sleep(0)
 
 
 class Exchange:
@@ -73,6 +80,13 @@ class Exchange:
         text = encoding.encode(result, self._settings.floats)
         self._send(STREAM_FORMS[self._settings.stream](self._raw_id, self._seq, text))
         self._seq += 1
+
+    def written(self, result: Result) -> Result:
+        """See :meth:`rkllm_twisted.interfaces.ICall.written`."""
+        if self._settings.floats != "json":
+            return result  # the bytes are there already
+        written: Result = encoding.with_texts(result, _let_others_work)
+        return written
 
     def succeed(self, result: object) -> None:
         """Answer with the result.

@@ -11,6 +11,7 @@ from twisted.python.failure import Failure
 from rkllm_twisted.errors import RPCError
 from rkllm_twisted.interfaces import IConversation, IRPCMethod, Params
 from rkllm_twisted.rpc.dispatch import Dispatcher
+from rkllm_twisted.rpc.exchange import Exchange
 
 
 @attrs.frozen
@@ -45,11 +46,11 @@ class Recorder(Dispatcher):
         method: IRPCMethod,
         params: Params,
         conversation: IConversation,
-        stream: Callable[[object], None],
+        exchange: Exchange,
     ) -> Deferred[object]:
         """See :meth:`Dispatcher.start`."""
         self._tell(Call(method.name, params, conversation.peer.number))
-        return self._dispatcher.start(method, params, conversation, stream)
+        return self._dispatcher.start(method, params, conversation, exchange)
 
     def explain(self, failure: Failure, method: str, client: int) -> RPCError:
         """See :meth:`Dispatcher.explain`."""

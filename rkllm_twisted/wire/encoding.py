@@ -6,14 +6,20 @@ is no number in JSON (NaN, the infinities) leaves as null.
 
 from __future__ import annotations
 
+import math
 import sys
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import attrs
 import msgspec
 
 from rkllm_twisted.values import FloatArray
+
+#: Bytes of a float32, and of what is written between two pauses: about 4 ms.
+FLOAT = 4
+PIECE = 4096 * FLOAT
 
 
 def float32s(data: bytes) -> array[float]:
@@ -67,6 +73,40 @@ def encode(value: object, floats: str = "json") -> bytes:
 def written(value: object) -> object:
     """Write a value now that :func:`encode` shall send often: it is copied then as it is."""
     return msgspec.Raw(encode(value))
+
+
+def with_texts(value: Any, pause: Callable[[], object]) -> Any:
+    """Write the float arrays of a result as numbers, piece by piece.
+
+    :param value: mappings, and in them lists and :class:`FloatArray`.
+    :param pause: called after each piece.
+    """
+    if isinstance(value, FloatArray):
+        return msgspec.Raw(b"".join(_pieces(value, pause)))
+    if isinstance(value, Mapping):
+        return {name: with_texts(item, pause) for name, item in value.items()}
+    if isinstance(value, list):
+        return [with_texts(item, pause) for item in value]
+    return value
+
+
+def _pieces(floats: FloatArray, pause: Callable[[], object]) -> Iterator[bytes]:
+    data, shape = floats.data, floats.shape or (len(floats.data) // FLOAT,)
+    if math.prod(shape) * FLOAT != len(data):
+        raise ValueError(f"{len(data) // FLOAT} floats have no shape {shape}")
+    yield b"["
+    if len(shape) > 1:
+        size = len(data) // shape[0] if shape[0] else 0
+        for row in range(shape[0]):
+            yield b"," if row else b""
+            yield from _pieces(FloatArray(data[row * size : (row + 1) * size], shape[1:]), pause)
+    else:
+        for at in range(0, len(data), PIECE):
+            yield b"," if at else b""
+            part = data[at : at + PIECE]
+            yield encode(FloatArray(part, (len(part) // FLOAT,)))[1:-1]
+            pause()
+    yield b"]"
 
 
 def _plain(value: object, form: Callable[[FloatArray], object]) -> object:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import signal
 import socket
+import termios
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,6 +46,16 @@ def readers_of(daemon: Daemon) -> list[int]:
     ]
 
 
+def await_input(process: int) -> None:
+    """Wait until something is in the pipe to a process."""
+    waiting = bytearray(4)
+    deadline = time.monotonic() + PATIENCE
+    with Path(f"/proc/{process}/fd/0").open("rb") as pipe:
+        while not any(waiting):
+            assert time.monotonic() < deadline
+            fcntl.ioctl(pipe, termios.FIONREAD, waiting)
+
+
 def has_answer(client: RawClient) -> bool:
     """Is there anything to read?"""
     return bool(select.select([client.socket], [], [], 0)[0])
@@ -76,6 +89,29 @@ def test_others_are_answered_while_it_is_read(
         assert answered >= 20
 
 
+@pytest.mark.parametrize("isolation", ["process", "thread"])
+def test_others_are_answered_while_numbers_are_written(
+    start: Start, isolation: str, tmp_path: Path
+) -> None:
+    """A million logits as JSON take a second to write, and nobody waits for them but who asked."""
+    model = tmp_path / "model.script"
+    model.write_text("#!rkllm-script 1\nvocab 50000\nrun\nlogits 20 50000\nnofinish\n")
+    daemon = start(f"--isolation={isolation}")
+    daemon.load(model)
+    with daemon.connect() as asking, daemon.connect() as other:
+        other.ask("server.ping")
+        params = [{"prompt_input": "x"}, {"mode": "RKLLM_INFER_GET_LOGITS"}]
+        asking.send({"jsonrpc": "2.0", "id": 1, "method": "rkllm.run", "params": params})
+        answered = 0
+        while not has_answer(asking):
+            assert other.ask("server.ping")["id"] == 1
+            answered += 1
+        logits = asking.line()["result"]["logits"]["logits"]
+        assert (len(logits), {len(row) for row in logits}) == (20, {50000})
+        assert logits[0][:3] == [-1, -0.9921875, -0.984375]
+        assert answered >= 20
+
+
 def test_what_follows_waits_for_it(start: Start) -> None:
     """A connection's messages are handled in order, and a half-closed client gets its answers."""
     with start().connect() as client:
@@ -102,6 +138,7 @@ def test_the_process_that_reads_it_may_die(start: Start) -> None:
         (reader,) = readers_of(daemon)
         os.kill(reader, signal.SIGSTOP)
         send(client, SWARM + b"\n")
+        await_input(reader)
         os.kill(reader, signal.SIGKILL)
         answer: Any = client.line()
         assert (answer["id"], answer["error"]["code"]) == (None, -32603)
