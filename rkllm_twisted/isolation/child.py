@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -162,9 +162,20 @@ def settle_in(setup: Setup) -> None:
     wanted = setup.descriptors if most == resource.RLIM_INFINITY else min(setup.descriptors, most)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
     if setup.cpus:
-        os.sched_setaffinity(0, setup.cpus)
+        with _blaming("--child-cpus"):
+            os.sched_setaffinity(0, setup.cpus)
     if setup.oom_score_adj is not None:
-        Path("/proc/self/oom_score_adj").write_text(str(setup.oom_score_adj))
+        with _blaming("--child-oom-score"):
+            Path("/proc/self/oom_score_adj").write_text(str(setup.oom_score_adj))
+
+
+@contextlib.contextmanager
+def _blaming(option: str) -> Iterator[None]:
+    """End with one sentence where the system does not do what an option asks for."""
+    try:
+        yield
+    except OSError as error:
+        sys.exit(f"{option} cannot be had here: {error.strerror}.")
 
 
 def main(argv: list[str]) -> None:

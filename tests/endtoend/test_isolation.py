@@ -163,6 +163,14 @@ def test_the_child_runs_where_it_is_told(start: Start) -> None:
     wait_until(lambda: Path(f"/proc/{child}/oom_score_adj").read_text().strip() == "500")
 
 
+def test_a_place_that_cannot_be_had_is_said_in_one_sentence(start: Start) -> None:
+    """In the log; the daemon has no process for the runtime, and says so."""
+    daemon = start("--child-cpus=9999")
+    with daemon.connect() as client:
+        wait_until(lambda: status_of(client)["state"] == "failed")
+    assert "runtime: --child-cpus cannot be had here: Invalid argument." in daemon.log.read_text()
+
+
 def test_streams_go_on_for_others_while_one_is_ended(start: Start, script: Script) -> None:
     """A crash between two clients' runs is nobody else's loss: the next load serves both."""
     daemon = start()
