@@ -81,7 +81,10 @@ def build(release: Release, folder: Path, version_text: str = "") -> Path:
     about = folder / "about.c"
     about.write_text(f"const char recorder_about[] = {json.dumps(version_text)};\n")
     library = folder / f"librecorder-{release.name}.so"
-    compile_c(["-shared", "-fPIC", f"-I{folder}", str(SOURCE), str(about), "-o", str(library)])
+    # Stripped, as the vendor's is: what is left are the symbols that it exports.
+    compile_c(
+        ["-s", "-shared", "-fPIC", f"-I{folder}", str(SOURCE), str(about), "-o", str(library)]
+    )
     return library
 
 
