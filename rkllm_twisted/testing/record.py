@@ -6,9 +6,7 @@ from collections.abc import Callable
 
 import attrs
 from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
 
-from rkllm_twisted.errors import RPCError
 from rkllm_twisted.interfaces import IConversation, IRPCMethod, Params
 from rkllm_twisted.rpc.dispatch import Dispatcher
 from rkllm_twisted.rpc.exchange import Exchange
@@ -30,16 +28,12 @@ class Call:
 class Recorder(Dispatcher):
     """A dispatcher that tells what it is to do before it does it.
 
-    :param dispatcher: does it.
+    :param dispatcher: whose place it takes: it has everything that that one has.
     """
 
     def __init__(self, dispatcher: Dispatcher, tell: Callable[[Call], object]) -> None:
-        self._dispatcher = dispatcher
+        vars(self).update(vars(dispatcher))
         self._tell = tell
-
-    def method(self, name: str) -> IRPCMethod:
-        """See :meth:`Dispatcher.method`."""
-        return self._dispatcher.method(name)
 
     def start(
         self,
@@ -50,8 +44,4 @@ class Recorder(Dispatcher):
     ) -> Deferred[object]:
         """See :meth:`Dispatcher.start`."""
         self._tell(Call(method.name, params, conversation.peer.number))
-        return self._dispatcher.start(method, params, conversation, exchange)
-
-    def explain(self, failure: Failure, method: str, client: int) -> RPCError:
-        """See :meth:`Dispatcher.explain`."""
-        return self._dispatcher.explain(failure, method, client)
+        return super().start(method, params, conversation, exchange)

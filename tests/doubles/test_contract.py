@@ -350,9 +350,8 @@ def test_the_queue_and_a_connections_share_are_limited(kind: str, tmp_path: Path
     """By the real options."""
     with KINDS[kind](tmp_path, "1.3.0", "--queue", "1", "--max-requests", "2") as partner:
         talk, other, third = partner.loaded(), partner.connect(), partner.connect()
-        talk.ask("rkllm.run", prompt("hangs"), "runs")
-        while b'"running"' not in third.call("server.status"):
-            pass
+        talk.ask("rkllm.run_async", prompt("hangs"), "runs")
+        assert token(talk.line()) == "Once"
         talk.ask("rkllm.run", prompt("hello"), "waits")
         talk.ask("rkllm.run", prompt("hello"), "too much for one")
         assert b'"code":-32002' in (line := talk.line())
