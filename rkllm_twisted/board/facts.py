@@ -85,13 +85,15 @@ class Model:
 class Daemon:
     """What the daemon answers.
 
-    :param problem: why it does not, in one sentence that says what to do.
+    :param problem: why it does not, in one sentence.
+    :param remedy: what to do about that.
     :param version: of ``server.version``.
     :param status: of ``server.status``.
     """
 
     socket: str
     problem: str | None = None
+    remedy: str | None = None
     version: Mapping[str, object] = attrs.field(factory=dict)
     status: Mapping[str, object] = attrs.field(factory=dict)
 

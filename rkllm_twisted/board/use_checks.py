@@ -56,7 +56,7 @@ def memory(machine: Machine) -> Finding:
 def daemon(machine: Machine) -> Finding:
     """Does a daemon answer?"""
     if machine.daemon.problem is not None:
-        return Finding(WRONG, machine.daemon.problem, "twistd -n rkllm")
+        return Finding(WRONG, machine.daemon.problem, machine.daemon.remedy)
     state = machine.daemon.status.get("state", "of unknown state")
     problem = machine.daemon.status.get("problem")
     if state in ("stuck", "failed"):

@@ -29,7 +29,10 @@ COMMANDS = {
 
 
 @click.group(
-    cls=Commands, summaries=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
+    cls=Commands,
+    summaries=COMMANDS,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.option(
     "--version",
@@ -40,5 +43,8 @@ COMMANDS = {
     help="Tell the version.",
 )
 @debug_option
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Talk to the daemon that `twistd rkllm` runs."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())

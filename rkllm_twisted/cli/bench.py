@@ -12,7 +12,7 @@ import click
 from rkllm_twisted.blocking import Client
 from rkllm_twisted.cli.loading import load
 from rkllm_twisted.cli.measuring import Measured, Sample, Spread, Stopwatch
-from rkllm_twisted.cli.talking import dump, json_option, params_option, talks
+from rkllm_twisted.cli.talking import dump, json_option, model_option, params_option, talks
 from rkllm_twisted.cli.terminal import console, waiting
 from rkllm_twisted.errors import RuntimeRefused
 
@@ -33,7 +33,7 @@ def _svg(_: click.Context, __: click.Parameter, path: Path | None) -> Path | Non
 
 @click.command()
 @talks
-@click.option("--model", help="Load this model first (a path on the daemon's machine).")
+@model_option
 @click.option("--prompt", "prompts", multiple=True, help="Ask this; may be given several times.")
 @click.option(
     "-n", "--repeat", type=click.IntRange(1), default=3, show_default=True, help="Runs per prompt."

@@ -20,7 +20,7 @@ from rkllm_twisted.blocking import Client
 from rkllm_twisted.cli.conversation import Conversation
 from rkllm_twisted.cli.exits import ending
 from rkllm_twisted.cli.loading import load
-from rkllm_twisted.cli.talking import params_option, talks
+from rkllm_twisted.cli.talking import model_option, params_option, talks
 from rkllm_twisted.cli.terminal import is_terminal, say, waiting
 from rkllm_twisted.errors import RPCError, Unreachable
 
@@ -175,7 +175,7 @@ def on_a_terminal(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.command()
 @on_a_terminal
 @talks
-@click.option("--model", help="Load this model first (a path on the daemon's machine).")
+@model_option
 @click.option("--system", help="A system prompt: what the model should know before all else.")
 @click.option("--continue", "go_on", is_flag=True, help="Read on from what was said before.")
 @params_option("RKLLMInferParam")

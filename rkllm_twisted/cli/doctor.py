@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +25,7 @@ from rkllm_twisted.cli.shell import debug_option
 from rkllm_twisted.cli.talking import dump, json_option, socket_option
 from rkllm_twisted.cli.terminal import console
 from rkllm_twisted.contract.checking import check_contract
-from rkllm_twisted.errors import LibraryError, RPCError, Unreachable
+from rkllm_twisted.errors import LibraryError, NoDaemon, NoPermission, RPCError, Unreachable
 from rkllm_twisted.remote.results import known
 from rkllm_twisted.values import RuntimeVersion
 
@@ -37,9 +38,11 @@ MARKS = {OK: ("ok", "green"), WARNING: ("!", "yellow"), WRONG: ("WRONG", "red"),
 @click.command()
 @debug_option
 @socket_option
-@click.option("--library", help="librkllmrt.so's path, or cpu, as for twistd rkllm.")
+@click.option(
+    "--library", type=click.Path(), help="librkllmrt.so's path, or cpu, as for twistd rkllm."
+)
 @click.option("--abi", help="The runtime's release, as for twistd rkllm.")
-@click.option("--model", help="Would this model fit?")
+@click.option("--model", type=click.Path(), help="Would this model fit?")
 @click.option(
     "--contract",
     is_flag=True,
@@ -73,7 +76,7 @@ def command(
         if model is None:
             raise click.UsageError("--contract needs --model: the model to try the library with.")
         sys.exit(Exit.OK if check_contract(library, abi, model, report) else Exit.FAILED)
-    daemon = _daemon(socket_path)
+    daemon = ask_daemon(socket_path)
     path = None if model is None else str(Path(model).absolute())
     runtime, processor = _runtime(daemon, library, abi), platform.machine()
     machine = look(Files(root), _account(), runtime, daemon, path, processor)
@@ -86,13 +89,18 @@ def command(
         sys.exit(Exit.FAILED)
 
 
-def _daemon(path: str) -> Daemon:
+def ask_daemon(path: str) -> Daemon:
+    """How a daemon is, or why it does not say and what to do about that."""
     try:
         with Client(path, timeout=PATIENCE) as client:
             version, status = client.call("server.version"), client.call("server.status")
+    except NoPermission as error:
+        return Daemon(path, str(error), "twistd -n rkllm --mode 0660 --group GROUP, one of yours")
+    except NoDaemon as error:
+        return Daemon(path, str(error), f"twistd -n rkllm --socket {shlex.quote(path)}")
     except (Unreachable, RPCError) as error:
-        return Daemon(path, problem=str(error))
-    return Daemon(path, None, version, status)
+        return Daemon(path, str(error), "see the daemon's log")
+    return Daemon(path, version=version, status=status)
 
 
 def _runtime(daemon: Daemon, library: str | None, abi: str | None) -> RuntimeVersion | str:

@@ -16,7 +16,7 @@ from rkllm_twisted.cli.talking import params_option, talks
 @click.command()
 @talks
 @params_option("RKLLMParam, such as max_context_len=4096")
-@click.argument("path")
+@click.argument("path", type=click.Path())
 def command(client: Client, params: Mapping[str, Any], path: str) -> None:
     """Load the model at PATH, which replaces the one that is loaded."""
     begun = time.monotonic()

@@ -12,7 +12,7 @@ import click
 
 from rkllm_twisted.blocking import Client
 from rkllm_twisted.cli.loading import load
-from rkllm_twisted.cli.talking import dump, json_option, params_option, talks
+from rkllm_twisted.cli.talking import dump, json_option, model_option, params_option, talks
 from rkllm_twisted.cli.terminal import is_terminal, say
 from rkllm_twisted.remote.calls import Call, run_async
 from rkllm_twisted.remote.results import Result
@@ -38,7 +38,7 @@ def _prompt(context: click.Context, _: click.Parameter, argument: str | None) ->
 
 @click.command()
 @talks
-@click.option("--model", help="Load this model first (a path on the daemon's machine).")
+@model_option
 @click.option(
     "-f",
     "--file",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -79,6 +80,8 @@ class Commands(click.Group):
         """Do what the command line says, and leave with an exit code."""
         if not standalone_mode:
             return super().main(args, prog_name or PROGRAM, complete_var, False, **extra)
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a model's characters
         try:
             code = super().main(args, PROGRAM, complete_var, False, **extra)
         except click.ClickException as error:

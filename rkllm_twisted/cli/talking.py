@@ -27,6 +27,11 @@ timeout_option = click.option(
     metavar="SECONDS",
     help="Give up, and cancel, when an answer or its next part takes longer.",
 )
+model_option = click.option(
+    "--model",
+    type=click.Path(),
+    help="Load this model first (a file on the daemon's machine, this one).",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 

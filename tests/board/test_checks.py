@@ -238,7 +238,7 @@ def test_the_embedded_runtime_needs_no_board(tmp_path: Path) -> None:
 
 def test_no_daemon_is_wrong(tmp_path: Path) -> None:
     """In the client's own words."""
-    daemon = Daemon("/run/rkllm.sock", problem="No daemon listens.")
+    daemon = Daemon("/run/rkllm.sock", "No daemon listens.", "twistd -n rkllm")
     found = find(tmp_path, "daemon", daemon=daemon)
     assert found == Finding(WRONG, "No daemon listens.", "twistd -n rkllm")
 

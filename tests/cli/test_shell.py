@@ -178,6 +178,12 @@ def test_what_talks_has_socket_and_timeout() -> None:
     assert {"socket_path", "timeout"} <= {param.name for param in command.params}
 
 
+def test_alone_it_says_what_there_is() -> None:
+    """As with --help."""
+    alone, helped = CliRunner().invoke(main, []), CliRunner().invoke(main, ["--help"])
+    assert (alone.exit_code, alone.output) == (0, helped.output)
+
+
 def test_version_is_told() -> None:
     """The package's."""
     from rkllm_twisted import __version__

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from commanding import RKLLM, begin, rkllm
+from commanding import RKLLM, begin, rkllm, surroundings
 from daemons import Daemon, environment
 
 Start = Callable[..., Daemon]
@@ -201,6 +201,19 @@ def test_a_pipe_gets_what_the_model_says_and_no_colours(start: Start, script: Sc
     daemon, model = start(), script('init delay 50\nrun\ntoken "\\x1b[31mred\\x07"\nfinish\n')
     done = rkllm("run", "--model", str(model), "hi", daemon=daemon)
     assert (done.stdout, done.stderr) == ("\x1b[31mred\x07\n", "")
+
+
+def test_an_output_that_lacks_characters_gets_question_marks(start: Start, script: Script) -> None:
+    """And no fault."""
+    daemon = start()
+    daemon.load(script("run\necho\n"))
+    done = subprocess.run(
+        [*RKLLM, "run", "Grüße"],
+        env={**surroundings(daemon), "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (0, b"Gr??e\n")
 
 
 def test_init_and_destroy(start: Start, script: Script) -> None:

@@ -16,6 +16,7 @@ from daemons import PATIENCE, Daemon, RawClient
 from people import SOMEBODY, acting_as, needs_root, open_directory
 
 from rkllm_twisted.cli import main
+from rkllm_twisted.cli.doctor import ask_daemon
 
 Start = Callable[..., Daemon]
 Script = Callable[[str], Path]
@@ -90,6 +91,16 @@ def test_a_socket_that_lets_others_in_only(crossing: Path, start: Start) -> None
         assert done.exit_code == 9, words
         assert is_one_sentence(done.stderr)
         assert "--mode" in done.stderr
+
+
+@needs_root
+def test_doctor_says_which_option_lets_one_in(crossing: Path, start: Start) -> None:
+    """As a finding, beside the others."""
+    daemon = start(directory=crossing)
+    with acting_as(SOMEBODY):
+        found = ask_daemon(str(daemon.path))
+    assert found.remedy is not None
+    assert "--mode 0660 --group" in found.remedy
 
 
 @needs_root
