@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -22,18 +22,29 @@ PEER = Peer(7, 100, 1000, 10, (10,))
 Lines = list[LogEvent]
 
 
-@pytest.fixture
-def lines() -> Iterator[Lines]:
-    """The journal's events."""
+def collected(wanted: Callable[[LogEvent], bool]) -> Iterator[Lines]:
+    """Those of the journal's events."""
     events: Lines = []
 
     def observe(event: LogEvent) -> None:
-        if event.get("log_namespace", "").endswith(".Journal"):
+        if event.get("log_namespace", "").endswith(".Journal") and wanted(event):
             events.append(event)
 
     globalLogPublisher.addObserver(observe)
     yield events
     globalLogPublisher.removeObserver(observe)
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    """The lines about requests."""
+    yield from collected(lambda event: not {"happened", "messages"} & event.keys())
+
+
+@pytest.fixture
+def all_lines() -> Iterator[Lines]:
+    """All of them."""
+    yield from collected(lambda event: True)
 
 
 class Clock:
@@ -190,3 +201,27 @@ def test_a_long_name_is_cut(lines: Lines) -> None:
     """A client may call a method whatever it likes."""
     talk(Journal()).ask(request(1, "x" * 1000))
     assert lines[0]["method"] == "x" * 100
+
+
+def test_coming_and_going_has_lines(all_lines: Lines) -> None:
+    """Who is turned away by name is a warning; those of others are left out where it is quieter."""
+    for level in ("info", "warn"):
+        journal = Journal(level)
+        journal.opened(PEER, None)
+        journal.opened(PEER, NotAllowed("No."))
+        journal.closed(PEER, 3)
+    assert [(formatEvent(line), line["log_level"].name) for line in all_lines] == [
+        ("client 7 connected: pid 100, uid 1000, gid 10", "info"),
+        ("client 7 turned away (-32005): pid 100, uid 1000, gid 10", "warn"),
+        ("client 7 left after 3 messages", "info"),
+        ("client 7 turned away (-32005): pid 100, uid 1000, gid 10", "warn"),
+    ]
+
+
+def test_who_comes_and_goes_all_the_time_does_not_fill_the_disk(all_lines: Lines) -> None:
+    """The same limit for all lines together."""
+    journal = Journal(clock=Clock())
+    for _ in range(MOST):
+        journal.opened(PEER, None)
+        journal.closed(PEER, 0)
+    assert len(all_lines) == MOST

@@ -95,7 +95,7 @@ def _c() -> ctypes.CDLL:
 def best() -> Opener:
     """The way that this kernel has."""
     try:
-        fd = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        fd = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.close(in_one_step(fd, ".", os.O_PATH))
         finally:

@@ -1,4 +1,4 @@
-"""A line in the log for each request: whose, what, how long, how many tokens, with what outcome.
+"""A line in the log for who comes and goes, and for each request: whose, what, and what came of it.
 
 Never what a prompt says, unless that is asked for. Where a line is not wanted, nothing is made of
 it: the test is two comparisons.
@@ -32,8 +32,8 @@ LOOKING = frozenset(
         "system.methodSignature",
     }
 )
-#: Lines of one second; what comes beyond is counted. A client can ask for nonsense ten thousand
-#: times a second, and a disk must not fill with that.
+#: Lines of one second; what comes beyond is counted. A client can connect, and ask for nonsense,
+#: ten thousand times a second, and a disk must not fill with that.
 MOST = 1000
 #: Characters of a prompt.
 LONGEST = 10_000
@@ -85,6 +85,37 @@ class Journal:
         self._clock = clock
         self._second, self._lines, self._left_out = 0, 0, 0
 
+    def opened(self, peer: Peer, refusal: RPCError | None) -> None:
+        """A client has connected.
+
+        :param refusal: what it is turned away with, if it is.
+        """
+        level = _REFUSED if isinstance(refusal, NotAllowed) else _DONE
+        if level >= self._level and self._has_room():
+            self._emit(
+                level,
+                "client {client} {happened}: pid {pid}, uid {uid}, gid {gid}",
+                client=peer.number,
+                happened="connected" if refusal is None else f"turned away ({refusal.code})",
+                pid=peer.pid,
+                uid=peer.uid,
+                gid=peer.gid,
+            )
+
+    def closed(self, peer: Peer, messages: int) -> None:
+        """A client has left.
+
+        :param messages: how many it has sent.
+        """
+        if self._level <= _DONE and self._has_room():
+            self._emit(
+                _DONE,
+                "client {client} left after {messages} messages",
+                client=peer.number,
+                uid=peer.uid,
+                messages=messages,
+            )
+
     def begin(self, method: str, raw_id: bytes | None) -> Entry:
         """A request has come."""
         return Entry(method, raw_id, self._clock())
@@ -104,9 +135,7 @@ class Journal:
         second = int(self._clock())
         if second != self._second:
             if self._left_out:
-                self.log.warn(
-                    "{left_out} more requests are not in the log", left_out=self._left_out
-                )
+                self.log.warn("{left_out} more lines are left out", left_out=self._left_out)
             self._second, self._lines, self._left_out = second, 0, 0
         self._lines += 1
         self._left_out += self._lines > MOST
@@ -132,6 +161,9 @@ class Journal:
         if entry.prompt is not None:
             fields["prompt"] = entry.prompt
             text += ", prompt {prompt!r}"
+        self._emit(level, text, **fields)
+
+    def _emit(self, level: int, text: str, **fields: object) -> None:
         self.log.emit(LogLevel.lookupByName(LEVELS[level]), text, **fields)
 
 

@@ -9,7 +9,6 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import ServerFactory
-from twisted.logger import Logger
 
 from rkllm_twisted.errors import Busy, RPCError
 from rkllm_twisted.interfaces import Peer
@@ -41,7 +40,6 @@ class RPCFactory(ServerFactory):
     """
 
     noisy = False
-    log = Logger()
 
     def __init__(
         self,
@@ -87,14 +85,7 @@ class RPCFactory(ServerFactory):
         where = self.connections if refusal is None else self._turned_away
         where.add(connection)
         self.refused += refusal is not None
-        self.log.info(
-            "client {client} {happened}: pid {pid}, uid {uid}, gid {gid}",
-            client=client.number,
-            happened="connected" if refusal is None else f"turned away ({refusal.code})",
-            pid=client.pid,
-            uid=client.uid,
-            gid=client.gid,
-        )
+        self.dispatcher.journal.opened(client, refusal)
         return refusal
 
     def _refusal(self, client: Peer) -> RPCError | None:
@@ -108,12 +99,7 @@ class RPCFactory(ServerFactory):
 
     def closed(self, connection: RPCProtocol) -> None:
         """Count a connection out."""
-        self.log.info(
-            "client {client} left after {messages} messages",
-            client=connection.peer.number,
-            uid=connection.peer.uid,
-            messages=connection.conversation.messages,
-        )
+        self.dispatcher.journal.closed(connection.peer, connection.conversation.messages)
         self.connections.discard(connection)
         self._turned_away.discard(connection)
         if not self.connections and not self._turned_away:
