@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from crowd import ABIS, CALLS, Rig, child_of, crowd, ends, is_alive, left_over, wait_until
 
-#: Seconds until a call is late, until one that hears no abort is ended by force, and more than
-#: both together, for a busy machine.
-LATE, FORCE, SLACK = 1.0, 5.0, 4.0
+#: Seconds until a run is late and until an init is, which has to start a process on a busy machine;
+#: until one that hears no abort is ended by force; and what a busy machine may add to all of them.
+LATE, LATE_INIT, FORCE, SLACK = 2.0, 5.0, 5.0, 5.0
 HELLO = 'run\ntoken "Hello"\nfinish\n'
 #: What is late -> the lines before the hang, and the option that says how long it may take.
 PLACES = {
@@ -51,8 +51,8 @@ class Everywhere:
 @pytest.fixture(scope="module")
 def hasty(tmp_path_factory: Any) -> Iterator[Everywhere]:
     """Daemons that give a call little time."""
-    options = [f"--{what}-timeout={LATE}" for what in ("init", "first-token", "token")]
-    everywhere = Everywhere(tmp_path_factory.mktemp, *options)
+    options = [f"--{what}-timeout={LATE}" for what in ("first-token", "token")]
+    everywhere = Everywhere(tmp_path_factory.mktemp, f"--init-timeout={LATE_INIT}", *options)
     yield everywhere
     everywhere.close()
 
@@ -119,11 +119,11 @@ def test_an_init_that_hangs_is_ended_by_force(hasty: Everywhere) -> None:
             wait_until(lambda: they.status()["state"] == "loading")
             they.ask("hi")
             error = loader.line()["error"]
-            assert LATE <= time.monotonic() - begun < LATE + SLACK
+            assert LATE_INIT <= time.monotonic() - begun < LATE_INIT + SLACK
             assert error["code"] == -32003
             assert "--init-timeout" in error["message"]
             assert they.answers() == [-32001] * CALLS
-            assert LATE + FORCE <= time.monotonic() - begun < LATE + FORCE + SLACK
+            assert LATE_INIT + FORCE <= time.monotonic() - begun < LATE_INIT + FORCE + SLACK
             assert not is_alive(child)
             rig.load(HELLO)
             they.ask("hi")
@@ -167,7 +167,7 @@ def test_a_hung_runtime_does_not_keep_the_daemon_from_ending(patient: Everywhere
             answers = [a for client in they.clients for a in left_over(client) if ends(a)]
             assert [a["error"]["code"] for a in answers] == [-32802] * CALLS
             assert rig.daemon.process.wait(20) == 0
-            assert time.monotonic() - begun < 15
+            assert time.monotonic() - begun < 15 + SLACK  # docs/isolation.md has the figure
         wait_until(lambda: not is_alive(child))
 
     patient(work)
