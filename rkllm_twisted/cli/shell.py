@@ -80,6 +80,7 @@ class Commands(click.Group):
         """Do what the command line says, and leave with an exit code."""
         if not standalone_mode:
             return super().main(args, prog_name or PROGRAM, complete_var, False, **extra)
+        _stand_in()
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a model's characters
         try:
@@ -105,6 +106,16 @@ class Commands(click.Group):
             end = ending(error)
             _leave(end.code, end.sentence)
         return result
+
+
+def _stand_in() -> None:
+    """Let something stand where a parent has closed a stream (``rkllm … >&-``).
+
+    Python has None there, and the daemon's socket would get the stream's number.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
 
 
 def _usage(error: click.ClickException) -> str:

@@ -265,6 +265,21 @@ def test_a_disk_that_is_full(start: Start, script: Script) -> None:
     assert "No space left" in done.stderr
 
 
+@pytest.mark.parametrize("stream", ["<", ">", "2>"])
+def test_a_stream_that_is_closed(start: Start, stream: str) -> None:
+    """Is as good as /dev/null: cron and daemons start programs that way."""
+    daemon = start()
+    done = subprocess.run(
+        ["bash", "-c", f'exec "$@" {stream}&-', "-", *RKLLM, "status"],
+        env=surroundings(daemon),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("state" in done.stdout) == (stream != ">")
+
+
 def await_queue(watcher: RawClient, length: int) -> None:
     """Wait until so many calls wait for the NPU."""
     deadline = time.monotonic() + PATIENCE

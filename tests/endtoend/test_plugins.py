@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from commanding import rkllm
 from daemons import Daemon, environment, twistd
 
 DOC = Path(__file__).parents[2] / "docs" / "writing-methods.md"
@@ -80,6 +81,12 @@ def test_the_pages_package_adds_its_method(tmp_path: Path, monkeypatch: pytest.M
             refused = client.ask("greet.hello", {"name": 5})["error"]
             assert refused["code"] == -32602
             assert "name" in refused["message"]
+        assert "greet.hello  " in rkllm("methods", daemon=daemon).stdout
+        explained = rkllm("methods", "greet.hello", daemon=daemon).stdout
+        assert "name  string" in explained
+        assert "whom to greet" in explained
+        called = rkllm("call", "greet.hello", '{"name": "Bert"}', daemon=daemon)
+        assert called.stdout == '{"greeting": "Hello, Bert!"}\n'
     finally:
         assert daemon.stop() == 0
 
