@@ -56,6 +56,41 @@ SCALARS, ARRAYS, RUNS = "binding/test_scalars.py", "binding/test_arrays.py", "bi
 TABLE, SHARING, FRAMING = "test_wire_table.py", "test_sharing.py", "test_framing.py"
 
 GUARDS = [
+    _guard(
+        "a client's request that is given up is cancelled",
+        "remote/caller.py",
+        "        self._open.remove(number)\n        return netstring(",
+        "        return b'' and netstring(",
+        "clients/test_caller.py::test_a_cancelled_request_is_heard_of_no_more",
+    ),
+    _guard(
+        "Ctrl-C does not come between reading bytes and taking them in",
+        "remote/pipe.py",
+        "        with undisturbed():\n            if self._outgoing:\n                self._w",
+        "        if True:\n            if self._outgoing:\n                self._w",
+        "clients/test_blocking.py::test_ctrl_c_while_bytes_are_taken_in_loses_none",
+    ),
+    _guard(
+        "the blocking client gives up a daemon that answers no ping",
+        "blocking.py",
+        "                if pinged:",
+        "                if False:",
+        "clients/test_bad_days.py::test_a_daemon_that_is_stopped_is_given_up",
+    ),
+    _guard(
+        "the Twisted client gives up a daemon that answers no ping",
+        "client/connection.py",
+        "        if self._pinged:",
+        "        if False:",
+        "clients/test_twisted.py::test_a_ping_without_an_answer_ends_the_connection",
+    ),
+    _guard(
+        "the blocking client reads while it has something to write",
+        "remote/pipe.py",
+        "select.POLLIN | (select.POLLOUT if self._outgoing else 0)",
+        "select.POLLOUT if self._outgoing else select.POLLIN",
+        "clients/test_bad_days.py::test_a_long_message_does_not_wait_for_a_stream_to_be_read",
+    ),
     # One NPU for all
     _guard(
         "only the run that is given up is aborted",

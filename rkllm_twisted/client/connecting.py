@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from typing import Any
 
@@ -48,8 +49,12 @@ class DaemonEndpoint:
         error = failure.check(ConnectError, OSError) and failure.value
         if not error or isinstance(error, Unreachable):
             return failure
+        if not self.is_path:
+            return Failure(unreachable(self.where, None, str(error)))
         number = getattr(error, "osError", None) or getattr(error, "errno", None)
-        return Failure(unreachable(self.where, number if self.is_path else None, str(error)))
+        # A socket whose backlog is full looks to Twisted like one that was closed.
+        known = number if isinstance(number, int) else errno.EAGAIN
+        return Failure(unreachable(self.where, known, str(error)))
 
 
 def daemon_endpoint(

@@ -62,7 +62,8 @@ class Pipe:
         self._socket = socket.socket(socket.AF_UNIX)
         try:
             # A full backlog would refuse a socket that does not block at once.
-            limit = struct.pack("ll", int(PATIENCE), 0)
+            seconds, fraction = divmod(PATIENCE, 1)
+            limit = struct.pack("ll", int(seconds), int(1e6 * fraction))
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
             self._socket.connect(path)
             self._socket.setblocking(False)

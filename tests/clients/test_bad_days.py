@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -26,6 +28,7 @@ from rkllm_twisted.errors import (
     NoModel,
     NoPermission,
     NotADaemon,
+    NotAllowed,
     RPCError,
     RuntimeCrashed,
     ShuttingDown,
@@ -71,6 +74,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("blocking", "client.connection"):
         monkeypatch.setattr(f"rkllm_twisted.{module}.QUIET", 0.25)
         monkeypatch.setattr(f"rkllm_twisted.{module}.PATIENCE", 0.25)
+    monkeypatch.setattr("rkllm_twisted.remote.pipe.PATIENCE", 0.25)
 
 
 @pytest_twisted.ensureDeferred
@@ -184,6 +188,40 @@ async def test_a_daemon_that_is_only_slow_is_not(
     client = await connect(start().path)
     await client.init(script("run\nprefill 1500\necho\n"))
     assert (await client.run("slow")).text == "slow"
+
+
+@pytest.mark.usefixtures("patience")
+@pytest_twisted.ensureDeferred
+async def test_nobody_takes_the_connections_that_wait(connect: Connect, tmp_path: Path) -> None:
+    """As with a daemon that hangs, once enough have tried."""
+    path = tmp_path / "full.sock"
+    with socket.socket(socket.AF_UNIX) as port, contextlib.ExitStack() as waiting:
+        port.bind(str(path))
+        port.listen(0)
+        for _ in range(2):
+            one = waiting.enter_context(socket.socket(socket.AF_UNIX))
+            one.setblocking(False)
+            one.connect_ex(str(path))
+        error = await failure(connect(path))
+    assert "try again later" in str(error)
+
+
+@pytest_twisted.ensureDeferred
+async def test_this_user_may_not_connect(start: Start, connect: Connect) -> None:
+    """The daemon says so itself, and which option decides."""
+    error = await failure(connect(start(f"--allow-uid={os.geteuid() + 1}").path))
+    assert isinstance(error, NotAllowed)
+    assert "--allow-uid" in str(error)
+
+
+@pytest_twisted.ensureDeferred
+async def test_this_user_may_not_load_a_model(start: Start, connect: Connect) -> None:
+    """And is connected all the same."""
+    client = await connect(
+        start(f"--admin-uid={os.geteuid() + 1}", f"--allow-uid={os.geteuid()}").path
+    )
+    assert isinstance(await failure(client.destroy()), NotAllowed)
+    await client.ping()
 
 
 @pytest_twisted.ensureDeferred
@@ -301,18 +339,23 @@ async def test_a_message_is_too_long(start: Start, connect: Connect) -> None:
 async def test_a_long_message_does_not_wait_for_a_stream_to_be_read(
     start: Start, script: Script, connect: Connect
 ) -> None:
-    """Both ends would wait for each other, if the client only wrote while it has to write."""
-    client = await connect(start().path)
+    """The daemon stops reading who leaves much unread: both ends would wait for each other, if the
+    client only wrote while it has to write.
+    """
+    daemon = start()
+    client, observer = await connect(daemon.path), await connect(daemon.path)
     model = script(
-        'context 10000\nrun when "much"\nrepeat 4000 token "0123456789"\nfinish\nrun\necho\n'
+        'context 10000\nrun when "much"\nrepeat 2300 token "0123456789"\nfinish\nrun\necho\n'
     )
     await client.init(model, max_context_len=10000, max_new_tokens=5000)
     texts: list[str] = []
     async for result in client.run_async("much"):
         if not texts:
+            while (await observer.status()).tokens < 2300:
+                pass  # until all of it waits to be read
             assert (await client.run("y" * 4_000_000)).text == "y" * 4_000_000
         texts.append(result.text)
-    assert "".join(texts) == "0123456789" * 4000
+    assert "".join(texts) == "0123456789" * 2300
 
 
 def test_the_program_says_one_sentence_when_it_ends_with_it(tmp_path: Path) -> None:

@@ -138,6 +138,24 @@ def test_ctrl_c_in_a_call_leaves_the_connection_usable(daemon: Daemon) -> None:
         assert process.stdout.read() == b"still here\n"
 
 
+def test_ctrl_c_while_bytes_are_taken_in_loses_none(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A megabyte comes in several reads: without the first the rest would mean nothing."""
+    with Client(daemon.path) as client:
+        feed = client._caller.feed
+
+        def interrupted(data: bytes) -> object:
+            signal.raise_signal(signal.SIGINT)
+            return feed(data)
+
+        monkeypatch.setattr(client._caller, "feed", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            client.run("x" * 2**20)
+        monkeypatch.undo()
+        assert client.run("still here").text == "still here"
+
+
 def test_ctrl_c_is_held_back_and_not_lost() -> None:
     """It comes at the end of the block, whatever else ended that."""
     seen = []
