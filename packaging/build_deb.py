@@ -34,6 +34,7 @@ FILES = {
     "etc/70-rkllm.rules": "usr/lib/udev/rules.d/70-rkllm.rules",
     "etc/rkllm.sysusers": "usr/lib/sysusers.d/rkllm.conf",
     "etc/rkllm.tmpfiles": "usr/lib/tmpfiles.d/rkllm.conf",
+    "etc/rkllm.toml": "etc/rkllm.toml",
     "packaging/debian/rkllm": "usr/bin/rkllm",
     "packaging/debian/venv-rkllm": f"{HOME}/bin/rkllm",
     "packaging/debian/venv-twistd": f"{HOME}/bin/twistd",
@@ -96,9 +97,6 @@ def copy_files(root: Path) -> None:
     not_for_reading = shutil.ignore_patterns("*.py", "*.json", "__pycache__")
     pages = root / "usr/share/doc/rkllm-twisted/docs"
     shutil.copytree(PROJECT / "docs", pages, ignore=not_for_reading)
-    if (PROJECT / "etc/rkllm.toml").exists():
-        (root / "etc").mkdir()
-        shutil.copy(PROJECT / "etc/rkllm.toml", root / "etc/rkllm.toml")
 
 
 def control(root: Path, version: str, architecture: str) -> None:
@@ -110,9 +108,7 @@ def control(root: Path, version: str, architecture: str) -> None:
     values = {"version": version, "architecture": architecture, "size": str(size // 1024)}
     values |= {"oldest": PYTHONS[0], "after": after}
     (root / "DEBIAN/control").write_text(text.format_map(values))
-    (root / "DEBIAN/conffiles").write_text(
-        "".join(f"/{path.relative_to(root)}\n" for path in (root / "etc").rglob("*.toml"))
-    )
+    (root / "DEBIAN/conffiles").write_text("/etc/rkllm.toml\n")
     for script in SCRIPTS:
         shutil.copy(DEBIAN / script, root / "DEBIAN" / script)
 

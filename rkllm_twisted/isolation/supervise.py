@@ -37,6 +37,8 @@ LONGEST_LINE = 4096
 PATIENCE = 10.0
 #: Seconds to read what a child has printed before its end.
 LAST_WORDS = 0.05
+#: Seconds until the first one: Python and the library are read from a slow card at boot.
+STARTING = 60.0
 #: A heartbeat is fresh for so many seconds.
 FRESH = 5.0
 #: A child that ends within so many seconds of its start, without a success, has failed to start;
@@ -169,9 +171,9 @@ class ChildProcess(ProcessProtocol):
         self._words = {number: _Words(self._said) for number in (1, 2)}
         self._silent = False
         self.started: float = reactor.seconds()
-        self._heard = self.started
+        self._heard: float | None = None
         self.expected = False
-        self._alarm: IDelayedCall = reactor.callLater(PATIENCE, self._stopped)
+        self._alarm: IDelayedCall = reactor.callLater(STARTING, self._stopped)
 
     def start(self, setup: Setup) -> None:
         """Make the process. It has the descriptors 0 to 4, and none of the daemon's others."""
@@ -203,8 +205,9 @@ class ChildProcess(ProcessProtocol):
             self.transport.signalProcess("KILL")
 
     def is_fresh(self) -> bool:
-        """Has it beaten of late? A killed one that does not end has not."""
-        fresh: bool = self._reactor.seconds() - self._heard < FRESH
+        """Has it beaten of late, or is it about to? A killed one that does not end has not."""
+        limit = self.started + STARTING if self._heard is None else self._heard + FRESH
+        fresh: bool = self._reactor.seconds() < limit
         return fresh
 
     def _stopped(self) -> None:

@@ -68,6 +68,7 @@ def python() -> str:
 def test_it_brings_units_user_rules_and_pages(root: Path) -> None:
     """And the socket is there from boot."""
     assert {
+        "etc/rkllm.toml",
         "usr/bin/rkllm",
         "usr/lib/systemd/system/rkllm.service",
         "usr/lib/systemd/system/rkllm.socket",
@@ -96,6 +97,33 @@ def test_its_units_start_what_it_brings(root: Path) -> None:
         unit.unlink()
 
 
+def test_every_python_has_machine_code_of_its_own(root: Path) -> None:
+    """Side by side: what Debian's next Python needs is there before it is."""
+    found: dict[str, set[str]] = {}
+    for library in (root / HOME / "packages").rglob("*.cpython-*.so"):
+        module, python = library.name.split(".")[:2]
+        found.setdefault(f"{library.parent.name}/{module}", set()).add(python.split("-")[1])
+    assert "msgspec/_core" in found
+    assert all(pythons == {"310", "311", "312", "313"} for pythons in found.values()), found
+
+
+@pytest.mark.parametrize("release", ["3.10", "3.11", "3.12", "3.13"])
+def test_every_python_imports_it(root: Path, release: str) -> None:
+    """Those of them that are at hand."""
+    python = f"python{release}"
+    if shutil.which(python) is None or subprocess.run([python, "-c", ""]).returncode != 0:
+        pytest.skip(f"{python} is not installed")
+    imports = "import rkllm_twisted.tap, rkllm_twisted.twistd, rkllm_twisted.cli, msgspec._core"
+    done = subprocess.run(
+        [python, "-S", "-c", imports],
+        cwd="/",
+        env={"PYTHONPATH": str(root / HOME / "packages"), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.fixture
 def daemon(root: Path, python: str, tmp_path: Path) -> Iterator[Path]:
     """The service's command with the embedded runtime; yields its socket."""
@@ -107,7 +135,7 @@ def daemon(root: Path, python: str, tmp_path: Path) -> Iterator[Path]:
             *("rkllm", "--library=cpu", f"--socket={path}"),
         ],
         cwd="/",
-        env=environment(),
+        env={**environment(), "RKLLM_CONFIG": str(root / "etc/rkllm.toml")},
     )
     deadline = time.monotonic() + PATIENCE
     while True:
@@ -154,6 +182,7 @@ def test_nothing_stays_but_models_and_users(root: Path) -> None:
     (root / "var/lib/rkllm/models/mine.rkllm").touch()
     dpkg(root, "--remove", "rkllm-twisted")
     assert not (root / HOME).exists()
+    assert (root / "etc/rkllm.toml").exists(), "settings stay until the purge"
     dpkg(root, "--purge", "rkllm-twisted")
     left = {name for name in files(root) if "rkllm" in name}
     assert left == {

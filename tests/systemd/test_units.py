@@ -20,6 +20,7 @@ from daemons import Daemon
 from rkllm_twisted.daemon import DRAIN, PATIENCE
 from rkllm_twisted.isolation.supervise import FRESH
 from rkllm_twisted.isolation.supervisor import GRACE
+from rkllm_twisted.options import SETTINGS, Options
 from rkllm_twisted.systemd.reporting import LOOK
 
 ETC = Path(__file__).parents[2] / "etc"
@@ -113,6 +114,18 @@ def test_the_times_fit_the_daemons() -> None:
     assert int(setting("TimeoutStopSec")) > DRAIN + PATIENCE + GRACE
     watchdog = int(setting("WatchdogSec"))
     assert watchdog / 2 + LOOK + FRESH < watchdog
+
+
+def test_the_services_options_are_the_daemons(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last words of its command, and the variables beside it."""
+    (variables,) = (v for name, v in assignments("rkllm.service") if name == "Environment")
+    names = {setting.variable_of(option) for option, setting in SETTINGS.items()}
+    for name, _, value in (variable.partition("=") for variable in variables.split()):
+        assert name in names
+        monkeypatch.setenv(name, value.replace("/etc/", f"{ETC}/"))
+    command, _, arguments = setting("ExecStart").partition(" rkllm")
+    assert command.split() == [f"/{DAEMON}", "--nodaemon", "--pidfile="]
+    Options().parseOptions(arguments.split())
 
 
 def test_the_socket_is_for_a_group() -> None:
