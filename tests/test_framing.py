@@ -17,6 +17,7 @@ from rkllm_twisted.wire.framing import (
     Lines,
     Netstrings,
     TooLong,
+    cut_netstrings,
     line,
     netstring,
     sniff,
@@ -227,3 +228,19 @@ def test_a_big_messages_buffer_is_given_back(make: type[Receiver]) -> None:
     assert receiver.feed(frame(big)[:-1]) == []
     assert receiver.feed(frame(big)[-1:]) == [big]
     assert sys.getsizeof(receiver._buffer) < 100
+
+
+@given(
+    st.lists(st.binary(max_size=30), max_size=8).map(lambda p: b"".join(map(netstring, p))),
+    st.sampled_from(
+        [b"", b"1", b"12:", b"5:abc", b"01:a,", b"1:ab", b":,", b"x", b"-1:a,", b"99:"]
+    ),
+)
+def test_whole_netstrings_are_cut_off_the_front(whole: bytes, rest: bytes) -> None:
+    """And nothing else: the rest stays, incomplete or wrong, for who knows what to say."""
+    assert cut_netstrings(whole + rest, 30) == (Netstrings().feed(whole), len(whole))
+
+
+def test_a_netstring_beyond_the_limit_is_not_cut_off() -> None:
+    """One of just the limit is."""
+    assert cut_netstrings(b"10:aaaaaaaaaa,11:aaaaaaaaaaa,", 10) == ([b"a" * 10], 14)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import sys
 from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -60,6 +60,10 @@ def as_base64(floats: FloatArray) -> dict[str, object]:
 FORMS: Mapping[str, Callable[[FloatArray], object]] = {"json": as_lists, "base64": as_base64}
 
 
+_encode = msgspec.json.Encoder().encode
+_AS_THEY_ARE = frozenset({type(None), bool, int, float, str, msgspec.Raw})
+
+
 def encode(value: object, floats: str = "json") -> bytes:
     """Write JSON. No newline is in it.
 
@@ -67,12 +71,24 @@ def encode(value: object, floats: str = "json") -> bytes:
     :param floats: one of :data:`FORMS`.
     :raises TypeError, ValueError, OverflowError, RecursionError: it has no JSON form.
     """
-    return msgspec.json.encode(_plain(value, FORMS[floats]))
+    return _encode(value if _is_ready(value) else _plain(value, FORMS[floats]))
 
 
 def written(value: object) -> object:
     """Write a value now that :func:`encode` shall send often: it is copied then as it is."""
     return msgspec.Raw(encode(value))
+
+
+def _is_ready(value: object) -> bool:
+    """Is it as msgspec shall write it? Most results are, a token's among them: no need to copy."""
+    kind = type(value)
+    if kind is dict:
+        values: Collection[object] = value.values()  # type: ignore[attr-defined]
+    elif kind is list:
+        values = value  # type: ignore[assignment]
+    else:
+        return kind in _AS_THEY_ARE
+    return all(type(item) in _AS_THEY_ARE or _is_ready(item) for item in values)
 
 
 def with_texts(value: Any, pause: Callable[[], object]) -> Any:

@@ -61,6 +61,9 @@ def sniff(data: bytes) -> Kind:
     raise FramingError("Send netstrings, or JSON objects one per line; this is neither.")
 
 
+_ZERO, _COMMA = b"0,"
+
+
 def netstring(payload: bytes) -> bytes:
     """Frame a message as a netstring."""
     return b"%d:%b," % (len(payload), payload)
@@ -76,6 +79,29 @@ def too_long(max_length: int) -> TooLong:
     return TooLong(
         f"A message may have {max_length} bytes; send less at once.", {"max_length": max_length}
     )
+
+
+def cut_netstrings(data: bytes, max_length: int) -> tuple[list[bytes], int]:
+    """Cut whole netstrings off the front of what was read.
+
+    Stops before anything that is incomplete, wrong or too long, without a word.
+
+    :param max_length: of a payload, in bytes.
+    :returns: the payloads, and where the rest begins.
+    """
+    found: list[bytes] = []
+    size, at, longest = len(data), 0, len(str(max_length))
+    while at < size:
+        colon = data.find(b":", at, at + longest + 1)
+        digits = data[at:colon] if colon > at else b""
+        if not digits.isdigit() or (digits[0] == _ZERO and len(digits) > 1):
+            break
+        end = colon + 1 + int(digits)
+        if end >= size or data[end] != _COMMA or end - colon - 1 > max_length:
+            break
+        found.append(data[colon + 1 : end])
+        at = end + 1
+    return found, at
 
 
 class Netstrings:

@@ -14,7 +14,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from rkllm_twisted.errors import InvalidParams, InvalidRequest, ParseError, error_from
 from rkllm_twisted.values import Params
-from rkllm_twisted.wire import strict
+from rkllm_twisted.wire import plain, strict
 from rkllm_twisted.wire.messages import (
     Batch,
     Malformed,
@@ -24,6 +24,7 @@ from rkllm_twisted.wire.messages import (
     Request,
     Single,
 )
+from rkllm_twisted.wire.plain import ID_BEGINS, MAX_BATCH, MAX_ID
 from rkllm_twisted.wire.skeleton import skeleton
 from rkllm_twisted.wire.writing import batch, error, notification, request, response
 
@@ -46,14 +47,8 @@ __all__ = [
     "response",
 ]
 
-#: The reply to a batch is held until its last member is done.
-MAX_BATCH = 100
-#: Bytes of an id as it came. It is kept while the request is under way, and sent back each time.
-MAX_ID = 256
 #: Bytes of a message whose escapes are looked through one by one.
 MAX_MENDED = 256 * 1024
-
-_ID_BEGINS = b'"-0123456789n'
 
 
 class _Envelope(msgspec.Struct):
@@ -80,17 +75,22 @@ def parse(payload: bytes) -> Message:
 
     :param payload: without its framing.
     """
-    if not strict.is_utf8(payload):
+    if not payload.isascii() and not strict.is_utf8(payload):
         return Malformed(ParseError("The message is not UTF-8."))
     try:
-        return _parse(payload)
+        return plain.read(payload) or thoroughly(payload)
     except RecursionError:
         return Malformed(ParseError(f"It is nested deeper than {strict.MAX_DEPTH} levels."))
     except msgspec.DecodeError as error:
         return _half_surrogate(payload) or Malformed(ParseError(f"This is not JSON: {error}."))
 
 
-def _parse(payload: bytes) -> Message:
+def thoroughly(payload: bytes) -> Message:
+    """Read a message that is not plain.
+
+    :param payload: UTF-8, without its framing.
+    :raises RecursionError, msgspec.DecodeError: it is nested too deeply, or no JSON.
+    """
     text = payload.lstrip(b" \t\r\n")
     if not text.startswith(b"["):
         envelope = _open(text)
@@ -172,7 +172,7 @@ def _string(raw: Raw | UnsetType) -> str | None:
 
 
 def _usable_id(raw_id: bytes) -> bool:
-    return raw_id[0] in _ID_BEGINS and len(raw_id) <= MAX_ID
+    return raw_id[0] in ID_BEGINS and len(raw_id) <= MAX_ID
 
 
 def _has_params(envelope: _Envelope) -> bool:
@@ -204,9 +204,12 @@ def _half_surrogate(payload: bytes) -> Malformed | None:
     return Malformed(InvalidParams(problem), message.id)
 
 
+_value = msgspec.json.Decoder().decode
+
+
 def id_of(raw_id: bytes) -> object:
     """Decode an id. What no Python value stands for stays the bytes that it was."""
     try:
-        return msgspec.json.decode(raw_id)
+        return _value(raw_id)
     except ValueError:
         return raw_id

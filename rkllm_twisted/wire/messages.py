@@ -1,16 +1,17 @@
-"""The values of JSON-RPC 2.0 messages; :mod:`rkllm_twisted.wire.jsonrpc` makes them."""
+"""The values of JSON-RPC 2.0 messages; :mod:`rkllm_twisted.wire.jsonrpc` makes them.
+
+They are structures of msgspec's, which are made in a fifth of the time of frozen attrs.
+"""
 
 from __future__ import annotations
 
-import attrs
 import msgspec
 
 from rkllm_twisted.errors import RPCError, error_from
 from rkllm_twisted.values import Params
 
 
-@attrs.frozen
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """A call that is to be answered.
 
     :param id: the id's JSON text, byte for byte.
@@ -21,16 +22,14 @@ class Request:
     params: Params
 
 
-@attrs.frozen
-class Notification:
+class Notification(msgspec.Struct, frozen=True):
     """A call that is never answered."""
 
     method: str
     params: Params
 
 
-@attrs.frozen
-class Malformed:
+class Malformed(msgspec.Struct, frozen=True):
     """What is none of these.
 
     :param error: to answer with.
@@ -41,8 +40,7 @@ class Malformed:
     id: bytes | None = None
 
 
-@attrs.frozen
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """An answer. Servers ignore it: two that answer each other's answers never stop.
 
     :param id: the id's JSON text; None where there was none.
@@ -68,8 +66,7 @@ class Reply:
 Single = Request | Notification | Malformed | Reply
 
 
-@attrs.frozen
-class Batch:
+class Batch(msgspec.Struct, frozen=True):
     """Several messages in one, to be answered in one."""
 
     members: tuple[Single, ...]
