@@ -276,8 +276,8 @@ GUARDS = [
     _guard(
         "an id under way is not used again",
         "rpc/conversation.py",
-        "jsonrpc.id_of(message.id) in self._under_way:",
-        "False:",
+        "if key in self._under_way:",
+        "if False:",
         f"{TALK}::test_an_id_under_way_is_refused_and_the_first_goes_on",
     ),
     _guard(
@@ -290,8 +290,8 @@ GUARDS = [
     _guard(
         "answers are not answered",
         "rpc/conversation.py",
-        "        if isinstance(message, Reply):\n            return succeed(None)",
-        "        if isinstance(message, Reply):\n            return succeed(b'{}')",
+        "        elif isinstance(message, Reply):\n            answered(None)",
+        "        elif isinstance(message, Reply):\n            answered(b'{}')",
         TABLE,
     ),
     _guard(

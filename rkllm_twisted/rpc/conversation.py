@@ -7,9 +7,10 @@ the ``send`` that it was given.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import attrs
-from twisted.internet.defer import Deferred, gatherResults, succeed
+from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -22,12 +23,12 @@ from rkllm_twisted.errors import (
     RPCError,
     ShuttingDown,
 )
-from rkllm_twisted.interfaces import IAdministrative, IConversation, IRPCMethod, Peer
+from rkllm_twisted.interfaces import IAdministrative, IConversation, IRPCMethod, Params, Peer
 from rkllm_twisted.rpc.dispatch import Dispatcher
-from rkllm_twisted.rpc.exchange import STREAM_FORMS, Exchange, Settings
+from rkllm_twisted.rpc.exchange import STREAM_FORMS, Answered, Answers, Exchange, Settings
 from rkllm_twisted.rpc.journal import Entry
 from rkllm_twisted.wire import encoding, jsonrpc
-from rkllm_twisted.wire.jsonrpc import Batch, Malformed, Notification, Reply, Request
+from rkllm_twisted.wire.jsonrpc import Batch, Message, Notification, Reply, Request
 
 #: Enough to keep the NPU busy; more would only fill the queue that all clients share.
 MAX_REQUESTS = 8
@@ -96,36 +97,31 @@ class Conversation:
 
     def received(self, payload: bytes) -> None:
         """Take one message. Whatever it is, this does not raise."""
-        self._receive(lambda: jsonrpc.parse(payload), len(payload))
+        self._receive(jsonrpc.parse, payload, len(payload))
 
-    def take(self, message: jsonrpc.Message, size: int) -> None:
+    def take(self, message: Message, size: int) -> None:
         """Take one message that has been read elsewhere.
 
         :param size: of its bytes.
         """
-        self._receive(lambda: message, size)
+        self._receive(lambda _: message, b"", size)
 
-    def _receive(self, read: Callable[[], jsonrpc.Message], size: int) -> None:
+    def _receive(self, read: Callable[[bytes], Message], payload: bytes, size: int) -> None:
         if self._closed:
             return
-        size = size if size > SMALL else 0
+        answered: Answered = self._deliver
+        if size > SMALL:
+            self.held += size
+            answered = partial(self._deliver, size=size)
         self.messages += 1
         self._unanswered += 1
-        self.held += size
         try:
-            answer = self._take(read())
+            self._take(read(payload), answered)
         except Exception:  # noqa: BLE001 - a fault of ours costs this message, not the connection
             error = self._dispatcher.explain(Failure(), "a message", self.peer.number)
-            answer = succeed(jsonrpc.error(None, error))
-        answer.addCallback(self._deliver, size)
+            answered(jsonrpc.error(None, error))
 
-    def _take(self, message: jsonrpc.Message) -> Deferred[bytes | None]:
-        if not isinstance(message, Batch):
-            return self._single(message, in_batch=False)
-        answers = [self._single(member, in_batch=True) for member in message.members]
-        return gatherResults(answers).addCallback(_join)
-
-    def _deliver(self, answer: bytes | None, size: int) -> None:
+    def _deliver(self, answer: bytes | None, size: int = 0) -> None:
         if answer is not None and not self._closed:
             self._send(answer)
         self._unanswered -= 1
@@ -133,33 +129,50 @@ class Conversation:
         if size or not self._unanswered:
             self._idle()
 
-    def _single(self, message: jsonrpc.Single, in_batch: bool) -> Deferred[bytes | None]:
-        if isinstance(message, Reply):
-            return succeed(None)
-        if isinstance(message, Malformed):
-            return succeed(jsonrpc.error(message.id, message.error))
-        raw_id = message.id if isinstance(message, Request) else None
+    def _take(self, message: Message, answered: Answered, in_batch: bool = False) -> None:
+        if isinstance(message, Request):  # first, because nearly all are
+            self._call(message, message.id, answered, in_batch)
+        elif isinstance(message, Notification):
+            self._call(message, None, answered, in_batch)
+        elif isinstance(message, Batch):
+            answers = Answers(len(message.members), answered)
+            for place, member in enumerate(message.members):
+                self._take(member, partial(answers.put, place), in_batch=True)
+        elif isinstance(message, Reply):
+            answered(None)
+        else:
+            answered(jsonrpc.error(message.id, message.error))
+
+    def _call(
+        self,
+        message: Request | Notification,
+        raw_id: bytes | None,
+        answered: Answered,
+        in_batch: bool,
+    ) -> None:
         entry = self._journal.begin(message.method, raw_id)
-        exchange = Exchange(entry, self.settings, self._send, self._over)
+        exchange = Exchange(entry, self.settings, self._send, answered, self._over)
+        key = exchange if raw_id is None else jsonrpc.id_of(raw_id)
         try:
-            method = self._admit(message, in_batch)
+            method = self._admit(message.method, key, in_batch)
         except RPCError as error:
             exchange.fail(error)
         else:
-            self._start(exchange, method, message)
-        return exchange.answer
+            exchange.enter(self._under_way, key)
+            self._start(exchange, method, message.params)
 
     def _over(self, entry: Entry) -> None:
         self._journal.end(self.peer, entry)
 
-    def _admit(self, message: Request | Notification, in_batch: bool) -> IRPCMethod:
+    def _admit(self, name: str, key: object, in_batch: bool) -> IRPCMethod:
         """Find the method.
 
+        :param key: what the request will be known by.
         :raises RPCError: it does not exist, or must not be called like this, or not now.
         """
         if self._closed:  # by an earlier member of the batch
             raise Cancelled("The connection is closed.")
-        method = self._dispatcher.method(message.method)
+        method = self._dispatcher.method(name)
         if not self.administers and IAdministrative.providedBy(method):
             raise self._not_allowed(method)
         if in_batch and method.streams:
@@ -168,7 +181,7 @@ class Conversation:
                 " or use rkllm.run.",
                 {"method": method.name},
             )
-        if isinstance(message, Request) and jsonrpc.id_of(message.id) in self._under_way:
+        if key in self._under_way:
             raise InvalidRequest("A request with this id is under way; use another.")
         if len(self._under_way) >= self._max_requests and method.name not in NOT_COUNTED:
             raise Busy(
@@ -184,24 +197,24 @@ class Conversation:
             {"method": method.name},
         )
 
-    def _start(
-        self, exchange: Exchange, method: IRPCMethod, message: Request | Notification
-    ) -> None:
-        self._journal.note_params(exchange.entry, message.params)
-        key = jsonrpc.id_of(message.id) if isinstance(message, Request) else exchange
-        self._under_way[key] = exchange
-        exchange.answer.addCallback(self._ended, key)
+    def _start(self, exchange: Exchange, method: IRPCMethod, params: Params) -> None:
+        self._journal.note_params(exchange.entry, params)
+        try:
+            result = self._dispatcher.start(method, params, self, exchange)
+            if isinstance(result, Deferred):
+                result.addCallback(exchange.succeed).addErrback(self._failed, exchange, method)
+                exchange.attach(result)
+            else:
+                exchange.succeed(result)
+        except BaseException:  # noqa: BLE001 - whatever it is, as a Deferred would take it
+            self._failed(Failure(), exchange, method)
 
-        def failed(failure: Failure) -> None:
-            exchange.fail(self._dispatcher.explain(failure, method.name, self.peer.number))
-
-        work = self._dispatcher.start(method, message.params, self, exchange)
-        # Twice: a result, and then an error's data, may turn out to have no JSON form.
-        exchange.attach(work.addCallback(exchange.succeed).addErrback(failed).addErrback(failed))
-
-    def _ended(self, answer: bytes | None, key: object) -> bytes | None:
-        del self._under_way[key]
-        return answer
+    def _failed(self, failure: Failure, exchange: Exchange, method: IRPCMethod) -> None:
+        error = self._dispatcher.explain(failure, method.name, self.peer.number)
+        try:
+            exchange.fail(error)
+        except Exception:  # noqa: BLE001 - the error's data has no JSON form
+            exchange.fail(self._dispatcher.explain(Failure(), method.name, self.peer.number))
 
     def configure(self, settings: Mapping[str, str]) -> Mapping[str, str]:
         """See :meth:`IConversation.configure`."""
@@ -242,9 +255,3 @@ class Conversation:
     def _stop_all(self, reason: RPCError) -> None:
         for exchange in list(self._under_way.values()):
             exchange.stop(reason)
-
-
-def _join(answers: list[bytes | None]) -> bytes | None:
-    """Make a batch's answer; one of notifications only has none."""
-    real = [answer for answer in answers if answer is not None]
-    return jsonrpc.batch(real) if real else None

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
+from types import CoroutineType
 
 import attrs
-from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -31,9 +32,9 @@ from rkllm_twisted.rpc.parameters import bind
 
 
 @implementer(ICall)
-@attrs.frozen
+@attrs.define(eq=False)
 class Call:
-    """See :class:`ICall`."""
+    """See :class:`ICall`. Not frozen, because there is one for each request and that takes time."""
 
     params: object
     npu: INPU
@@ -106,19 +107,18 @@ class Dispatcher:
         params: Params,
         conversation: IConversation,
         exchange: Exchange,
-    ) -> Deferred[object]:
+    ) -> object:
         """Begin the work.
 
         :param exchange: where its results go.
-        :returns: a Deferred of the result; cancelling it ends the work.
+        :returns: the result, or a Deferred of it; cancelling that ends the work.
+        :raises InvalidParams: naming the parameter.
+        :raises Exception: whatever the method does.
         """
-
-        def work() -> object:
-            bound = bind(method.params, params)
-            forms = exchange.stream, exchange.written
-            return method.call(Call(bound, self._npu, self._daemon, conversation, *forms))
-
-        return maybeDeferred(work)
+        bound = bind(method.params, params)
+        forms = exchange.stream, exchange.written
+        result = method.call(Call(bound, self._npu, self._daemon, conversation, *forms))
+        return Deferred.fromCoroutine(result) if isinstance(result, CoroutineType) else result
 
     def explain(self, failure: Failure, method: str, client: int) -> RPCError:
         """Make what the client is told, and log what it must not be told.

@@ -31,6 +31,10 @@ STREAM_FORMS: Mapping[str, Callable[[bytes, int, bytes], bytes]] = {
 }
 
 
+#: Takes an answer, or None where there is to be none.
+Answered = Callable[[bytes | None], object]
+
+
 @attrs.frozen
 class Settings:
     """The forms that a connection has chosen. A call keeps those that it began with."""
@@ -49,29 +53,41 @@ class Exchange:
 
     :param entry: what the log will say of it; its id is the request's as it came, or None for a
         notification, which is never answered.
-    :param send: takes a message for the client.
-    :param over: called with the entry once it is answered.
-    :ivar answer: a Deferred of the answer's bytes, or of None where there is to be none.
+    :param send: takes a partial result's message for the client.
+    :param answered: called once, with the answer's bytes, or None where there is to be none.
+    :param over: called with the entry before that.
     """
 
     log = Logger()
+    __slots__ = (
+        *("_answered", "_key", "_over", "_raw_id", "_send", "_seq", "_settings", "_under_way"),
+        *("_work", "entry", "is_open"),
+    )
 
     def __init__(
         self,
         entry: Entry,
         settings: Settings,
         send: Callable[[bytes], None],
+        answered: Answered,
         over: Callable[[Entry], None],
     ) -> None:
         self.entry = entry
-        self.answer: Deferred[bytes | None] = Deferred()
         self.is_open = True
         self._raw_id = entry.id
-        self._over = over
         self._settings = settings
         self._send = send
+        self._answered = answered
+        self._over = over
         self._seq = 0
         self._work: Deferred[None] | None = None
+        self._under_way: dict[object, Exchange] | None = None
+
+    def enter(self, under_way: dict[object, Exchange], key: object) -> None:
+        """Be under way, until the answer."""
+        under_way[key] = self
+        self._under_way = under_way
+        self._key = key
 
     def stream(self, result: object) -> None:
         """Send a partial result; after the answer nothing is sent any more."""
@@ -112,8 +128,10 @@ class Exchange:
             self.is_open = False
             if self.entry.tokens is None and self._seq:
                 self.entry.tokens = self._seq
+            if self._under_way is not None:
+                del self._under_way[self._key]
             self._over(self.entry)
-            self.answer.callback(answer)
+            self._answered(answer)
 
     def attach(self, work: Deferred[None]) -> None:
         """Say what goes on for it, once it has begun."""
@@ -132,3 +150,24 @@ class Exchange:
                 self._work.cancel()
             except Exception:  # noqa: BLE001 - one bad canceller must not keep the others alive
                 self.log.failure("cancelling {method} failed", method=self.entry.method[:100])
+
+
+class Answers:
+    """The answers to a batch, which leave together when the last one is there.
+
+    :param count: of the batch's members.
+    :param answered: told the whole answer; None where all of them are notifications.
+    """
+
+    def __init__(self, count: int, answered: Answered) -> None:
+        self._answers: list[bytes | None] = [None] * count
+        self._missing = count
+        self._answered = answered
+
+    def put(self, place: int, answer: bytes | None) -> None:
+        """Take a member's answer."""
+        self._answers[place] = answer
+        self._missing -= 1
+        if not self._missing:
+            real = [answer for answer in self._answers if answer is not None]
+            self._answered(jsonrpc.batch(real) if real else None)

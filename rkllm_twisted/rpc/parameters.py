@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 
@@ -22,10 +23,12 @@ def bind(wanted: type | None, params: Params) -> object:
     """
     if wanted is None:
         return params
-    fields = {field.name: field for field in attrs.fields(wanted) if field.init}
-    given = _by_name(list(fields), params)
-    for name, field in fields.items():
-        if name not in given and field.default is attrs.NOTHING:
+    names, required = _names(wanted)
+    if not params and not required:
+        return wanted()
+    given = _by_name(names, params)
+    for name in required:
+        if name not in given:
             raise InvalidParams(f"The parameter {name!r} is missing.", {"parameter": name})
     try:
         return msgspec.convert(given, wanted)
@@ -33,7 +36,15 @@ def bind(wanted: type | None, params: Params) -> object:
         raise _wrong(error) from None
 
 
-def _by_name(names: list[str], params: Params) -> Mapping[str, object]:
+@functools.cache
+def _names(wanted: type) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Name the parameters: all of them, and those without a default."""
+    fields = [field for field in attrs.fields(wanted) if field.init]
+    required = [field.name for field in fields if field.default is attrs.NOTHING]
+    return tuple(field.name for field in fields), tuple(required)
+
+
+def _by_name(names: tuple[str, ...], params: Params) -> Mapping[str, object]:
     """Give positional parameters their names, and refuse what is too much."""
     known = ", ".join(names) or "none"
     if isinstance(params, Mapping):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import attrs
-from twisted.internet.defer import Deferred
 
 from rkllm_twisted.interfaces import IConversation, IRPCMethod, Params
 from rkllm_twisted.rpc.dispatch import Dispatcher
@@ -41,7 +40,7 @@ class Recorder(Dispatcher):
         params: Params,
         conversation: IConversation,
         exchange: Exchange,
-    ) -> Deferred[object]:
+    ) -> object:
         """See :meth:`Dispatcher.start`."""
         self._tell(Call(method.name, params, conversation.peer.number))
         return super().start(method, params, conversation, exchange)
