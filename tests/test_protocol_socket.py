@@ -27,6 +27,7 @@ from rkllm_twisted.interfaces import Peer
 from rkllm_twisted.rpc.dispatch import Dispatcher
 from rkllm_twisted.rpc.limits import Limits
 from rkllm_twisted.server import peer
+from rkllm_twisted.server.listening import OpenedPort
 from rkllm_twisted.server.protocol import RPCFactory
 from rkllm_twisted.wire.framing import netstring
 
@@ -48,7 +49,11 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
         factory = RPCFactory(dispatcher, reactor, limits=Limits(**limits))
         factories.append(factory)
         path = str(tmp_path / "s")
-        ports.append(reactor.listenUNIX(path, factory))
+        opened = socket.socket(socket.AF_UNIX)
+        opened.bind(path)
+        opened.listen(50)
+        ports.append(OpenedPort(opened, factory, reactor))
+        ports[-1].startListening()
 
         def connect() -> socket.socket:
             client = socket.socket(socket.AF_UNIX)
@@ -338,8 +343,8 @@ async def test_hostile_writers_do_not_stall_the_reactor(serve: Serve, name: str)
     stalls = Stalls()
 
     def flood(client: socket.socket) -> None:
-        client.settimeout(0.5)
         with contextlib.suppress(OSError):  # it is not read any more, or closed
+            client.settimeout(0.5)
             client.sendall(HOSTILE[name])
 
     floods = [deferToThread(flood, client) for client in hostile]

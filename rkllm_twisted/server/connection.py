@@ -127,8 +127,15 @@ class RPCProtocol(MessageReceiver):
         """Take what was read."""
         if not self._ending:
             self.put(data)
-            self.factory.hold.note(self, self.held)
-            self._pump()
+            rounds = self.factory.rounds
+            if rounds.is_over():
+                self._hold("backlog", True)
+                rounds.ask(self)
+                self.factory.hold.note(self, self.held)
+            elif self in rounds:
+                self.factory.hold.note(self, self.held)
+            else:
+                self.work()
 
     def framing_chosen(self) -> None:
         """Turn the client away now, if the daemon has no room for it."""
@@ -152,14 +159,6 @@ class RPCProtocol(MessageReceiver):
         """How many bytes came in and are not answered; of what is under way, big messages only."""
         return super().held + self._reading_size + self.conversation.held
 
-    def _pump(self) -> None:
-        rounds = self.factory.rounds
-        if rounds.is_over():
-            self._hold("backlog", True)
-            rounds.ask(self)
-        elif self not in rounds:
-            self.work()
-
     def work(self) -> None:
         """Hand over some messages; the others wait for the reactor's next turn."""
         if self._pumping:
@@ -167,14 +166,16 @@ class RPCProtocol(MessageReceiver):
         self._pumping = True
         rounds = self.factory.rounds
         rounds.begin()
+        self._outbox.gather()
         for _ in range(self.factory.limits.messages_per_turn):
             if self._ending or self._reading or "unread" in self._not_reading:
                 break
-            if not self.has_message(rounds.may_go_on):
+            if not self._messages and not self.has_message(rounds.may_go_on):
                 break
             self._hand_over(self.take())
-            if not rounds.may_go_on():
+            if self.is_empty() or not rounds.may_go_on():
                 break
+        self._outbox.flush()
         self._pumping = False
         self.factory.hold.note(self, self.held)
         self._settle()
@@ -197,8 +198,9 @@ class RPCProtocol(MessageReceiver):
         self._settle()
 
     def _idle(self) -> None:
-        self.factory.hold.note(self, self.held)
-        self._settle()
+        if not self._pumping:  # else it will be asked at the end of that
+            self.factory.hold.note(self, self.held)
+            self._settle()
 
     def _settle(self) -> None:
         """Decide what comes next: more messages, more bytes, or the end."""
@@ -206,7 +208,8 @@ class RPCProtocol(MessageReceiver):
             return
         limits, is_reading = self.factory.limits, self._reading is not None
         is_backlog = self.has_more() or is_reading
-        self._hold("backlog", is_backlog)
+        if is_backlog or self._not_reading:
+            self._hold("backlog", is_backlog)
         if is_reading or self._is_waited_for():
             self._later("watch", WATCH, self._watch)
         elif is_backlog:

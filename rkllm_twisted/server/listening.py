@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 
 from rkllm_twisted.interfaces import IListeningSocket
 from rkllm_twisted.server.descriptors import make_room
+from rkllm_twisted.server.transport import PromptTransport
 
 
 class OpenedPort(unix.Port):
@@ -24,6 +25,7 @@ class OpenedPort(unix.Port):
     :param opened: bound and listening.
     """
 
+    transport = PromptTransport
     _shouldShutdown = False
 
     def __init__(self, opened: socket.socket, factory: IProtocolFactory, reactor: Any) -> None:

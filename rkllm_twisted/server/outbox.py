@@ -25,7 +25,7 @@ IN_TRANSPORT = 2 * SLICE
 class Outbox:
     """The way out of one connection.
 
-    :param crowded: told True when half of ``max_unread`` waits, False when it no longer does.
+    :param crowded: told True as soon as half of ``max_unread`` waits, False when it no longer does.
     :param drop: called with the reason when the client is to be given up.
     """
 
@@ -44,6 +44,11 @@ class Outbox:
         self._drop = drop
         #: Small messages are put together: tokens have more overhead than text.
         self._waiting: deque[bytearray | memoryview] = deque()
+        #: Kept back for one write, between :meth:`gather` and :meth:`flush`.
+        self._gathered: list[bytes] = []
+        self._gathered_size = 0
+        self._is_gathering = False
+        self._is_crowded = False
         self._held = 0
         self._passed_on = 0
         self._paused = False
@@ -56,10 +61,43 @@ class Outbox:
         """Send a framed message when its turn comes; nothing any more after :meth:`finish`."""
         if self._closed or self._at_end is not None:
             return
-        self._store(message)
-        self._pass_on()
-        if self._is_too_much():
-            self._give_up("it leaves too much unread")
+        if self._is_gathering and self._gathered_size + len(message) <= SLICE:
+            self._gathered.append(message)
+            self._gathered_size += len(message)
+            return
+        if self._gathered:
+            self._release()
+        self._take(message)
+
+    def gather(self) -> None:
+        """Keep messages back until :meth:`flush`, to pass them on together.
+
+        Where the client does not take them all, each is counted as it comes.
+        """
+        self._is_gathering = not self._paused and not self._waiting
+
+    def flush(self) -> None:
+        """Pass on what was kept back."""
+        self._is_gathering = False
+        if self._gathered:
+            self._release()
+
+    def _release(self) -> None:
+        messages, self._gathered = self._gathered, []
+        self._gathered_size = 0
+        self._take(messages[0] if len(messages) == 1 else b"".join(messages))
+
+    def _take(self, data: bytes) -> None:
+        if self._waiting or self._paused or len(data) > SLICE:
+            self._store(data)
+            self._pass_on()
+        else:
+            self._passed_on += len(data)
+            self._transport.write(data)
+        if self._paused:
+            self._tell()
+            if self._is_too_much():
+                self._give_up("it leaves too much unread")
 
     def _store(self, message: bytes) -> None:
         self._held += len(message)
@@ -82,8 +120,15 @@ class Outbox:
         longest = max((len(piece) for piece in self._waiting if len(piece) > SLICE), default=0)
         return self._unread() - longest > limit
 
+    def _tell(self) -> None:
+        is_crowded = self._unread() > self._limits.max_unread // 2
+        if is_crowded != self._is_crowded:
+            self._is_crowded = is_crowded
+            self._crowded(is_crowded)
+
     def finish(self, at_end: Callable[[], None]) -> None:
         """Take nothing more, and call back when everything is with the transport."""
+        self.flush()
         self._at_end = at_end
         self._pass_on()
 
@@ -96,7 +141,7 @@ class Outbox:
             self._held -= len(data)
             self._passed_on += len(data)
             self._transport.write(data)
-        self._crowded(self._unread() > self._limits.max_unread // 2)
+        self._tell()
         if self._at_end is not None and not self._waiting and not self._closed:
             self.stopProducing()
             self._transport.unregisterProducer()  # else loseConnection waits for us to write
@@ -118,6 +163,7 @@ class Outbox:
     def stopProducing(self) -> None:
         """Forget everything: nobody will read it."""
         self._closed = True
+        self._gathered.clear()
         self._waiting.clear()
         self._held = 0
         self._forget_deadline()

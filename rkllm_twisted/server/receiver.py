@@ -8,14 +8,23 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from io import BytesIO
 from typing import Any
 
 from twisted.protocols.basic import NetstringReceiver
 
 from rkllm_twisted.errors import RPCError
-from rkllm_twisted.wire.framing import FRAMES, FramingError, Kind, Lines, line, sniff, too_long
+from rkllm_twisted.wire.framing import (
+    FRAMES,
+    FramingError,
+    Kind,
+    Lines,
+    cut_netstrings,
+    line,
+    sniff,
+    too_long,
+)
 
 #: Bytes that are parsed at once: a read of 64 KiB may hold 20,000 empty messages.
 SLICE = 4096
@@ -49,17 +58,18 @@ class MessageReceiver(NetstringReceiver):
     @property
     def held(self) -> int:
         """How many bytes came in and have not been taken."""
-        in_parts = len(self._lines)
-        if self._state == self._PARSING_PAYLOAD:
-            in_parts += self._currentPayloadSize
-        return self._unparsed_size + self._messages_size + in_parts
+        held = self._unparsed_size + self._messages_size + len(self._lines)
+        return held + self._currentPayloadSize if self._state == self._PARSING_PAYLOAD else held
 
     def framing_chosen(self) -> None:
         """Be told that the first byte is there: :attr:`frame` is known now."""
 
     def put(self, data: bytes) -> None:
         """Take what was read."""
-        self._unparsed.extend(data[i : i + SLICE] for i in range(0, len(data), SLICE))
+        if len(data) <= SLICE:
+            self._unparsed.append(data)
+        else:
+            self._unparsed.extend(data[i : i + SLICE] for i in range(0, len(data), SLICE))
         self._unparsed_size += len(data)
 
     def has_more(self) -> bool:
@@ -67,6 +77,10 @@ class MessageReceiver(NetstringReceiver):
         if self._messages or self.broken:
             return bool(self._messages)
         return bool(self._unparsed) or (self.input_ended and len(self._lines) > 0)
+
+    def is_empty(self) -> bool:
+        """Is nothing left that could be a message?"""
+        return not (self._messages or self._unparsed or self.input_ended)
 
     def has_message(self, may_go_on: Callable[[], bool] = lambda: True) -> bool:
         """Parse until a message is complete, and tell whether one is.
@@ -77,8 +91,8 @@ class MessageReceiver(NetstringReceiver):
             data = self._unparsed.popleft()
             self._unparsed_size -= len(data)
             self._parse(data)
-            if not may_go_on():
-                return bool(self._messages)
+            if not self._messages and not may_go_on():
+                return False
         if self.input_ended and not self._messages and not self.broken:
             self._add(self._lines.finish())
         return bool(self._messages)
@@ -97,10 +111,9 @@ class MessageReceiver(NetstringReceiver):
         self._payload = BytesIO()
         self._lines = Lines(self.MAX_LENGTH)
 
-    def _add(self, messages: Iterable[bytes]) -> None:
-        for message in messages:
-            self._messages.append(message)
-            self._messages_size += len(message)
+    def _add(self, messages: Collection[bytes]) -> None:
+        self._messages.extend(messages)
+        self._messages_size += sum(map(len, messages))
 
     def _choose_framing(self, data: bytes) -> None:
         try:
@@ -110,12 +123,21 @@ class MessageReceiver(NetstringReceiver):
         else:
             self.frame = FRAMES[kind]
             parsers: dict[Kind, Callable[[bytes], None]] = {
-                Kind.NETSTRINGS: super().dataReceived,
+                Kind.NETSTRINGS: self._take_netstrings,
                 Kind.LINES: self._take_lines,
             }
             self._parse = parsers[kind]
             self._parse(data)
         self.framing_chosen()
+
+    def _take_netstrings(self, data: bytes) -> None:
+        """Cut out what is whole, and leave to NetstringReceiver what is not, or is wrong."""
+        rest = 0
+        if self._state == self._PARSING_LENGTH and not self._remainingData:
+            messages, rest = cut_netstrings(data, self.MAX_LENGTH)
+            self._add(messages)
+        if rest < len(data):
+            super().dataReceived(data[rest:])
 
     def stringReceived(self, string: bytes) -> None:
         """Take a netstring's payload."""

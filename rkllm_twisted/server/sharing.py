@@ -36,6 +36,7 @@ class Rounds:
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
+        self._seconds = clock.seconds
         self._waiting: OrderedDict[Connection, None] = OrderedDict()
         self._next: IDelayedCall | None = None
         self._begun = 0.0
@@ -60,14 +61,15 @@ class Rounds:
 
     def begin(self) -> None:
         """Say that a connection's work begins."""
-        self._begun = self._clock.seconds()
+        self._begun = self._seconds()
 
     def may_go_on(self) -> bool:
         """Charge the time since the last look; may the work go on in this turn of the reactor?"""
-        now = self._clock.seconds()
-        self._spent += max(0.0, now - self._begun)  # a wall clock may be set back
+        now = self._seconds()
+        if now > self._begun:  # a wall clock may be set back
+            self._spent += now - self._begun
         self._begun = now
-        if self._spent > BUDGET / 5:
+        if self._next is None and self._spent > BUDGET / 5:
             self._go_on()  # the next turn of the reactor begins a new account
         return self._spent < BUDGET
 
@@ -104,9 +106,12 @@ class Hold:
 
     def note(self, connection: Connection, held: int) -> None:
         """Say how much a connection holds now."""
-        self.total += held - self._held.pop(connection, 0)
+        before = self._held.pop(connection, 0)
         if held:
             self._held[connection] = held
+        elif not before:
+            return
+        self.total += held - before
         if self.total > self._limit:
             self._turn_away_biggest()
 
