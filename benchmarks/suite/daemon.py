@@ -13,7 +13,7 @@ from typing import Any
 #: Seconds after which anything that was waited for has failed.
 PATIENCE = 60.0
 TICKS = os.sysconf("SC_CLK_TCK")
-MIB = 1024 * 1024
+MB = 1e6
 #: What the models of the benchmarks do, by the prompt's words. The times are in milliseconds.
 SCRIPT = """#!rkllm-script 1
 context 10000000
@@ -90,9 +90,9 @@ def family(pid: int) -> list[int]:
 
 
 def resident(pid: int) -> float:
-    """MiB of a process and its children that are in memory."""
+    """MB of a process and its children that are in memory."""
     pages = sum(int(Path(f"/proc/{p}/statm").read_text().split()[1]) for p in family(pid))
-    return pages * os.sysconf("SC_PAGE_SIZE") / MIB
+    return pages * os.sysconf("SC_PAGE_SIZE") / MB
 
 
 def processor_time(pid: int) -> float:

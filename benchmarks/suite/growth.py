@@ -73,7 +73,7 @@ def with_size(bench: Bench) -> list[Curve]:
             grown.append([resident(servers[OURS].pid)])
     return [
         Curve("round trips", "bytes of a message", "answers/s", SIZES, rates),
-        Curve("resident", "bytes of a message", "MiB", SIZES, {OURS: grown}),
+        Curve("resident", "bytes of a message", "MB", SIZES, {OURS: grown}),
     ]
 
 
@@ -110,7 +110,7 @@ def _asking(bench: Bench, server: Server) -> dict[str, list[float]]:
     asked = [bench.programs.load(server.path, load) for _ in turns]
     return {
         "round trips, answers/s": [each["per_second"] for each in asked],
-        "resident, MiB": [resident(server.pid)],
+        "resident, MB": [resident(server.pid)],
     }
 
 

@@ -302,7 +302,7 @@ def memory(bench: Bench) -> list[Row]:
     return [
         Row(
             f"resident, {what}",
-            "MiB",
+            "MB",
             values,
             more_is_better=False,
             limit=70.0 if what == "idle" else None,
