@@ -663,6 +663,21 @@ GUARDS = [
         "        handle",
         "binding/test_runtime.py::test_a_second_init_destroys_the_first_model",
     ),
+    # The rkllm command
+    _guard(
+        "a terminal gets no control characters",
+        "cli/terminal.py",
+        "text.translate(_PLAIN) if is_terminal(sys.stdout) else text",
+        "text",
+        "cli/test_terminal.py::test_a_terminal_gets_no_control_characters",
+    ),
+    _guard(
+        "doctor looks at the daemon's rights, not at one's own",
+        "board/facts.py",
+        "account if daemon.pid is None else owner(files, daemon.pid, account)",
+        "account",
+        "board/test_checks.py::test_the_daemons_account_counts_where_it_answers",
+    ),
 ]
 
 

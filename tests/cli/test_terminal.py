@@ -1,0 +1,52 @@
+"""Writing for a person on a terminal, or for the program at the other end of a pipe."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from rkllm_twisted.cli.terminal import console, say, waiting
+
+#: Colours, a title, a bell, and the eight-bit way to begin such things.
+CONTROLS = "\x1b[31mred\x1b]0;title\x07\x9b1m\x7f\r"
+
+
+class Screen(io.StringIO):
+    """A stream with a person at its other end."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_gets_no_control_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But tabs and new lines; a model's text could play with it otherwise."""
+    monkeypatch.setattr(sys, "stdout", Screen())
+    say(f"{CONTROLS}\ta\n")
+    assert sys.stdout.getvalue() == "�[31mred�]0;title��1m��\ta\n"  # type: ignore[attr-defined]
+
+
+def test_a_pipe_gets_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unchanged."""
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    say(CONTROLS)
+    assert sys.stdout.getvalue() == CONTROLS  # type: ignore[attr-defined]
+
+
+def test_waiting_is_shown_to_a_person_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On stderr; a log file gets nothing."""
+    monkeypatch.setenv("TERM", "xterm")
+    for stream, shown in ((Screen(), True), (io.StringIO(), False)):
+        monkeypatch.setattr(sys, "stderr", stream)
+        with waiting("Loading [m].rkllm"):
+            pass
+        assert ("Loading [m].rkllm" in stream.getvalue()) == shown
+
+
+def test_a_table_in_a_pipe_is_not_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor coloured."""
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stream)
+    console().print("[bold]" + "word " * 30)
+    assert stream.getvalue() == "word " * 30 + "\n"
