@@ -1,0 +1,130 @@
+"""What the guides show was asked of a daemon, in their order, and was answered like this."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from daemons import Daemon, RawClient, environment
+from endtoend.test_methods_page import MODELS, furnish
+
+Start = Callable[..., Daemon]
+GUIDES = Path(__file__).parents[2] / "docs" / "guides"
+#: A member, or the last element, that stands for more of them.
+MORE = "…"
+
+
+def blocks_of(page: Path) -> Iterator[tuple[str, str]]:
+    """Language and text of each block, in the page's order."""
+    found = re.finditer(r"^```([\w-]*)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    return ((block[1], block[2]) for block in found)
+
+
+def messages_in(text: str) -> Iterator[tuple[str, Any]]:
+    """The messages of a block: an arrow, and what it sends or gets; they may take several lines."""
+    for message in re.split(r"\n(?=[→←])", text.rstrip()):
+        arrow, shown = message[0], message[1:]
+        whole = shown.replace(f", {MORE}}}", f', "{MORE}": 0}}').replace(
+            f", {MORE}]", f', "{MORE}"]'
+        )
+        yield arrow, json.loads(whole)
+
+
+def shows(shown: Any, real: Any) -> bool:
+    """Is that what was answered? Numbers with a fraction to the digits that a page has room for."""
+    if isinstance(shown, dict):
+        open_ended = MORE in shown
+        return (
+            isinstance(real, dict)
+            and (open_ended or list(shown) == list(real))
+            and all(shows(shown[name], real.get(name)) for name in shown if name != MORE)
+        )
+    if isinstance(shown, list):
+        if shown[-1:] == [MORE]:
+            shown, real = shown[:-1], real[: len(shown) - 1]
+        return len(shown) == len(real) and all(map(shows, shown, real))
+    if isinstance(shown, float):
+        return math.isclose(shown, real, abs_tol=0.01)
+    return type(shown) is type(real) and bool(shown == real)
+
+
+class Reader:
+    """Does what a page says, in a directory that takes the place of /models."""
+
+    def __init__(self, daemon: Daemon, client: RawClient, directory: Path) -> None:
+        self._daemon = daemon
+        self._client = client
+        self._directory = directory
+        self._printed = ""
+        self.kinds = {
+            "": self._converse,
+            "python": self._run,
+            "text": self._compare,
+            "rkllm-script": self._write,
+        }
+
+    def _placed(self, text: str) -> str:
+        return text.replace(MODELS, f"{self._directory}/")
+
+    def _converse(self, text: str) -> None:
+        for arrow, message in messages_in(text):
+            if arrow == "→":
+                self._client.send(json.loads(self._placed(json.dumps(message))))
+            else:
+                answer = self._client.line()
+                assert shows(message, answer), f"shown: {message}\nreal:  {answer}"
+
+    def _run(self, text: str) -> None:
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", self._placed(text)],
+            env={**environment(), "RKLLM_UDS_PATH": str(self._daemon.path)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        self._printed = done.stdout
+
+    def _compare(self, text: str) -> None:
+        assert self._printed == text
+
+    def _write(self, text: str) -> None:
+        name = re.search(rf"^# {MODELS}(\S+)$", text, re.MULTILINE)
+        assert name is not None, "a script names its file in a comment"
+        (self._directory / name[1]).write_text(text)
+
+
+@pytest.mark.parametrize("page", sorted(GUIDES.glob("*.md")), ids=lambda page: page.stem)
+def test_a_guide_tells_the_truth(start: Start, tmp_path: Path, page: Path) -> None:
+    """Block by block, on one connection; its programs have their own."""
+    furnish(tmp_path)
+    daemon = start()
+    with daemon.connect() as client:
+        reader = Reader(daemon, client, tmp_path)
+        for language, text in blocks_of(page):
+            reader.kinds[language](text)
+        assert client.ask("server.ping", request_id="last")["result"] == "pong"
+
+
+@pytest.mark.parametrize(
+    ("shown", "real"),
+    [
+        ({"a": 1}, {"a": 2}),
+        ({"a": 1}, {"a": 1, "b": 2}),
+        ({"a": 1, MORE: 0}, {"b": 1}),
+        ([1, MORE], [2, 3]),
+        ([1, 2], [1]),
+        (0.25, 0.5),
+        ("1", 1),
+    ],
+)
+def test_a_page_that_shows_something_else_is_noticed(shown: Any, real: Any) -> None:
+    """The comparison can fail."""
+    assert not shows(shown, real)
