@@ -32,6 +32,10 @@ unit: $(VENV)/test-installed
 docs: $(VENV)/test-installed
 	$(BIN)/python docs/generate.py
 
+# All pages, to docs/_build/index.html.
+html: $(VENV)/test-installed
+	$(BIN)/sphinx-build -q -W -b html docs docs/_build
+
 # The same checks for longer: SOAK_SECONDS each, more damaged models, more generated cases.
 SOAK_SECONDS ?= 60
 soak: $(VENV)/test-installed
@@ -93,5 +97,5 @@ $(VENV)/bench-installed: $(VENV)/bin/pip $(SOURCES) benchmarks/peers/package.jso
 	@touch $@ $(VENV)/installed
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info rkllm_twisted/cpu/*.so
+	rm -rf $(VENV) build dist docs/_build *.egg-info rkllm_twisted/cpu/*.so
 	$(MAKE) -C cpu_runtime clean

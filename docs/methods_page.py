@@ -231,7 +231,7 @@ def _models(examples: Mapping[str, Any]) -> Lines:
     yield "## Models of the examples"
     yield ""
     yield "`/models/tiny.gguf` and `/models/tiny-lora.gguf` are the bundled model and its adapter."
-    yield "The others are scripts for the [embedded runtime](../cpu_runtime/README.md):"
+    yield "The others are scripts for the [embedded runtime](embedded-runtime.md):"
     yield ""
     for name, lines in examples["models"].items():
         yield f"`/models/{name}`:"

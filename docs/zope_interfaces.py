@@ -1,4 +1,4 @@
-"""A directive for zope interfaces, which autodoc takes for instances: ``.. autointerface:: NAME``."""
+"""A directive for zope interfaces, which autodoc takes for instances of something."""
 
 from __future__ import annotations
 
@@ -34,8 +34,9 @@ class AutoInterface(SphinxDirective):
 
 def described(interface: InterfaceClass) -> Iterator[str]:
     """Write an interface as reStructuredText."""
-    yield f".. py:class:: {interface.__module__}.{interface.getName()}"
-    yield "   :canonical: " + interface.__identifier__
+    yield f".. py:currentmodule:: {interface.__module__}"
+    yield ""
+    yield f".. py:class:: {interface.getName()}"
     yield ""
     bases = [base for base in interface.__bases__ if base is not Interface]
     if bases:

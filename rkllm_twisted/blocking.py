@@ -1,4 +1,4 @@
-"""A client without a reactor, for scripts, threads and terminals.
+"""A client without a reactor, for scripts, threads and terminals::
 
     with Client() as client:
         for chunk in client.run_async("Hello"):

@@ -1,8 +1,8 @@
-"""The client for Twisted programs, and for asyncio programs on Twisted's asyncio reactor.
+"""The client for Twisted programs, and for asyncio programs on Twisted's asyncio reactor::
 
-client = await connect(reactor)
-async for chunk in client.run_async("Hello"):
-    print(chunk.text, end="")
+    client = await connect(reactor)
+    async for chunk in client.run_async("Hello"):
+        print(chunk.text, end="")
 
 See ``docs/clients.md``.
 """

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from daemons import Daemon, RawClient, environment
 from endtoend.test_methods_page import MODELS, furnish
 
+from rkllm_twisted.cli import main
+from rkllm_twisted.options import Options
+
 Start = Callable[..., Daemon]
-GUIDES = Path(__file__).parents[2] / "docs" / "guides"
+DOCS = Path(__file__).parents[2] / "docs"
+GUIDES = DOCS / "guides"
 #: A member, or the last element, that stands for more of them.
 MORE = "…"
 
@@ -65,7 +72,8 @@ class Reader:
         self._printed = ""
         self.kinds = {
             "": self._converse,
-            "python": self._run,
+            "python": self._run_python,
+            "sh": self._run_shell,
             "text": self._compare,
             "rkllm-script": self._write,
         }
@@ -81,10 +89,17 @@ class Reader:
                 answer = self._client.line()
                 assert shows(message, answer), f"shown: {message}\nreal:  {answer}"
 
-    def _run(self, text: str) -> None:
+    def _run_python(self, text: str) -> None:
+        self._run(sys.executable, "-W", "error", "-c", self._placed(text))
+
+    def _run_shell(self, text: str) -> None:
+        self._run("bash", "-eo", "pipefail", "-c", text)
+
+    def _run(self, *command: str) -> None:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", self._placed(text)],
-            env={**environment(), "RKLLM_UDS_PATH": str(self._daemon.path)},
+            command,
+            env={**environment(), "PATH": path, "RKLLM_UDS_PATH": str(self._daemon.path)},
             capture_output=True,
             text=True,
             timeout=60,
@@ -128,3 +143,39 @@ def test_a_guide_tells_the_truth(start: Start, tmp_path: Path, page: Path) -> No
 def test_a_page_that_shows_something_else_is_noticed(shown: Any, real: Any) -> None:
     """The comparison can fail."""
     assert not shows(shown, real)
+
+
+def test_the_first_steps_on_a_laptop_lead_there(start: Start, tmp_path: Path) -> None:
+    """The commands that install and start are the README's, which has tests of its own."""
+    install, serve, *steps = blocks_of(DOCS / "first-steps-laptop.md")
+    assert "make demo\n" in install[1]
+    assert serve[1] == "twistd -n rkllm --library cpu\n"
+    daemon = start()
+    with daemon.connect() as client:
+        reader = Reader(daemon, client, tmp_path)
+        for language, text in steps:
+            reader.kinds[language](text)
+
+
+def commands_of(page: Path, word: str) -> Iterator[list[str]]:
+    """The words of a page's commands that begin with one word, after it."""
+    lines = (
+        line for language, text in blocks_of(page) if language == "sh" for line in text.split("\n")
+    )
+    return (shlex.split(line)[1:] for line in lines if line.startswith(f"{word} "))
+
+
+def test_the_first_steps_on_a_board_are_commands_that_there_are() -> None:
+    """No board is here: their words are read by what would read them there."""
+    page = DOCS / "first-steps-board.md"
+    said = list(commands_of(page, "rkllm"))
+    assert len(said) > 2
+    for name, *words in said:
+        command = main.get_command(click.Context(main), name)
+        assert command is not None, name
+        command.make_context(name, words)
+    for _, name, *words in commands_of(page, "twistd"):
+        assert name == "rkllm"
+        Options().parseOptions(words)
+    units = {path.name for path in (DOCS.parent / "etc").iterdir()}
+    assert set(re.findall(r"rkllm\.(?:service|socket)\b", page.read_text())) <= {*units}
