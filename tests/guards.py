@@ -53,6 +53,7 @@ def _guard(name: str, file: str, text: str, without: str, *tests: str) -> Guard:
 NPU, TURNS, TALK, WIRE = "test_npu.py", "test_turns.py", "test_dispatch.py", "test_protocol.py"
 JSON, SOCKET, LISTEN = "test_jsonrpc.py", "test_protocol_socket.py", "test_listening.py"
 SCALARS, ARRAYS, RUNS = "binding/test_scalars.py", "binding/test_arrays.py", "binding/test_runs.py"
+REPORTS = "systemd/test_reporting.py"
 TABLE, SHARING, FRAMING = "test_wire_table.py", "test_sharing.py", "test_framing.py"
 
 GUARDS = [
@@ -562,6 +563,35 @@ GUARDS = [
         "if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:",
         "if False:",
         f"{LISTEN}::test_a_directory_that_anybody_may_write_to_is_refused",
+    ),
+    # systemd
+    _guard(
+        "a hung runtime starves the watchdog",
+        "systemd/reporting.py",
+        "if due and self._reported.is_fresh():",
+        "if due:",
+        f"{REPORTS}::test_what_stands_still_gives_no_sign_of_life",
+    ),
+    _guard(
+        "a model's name is no news",
+        "systemd/notify.py",
+        "{value.translate(_CONTROL)}",
+        "{value}",
+        f"{REPORTS}::test_a_models_name_cannot_say_more",
+    ),
+    _guard(
+        "another process's sockets are not adopted",
+        "systemd/inherited.py",
+        "return given[pid] == str(os.getpid()) if pid in given else unless_said",
+        "return True",
+        "systemd/test_inherited.py",
+    ),
+    _guard(
+        "systemd's socket is not shut down",
+        "server/listening.py",
+        "_shouldShutdown = False",
+        "_shouldShutdown = True",
+        "endtoend/test_systemd.py::test_the_passed_socket_is_left_as_it_was",
     ),
     # Plugins
     _guard(
