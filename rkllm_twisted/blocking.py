@@ -10,7 +10,6 @@ It imports in a few milliseconds, and neither Twisted nor zope.interface.
 from __future__ import annotations
 
 import contextlib
-import functools
 import math
 import os
 import time
@@ -22,6 +21,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from rkllm_twisted.errors import Closed, NoAnswer, Unreachable
 from rkllm_twisted.remote import calls
 from rkllm_twisted.remote.caller import Answer, Arrival, Caller, Failed, Notified, Part
+from rkllm_twisted.remote.methods import like
 from rkllm_twisted.remote.pipe import Pipe, undisturbed
 from rkllm_twisted.remote.reaching import PATIENCE, QUIET, default_socket, late, lost, silent
 from rkllm_twisted.values import Params
@@ -35,7 +35,7 @@ T = TypeVar("T")
 def _method(make: Callable[P, calls.Call[T]]) -> Callable[Concatenate[Client, P], T]:
     """Make the client's method for one of the daemon's."""
 
-    @functools.wraps(make)
+    @like(make)
     def ask(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
         call = make(*args, **kwargs)
         return call.read(self.call(call.method, call.params, timeout=call.timeout))
@@ -46,7 +46,7 @@ def _method(make: Callable[P, calls.Call[T]]) -> Callable[Concatenate[Client, P]
 def _stream(make: Callable[P, calls.Call[T]]) -> Callable[Concatenate[Client, P], Iterator[T]]:
     """Make the client's method for one of the daemon's that streams."""
 
-    @functools.wraps(make)
+    @like(make)
     def ask(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
         call = make(*args, **kwargs)
         results = self.stream(call.method, call.params, timeout=call.timeout)

@@ -8,6 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
 from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 
@@ -55,6 +56,7 @@ class Connection(Protocol, TimeoutMixin):
     :param on_notification: told what belongs to no request.
     """
 
+    log = Logger()
     transport: Any  # those of stream sockets have abortConnection, ITransport has not
 
     def __init__(
@@ -128,12 +130,18 @@ class Connection(Protocol, TimeoutMixin):
         """Take what was read."""
         for event in self._caller.feed(data):
             if isinstance(event, Notified):
-                self._on_notification(event.method, event.params)
+                self._notified(event)
             elif isinstance(event, Failed) and event.id is None:
                 self._end(event.error)
             else:
                 self._arrived(event)
         self._watch()
+
+    def _notified(self, event: Notified) -> None:
+        try:
+            self._on_notification(event.method, event.params)
+        except Exception:  # noqa: BLE001 - a listener's fault must not cost the connection
+            self.log.failure("the listener to {method} failed", method=event.method)
 
     def _arrived(self, event: Arrival) -> None:
         assert event.id is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import AsyncGenerator, Callable
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -16,6 +15,7 @@ from rkllm_twisted.client.connection import Connection, OnNotification
 from rkllm_twisted.errors import NoAnswer
 from rkllm_twisted.remote import calls
 from rkllm_twisted.remote.caller import Answer, Arrival, Failed, Part
+from rkllm_twisted.remote.methods import like
 from rkllm_twisted.remote.reaching import late
 from rkllm_twisted.values import Params
 
@@ -26,7 +26,7 @@ T = TypeVar("T")
 def _method(make: Callable[P, calls.Call[T]]) -> Callable[Concatenate[Client, P], Deferred[T]]:
     """Make the client's method for one of the daemon's."""
 
-    @functools.wraps(make)
+    @like(make)
     def ask(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         call = make(*args, **kwargs)
         return self.call(call.method, call.params, timeout=call.timeout).addCallback(call.read)
@@ -39,7 +39,7 @@ def _stream(
 ) -> Callable[Concatenate[Client, P], AsyncGenerator[T, None]]:
     """Make the client's method for one of the daemon's that streams."""
 
-    @functools.wraps(make)
+    @like(make)
     async def ask(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[T, None]:
         call = make(*args, **kwargs)
         results = self.stream(call.method, call.params, timeout=call.timeout)

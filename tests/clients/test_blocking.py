@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import signal
 import subprocess
 import sys
@@ -222,9 +221,3 @@ def test_a_client_that_cannot_connect_leaves_no_descriptor(tmp_path: Path) -> No
         with pytest.raises(NoDaemon):
             Client(tmp_path / "none")
     assert descriptors() == before
-
-
-def test_its_methods_have_the_documentation_of_what_they_call() -> None:
-    """For help() and editors."""
-    assert "max_context_len" in (inspect.getdoc(Client.init) or "")
-    assert Client.run_async.__name__ == "run_async"

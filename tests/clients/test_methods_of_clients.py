@@ -46,6 +46,16 @@ def test_each_client_has_a_method_for_each_call(kind: type) -> None:
         assert getattr(kind, name).__wrapped__ is function
 
 
+@pytest.mark.parametrize("kind", [blocking.Client, client.Client])
+def test_a_method_looks_like_its_call(kind: Any) -> None:
+    """For help() and editors: its name, its documentation, its parameters after ``self``."""
+    assert kind.init.__name__ == "init"
+    assert "max_context_len" in kind.init.__doc__
+    assert [*inspect.signature(kind.init).parameters] == ["self", "model_path", "timeout", "param"]
+    bound = inspect.signature(kind.load_lora.__get__(object()))
+    assert str(bound) == "(path: 'Path', name: 'str', scale: 'float' = 1.0)"
+
+
 def test_each_method_of_the_daemon_has_a_call() -> None:
     """A new plugin of the package's own needs a line in the table."""
     methods = {name for name in find_methods() if not name.startswith(DESCRIBING)}

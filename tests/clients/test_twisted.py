@@ -19,6 +19,7 @@ from twisted.internet.defer import TimeoutError as TooLate
 from twisted.internet.endpoints import UNIXClientEndpoint
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
 
 from rkllm_twisted.client import Client, RKLLMClientService, connect
 from rkllm_twisted.client.connecting import daemon_endpoint
@@ -26,6 +27,7 @@ from rkllm_twisted.errors import Disconnected, NoAnswer, NoDaemon
 from rkllm_twisted.remote.reaching import PATIENCE, QUIET
 from rkllm_twisted.wire.framing import Netstrings, netstring
 
+Flush = Callable[..., list[Failure]]
 Start = Callable[..., Daemon]
 Script = Callable[[str], Path]
 
@@ -290,6 +292,20 @@ def test_a_notification_that_belongs_to_no_request_may_be_heard() -> None:
     there.answer(b'{"jsonrpc":"2.0","method":"other.news","params":[1]}')
     InMemory().answer(b'{"jsonrpc":"2.0","method":"other.news","params":[1]}')
     assert heard == [("other.news", [1])]
+
+
+def test_a_listener_that_fails_costs_nobody_the_connection(flush_logged_errors: Flush) -> None:
+    """The log has what is wrong with it."""
+
+    def listen(method: str, params: object) -> None:
+        raise ZeroDivisionError
+
+    there = InMemory(on_notification=listen)
+    waiting = there.client.call("a")
+    there.answer(b'{"jsonrpc":"2.0","method":"other.news"}')
+    there.answer(b'{"id":2,"result":5}')
+    assert waiting.result == 5
+    assert len(flush_logged_errors(ZeroDivisionError)) == 1
 
 
 def test_what_ends_the_connection_says_so_to_everything_that_waits() -> None:
