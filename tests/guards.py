@@ -225,8 +225,8 @@ GUARDS = [
     # The log
     _guard(
         "prompts are logged only if that is asked for",
-        "rpc/journal.py",
-        "        if self._prompts:",
+        "rpc/conversation.py",
+        "        if self._journal.prompts:",
         "        if True:",
         "test_journal.py::test_prompts_are_logged_only_if_that_is_asked_for",
     ),
@@ -298,15 +298,15 @@ GUARDS = [
     _guard(
         "a notification is never answered",
         "rpc/exchange.py",
-        "        if self._raw_id is None:\n            self._finish(None)",
-        "        if self._raw_id is None:\n            self._finish(b'{}')",
+        "        if self.id is None:\n            self._finish(None)",
+        "        if self.id is None:\n            self._finish(b'{}')",
         TABLE,
     ),
     _guard(
         "nothing is streamed after the answer",
         "rpc/exchange.py",
-        "if not self.is_open or self._raw_id is None:",
-        "if self._raw_id is None:",
+        "if not self.is_open or self.id is None:",
+        "if self.id is None:",
         f"{TALK}::test_nothing_is_streamed_after_the_answer",
     ),
     _guard(

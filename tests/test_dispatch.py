@@ -48,7 +48,7 @@ def test_the_fakes_and_the_real_ones_keep_to_the_interfaces() -> None:
     verifyObject(IRPCMethod, FakeMethod("a"))
     verifyObject(IRPCMethod, CancelRequest())
     verifyObject(IConversation, Talk().protocol.conversation)
-    verifyObject(ICall, Call(None, "npu", "daemon", "conversation", print, dict))  # type: ignore[arg-type]
+    verifyObject(ICall, Call(None, "npu", "daemon", "conversation", "exchange"))  # type: ignore[arg-type]
 
 
 def test_a_method_is_given_its_surroundings() -> None:

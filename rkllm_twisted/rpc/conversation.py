@@ -26,7 +26,6 @@ from rkllm_twisted.errors import (
 from rkllm_twisted.interfaces import IAdministrative, IConversation, IRPCMethod, Params, Peer
 from rkllm_twisted.rpc.dispatch import Dispatcher
 from rkllm_twisted.rpc.exchange import STREAM_FORMS, Answered, Answers, Exchange, Settings
-from rkllm_twisted.rpc.journal import Entry
 from rkllm_twisted.wire import encoding, jsonrpc
 from rkllm_twisted.wire.jsonrpc import Batch, Message, Notification, Reply, Request
 
@@ -83,6 +82,8 @@ class Conversation:
         self.held = 0
         self._dispatcher = dispatcher
         self._journal = dispatcher.journal
+        self._now = dispatcher.journal.clock
+        self._over = partial(dispatcher.journal.end, peer)
         self._send = send
         self._idle = idle
         self._max_requests = max_requests
@@ -150,8 +151,9 @@ class Conversation:
         answered: Answered,
         in_batch: bool,
     ) -> None:
-        entry = self._journal.begin(message.method, raw_id)
-        exchange = Exchange(entry, self.settings, self._send, answered, self._over)
+        exchange = Exchange(
+            message.method, raw_id, self._now(), self.settings, self._send, answered, self._over
+        )
         key = exchange if raw_id is None else jsonrpc.id_of(raw_id)
         try:
             method = self._admit(message.method, key, in_batch)
@@ -160,9 +162,6 @@ class Conversation:
         else:
             exchange.enter(self._under_way, key)
             self._start(exchange, method, message.params)
-
-    def _over(self, entry: Entry) -> None:
-        self._journal.end(self.peer, entry)
 
     def _admit(self, name: str, key: object, in_batch: bool) -> IRPCMethod:
         """Find the method.
@@ -198,7 +197,8 @@ class Conversation:
         )
 
     def _start(self, exchange: Exchange, method: IRPCMethod, params: Params) -> None:
-        self._journal.note_params(exchange.entry, params)
+        if self._journal.prompts:
+            self._journal.note_params(exchange, params)
         try:
             result = self._dispatcher.start(method, params, self, exchange)
             if isinstance(result, Deferred):

@@ -7,7 +7,7 @@ else is logged here with its traceback and told as a number to look for in the l
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import CoroutineType
 
 import attrs
@@ -40,8 +40,15 @@ class Call:
     npu: INPU
     daemon: IDaemon
     conversation: IConversation
-    stream: Callable[[object], None]
-    written: Callable[[Result], Result]
+    exchange: Exchange
+
+    def stream(self, result: object) -> None:
+        """See :meth:`ICall.stream`."""
+        self.exchange.stream(result)
+
+    def written(self, result: Result) -> Result:
+        """See :meth:`ICall.written`."""
+        return self.exchange.written(result)
 
 
 @attrs.frozen
@@ -116,8 +123,7 @@ class Dispatcher:
         :raises Exception: whatever the method does.
         """
         bound = bind(method.params, params)
-        forms = exchange.stream, exchange.written
-        result = method.call(Call(bound, self._npu, self._daemon, conversation, *forms))
+        result = method.call(Call(bound, self._npu, self._daemon, conversation, exchange))
         return Deferred.fromCoroutine(result) if isinstance(result, CoroutineType) else result
 
     def explain(self, failure: Failure, method: str, client: int) -> RPCError:

@@ -48,33 +48,37 @@ def _let_others_work() -> None:
     time.sleep(0)
 
 
-class Exchange:
-    """A call, from its arrival to its one answer.
+class Exchange(Entry):
+    """A call, from its arrival to its one answer, and what the log will say of it.
 
-    :param entry: what the log will say of it; its id is the request's as it came, or None for a
-        notification, which is never answered.
+    :param raw_id: the request's id as it came; None for a notification, which is never answered.
+    :param begun: when it came.
     :param send: takes a partial result's message for the client.
     :param answered: called once, with the answer's bytes, or None where there is to be none.
-    :param over: called with the entry before that.
+    :param over: called with this before that.
     """
 
     log = Logger()
     __slots__ = (
-        *("_answered", "_key", "_over", "_raw_id", "_send", "_seq", "_settings", "_under_way"),
-        *("_work", "entry", "is_open"),
+        *("_answered", "_key", "_over", "_send", "_seq", "_settings", "_under_way", "_work"),
+        "is_open",
     )
 
     def __init__(
         self,
-        entry: Entry,
+        method: str,
+        raw_id: bytes | None,
+        begun: float,
         settings: Settings,
         send: Callable[[bytes], None],
         answered: Answered,
         over: Callable[[Entry], None],
     ) -> None:
-        self.entry = entry
+        self.method = method
+        self.id = raw_id
+        self.begun = begun
+        self.tokens = self.error = self.prompt = None
         self.is_open = True
-        self._raw_id = entry.id
         self._settings = settings
         self._send = send
         self._answered = answered
@@ -91,10 +95,10 @@ class Exchange:
 
     def stream(self, result: object) -> None:
         """Send a partial result; after the answer nothing is sent any more."""
-        if not self.is_open or self._raw_id is None:
+        if not self.is_open or self.id is None:
             return
         text = encoding.encode(result, self._settings.floats)
-        self._send(STREAM_FORMS[self._settings.stream](self._raw_id, self._seq, text))
+        self._send(STREAM_FORMS[self._settings.stream](self.id, self._seq, text))
         self._seq += 1
 
     def written(self, result: Result) -> Result:
@@ -109,28 +113,28 @@ class Exchange:
 
         :raises TypeError, ValueError, OverflowError: it has no JSON form.
         """
-        if self.is_open:
-            self.entry.tokens = tokens_of(result)
-        if self._raw_id is None:
+        if self.is_open and isinstance(result, dict):
+            self.tokens = tokens_of(result)
+        if self.id is None:
             self._finish(None)
         elif self.is_open:
             text = encoding.encode(result, self._settings.floats)
-            self._finish(jsonrpc.response(self._raw_id, text))
+            self._finish(jsonrpc.response(self.id, text))
 
     def fail(self, error: RPCError) -> None:
         """Answer with an error; one of a notification is only logged."""
         if self.is_open:
-            self.entry.error = error
-        self._finish(None if self._raw_id is None else jsonrpc.error(self._raw_id, error))
+            self.error = error
+        self._finish(None if self.id is None else jsonrpc.error(self.id, error))
 
     def _finish(self, answer: bytes | None) -> None:
         if self.is_open:
             self.is_open = False
-            if self.entry.tokens is None and self._seq:
-                self.entry.tokens = self._seq
+            if self.tokens is None and self._seq:
+                self.tokens = self._seq
             if self._under_way is not None:
                 del self._under_way[self._key]
-            self._over(self.entry)
+            self._over(self)
             self._answered(answer)
 
     def attach(self, work: Deferred[None]) -> None:
@@ -149,7 +153,7 @@ class Exchange:
             try:
                 self._work.cancel()
             except Exception:  # noqa: BLE001 - one bad canceller must not keep the others alive
-                self.log.failure("cancelling {method} failed", method=self.entry.method[:100])
+                self.log.failure("cancelling {method} failed", method=self.method[:100])
 
 
 class Answers:

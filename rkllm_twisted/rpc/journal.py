@@ -81,8 +81,8 @@ class Journal:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._level = LEVELS.index(level)
-        self._prompts = prompts
-        self._clock = clock
+        self.prompts = prompts
+        self.clock = clock
         self._second, self._lines, self._left_out = 0, 0, 0
 
     def opened(self, peer: Peer, refusal: RPCError | None) -> None:
@@ -116,23 +116,20 @@ class Journal:
                 messages=messages,
             )
 
-    def begin(self, method: str, raw_id: bytes | None) -> Entry:
-        """A request has come."""
-        return Entry(method, raw_id, self._clock())
-
     def note_params(self, entry: Entry, params: Params) -> None:
-        """Remember what the user said, if that is to be logged."""
-        if self._prompts:
-            entry.prompt = " ".join(_prompts_in(params))[:LONGEST] or None
+        """Remember what the user said; only where :attr:`prompts` are to be logged."""
+        entry.prompt = " ".join(_prompts_in(params))[:LONGEST] or None
 
     def end(self, peer: Peer, entry: Entry) -> None:
         """It is answered."""
+        if self._level > _LOOKED and entry.error is None and entry.method in LOOKING:
+            return
         level = _level_of(entry)
         if level >= self._level and self._has_room():
             self._write(peer, entry, level)
 
     def _has_room(self) -> bool:
-        second = int(self._clock())
+        second = int(self.clock())
         if second != self._second:
             if self._left_out:
                 self.log.warn("{left_out} more lines are left out", left_out=self._left_out)
@@ -147,7 +144,7 @@ class Journal:
             "uid": peer.uid,
             "method": entry.method[:100],
             "id": None if entry.id is None else entry.id.decode("ascii", "backslashreplace"),
-            "duration": round(self._clock() - entry.begun, 6),
+            "duration": round(self.clock() - entry.begun, 6),
             "outcome": "ok" if entry.error is None else type(entry.error).__name__,
         }
         text = "client {client} (uid {uid}): {method}, id {id}: {outcome}"
@@ -177,8 +174,6 @@ def _level_of(entry: Entry) -> int:
 
 def tokens_of(result: object) -> int | None:
     """How many tokens a result says that it took to generate (RKLLMPerfStat)."""
-    if isinstance(result, str):  # of all results these are the most
-        return None
     perf = result.get("perf") if isinstance(result, Mapping) else None
     tokens = perf.get("generate_tokens") if isinstance(perf, Mapping) else None
     return tokens if isinstance(tokens, int) else None

@@ -10,8 +10,9 @@ import attrs
 import msgspec
 
 from rkllm_twisted.errors import InvalidParams
-from rkllm_twisted.interfaces import Params
+from rkllm_twisted.interfaces import NoParams, Params
 
+_NO_PARAMS = NoParams()
 _WHERE = re.compile(r"(?P<what>.*) - at `\$\.(?P<name>\w+)(?P<rest>.*)`")
 
 
@@ -23,6 +24,8 @@ def bind(wanted: type | None, params: Params) -> object:
     """
     if wanted is None:
         return params
+    if wanted is NoParams and not params:
+        return _NO_PARAMS
     names, required = _names(wanted)
     if not params and not required:
         return wanted()

@@ -172,7 +172,11 @@ class RPCProtocol(MessageReceiver):
                 break
             if not self._messages and not self.has_message(rounds.may_go_on):
                 break
-            self._hand_over(self.take())
+            payload = self.take()
+            if len(payload) > reading.LIGHT:
+                self._hand_over(payload)
+            else:
+                self.conversation.received(payload)
             if self.is_empty() or not rounds.may_go_on():
                 break
         self._outbox.flush()

@@ -71,7 +71,9 @@ def encode(value: object, floats: str = "json") -> bytes:
     :param floats: one of :data:`FORMS`.
     :raises TypeError, ValueError, OverflowError, RecursionError: it has no JSON form.
     """
-    return _encode(value if _is_ready(value) else _plain(value, FORMS[floats]))
+    if type(value) in _AS_THEY_ARE or _is_ready(value):
+        return _encode(value)
+    return _encode(_plain(value, FORMS[floats]))
 
 
 def written(value: object) -> object:

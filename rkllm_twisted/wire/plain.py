@@ -59,7 +59,7 @@ def read(text: bytes) -> Request | Notification | Batch | None:
         if call.id is not UNSET:
             colons -= 1
         if call.params is UNSET:
-            return _message(call, None) if colons == 0 else None
+            return None if colons else _message(call, None)
         return _with_params(text, call, colons - 1)
     except (msgspec.DecodeError, RecursionError):
         return None
