@@ -1,0 +1,1 @@
+"""Embeddings from the model that ``twistd rkllm`` has loaded."""
