@@ -110,9 +110,10 @@ def test_every_python_has_machine_code_of_its_own(root: Path) -> None:
 @pytest.mark.parametrize("release", ["3.10", "3.11", "3.12", "3.13"])
 def test_every_python_imports_it(root: Path, release: str) -> None:
     """Those of them that are at hand."""
-    python = f"python{release}"
-    if shutil.which(python) is None or subprocess.run([python, "-c", ""]).returncode != 0:
-        pytest.skip(f"{python} is not installed")
+    where = [shutil.which(f"python{release}") or "false", "-c", "import sys; print(sys.executable)"]
+    python = subprocess.run(where, capture_output=True, text=True).stdout.strip()
+    if not python:
+        pytest.skip(f"python{release} is not installed")
     imports = "import rkllm_twisted.tap, rkllm_twisted.twistd, rkllm_twisted.cli, msgspec._core"
     done = subprocess.run(
         [python, "-S", "-c", imports],
