@@ -136,9 +136,22 @@ def await_client(path: Path, process: subprocess.Popen[bytes]) -> RawClient:
 
 def test_every_page_that_is_linked_is_there() -> None:
     """No dead links between the pages."""
-    for page in [PROJECT / "README.md", *(PROJECT / "docs").glob("*.md")]:
-        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+    for page in [PROJECT / "README.md", *(PROJECT / "docs").glob("**/*.md")]:
+        text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+        for target in re.findall(r"\]\(([^)#:]+)\)", text):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    """But for those that are made for the book."""
+    linked = set(re.findall(r"\]\(docs/([^)#:]+)\)", (PROJECT / "README.md").read_text()))
+    docs = PROJECT / "docs"
+    pages = {
+        str(page.relative_to(docs))
+        for part in ("", "guides")
+        for page in (docs / part).glob("*.md")
+    }
+    assert pages - linked == {"index.md", "changelog.md", "embedded-runtime.md"}
 
 
 def test_the_commands_page_works_in_scripts(start: Start) -> None:

@@ -58,7 +58,7 @@ def shows(shown: Any, real: Any) -> bool:
             shown, real = shown[:-1], real[: len(shown) - 1]
         return len(shown) == len(real) and all(map(shows, shown, real))
     if isinstance(shown, float):
-        return math.isclose(shown, real, abs_tol=0.01)
+        return math.isclose(shown, real, abs_tol=0.002)
     return type(shown) is type(real) and bool(shown == real)
 
 
