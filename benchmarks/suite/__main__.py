@@ -74,6 +74,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true", help="only see whether everything runs")
     parser.add_argument("--check", action="store_true", help="compare a few rows with the record")
+    parser.add_argument(
+        "--record", type=Path, default=DOCS / "figures.json", help="what to compare with"
+    )
     parser.add_argument("--out", type=Path, default=DOCS, help="where to write [%(default)s]")
     options = parser.parse_args()
     wanted = (OURS, ECHO) if options.check else tuple(CONTENDERS)
@@ -85,7 +88,7 @@ def main() -> int:
         size = rows.QUICK if options.quick else rows.Size()
         bench = rows.Bench(Programs(directory), directory, size, names)
         if options.check:
-            return check(bench, DOCS / "figures.json")
+            return check(bench, options.record)
         everything(bench, missing, options.out)
     return 0
 

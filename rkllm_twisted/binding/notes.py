@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
-from importlib.resources import files
+from pathlib import Path
 
 import attrs
 
@@ -53,7 +53,7 @@ class Notes:
 @functools.cache
 def notes() -> Notes:
     """Read the table; the JSON is read at the first call."""
-    table = json.loads(files(__package__).joinpath("field-notes.json").read_text("utf-8"))
+    table = json.loads(Path(__file__).with_name("field-notes.json").read_text("utf-8"))
     units = table["units"]
     return Notes(
         structures=_section(table["structures"], units),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterator, Mapping
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -33,7 +33,7 @@ class Example:
 @functools.cache
 def table() -> Mapping[str, Any]:
     """Read examples.json; the JSON is read at the first call."""
-    read = json.loads(files(__package__).joinpath("examples.json").read_text("utf-8"))
+    read = json.loads(Path(__file__).with_name("examples.json").read_text("utf-8"))
     assert isinstance(read, dict)
     return read
 

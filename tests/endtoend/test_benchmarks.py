@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROJECT = Path(__file__).parents[2]
 
 
@@ -26,6 +28,23 @@ def test_the_suite_writes_its_report(tmp_path: Path) -> None:
     assert len(plots) == 9
     for plot in plots:
         assert (tmp_path / plot).read_bytes().startswith(b"<?xml")
+
+
+@pytest.mark.parametrize(("recorded", "code"), [(0.001, 0), (1000.0, 1)])
+def test_the_short_form_fails_where_a_ratio_has_fallen(
+    tmp_path: Path, recorded: float, code: int
+) -> None:
+    """Far below the recorded one."""
+    rows = ("1 connection", "100 connections", "64 deep")
+    record = tmp_path / "figures.json"
+    record.write_text(json.dumps({"ratios": {row: {"echo": {"median": recorded}} for row in rows}}))
+    command = [sys.executable, str(PROJECT / "benchmarks" / "suite"), "--check", "--quick"]
+    done = subprocess.run(
+        [*command, f"--record={record}"], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == code, done.stderr
+    verdict = "SLOWER" if code else "ok"
+    assert [line.split()[0] for line in done.stdout.splitlines()] == [verdict] * 3
 
 
 def test_arrays_prints_its_table() -> None:
