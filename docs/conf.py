@@ -33,8 +33,7 @@ myst_links_external_new_tab = False
 
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
-autodoc_class_signature = "separated"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"members": True}
 
 
 class ScriptLexer(TextLexer):

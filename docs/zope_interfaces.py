@@ -25,22 +25,27 @@ class AutoInterface(SphinxDirective):
         """Write it as a class with methods and attributes, and have that parsed."""
         module, _, name = self.arguments[0].rpartition(".")
         interface = getattr(importlib.import_module(module), name)
-        lines = StringList(list(described(interface)), source=f"docstring of {self.arguments[0]}")
+        lines = StringList(
+            list(described(interface, module)), source=f"docstring of {self.arguments[0]}"
+        )
         node = nodes.section()
         node.document = self.state.document
         nested_parse_with_titles(self.state, lines, node)
         return node.children
 
 
-def described(interface: InterfaceClass) -> Iterator[str]:
-    """Write an interface as reStructuredText."""
-    yield f".. py:currentmodule:: {interface.__module__}"
+def described(interface: InterfaceClass, module: str) -> Iterator[str]:
+    """Write an interface as reStructuredText.
+
+    :param module: where programs import it from.
+    """
+    yield f".. py:currentmodule:: {module}"
     yield ""
     yield f".. py:class:: {interface.getName()}"
     yield ""
     bases = [base for base in interface.__bases__ if base is not Interface]
     if bases:
-        names = ", ".join(f":class:`~{base.__identifier__}`" for base in bases)
+        names = ", ".join(f":class:`{base.getName()}`" for base in bases)
         yield f"   An interface; all of {names}, and:"
         yield ""
     yield from indented(interface.getDoc())

@@ -35,8 +35,8 @@ class Environment:
         (site,) = directory.glob("lib/python*/site-packages")
         (site / "others.pth").write_text(OTHERS)
         source = shutil.copytree(EXAMPLE, directory / "source")
-        pip = [sys.executable, "-m", "pip", f"--python={self.python}", "install", "--quiet"]
-        self.run(*pip, "--no-deps", "--disable-pip-version-check", str(source))
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+        self.run(*pip, "--no-deps", f"--target={site}", str(source))
         self.installed = site / "rkllm_embeddings"
 
     def run(self, *command: str, cwd: Path | None = None) -> str:
