@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -43,6 +44,16 @@ class ScriptLexer(TextLexer):
     aliases = ("rkllm-script",)
 
 
+def add_unreleased(_: Sphinx, page: str, text: list[str]) -> None:
+    """Put the news of the next release into the changelog, where there are fragments of it."""
+    if page == "changelog" and (HERE.parent / "newsfragments").is_dir():
+        command = [sys.executable, "-m", "towncrier", "build", "--draft", "--version", "unreleased"]
+        draft = subprocess.check_output(command, cwd=HERE.parent, stderr=subprocess.DEVNULL)
+        news = draft.decode().strip().replace("\n#", "\n##")
+        text[0] = text[0].replace("```{include}", f"#{news}\n\n```{{include}}", 1)
+
+
 def setup(app: Sphinx) -> None:
     """Add what Sphinx does not know."""
     app.add_lexer("rkllm-script", ScriptLexer)
+    app.connect("source-read", add_unreleased)

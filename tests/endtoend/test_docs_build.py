@@ -64,9 +64,12 @@ def test_the_reference_has_the_public_names(built: Path, name: str) -> None:
 
 
 def test_the_news_is_in_the_changelog(built: Path) -> None:
-    """NEWS.md, as it is."""
+    """NEWS.md, and before it what is not released yet."""
     (first, *_) = re.findall(r"^#+ (.*)$", (PROJECT / "NEWS.md").read_text(), re.MULTILINE)
-    assert first in (built / "changelog.html").read_text()
+    said = (built / "changelog.html").read_text()
+    assert f">{first}<" in said
+    for fragment in (PROJECT / "newsfragments").glob("+book.*"):
+        assert "guides whose requests a test has asked of a daemon" in said, fragment
 
 
 @pytest.mark.parametrize(
