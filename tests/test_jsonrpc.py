@@ -23,7 +23,8 @@ from rkllm_twisted.errors import (
     RPCError,
 )
 from rkllm_twisted.interfaces import FloatArray, Peer
-from rkllm_twisted.wire import encoding, jsonrpc, strict
+from rkllm_twisted.wire import jsonrpc, strict
+from rkllm_twisted.wire.decimals import shortest
 from rkllm_twisted.wire.encoding import encode
 from rkllm_twisted.wire.jsonrpc import Batch, Malformed, Notification, Reply, Request, parse
 
@@ -114,7 +115,7 @@ def test_what_is_no_number_leaves_as_null() -> None:
 def test_every_float32_reads_back(values: list[float]) -> None:
     """Exactly, and with no more digits than numpy finds, but for a few powers of two."""
     given_values = array("f", values)
-    found = encoding.shortest(given_values)
+    found = shortest(given_values)
     assert array("f", found) == given_values
     for value, short in zip(given_values, found, strict=True):
         numpys = float(str(np.float32(value)))
