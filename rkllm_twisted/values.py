@@ -35,6 +35,20 @@ class FloatArray:
 
 
 @attrs.frozen
+class WrongArray:
+    """A parameter that was to be a float array and is none, where that was noticed elsewhere.
+
+    Whoever takes the parameter refuses it by its name.
+
+    :param where: in the parameter, e.g. ``[17]`` or ``.shape``.
+    :param what: is wrong with it.
+    """
+
+    where: str
+    what: str
+
+
+@attrs.frozen
 class Peer:
     """Who is at the other end of a connection (``SO_PEERCRED``, as of its ``connect()``).
 

@@ -11,7 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rkllm_twisted.errors import RPCError
+from rkllm_twisted.binding.abi import releases
+from rkllm_twisted.binding.layouts import layout_of
+from rkllm_twisted.binding.prepare import prepare
+from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.interfaces import FloatArray
 from rkllm_twisted.isolation.reading import FLOATS, serve
 from rkllm_twisted.wire import jsonrpc, reading
@@ -95,23 +98,40 @@ def test_other_numbers_stay_numbers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("params", "words"),
+    ("embed", "words"),
     [
-        ({"a": {"embed": [1, "x"]}}, r"params.a.embed\[1\]: must be an array of numbers"),
-        ({"embed": [1, None]}, r"params.embed\[1\]"),
-        ({"embed": [1e39]}, r"params.embed\[0\]: must be finite"),
-        ({"image_embed": {"base64": "!", "dtype": "<f4", "shape": [1]}}, "params.image_embed"),
-        ({"a": [[0] * 100_001, [0] * 100_000]}, r"params.a\[1\]: a message may hold 200000 values"),
+        ([1, "x"], r"embed\[1\]: must be an array of numbers"),
+        ([1, None], r"embed\[1\]"),
+        ([1e39], r"embed\[0\]: must be finite"),
+        ({"base64": "!", "dtype": "<f4", "shape": [1]}, "embed.base64: is not base64"),
+        ({"base64": "", "dtype": "<f4", "shape": [0] * 9}, "embed.shape: has more than 8"),
     ],
 )
-def test_wrong_params_are_answered_by_name(params: dict[str, Any], words: str) -> None:
-    """The id is there to answer to."""
-    message = there_and_back(request(**params))
-    assert isinstance(message, Malformed)
-    assert message.id == b"1"
-    with pytest.raises(RPCError, match=words) as caught:
-        raise message.error
-    assert caught.value.code == -32602
+def test_a_wrong_array_is_refused_in_the_same_words(embed: Any, words: str) -> None:
+    """By whoever takes it, under the name that it has there: as if it had been read at once."""
+    params = {"rkllm_input": {"input_type": 2, "embed_input": {"embed": embed, "n_tokens": 1}}}
+    elsewhere, here = there_and_back(request(**params)), jsonrpc.parse(request(**params))
+    refusals = []
+    for message in (elsewhere, here):
+        assert isinstance(message, Request)
+        with pytest.raises(InvalidParams, match=rf"^rkllm_input.embed_input.{words}") as caught:
+            prepare(layout_of(releases()["1.3.0"]), b"", "rkllm_run", message.params)
+        refusals.append((caught.value.message, caught.value.data))
+    assert refusals[0] == refusals[1]
+
+
+@pytest.mark.parametrize(
+    ("params", "where"),
+    [({"a": [[0] * 100_001, [0] * 100_000]}, "a[1]"), ([[0] * 200_000], "params[0]")],
+)
+def test_too_many_values_are_refused(params: Any, where: str) -> None:
+    """Naming where, and with the id to answer to."""
+    message = {"jsonrpc": "2.0", "id": 1, "method": "m", "params": params}
+    refused = there_and_back(json.dumps(message).encode())
+    assert isinstance(refused, Malformed)
+    assert (refused.id, refused.error.code) == (b"1", -32602)
+    assert refused.error.data == {"parameter": where, "max_values": 200_000}
+    assert refused.error.message.startswith(f"{where}: a message may hold 200000 values")
 
 
 def test_a_notification_has_no_id() -> None:

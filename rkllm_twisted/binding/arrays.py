@@ -16,7 +16,7 @@ import attrs
 import msgspec
 
 from rkllm_twisted.binding.scalars import kind_of, refuse
-from rkllm_twisted.interfaces import FloatArray
+from rkllm_twisted.values import FloatArray, WrongArray
 
 #: An array of float32 or of int32, see :data:`ELEMENTS`. A view where the bytes are there already.
 Numbers: TypeAlias = "array[Any] | memoryview[Any]"
@@ -59,6 +59,8 @@ def to_array(path: str, value: object, base: str) -> Numbers:
     element = ELEMENTS[base]
     if isinstance(value, FloatArray) and element.code == "f":
         return _from_bytes(path, value.data, value.shape, element)
+    if isinstance(value, WrongArray):
+        raise refuse(path + value.where, value.what)
     if isinstance(value, Mapping):
         return _from_base64(path, value, element)
     if isinstance(value, list):

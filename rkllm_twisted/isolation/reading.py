@@ -13,19 +13,21 @@ from typing import BinaryIO
 
 from rkllm_twisted.binding.abi import releases
 from rkllm_twisted.binding.arrays import to_array
-from rkllm_twisted.interfaces import FloatArray
+from rkllm_twisted.errors import InvalidParams
+from rkllm_twisted.values import FloatArray, WrongArray
 from rkllm_twisted.wire import reading
 
 #: Before the daemon and the runtime, should memory be short: it holds nothing that matters.
 OOM_SCORE_ADJ = 800
 
 
-def to_floats(path: str, value: object) -> FloatArray:
-    """Make the float array that a parameter stands for.
-
-    :raises InvalidParams: naming the element that is to blame.
-    """
-    numbers = to_array(path, value, "float")
+def to_floats(value: object) -> FloatArray | WrongArray:
+    """Make the float array that a parameter stands for; its name is the daemon's to say."""
+    try:
+        numbers = to_array("", value, "float")
+    except InvalidParams as error:
+        where = str((error.data or {})["parameter"])
+        return WrongArray(where, error.message[len(where) + len(": ") : -len(".")])
     return FloatArray(bytes(memoryview(numbers).cast("B")), (len(numbers),))
 
 

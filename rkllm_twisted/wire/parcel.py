@@ -17,12 +17,14 @@ import msgspec
 from msgspec.msgpack import Ext
 
 from rkllm_twisted.errors import BY_CODE, InternalError, RPCError
-from rkllm_twisted.interfaces import FloatArray
+from rkllm_twisted.values import FloatArray, WrongArray
 
 #: The MessagePack extension type of a float array: rows, columns, data.
 FLOATS = 1
 #: That of a whole number of more than 64 bits, which MessagePack has not: in hexadecimal digits.
 INTEGER = 2
+#: That of an array that is none: where and what, with a NUL between.
+WRONG = 3
 _SHAPE = struct.Struct("<BQQ")
 #: Where floats lie.
 Buffer: TypeAlias = "bytes | memoryview | array[Any]"
@@ -123,6 +125,8 @@ def parcelled(value: Any, known: Mapping[int, Buffer] = MappingProxyType({})) ->
         return _floats(numbers, len(numbers))
     if isinstance(value, FloatArray):
         return _floats(value.data, *value.shape)
+    if isinstance(value, WrongArray):
+        return Ext(WRONG, f"{value.where}\0{value.what}".encode())
     if isinstance(value, Mapping):
         return {name: parcelled(item, known) for name, item in value.items()}
     if isinstance(value, (list, tuple)) and any(
@@ -150,7 +154,7 @@ def mended(value: Any) -> Any:
 
 def extension(
     code: int, data: memoryview, make: Callable[[memoryview], Any] = bytes
-) -> FloatArray | int:
+) -> FloatArray | WrongArray | int:
     """Make a value of its extension type.
 
     :param make: what floats are to lie in.
@@ -158,6 +162,8 @@ def extension(
     """
     if code == INTEGER:
         return int(bytes(data), 16)
+    if code == WRONG:
+        return WrongArray(*str(data, "utf-8").split("\0", 1))
     if code != FLOATS:
         raise ValueError(f"there is no extension type {code}")
     dimensions, rows, columns = _SHAPE.unpack_from(data)

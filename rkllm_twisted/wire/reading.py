@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from rkllm_twisted.errors import BY_CODE, InternalError, InvalidParams, RPCError
-from rkllm_twisted.interfaces import FloatArray, Params
+from rkllm_twisted.values import FloatArray, Params, WrongArray
 from rkllm_twisted.wire import jsonrpc, parcel
 from rkllm_twisted.wire.messages import (
     Batch,
@@ -33,8 +33,8 @@ BULKY = 8 * 1024 * 1024
 #: Values of a message beside the numbers of float arrays: more would stop the daemon after all.
 MAX_VALUES = 200_000
 
-#: Makes a FloatArray of a parameter, or raises InvalidParams: path, value.
-ToFloats = Callable[[str, object], FloatArray]
+#: Makes a float array of a parameter.
+ToFloats = Callable[[object], FloatArray | WrongArray]
 
 
 def is_heavy(payload: bytes) -> bool:
@@ -97,8 +97,9 @@ def _packed(member: Single, floats: Mapping[str, ToFloats]) -> _Call | _Fault | 
     if isinstance(member, Malformed):
         return _fault(member.id, member.error)
     raw_id = member.id if isinstance(member, Request) else None
+    start = "" if isinstance(member.params, Mapping) else "params"
     try:
-        params = _Packing(floats).pack("params", member.params)
+        params = _Packing(floats).pack(start, member.params)
     except InvalidParams as error:
         return _fault(raw_id, error)
     return _Call(raw_id, member.method, params)
@@ -137,7 +138,8 @@ class _Packing:
         """Replace what is a float array, and count the rest."""
         if isinstance(value, Mapping):
             self._count(path, len(value))
-            return {name: self._member(f"{path}.{name[:100]}", name, value[name]) for name in value}
+            front = f"{path}." if path else ""
+            return {name: self._member(front + name[:100], name, value[name]) for name in value}
         if isinstance(value, list):
             self._count(path, len(value))
             return [self.pack(f"{path}[{i}]", item) for i, item in enumerate(value)]
@@ -145,7 +147,7 @@ class _Packing:
 
     def _member(self, path: str, name: str, value: Any) -> Any:
         if name in self._floats and isinstance(value, (list, Mapping)):
-            return parcel.parcelled(self._floats[name](path, value))
+            return parcel.parcelled(self._floats[name](value))
         return self.pack(path, value)
 
     def _count(self, path: str, values: int) -> None:
@@ -154,7 +156,7 @@ class _Packing:
             raise InvalidParams(
                 f"{path[:200]}: a message may hold {MAX_VALUES} values beside its arrays of floats;"
                 " send less at once.",
-                {"max_values": MAX_VALUES},
+                {"parameter": path[:200], "max_values": MAX_VALUES},
             )
 
 
