@@ -324,7 +324,7 @@ def ends() -> list[Row]:
             client = running.load()
             client.run("pace", "rkllm.run_async")
             client.answer()
-            rows.append(shutdown(f"amid an endless stream, {mode}", running.stop(), 11))
+            rows.append(shutdown(f"amid an endless stream, {mode}", running.stop(), 12))
         with daemon(mode) as running:
             client = running.load()
             client.run("hang", "rkllm.run_async")

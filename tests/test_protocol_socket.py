@@ -393,3 +393,35 @@ async def test_idle_clients_do_not_keep_what_they_once_sent(
     assert len(factory.connections) == 50
     assert factory.hold.total == 0
     assert held < 1_000_000
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_client_that_reads_is_not_dropped_for_a_busy_reactor(serve: Serve) -> None:
+    """More comes in one turn of the reactor than may be left unread; the client has read it all."""
+    received = bytearray()
+
+    def read() -> None:
+        with contextlib.suppress(BlockingIOError):
+            while data := client.recv(65536):
+                received.extend(data)
+
+    def flood(call: Any) -> None:
+        for number in range(300):
+            call.stream("x" * 10_000)
+            if number > 60:  # more than the kernel takes: from here on the daemon is behind
+                read()
+
+    factory, connect = serve(FakeMethod("flood", flood, streams=True), max_unread=2**20)
+    client = connect()
+    client.sendall(message(request("last", "flood")))
+    client.setblocking(False)
+
+    def read_on() -> None:
+        while received.count(b"\n") < 301:
+            received.extend(client.recv(65536) or pytest.fail("the client was dropped"))
+
+    await until(lambda: received)
+    client.settimeout(PATIENCE)
+    await deferToThread(read_on)
+    assert len(received) > 300 * 10_000
+    assert factory.connections
