@@ -14,9 +14,9 @@ from daemons import Daemon, RawClient
 Start = Callable[..., Daemon]
 Script = Callable[[str], Path]
 
-REQUESTS = 50_000
+REQUESTS = 90_000
 #: So many until allocators, caches and code paths are warm.
-WARM = 20_000
+WARM = 40_000
 #: Growth of resident memory that is allowed, in KiB per 1,000 requests.
 GROWTH = 1.0
 INPUT = {"rkllm_input": {"prompt_input": "go"}}
