@@ -128,6 +128,8 @@ class Link:
         self.close()  # wakes who sends or receives
         with self._sending, self._receiving:
             self._connection.close()
+            # Now, and not when the garbage collector comes by: it is a megabyte for each child.
+            self._buffer = memoryview(bytearray())
         self._ended.set()
 
     def wait(self, seconds: float) -> Ending:
