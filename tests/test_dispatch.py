@@ -27,7 +27,7 @@ from rkllm_twisted.errors import (
     ShuttingDown,
 )
 from rkllm_twisted.interfaces import FloatArray, ICall, IConversation, IRPCMethod
-from rkllm_twisted.rpc.dispatch import Call, CancelRequest
+from rkllm_twisted.rpc.dispatch import CancelRequest
 
 
 @attrs.frozen
@@ -48,7 +48,9 @@ def test_the_fakes_and_the_real_ones_keep_to_the_interfaces() -> None:
     verifyObject(IRPCMethod, FakeMethod("a"))
     verifyObject(IRPCMethod, CancelRequest())
     verifyObject(IConversation, Talk().protocol.conversation)
-    verifyObject(ICall, Call(None, "npu", "daemon", "conversation", "exchange"))  # type: ignore[arg-type]
+    calls: list[ICall] = []
+    Talk([FakeMethod("look", calls.append)]).ask(request(1, "look"))
+    verifyObject(ICall, calls[0])
 
 
 def test_a_method_is_given_its_surroundings() -> None:
@@ -359,16 +361,29 @@ def test_work_that_fails_as_cancelled_is_told_so() -> None:
     assert code(answer) == Cancelled.code
 
 
-def test_a_request_that_cancels_itself_is_cancelled() -> None:
-    """While it begins."""
+def test_a_request_is_under_way_once_its_method_waits() -> None:
+    """Until then there is nothing to cancel."""
     pending = Pending()
 
     def work(call: ICall) -> Deferred[object]:
-        assert call.conversation.cancel(1)
+        assert not call.conversation.cancel(1)
         return pending(call)
 
-    [answer] = Talk([FakeMethod("m", work)]).ask(request(1, "m"))
-    assert code(answer) == Cancelled.code
+    talk = Talk([FakeMethod("m", work)])
+    assert talk.ask(request(1, "m")) == []
+    assert talk.protocol.conversation.cancel(1)
+    assert pending.cancelled == 1
+
+
+def test_what_begins_while_its_client_leaves_is_cancelled() -> None:
+    """It would be waited for in vain."""
+    pending = Pending()
+
+    def work(call: ICall) -> Deferred[object]:
+        call.conversation.close()  # type: ignore[attr-defined]
+        return pending(call)
+
+    assert Talk([FakeMethod("m", work)]).ask(request(1, "m")) == []
     assert pending.cancelled == 1
 
 

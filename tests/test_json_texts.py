@@ -39,10 +39,11 @@ def request(text: bytes) -> bytes:
 
 
 def answer(payload: bytes) -> bytes:
-    """What a conversation answers to one message."""
+    """What a conversation answers to one message, at once."""
     sent: list[bytes] = []
-    Conversation(dispatcher(), Peer(1), sent.append).received(payload)
-    (reply,) = sent
+    reply = Conversation(dispatcher(), Peer(1), sent.append).received(payload)
+    assert reply is not None
+    assert not sent
     return reply
 
 

@@ -1,13 +1,14 @@
 """One connection's side of the talk: its requests under way, its settings, its limits.
 
-Knows neither sockets nor framing: messages come in by :meth:`Conversation.received` and leave by
-the ``send`` that it was given.
+Knows neither sockets nor framing: messages come in by :meth:`Conversation.received`, which gives
+back the answers that are there at once; the others leave by the ``send`` that it was given.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any, TypeVar
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -19,15 +20,25 @@ from rkllm_twisted.errors import (
     Cancelled,
     InvalidParams,
     InvalidRequest,
+    MethodNotFound,
     NotAllowed,
     RPCError,
     ShuttingDown,
 )
-from rkllm_twisted.interfaces import IAdministrative, IConversation, IRPCMethod, Params, Peer
+from rkllm_twisted.interfaces import IAdministrative, IConversation, IRPCMethod, Peer
 from rkllm_twisted.rpc.dispatch import Dispatcher
-from rkllm_twisted.rpc.exchange import STREAM_FORMS, Answered, Answers, Exchange, Settings
+from rkllm_twisted.rpc.exchange import (
+    STREAM_FORMS,
+    Answered,
+    Answers,
+    Exchange,
+    Promise,
+    Settings,
+)
 from rkllm_twisted.wire import encoding, jsonrpc
-from rkllm_twisted.wire.jsonrpc import Batch, Message, Notification, Reply, Request
+from rkllm_twisted.wire.jsonrpc import Batch, Malformed, Message, Notification, Request
+
+T = TypeVar("T")
 
 #: Enough to keep the NPU busy; more would only fill the queue that all clients share.
 MAX_REQUESTS = 8
@@ -59,9 +70,14 @@ def _nothing() -> None:
 class Conversation:
     """See :class:`IConversation`.
 
-    :param send: takes each message for the client, without framing.
-    :param idle: called whenever all messages that came are answered, or one that is not small.
+    :param send: takes each message for the client that comes later, without framing.
+    :param idle: called when the last of those is sent, or one to a message that is not small.
     :param max_requests: how many may be under way at once.
+    :ivar dispatcher: as given.
+    :ivar send: as given.
+    :ivar over: puts an exchange that is over into the log.
+    :ivar quiet: methods that leave no line there if they succeed.
+    :ivar messages: how many came in.
     :ivar held: bytes of the messages that are not answered yet, small ones left aside.
     :param administers: may it call what is administrative?
     """
@@ -80,114 +96,124 @@ class Conversation:
         self.settings = Settings()
         self.messages = 0
         self.held = 0
-        self._dispatcher = dispatcher
-        self._journal = dispatcher.journal
+        self.dispatcher = dispatcher
+        self.send = send
+        self.quiet = dispatcher.journal.quiet
+        self.over = partial(dispatcher.journal.end, peer)
         self._now = dispatcher.journal.clock
-        self._over = partial(dispatcher.journal.end, peer)
-        self._send = send
         self._idle = idle
         self._max_requests = max_requests
-        self._unanswered = 0
         self._closed = False
         self._under_way: dict[object, Exchange] = {}
 
     @property
     def busy(self) -> bool:
         """Is any message not done yet?"""
-        return self._unanswered > 0
+        return bool(self._under_way)
 
-    def received(self, payload: bytes) -> None:
-        """Take one message. Whatever it is, this does not raise."""
-        self._receive(jsonrpc.parse, payload, len(payload))
+    def received(self, payload: bytes) -> bytes | None:
+        """Take one message. Whatever it is, this does not raise.
 
-    def take(self, message: Message, size: int) -> None:
-        """Take one message that has been read elsewhere.
+        :returns: its answer, if that is there at once. One that takes longer is sent.
+        """
+        try:
+            return self.take(jsonrpc.parse(payload), len(payload))
+        except Exception:  # noqa: BLE001 - a fault of ours costs this message, not the connection
+            error = self.dispatcher.explain(Failure(), "a message", self.peer.number)
+            return jsonrpc.error(None, error)
+
+    def take(self, message: Message, size: int) -> bytes | None:
+        """Take one message that has been read.
 
         :param size: of its bytes.
+        :returns: see :meth:`received`.
         """
-        self._receive(lambda _: message, b"", size)
-
-    def _receive(self, read: Callable[[bytes], Message], payload: bytes, size: int) -> None:
         if self._closed:
-            return
-        answered: Answered = self._deliver
-        if size > SMALL:
-            self.held += size
-            answered = partial(self._deliver, size=size)
+            return None
         self.messages += 1
-        self._unanswered += 1
-        try:
-            self._take(read(payload), answered)
-        except Exception:  # noqa: BLE001 - a fault of ours costs this message, not the connection
-            error = self._dispatcher.explain(Failure(), "a message", self.peer.number)
-            answered(jsonrpc.error(None, error))
+        promise = self._promise if size <= SMALL else partial(self._promise, size)
+        if type(message) is Batch:
+            answers = Answers()
+            for member in message.members:
+                answers.add(self._take(member, answers.promise, in_batch=True))
+            answer = answers.whole(promise)
+        else:
+            answer = self._take(message, promise, in_batch=False)
+        return None if self._closed else answer
 
-    def _deliver(self, answer: bytes | None, size: int = 0) -> None:
+    def _promise(self, size: int = 0) -> Answered:
+        """Say where an answer that is not there yet goes.
+
+        :param size: of its message, if that is not small.
+        """
+        self.held += size
+        return partial(self._deliver, size)
+
+    def _deliver(self, size: int, answer: bytes | None) -> None:
         if answer is not None and not self._closed:
-            self._send(answer)
-        self._unanswered -= 1
+            self.send(answer)
         self.held -= size
-        if size or not self._unanswered:
+        if size or not self._under_way:
             self._idle()
 
-    def _take(self, message: Message, answered: Answered, in_batch: bool = False) -> None:
-        if isinstance(message, Request):  # first, because nearly all are
-            self._call(message, message.id, answered, in_batch)
-        elif isinstance(message, Notification):
-            self._call(message, None, answered, in_batch)
-        elif isinstance(message, Batch):
-            answers = Answers(len(message.members), answered)
-            for place, member in enumerate(message.members):
-                self._take(member, partial(answers.put, place), in_batch=True)
-        elif isinstance(message, Reply):
-            answered(None)
-        else:
-            answered(jsonrpc.error(message.id, message.error))
-
-    def _call(
-        self,
-        message: Request | Notification,
-        raw_id: bytes | None,
-        answered: Answered,
-        in_batch: bool,
-    ) -> None:
+    def _take(self, message: Message, promise: Promise, in_batch: bool) -> bytes | None:
+        if type(message) is Request:  # first, because nearly all are
+            raw_id: bytes | None = message.id
+        elif type(message) is Notification:
+            raw_id = None
+        elif type(message) is Malformed:
+            return jsonrpc.error(message.id, message.error)
+        else:  # a reply
+            return None
         exchange = Exchange(
-            message.method, raw_id, self._now(), self.settings, self._send, answered, self._over
+            message.method, raw_id, self._now(), conversation=self, settings=self.settings
         )
-        key = exchange if raw_id is None else jsonrpc.id_of(raw_id)
         try:
-            method = self._admit(message.method, key, in_batch)
-        except RPCError as error:
-            exchange.fail(error)
+            method = self._admit(message.method, raw_id, in_batch)
+            if self.dispatcher.journal.prompts:
+                self.dispatcher.journal.note_params(exchange, message.params)
+            result = self.dispatcher.start(method, message.params, exchange)
+            if not isinstance(result, Deferred):
+                return exchange.answer(result)
+            self._wait(exchange, result, promise)
+        except BaseException:  # noqa: BLE001 - whatever it is, as a Deferred would take it
+            return self._tell(exchange.refuse, Failure(), exchange)
         else:
-            exchange.enter(self._under_way, key)
-            self._start(exchange, method, message.params)
+            return None
 
-    def _admit(self, name: str, key: object, in_batch: bool) -> IRPCMethod:
+    def _admit(self, name: str, raw_id: bytes | None, in_batch: bool) -> IRPCMethod:
         """Find the method.
 
-        :param key: what the request will be known by.
         :raises RPCError: it does not exist, or must not be called like this, or not now.
         """
-        if self._closed:  # by an earlier member of the batch
-            raise Cancelled("The connection is closed.")
-        method = self._dispatcher.method(name)
+        method = self.dispatcher.methods.get(name)
+        if method is None:
+            raise MethodNotFound.named(name, self.dispatcher.methods)
         if not self.administers and IAdministrative.providedBy(method):
             raise self._not_allowed(method)
-        if in_batch and method.streams:
-            raise InvalidRequest(
-                f"{method.name} streams, so it cannot be in a batch; send it on its own,"
-                " or use rkllm.run.",
-                {"method": method.name},
-            )
-        if key in self._under_way:
+        if in_batch and (method.streams or self._closed):
+            raise self._not_in_batch(method)
+        if self._under_way:
+            self._make_sure_of_room(method, raw_id)
+        return method
+
+    def _not_in_batch(self, method: IRPCMethod) -> RPCError:
+        if self._closed:  # by an earlier member
+            return Cancelled("The connection is closed.")
+        return InvalidRequest(
+            f"{method.name} streams, so it cannot be in a batch; send it on its own,"
+            " or use rkllm.run.",
+            {"method": method.name},
+        )
+
+    def _make_sure_of_room(self, method: IRPCMethod, raw_id: bytes | None) -> None:
+        if raw_id is not None and jsonrpc.id_of(raw_id) in self._under_way:
             raise InvalidRequest("A request with this id is under way; use another.")
         if len(self._under_way) >= self._max_requests and method.name not in NOT_COUNTED:
             raise Busy(
                 f"This connection has {len(self._under_way)} requests under way; wait for one.",
                 {"queue_length": len(self._under_way)},
             )
-        return method
 
     def _not_allowed(self, method: IRPCMethod) -> NotAllowed:
         return NotAllowed(
@@ -196,25 +222,27 @@ class Conversation:
             {"method": method.name},
         )
 
-    def _start(self, exchange: Exchange, method: IRPCMethod, params: Params) -> None:
-        if self._journal.prompts:
-            self._journal.note_params(exchange, params)
-        try:
-            result = self._dispatcher.start(method, params, self, exchange)
-            if isinstance(result, Deferred):
-                result.addCallback(exchange.succeed).addErrback(self._failed, exchange, method)
-                exchange.attach(result)
-            else:
-                exchange.succeed(result)
-        except BaseException:  # noqa: BLE001 - whatever it is, as a Deferred would take it
-            self._failed(Failure(), exchange, method)
+    def _wait(self, exchange: Exchange, work: Deferred[Any], promise: Promise) -> None:
+        key = exchange if exchange.id is None else jsonrpc.id_of(exchange.id)
+        self._under_way[key] = exchange
+        exchange.wait(work, partial(self._leave, key, promise()))
+        work.addCallback(exchange.succeed).addErrback(self._failed, exchange)
+        if self._closed:  # while it began
+            exchange.stop(Cancelled("The connection is closed."))
 
-    def _failed(self, failure: Failure, exchange: Exchange, method: IRPCMethod) -> None:
-        error = self._dispatcher.explain(failure, method.name, self.peer.number)
+    def _leave(self, key: object, answered: Answered, answer: bytes | None) -> None:
+        del self._under_way[key]
+        answered(answer)
+
+    def _failed(self, failure: Failure, exchange: Exchange) -> None:
+        self._tell(exchange.fail, failure, exchange)
+
+    def _tell(self, tell: Callable[[RPCError], T], failure: Failure, exchange: Exchange) -> T:
+        explain, number = self.dispatcher.explain, self.peer.number
         try:
-            exchange.fail(error)
+            return tell(explain(failure, exchange.method, number))
         except Exception:  # noqa: BLE001 - the error's data has no JSON form
-            exchange.fail(self._dispatcher.explain(Failure(), method.name, self.peer.number))
+            return tell(explain(Failure(), exchange.method, number))
 
     def configure(self, settings: Mapping[str, str]) -> Mapping[str, str]:
         """See :meth:`IConversation.configure`."""

@@ -16,39 +16,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rkllm_twisted.errors import Cancelled, InternalError, MethodNotFound, RPCError
-from rkllm_twisted.interfaces import (
-    INPU,
-    ICall,
-    IConversation,
-    IDaemon,
-    IRPCMethod,
-    Params,
-    Result,
-)
+from rkllm_twisted.errors import Cancelled, InternalError, RPCError
+from rkllm_twisted.interfaces import INPU, ICall, IDaemon, IRPCMethod, Params
 from rkllm_twisted.rpc.exchange import Exchange
 from rkllm_twisted.rpc.journal import Journal
 from rkllm_twisted.rpc.parameters import bind
-
-
-@implementer(ICall)
-@attrs.define(eq=False)
-class Call:
-    """See :class:`ICall`. Not frozen, because there is one for each request and that takes time."""
-
-    params: object
-    npu: INPU
-    daemon: IDaemon
-    conversation: IConversation
-    exchange: Exchange
-
-    def stream(self, result: object) -> None:
-        """See :meth:`ICall.stream`."""
-        self.exchange.stream(result)
-
-    def written(self, result: Result) -> Result:
-        """See :meth:`ICall.written`."""
-        return self.exchange.written(result)
 
 
 @attrs.frozen
@@ -79,6 +51,9 @@ class Dispatcher:
     """Knows the methods and what they work on; one for all connections.
 
     :param methods: by name.
+    :ivar methods: those, and the protocol's own.
+    :ivar npu: for the methods.
+    :ivar daemon: for the methods.
     :ivar journal: has a line for each request.
     """
 
@@ -93,37 +68,21 @@ class Dispatcher:
     ) -> None:
         self.journal = journal or Journal()
         protocol_methods: list[IRPCMethod] = [CancelRequest()]
-        self._methods = {**methods, **{method.name: method for method in protocol_methods}}
-        self._npu = npu
-        self._daemon = daemon
+        self.methods = {**methods, **{method.name: method for method in protocol_methods}}
+        self.npu = npu
+        self.daemon = daemon
         self._numbers = itertools.count(1)
 
-    def method(self, name: str) -> IRPCMethod:
-        """Look a method up.
-
-        :raises MethodNotFound: no plugin provides it.
-        """
-        found = self._methods.get(name)
-        if found is None:
-            raise MethodNotFound.named(name, self._methods)
-        return found
-
-    def start(
-        self,
-        method: IRPCMethod,
-        params: Params,
-        conversation: IConversation,
-        exchange: Exchange,
-    ) -> object:
+    def start(self, method: IRPCMethod, params: Params, exchange: Exchange) -> object:
         """Begin the work.
 
-        :param exchange: where its results go.
+        :param exchange: whose work it is, and where its results go.
         :returns: the result, or a Deferred of it; cancelling that ends the work.
         :raises InvalidParams: naming the parameter.
         :raises Exception: whatever the method does.
         """
-        bound = bind(method.params, params)
-        result = method.call(Call(bound, self._npu, self._daemon, conversation, exchange))
+        exchange.params = bind(method.params, params)
+        result = method.call(exchange)
         return Deferred.fromCoroutine(result) if isinstance(result, CoroutineType) else result
 
     def explain(self, failure: Failure, method: str, client: int) -> RPCError:

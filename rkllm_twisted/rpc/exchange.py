@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from zope.interface import implementer
 
 from rkllm_twisted.errors import RPCError
-from rkllm_twisted.interfaces import Result
+from rkllm_twisted.interfaces import INPU, ICall, IDaemon, Result
 from rkllm_twisted.rpc.journal import Entry, tokens_of
 from rkllm_twisted.wire import encoding, jsonrpc
+
+if TYPE_CHECKING:
+    from rkllm_twisted.rpc.conversation import Conversation
 
 
 def _as_response(raw_id: bytes, _seq: int, result: bytes) -> bytes:
@@ -33,6 +39,8 @@ STREAM_FORMS: Mapping[str, Callable[[bytes, int, bytes], bytes]] = {
 
 #: Takes an answer, or None where there is to be none.
 Answered = Callable[[bytes | None], object]
+#: Called when an answer is not there at once; gives what takes it when it is.
+Promise = Callable[[], Answered]
 
 
 @attrs.frozen
@@ -48,130 +56,151 @@ def _let_others_work() -> None:
     time.sleep(0)
 
 
-class Exchange(Entry):
-    """A call, from its arrival to its one answer, and what the log will say of it.
+def _nobody(_: bytes | None) -> None:
+    """Wait for no answer."""
 
-    :param raw_id: the request's id as it came; None for a notification, which is never answered.
-    :param begun: when it came.
-    :param send: takes a partial result's message for the client.
-    :param answered: called once, with the answer's bytes, or None where there is to be none.
-    :param over: called with this before that.
+
+@implementer(ICall)
+class Exchange(Entry, kw_only=True):
+    """A call, from its arrival to its one answer; what its method is given, and the log after it.
+
+    Whoever begins it takes the answer if it is there at once, as most are. For another it waits.
+
+    :param id: the request's as it came; None for a notification, which is never answered.
+    :param conversation: whose request this is.
+    :param settings: the forms that this had chosen when the request came.
+    :ivar params: what the method has to know.
     """
 
-    log = Logger()
-    __slots__ = (
-        *("_answered", "_key", "_over", "_send", "_seq", "_settings", "_under_way", "_work"),
-        "is_open",
-    )
+    log: ClassVar[Logger] = Logger()
 
-    def __init__(
-        self,
-        method: str,
-        raw_id: bytes | None,
-        begun: float,
-        settings: Settings,
-        send: Callable[[bytes], None],
-        answered: Answered,
-        over: Callable[[Entry], None],
-    ) -> None:
-        self.method = method
-        self.id = raw_id
-        self.begun = begun
-        self.tokens = self.error = self.prompt = None
-        self.is_open = True
-        self._settings = settings
-        self._send = send
-        self._answered = answered
-        self._over = over
-        self._seq = 0
-        self._work: Deferred[None] | None = None
-        self._under_way: dict[object, Exchange] | None = None
+    conversation: Conversation
+    settings: Settings
+    params: object = None
+    is_open: bool = True
+    _work: Deferred[Any] | None = None
+    _answered: Answered = _nobody
 
-    def enter(self, under_way: dict[object, Exchange], key: object) -> None:
-        """Be under way, until the answer."""
-        under_way[key] = self
-        self._under_way = under_way
-        self._key = key
+    @property
+    def npu(self) -> INPU:
+        """See :class:`ICall`."""
+        return self.conversation.dispatcher.npu
+
+    @property
+    def daemon(self) -> IDaemon:
+        """See :class:`ICall`."""
+        return self.conversation.dispatcher.daemon
 
     def stream(self, result: object) -> None:
         """Send a partial result; after the answer nothing is sent any more."""
         if not self.is_open or self.id is None:
             return
-        text = encoding.encode(result, self._settings.floats)
-        self._send(STREAM_FORMS[self._settings.stream](self.id, self._seq, text))
-        self._seq += 1
+        text = encoding.encode(result, self.settings.floats)
+        number = self.tokens or 0
+        self.conversation.send(STREAM_FORMS[self.settings.stream](self.id, number, text))
+        self.tokens = number + 1
 
     def written(self, result: Result) -> Result:
         """See :meth:`rkllm_twisted.interfaces.ICall.written`."""
-        if self._settings.floats != "json":
+        if self.settings.floats != "json":
             return result  # the bytes are there already
         written: Result = encoding.with_texts(result, _let_others_work)
         return written
 
-    def succeed(self, result: object) -> None:
-        """Answer with the result.
+    def answer(self, result: object) -> bytes | None:
+        """End it well.
 
-        :raises TypeError, ValueError, OverflowError: it has no JSON form.
+        :returns: the answer; None where there is to be none.
+        :raises TypeError, ValueError, OverflowError: the result has no JSON form.
         """
-        if self.is_open and isinstance(result, dict):
-            self.tokens = tokens_of(result)
-        if self.id is None:
-            self._finish(None)
-        elif self.is_open:
-            text = encoding.encode(result, self._settings.floats)
-            self._finish(jsonrpc.response(self.id, text))
+        answer = None
+        if self.id is not None:
+            text = encoding.encode(result, self.settings.floats)
+            answer = jsonrpc.response(self.id, text)
+        if isinstance(result, dict):
+            self.tokens = tokens_of(result) or self.tokens
+        self.is_open = False
+        if self.method not in self.conversation.quiet:
+            self.conversation.over(self)
+        return answer
+
+    def refuse(self, error: RPCError) -> bytes | None:
+        """End it with an error; one of a notification is only logged.
+
+        :returns: the answer; None where there is to be none.
+        :raises TypeError, ValueError, OverflowError: the error's data has no JSON form.
+        """
+        answer = None if self.id is None else jsonrpc.error(self.id, error)
+        self.error = error
+        self.is_open = False
+        self.conversation.over(self)
+        return answer
+
+    def wait(self, work: Deferred[Any], answered: Answered) -> None:
+        """Be under way.
+
+        :param work: what goes on for it.
+        :param answered: called once, with what :meth:`answer` or :meth:`refuse` gives.
+        """
+        self._work = work
+        self._answered = answered
+
+    def succeed(self, result: object) -> None:
+        """Answer with the result of the work."""
+        if self.is_open:
+            self._answered(self.answer(result))
 
     def fail(self, error: RPCError) -> None:
-        """Answer with an error; one of a notification is only logged."""
+        """Answer with what became of the work."""
         if self.is_open:
-            self.error = error
-        self._finish(None if self.id is None else jsonrpc.error(self.id, error))
-
-    def _finish(self, answer: bytes | None) -> None:
-        if self.is_open:
-            self.is_open = False
-            if self.tokens is None and self._seq:
-                self.tokens = self._seq
-            if self._under_way is not None:
-                del self._under_way[self._key]
-            self._over(self)
-            self._answered(answer)
-
-    def attach(self, work: Deferred[None]) -> None:
-        """Say what goes on for it, once it has begun."""
-        self._work = work
-        if not self.is_open:  # it was stopped while it began
-            self._cancel()
+            self._answered(self.refuse(error))
 
     def stop(self, reason: RPCError) -> None:
         """Answer with an error now, and cancel the work."""
         self.fail(reason)
-        self._cancel()
-
-    def _cancel(self) -> None:
-        if self._work is not None:
-            try:
+        try:
+            if self._work is not None:
                 self._work.cancel()
-            except Exception:  # noqa: BLE001 - one bad canceller must not keep the others alive
-                self.log.failure("cancelling {method} failed", method=self.method[:100])
+        except Exception:  # noqa: BLE001 - one bad canceller must not keep the others alive
+            self.log.failure("cancelling {method} failed", method=self.method[:100])
 
 
 class Answers:
-    """The answers to a batch, which leave together when the last one is there.
+    """The answers to a batch, which leave together when the last one is there."""
 
-    :param count: of the batch's members.
-    :param answered: told the whole answer; None where all of them are notifications.
-    """
+    def __init__(self) -> None:
+        self._answers: list[bytes | None] = []
+        self._missing = 0
+        self._answered: Answered | None = None
 
-    def __init__(self, count: int, answered: Answered) -> None:
-        self._answers: list[bytes | None] = [None] * count
-        self._missing = count
-        self._answered = answered
+    def add(self, answer: bytes | None) -> None:
+        """Take the answer of the next member, if it is there at once and there is to be one."""
+        if answer is not None:
+            self._answers.append(answer)
 
-    def put(self, place: int, answer: bytes | None) -> None:
-        """Take a member's answer."""
+    def promise(self) -> Answered:
+        """Keep the place of a member that takes longer."""
+        self._answers.append(None)
+        self._missing += 1
+        return partial(self._put, len(self._answers) - 1)
+
+    def whole(self, promise: Promise) -> bytes | None:
+        """Say that all members have begun.
+
+        :param promise: of the batch's answer.
+        :returns: that answer; None if it is not there yet, or all members are notifications.
+        """
+        if self._missing:
+            self._answered = promise()
+            return None
+        return self._text()
+
+    def _put(self, place: int, answer: bytes | None) -> None:
         self._answers[place] = answer
         self._missing -= 1
-        if not self._missing:
-            real = [answer for answer in self._answers if answer is not None]
-            self._answered(jsonrpc.batch(real) if real else None)
+        if self._answered is not None and not self._missing:
+            self._answered(self._text())
+
+    def _text(self) -> bytes | None:
+        real = [answer for answer in self._answers if answer is not None]
+        return jsonrpc.batch(real) if real else None

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import attrs
+import msgspec
 from twisted.logger import Logger, LogLevel
 
 from rkllm_twisted.errors import NotAllowed, RPCError
@@ -45,10 +45,10 @@ LEVELS = tuple(level.name for level in LogLevel.iterconstants())
 _LOOKED, _DONE, _REFUSED = map(LEVELS.index, ("debug", "info", "warn"))
 
 
-@attrs.define(eq=False)
-class Entry:
-    """What is known of one request.
+class Entry(msgspec.Struct, eq=False):
+    """What is known of one request. There is one for each, so it must cost little.
 
+    :param method: as it was asked for.
     :param id: as it was sent; None for a notification.
     :param begun: when it came, in seconds of the journal's clock.
     :ivar tokens: that a run has generated; None for what is no run.
@@ -70,6 +70,7 @@ class Journal:
     :param level: of the log, one of :data:`LEVELS`; a line below it costs nothing.
     :param prompts: are prompts to be logged?
     :param clock: tells the time in seconds.
+    :ivar quiet: methods whose success leaves no line.
     """
 
     log = Logger()
@@ -81,6 +82,7 @@ class Journal:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._level = LEVELS.index(level)
+        self.quiet = LOOKING if self._level > _LOOKED else frozenset()
         self.prompts = prompts
         self.clock = clock
         self._second, self._lines, self._left_out = 0, 0, 0
@@ -122,7 +124,7 @@ class Journal:
 
     def end(self, peer: Peer, entry: Entry) -> None:
         """It is answered."""
-        if self._level > _LOOKED and entry.error is None and entry.method in LOOKING:
+        if entry.error is None and entry.method in self.quiet:
             return
         level = _level_of(entry)
         if level >= self._level and self._has_room():

@@ -164,40 +164,40 @@ class RPCProtocol(MessageReceiver):
         if self._pumping:
             return
         self._pumping = True
-        rounds = self.factory.rounds
-        rounds.begin()
+        may_go_on = self.factory.rounds.may_go_on
+        self.factory.rounds.begin()
         self._outbox.gather()
+        messages = self._messages
         for _ in range(self.factory.limits.messages_per_turn):
             if self._ending or self._reading or "unread" in self._not_reading:
                 break
-            if not self._messages and not self.has_message(rounds.may_go_on):
+            if not messages and not self.has_message(may_go_on):
                 break
-            payload = self.take()
-            if len(payload) > reading.LIGHT:
-                self._hand_over(payload)
-            else:
-                self.conversation.received(payload)
-            if self.is_empty() or not rounds.may_go_on():
+            self._receive(self.take())
+            if not (messages or self._unparsed or self.input_ended) or not may_go_on():
                 break
         self._outbox.flush()
         self._pumping = False
         self.factory.hold.note(self, self.held)
         self._settle()
-        rounds.may_go_on()
+        may_go_on()
 
-    def _hand_over(self, payload: bytes) -> None:
+    def _receive(self, payload: bytes) -> None:
         read = self.factory.read_elsewhere
-        if read is None or not reading.is_heavy(payload):
-            self.conversation.received(payload)
+        if len(payload) > reading.LIGHT and read is not None and reading.is_heavy(payload):
+            self._reading_size = len(payload)
+            self._reading = message = read(payload)
+            message.addErrback(_unreadable).addCallback(self._has_read)
             return
-        self._reading_size = len(payload)
-        self._reading = message = read(payload)
-        message.addErrback(_unreadable).addCallback(self._has_read)
+        answer = self.conversation.received(payload)
+        if answer is not None:
+            self._outbox.send(self.frame(answer))
 
     def _has_read(self, message: Message | None) -> None:
         size, self._reading, self._reading_size = self._reading_size, None, 0
-        if message is not None:
-            self.conversation.take(message, size)
+        answer = None if message is None else self.conversation.take(message, size)
+        if answer is not None:
+            self._send(answer)
         self.factory.hold.note(self, self.held)
         self._settle()
 

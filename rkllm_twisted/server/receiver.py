@@ -78,10 +78,6 @@ class MessageReceiver(NetstringReceiver):
             return bool(self._messages)
         return bool(self._unparsed) or (self.input_ended and len(self._lines) > 0)
 
-    def is_empty(self) -> bool:
-        """Is nothing left that could be a message?"""
-        return not (self._messages or self._unparsed or self.input_ended)
-
     def has_message(self, may_go_on: Callable[[], bool] = lambda: True) -> bool:
         """Parse until a message is complete, and tell whether one is.
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import attrs
 
-from rkllm_twisted.interfaces import IConversation, IRPCMethod, Params
+from rkllm_twisted.interfaces import IRPCMethod, Params
 from rkllm_twisted.rpc.dispatch import Dispatcher
 from rkllm_twisted.rpc.exchange import Exchange
 
@@ -34,13 +34,7 @@ class Recorder(Dispatcher):
         vars(self).update(vars(dispatcher))
         self._tell = tell
 
-    def start(
-        self,
-        method: IRPCMethod,
-        params: Params,
-        conversation: IConversation,
-        exchange: Exchange,
-    ) -> object:
+    def start(self, method: IRPCMethod, params: Params, exchange: Exchange) -> object:
         """See :meth:`Dispatcher.start`."""
-        self._tell(Call(method.name, params, conversation.peer.number))
-        return super().start(method, params, conversation, exchange)
+        self._tell(Call(method.name, params, exchange.conversation.peer.number))
+        return super().start(method, params, exchange)

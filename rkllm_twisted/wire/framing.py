@@ -91,15 +91,19 @@ def cut_netstrings(data: bytes, max_length: int) -> tuple[list[bytes], int]:
     """
     found: list[bytes] = []
     size, at, longest = len(data), 0, len(str(max_length))
+    header, length = b"", 0
     while at < size:
-        colon = data.find(b":", at, at + longest + 1)
-        digits = data[at:colon] if colon > at else b""
-        if not digits.isdigit() or (digits[0] == _ZERO and len(digits) > 1):
+        if not header or not data.startswith(header, at):  # many are as long as the one before
+            colon = data.find(b":", at, at + longest + 1)
+            digits = data[at:colon] if colon > at else b""
+            if not digits.isdigit() or (digits[0] == _ZERO and len(digits) > 1):
+                break
+            header, length = data[at : colon + 1], int(digits)
+        begin = at + len(header)
+        end = begin + length
+        if end >= size or data[end] != _COMMA or length > max_length:
             break
-        end = colon + 1 + int(digits)
-        if end >= size or data[end] != _COMMA or end - colon - 1 > max_length:
-            break
-        found.append(data[colon + 1 : end])
+        found.append(data[begin:end])
         at = end + 1
     return found, at
 

@@ -27,6 +27,7 @@ MAX_ID = 256
 ID_BEGINS = frozenset(b'"-0123456789n')
 #: What params begin with: an array, an object or null.
 PARAMS_BEGIN = frozenset(b"[{n")
+_COLON, _BRACKET = b":["
 
 
 class _Call(msgspec.Struct, gc=False):
@@ -49,40 +50,39 @@ def read(text: bytes) -> Request | Notification | Batch | None:
     :param text: UTF-8, without framing.
     :returns: None: it is not.
     """
-    if len(text) > LONGEST:
+    if not 0 < len(text) <= LONGEST:
         return None
     try:
-        if text.startswith(b"["):
+        if text[0] == _BRACKET:
             return _batch(text)
         call = _call(text)
-        colons = text.count(b":") - 2
-        if call.id is not UNSET:
-            colons -= 1
-        if call.params is UNSET:
-            return None if colons else _message(call, None)
-        return _with_params(text, call, colons - 1)
+        if call.params is not UNSET:
+            return _with_params(text, call)
+        return _message(call, None) if text.count(_COLON) == _colons(call) else None
     except (msgspec.DecodeError, RecursionError):
         return None
+
+
+def _colons(call: _Call) -> int:
+    """How many a message has, beside those of its params."""
+    return 2 + (call.id is not UNSET) + (call.params is not UNSET)
 
 
 def _message(call: _Call, params: Params) -> Request | Notification | None:
     if call.id is UNSET:
         return Notification(call.method, params)
     raw_id = bytes(call.id)
-    if len(raw_id) > MAX_ID or raw_id[0] not in ID_BEGINS:
-        return None
-    return Request(raw_id, call.method, params)
+    if raw_id[0] in ID_BEGINS and len(raw_id) <= MAX_ID:
+        return Request(raw_id, call.method, params)
+    return None
 
 
-def _with_params(text: bytes, call: _Call, colons: int) -> Request | Notification | None:
-    """Go on with a message that has params.
-
-    :param colons: those that belong to no member of the message itself.
-    """
+def _with_params(text: bytes, call: _Call) -> Request | Notification | None:
     raw = bytes(call.params)  # type: ignore[arg-type]  # they are there
-    if raw[0] not in PARAMS_BEGIN or raw.count(b":") != colons or strict.overgrown(text):
+    inside = raw.count(_COLON)
+    if raw[0] not in PARAMS_BEGIN or text.count(_COLON) - inside != _colons(call):
         return None
-    if colons > 1 and strict.repeated_member(raw) is not None:
+    if strict.overgrown(text) or (inside > 1 and strict.repeated_member(raw) is not None):
         return None
     return _message(call, _params(raw))
 
@@ -95,8 +95,8 @@ def _batch(text: bytes) -> Batch | None:
     calls = _calls(text)
     if len(calls) != count or not calls:
         return None
+    colons = sum([2 if call.id is UNSET else 3 for call in calls])
     members = [_message(call, None) for call in calls if call.params is UNSET]
-    own = sum([2 if call.id is UNSET else 3 for call in calls])
-    if len(members) != count or None in members or own != text.count(b":"):
+    if len(members) != count or None in members or colons != text.count(_COLON):
         return None
     return Batch(tuple(members))  # type: ignore[arg-type]  # None is not among them
