@@ -52,10 +52,10 @@ packages: $(VENV)/test-installed
 # How fast, beside the limits of Twisted and of the machine, and beside other servers: under ten
 # minutes, and docs/performance/ has the figures. bench-check: a few rows, against the recorded ones.
 bench: $(VENV)/bench-installed
-	$(BIN)/python benchmarks/suite
+	$(BIN)/python -m benchmarks.suite
 
 bench-check: $(VENV)/installed
-	$(BIN)/python benchmarks/suite --check
+	$(BIN)/python -m benchmarks.suite --check
 
 # What the code assumes of librkllmrt, asked of a real one:
 # make board LIBRARY=/path/librkllmrt.so MODEL=/path/model.rkllm

@@ -11,10 +11,12 @@
  *                      is followed by the next request
  *   --connect          each request on a connection of its own, one after another: set-up times
  *   --expect TEXT      what the first answer must hold
+ *   --first REQUEST    what each connection asks before, once; that answer is not measured
  *
  * In the payload, which is read from stdin, ### is replaced by a number that differs between the
  * requests under way on a connection. Prints one line of JSON: answers, answers per second, and from
- * the sending of a request to the reading of its answer the 50th and 99th percentile in microseconds.
+ * the sending of a request to the reading of its answer the 50th and 99th percentile and the longest, in
+ * microseconds.
  * An answer that holds "error" ends the program: what is refused quickly is not fast.
  */
 #define _GNU_SOURCE
@@ -29,15 +31,15 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "connect.h"
 #include "frames.h"
+#include "samples.h"
 
 #define MOST_IDS 900 /* numbers from 100 to 999: all of one length */
 #define MEMORY (1 << 22)
-#define SAMPLES (1 << 20)
 #define PATIENCE 30.0 /* seconds until every connection must have had an answer */
 
 struct connection {
@@ -59,14 +61,12 @@ static struct {
     int connections, depth;
     double seconds, rate;
     bool connect;
-    const char *expect, *path;
-} options = {NETSTRINGS, 1, 1, 1, 0, false, NULL, NULL};
+    const char *expect, *first, *path;
+} options = {NETSTRINGS, 1, 1, 1, 0, false, NULL, NULL, NULL};
 
 static char *messages;   /* framed messages, one after another */
 static int ids = MOST_IDS; /* so many of them */
 static size_t each;      /* bytes of one */
-static float *samples;
-static long answers;
 static int poller = -1;
 static int heard;     /* connections that have had an answer */
 static bool measuring, seen;
@@ -109,39 +109,29 @@ static void make_messages(void) {
     free(payload);
 }
 
-static int connected(void) {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(options.path) >= sizeof address.sun_path)
-        errx(2, "the path is too long: %s", options.path);
-    strcpy(address.sun_path, options.path);
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address))
-        err(1, "%s", options.path);
-    return fd;
-}
-
 static void begin(struct connection *link, int ring) {
-    *link = (struct connection){.fd = connected(), .room = 1 << 16};
+    *link = (struct connection){.fd = connected(options.path), .room = 1 << 16};
     link->data = malloc(link->room);
     link->began = malloc(sizeof *link->began * (size_t)ring);
     if (link->data == NULL || link->began == NULL)
         err(1, "memory");
+    if (options.first != NULL)
+        settle(link->fd, options.framing, options.first);
 }
 
-/* Note an answer. */
+/* Note an answer. It is looked at only when the time is taken: that may be a long one. */
 static void answered(struct connection *link, int ring, const char *payload, size_t size) {
+    if (measuring)
+        sample(1e6 * (now() - link->began[link->head]));
     if (memmem(payload, size, "\"error\"", 7) != NULL)
         errx(3, "an error: %.*s", (int)(size < 300 ? size : 300), payload);
     if (!seen && options.expect != NULL && memmem(payload, size, options.expect, strlen(options.expect)) == NULL)
         errx(3, "not what is expected: %.*s", (int)(size < 300 ? size : 300), payload);
     seen = true;
-    double began = link->began[link->head];
     link->head = (link->head + 1) % ring;
     link->under_way--;
     heard += !link->heard;
     link->heard = true;
-    if (measuring)
-        samples[answers++ % SAMPLES] = (float)(now() - began);
 }
 
 /* Read what there is; the number of answers. */
@@ -202,20 +192,13 @@ static void give(struct connection *link, int ring) {
     watch(link, EPOLLIN);
 }
 
-static int by_value(const void *left, const void *right) {
-    float a = *(const float *)left, b = *(const float *)right;
-    return (a > b) - (a < b);
-}
-
 static void tell(double seconds) {
-    size_t count = (size_t)(answers < SAMPLES ? answers : SAMPLES);
-    if (count == 0)
+    if (sampled() == 0)
         errx(3, "no answer came");
-    qsort(samples, count, sizeof *samples, by_value);
-    printf("{\"answers\": %ld, \"per_second\": %.1f, \"p50_us\": %.1f, \"p99_us\": %.1f, "
-           "\"client_cpu\": %.3f}\n",
-           answers, (double)answers / seconds, 1e6 * (double)samples[count / 2],
-           1e6 * (double)samples[count * 99 / 100], client_share);
+    printf("{\"answers\": %ld, \"per_second\": %.1f, \"client_cpu\": %.3f, ", sampled(),
+           (double)sampled() / seconds, client_share);
+    print_samples();
+    puts("}");
 }
 
 /* The load of all connections, for as long as is asked. */
@@ -232,7 +215,7 @@ static double run(void) {
     struct epoll_event events[256];
     int turn = 0;
     long least = options.rate > 0 ? 1 : (long)options.connections * options.depth;
-    while ((time = now()) < start + options.seconds || !measuring || answers < least) {
+    while ((time = now()) < start + options.seconds || !measuring || sampled() < least) {
         if (!measuring && time >= start && heard == options.connections) {
             measuring = true;
             start = time;
@@ -283,7 +266,8 @@ static void read_options(int argc, char **argv) {
         {"framing", required_argument, NULL, 'f'},     {"connections", required_argument, NULL, 'c'},
         {"depth", required_argument, NULL, 'd'},       {"seconds", required_argument, NULL, 's'},
         {"rate", required_argument, NULL, 'r'},        {"connect", no_argument, NULL, 'n'},
-        {"expect", required_argument, NULL, 'e'},      {NULL, 0, NULL, 0},
+        {"expect", required_argument, NULL, 'e'},      {"first", required_argument, NULL, '1'},
+        {NULL, 0, NULL, 0},
     };
     for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         switch (option) {
@@ -294,6 +278,7 @@ static void read_options(int argc, char **argv) {
         case 'r': options.rate = atof(optarg); break;
         case 'n': options.connect = true; break;
         case 'e': options.expect = optarg; break;
+        case '1': options.first = optarg; break;
         default: errx(2, "see the head of load.c");
         }
     }
@@ -305,7 +290,6 @@ static void read_options(int argc, char **argv) {
 int main(int argc, char **argv) {
     read_options(argc, argv);
     make_messages();
-    samples = malloc(sizeof *samples * SAMPLES);
     struct rlimit files = {0, 0};
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;

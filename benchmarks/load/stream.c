@@ -4,8 +4,8 @@
  *
  * The stream ends with the answer that holds "_callback_state":2. Where the tokens' texts are times
  * (the scripted engine's `clock`), it tells how old they were when they were read. Prints one line of
- * JSON: tokens, tokens per second from the first to the last, and the tokens' ages, median and 99th
- * percentile, in microseconds.
+ * JSON: tokens, tokens per second from the first to the last, and the tokens' ages: median, 99th
+ * percentile and the highest, in microseconds.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -15,31 +15,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "connect.h"
 #include "frames.h"
+#include "samples.h"
 
-static double *ages, first, last;
-static long tokens, room;
+static double first, last;
 
 /* In microseconds, as the scripted engine tells it. */
 static double now(void) {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
     return (double)time.tv_sec * 1e6 + (double)time.tv_nsec / 1e3;
-}
-
-static int connected(const char *path) {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof address.sun_path)
-        errx(2, "the path is too long: %s", path);
-    strcpy(address.sun_path, path);
-    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address))
-        err(1, "%s", path);
-    return fd;
 }
 
 static void ask(enum framing framing, int fd) {
@@ -59,11 +48,9 @@ static bool note(const char *payload, size_t size) {
         return true;
     const char *found = memmem(payload, size, text, sizeof text - 1);
     last = now();
-    if (tokens == 0)
+    if (sampled() == 0)
         first = last;
-    if (tokens == room && (ages = realloc(ages, sizeof *ages * (size_t)(room = 2 * room + 1024))) == NULL)
-        err(1, "memory");
-    ages[tokens++] = found == NULL ? 0 : last - strtod(found + sizeof text - 1, NULL);
+    sample(found == NULL ? 0 : last - strtod(found + sizeof text - 1, NULL));
     return false;
 }
 
@@ -92,11 +79,6 @@ static void read_all(enum framing framing, int fd) {
     }
 }
 
-static int by_value(const void *left, const void *right) {
-    double a = *(const double *)left, b = *(const double *)right;
-    return (a > b) - (a < b);
-}
-
 int main(int argc, char **argv) {
     static const struct option known[] = {{"framing", required_argument, NULL, 'f'}, {NULL, 0, NULL, 0}};
     enum framing framing = NETSTRINGS;
@@ -110,10 +92,11 @@ int main(int argc, char **argv) {
     int fd = connected(argv[optind]);
     ask(framing, fd);
     read_all(framing, fd);
-    if (tokens < 2)
-        errx(3, "the stream has %ld tokens", tokens);
-    qsort(ages, (size_t)tokens, sizeof *ages, by_value);
-    printf("{\"tokens\": %ld, \"per_second\": %.1f, \"p50_us\": %.1f, \"p99_us\": %.1f}\n", tokens,
-           (double)(tokens - 1) / (last - first) * 1e6, ages[tokens / 2], ages[tokens * 99 / 100]);
+    if (sampled() < 2)
+        errx(3, "the stream has %ld tokens", sampled());
+    printf("{\"tokens\": %ld, \"per_second\": %.1f, ", sampled(),
+           (double)(sampled() - 1) / (last - first) * 1e6);
+    print_samples();
+    puts("}");
     return 0;
 }

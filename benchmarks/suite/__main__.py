@@ -11,23 +11,33 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import growth
-import rows
-from contenders import CONTENDERS, ECHO, OURS, can_be_had
-from programs import Programs, build
-from ratios import Row
+from benchmarks.suite import floats, footprint, growth, tokens, trips
+from benchmarks.suite.axes import axes
+from benchmarks.suite.bench import QUICK, Bench, Size
+from benchmarks.suite.contenders import CONTENDERS, ECHO, OURS, can_be_had
+from benchmarks.suite.programs import Programs, build
+from benchmarks.suite.ratios import Row
 
-DOCS = Path(__file__).parents[2] / "docs" / "performance"
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "performance"
 #: What the short form measures, and how far a median ratio may fall below the recorded one.
 CHECKED = ("1 connection", "100 connections", "64 deep")
 FALL = 0.35
 
 
-def everything(bench: rows.Bench, missing: tuple[str, ...], out: Path) -> None:
+#: The groups of rows that are not round trips, by their headings.
+GROUPS: Mapping[str, Sequence[Callable[[Bench], list[Row]]]] = {
+    "Tokens": (tokens.full_speed, tokens.latency),
+    "Arrays of floats": (floats.arrays,),
+    "The process": (footprint.start_up, footprint.memory),
+}
+
+
+def everything(bench: Bench, missing: tuple[str, ...], out: Path) -> None:
     """Measure all rows and write the report."""
-    import report  # noqa: PLC0415 - the short form needs no plots
+    from benchmarks.suite.report import Report  # noqa: PLC0415 - the short form needs no plots
 
     begun, load = time.monotonic(), os.getloadavg()[0]
 
@@ -35,29 +45,33 @@ def everything(bench: rows.Bench, missing: tuple[str, ...], out: Path) -> None:
         print(f"{time.monotonic() - begun:5.0f} s  {what}", file=sys.stderr, flush=True)
 
     say("round trips")
-    trips = rows.round_trips(bench, rows.SHAPES)
+    round_trips = trips.round_trips(bench, trips.SHAPES)
     say("connection set-up")
-    trips += rows.connecting(bench)
-    others: list[Row] = []
-    for what in (rows.full_speed, rows.latency, rows.start_up, rows.memory):
-        say(what.__name__.replace("_", " "))
-        others += what(bench)
+    round_trips += trips.connecting(bench)
+    others: dict[str, list[Row]] = {}
+    for heading, group in GROUPS.items():
+        for rows in group:
+            say(rows.__name__.replace("_", " "))
+            others.setdefault(heading, []).extend(rows(bench))
     curves: list[growth.Curve] = []
-    for grow in (growth.with_clients, growth.with_size, growth.with_queue):
-        say("growth " + grow.__name__.replace("_", " "))
-        curves += grow(bench)
+    for axis in axes(bench):
+        say(f"growth with {axis.title}")
+        curves += growth.grown(bench, axis)
     loads = (load, os.getloadavg()[0])
-    found = report.Report(trips, others, curves, time.monotonic() - begun, missing, loads)
+    found = Report(round_trips, others, curves, time.monotonic() - begun, missing, loads)
     found.write(out)
-    say(f"written to {out}")
+    say(f"{len(found.missed())} targets are missed; written to {out}")
 
 
-def check(bench: rows.Bench, recorded: Path) -> int:
+def check(bench: Bench, recorded: Path) -> int:
     """Measure the short form; 1 if a ratio has fallen too far."""
     known = json.loads(recorded.read_text())["ratios"]
-    shapes = [shape for shape in rows.SHAPES if shape.title in CHECKED]
+    shapes = [shape for shape in trips.SHAPES if shape.title in CHECKED]
+    for shape in shapes:
+        if ECHO not in known.get(shape.title, {}):
+            sys.exit(f"{recorded} has no row “{shape.title}”: write it anew with make bench.")
     failed = 0
-    for row in rows.round_trips(bench, shapes):
+    for row in trips.round_trips(bench, shapes):
         now, then = row.ratio(OURS, ECHO), known[row.title][ECHO]["median"]
         least = (1 - FALL) * then
         verdict = "ok" if now.median >= least else "SLOWER"
@@ -75,21 +89,26 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="only see whether everything runs")
     parser.add_argument("--check", action="store_true", help="compare a few rows with the record")
     parser.add_argument(
-        "--record", type=Path, default=DOCS / "figures.json", help="what to compare with"
+        "--record",
+        type=Path,
+        default=DOCS / "figures.json",
+        help="what to compare with; a run without --check writes it [%(default)s]",
     )
-    parser.add_argument("--out", type=Path, default=DOCS, help="where to write [%(default)s]")
+    parser.add_argument("--out", type=Path, help=f"where to write [{DOCS}]")
     options = parser.parse_args()
+    if options.quick and not options.check and options.out is None:
+        parser.error("--quick measures nothing that is worth a record: add --out DIRECTORY")
     wanted = (OURS, ECHO) if options.check else tuple(CONTENDERS)
     names = tuple(name for name in wanted if can_be_had(CONTENDERS[name]))
     missing = tuple(name for name in wanted if name not in names)
     with tempfile.TemporaryDirectory(prefix="bench-") as place:
         directory = Path(place)
         build(directory)
-        size = rows.QUICK if options.quick else rows.Size()
-        bench = rows.Bench(Programs(directory), directory, size, names)
+        size = QUICK if options.quick else Size()
+        bench = Bench(Programs(directory), directory, size, names)
         if options.check:
             return check(bench, options.record)
-        everything(bench, missing, options.out)
+        everything(bench, missing, options.out or DOCS)
     return 0
 
 

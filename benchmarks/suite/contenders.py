@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import socket
 import subprocess
@@ -14,7 +13,9 @@ from pathlib import Path
 
 import attrs
 
-PEERS = Path(__file__).parents[1] / "peers"
+from benchmarks.processes import environment, twistd
+
+PEERS = Path(__file__).resolve().parents[1] / "peers"
 #: Where `make bench` installs the packages from npm.
 NODE_MODULES = Path(sys.prefix) / "node_modules"
 #: Seconds until a server must accept.
@@ -31,21 +32,11 @@ def _node(script: str) -> Command:
     return lambda _, path: ["node", str(PEERS / script), str(path)]
 
 
-def daemon(isolation: str) -> Command:
+def daemon(isolation: str, *options: str) -> Command:
     """The daemon as a user starts it, with room for 1,000 clients."""
-    return lambda _, path: [
-        sys.executable,
-        "-c",
-        "from twisted.scripts.twistd import run; run()",
-        "--nodaemon",
-        "--pidfile=",
-        f"--logfile={path}.log",
-        "rkllm",
-        f"--socket={path}",
-        "--library=cpu",
-        "--max-clients=1100",
-        f"--isolation={isolation}",
-    ]
+    return lambda _, path: twistd(
+        path, isolation, "--max-clients=1100", *options, log=f"{path}.log"
+    )
 
 
 @attrs.frozen
@@ -149,7 +140,6 @@ class Server:
 @contextlib.contextmanager
 def running(command: Command, programs: Path, path: Path) -> Iterator[Server]:
     """Start a server; stop it at the end."""
-    env = {name: value for name, value in os.environ.items() if not name.startswith("RKLLM_")}
     path.unlink(missing_ok=True)  # most of them leave it behind
     with Path(f"{path}.err").open("wb") as errors:
         begun = time.monotonic()
@@ -158,7 +148,7 @@ def running(command: Command, programs: Path, path: Path) -> Iterator[Server]:
             stdin=subprocess.DEVNULL,
             stdout=errors,
             stderr=errors,
-            env={**env, "NODE_PATH": str(NODE_MODULES)},
+            env={**environment(), "NODE_PATH": str(NODE_MODULES)},
             cwd=path.parent,
         )
     try:

@@ -1,24 +1,27 @@
-"""How the figures grow: with clients, with the size of a message, with the length of the queue."""
+"""How the figures grow: with clients, with the size of messages, with the length of the queue.
+
+Each turn has a daemon of its own, which has been warmed up, and goes along the axis once.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import attrs
-from contenders import CONTENDERS, ECHO, OURS, Server, all_running, daemon, running
-from daemon import clients, load_model, resident, run
-from programs import Load
-from ratios import in_turns
-from rows import Bench
 
-CLIENTS = (1, 10, 100, 1000)
-SIZES = (64, 1024, 16 * 1024, 256 * 1024, 1024 * 1024)
-QUEUES = (0, 16, 64)
-#: Requests under way that a connection may have.
-EACH = 8
+from benchmarks.processes import processor_times, resident, spent_since
+from benchmarks.suite.bench import PROCESS, Bench, run
+from benchmarks.suite.contenders import CONTENDERS, ECHO, OURS, Server, running
+from benchmarks.suite.programs import Load
+from benchmarks.suite.ratios import Spread
+
+#: What grows, and its unit.
+TRIPS, RESIDENT = ("round trips", "answers/s"), ("resident", "MB")
+LATENCY, TOKENS = ("added latency per token p50", "µs"), ("tokens at full speed", "tokens/s")
+COST = ("processor time of a million tokens", "s")
+#: Called when a stream has been asked for, before it begins.
+OnceBegun = Callable[[], object]
 
 
 @attrs.frozen
@@ -35,101 +38,83 @@ class Curve:
     places: Sequence[int]
     values: Mapping[str, Sequence[Sequence[float]]]
 
-
-def with_clients(bench: Bench) -> list[Curve]:
-    """Idle clients beside one that asks, and one that reads a stream."""
-    places = [min(count, bench.size.crowd) for count in CLIENTS]
-    found = []
-    with _daemon(bench) as server:
-        for count in places:
-            with clients(server.path, count):
-                found.append(_all(bench, server))
-    return _curves("idle clients", places, found)
+    def growth(self, line: str, at: int) -> Spread:
+        """How many times what it is at the axis's first place, turn by turn."""
+        first, here = self.values[line][0], self.values[line][at]
+        return Spread.of([there / start for there, start in zip(here, first, strict=True)])
 
 
-def with_queue(bench: Bench) -> list[Curve]:
-    """Calls that wait for the NPU beside one client that asks, and nobody reads a stream."""
-    found = []
-    with _daemon(bench) as server:
-        for length in QUEUES:
-            with _queued(server.path, length):
-                found.append(_asking(bench, server))
-    return _curves("calls in the queue", QUEUES, found)
+@attrs.frozen
+class Axis:
+    """Along which it grows.
+
+    :param asking: has things so at a place, and says what is asked meanwhile.
+    :param reading: has things so while a stream is read.
+    :param options: of the daemon.
+    """
+
+    title: str
+    places: Sequence[int]
+    asking: Callable[[Bench, Server, int], contextlib.AbstractContextManager[Load]]
+    reading: Callable[[Bench, Server, int], contextlib.AbstractContextManager[OnceBegun]]
+    options: Sequence[str] = ()
+    beside_echo: bool = False
 
 
-def with_size(bench: Bench) -> list[Curve]:
-    """A string parameter of so many bytes, which the daemon reads and the echo sends back."""
-    rates: dict[str, list[list[float]]] = {OURS: [], ECHO: []}
-    names = list(rates)
-    grown: list[list[float]] = []
-    with all_running(names, bench.programs.directory, bench.directory) as servers:
-        for size in SIZES:
-            head = b'{"jsonrpc":"2.0","id":###,"method":"$/cancelRequest","params":{"id":"'
-            load = Load(head + b"x" * size + b'"}}', seconds=bench.size.seconds)
-            measures = {name: partial(_rate_of, bench, servers[name].path, load) for name in names}
-            found = in_turns(measures, min(3, bench.size.turns))["rate"]
-            for name in names:
-                rates[name].append(found[name])
-            grown.append([resident(servers[OURS].pid)])
+def grown(bench: Bench, axis: Axis) -> list[Curve]:
+    """Measure along an axis."""
+    found: dict[tuple[str, str], dict[str, list[list[float]]]] = {}
+    for _ in range(bench.size.turns):
+        with bench.loaded(PROCESS, *axis.options) as server, _echo(bench, axis) as echo:
+            _at(bench, axis, server, axis.places[0])  # it has its size then
+            for at, place in enumerate(axis.places):
+                figures = [(*each, OURS) for each in _at(bench, axis, server, place).items()]
+                if echo is not None:
+                    figures.append((TRIPS, _rate(bench, axis, echo, place), ECHO))
+                for what, value, line in figures:
+                    lines = found.setdefault(what, {})
+                    lines.setdefault(line, [[] for _ in axis.places])[at].append(value)
     return [
-        Curve("round trips", "bytes of a message", "answers/s", SIZES, rates),
-        Curve("resident", "bytes of a message", "MB", SIZES, {OURS: grown}),
+        Curve(title, axis.title, unit, axis.places, lines) for (title, unit), lines in found.items()
     ]
 
 
-def _rate_of(bench: Bench, path: Path, load: Load) -> dict[str, float]:
-    return {"rate": bench.programs.load(path, load)["per_second"]}
-
-
 @contextlib.contextmanager
-def _daemon(bench: Bench) -> Iterator[Server]:
-    path = bench.directory / "growth.sock"
-    with running(daemon("process"), bench.programs.directory, path) as server:
-        load_model(path, bench.model)
+def _echo(bench: Bench, axis: Axis) -> Iterator[Server | None]:
+    if not axis.beside_echo:
+        yield None
+        return
+    path = bench.directory / "echo.sock"
+    with running(CONTENDERS[ECHO].command, bench.programs.directory, path) as server:
         yield server
 
 
-@contextlib.contextmanager
-def _queued(path: Path, length: int) -> Iterator[None]:
-    """Have a run under way, and so many that wait for it."""
-    count = 1 + -(-length // EACH)
-    with clients(path, count) as [first, *others], clients(path, 1) as [asking]:
-        if length:
-            first.send("rkllm.run", {"rkllm_input": {"prompt_input": "for ever"}})
-        for number in range(length):
-            params = {"rkllm_input": {"prompt_input": "ok"}}
-            others[number // EACH].send("rkllm.run", params, number % EACH)
-        while asking.ask("server.status")["queue_length"] != length:
-            pass
-        yield
+def _at(bench: Bench, axis: Axis, server: Server, place: int) -> dict[tuple[str, str], float]:
+    """All figures at a place."""
+    with axis.asking(bench, server, place) as load:
+        trips = bench.programs.load(server.path, load)["per_second"]
+        memory = resident(server.pid)
+    with axis.reading(bench, server, place) as once_begun:
+        paced = bench.programs.stream(server.path, run("paced"), once_begun)
+    with axis.reading(bench, server, place) as once_begun:
+        before: dict[int, float] = {}
 
+        def begin() -> None:
+            once_begun()
+            before.update(processor_times(server.pid))
 
-def _asking(bench: Bench, server: Server) -> dict[str, list[float]]:
-    load = Load(CONTENDERS[OURS].ping(), seconds=bench.size.seconds)
-    turns = range(min(3, bench.size.turns))
-    asked = [bench.programs.load(server.path, load) for _ in turns]
+        full = bench.programs.stream(server.path, run("moment"), begin)
+        spent = spent_since(before, server.pid)
     return {
-        "round trips, answers/s": [each["per_second"] for each in asked],
-        "resident, MB": [resident(server.pid)],
+        TRIPS: trips,
+        RESIDENT: memory,
+        LATENCY: paced["p50_us"],
+        TOKENS: full["per_second"],
+        COST: spent / full["tokens"] * 1e6,
     }
 
 
-def _all(bench: Bench, server: Server) -> dict[str, list[float]]:
-    turns = range(min(3, bench.size.turns))
-    read = [bench.programs.stream(server.path, run("paced")) for _ in turns]
-    full = [bench.programs.stream(server.path, run("full speed")) for _ in turns]
-    return {
-        **_asking(bench, server),
-        "added latency per token p50, µs": [each["p50_us"] for each in read],
-        "tokens at full speed, tokens/s": [each["per_second"] for each in full],
-    }
-
-
-def _curves(
-    axis: str, places: Sequence[int], found: Sequence[Mapping[str, list[float]]]
-) -> list[Curve]:
-    curves = []
-    for what in found[0]:
-        title, _, unit = what.rpartition(", ")
-        curves.append(Curve(title, axis, unit, places, {OURS: [each[what] for each in found]}))
-    return curves
+def _rate(bench: Bench, axis: Axis, echo: Server, place: int) -> float:
+    with axis.asking(bench, echo, place) as load:
+        rate: float = bench.programs.load(echo.path, load)["per_second"]
+    return rate

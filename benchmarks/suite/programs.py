@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import attrs
 
 from rkllm_twisted.cpu import library_path
 
-BENCHMARKS = Path(__file__).parents[1]
+BENCHMARKS = Path(__file__).resolve().parents[1]
 SOURCES = BENCHMARKS / "load"
 HEADERS = BENCHMARKS.parent / "cpu_runtime" / "include"
 #: The release whose library is measured by itself.
@@ -24,8 +25,8 @@ PATIENCE = 120.0
 
 #: A program -> its sources, and the flags that it needs.
 PROGRAMS: Mapping[str, tuple[str, ...]] = {
-    "load": ("load.c", "frames.c"),
-    "stream": ("stream.c", "frames.c"),
+    "load": ("load.c", "connect.c", "frames.c", "samples.c"),
+    "stream": ("stream.c", "connect.c", "frames.c", "samples.c"),
     "echo": ("echo.c",),
     "own": ("own.c",),
 }
@@ -54,6 +55,8 @@ class Load:
     :param depth: requests under way on each connection.
     :param rate: requests a second in all; 0: as fast as they are answered.
     :param connect: each request on a connection of its own.
+    :param expect: what the first answer must hold.
+    :param first: what each connection asks before, unmeasured.
     """
 
     payload: bytes
@@ -64,6 +67,7 @@ class Load:
     rate: float = 0.0
     connect: bool = False
     expect: str = ""
+    first: str = ""
 
     def arguments(self) -> list[str]:
         """For the load generator."""
@@ -75,6 +79,7 @@ class Load:
             f"--rate={self.rate}",
             *(["--connect"] if self.connect else []),
             *([f"--expect={self.expect}"] if self.expect else []),
+            *([f"--first={self.first}"] if self.first else []),
         ]
 
 
@@ -87,34 +92,30 @@ class Programs:
 
     directory: Path
 
-    def _run(self, arguments: list[str], given: bytes = b"") -> dict[str, Any]:
-        try:
-            done = subprocess.run(
-                arguments, input=given, capture_output=True, timeout=PATIENCE, check=False
-            )
-        except subprocess.TimeoutExpired:
-            raise MeasurementError(f"{arguments} took longer than {PATIENCE:g} s") from None
-        if done.returncode != 0:
-            words = done.stderr.decode("utf-8", "replace").strip()[-400:]
-            raise MeasurementError(f"{' '.join(arguments)}: {words}")
-        found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        return found
-
     def load(self, socket: Path, load: Load) -> dict[str, Any]:
         """Put a load on a server and measure."""
-        command = [str(self.directory / "load"), *load.arguments(), str(socket)]
-        return self._run(command, load.payload)
+        return _measured(
+            [str(self.directory / "load"), *load.arguments(), str(socket)], load.payload
+        )
+
+    def stream(
+        self, socket: Path, payload: bytes, once_begun: Callable[[], object] = lambda: None
+    ) -> dict[str, Any]:
+        """Read one stream and measure.
+
+        :param once_begun: called when the program has been started, while it waits for its tokens.
+        """
+        return _measured([str(self.directory / "stream"), str(socket)], payload, once_begun)
+
+    def own(self, model: Path, prompt: str) -> dict[str, Any]:
+        """Let the C library run by itself."""
+        return _measured([str(self.directory / "own"), str(model), prompt])
 
     @contextlib.contextmanager
     def beside(self, program: str, socket: Path, payload: bytes, *more: str) -> Iterator[None]:
         """Have a program at work meanwhile."""
         command = [str(self.directory / program), *more, str(socket)]
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        assert process.stdin is not None
-        process.stdin.write(payload)
-        process.stdin.close()
+        process = _started(command, payload, subprocess.DEVNULL)
         try:
             yield
         finally:
@@ -124,10 +125,33 @@ class Programs:
             if ended:
                 raise MeasurementError(f"{program}, which ran beside, ended with {ended}")
 
-    def stream(self, socket: Path, payload: bytes) -> dict[str, Any]:
-        """Read one stream and measure."""
-        return self._run([str(self.directory / "stream"), str(socket)], payload)
+    def load_beside(self, socket: Path, load: Load) -> contextlib.AbstractContextManager[None]:
+        """Have a load on a server meanwhile."""
+        return self.beside("load", socket, load.payload, *load.arguments())
 
-    def own(self, model: Path, prompt: str) -> dict[str, Any]:
-        """Let the C library run by itself."""
-        return self._run([str(self.directory / "own"), str(model), prompt])
+
+def _started(arguments: list[str], given: bytes, out: int) -> subprocess.Popen[bytes]:
+    with tempfile.TemporaryFile() as file:
+        file.write(given)
+        file.seek(0)
+        return subprocess.Popen(arguments, stdin=file, stdout=out, stderr=out)
+
+
+def _measured(
+    arguments: list[str], given: bytes = b"", once_begun: Callable[[], object] = lambda: None
+) -> dict[str, Any]:
+    """What a program prints at its end."""
+    process = _started(arguments, given, subprocess.PIPE)
+    try:
+        once_begun()
+        out, errors = process.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        raise MeasurementError(f"{arguments} took longer than {PATIENCE:g} s") from None
+    finally:
+        process.kill()
+        process.wait()
+    if process.returncode != 0:
+        words = errors.decode("utf-8", "replace").strip()[-400:]
+        raise MeasurementError(f"{' '.join(arguments)}: {words}")
+    found: dict[str, Any] = json.loads(out.splitlines()[-1])
+    return found

@@ -56,6 +56,38 @@ class Row:
         """Of one contender's figures."""
         return Spread.of(self.values[name])
 
+    def missed_ratio(self, ours: str, other: str) -> Missed | None:
+        """Is our ratio to another too small?"""
+        target, ratio = self.targets.get(other), self.ratio(ours, other)
+        if target is None or ratio.median >= target:
+            return None
+        return Missed(self.title, ours, other, target, ratio, ratio.high >= target)
+
+    def missed_limit(self, name: str) -> Missed | None:
+        """Is the figure too high?"""
+        limit, spread = self.limit, self.spread(name)
+        if limit is None or spread.median <= limit:
+            return None
+        return Missed(self.title, name, None, limit, spread, spread.low <= limit)
+
+
+@attrs.frozen
+class Missed:
+    """A target that is not met, by the median.
+
+    :param other: whom our ratio is to; None for a limit of our own figure.
+    :param target: the least ratio, or the highest figure.
+    :param spread: of the ratio, or the figure.
+    :param within_spread: did one of the alternations meet it?
+    """
+
+    row: str
+    name: str
+    other: str | None
+    target: float
+    spread: Spread
+    within_spread: bool
+
 
 Measure = Callable[[], Mapping[str, float]]
 

@@ -1,21 +1,23 @@
-"""The page, the figures as JSON, and the plots."""
+"""The page and the figures as JSON."""
 
 from __future__ import annotations
 
 import json
-import os
-import platform
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import attrs
-import pygal
-from contenders import CONTENDERS, ECHO, OURS
-from growth import Curve
-from ratios import Row, Spread
-from rows import LIBRARY, PROCESS, THREAD
+
+from benchmarks import tables
+from benchmarks.suite import plots
+from benchmarks.suite.bench import PROCESS, THREAD
+from benchmarks.suite.contenders import CONTENDERS, ECHO, OURS
+from benchmarks.suite.growth import Curve
+from benchmarks.suite.ratios import Missed, Row, Spread
+from benchmarks.suite.tokens import LIBRARY
 
 LABELS: Mapping[str, str] = {
     **{name: contender.label for name, contender in CONTENDERS.items()},
@@ -23,6 +25,8 @@ LABELS: Mapping[str, str] = {
     THREAD: "thread",
     LIBRARY: "the C library alone",
 }
+#: Beside a figure whose target is missed by the median, and met by one of the alternations.
+WITHIN = "~"
 
 
 @attrs.frozen
@@ -30,30 +34,37 @@ class Report:
     """Everything that one run has measured.
 
     :param round_trips: rows of all contenders.
-    :param others: rows of the daemon's two isolations.
+    :param others: rows of the daemon's two isolations, by what they are about.
     :param seconds: that it took.
     """
 
     round_trips: Sequence[Row]
-    others: Sequence[Row]
+    others: Mapping[str, Sequence[Row]]
     curves: Sequence[Curve]
     seconds: float
     missing: Sequence[str] = ()
     load: tuple[float, float] = (0.0, 0.0)
 
+    def missed(self) -> list[Missed]:
+        """The targets that are not met."""
+        found = [row.missed_ratio(OURS, name) for row in self.round_trips for name in _others(row)]
+        for rows in self.others.values():
+            found += [row.missed_limit(name) for row in rows for name in _isolations(row)]
+        return [each for each in found if each is not None]
+
     def as_json(self) -> dict[str, Any]:
         """With the ratios that the short form of CI compares."""
+        others = [row for rows in self.others.values() for row in rows]
         return {
             "machine": machine(),
             "seconds": round(self.seconds, 1),
             "load_average": list(self.load),
             "ratios": {
-                row.title: {
-                    name: attrs.asdict(row.ratio(OURS, name)) for name in row.values if name != OURS
-                }
+                row.title: {name: attrs.asdict(row.ratio(OURS, name)) for name in _others(row)}
                 for row in self.round_trips
             },
-            "rows": [attrs.asdict(row) for row in (*self.round_trips, *self.others)],
+            "missed": [attrs.asdict(each) for each in self.missed()],
+            "rows": [attrs.asdict(row) for row in (*self.round_trips, *others)],
             "growth": [attrs.asdict(curve) for curve in self.curves],
         }
 
@@ -64,9 +75,9 @@ class Report:
         (directory / "figures.json").write_text(text + "\n")
         (directory / "figures.md").write_text(self.markdown())
         bars = [row for row in self.round_trips if row.unit == "answers/s"]
-        (directory / "round-trips.svg").write_bytes(_bars(bars))
+        (directory / "round-trips.svg").write_bytes(plots.bars(bars, LABELS))
         for curve in self.curves:
-            (directory / f"{_file_name(curve)}.svg").write_bytes(_line(curve))
+            (directory / _file_name(curve)).write_bytes(plots.line(curve, LABELS))
 
     def markdown(self) -> str:
         """The page."""
@@ -81,26 +92,33 @@ class Report:
             missing = ", ".join(LABELS[name] for name in self.missing)
             parts.append(f"Not measured, because not installed: {missing}.")
         parts += [
+            f"**Bold**: a target that is missed, by the median. {WITHIN}: missed within the"
+            " spread, since one alternation or more has met it.",
             "## Round trips",
             "How many times as good as each of the others the daemon is: the median and the spread"
-            " of the alternations. **Bold**: a target that is missed.",
+            " of the alternations.",
             _ratios(self.round_trips),
             "The figures behind it, each the median of the alternations:",
             _medians(self.round_trips),
             "![Round trips](round-trips.svg)",
-            "## Tokens and the process",
-            _isolations(self.others),
-            "## Growth",
-            *(_growth(curve) for curve in self.curves),
         ]
+        for title, rows in self.others.items():
+            parts += [f"## {title}", _of_isolations(rows)]
+        parts += [
+            "## Growth",
+            "The first line of a table has each figure with its spread. The others have its median,"
+            " and behind × how many times what it is in the first line: the median and the spread"
+            " of the turns.",
+            *(_growth(axis, list(curves))
+              for axis, curves in groupby(self.curves, lambda curve: curve.axis)),
+        ]  # fmt: skip
         return "\n\n".join(parts) + "\n"
 
 
 def machine() -> str:
     """What it was measured on."""
     node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=False)
-    cores = f"{os.cpu_count()} cores, Python {platform.python_version()}"
-    return f"{platform.machine()}, {cores}, Node {node.stdout.strip() or 'none'}"
+    return f"{tables.machine()}, Node {node.stdout.strip() or 'none'}"
 
 
 def number(value: float) -> str:
@@ -109,36 +127,38 @@ def number(value: float) -> str:
     return f"{value:,.{digits}f}"
 
 
-def _shown(spread: Spread) -> str:
-    return f"{number(spread.median)} ({number(spread.low)} – {number(spread.high)})"
+def _shown(spread: Spread, missed: Missed | None = None) -> str:
+    text = f"{number(spread.median)} ({number(spread.low)} – {number(spread.high)})"
+    if missed is None:
+        return text
+    return f"**{text}**{f' {WITHIN}' if missed.within_spread else ''}"
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def _others(row: Row) -> list[str]:
+    return [name for name in row.values if name != OURS]
+
+
+def _isolations(row: Row) -> list[str]:
+    return [name for name in (PROCESS, THREAD) if name in row.values]
 
 
 def _ratios(rows: Sequence[Row]) -> str:
-    names = [name for name in rows[0].values if name != OURS]
-    head = ["what", *(LABELS[name] for name in names), "target"]
+    names = _others(rows[0])
     lines = []
     for row in rows:
-        cells = []
-        for name in names:
-            if name not in row.values:
-                cells.append("–")
-                continue
-            ratio = row.ratio(OURS, name)
-            shown = _shown(ratio)
-            cells.append(f"**{shown}**" if ratio.median < row.targets.get(name, 0) else shown)
+        cells = [
+            _shown(row.ratio(OURS, name), row.missed_ratio(OURS, name))
+            if name in row.values
+            else "–"
+            for name in names
+        ]
         target = f"{row.targets[ECHO]:g} of the echo" if ECHO in row.targets else ""
         lines.append([row.title, *cells, target])
-    return _table(head, lines)
+    return tables.markdown(["what", *(LABELS[name] for name in names), "target"], lines)
 
 
 def _medians(rows: Sequence[Row]) -> str:
     names = list(rows[0].values)
-    head = ["what", "unit", *(LABELS[name] for name in names)]
     lines = [
         [
             row.title,
@@ -147,25 +167,21 @@ def _medians(rows: Sequence[Row]) -> str:
         ]
         for row in rows
     ]
-    return _table(head, lines)
+    return tables.markdown(["what", "unit", *(LABELS[name] for name in names)], lines)
 
 
-def _isolations(rows: Sequence[Row]) -> str:
+def _of_isolations(rows: Sequence[Row]) -> str:
     lines = []
     for row in rows:
-        cells = []
-        for name in (PROCESS, THREAD):
-            spread = row.spread(name)
-            missed = row.limit is not None and spread.median > row.limit
-            cells.append(f"**{_shown(spread)}**" if missed else _shown(spread))
-        others = [
-            f"{LABELS[name]}: {_shown(row.spread(name))}; share {_share(row, name)}"
+        cells = [_shown(row.spread(name), row.missed_limit(name)) for name in _isolations(row)]
+        yardsticks = [
+            f"{LABELS.get(name, name)}: {_shown(row.spread(name))}; share {_share(row, name)}"
             for name in row.values
             if name not in (PROCESS, THREAD)
         ]
         target = f"≤ {row.limit:g} {row.unit}" if row.limit is not None else ""
-        lines.append([row.title, row.unit, *cells, "; ".join(others), target])
-    return _table(["what", "unit", "process", "thread", "yardstick", "target"], lines)
+        lines.append([row.title, row.unit, *cells, "; ".join(yardsticks), target])
+    return tables.markdown(["what", "unit", "process", "thread", "yardstick", "target"], lines)
 
 
 def _share(row: Row, other: str) -> str:
@@ -174,48 +190,32 @@ def _share(row: Row, other: str) -> str:
     return f"{Spread.of([100 * ours / theirs for ours, theirs in pairs]).median:.3g} %"
 
 
-def _growth(curve: Curve) -> str:
-    head = [curve.axis, *(f"{LABELS[name]}, {curve.unit}" for name in curve.values)]
-    lines = [
-        [f"{place:,}", *(_shown(Spread.of(values[at])) for values in curve.values.values())]
-        for at, place in enumerate(curve.places)
+def _growth(axis: str, curves: Sequence[Curve]) -> str:
+    """All that grows along an axis."""
+    lines = [(curve, name) for curve in curves for name in curve.values]
+    head = [axis] + [
+        f"{curve.title}, {curve.unit}{'' if name == OURS else f': {LABELS[name]}'}"
+        for curve, name in lines
     ]
-    title = f"{curve.title} by {curve.axis}"
-    table = _table(head, lines)
-    return f"### {title.capitalize()}\n\n{table}\n\n![{title}]({_file_name(curve)}.svg)"
+    rows = [
+        [
+            f"{place:,}",
+            *(_grown(curve, name, at) for curve, name in lines),
+        ]
+        for at, place in enumerate(curves[0].places)
+    ]
+    plotted = [f"![{_title(curve)}]({_file_name(curve)})" for curve in curves]
+    return "\n\n".join([f"### With {axis}", tables.markdown(head, rows), *plotted])
+
+
+def _grown(curve: Curve, line: str, at: int) -> str:
+    figure = Spread.of(curve.values[line][at])
+    return f"{number(figure.median)} × {_shown(curve.growth(line, at))}" if at else _shown(figure)
+
+
+def _title(curve: Curve) -> str:
+    return f"{curve.title} by {curve.axis}"
 
 
 def _file_name(curve: Curve) -> str:
-    return "-".join(f"{curve.title} by {curve.axis}".split())
-
-
-STYLE = pygal.style.Style(background="white", plot_background="white", font_family="sans-serif")
-
-
-def _options(title: str) -> dict[str, Any]:
-    return {"title": title, "style": STYLE, "width": 900, "height": 450, "js": ()}
-
-
-def _bars(rows: Sequence[Row]) -> bytes:
-    chart = pygal.Bar(**_options("Answers a second"), x_label_rotation=30, legend_at_bottom=True)
-    chart.x_labels = [row.title for row in rows]
-    for name in rows[0].values:
-        if name != "machine":  # it would be all that one sees
-            chart.add(
-                LABELS[name].strip("`"),
-                [row.spread(name).median if name in row.values else None for row in rows],
-            )
-    return bytes(chart.render())
-
-
-def _line(curve: Curve) -> bytes:
-    chart = pygal.XY(
-        **_options(f"{curve.title.capitalize()}, {curve.unit}"),
-        x_title=curve.axis,
-        legend_at_bottom=True,
-        show_legend=len(curve.values) > 1,
-    )
-    for name, values in curve.values.items():
-        points = zip(curve.places, values, strict=True)
-        chart.add(LABELS[name].strip("`"), [(x, Spread.of(y).median) for x, y in points])
-    return bytes(chart.render())
+    return f"{'-'.join(_title(curve).split())}.svg"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import subprocess
@@ -11,23 +12,79 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parents[2]
+SUITE = "benchmarks.suite"
+#: What the short form compares.
+ROWS = ("1 connection", "100 connections", "64 deep")
 
 
-def test_the_suite_writes_its_report(tmp_path: Path) -> None:
-    """Page, figures and plots; with few clients, for fractions of a second, in one turn."""
-    command = [sys.executable, str(PROJECT / "benchmarks" / "suite"), "--quick"]
-    done = subprocess.run(
-        [*command, f"--out={tmp_path}"], capture_output=True, text=True, timeout=300
+def benchmark(module: str, *options: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
+    """Run one as its page says."""
+    return subprocess.run(
+        [sys.executable, "-m", module, *options],
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        cwd=PROJECT,
     )
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the suite has written, with few clients, for fractions of a second, in one turn."""
+    directory = tmp_path_factory.mktemp("report")
+    done = benchmark(SUITE, "--quick", f"--out={directory}", seconds=300)
     assert done.returncode == 0, done.stderr
-    figures = json.loads((tmp_path / "figures.json").read_text())
-    assert len(figures["rows"]) == 26
+    return directory
+
+
+def test_the_suite_writes_its_report(report: Path) -> None:
+    """Page, figures and plots."""
+    figures = json.loads((report / "figures.json").read_text())
+    assert len(figures["rows"]) == 35
     assert all(min(ratio.values()) > 0 for ratio in figures["ratios"]["1 connection"].values())
-    page = (tmp_path / "figures.md").read_text()
+    page = (report / "figures.md").read_text()
     plots = re.findall(r"\((\S+\.svg)\)", page)
-    assert len(plots) == 9
+    assert len(plots) == len(set(plots)) == 16
     for plot in plots:
-        assert (tmp_path / plot).read_bytes().startswith(b"<?xml")
+        assert (report / plot).read_bytes().startswith(b"<?xml")
+
+
+def test_logits_and_embeddings_are_measured_in_both_forms(report: Path) -> None:
+    """How long a request takes, beside Python's own json, and how long a ping waits meanwhile."""
+    rows = {row["title"]: row for row in json.loads((report / "figures.json").read_text())["rows"]}
+    for what in ("logits, 1,000,", "an embedding of 2 × 1,536,"):
+        for form in ("JSON", "base64"):
+            request = rows[f"{what} as {form}: a request, p50"]
+            assert len(request["values"]) == 3
+            waited = rows[f"{what} as {form}: another's ping waits at most"]
+            assert set(waited["values"]) == {"process", "thread"}
+            for row in (request, waited):
+                assert all(min(figures) > 0 for figures in row["values"].values())
+
+
+def test_each_figure_grows_along_each_axis(report: Path) -> None:
+    """With clients, message size and queue length."""
+    curves = json.loads((report / "figures.json").read_text())["growth"]
+    titles = {
+        "round trips",
+        "resident",
+        "added latency per token p50",
+        "tokens at full speed",
+        "processor time of a million tokens",
+    }
+    axes = {"idle clients", "bytes of a message", "calls in the queue"}
+    assert {(c["title"], c["axis"]) for c in curves} == set(itertools.product(titles, axes))
+    for curve in curves:
+        places = curve["values"]["ours"]
+        assert len(places) == len(curve["places"]) == 4
+        assert all(len(place) == 1 and place[0] > 0 for place in places)
+
+
+def test_a_quick_run_does_not_overwrite_the_record() -> None:
+    """It says where else its figures could go."""
+    done = benchmark(SUITE, "--quick")
+    assert done.returncode == 2
+    assert "add --out DIRECTORY" in done.stderr
 
 
 @pytest.mark.parametrize(("recorded", "code"), [(0.001, 0), (1000.0, 1)])
@@ -35,26 +92,27 @@ def test_the_short_form_fails_where_a_ratio_has_fallen(
     tmp_path: Path, recorded: float, code: int
 ) -> None:
     """Far below the recorded one."""
-    rows = ("1 connection", "100 connections", "64 deep")
     record = tmp_path / "figures.json"
-    record.write_text(json.dumps({"ratios": {row: {"echo": {"median": recorded}} for row in rows}}))
-    command = [sys.executable, str(PROJECT / "benchmarks" / "suite"), "--check", "--quick"]
-    done = subprocess.run(
-        [*command, f"--record={record}"], capture_output=True, text=True, timeout=120
-    )
+    record.write_text(json.dumps({"ratios": {row: {"echo": {"median": recorded}} for row in ROWS}}))
+    done = benchmark(SUITE, "--check", "--quick", f"--record={record}")
     assert done.returncode == code, done.stderr
     verdict = "SLOWER" if code else "ok"
     assert [line.split()[0] for line in done.stdout.splitlines()] == [verdict] * 3
 
 
-def test_arrays_prints_its_table() -> None:
-    """With small arrays, once."""
-    command = [sys.executable, str(PROJECT / "benchmarks" / "arrays.py"), "--quick"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    rows = [line for line in done.stdout.splitlines() if line.startswith("|")]
-    assert len(rows) == 8
-    assert all(row.count("|") == 7 for row in rows)
+def test_the_short_form_needs_the_rows_that_it_compares(tmp_path: Path) -> None:
+    """It says how to make the record anew."""
+    record = tmp_path / "figures.json"
+    record.write_text('{"ratios": {}}')
+    done = benchmark(SUITE, "--check", "--quick", f"--record={record}")
+    assert done.returncode == 1
+    assert "make bench" in done.stderr
+
+
+def test_the_record_has_the_rows_that_ci_compares() -> None:
+    """`make bench-check` would not start without them."""
+    ratios = json.loads((PROJECT / "docs/performance/figures.json").read_text())["ratios"]
+    assert all(ratios[row]["echo"]["median"] > 0 for row in ROWS)
 
 
 def test_limits_prints_its_table() -> None:

@@ -1,0 +1,107 @@
+"""Daemons as twistd runs them, and what the kernel knows of their processes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from benchmarks.clients import PATIENCE
+
+MB = 1e6
+
+
+class NeverHappenedError(Exception):
+    """What was waited for has not come about."""
+
+
+def twistd(socket: Path, isolation: str, *options: str, log: str = "-") -> list[str]:
+    """The command that starts a daemon as a user does, on the embedded runtime.
+
+    :param options: more of ``twistd rkllm``.
+    :param log: twistd's log file; ``-`` is its stdout.
+    """
+    return [
+        sys.executable,
+        "-c",
+        "from twisted.scripts.twistd import run; run()",
+        "--nodaemon",
+        "--pidfile=",
+        f"--logfile={log}",
+        "rkllm",
+        f"--socket={socket}",
+        "--library=cpu",
+        f"--isolation={isolation}",
+        *options,
+    ]
+
+
+def environment() -> dict[str, str]:
+    """Ours, without what would set a daemon's options."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("RKLLM_")}
+
+
+def wait_for(what: Callable[[], object]) -> float:
+    """Wait until it is so; how long that took.
+
+    :raises NeverHappenedError: it is not, after ``PATIENCE``.
+    """
+    begun = time.monotonic()
+    while not what():
+        if time.monotonic() - begun > PATIENCE:
+            raise NeverHappenedError(f"after {PATIENCE:g} s it is still not so: {what}")
+        time.sleep(0.001)
+    return time.monotonic() - begun
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started, whichever of its threads did."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
+
+
+def family(pid: int) -> list[int]:
+    """A process and its children."""
+    return [pid, *children(pid)]
+
+
+def resident(pid: int) -> float:
+    """MB of a process and its children that are in memory."""
+    pages = sum(int(Path(f"/proc/{p}/statm").read_text().split()[1]) for p in family(pid))
+    return pages * os.sysconf("SC_PAGE_SIZE") / MB
+
+
+def proportional(pid: int) -> int:
+    """Bytes of a process's memory, those that are shared by their share."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return int(rollup.partition("\nPss:")[2].split()[0]) * 1024
+
+
+def processor_time(pid: int) -> float:
+    """Seconds that a process has had of a processor, all the threads that it has."""
+    spent = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            spent += int((task / "schedstat").read_text().split()[0])
+    return spent / 1e9
+
+
+def processor_times(pid: int) -> dict[int, float]:
+    """The same of a process and of each of its children, by their ids."""
+    return {each: processor_time(each) for each in family(pid)}
+
+
+def spent_since(before: Mapping[int, float], pid: int) -> float:
+    """Seconds of a processor since then; a child that has come meanwhile counts, too."""
+    return sum(time - before.get(each, 0.0) for each, time in processor_times(pid).items())
+
+
+def is_gone(pid: int) -> bool:
+    """Has a process ended? One that waits to be reaped has."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True

@@ -1,0 +1,1 @@
+"""The suite of `make bench`: the daemon beside others, in ratios."""

@@ -1,0 +1,119 @@
+"""What the groups of rows measure with: how much, where, and the daemons that they share."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import attrs
+
+from benchmarks.clients import clients
+from benchmarks.suite.contenders import Server, daemon, running
+from benchmarks.suite.programs import Programs
+
+#: The daemon's two ways to keep the runtime.
+PROCESS, THREAD = "process", "thread"
+#: Floats in a row of logits: a vocabulary.
+VOCABULARY = 152_000
+#: What the models of the benchmarks do, by the prompt's words. The times are in milliseconds.
+SCRIPT = """#!rkllm-script 1
+context 10000000
+embd {width}
+run when "full speed"
+repeat {tokens} token "x"
+run when "moment"
+repeat {burst} token "x"
+run when "paced"
+delay 1
+clock {paced}
+run when "for ever"
+delay 1
+repeat 100000000 token "x"
+run mode logits
+logits 1 {vocabulary}
+nofinish
+run
+token "ok"
+"""
+
+
+@attrs.frozen
+class Size:
+    """How much is measured.
+
+    :param turns: alternations.
+    :param seconds: that a load is measured.
+    :param crowd: the largest number of connections.
+    :param tokens: of a run at full speed.
+    :param burst: of one that is to take a moment only.
+    :param paced: of a run that gives a thousand a second.
+    :param image: rows and columns of an embedding.
+    :param vocabulary: floats in a row of logits.
+    """
+
+    turns: int = 5
+    seconds: float = 0.3
+    crowd: int = 1000
+    tokens: int = 20_000
+    burst: int = 5_000
+    paced: int = 500
+    image: tuple[int, int] = (196, 1536)
+    vocabulary: int = VOCABULARY
+
+
+QUICK = Size(1, 0.05, 20, 500, 100, 50, (2, 1536), 1000)
+
+
+@attrs.frozen
+class Bench:
+    """A place to measure in.
+
+    :param names: of the contenders.
+    """
+
+    programs: Programs
+    directory: Path
+    size: Size
+    names: tuple[str, ...]
+
+    @property
+    def model(self) -> Path:
+        """The scripted model; written when it is first asked for."""
+        path = self.directory / "model.script"
+        if not path.exists():
+            sizes = attrs.asdict(self.size)
+            path.write_text(SCRIPT.format(width=self.size.image[1], **sizes))
+        return path
+
+    @contextlib.contextmanager
+    def loaded(self, isolation: str, *options: str) -> Iterator[Server]:
+        """A daemon with the model loaded."""
+        path = self.directory / f"{isolation}.sock"
+        with running(daemon(isolation, *options), self.programs.directory, path) as server:
+            load_model(path, self.model)
+            yield server
+
+    @contextlib.contextmanager
+    def daemons(self) -> Iterator[Mapping[str, Server]]:
+        """One daemon of each isolation."""
+        with self.loaded(PROCESS) as process, self.loaded(THREAD) as thread:
+            yield {PROCESS: process, THREAD: thread}
+
+
+def load_model(path: Path, model: Path) -> None:
+    """Have the daemon load a model."""
+    with clients(path, 1) as [client]:
+        client.ask("rkllm.init", [{"model_path": str(model), "max_new_tokens": -1}])
+
+
+def request(method: str, params: object) -> bytes:
+    """A message for one of the C programs."""
+    message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    return json.dumps(message).encode()
+
+
+def run(prompt: str, method: str = "rkllm.run_async") -> bytes:
+    """A request for a run."""
+    return request(method, {"rkllm_input": {"prompt_input": prompt}})

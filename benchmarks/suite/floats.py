@@ -1,0 +1,130 @@
+"""Big arrays of floats: how long a request takes with them, and how long it keeps another waiting.
+
+There and back through the socket, with all that the daemon checks. The yardstick is Python's own
+``json``, and ``base64``, for the same numbers: what one writes who needs no daemon.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+import time
+from array import array
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import attrs
+
+from benchmarks.suite.bench import Bench, request
+from benchmarks.suite.contenders import CONTENDERS, OURS, Server
+from benchmarks.suite.programs import Load
+from benchmarks.suite.ratios import Row, in_turns
+
+EMBED, LOGITS = "RKLLM_INPUT_EMBED", "RKLLM_INFER_GET_LOGITS"
+#: Another client's pings, a second.
+RATE = 1000.0
+#: How much longer than smaller requests these are measured.
+LONGER = 1.5
+Yardstick = tuple[str, Callable[[], object]]
+
+
+@attrs.frozen
+class Cargo:
+    """What a request carries, or its answer.
+
+    :param form: of the floats in answers, for ``server.configure``.
+    :param yardstick: what it is, and what does the same in Python.
+    """
+
+    title: str
+    form: str
+    params: Any
+    expect: str
+    yardstick: Yardstick
+
+    def load(self, seconds: float) -> Load:
+        """One such request after the other."""
+        first = request("server.configure", {"floats": self.form}).decode()
+        payload = request("rkllm.run", self.params)
+        return Load(payload, seconds=seconds, expect=self.expect, first=first)
+
+
+def cargoes(bench: Bench) -> list[Cargo]:
+    """Logits and an embedding, in both forms."""
+    count, (rows, columns) = bench.size.vocabulary, bench.size.image
+    prompt = {"rkllm_input": {"prompt_input": "x"}, "rkllm_infer_params": {"mode": LOGITS}}
+    logits = array("f", [(number % 257 - 128) / 128 for number in range(count)])  # the engine's
+    chance = random.Random(1)
+    embedding = array("f", [chance.gauss(0, 3) for _ in range(rows * columns)])
+
+    def embedded(floats: object) -> dict[str, Any]:
+        return {"rkllm_input": {"input_type": EMBED, "embed_input": {
+            "embed": floats, "n_tokens": rows}}}  # fmt: skip
+
+    numbers = embedded([float(f"{each:.7g}") for each in embedding])
+    text = embedded(packed(embedding))
+    what = f"logits, {count:,},", f"an embedding of {rows} × {columns:,},"
+    return [
+        Cargo(f"{what[0]} as JSON", "json", prompt, '"logits":[',
+              ("json.dumps of them", partial(json.dumps, logits.tolist()))),
+        Cargo(f"{what[0]} as base64", "base64", prompt, '"base64":"',
+              ("b64encode and json.dumps of them", lambda: json.dumps(packed(logits)))),
+        Cargo(f"{what[1]} as JSON", "json", numbers, '"text":"ok"',
+              ("json.loads of it", partial(json.loads, json.dumps(numbers)))),
+        Cargo(f"{what[1]} as base64", "json", text, '"text":"ok"',
+              ("json.loads and b64decode of it", partial(unpacked, json.dumps(text)))),
+    ]  # fmt: skip
+
+
+def packed(floats: array[float]) -> dict[str, Any]:
+    """As base64, in the daemon's form."""
+    text = base64.b64encode(floats).decode()
+    return {"base64": text, "dtype": "<f4", "shape": [len(floats)]}
+
+
+def unpacked(message: str) -> array[float]:
+    """What somebody else would do with a message that brings an embedding as base64."""
+    embed = json.loads(message)["rkllm_input"]["embed_input"]["embed"]
+    return array("f", base64.b64decode(embed["base64"], validate=True))
+
+
+def arrays(bench: Bench) -> list[Row]:
+    """Two rows for each cargo, and what a ping waits beside none."""
+    rows = []
+    with bench.daemons() as servers:
+        for cargo in cargoes(bench):
+            name, work = cargo.yardstick
+            found = in_turns(
+                {
+                    **{name: partial(_carried, bench, servers[name], cargo) for name in servers},
+                    name: partial(_by_python, work),
+                },
+                bench.size.turns,
+            )
+            for figure, values in found.items():
+                rows.append(Row(f"{cargo.title}: {figure}", "ms", values, more_is_better=False))
+        alone = {name: partial(_ping, bench, servers[name]) for name in servers}
+        for figure, values in in_turns(alone, bench.size.turns).items():
+            rows.append(Row(f"no arrays: {figure}", "ms", values, more_is_better=False))
+    return rows
+
+
+def _carried(bench: Bench, server: Server, cargo: Cargo) -> Mapping[str, float]:
+    load = cargo.load(LONGER * bench.size.seconds)
+    found = bench.programs.load(server.path, load)
+    with bench.programs.load_beside(server.path, attrs.evolve(load, seconds=60)):
+        waited = _ping(bench, server)
+    return {"a request, p50": found["p50_us"] / 1000, **waited}
+
+
+def _ping(bench: Bench, server: Server) -> Mapping[str, float]:
+    ping = Load(CONTENDERS[OURS].ping(), rate=RATE, seconds=LONGER * bench.size.seconds)
+    return {"another's ping waits at most": bench.programs.load(server.path, ping)["max_us"] / 1000}
+
+
+def _by_python(work: Callable[[], object]) -> Mapping[str, float]:
+    begun = time.perf_counter()
+    work()
+    return {"a request, p50": 1000 * (time.perf_counter() - begun)}

@@ -1,0 +1,65 @@
+"""The process itself: how soon it serves, and what memory it takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from functools import partial
+
+from benchmarks.clients import clients
+from benchmarks.processes import resident, wait_for
+from benchmarks.suite.bench import PROCESS, THREAD, Bench
+from benchmarks.suite.contenders import CONTENDERS, ECHO, Server, daemon, running
+from benchmarks.suite.ratios import Row, in_turns
+
+
+def start_up(bench: Bench) -> list[Row]:
+    """From the start of the process until it accepts."""
+
+    def ready(name: str) -> Mapping[str, float]:
+        command = CONTENDERS[ECHO].command if name == ECHO else daemon(name)
+        path = bench.directory / "start.sock"
+        with running(command, bench.programs.directory, path) as server:
+            return {"ready": 1000 * server.ready}
+
+    names = (PROCESS, THREAD, ECHO)
+    found = in_turns({name: partial(ready, name) for name in names}, bench.size.turns)
+    return [Row("start until it accepts", "ms", found["ready"], more_is_better=False, limit=400.0)]
+
+
+def memory(bench: Bench) -> list[Row]:
+    """What is resident, of a daemon that has just been started, and of its child."""
+
+    def measure(isolation: str) -> Mapping[str, float]:
+        path = bench.directory / "memory.sock"
+        found = {}
+        with running(daemon(isolation), bench.programs.directory, path) as server:
+            with clients(path, 1) as [client]:
+                wait_for(
+                    lambda: client.ask("server.status")["state"] == "empty" and not _grows(server)
+                )
+            found["idle"] = resident(server.pid)
+            for count in (100, 1000):
+                with clients(path, min(count, bench.size.crowd)):
+                    found[f"{count:,} clients"] = resident(server.pid)
+        return found
+
+    measures = {name: partial(measure, name) for name in (PROCESS, THREAD)}
+    found = in_turns(measures, bench.size.turns)
+    return [
+        Row(
+            f"resident, {what}",
+            "MB",
+            values,
+            more_is_better=False,
+            limit=70.0 if what == "idle" else None,
+        )
+        for what, values in found.items()
+    ]
+
+
+def _grows(server: Server) -> bool:
+    """Its child may still be starting."""
+    before = resident(server.pid)
+    time.sleep(0.3)
+    return resident(server.pid) > before

@@ -1,0 +1,110 @@
+"""Tokens: how many come through the daemon, what they cost, and how late they are read."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from functools import partial
+
+import attrs
+
+from benchmarks.processes import processor_times, spent_since
+from benchmarks.suite.bench import Bench, run
+from benchmarks.suite.contenders import CONTENDERS, OURS, Server
+from benchmarks.suite.programs import Load
+from benchmarks.suite.ratios import Row, in_turns
+
+#: The yardstick of the runtime's full speed.
+LIBRARY = "library"
+
+
+def full_speed(bench: Bench) -> list[Row]:
+    """Tokens of a runtime that takes no time, and what they cost."""
+    with bench.daemons() as servers:
+
+        def daemon_rate(name: str) -> Mapping[str, float]:
+            before = processor_times(servers[name].pid)
+            found = bench.programs.stream(servers[name].path, run("full speed"))
+            spent = spent_since(before, servers[name].pid)
+            return {"rate": found["per_second"], "cost": spent / found["tokens"] * 1e6}
+
+        def library_rate() -> Mapping[str, float]:
+            return {"rate": bench.programs.own(bench.model, "full speed")["per_second"]}
+
+        measures = {name: partial(daemon_rate, name) for name in servers}
+        found = in_turns({**measures, LIBRARY: library_rate}, bench.size.turns)
+    return [
+        Row("tokens at the runtime's full speed", "tokens/s", found["rate"]),
+        Row("processor time of a million tokens", "s", found["cost"], more_is_better=False),
+    ]
+
+
+@attrs.frozen
+class Company:
+    """What other clients do while one reads a stream.
+
+    :param rate: requests a second of all; 0: as fast as they are answered.
+    :param limit: what the 99th percentile should be at most, in microseconds.
+    """
+
+    title: str
+    connections: int = 0
+    rate: float = 0.0
+    limit: float | None = None
+
+
+COMPANIES = [
+    Company("nobody else", limit=1000.0),
+    Company("100 clients, 10 requests/s each", 100, 1000.0, 5000.0),
+    Company("100 clients, as fast as they are answered", 100),
+]
+
+
+def latency(bench: Bench) -> list[Row]:
+    """How old a token is when its client reads it, and whether the others slow the runtime."""
+    rows = []
+    rates: dict[str, Mapping[str, list[float]]] = {}
+    with bench.daemons() as servers:
+        for company in COMPANIES:
+
+            def measure(name: str, company: Company = company) -> Mapping[str, float]:
+                with _others(bench, servers[name], company):
+                    found = bench.programs.stream(servers[name].path, run("paced"))
+                return {figure: found[figure] for figure in ("p50_us", "p99_us", "per_second")}
+
+            measures = {name: partial(measure, name) for name in servers}
+            found = in_turns(measures, bench.size.turns)
+            rates[company.title] = found["per_second"]
+            for figure, limit in (("p50", None), ("p99", company.limit)):
+                title = f"added latency per token {figure}, {company.title}"
+                values = found[f"{figure}_us"]
+                rows.append(Row(title, "µs", values, more_is_better=False, limit=limit))
+    return rows + _slowed(rates)
+
+
+def _slowed(rates: Mapping[str, Mapping[str, list[float]]]) -> list[Row]:
+    """By how much the runtime itself is slower in company, in per cent."""
+    rows = []
+    alone = rates[COMPANIES[0].title]
+    for company in COMPANIES[1:]:
+        share = {
+            name: [
+                100 * (1 - there / here)
+                for there, here in zip(rates[company.title][name], alone[name], strict=True)
+            ]
+            for name in alone
+        }
+        limit = 5.0 if company.limit else None
+        title = f"generation slowed by {company.title}"
+        rows.append(Row(title, "%", share, more_is_better=False, limit=limit))
+    return rows
+
+
+def _others(
+    bench: Bench, server: Server, company: Company
+) -> contextlib.AbstractContextManager[None]:
+    if not company.connections:
+        return contextlib.nullcontext()
+    connections = min(company.connections, bench.size.crowd)
+    load = Load(CONTENDERS[OURS].ping(), connections=connections, rate=company.rate, seconds=60)
+    return bench.programs.load_beside(server.path, load)
