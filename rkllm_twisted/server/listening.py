@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 
 from rkllm_twisted.interfaces import IListeningSocket
 from rkllm_twisted.server.descriptors import make_room
+from rkllm_twisted.server.group import ReadGroup
 from rkllm_twisted.server.transport import PromptTransport
 
 
@@ -23,6 +24,7 @@ class OpenedPort(unix.Port):
     and shuts the socket down, also for the other process that holds it: systemd.
 
     :param opened: bound and listening.
+    :ivar group: reads from the connections.
     """
 
     transport = PromptTransport
@@ -42,11 +44,13 @@ class OpenedPort(unix.Port):
         self.fileno = self.socket.fileno  # type: ignore[method-assign]  # as Twisted's ports do
         self.connected = True
         self.numberAccepts = 100
+        self.group = ReadGroup(self.reactor)
         self.startReading()
 
     def connectionLost(self, reason: Failure) -> None:
         """Close our end."""
         tcp.Port.connectionLost(self, reason)  # unix.Port's would remove the file
+        self.group.close()
 
 
 class UNIXSocketService(Service):

@@ -13,10 +13,21 @@ class PromptTransport(unix.Server):
     Twisted's transports keep what is written until the reactor's next turn has asked whether the
     socket takes it: two calls of epoll_ctl and one of epoll_wait for each answer. Here only what
     the socket does not take waits like that, and with it all that is written later. While reading
-    is paused nothing is read; the reactor forgets the socket only if there is something to read.
+    is paused nothing is read; the kernel forgets the socket only if there is something to read.
+
+    What is read comes by the port's :class:`~rkllm_twisted.server.group.ReadGroup`.
     """
 
     _is_held = _is_forgotten = False
+    server: Any  # the port
+
+    def startReading(self) -> None:
+        """See :meth:`twisted.internet.abstract.FileDescriptor.startReading`."""
+        self.server.group.join(self)
+
+    def stopReading(self) -> None:
+        """See :meth:`twisted.internet.abstract.FileDescriptor.stopReading`."""
+        self.server.group.leave(self)
 
     def pauseProducing(self) -> None:
         """See :meth:`twisted.internet.interfaces.IPushProducer.pauseProducing`."""
