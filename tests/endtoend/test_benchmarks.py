@@ -117,8 +117,7 @@ def test_the_record_has_the_rows_that_ci_compares() -> None:
 
 def test_limits_prints_its_table() -> None:
     """With few clients, for fractions of a second."""
-    command = [sys.executable, str(PROJECT / "benchmarks" / "limits.py"), "--quick"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = benchmark("benchmarks.limits", "--quick")
     assert done.returncode == 0, done.stderr
     rows = [line for line in done.stdout.splitlines() if line.startswith("|")]
     assert len(rows) == 17
@@ -127,8 +126,7 @@ def test_limits_prints_its_table() -> None:
 
 def test_isolation_prints_its_table() -> None:
     """With few clients and short streams; how a daemon ends, which takes long, is left out."""
-    command = [sys.executable, str(PROJECT / "benchmarks" / "isolation.py"), "--quick"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = benchmark("benchmarks.isolation", "--quick")
     assert done.returncode == 0, done.stderr
     rows = [line for line in done.stdout.splitlines() if line.startswith("|")]
     assert len(rows) == 23

@@ -1,0 +1,103 @@
+"""How crashes are told, and how long it takes to stop a daemon."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from typing import Any
+
+from benchmarks.clients import Client
+from benchmarks.isolation.daemons import MODES, Daemon, daemon
+from benchmarks.processes import is_gone, wait_for
+from benchmarks.tables import Row, percentile, row
+from rkllm_twisted.daemon import DRAIN, PATIENCE
+from rkllm_twisted.errors import ShuttingDown
+from rkllm_twisted.rpc.limits import Limits
+
+#: Seconds that a daemon may take to stop: with nothing to do, and beyond its own limits for the run
+#: under way, for C to come back, and for a client to read its last message.
+IDLE, TOLERANCE = 0.5, 1.0
+LINGER = Limits().linger
+
+
+def crashes(running: Daemon, times: int) -> list[Row]:
+    """From the crash to the client's error."""
+    rows = []
+    for how in ("segv", "abort", "exit", "SIGKILL from outside"):
+        spent = []
+        for _ in range(times):
+            client = running.load()
+            client.run(how if len(how) < 6 else "hang", "rkllm.run_async")
+            at = int(client.answer()["result"]["text"]) / 1e6
+            if how.startswith("SIGKILL"):
+                running.settle()  # the child before may not be gone yet
+                at = time.monotonic()
+                os.kill(running.children()[0], signal.SIGKILL)
+            error = client.answer()["error"]
+            spent.append(time.monotonic() - at)
+            assert error["code"] == -32004, error
+            client.close()
+        worst = max(spent)
+        measured = f"{1000 * percentile(spent, 0.5):.1f} / {1000 * worst:.1f} ms"
+        what = f"crash → error at the client, p50 / max of {times}: {how}"
+        rows.append(row(what, measured, "≤ 100 ms", worst <= 0.1))
+    return rows
+
+
+def ends() -> list[Row]:
+    """How long it takes to stop a daemon."""
+    rows = []
+    for mode in MODES:
+        with daemon(mode) as running:
+            running.load().close()
+            rows.append(shutdown(f"idle with a model, {mode}", running.stop(), IDLE))
+        with daemon(mode) as running, reading(amid(running, "pace")):
+            what = f"amid an endless stream that is read, {mode}"
+            rows.append(shutdown(what, running.stop(), DRAIN + TOLERANCE))
+        with daemon(mode) as running, closing(amid(running, "pace")):
+            what = f"amid an endless stream that is not read, {mode}"
+            rows.append(shutdown(what, running.stop(), DRAIN + LINGER + TOLERANCE))
+        with daemon(mode) as running, closing(amid(running, "hang")):
+            what = f"with a runtime that hangs, {mode}"
+            rows.append(shutdown(what, running.stop(), DRAIN + PATIENCE + LINGER + TOLERANCE))
+    with daemon("process") as running, closing(amid(running, "hang")):
+        (child,) = running.children()
+        running.stop(signal.SIGKILL)
+        gone = wait_for(lambda: is_gone(child))
+    what = "daemon killed → the runtime's process is gone, amid a call that hangs"
+    rows.append(row(what, f"{1000 * gone:.0f} ms", "< 1 s", gone < 1))
+    return rows
+
+
+def amid(running: Daemon, prompt: str) -> Client:
+    """Have a run under way; the client whose it is."""
+    client = running.load()
+    client.run(prompt, "rkllm.run_async")
+    client.answer()
+    return client
+
+
+@contextmanager
+def reading(client: Client) -> Iterator[None]:
+    """Have the client read to the end, which is to be that the daemon stops."""
+    answers: list[Any] = []
+
+    def read() -> None:
+        with suppress(ValueError):  # an empty line is the end of the connection
+            while True:
+                answers[:] = [client.answer()]
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    yield
+    reader.join()
+    assert answers[0]["error"]["code"] == ShuttingDown.code, answers
+
+
+def shutdown(what: str, spent: float, most: float) -> Row:
+    """Make a row."""
+    return row(f"SIGTERM → exit: {what}", f"{spent:.2f} s", f"< {most:g} s", spent < most)

@@ -1,0 +1,1 @@
+"""What the daemon's limits hold to."""

@@ -1,0 +1,118 @@
+"""The daemon, seen from its clients."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from array import array
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from benchmarks.clients import PATIENCE, Client
+
+PROJECT = Path(__file__).resolve().parents[2]
+#: Milliseconds per token where a model's pace matters, and of the model that is cancelled.
+PACE, SLOW = 1, 20
+SCRIPT = f"""#!rkllm-script 1
+run when "slow"
+delay {SLOW}
+repeat 1000000 token "x"
+run when "pace"
+delay {PACE}
+repeat 1000000 token "x"
+run when "burst"
+repeat 2500 token "x"
+run
+token "ok"
+"""
+
+
+@attrs.frozen
+class Daemon:
+    """The daemon, seen from its clients."""
+
+    directory: Path
+    process: subprocess.Popen[bytes]
+
+    def connect(self) -> Client:
+        """A new connection."""
+        return Client(self.directory / "sock")
+
+    @contextlib.contextmanager
+    def clients(self, count: int) -> Iterator[list[Client]]:
+        """Some connections, closed at the end; all the daemon's work for them is over then."""
+        clients = [self.connect() for _ in range(count)]
+        yield clients
+        for client in clients:
+            client.close()
+        self.until(lambda status: status["clients"] == 1 and not status["running"])
+
+    def until(self, condition: Callable[[Any], object]) -> None:
+        """Wait until the status is so."""
+        client = self.connect()
+        deadline = time.monotonic() + PATIENCE
+        while not condition(status := client.ask("server.status")):
+            if time.monotonic() > deadline:
+                sys.exit(f"The daemon does not get there: {status}")
+            time.sleep(0.002)
+        client.close()
+
+    def load(self) -> None:
+        """Load the scripted model."""
+        model = self.directory / "bench.script"
+        model.write_text(SCRIPT)
+        client = self.connect()
+        param = {"model_path": str(model), "max_new_tokens": 1_000_000}
+        assert client.ask("rkllm.init", {"param": param})["success"]
+        client.close()
+
+    def ticks(self) -> list[tuple[float, float]]:
+        """How late each tick came since the last time, and the reactor's own time before it."""
+        with socket.socket(socket.AF_UNIX) as link:
+            link.connect(str(self.directory / "ticks"))
+            data = b"".join(iter(lambda: link.recv(1 << 16), b""))
+        numbers = array("d", data)
+        return list(zip(numbers[::2], numbers[1::2], strict=True))
+
+    def memory(self) -> int:
+        """Resident bytes."""
+        pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
+        return int(pages) * os.sysconf("SC_PAGESIZE")
+
+    def descriptors(self) -> int:
+        """Open files; a connection that has just been closed may not have been noticed yet."""
+        counts = []
+        for _ in range(20):
+            counts.append(len(os.listdir(f"/proc/{self.process.pid}/fd")))  # noqa: PTH208
+            time.sleep(0.01)
+        return min(counts)
+
+
+@contextlib.contextmanager
+def daemon(*arguments: str) -> Iterator[Daemon]:
+    """Start one with a model loaded, and stop it."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        command = [sys.executable, "-m", "benchmarks.limits.ticking", name, *arguments]
+        with (directory / "log").open("wb") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log, cwd=PROJECT)
+        try:
+            deadline = time.monotonic() + PATIENCE
+            while not (directory / "sock").exists():
+                if process.poll() is not None or time.monotonic() > deadline:
+                    sys.exit((directory / "log").read_text())
+                time.sleep(0.01)
+            running = Daemon(directory, process)
+            running.load()
+            yield running
+        finally:
+            process.terminate()
+            process.wait(PATIENCE)
