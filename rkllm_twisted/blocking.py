@@ -4,7 +4,9 @@
         for chunk in client.run_async("Hello"):
             print(chunk.text, end="")
 
-It imports in a few milliseconds, and neither Twisted nor zope.interface.
+It imports neither Twisted nor zope.interface; what reads and writes JSON is imported by the first
+client that is made, and what makes results of it by the first run. So a program that only may have
+something to ask starts as soon as one that has not.
 """
 
 from __future__ import annotations
@@ -16,15 +18,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from rkllm_twisted.errors import Closed, NoAnswer, Unreachable
 from rkllm_twisted.remote import calls
-from rkllm_twisted.remote.caller import Answer, Arrival, Caller, Failed, Notified, Part
+from rkllm_twisted.remote.events import Answer, Arrival, Failed, Notified, Part
 from rkllm_twisted.remote.methods import like
 from rkllm_twisted.remote.pipe import Pipe, undisturbed
 from rkllm_twisted.remote.reaching import PATIENCE, QUIET, default_socket, late, lost, silent
-from rkllm_twisted.values import Params
+
+if TYPE_CHECKING:
+    from rkllm_twisted.values import Params
 
 __all__ = ["Client", "Unreachable", "default_socket"]
 
@@ -72,6 +76,8 @@ class Client:
     def __init__(
         self, path: str | os.PathLike[str] | None = None, *, timeout: float | None = None
     ) -> None:
+        from rkllm_twisted.remote.caller import Caller  # noqa: PLC0415 - see the module
+
         self.path = os.fspath(path or default_socket()).removeprefix("unix:")
         self.timeout = timeout
         self._caller = Caller(self.path)

@@ -6,18 +6,16 @@ mapping to the wire happens once, in :mod:`rkllm_twisted.rpc.dispatch`, and the 
 :data:`BY_CODE`. :class:`Unreachable` is what keeps a client from an answer: there is no daemon, or
 not any more. :class:`StartupError` is what keeps the daemon from starting. Both say one sentence
 for the person at the terminal.
+
+They are plain exceptions, without attrs: importing that takes longer than a whole client.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Mapping
 from typing import ClassVar
 
-import attrs
 
-
-@attrs.define(eq=False, slots=False)
 class RPCError(Exception):
     """An error that a client is told about.
 
@@ -27,8 +25,10 @@ class RPCError(Exception):
 
     code: ClassVar[int] = -32603
 
-    message: str
-    data: Mapping[str, object] | None = None
+    def __init__(self, message: str, data: Mapping[str, object] | None = None) -> None:
+        super().__init__(message, data)
+        self.message = message
+        self.data = data
 
     def __str__(self) -> str:
         return self.message
@@ -57,6 +57,8 @@ class MethodNotFound(RPCError):
 
         :param known: the names that there are.
         """
+        import difflib  # noqa: PLC0415 - clients never get here
+
         shown = name[:100]
         close = [one for one in known if one.endswith(f".{shown}")]  # its group was forgotten
         close = close or difflib.get_close_matches(shown, known, 1, 0.75)
@@ -142,6 +144,7 @@ class RemoteError(RPCError):
 
     def __init__(self, remote_code: int, message: str, data: object = None) -> None:
         super().__init__(message, data if isinstance(data, Mapping) else None)
+        self.args = (remote_code, message, self.data)  # so that it can be copied and pickled
         self.code = remote_code  # type: ignore[misc]  # the only class whose code is the instance's
 
 

@@ -13,7 +13,8 @@ from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 
 from rkllm_twisted.errors import Closed, NoAnswer
-from rkllm_twisted.remote.caller import Arrival, Caller, Failed, Notified, Part
+from rkllm_twisted.remote.caller import Caller
+from rkllm_twisted.remote.events import Arrival, Failed, Notified, Part
 from rkllm_twisted.remote.reaching import PATIENCE, QUIET, lost, silent
 from rkllm_twisted.values import Params
 

@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from rkllm_twisted.client.connection import Connection, OnNotification
 from rkllm_twisted.errors import NoAnswer
 from rkllm_twisted.remote import calls
-from rkllm_twisted.remote.caller import Answer, Arrival, Failed, Part
+from rkllm_twisted.remote.events import Answer, Arrival, Failed, Part
 from rkllm_twisted.remote.methods import like
 from rkllm_twisted.remote.reaching import late
 from rkllm_twisted.values import Params

@@ -10,11 +10,11 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-import attrs
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from rkllm_twisted.errors import InternalError, InvalidParams, NotADaemon, RPCError, error_from
+from rkllm_twisted.remote.events import Answer, Event, Failed, Notified, Part
 from rkllm_twisted.values import Params
 from rkllm_twisted.wire.framing import FramingError, Netstrings, netstring
 from rkllm_twisted.wire.writing import notification, request
@@ -27,46 +27,6 @@ NOT_OURS = (
     "What answers at {where} does not speak the daemon's protocol; is that the socket of twistd"
     " rkllm?"
 )
-
-
-@attrs.frozen
-class Part:
-    """A partial result of a stream."""
-
-    id: int
-    result: Any
-
-
-@attrs.frozen
-class Answer:
-    """The one answer to a request that went well; nothing follows for this id."""
-
-    id: int
-    result: Any
-
-
-@attrs.frozen
-class Failed:
-    """The answer to a request that did not.
-
-    :param id: None: it concerns the connection, so every request that is open has failed.
-    """
-
-    id: int | None
-    error: Exception
-
-
-@attrs.frozen
-class Notified:
-    """A notification that belongs to no request."""
-
-    method: str
-    params: Params
-
-
-#: What comes for a request.
-Arrival = Part | Answer | Failed
-Event = Arrival | Notified
 
 
 class _Message(msgspec.Struct):

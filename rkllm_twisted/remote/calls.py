@@ -2,26 +2,19 @@
 
 The clients have a method for each of these, of the same name and with the same parameters; how it
 waits is theirs. Parameters and errors of the methods themselves stand in ``docs/methods.md``.
+
+What reads a result is imported by the first call that has one: it needs attrs, which takes longer
+than a whole client without it.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-import attrs
-
-from rkllm_twisted.remote.results import (
-    Raw,
-    Result,
-    Status,
-    Version,
-    chunk_of,
-    result_of,
-    status_of,
-    version_of,
-)
+if TYPE_CHECKING:
+    from rkllm_twisted.remote.results import Raw, Result, Status, Version
 
 T = TypeVar("T")
 Path = str | os.PathLike[str]
@@ -29,7 +22,6 @@ Path = str | os.PathLike[str]
 Input = str | Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 
-@attrs.frozen
 class Call(Generic[T]):
     """A request, and how to read its answer.
 
@@ -37,10 +29,17 @@ class Call(Generic[T]):
     :param timeout: seconds to wait for each of them; None: what the client is set to.
     """
 
-    method: str
-    params: Mapping[str, Any] | None
-    read: Callable[[Any], T]
-    timeout: float | None = None
+    def __init__(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None,
+        read: Callable[[Any], T],
+        timeout: float | None = None,
+    ) -> None:
+        self.method: Final = method
+        self.params: Final = params
+        self.read: Final = read
+        self.timeout: Final = timeout
 
 
 def _nothing(_: object) -> None:
@@ -89,6 +88,8 @@ def run(rkllm_input: Input, /, *, timeout: float | None = None, **infer: Any) ->
     :returns: the result with all the text, and the figures in ``perf``.
     :raises NoModel, Busy, RuntimeRefused, RuntimeCrashed, TimedOut: see ``docs/methods.md``.
     """
+    from rkllm_twisted.remote.results import result_of  # noqa: PLC0415 - see the module
+
     return Call("rkllm.run", _run_params(rkllm_input, infer), result_of, timeout)
 
 
@@ -98,6 +99,8 @@ def run_async(rkllm_input: Input, /, *, timeout: float | None = None, **infer: A
     Parameters and errors are those of ``run``. A run that fails half-way raises RuntimeRefused
     after what had come. Who leaves the loop early cancels the run.
     """
+    from rkllm_twisted.remote.results import chunk_of  # noqa: PLC0415 - see the module
+
     return Call("rkllm.run_async", _run_params(rkllm_input, infer), chunk_of, timeout)
 
 
@@ -210,11 +213,15 @@ def get_constants() -> Call[Mapping[str, Mapping[str, int]]]:
 
 def status() -> Call[Status]:
     """Tell what the daemon is doing."""
+    from rkllm_twisted.remote.results import status_of  # noqa: PLC0415 - see the module
+
     return Call("server.status", None, status_of)
 
 
 def version() -> Call[Version]:
     """Tell the daemon's version, and the runtime's."""
+    from rkllm_twisted.remote.results import version_of  # noqa: PLC0415 - see the module
+
     return Call("server.version", None, version_of)
 
 

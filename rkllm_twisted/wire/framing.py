@@ -12,8 +12,6 @@ from __future__ import annotations
 import re
 from enum import Enum
 
-import attrs
-
 from rkllm_twisted.errors import InvalidRequest, ParseError
 
 #: 64 MiB: room for the embeddings of a long prompt as JSON. Refused before it is buffered.
@@ -23,17 +21,15 @@ MAX_LENGTH = 64 * 1024 * 1024
 MAX_UNTERMINATED = 64 * 1024
 
 
-@attrs.define(eq=False, slots=False)
 class FramingError(ParseError):
     """The bytes are no frames; nothing that follows on this connection can be understood.
 
-    :param messages: the complete messages that stood before the damage.
+    :ivar messages: the complete messages that stood before the damage.
     """
 
     messages: tuple[bytes, ...] = ()
 
 
-@attrs.define(eq=False, slots=False)
 class TooLong(FramingError):
     """A message is longer than the receiver takes."""
 

@@ -43,7 +43,7 @@ def made(name: str) -> calls.Call[Any]:
 def test_each_client_has_a_method_for_each_call(kind: type) -> None:
     """Of the same name."""
     for name, function in functions().items():
-        assert getattr(kind, name).__wrapped__ is function
+        assert inspect.unwrap(getattr(kind, name)) is function
 
 
 @pytest.mark.parametrize("kind", [blocking.Client, client.Client])

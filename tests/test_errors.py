@@ -1,0 +1,28 @@
+"""The errors themselves: what a program may do with any exception."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+
+from rkllm_twisted.errors import BY_CODE, RemoteError, RPCError
+
+EVERY_KIND = [kind("No.", {"a": 1}) for kind in BY_CODE.values()]
+EVERY_KIND.append(RemoteError(7, "No.", {"a": 1}))
+
+
+@pytest.mark.parametrize("error", EVERY_KIND, ids=lambda error: type(error).__name__)
+def test_an_error_can_be_copied_and_sent_to_another_process(error: RPCError) -> None:
+    """As a pool of processes does: with its code, message and data."""
+    for twin in (copy.copy(error), pickle.loads(pickle.dumps(error))):
+        assert type(twin) is type(error)
+        assert (twin.code, twin.message, twin.data) == (error.code, "No.", {"a": 1})
+
+
+def test_an_error_says_its_sentence_and_shows_its_data() -> None:
+    """The one to the person, the other to the programmer."""
+    error = BY_CODE[-32001]("Load a model.", {"function": "rkllm_run"})
+    assert str(error) == "Load a model."
+    assert repr(error) == "NoModel('Load a model.', {'function': 'rkllm_run'})"
