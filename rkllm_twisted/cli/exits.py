@@ -80,7 +80,7 @@ ENDINGS: Sequence[tuple[type[BaseException], Exit, str | None]] = (
 def ending(error: BaseException) -> Ending:
     """Say how the command ends that met this error."""
     if isinstance(error, KeyboardInterrupt):
-        return Ending(Exit.INTERRUPTED)
+        return Ending(Exit.INTERRUPTED, str(error) or None)  # what goes on, if something does
     if isinstance(error, BrokenPipeError) and not isinstance(error, errors.Unreachable):
         return Ending(Exit.PIPE)
     for kind, code, sentence in ENDINGS:

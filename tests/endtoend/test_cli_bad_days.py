@@ -247,6 +247,66 @@ def test_ctrl_c_stops_the_run_and_says_nothing(
     assert_idle(daemon)
 
 
+@pytest.fixture
+def loading(start: Start, script: Script, tmp_path: Path) -> tuple[Daemon, Path, Path]:
+    """A daemon, and a model whose load has not ended before a file is there."""
+    gate = tmp_path / "gate"
+    return start(), script(f'init wait "{gate}"\nrun\nfinish\n'), gate
+
+
+def test_ctrl_c_says_that_a_load_goes_on(loading: tuple[Daemon, Path, Path]) -> None:
+    """130, and what undoes it: `rkllm destroy`, at once or later."""
+    daemon, model, gate = loading
+    with begin("init", str(model), daemon=daemon) as process, daemon.connect() as watcher:
+        await_state(watcher, "loading")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+        assert process.stderr is not None
+        said = process.stderr.read()
+        assert is_one_sentence(said)
+        assert f"goes on loading {model.name}" in said
+        assert "`rkllm destroy` unloads it" in said
+        with begin("destroy", daemon=daemon) as undoing:
+            gate.touch()
+            assert undoing.wait(30) == 0
+        await_state(watcher, "empty")
+
+
+def test_a_load_that_takes_longer_than_one_waits_goes_on(
+    loading: tuple[Daemon, Path, Path],
+) -> None:
+    """6, and the same sentence; then it is there."""
+    daemon, model, gate = loading
+    done = rkllm("init", "--timeout=0.5", str(model), daemon=daemon)
+    assert done.returncode == 6
+    assert is_one_sentence(done.stderr)
+    assert "goes on loading" in done.stderr
+    gate.touch()
+    with daemon.connect() as watcher:
+        await_state(watcher, "loaded")
+
+
+def test_ctrl_c_drops_a_load_that_waits_for_its_turn(
+    start: Start, script: Script, tmp_path: Path
+) -> None:
+    """130 and silence: nothing goes on; the model that was there stays."""
+    daemon, gate = start(), tmp_path / "gate"
+    first = script(HELD.format(gate)).rename(tmp_path / "first.script")
+    second = script("run\nfinish\n")
+    daemon.load(first)
+    with begin("run", "hi", daemon=daemon) as run, daemon.connect() as watcher:
+        await_state(watcher, "running")
+        with begin("init", str(second), daemon=daemon) as process:
+            await_queue(watcher, 1)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 130
+            assert process.stderr is not None
+            assert process.stderr.read() == ""
+        gate.touch()
+        assert run.wait(30) == 0
+        assert watcher.ask("server.status")["result"]["model_path"] == str(first)
+
+
 def test_a_disk_that_is_full(start: Start, script: Script) -> None:
     """1, in one sentence."""
     daemon = start()
@@ -284,6 +344,14 @@ def await_queue(watcher: RawClient, length: int) -> None:
     """Wait until so many calls wait for the NPU."""
     deadline = time.monotonic() + PATIENCE
     while watcher.ask("server.status")["result"]["queue_length"] != length:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)  # nothing announces it
+
+
+def await_state(watcher: RawClient, state: str) -> None:
+    """Wait until the NPU does this."""
+    deadline = time.monotonic() + PATIENCE
+    while watcher.ask("server.status")["result"]["state"] != state:
         assert time.monotonic() < deadline
         time.sleep(0.01)  # nothing announces it
 
