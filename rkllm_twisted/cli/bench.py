@@ -26,8 +26,16 @@ PROMPTS = (
 
 
 def _svg(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
-    if path is not None and path.suffix != ".svg":
+    """A file that can be drawn: what is missing is said before minutes are spent on measuring."""
+    if path is None:
+        return None
+    if path.suffix != ".svg":
         raise click.BadParameter(f"{path.name!r} does not end in .svg: plots are SVG.")
+    if not path.absolute().parent.is_dir():
+        raise click.BadParameter(f"There is no directory {str(path.parent)!r}.")
+    from rkllm_twisted.cli.plotting import pygal  # noqa: PLC0415 - only here
+
+    pygal()
     return path
 
 
@@ -42,7 +50,7 @@ def _svg(_: click.Context, __: click.Parameter, path: Path | None) -> Path | Non
 @click.option(
     "--plot",
     "plot_path",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, dir_okay=False, writable=True),
     callback=_svg,
     metavar="FILE.svg",
     help="Draw the figures.",

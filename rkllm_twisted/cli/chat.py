@@ -45,7 +45,7 @@ class Chat:
         self._conversation = conversation
         self._read = read
         self._commands: Mapping[str, Callable[[str], object]] = {
-            "/clear": lambda _: self._conversation.clear(),
+            "/clear": self._clear,
             "/perf": lambda _: print(figures(self._conversation)),
             "/save": self._save,
             "/help": lambda _: print(HELP, end=""),
@@ -94,6 +94,11 @@ class Chat:
                     say(piece)
         finally:
             say("\n")
+
+    def _clear(self, _: str) -> None:
+        with waiting("Waiting for the NPU"):
+            self._conversation.clear()
+        print("A new conversation begins.")
 
     def _save(self, name: str) -> None:
         if not name:
@@ -200,7 +205,7 @@ def command(
     )
     chat = Chat(conversation, session.prompt)
     session.completer = WordCompleter(chat.commands, sentence=True)
-    print(f"{status.model_path or 'No model is loaded'} ({status.backend}); /help says more.")
+    print(f"{status.model_path or 'No model is loaded'}, on {status.backend}; /help says more.")
     if not conversation.remembers:
         print("This release of the runtime does not remember: each question stands alone.")
     chat.go_on()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rkllm_twisted.cli.measuring import Measured, Spread
 from rkllm_twisted.errors import StartupError
@@ -12,10 +13,10 @@ from rkllm_twisted.errors import StartupError
 SHORT = 24
 
 
-def plot(measured: Sequence[Measured], path: Path, title: str) -> None:
-    """Draw how soon and how fast each prompt was answered, with the spread of the repeats.
+def pygal() -> Any:
+    """Give the library that draws.
 
-    :raises StartupError: pygal is not installed.
+    :raises StartupError: it is not installed.
     """
     try:
         import pygal  # type: ignore[import-untyped]  # noqa: PLC0415 - an extra, needed here only
@@ -23,7 +24,15 @@ def plot(measured: Sequence[Measured], path: Path, title: str) -> None:
         raise StartupError(
             "--plot needs pygal; install it with: pip install 'rkllm-twisted[plot]'"
         ) from None
-    chart = pygal.Bar(title=title, show_legend=True, legend_at_bottom=True, x_label_rotation=20)
+    return pygal
+
+
+def plot(measured: Sequence[Measured], path: Path, title: str) -> None:
+    """Draw how soon and how fast each prompt was answered, with the spread of the repeats.
+
+    :raises StartupError: pygal is not installed.
+    """
+    chart = pygal().Bar(title=title, show_legend=True, legend_at_bottom=True, x_label_rotation=20)
     chart.config.js = []  # no script, so that it is a picture wherever it is shown
     chart.x_labels = [_short(each.prompt) for each in measured]
     chart.add("time to first token, ms", [_bar(each.first_ms) for each in measured])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -245,6 +246,21 @@ def test_ctrl_c_stops_the_run_and_says_nothing(
         assert process.wait(30) == 130
         assert process.stderr.read() == ""
     assert_idle(daemon)
+
+
+def test_a_plot_that_cannot_be_is_refused_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its kind, its place, and the library that draws it; no daemon was looked for."""
+    wrong = {"p.png": "SVG", "none/p.svg": "no directory"}
+    for name, words in wrong.items():
+        done = CliRunner().invoke(main, ["bench", f"--plot={tmp_path / name}"])
+        assert (done.exit_code, words in done.stderr) == (2, True)
+    monkeypatch.setitem(sys.modules, "pygal", None)
+    done = CliRunner().invoke(main, ["bench", f"--plot={tmp_path / 'p.svg'}"])
+    assert done.exit_code == 1
+    assert is_one_sentence(done.stderr)
+    assert "pip install 'rkllm-twisted[plot]'" in done.stderr
 
 
 @pytest.fixture

@@ -84,6 +84,7 @@ def test_a_chats_commands(start: Start, script: Script, tmp_path: Path) -> None:
         child.send(f"/save {saved}\r")
         child.expect("Saved 2 turns")
         child.send("/clear\r")
+        child.expect("A new conversation begins")
         child.send(f"/save {tmp_path / 'empty.json'}\r")
         child.expect("Saved 0 turns")
         child.send(CTRL_D)
