@@ -36,6 +36,7 @@ def serve(directory: Path, arguments: list[str]) -> None:
         """Tells and forgets."""
 
         def connectionMade(self) -> None:
+            assert self.transport is not None
             self.transport.write(late.tobytes())
             self.transport.loseConnection()
             del late[:]

@@ -18,7 +18,8 @@ from benchmarks.suite.ratios import Spread
 
 #: What grows, and its unit.
 TRIPS, RESIDENT = ("round trips", "answers/s"), ("resident", "MB")
-LATENCY, TOKENS = ("added latency per token p50", "µs"), ("tokens at full speed", "tokens/s")
+LATENCY, LATEST = ("added latency per token p50", "µs"), ("added latency per token p99", "µs")
+TOKENS = ("tokens at full speed", "tokens/s")
 COST = ("processor time of a million tokens", "s")
 #: Called when a stream has been asked for, before it begins.
 OnceBegun = Callable[[], object]
@@ -109,6 +110,7 @@ def _at(bench: Bench, axis: Axis, server: Server, place: int) -> dict[tuple[str,
         TRIPS: trips,
         RESIDENT: memory,
         LATENCY: paced["p50_us"],
+        LATEST: paced["p99_us"],
         TOKENS: full["per_second"],
         COST: spent / full["tokens"] * 1e6,
     }

@@ -44,7 +44,7 @@ def test_the_suite_writes_its_report(report: Path) -> None:
     assert all(min(ratio.values()) > 0 for ratio in figures["ratios"]["1 connection"].values())
     page = (report / "figures.md").read_text()
     plots = re.findall(r"\((\S+\.svg)\)", page)
-    assert len(plots) == len(set(plots)) == 16
+    assert len(plots) == len(set(plots)) == 19
     for plot in plots:
         assert (report / plot).read_bytes().startswith(b"<?xml")
 
@@ -69,6 +69,7 @@ def test_each_figure_grows_along_each_axis(report: Path) -> None:
         "round trips",
         "resident",
         "added latency per token p50",
+        "added latency per token p99",
         "tokens at full speed",
         "processor time of a million tokens",
     }
