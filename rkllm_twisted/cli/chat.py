@@ -205,7 +205,7 @@ def command(
     )
     chat = Chat(conversation, session.prompt)
     session.completer = WordCompleter(chat.commands, sentence=True)
-    print(f"{status.model_path or 'No model is loaded'}, on {status.backend}; /help says more.")
+    print(f"{status.model_path or 'No model is loaded'} ({status.backend}); /help says more.")
     if not conversation.remembers:
         print("This release of the runtime does not remember: each question stands alone.")
     chat.go_on()

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from commanding import RKLLM, begin, is_one_sentence, rkllm, surroundings
 from daemons import PATIENCE, Daemon, RawClient
 from people import SOMEBODY, acting_as, needs_root, open_directory
+from terminals import terminal
 
 from rkllm_twisted.cli import main
 from rkllm_twisted.cli.doctor import ask_daemon
@@ -34,6 +35,7 @@ TALKING = [
     ["methods"],
     ["bench"],
 ]
+QUESTION = {"prompt_input": "hold"}
 HELD = 'run\ntoken "first"\nwait "{}"\nfinish\n'
 
 
@@ -261,6 +263,42 @@ def test_a_plot_that_cannot_be_is_refused_before_anything_is_measured(
     assert done.exit_code == 1
     assert is_one_sentence(done.stderr)
     assert "pip install 'rkllm-twisted[plot]'" in done.stderr
+
+
+def test_a_chat_without_a_daemon_does_not_begin(start: Start, tmp_path: Path) -> None:
+    """3, and what starts one."""
+    daemon = start()
+    daemon.stop()
+    with terminal("chat", daemon=daemon, state=tmp_path) as child:
+        child.expect("rkllm: No daemon listens at .*; start one")
+        assert child.end() == 3
+
+
+def test_a_chat_goes_on_after_a_full_queue(start: Start, script: Script, tmp_path: Path) -> None:
+    """The question is refused at once; asked again later, it is answered."""
+    daemon, gate = start("--queue=1"), tmp_path / "gate"
+    daemon.load(script(f'run when "hold"\nwait "{gate}"\nfinish\nrun\necho\n'))
+    hold = {"jsonrpc": "2.0", "id": 1, "method": "rkllm.run", "params": {"rkllm_input": QUESTION}}
+    with (
+        terminal("chat", daemon=daemon, state=tmp_path) as child,
+        daemon.connect() as one,
+        daemon.connect() as other,
+        daemon.connect() as watcher,
+    ):
+        child.expect("^>")
+        one.send(hold)
+        await_state(watcher, "running")
+        other.send(hold)
+        await_queue(watcher, 1)
+        child.send("hello\r")
+        child.expect("rkllm: .*-32002")
+        gate.touch()
+        await_state(watcher, "loaded")
+        child.expect("^>")
+        child.send("again\r")
+        child.expect(r"again\s+again\s")
+        child.send("\x04")
+        assert child.end() == 0
 
 
 @pytest.fixture

@@ -67,12 +67,23 @@ def test_bash_completes_no_method_without_a_daemon(path: str) -> None:
     assert bash(path, "rkllm call server.st") == []
 
 
-def test_zsh_completes_commands(path: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("line", "completed"),
+    [
+        ("dest", "destroy"),
+        ("status --wat", "status --watch"),
+        ("call server.st", "call server.status"),
+    ],
+)
+def test_zsh_completes_commands_options_and_methods(
+    path: str, tmp_path: Path, start: Start, line: str, completed: str
+) -> None:
     """In a session, with Tab."""
     zsh = shutil.which("zsh")
     if zsh is None:
         pytest.skip("zsh is not installed, so its completion is not tried")
-    env = {**surroundings(), "PATH": path, "HOME": str(tmp_path), "TERM": "dumb", "PS1": "ready> "}
+    own = {"PATH": path, "HOME": str(tmp_path), "TERM": "dumb", "PS1": "ready> "}
+    env = {**surroundings(start()), **own}
     child = pexpect.spawn(zsh, ["-f", "-i"], env=env, encoding="utf-8", timeout=PATIENCE)
     try:
         child.expect("ready> ")
@@ -81,7 +92,7 @@ def test_zsh_completes_commands(path: str, tmp_path: Path) -> None:
         child.sendline('eval "$(rkllm completion zsh)" && echo two-done')
         child.expect("\r\ntwo-done")
         child.expect("ready> ")
-        child.send("rkllm dest\t")
-        child.expect("rkllm destroy")
+        child.send(f"rkllm {line}\t")
+        child.expect(f"rkllm {completed} ")
     finally:
         child.close(force=True)
