@@ -21,7 +21,7 @@ from rkllm_twisted.cli.conversation import Conversation
 from rkllm_twisted.cli.exits import ending
 from rkllm_twisted.cli.loading import load
 from rkllm_twisted.cli.talking import model_option, params_option, talks
-from rkllm_twisted.cli.terminal import is_terminal, say, waiting
+from rkllm_twisted.cli.terminal import is_terminal, patiently, say, waiting
 from rkllm_twisted.errors import RPCError, Unreachable
 
 HELP = """\
@@ -90,7 +90,7 @@ class Chat:
     def _answer(self, text: str) -> None:
         try:
             with closing(self._conversation.ask(text)) as pieces:
-                for piece in pieces:
+                for piece in patiently(pieces):
                     say(piece)
         finally:
             say("\n")

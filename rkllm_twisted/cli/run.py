@@ -13,7 +13,7 @@ import click
 from rkllm_twisted.blocking import Client
 from rkllm_twisted.cli.loading import load
 from rkllm_twisted.cli.talking import dump, json_option, model_option, params_option, talks
-from rkllm_twisted.cli.terminal import is_terminal, say
+from rkllm_twisted.cli.terminal import is_terminal, patiently, say
 from rkllm_twisted.remote.calls import Call, run_async
 from rkllm_twisted.remote.results import Result
 
@@ -78,7 +78,7 @@ def _print(client: Client, call: Call[Result], as_json: bool) -> None:
     begun = False
     try:
         with closing(client.stream(call.method, call.params)) as results:
-            for raw in results:
+            for raw in patiently(results):
                 if as_json:
                     print(dump(raw), flush=True)
                 result = call.read(raw)  # raises where the run ended in an error

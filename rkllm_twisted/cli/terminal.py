@@ -5,16 +5,25 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO
+from itertools import islice
+from threading import Timer
+from typing import TYPE_CHECKING, TextIO, TypeVar
+
+from rkllm_twisted.remote.pipe import undisturbed
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
+
+T = TypeVar("T")
 
 #: Control characters that a model's text could play with a terminal; tab and new line may stay.
 _PLAIN = dict.fromkeys([*range(32), *range(127, 160)], "�")
 del _PLAIN[9], _PLAIN[10]
 #: Columns of a table that goes into a pipe: nothing is to be cut off there.
 WIDE = 200
+#: Seconds without a word after which a person wants to know whether anything happens.
+LONG = 1.0
 
 
 def is_terminal(stream: TextIO) -> bool:
@@ -44,6 +53,41 @@ def waiting(what: str) -> Iterator[None]:
     if not is_terminal(sys.stderr):
         yield
         return
+    progress = _spinner(what)
+    try:
+        yield
+    finally:
+        progress.stop()
+
+
+@contextmanager
+def waiting_long(what: str) -> Iterator[None]:
+    """Show the same if it is not over soon."""
+    if not is_terminal(sys.stderr):
+        yield
+        return
+    shown: list[Progress] = []
+    timer = Timer(LONG, lambda: shown.append(_spinner(what)))
+    timer.start()
+    try:
+        yield
+    finally:
+        with undisturbed():  # a second Ctrl-C would leave the terminal without its cursor
+            timer.cancel()
+            timer.join()
+            for progress in shown:
+                progress.stop()
+
+
+def patiently(pieces: Iterator[T]) -> Iterator[T]:
+    """Give the pieces of an answer; a long wait for the first one is shown."""
+    with waiting_long("Waiting for the model"):
+        first = list(islice(pieces, 1))
+    yield from first
+    yield from pieces
+
+
+def _spinner(what: str) -> Progress:
     from rich.console import Console  # noqa: PLC0415 - see above
     from rich.progress import (  # noqa: PLC0415 - see above
         Progress,
@@ -53,6 +97,7 @@ def waiting(what: str) -> Iterator[None]:
     )
 
     columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        progress.add_task(what, total=None)
-        yield
+    progress = Progress(*columns, console=Console(stderr=True), transient=True)
+    progress.add_task(what, total=None)
+    progress.start()
+    return progress

@@ -193,6 +193,45 @@ def test_loading_shows_that_it_goes_on(start: Start, script: Script) -> None:
         assert child.end() == 0
 
 
+@pytest.mark.parametrize("command", ["run", "chat"])
+def test_a_long_wait_for_the_first_token_is_shown(
+    start: Start, script: Script, tmp_path: Path, command: str
+) -> None:
+    """With the time that it has taken, and gone with the first token."""
+    daemon, gate = start(), tmp_path / "gate"
+    daemon.load(script(f'run\nwait "{gate}"\ntoken "at last"\nfinish\n'))
+    words = ["run", "hi"] if command == "run" else ["chat"]
+    with terminal(*words, daemon=daemon, state=tmp_path) as child:
+        if command == "chat":
+            child.expect("^>")
+            child.send("hi\r")
+        child.expect("Waiting for the model")
+        child.expect(r"0:00:0\d")
+        gate.touch()
+        child.expect("at last\r\n")
+        assert child.raw.rfind("\x1b[?25h") > child.raw.rfind("\x1b[?25l")
+
+
+def test_ctrl_c_in_a_long_wait_stops_the_answer_and_not_the_chat(
+    start: Start, script: Script, tmp_path: Path
+) -> None:
+    """The cursor is there again, and so is the model."""
+    daemon = start()
+    daemon.load(script('run when "long"\nhang until abort\nfinish\nrun\necho\n'))
+    with terminal("chat", daemon=daemon, state=tmp_path) as child:
+        child.expect("^>")
+        child.send("long\r")
+        child.expect("Waiting for the model")
+        child.send(CTRL_C)
+        child.expect("^>")
+        assert child.raw.rfind("\x1b[?25h") > child.raw.rfind("\x1b[?25l")
+        child.send("short\r")
+        child.expect(r"short\s+short\s")
+        child.send(CTRL_D)
+        assert child.end() == 0
+        assert "Traceback" not in child.raw
+
+
 def test_control_characters_of_a_model_do_not_reach_a_terminal(
     start: Start, script: Script
 ) -> None:
