@@ -67,7 +67,7 @@ def waiting_long(what: str) -> Iterator[None]:
         yield
         return
     shown: list[Progress] = []
-    timer = Timer(LONG, lambda: shown.append(_spinner(what)))
+    timer = Timer(LONG, lambda: shown.append(_spinner(what, LONG)))
     timer.start()
     try:
         yield
@@ -87,7 +87,11 @@ def patiently(pieces: Iterator[T]) -> Iterator[T]:
     yield from pieces
 
 
-def _spinner(what: str) -> Progress:
+def _spinner(what: str, already: float = 0.0) -> Progress:
+    """Begin to show it.
+
+    :param already: seconds that it has taken so far.
+    """
     from rich.console import Console  # noqa: PLC0415 - see above
     from rich.progress import (  # noqa: PLC0415 - see above
         Progress,
@@ -99,5 +103,7 @@ def _spinner(what: str) -> Progress:
     columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
     progress = Progress(*columns, console=Console(stderr=True), transient=True)
     progress.add_task(what, total=None)
+    (task,) = progress.tasks
+    task.start_time = progress.get_time() - already
     progress.start()
     return progress
