@@ -398,8 +398,8 @@ GUARDS = [
     _guard(
         "the connections share a turn of the reactor",
         "server/sharing.py",
-        "return self._spent < BUDGET",
-        "return True",
+        "return self._spent < BUDGET\n",
+        "return True\n",
         SHARING,
     ),
     _guard(

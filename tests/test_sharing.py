@@ -85,9 +85,9 @@ def test_who_leaves_gets_no_turn() -> None:
     rounds = Rounds(clock)
     worker = Worker(rounds, clock, 1)
     rounds.ask(worker)
-    assert worker in rounds
+    assert not rounds.has_room_for(worker)
     rounds.leave(worker)
-    assert worker not in rounds
+    assert rounds.has_room_for(worker)
     assert clock.getDelayedCalls() == []
 
 

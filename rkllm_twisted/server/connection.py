@@ -53,6 +53,8 @@ class RPCProtocol(MessageReceiver):
         #: A big message, while it is read elsewhere: those behind it wait.
         self._reading: Deferred[Message] | None = None
         self._reading_size = 0
+        #: What it was last said to hold.
+        self._noted = 0
 
     def connectionMade(self) -> None:
         """Learn who it is, and whether the daemon has room for it."""
@@ -63,7 +65,7 @@ class RPCProtocol(MessageReceiver):
             self.factory.dispatcher,
             self.peer,
             self._send,
-            self._idle,
+            self._settle,
             limits.max_requests,
             self.factory.administers(self.peer),
         )
@@ -125,17 +127,21 @@ class RPCProtocol(MessageReceiver):
 
     def dataReceived(self, data: bytes) -> None:
         """Take what was read."""
-        if not self._ending:
-            self.put(data)
-            rounds = self.factory.rounds
-            if rounds.is_over():
-                self._hold("backlog", True)
-                rounds.ask(self)
-                self.factory.hold.note(self, self.held)
-            elif self in rounds:
-                self.factory.hold.note(self, self.held)
-            else:
-                self.work()
+        if self._ending:
+            return
+        self.put(data)
+        if self.factory.rounds.has_room_for(self):
+            self.work()
+        else:
+            self._hold("backlog", True)
+            self.factory.rounds.ask(self)
+            self._note()
+
+    def _note(self) -> None:
+        held = self.held
+        if held or self._noted:
+            self._noted = held
+            self.factory.hold.note(self, held)
 
     def framing_chosen(self) -> None:
         """Turn the client away now, if the daemon has no room for it."""
@@ -178,9 +184,14 @@ class RPCProtocol(MessageReceiver):
                 break
         self._outbox.flush()
         self._pumping = False
-        self.factory.hold.note(self, self.held)
-        self._settle()
+        if not self._is_at_rest():
+            self._settle()
         may_go_on()
+
+    def _is_at_rest(self) -> bool:
+        """Is everything answered, as nearly always? Then there is nothing to settle."""
+        is_read = self.is_empty() and not (self._noted or self._not_reading or self._reading)
+        return is_read and not (self.input_ended or self.broken or self.conversation.busy)
 
     def _receive(self, payload: bytes) -> None:
         read = self.factory.read_elsewhere
@@ -198,17 +209,14 @@ class RPCProtocol(MessageReceiver):
         answer = None if message is None else self.conversation.take(message, size)
         if answer is not None:
             self._send(answer)
-        self.factory.hold.note(self, self.held)
         self._settle()
-
-    def _idle(self) -> None:
-        if not self._pumping:  # else it will be asked at the end of that
-            self.factory.hold.note(self, self.held)
-            self._settle()
 
     def _settle(self) -> None:
         """Decide what comes next: more messages, more bytes, or the end."""
-        if self._pumping or self._ending:
+        if self._pumping:  # it will be asked at the end of that
+            return
+        self._note()
+        if self._ending:
             return
         limits, is_reading = self.factory.limits, self._reading is not None
         is_backlog = self.has_more() or is_reading

@@ -9,16 +9,23 @@ theirs stand at the end of the kernel's queue.
 from __future__ import annotations
 
 import select
+from collections.abc import Mapping
 from typing import Any, Protocol
 
-from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IReadDescriptor
+from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from rkllm_twisted.server.peer import has_gone
+
 #: Sockets that are read in one turn of the reactor.
 MOST = 64
+#: Made once, as Twisted's reactors do.
+ENDS: Mapping[Exception, Failure] = {
+    why: Failure(why) for why in (CONNECTION_DONE, CONNECTION_LOST)
+}
 
 
 class Socket(Protocol):
@@ -27,6 +34,9 @@ class Socket(Protocol):
     def fileno(self) -> int:
         """Of the socket."""
 
+    def getHandle(self) -> Any:
+        """Give the socket itself."""
+
     def stopReading(self) -> None:
         """Leave the group."""
 
@@ -34,7 +44,7 @@ class Socket(Protocol):
         """Read, and say why it is over, if it is."""
 
     def readConnectionLost(self, reason: Failure) -> None:
-        """Nothing more will come."""
+        """Nothing more will come, but somebody may still read."""
 
     def connectionLost(self, reason: Failure) -> None:
         """It is over."""
@@ -92,27 +102,32 @@ class ReadGroup:
     def doRead(self) -> None:
         """See :meth:`twisted.internet.interfaces.IReadDescriptor.doRead`."""
         sockets = self._sockets
-        for fd, event in self._epoll.poll(0, MOST):
-            socket = sockets.get(fd)
-            if socket is not None:  # else one that was read before it has closed it
-                self._read(socket, event)
+        if len(sockets) == 1:  # then it is that one, and the kernel need not be asked
+            [socket] = sockets.values()
+            self.read(socket)
+            return
+        for fd, _ in self._epoll.poll(0, MOST):
+            if fd in sockets:  # else one that was read before it has closed it
+                self.read(sockets[fd])
 
-    def _read(self, socket: Socket, event: int) -> None:
+    def read(self, socket: Socket) -> None:
+        """Read from one of them now."""
         try:
-            why = socket.doRead() if event & select.EPOLLIN else ConnectionDone()
+            why = socket.doRead()
         except Exception as fault:  # noqa: BLE001 - it costs this connection, not the others
             self.log.failure("reading from a client failed")
             why = fault
-        if why is not None:
+        if why is None:
+            return
+        reason = ENDS.get(why) or Failure(why)
+        if why is CONNECTION_DONE and not has_gone(socket):
             socket.stopReading()
-            failure = Failure(why)
-            if isinstance(why, ConnectionDone):
-                socket.readConnectionLost(failure)
-            else:
-                socket.connectionLost(failure)
+            socket.readConnectionLost(reason)
+        else:
+            socket.connectionLost(reason)
 
     def connectionLost(self, reason: Failure) -> None:
         """The reactor drops everything."""
         for socket in list(self._sockets.values()):
-            socket.connectionLost(Failure(ConnectionLost()))
+            socket.connectionLost(ENDS[CONNECTION_LOST])
         self.close()

@@ -6,15 +6,19 @@ import socket
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet import tcp, unix
+from twisted.internet import address, tcp, unix
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IProtocolFactory
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rkllm_twisted.interfaces import IListeningSocket
 from rkllm_twisted.server.descriptors import make_room
 from rkllm_twisted.server.group import ReadGroup
 from rkllm_twisted.server.transport import PromptTransport
+
+#: Connections that are accepted in one turn of the reactor.
+ACCEPTS = 16
 
 
 class OpenedPort(unix.Port):
@@ -27,6 +31,7 @@ class OpenedPort(unix.Port):
     :ivar group: reads from the connections.
     """
 
+    log = Logger()
     transport = PromptTransport
     _shouldShutdown = False
 
@@ -43,9 +48,35 @@ class OpenedPort(unix.Port):
         self.socket = self._opened
         self.fileno = self.socket.fileno  # type: ignore[method-assign]  # as Twisted's ports do
         self.connected = True
-        self.numberAccepts = 100
         self.group = ReadGroup(self.reactor)
         self.startReading()
+
+    def doRead(self) -> None:
+        """Accept some, and read what they have sent meanwhile: most ask as soon as they can."""
+        for _ in range(ACCEPTS):
+            try:
+                client, name = self.socket.accept()
+            except BlockingIOError:
+                return
+            except OSError:
+                super().doRead()  # no descriptors, for example: Twisted knows what to do
+                return
+            try:
+                self._serve(client, name)
+            except Exception:  # noqa: BLE001 - it costs this client, not the others
+                self.log.failure("a client cannot be served")
+                client.close()
+
+    def _serve(self, client: socket.socket, name: str | bytes) -> None:
+        assert self.factory is not None
+        protocol = self.factory.buildProtocol(address.UNIXAddress(name or None))
+        if protocol is None:
+            client.close()
+            return
+        self.sessionno += 1
+        transport = self.transport(client, protocol, name, self, self.sessionno, self.reactor)
+        protocol.makeConnection(transport)
+        self.group.read(transport)
 
     def connectionLost(self, reason: Failure) -> None:
         """Close our end."""

@@ -65,8 +65,9 @@ class Outbox:
             self._gathered.append(message)
             self._gathered_size += len(message)
             return
-        if self._gathered:
-            self._release()
+        is_gathering = self._is_gathering
+        self.flush()
+        self._is_gathering = is_gathering
         self._take(message)
 
     def gather(self) -> None:
@@ -79,13 +80,10 @@ class Outbox:
     def flush(self) -> None:
         """Pass on what was kept back."""
         self._is_gathering = False
-        if self._gathered:
-            self._release()
-
-    def _release(self) -> None:
-        messages, self._gathered = self._gathered, []
-        self._gathered_size = 0
-        self._take(messages[0] if len(messages) == 1 else b"".join(messages))
+        if messages := self._gathered:
+            self._gathered = []
+            self._gathered_size = 0
+            self._take(messages[0] if len(messages) == 1 else b"".join(messages))
 
     def _take(self, data: bytes) -> None:
         if self._waiting or self._paused or len(data) > SLICE:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -48,7 +48,7 @@ class MessageReceiver(NetstringReceiver):
         self.frame: Callable[[bytes], bytes] = line
         self.broken: RPCError | None = None
         self.input_ended = False
-        self._lines = Lines(max_length)
+        self._lines: Lines | None = None
         self._parse: Callable[[bytes], None] = self._choose_framing
         self._unparsed: deque[bytes] = deque()
         self._unparsed_size = 0
@@ -58,8 +58,18 @@ class MessageReceiver(NetstringReceiver):
     @property
     def held(self) -> int:
         """How many bytes came in and have not been taken."""
-        held = self._unparsed_size + self._messages_size + len(self._lines)
+        held = self._unparsed_size + self._messages_size
+        if self._lines is not None:
+            return held + len(self._lines)
         return held + self._currentPayloadSize if self._state == self._PARSING_PAYLOAD else held
+
+    def is_empty(self) -> bool:
+        """Is nothing left of what came in, not even the beginning of a message?"""
+        if self._messages or self._unparsed:
+            return False
+        if self._lines is not None:
+            return not self._lines
+        return self._state == self._PARSING_LENGTH and not self._remainingData
 
     def framing_chosen(self) -> None:
         """Be told that the first byte is there: :attr:`frame` is known now."""
@@ -76,7 +86,7 @@ class MessageReceiver(NetstringReceiver):
         """Is anything left to parse or to take?"""
         if self._messages or self.broken:
             return bool(self._messages)
-        return bool(self._unparsed) or (self.input_ended and len(self._lines) > 0)
+        return bool(self._unparsed or (self.input_ended and self._lines))
 
     def has_message(self, may_go_on: Callable[[], bool] = lambda: True) -> bool:
         """Parse until a message is complete, and tell whether one is.
@@ -89,7 +99,7 @@ class MessageReceiver(NetstringReceiver):
             self._parse(data)
             if not self._messages and not may_go_on():
                 return False
-        if self.input_ended and not self._messages and not self.broken:
+        if self.input_ended and self._lines and not self._messages and not self.broken:
             self._add(self._lines.finish())
         return bool(self._messages)
 
@@ -105,11 +115,12 @@ class MessageReceiver(NetstringReceiver):
         self._unparsed.clear()
         self._messages_size = self._unparsed_size = self._currentPayloadSize = 0
         self._payload = BytesIO()
-        self._lines = Lines(self.MAX_LENGTH)
+        if self._lines is not None:
+            self._lines = Lines(self.MAX_LENGTH)
 
-    def _add(self, messages: Collection[bytes]) -> None:
+    def _add(self, messages: Sequence[bytes]) -> None:
         self._messages.extend(messages)
-        self._messages_size += sum(map(len, messages))
+        self._messages_size += len(messages[0]) if len(messages) == 1 else sum(map(len, messages))
 
     def _choose_framing(self, data: bytes) -> None:
         try:
@@ -118,11 +129,11 @@ class MessageReceiver(NetstringReceiver):
             self.broken = error
         else:
             self.frame = FRAMES[kind]
-            parsers: dict[Kind, Callable[[bytes], None]] = {
-                Kind.NETSTRINGS: self._take_netstrings,
-                Kind.LINES: self._take_lines,
-            }
-            self._parse = parsers[kind]
+            if kind is Kind.LINES:
+                self._lines = Lines(self.MAX_LENGTH)
+                self._parse = self._take_lines
+            else:
+                self._parse = self._take_netstrings
             self._parse(data)
         self.framing_chosen()
 
@@ -150,6 +161,7 @@ class MessageReceiver(NetstringReceiver):
         self.broken = too_long(self.MAX_LENGTH) if is_too_long else FramingError(reason)
 
     def _take_lines(self, data: bytes) -> None:
+        assert self._lines is not None
         try:
             self._add(self._lines.feed(data))
         except FramingError as error:

@@ -42,9 +42,9 @@ class Rounds:
         self._begun = 0.0
         self._spent = 0.0
 
-    def __contains__(self, connection: Connection) -> bool:
-        """Does it wait for its turn?"""
-        return connection in self._waiting
+    def has_room_for(self, connection: Connection) -> bool:
+        """May it work now? Otherwise it has to :meth:`ask`."""
+        return self._spent < BUDGET and connection not in self._waiting
 
     def ask(self, connection: Connection) -> None:
         """Queue for a turn."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet import tcp, unix
+from twisted.internet import unix
+from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 
 
 class PromptTransport(unix.Server):
@@ -46,7 +47,16 @@ class PromptTransport(unix.Server):
             self._is_forgotten = True
             self.stopReading()
             return None
-        return tcp.Server.doRead(self)
+        try:
+            data = self.socket.recv(self.bufferSize)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return CONNECTION_LOST
+        if not data:
+            return CONNECTION_DONE
+        self.protocol.dataReceived(data)
+        return None
 
     def write(self, data: bytes) -> None:
         """See :meth:`twisted.internet.interfaces.ITransport.write`."""
