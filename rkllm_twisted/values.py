@@ -22,16 +22,30 @@ class NoParams:
     """``params`` of a method that takes none."""
 
 
-@attrs.frozen
 class FloatArray:
     """Floats as the runtime left them, kept as bytes until a client's preferred form is known.
+
+    No attrs class: msgspec would write one by itself, and asks for the form of any other. So what
+    holds such arrays is written without looking for them first.
 
     :param data: little-endian float32, 4 bytes each, row by row.
     :param shape: rows × columns, e.g. ``(num_tokens, vocab_size)``.
     """
 
-    data: bytes
-    shape: tuple[int, ...]
+    __slots__ = ("data", "shape")
+    __hash__ = None  # type: ignore[assignment]  # the bytes may be a bytearray
+
+    def __init__(self, data: bytes, shape: tuple[int, ...]) -> None:
+        self.data = data
+        self.shape = shape
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, FloatArray):
+            return NotImplemented
+        return self.data == other.data and self.shape == other.shape
+
+    def __repr__(self) -> str:
+        return f"FloatArray({self.data!r}, {self.shape!r})"
 
 
 @attrs.frozen

@@ -8,8 +8,9 @@ from __future__ import annotations
 import ctypes
 import functools
 import math
+import operator
 import struct as packing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from rkllm_twisted.binding.abi import CType, Release, Struct
 from rkllm_twisted.binding.layouts import CData, Layout
@@ -57,11 +58,18 @@ def _readers(release: Release, struct: Struct) -> tuple[tuple[str, Reader], ...]
 def _reader(release: Release, name: str, kind: CType) -> Reader:
     sort = release.sort_of(kind)
     if sort == "structure":
-        readers = _readers(release, release.structs[kind.base])
-        return lambda structure: {n: read(getattr(structure, name)) for n, read in readers}
+        return functools.partial(_nested, name, _readers(release, release.structs[kind.base]))
     if sort == "numbers" and name in SHAPES:
         return functools.partial(_floats, name)
-    return lambda structure: _READERS[sort](getattr(structure, name))
+    if sort in _AS_CTYPES_GIVES_IT:
+        return operator.attrgetter(name)
+    read = _READERS[sort]
+    return lambda structure: read(getattr(structure, name))
+
+
+def _nested(name: str, readers: Iterable[tuple[str, Reader]], structure: CData) -> object:
+    inner = getattr(structure, name)
+    return {member: read(inner) for member, read in readers}
 
 
 def _floats(name: str, structure: CData) -> FloatArray | None:
@@ -107,7 +115,5 @@ _READERS: Mapping[str, Callable[[CData], object]] = {
     "array": lambda _: None,
     "numbers": lambda _: None,
     "pointer": lambda _: None,
-    "enum": int,
-    "bool": bool,
-    "integer": int,
 }
+_AS_CTYPES_GIVES_IT = frozenset({"enum", "bool", "integer"})

@@ -124,7 +124,7 @@ class Servant:
 
     def _perform(self, call: parcel.Perform) -> None:
         def partial(result: Result) -> None:
-            self._send(parcel.Partial(call.number, parcel.parcelled(result)))
+            self._send(parcel.Partial(call.number, result))
 
         try:
             prepared = self._runtime.prepare(call.function, call.params)
@@ -135,8 +135,7 @@ class Servant:
             traceback.print_exc()  # on stderr, which is the daemon's log
             self._fail(call, InternalError("The runtime's process failed; the log says why."))
         else:
-            plain = parcel.parcelled(result)
-            self._send(parcel.Done(call.number, plain, self._runtime.loaded))
+            self._send(parcel.Done(call.number, result, self._runtime.loaded))
 
     def _fail(self, call: parcel.Perform, error: RPCError) -> None:
         loaded = self._runtime.loaded

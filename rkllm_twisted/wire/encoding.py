@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import sys
 from array import array
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -60,8 +60,20 @@ def as_base64(floats: FloatArray) -> dict[str, object]:
 FORMS: Mapping[str, Callable[[FloatArray], object]] = {"json": as_lists, "base64": as_base64}
 
 
-_encode = msgspec.json.Encoder().encode
-_AS_THEY_ARE = frozenset({type(None), bool, int, float, str, msgspec.Raw})
+def _hook(form: Callable[[FloatArray], object]) -> Callable[[Any], object]:
+    """What msgspec asks for the form of a value that it does not know."""
+
+    def formed(value: Any) -> object:
+        if isinstance(value, FloatArray):
+            return form(value)
+        raise TypeError(f"{type(value).__name__} has no JSON form")
+
+    return formed
+
+
+_ENCODE = {name: msgspec.json.Encoder(enc_hook=_hook(form)).encode for name, form in FORMS.items()}
+_SCALARS = frozenset({type(None), bool, int, float, str})
+_AS_THEY_ARE = frozenset({*_SCALARS, msgspec.Raw, FloatArray})
 
 
 def encode(value: object, floats: str = "json") -> bytes:
@@ -71,26 +83,28 @@ def encode(value: object, floats: str = "json") -> bytes:
     :param floats: one of :data:`FORMS`.
     :raises TypeError, ValueError, OverflowError, RecursionError: it has no JSON form.
     """
-    if type(value) in _AS_THEY_ARE or _is_ready(value):
-        return _encode(value)
-    return _encode(_plain(value, FORMS[floats]))
+    if type(value) in _AS_THEY_ARE or _holds_only(_AS_THEY_ARE, value):
+        return _ENCODE[floats](value)
+    return _ENCODE[floats](_plain(value))
+
+
+def _holds_only(kinds: frozenset[type], value: Any) -> bool:
+    """Is it a tree of dicts and lists with only these in it? Most results are: no need to copy."""
+    if type(value) is dict:
+        items: Iterable[Any] = value.values()
+    elif type(value) is list:
+        items = value
+    else:
+        return False
+    for item in items:  # noqa: SIM110 - any() takes twice as long, and this is done for each token
+        if type(item) not in kinds and not _holds_only(kinds, item):
+            return False
+    return True
 
 
 def written(value: object) -> object:
     """Write a value now that :func:`encode` shall send often: it is copied then as it is."""
     return msgspec.Raw(encode(value))
-
-
-def _is_ready(value: object) -> bool:
-    """Is it as msgspec shall write it? Most results are, a token's among them: no need to copy."""
-    kind = type(value)
-    if kind is dict:
-        values: Collection[object] = value.values()  # type: ignore[attr-defined]
-    elif kind is list:
-        values = value  # type: ignore[assignment]
-    else:
-        return kind in _AS_THEY_ARE
-    return all(type(item) in _AS_THEY_ARE or _is_ready(item) for item in values)
 
 
 def with_texts(value: Any, pause: Callable[[], object]) -> Any:
@@ -101,6 +115,8 @@ def with_texts(value: Any, pause: Callable[[], object]) -> Any:
     """
     if isinstance(value, FloatArray):
         return msgspec.Raw(b"".join(_pieces(value, pause)))
+    if type(value) in _SCALARS or _holds_only(_SCALARS, value):
+        return value
     if isinstance(value, Mapping):
         return {name: with_texts(item, pause) for name, item in value.items()}
     if isinstance(value, list):
@@ -127,18 +143,15 @@ def _pieces(floats: FloatArray, pause: Callable[[], object]) -> Iterator[bytes]:
     yield b"]"
 
 
-def _plain(value: object, form: Callable[[FloatArray], object]) -> object:
-    """Replace float arrays: msgspec would write them like any attrs instance."""
-    if value is None or isinstance(value, (str, int, float, msgspec.Raw)):
-        return value
-    if isinstance(value, FloatArray):
-        return form(value)
-    if isinstance(value, Mapping):
-        return {key: _plain(item, form) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item, form) for item in value]
+def _plain(value: object) -> object:
+    """Make dicts and lists of what msgspec would write in a way of its own, or should not."""
     kind: type = type(value)
+    if kind in _AS_THEY_ARE or isinstance(value, (str, int, float)):
+        return value
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
     if attrs.has(kind):
-        fields = attrs.fields(kind)
-        return {field.name: _plain(getattr(value, field.name), form) for field in fields}
-    raise TypeError(f"{type(value).__name__} has no JSON form")
+        return {field.name: _plain(getattr(value, field.name)) for field in attrs.fields(kind)}
+    raise TypeError(f"{kind.__name__} has no JSON form")

@@ -120,8 +120,13 @@ class Netstrings:
         :returns: the messages that are complete now.
         :raises FramingError: the peer does not send netstrings, or one that is too long.
         """
-        self._buffer += data
         messages: list[bytes] = []
+        if not self._buffer:
+            messages, whole = cut_netstrings(data, self._max_length)
+            if whole == len(data):
+                return messages
+            data = data[whole:]
+        self._buffer += data
         start = 0
         try:
             while (span := self._next(start)) is not None:

@@ -116,7 +116,7 @@ def from_child(data: bytes) -> FromChild:
 
 
 def parcelled(value: Any, known: Mapping[int, Buffer] = MappingProxyType({})) -> Any:
-    """Replace float arrays, wherever they are, by what MessagePack has for bytes.
+    """Replace arrays in params, wherever they are, by what MessagePack has for bytes.
 
     :param known: the float32s of values that are no float arrays yet, by the ``id()`` of the value.
     """
@@ -170,7 +170,14 @@ def extension(
     return FloatArray(make(data[_SHAPE.size :]), (rows, columns)[:dimensions])
 
 
-_encoder = msgspec.msgpack.Encoder()
+def _crossing(value: object) -> Ext:
+    """What msgspec asks for the form of a value that it does not know."""
+    if isinstance(value, FloatArray):
+        return _floats(value.data, *value.shape)
+    raise TypeError(f"{type(value).__name__} cannot cross")
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=_crossing)
 _to_child: msgspec.msgpack.Decoder[ToChild] = msgspec.msgpack.Decoder(
     # What can be written to is what C reads: the binding need not copy it.
     ToChild,
