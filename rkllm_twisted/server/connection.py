@@ -129,8 +129,9 @@ class RPCProtocol(MessageReceiver):
         """Take what was read."""
         if self._ending:
             return
-        self.put(data)
-        if self.factory.rounds.has_room_for(self):
+        has_room = self.factory.rounds.has_room_for(self)
+        self.put(data, now=has_room)
+        if has_room:
             self.work()
         else:
             self._hold("backlog", True)

@@ -106,9 +106,12 @@ class ReadGroup:
             [socket] = sockets.values()
             self.read(socket)
             return
-        for fd, _ in self._epoll.poll(0, MOST):
-            if fd in sockets:  # else one that was read before it has closed it
-                self.read(sockets[fd])
+        left = MOST
+        while left and (events := self._epoll.poll(0, left)):
+            left -= len(events)
+            for fd, _ in events:
+                if fd in sockets:  # else one that was read before it has closed it
+                    self.read(sockets[fd])
 
     def read(self, socket: Socket) -> None:
         """Read from one of them now."""

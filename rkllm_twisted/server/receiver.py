@@ -74,13 +74,19 @@ class MessageReceiver(NetstringReceiver):
     def framing_chosen(self) -> None:
         """Be told that the first byte is there: :attr:`frame` is known now."""
 
-    def put(self, data: bytes) -> None:
-        """Take what was read."""
-        if len(data) <= SLICE:
-            self._unparsed.append(data)
-        else:
+    def put(self, data: bytes, now: bool = False) -> None:
+        """Take what was read.
+
+        :param now: parse it now, if that is little and nothing waits before it.
+        """
+        if len(data) > SLICE:
             self._unparsed.extend(data[i : i + SLICE] for i in range(0, len(data), SLICE))
-        self._unparsed_size += len(data)
+            self._unparsed_size += len(data)
+        elif now and not (self._messages or self._unparsed or self.broken):
+            self._parse(data)
+        else:
+            self._unparsed.append(data)
+            self._unparsed_size += len(data)
 
     def has_more(self) -> bool:
         """Is anything left to parse or to take?"""

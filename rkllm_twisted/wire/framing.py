@@ -58,6 +58,8 @@ def sniff(data: bytes) -> Kind:
 
 
 _ZERO, _COMMA = b"0,"
+#: Of a length: more than any limit has.
+MOST_DIGITS = 20
 
 
 def netstring(payload: bytes) -> bytes:
@@ -86,21 +88,24 @@ def cut_netstrings(data: bytes, max_length: int) -> tuple[list[bytes], int]:
     :returns: the payloads, and where the rest begins.
     """
     found: list[bytes] = []
-    size, at, longest = len(data), 0, len(str(max_length))
+    size, at = len(data), 0
     header, length = b"", 0
     while at < size:
         if not header or not data.startswith(header, at):  # many are as long as the one before
-            colon = data.find(b":", at, at + longest + 1)
+            colon = data.find(b":", at, at + MOST_DIGITS + 1)
             digits = data[at:colon] if colon > at else b""
             if not digits.isdigit() or (digits[0] == _ZERO and len(digits) > 1):
                 break
             header, length = data[at : colon + 1], int(digits)
+            if length > max_length:
+                break
         begin = at + len(header)
-        end = begin + length
-        if end >= size or data[end] != _COMMA or length > max_length:
+        at = begin + length
+        if at >= size or data[at] != _COMMA:
+            at = begin - len(header)
             break
-        found.append(data[begin:end])
-        at = end + 1
+        found.append(data[begin:at])
+        at += 1
     return found, at
 
 
