@@ -40,8 +40,12 @@ def twistd(socket: Path, isolation: str, *options: str, log: str = "-") -> list[
 
 
 def environment() -> dict[str, str]:
-    """Ours, without what would set a daemon's options."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("RKLLM_")}
+    """Ours, without what would change the daemon's options, or make each start compile it anew."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("RKLLM_") and name != "PYTHONDONTWRITEBYTECODE"
+    }
 
 
 def wait_for(what: Callable[[], object]) -> float:

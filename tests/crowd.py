@@ -103,20 +103,28 @@ class Crowd:
         for client in [*self.clients, self.observer]:
             client.socket.close()
 
-    def ask(self, prompt: str, first: str | None = None) -> None:
-        """Send everything.
-
-        :param first: the prompt of the first client's first, which is done first.
-        """
-        prompts = itertools.chain([first or prompt], itertools.repeat(prompt))
-        for client, (number, method) in itertools.product(self.clients, REQUESTS.items()):
-            request = {"jsonrpc": "2.0", "id": number, "method": method}
-            client.send({**request, "params": run_params(next(prompts))})
+    def ask(self, prompt: str) -> None:
+        """Send everything."""
+        for client, request in self._requests(prompt):
+            client.send(request)
 
     def queue(self, prompt: str, first: str | None = None) -> None:
-        """Send everything, and see the first under way and all others wait for it."""
-        self.ask(prompt, first)
+        """Send everything, and see the first under way and all others wait for it.
+
+        :param first: the prompt of the first client's first.
+        """
+        (client, request), *others = self._requests(prompt, first)
+        client.send(request)
+        wait_until(lambda: self.status()["running"])  # whose bytes are read first is not promised
+        for client, request in others:
+            client.send(request)
         wait_until(lambda: self.status()["queue_length"] == CALLS - 1)
+
+    def _requests(self, prompt: str, first: str | None = None) -> Iterator[tuple[RawClient, Any]]:
+        prompts = itertools.chain([first or prompt], itertools.repeat(prompt))
+        for client, (number, method) in itertools.product(self.clients, REQUESTS.items()):
+            params = run_params(next(prompts))
+            yield client, {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
 
     def status(self) -> Any:
         """What server.status says."""

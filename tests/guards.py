@@ -396,6 +396,20 @@ GUARDS = [
         f"{WIRE}::test_thousands_of_empty_messages_are_not_parsed_at_once",
     ),
     _guard(
+        "a turn reads from so many sockets",
+        "server/group.py",
+        "            left -= len(events)\n",
+        "            left = MOST if self._sockets else 0\n",
+        "test_group.py::test_a_turn_reads_so_many_and_the_next_the_others",
+    ),
+    _guard(
+        "who has left nobody behind is not waited for",
+        "server/group.py",
+        "if why is CONNECTION_DONE and not has_gone(socket):",
+        "if why is CONNECTION_DONE:",
+        "test_group.py::test_an_end_with_nobody_left_to_read_is_the_end",
+    ),
+    _guard(
         "the connections share a turn of the reactor",
         "server/sharing.py",
         "return self._spent < BUDGET\n",

@@ -110,7 +110,9 @@ class Supervisor(Service):
         if self._all_ended is not None and not self._alive:
             if self._later is not None and self._later.active():
                 self._later.cancel()
-            self._all_ended.callback(None)
+            # In a turn of its own: Twisted is reaping its processes now, and whoever waits for this
+            # may let the reactor drop the others meanwhile, which would then be reaped twice.
+            self._reactor.callLater(0, self._all_ended.callback, None)
             self._all_ended = None
 
     def _crashed(self, child: ChildProcess) -> None:

@@ -107,7 +107,7 @@ class ReadGroup:
             self.read(socket)
             return
         left = MOST
-        while left and (events := self._epoll.poll(0, left)):
+        while left and sockets and (events := self._epoll.poll(0, left)):
             left -= len(events)
             for fd, _ in events:
                 if fd in sockets:  # else one that was read before it has closed it
