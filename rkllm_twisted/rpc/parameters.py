@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import attrs
 import msgspec
@@ -29,25 +29,29 @@ def bind(wanted: type | None, params: Params) -> object:
     names, required = _names(wanted)
     if not params and not required:
         return wanted()
-    given = _by_name(names, params)
-    for name in required:
-        if name not in given:
-            raise InvalidParams(f"The parameter {name!r} is missing.", {"parameter": name})
+    given = params if type(params) is dict and params.keys() <= names.keys() else None
     try:
-        return msgspec.convert(given, wanted)
+        return msgspec.convert(_by_name(names, params) if given is None else given, wanted)
     except msgspec.ValidationError as error:
-        raise _wrong(error) from None
+        raise _missing(required, _by_name(names, params)) or _wrong(error) from None
 
 
 @functools.cache
-def _names(wanted: type) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Name the parameters: all of them, and those without a default."""
+def _names(wanted: type) -> tuple[Mapping[str, None], tuple[str, ...]]:
+    """Name the parameters: all of them, in order, and those without a default."""
     fields = [field for field in attrs.fields(wanted) if field.init]
     required = [field.name for field in fields if field.default is attrs.NOTHING]
-    return tuple(field.name for field in fields), tuple(required)
+    return {field.name: None for field in fields}, tuple(required)
 
 
-def _by_name(names: tuple[str, ...], params: Params) -> Mapping[str, object]:
+def _missing(required: Collection[str], given: Collection[str]) -> InvalidParams | None:
+    for name in required:
+        if name not in given:
+            return InvalidParams(f"The parameter {name!r} is missing.", {"parameter": name})
+    return None
+
+
+def _by_name(names: Collection[str], params: Params) -> Mapping[str, object]:
     """Give positional parameters their names, and refuse what is too much."""
     known = ", ".join(names) or "none"
     if isinstance(params, Mapping):
