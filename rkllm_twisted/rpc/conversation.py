@@ -74,6 +74,7 @@ class Conversation:
     :param idle: called when the last of those is sent, or one to a message that is not small.
     :param max_requests: how many may be under way at once.
     :ivar dispatcher: as given.
+    :ivar npu: for the methods, like ``daemon``.
     :ivar send: as given.
     :ivar over: puts an exchange that is over into the log.
     :ivar quiet: methods that leave no line there if they succeed.
@@ -97,6 +98,8 @@ class Conversation:
         self.messages = 0
         self.held = 0
         self.dispatcher = dispatcher
+        self.npu = dispatcher.npu
+        self.daemon = dispatcher.daemon
         self.send = send
         self.quiet = dispatcher.journal.quiet
         self.over = partial(dispatcher.journal.end, peer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -13,12 +13,9 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from rkllm_twisted.errors import RPCError
-from rkllm_twisted.interfaces import INPU, ICall, IDaemon, Result
+from rkllm_twisted.interfaces import INPU, ICall, IDaemon, Peer, Result
 from rkllm_twisted.rpc.journal import Entry, tokens_of
 from rkllm_twisted.wire import encoding, jsonrpc
-
-if TYPE_CHECKING:
-    from rkllm_twisted.rpc.conversation import Conversation
 
 
 def _as_response(raw_id: bytes, _seq: int, result: bytes) -> bytes:
@@ -56,6 +53,23 @@ def _let_others_work() -> None:
     time.sleep(0)
 
 
+class Conversation(Protocol):
+    """A conversation, as seen from here: whose exchange it is."""
+
+    peer: Peer
+    quiet: frozenset[str]
+    npu: INPU
+    daemon: IDaemon
+
+    @property
+    def send(self) -> Callable[[bytes], object]:
+        """Take a partial result's message for the client."""
+
+    @property
+    def over(self) -> Callable[[Entry], object]:
+        """Put an exchange that is over into the log."""
+
+
 def _nobody(_: bytes | None) -> None:
     """Wait for no answer."""
 
@@ -84,12 +98,12 @@ class Exchange(Entry, kw_only=True):
     @property
     def npu(self) -> INPU:
         """See :class:`ICall`."""
-        return self.conversation.dispatcher.npu
+        return self.conversation.npu
 
     @property
     def daemon(self) -> IDaemon:
         """See :class:`ICall`."""
-        return self.conversation.dispatcher.daemon
+        return self.conversation.daemon
 
     def stream(self, result: object) -> None:
         """Send a partial result; after the answer nothing is sent any more."""

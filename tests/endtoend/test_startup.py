@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from crowd import wait_until
 from daemons import Daemon, RawClient, environment, twistd
 
 Start = Callable[..., Daemon]
@@ -162,11 +163,18 @@ def test_a_stream_that_does_not_end_is_ended(start: Start, script: Callable[[str
     assert time.monotonic() - begun < 15
 
 
+def somebody_listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
+
+
 def test_a_killed_daemon_does_not_keep_the_next_one_out(start: Start) -> None:
     """kill -9 leaves the socket behind; the next start takes it over."""
     first = start()
     first.stop(signal.SIGKILL)
     assert first.path.is_socket()
+    # A process that it was just making has its socket until that becomes the runtime's.
+    wait_until(lambda: not somebody_listens(first.path))
     with start().connect() as client:
         assert client.ask("server.ping")["result"] == "pong"
 
