@@ -239,6 +239,37 @@ def test_it_is_there_while_somebody_is_connected(
         os.fstat(descriptor)
 
 
+def test_who_comes_back_when_all_were_gone_is_read_from(
+    group: ReadGroup, reactor: Reactor, make: Make
+) -> None:
+    """A connection that pauses leaves; it may be the last, and nobody listen any more."""
+    [last] = make(1)
+    group.leave(last)
+    group.close()
+    assert reactor.readers == set()
+    group.join(last)
+    last.client.send(b"a")
+    assert reactor.readers == {group}
+    group.doRead()
+    assert last.data == b"a"
+    group.leave(last)
+    assert reactor.readers == set()
+
+
+def test_a_descriptor_that_was_closed_without_a_word_can_be_used_again(
+    group: ReadGroup, make: Make
+) -> None:
+    """By whoever gets its number."""
+    silent, _ = make(2)
+    number = silent.fileno()
+    silent.ours.close()
+    [new] = make(1)
+    assert new.fileno() == number
+    new.client.send(b"a")
+    group.doRead()
+    assert new.data == b"a"
+
+
 def test_the_last_two_may_leave_in_one_turn(group: ReadGroup, reactor: Reactor, make: Make) -> None:
     """Nobody is asked for any more."""
     pair = make(2)

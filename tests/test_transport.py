@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 from twisted.internet import reactor as installed_reactor
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
@@ -79,7 +80,7 @@ def connect(tmp_path: Path) -> Iterator[Connect]:
     for protocol in made:
         if protocol.transport is not None:
             protocol.transport.abortConnection()  # type: ignore[attr-defined]
-    pytest_twisted.blockon(port.stopListening())
+    pytest_twisted.blockon(maybeDeferred(port.stopListening))
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -166,3 +167,15 @@ async def test_a_client_that_has_gone_is_noticed_after_a_write(connect: Connect)
     client.close()
     protocol.transport.write(b"to nobody")
     await until(lambda: not protocol.transport.connected)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_pause_may_last_longer_than_the_listening(connect: Connect) -> None:
+    """As of a client that is busy while the daemon stops."""
+    client, protocol = await connect()
+    protocol.transport.pauseProducing()
+    client.send(b"late")
+    await until(lambda: protocol.transport._is_forgotten)
+    await protocol.transport.server.stopListening()
+    protocol.transport.resumeProducing()
+    await until(lambda: protocol.data == b"late")

@@ -61,15 +61,20 @@ class ReadGroup:
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
-        self._epoll = select.epoll()
         self._sockets: dict[int, Socket] = {}
         self._is_open = True
-        reactor.addReader(self)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._epoll = select.epoll()
+        self._reactor.addReader(self)
 
     def join(self, socket: Socket) -> None:
         """Be read from whenever there is something."""
+        if self._epoll.closed:  # all had paused, and nobody listens any more
+            self._begin()
         fd = socket.fileno()
-        if fd not in self._sockets:
+        if self._sockets.get(fd) is not socket:
             self._sockets[fd] = socket
             self._epoll.register(fd, select.EPOLLIN)
 
