@@ -75,8 +75,9 @@ class Daemon:
         wait_for(lambda: len(self.children()) == (self.mode == "process"))
 
     def memory(self) -> int:
-        """Bytes of the daemon and its child, when a child that has just started has its size."""
-        time.sleep(1)
+        """Bytes of the daemon and its child."""
+        with contextlib.closing(self.connect()) as client:
+            client.ask("rkllm.createDefaultParam")  # who answers has started
         return sum(map(proportional, (self.process.pid, *self.children())))
 
     def load(self, model: Path | None = None) -> Client:

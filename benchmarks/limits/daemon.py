@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from array import array
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import attrs
 
 from benchmarks.clients import PATIENCE, Client
+from benchmarks.processes import wait_for
 
 PROJECT = Path(__file__).resolve().parents[2]
 #: Milliseconds per token where a model's pace matters, and of the model that is cancelled.
@@ -57,13 +57,8 @@ class Daemon:
 
     def until(self, condition: Callable[[Any], object]) -> None:
         """Wait until the status is so."""
-        client = self.connect()
-        deadline = time.monotonic() + PATIENCE
-        while not condition(status := client.ask("server.status")):
-            if time.monotonic() > deadline:
-                sys.exit(f"The daemon does not get there: {status}")
-            time.sleep(0.002)
-        client.close()
+        with contextlib.closing(self.connect()) as client:
+            wait_for(lambda: condition(client.ask("server.status")))
 
     def load(self) -> None:
         """Load the scripted model."""
@@ -88,12 +83,10 @@ class Daemon:
         return int(pages) * os.sysconf("SC_PAGESIZE")
 
     def descriptors(self) -> int:
-        """Open files; a connection that has just been closed may not have been noticed yet."""
-        counts = []
-        for _ in range(20):
-            counts.append(len(os.listdir(f"/proc/{self.process.pid}/fd")))  # noqa: PTH208
-            time.sleep(0.01)
-        return min(counts)
+        """Open files, with a single client: one that has left is noticed first."""
+        with contextlib.closing(self.connect()) as client:
+            wait_for(lambda: client.ask("server.status")["clients"] == 1)
+            return len(os.listdir(f"/proc/{self.process.pid}/fd"))  # noqa: PTH208
 
 
 @contextlib.contextmanager
@@ -105,11 +98,9 @@ def daemon(*arguments: str) -> Iterator[Daemon]:
         with (directory / "log").open("wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, cwd=PROJECT)
         try:
-            deadline = time.monotonic() + PATIENCE
-            while not (directory / "sock").exists():
-                if process.poll() is not None or time.monotonic() > deadline:
-                    sys.exit((directory / "log").read_text())
-                time.sleep(0.01)
+            wait_for(lambda: (directory / "sock").exists() or process.poll() is not None)
+            if process.poll() is not None:
+                sys.exit((directory / "log").read_text())
             running = Daemon(directory, process)
             running.load()
             yield running

@@ -24,6 +24,7 @@ def cancelling(daemon: Daemon, times: int) -> list[Row]:
                 waiting.send("server.ping", None, 2)
                 while waiting.answer()["id"] != 2:
                     pass  # the run is queued for certain
+                # The cancel comes at any moment of a token's time, and not just after one.
                 time.sleep(random.random() * SLOW / 1000)
                 begun = time.monotonic()
                 if leaves:

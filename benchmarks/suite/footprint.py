@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from functools import partial
 
 from benchmarks.clients import clients
-from benchmarks.processes import resident, wait_for
+from benchmarks.processes import resident
 from benchmarks.suite.bench import PROCESS, THREAD, Bench
-from benchmarks.suite.contenders import CONTENDERS, ECHO, Server, daemon, running
+from benchmarks.suite.contenders import CONTENDERS, ECHO, daemon, running
 from benchmarks.suite.ratios import Row, in_turns
 
 
@@ -35,9 +34,7 @@ def memory(bench: Bench) -> list[Row]:
         found = {}
         with running(daemon(isolation), bench.programs.directory, path) as server:
             with clients(path, 1) as [client]:
-                wait_for(
-                    lambda: client.ask("server.status")["state"] == "empty" and not _grows(server)
-                )
+                client.ask("rkllm.createDefaultParam")  # its child answers that, so it has started
             found["idle"] = resident(server.pid)
             for count in (100, 1000):
                 with clients(path, min(count, bench.size.crowd)):
@@ -56,10 +53,3 @@ def memory(bench: Bench) -> list[Row]:
         )
         for what, values in found.items()
     ]
-
-
-def _grows(server: Server) -> bool:
-    """Its child may still be starting."""
-    before = resident(server.pid)
-    time.sleep(0.3)
-    return resident(server.pid) > before

@@ -57,7 +57,7 @@ static void aborts_end_in(const char *lines, const char *wanted) {
     start(&asking, handle, "x");
     wait_running(handle);
     if (wanted[0] == 'N') wait_called();
-    sleep_ms(5); /* into what it does then */
+    sleep_ms(5); /* an abort before what it does then ends it alike; this is to meet it amid that */
     double before = now_ms();
     CHECK(rkllm_abort(handle) == 0);
     pthread_join(asking.thread, NULL);

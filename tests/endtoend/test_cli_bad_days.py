@@ -6,14 +6,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 from commanding import RKLLM, begin, is_one_sentence, rkllm, surroundings
-from daemons import PATIENCE, Daemon, RawClient
+from crowd import status_of, wait_until
+from daemons import Daemon, RawClient
 from people import SOMEBODY, acting_as, needs_root, open_directory
 from terminals import terminal
 
@@ -396,24 +396,15 @@ def test_a_stream_that_is_closed(start: Start, stream: str) -> None:
 
 def await_queue(watcher: RawClient, length: int) -> None:
     """Wait until so many calls wait for the NPU."""
-    deadline = time.monotonic() + PATIENCE
-    while watcher.ask("server.status")["result"]["queue_length"] != length:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)  # nothing announces it
+    wait_until(lambda: status_of(watcher)["queue_length"] == length)
 
 
 def await_state(watcher: RawClient, state: str) -> None:
     """Wait until the NPU does this."""
-    deadline = time.monotonic() + PATIENCE
-    while watcher.ask("server.status")["result"]["state"] != state:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)  # nothing announces it
+    wait_until(lambda: status_of(watcher)["state"] == state)
 
 
 def assert_idle(daemon: Daemon) -> None:
     """Soon nothing runs."""
-    deadline = time.monotonic() + PATIENCE
     with daemon.connect() as client:
-        while client.ask("rkllm.is_running")["result"]["is_running"]:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)  # nothing announces it
+        wait_until(lambda: not client.ask("rkllm.is_running")["result"]["is_running"])
