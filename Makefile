@@ -67,7 +67,8 @@ board: $(VENV)/installed
 
 # The package is installed in place, so that twistd, which puts its working directory first on the
 # path, finds one and the same package wherever it is started.
-SOURCES := setup.cfg setup.py pyproject.toml $(wildcard cpu_runtime/src/*.[ch] cpu_runtime/include/*.h)
+SOURCES := setup.cfg setup.py pyproject.toml \
+           $(wildcard cpu_runtime/src/*.h cpu_runtime/src/*/*.[ch] cpu_runtime/include/*.h)
 
 $(VENV)/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

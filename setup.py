@@ -23,8 +23,8 @@ def runtime_library(abi: str, number: int) -> Extension:
     """
     return Extension(
         f"rkllm_twisted.cpu.librkllm-cpu-{abi.replace('.', '_')}",  # a dotted name is a path
-        sources=sorted(str(path) for path in (RUNTIME / "src").glob("*.c")),
-        depends=sorted(str(path) for path in RUNTIME.glob("*/*.h")),
+        sources=sorted(str(path) for path in (RUNTIME / "src").glob("*/*.c")),
+        depends=sorted(str(path) for path in RUNTIME.glob("[is]*/**/*.h")),
         include_dirs=[str(RUNTIME / "include"), str(RUNTIME / "src")],
         define_macros=[("RKLLM_ABI", str(number)), ("_GNU_SOURCE", "1")],
         extra_compile_args=[

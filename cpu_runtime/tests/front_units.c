@@ -3,8 +3,8 @@
 #include <stdlib.h>
 
 #include "front_support.h"
-#include "sampler.h"
-#include "utf8.h"
+#include "front/sampler.h"
+#include "front/utf8.h"
 
 enum { VOCAB = 50, DRAWS = 20000 };
 

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "rng.h"
-#include "script.h"
+#include "front/rng.h"
+#include "scripted/script.h"
 
 static const char SEED_SCRIPT[] =
     "#!rkllm-script 1\n# everything there is\ncontext 100\nvocab 10\nembd 8\nname \"n\"\n"

@@ -1,7 +1,7 @@
 /* Do these scripts parse?  script_lint FILE... says what is wrong with those that do not. */
 #include <stdio.h>
 
-#include "script.h"
+#include "scripted/script.h"
 
 static bool parses(const char *path) {
     static char text[1 << 20];

@@ -2,7 +2,7 @@
 #ifndef RKLLM_CPU_TINY_CHECK_H
 #define RKLLM_CPU_TINY_CHECK_H
 
-#include "tiny_model.h"
+#include "tiny/model.h"
 
 enum { CONTEXT = 128, LONG = 70 };
 

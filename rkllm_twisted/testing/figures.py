@@ -10,7 +10,7 @@ from rkllm_twisted.binding.abi import release_for
 from rkllm_twisted.binding.from_c import to_json
 from rkllm_twisted.binding.layouts import CData, layout_of
 
-#: What the embedded runtime's rkllm_createDefaultParam says, too (cpu_runtime/src/abi.c).
+#: What the embedded runtime's rkllm_createDefaultParam says, too (cpu_runtime/src/front/abi.c).
 DEFAULTS: Mapping[str, object] = {
     "max_context_len": 512,
     "max_new_tokens": 256,

@@ -43,7 +43,7 @@ def test_the_source_distribution_holds_what_is_no_python(built: Path) -> None:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {
         "Makefile",
-        "cpu_runtime/src/front_api.c",
+        "cpu_runtime/src/front/api.c",
         "docs/design.md",
         "etc/rkllm.service",
         "packaging/build",

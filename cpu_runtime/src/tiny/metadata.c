@@ -1,5 +1,5 @@
 /* Finds keys in a GGUF file and reads their values. */
-#include "tiny_gguf.h"
+#include "gguf.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* Splits a text at the tokens that are found whole and hands the rest to the merger. */
-#include "tiny_vocab.h"
+#include "vocab.h"
 
 #include <stdlib.h>
 #include <string.h>

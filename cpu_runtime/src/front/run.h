@@ -2,7 +2,7 @@
 #ifndef RKLLM_CPU_RUN_H
 #define RKLLM_CPU_RUN_H
 
-#include "deliver.h"
+#include "callback.h"
 #include "prompt.h"
 #include "session.h"
 

@@ -1,5 +1,5 @@
 /* Reads the file, its header and its metadata. */
-#include "tiny_gguf.h"
+#include "gguf.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,11 +1,11 @@
-#include "late.h"
+#include "late_callback.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "deliver.h"
+#include "callback.h"
 #include "wait.h"
 
 struct late {

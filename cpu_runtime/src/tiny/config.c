@@ -1,5 +1,5 @@
 /* The model's dimensions, and whether they go together. */
-#include "tiny_model.h"
+#include "model.h"
 
 enum { MOST_EMBD = 16384, MOST_FF = 65536, TENSORS_PER_LAYER = 9 };
 

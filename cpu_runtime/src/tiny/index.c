@@ -1,5 +1,5 @@
 /* Tokens by text, in a sorted array: no input makes a lookup slow, as a hash table's worst would. */
-#include "tiny_vocab.h"
+#include "vocab.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "tiny_error.h"
+#include "error.h"
 
 #include <stdarg.h>
 #include <stdio.h>

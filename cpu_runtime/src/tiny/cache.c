@@ -1,5 +1,5 @@
 /* The KV cache: room, taking positions out, saving and loading. */
-#include "tiny_model.h"
+#include "model.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* The engine "tiny": a small Llama-architecture model out of a GGUF file, on one thread. */
-#include "tiny_model.h"
+#include "model.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,10 +1,10 @@
-/* An open model: what the files tiny_*.c share. */
+/* An open model: what the files of this engine share. */
 #ifndef RKLLM_CPU_TINY_MODEL_H
 #define RKLLM_CPU_TINY_MODEL_H
 
-#include "tiny_gguf.h"
-#include "tiny_math.h"
-#include "tiny_vocab.h"
+#include "gguf.h"
+#include "math.h"
+#include "vocab.h"
 
 typedef struct {
     size_t n_layers, n_embd, n_heads, n_kv_heads, head_dim, kv_dim, n_ff, n_vocab;

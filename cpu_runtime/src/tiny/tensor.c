@@ -1,5 +1,5 @@
 /* A GGUF file's list of tensors, and their values as floats. */
-#include "tiny_gguf.h"
+#include "gguf.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "tiny_math.h"
+#include "math.h"
 
 #include <math.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
 /* Evaluates tokens: batch by batch through the layers, then the rows that are wanted. */
-#include "tiny_model.h"
+#include "model.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "saved.h"
+#include "prompt_cache.h"
 
 #include <errno.h>
 #include <fcntl.h>

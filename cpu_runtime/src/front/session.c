@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "abi.h"
-#include "deliver.h"
+#include "callback.h"
 #include "engines.h"
 #include "log.h"
 #include "perf.h"

@@ -1,5 +1,5 @@
 /* One layer of the Llama architecture over a batch of vectors. */
-#include "tiny_model.h"
+#include "model.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "deliver.h"
+#include "callback.h"
 
 #include <string.h>
 

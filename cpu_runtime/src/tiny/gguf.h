@@ -6,7 +6,7 @@
 #ifndef RKLLM_CPU_TINY_GGUF_H
 #define RKLLM_CPU_TINY_GGUF_H
 
-#include "tiny_error.h"
+#include "error.h"
 
 enum {
     GGUF_U8 = 0, GGUF_I8, GGUF_U16, GGUF_I16, GGUF_U32, GGUF_I32, GGUF_F32, GGUF_BOOL,

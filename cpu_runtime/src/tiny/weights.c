@@ -1,6 +1,6 @@
 /* Reads the weights. They are kept as floats: four times the memory of Q8_0, but plain loops over
  * floats are faster on every machine than unpacking bytes without special instructions. */
-#include "tiny_model.h"
+#include "model.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -5,10 +5,10 @@
 #include <pthread.h>
 
 #include "context.h"
-#include "late.h"
+#include "late_callback.h"
 #include "lora.h"
 #include "rng.h"
-#include "saved.h"
+#include "prompt_cache.h"
 #include "settings.h"
 #include "template.h"
 #include "utf8.h"

@@ -3,7 +3,7 @@
  * The inner loops are spelled as gcc and clang both vectorise them at -O2 and -O3; measure before
  * you tidy them. Every output is one sum from the first input to the last in both of them.
  */
-#include "tiny_math.h"
+#include "math.h"
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* Reads the vocabulary out of a GGUF file. */
-#include "tiny_vocab.h"
+#include "vocab.h"
 
 #include <math.h>
 #include <stdlib.h>

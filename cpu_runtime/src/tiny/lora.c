@@ -1,6 +1,6 @@
 /* LoRA adapters as llama.cpp's GGUF files have them: <tensor>.lora_a and <tensor>.lora_b, added
  * to what the model's own matrix gives at run time, so that they can be exchanged at will. */
-#include "tiny_model.h"
+#include "model.h"
 
 #include <math.h>
 #include <stdlib.h>

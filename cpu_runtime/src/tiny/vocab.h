@@ -2,7 +2,7 @@
 #ifndef RKLLM_CPU_TINY_VOCAB_H
 #define RKLLM_CPU_TINY_VOCAB_H
 
-#include "tiny_gguf.h"
+#include "gguf.h"
 
 enum tiny_kind {
     KIND_NORMAL = 1, KIND_UNKNOWN, KIND_CONTROL, KIND_USER_DEFINED, KIND_UNUSED, KIND_BYTE

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "abi.h"
-#include "saved.h"
+#include "prompt_cache.h"
 
 static const char NO_MEMORY[] = "there is not enough memory";
 

@@ -4,7 +4,7 @@
  * a token; the best pair merges, and its new neighbours may add pairs. Each merge takes a symbol
  * away and adds two pairs at most, so that the work is n log n.
  */
-#include "tiny_vocab.h"
+#include "vocab.h"
 
 #include <stdlib.h>
 
