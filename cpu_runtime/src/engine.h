@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 typedef struct engine_model engine_model; /* each engine defines its own */
-typedef struct engine_stage engine_stage; /* the front's side of `play`; see below */
+typedef struct engine_host engine_host; /* the front's side of `play`; see below */
 
 /* Why something was refused, in one plain sentence without a trailing newline. */
 typedef struct {
@@ -96,38 +96,38 @@ typedef struct {
 
     /* NULL for engines that decode. Plays one whole run: `input` is the text as the user gave it
      * (or NULL), `rendered` the prompt after the template. Returns what rkllm_run is to return. */
-    int (*play)(engine_model *model, engine_stage *stage, const char *input, const char *rendered);
+    int (*play)(engine_model *model, engine_host *host, const char *input, const char *rendered);
 } engine;
 
 /* What a playing engine may do; all of it is the front's. */
-enum { STAGE_NORMAL = 0, STAGE_WAITING = 1, STAGE_FINISH = 2, STAGE_ERROR = 3 };
-bool stage_aborted(engine_stage *stage);            /* rkllm_abort was called for this run */
-bool stage_sleep(engine_stage *stage, double ms);   /* false when woken by an abort */
+enum { HOST_NORMAL = 0, HOST_WAITING = 1, HOST_FINISH = 2, HOST_ERROR = 3 };
+bool host_aborted(engine_host *host);            /* rkllm_abort was called for this run */
+bool host_sleep(engine_host *host, double ms);   /* false when woken by an abort */
 /* Call back with this text (may be NULL) as it is, whatever bytes it holds. FINISH and ERROR come
  * with the perf figures. Returns the callback's return value. */
-int stage_emit(engine_stage *stage, int state, const char *text, int32_t token_id);
+int host_emit(engine_host *host, int state, const char *text, int32_t token_id);
 /* Call back as for a decoded token: NORMAL with whole characters, WAITING while there are none. */
-int stage_emit_token(engine_stage *stage, const char *text, int32_t token_id);
+int host_emit_token(engine_host *host, const char *text, int32_t token_id);
 /* Call back with rows x width made-up floats (value(i) = i-th float of a fixed sequence). */
-int stage_emit_logits(engine_stage *stage, int state, int32_t rows, int32_t vocab_size);
-int stage_emit_hidden(engine_stage *stage, int state, int32_t rows, int32_t embd_size);
+int host_emit_logits(engine_host *host, int state, int32_t rows, int32_t vocab_size);
+int host_emit_hidden(engine_host *host, int state, int32_t rows, int32_t embd_size);
 /* Call back NORMAL with one result per row of the batch; those beyond n are done (token_id -1). */
-int stage_emit_batch(engine_stage *stage, const char *const *texts, const int32_t *token_ids,
-                     size_t n);
+int host_emit_batch(engine_host *host, const char *const *texts, const int32_t *token_ids,
+                    size_t n);
 /* Call back NORMAL from another thread, `ms` after the run has ended. False when that cannot be. */
-bool stage_emit_late(engine_stage *stage, const char *text, double ms);
+bool host_emit_late(engine_host *host, const char *text, double ms);
 
 /* Read the caller's prompt again, that long after the run's end, and print how much is there. */
-bool stage_read_late(engine_stage *stage, double ms);
+bool host_read_late(engine_host *host, double ms);
 /* What was asked for: tokens this run may emit (INT32_MAX: any number), rows of a batch, mode as
  * RKLLMInferMode counts, and whether this run continues one that a callback paused by returning 1:
  * the engine then goes on where it stopped. */
-int32_t stage_limit(const engine_stage *stage);
-int32_t stage_rows(const engine_stage *stage);
-int stage_mode(const engine_stage *stage);
+int32_t host_limit(const engine_host *host);
+int32_t host_rows(const engine_host *host);
+int host_mode(const engine_host *host);
 /* The text of one row's input; NULL where it has none. */
-const char *stage_input(const engine_stage *stage, int32_t row);
-bool stage_resumed(const engine_stage *stage);
+const char *host_input(const engine_host *host, int32_t row);
+bool host_resumed(const engine_host *host);
 
 extern const engine engine_tiny;
 extern const engine engine_scripted;

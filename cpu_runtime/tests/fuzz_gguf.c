@@ -7,6 +7,7 @@
  * Variant i depends on FILE and SEED + i alone. Where MODEL is given, FILE is an adapter for it. A
  * variant that hangs dies of SIGALRM. With -DLIBFUZZER and -fsanitize=fuzzer it is libFuzzer's.
  */
+#include "tiny/gguf.h"
 #include "tiny/model.h"
 
 #include <stdio.h>

@@ -2,6 +2,8 @@
 #ifndef RKLLM_CPU_TINY_CHECK_H
 #define RKLLM_CPU_TINY_CHECK_H
 
+#include "tiny/gguf.h"
+#include "tiny/metadata.h"
 #include "tiny/model.h"
 
 enum { CONTEXT = 128, LONG = 70 };

@@ -164,7 +164,8 @@ static const char *read_infer(const RKLLMInferParam *from, struct request *to) {
     if (cache && cache->save_prompt_cache) {
         bool named = cache->prompt_cache_path && *cache->prompt_cache_path;
         to->save_cache = true;
-        to->cache_path = abi_copy(named ? cache->prompt_cache_path : SAVED_DEFAULT_PATH, &ok);
+        to->cache_path = abi_copy(named ? cache->prompt_cache_path : PROMPT_CACHE_DEFAULT_PATH,
+                                  &ok);
     }
     if (from->lora_params && from->lora_params->lora_adapter_name) {
         to->lora = abi_copy(from->lora_params->lora_adapter_name, &ok);

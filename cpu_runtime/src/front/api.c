@@ -61,7 +61,7 @@ int rkllm_init(LLMHandle *handle, RKLLMParam *param, LLMResultCallback callback)
 int rkllm_destroy(LLMHandle handle) {
     struct session *session = registry_acquire(handle, "rkllm_destroy");
     if (!session) return -1;
-    bool mine = session_is_mine(session) || late_is_here();
+    bool mine = session_is_mine(session) || late_callback_is_here();
     registry_release(session);
     if (mine) return refuse("rkllm_destroy", "called from a callback");
     session = registry_remove(handle);

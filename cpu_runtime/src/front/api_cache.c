@@ -45,14 +45,14 @@ static bool load_saved(struct session *session, const char *path, engine_error *
         snprintf(error->text, sizeof error->text, "release the one that is loaded first");
         return false;
     }
-    if (!saved_read(&session->saved, path, context, session->facts, error)) return false;
+    if (!prompt_cache_read(&session->saved, path, context, session->facts, error)) return false;
     /* The engine may still refuse it, and that is better known now than when a run needs it. */
     session_forget(session, false);
     if (context->engine->state_load(context->model, session->saved.n, session->saved.state,
                                     session->saved.size) == ENGINE_OK) {
         return true;
     }
-    saved_free(&session->saved);
+    prompt_cache_free(&session->saved);
     snprintf(error->text, sizeof error->text, "it was saved from another model");
     return false;
 }
@@ -62,7 +62,7 @@ int rkllm_load_prompt_cache(LLMHandle handle, const char *prompt_cache_path) {
     engine_error error = {""};
     struct session *session = enter(handle, function);
     if (!session) return -1;
-    bool ok = load_saved(session, path && *path ? path : SAVED_DEFAULT_PATH, &error);
+    bool ok = load_saved(session, path && *path ? path : PROMPT_CACHE_DEFAULT_PATH, &error);
     leave(session);
     return ok ? 0 : refuse(function, error.text);
 }
@@ -70,7 +70,7 @@ int rkllm_load_prompt_cache(LLMHandle handle, const char *prompt_cache_path) {
 int rkllm_release_prompt_cache(LLMHandle handle) {
     struct session *session = enter(handle, "rkllm_release_prompt_cache");
     if (!session) return -1;
-    saved_free(&session->saved);
+    prompt_cache_free(&session->saved);
     leave(session);
     return 0;
 }

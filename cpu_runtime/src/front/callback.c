@@ -29,8 +29,8 @@ static void fill(const struct outcome *from, RKLLMResult *to) {
 #endif
 }
 
-int deliver(const struct callbacks *callbacks, void *userdata, LLMCallState state,
-            const struct outcome *rows, size_t n) {
+int callback_call(const struct callbacks *callbacks, void *userdata, LLMCallState state,
+                  const struct outcome *rows, size_t n) {
     RKLLMResult results[MAX_BATCH];
     for (size_t i = 0; i < n; i++) fill(&rows[i], &results[i]);
     if (!userdata) userdata = callbacks->result_userdata;

@@ -1,6 +1,6 @@
 /* Calling the user back. */
-#ifndef RKLLM_CPU_DELIVER_H
-#define RKLLM_CPU_DELIVER_H
+#ifndef RKLLM_CPU_CALLBACK_H
+#define RKLLM_CPU_CALLBACK_H
 
 #include "perf.h"
 #include "settings.h"
@@ -17,7 +17,7 @@ struct outcome {
 };
 
 /* Call back with n rows of a batch. Returns what the callback returns, 0 where it is void. */
-int deliver(const struct callbacks *callbacks, void *userdata, LLMCallState state,
-            const struct outcome *rows, size_t n);
+int callback_call(const struct callbacks *callbacks, void *userdata, LLMCallState state,
+                  const struct outcome *rows, size_t n);
 
 #endif

@@ -1,9 +1,12 @@
-#include "run.h"
+#include "generate.h"
+
+#include "evaluate.h"
 #include "sampler.h"
+#include "text_out.h"
 
 /* An answer in the making. */
 struct answer {
-    struct engine_stage *run;
+    struct engine_host *run;
     struct sampler sampler;
     int32_t pending; /* emitted, but not evaluated yet */
 };
@@ -13,7 +16,7 @@ static bool tell(struct answer *answer, int32_t id) {
     const char *bytes;
     size_t length = session->engine->piece(session->model, id, !session->settings.skip_special,
                                            &bytes);
-    return run_tell(answer->run, bytes, length, id);
+    return text_out(answer->run, bytes, length, id);
 }
 
 /* ---- Choosing ---- */
@@ -47,13 +50,13 @@ static bool ends(const struct session *session, int32_t id) {
 
 /* ---- The loop ---- */
 
-static bool limit_reached(const struct engine_stage *run) {
+static bool limit_reached(const struct engine_host *run) {
     int32_t limit = run->request->max_new_tokens;
     return limit > 0 && run->clock.generated_tokens >= limit;
 }
 
 /* An answer without limit ends with the context: dropping old tokens might go on for ever. */
-static bool has_room(struct engine_stage *run) {
+static bool has_room(struct engine_host *run) {
     const struct context *context = &run->session->context;
     if (run->request->max_new_tokens <= 0) return context->n < context->capacity;
     return run_make_room(run, 1);
@@ -61,7 +64,7 @@ static bool has_room(struct engine_stage *run) {
 
 /* One token. Returns ENGINE_OK to go on, ENGINE_ABORTED when the answer is over. */
 static int step(struct answer *answer, engine_error *error) {
-    struct engine_stage *run = answer->run;
+    struct engine_host *run = answer->run;
     if (run_stopped(run)) return ENGINE_ABORTED;
     int32_t id = choose(answer);
     bool end = ends(run->session, id) && !run->session->settings.ignore_eos;
@@ -73,24 +76,24 @@ static int step(struct answer *answer, engine_error *error) {
         return ENGINE_REFUSED;
     }
     if (end || run->paused || limit_reached(run) || !has_room(run)) return ENGINE_ABORTED;
-    int code = run_read(run, &id, NULL, 1, false, &run->session->stop, error);
+    int code = run_evaluate(run, &id, NULL, 1, false, &run->session->stop, error);
     if (code == ENGINE_OK) answer->pending = NO_TOKEN;
     return code;
 }
 
 /* What was said belongs to the conversation, the last token included. */
 static void read_pending(struct answer *answer) {
-    struct engine_stage *run = answer->run;
+    struct engine_host *run = answer->run;
     const struct context *context = &run->session->context;
     engine_error ignored;
     atomic_bool never = false; /* an abort is why we may be here */
     bool kept = run->paused || run->request->keep_history;
     if (answer->pending == NO_TOKEN || !kept || context->n == context->capacity) return;
-    run_read(run, &answer->pending, NULL, 1, false, &never, &ignored);
+    run_evaluate(run, &answer->pending, NULL, 1, false, &never, &ignored);
 }
 
 static int say(struct answer *answer) {
-    struct engine_stage *run = answer->run;
+    struct engine_host *run = answer->run;
     engine_error error = {"there is not enough memory"};
     int code;
     do {
@@ -101,7 +104,7 @@ static int say(struct answer *answer) {
     return run->paused ? 0 : run_finish(run);
 }
 
-int generate(struct engine_stage *run) {
+int generate(struct engine_host *run) {
     struct session *session = run->session;
     struct answer answer = {.run = run, .pending = NO_TOKEN};
     if (!sampler_open(&answer.sampler, &run->request->sampling, (size_t)session->facts->n_vocab,

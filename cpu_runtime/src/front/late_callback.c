@@ -8,8 +8,8 @@
 #include "callback.h"
 #include "wait.h"
 
-struct late {
-    struct late *next;
+struct late_callback {
+    struct late_callback *next;
     const struct callbacks *callbacks;
     void *userdata;
     char *text;        /* to call back with */
@@ -20,14 +20,14 @@ struct late {
     pthread_t thread;
 };
 
-static void late_free(struct late *late) {
+static void late_callback_free(struct late_callback *late) {
     wait_close(&late->wait);
     free(late->text);
     free(late);
 }
 
-static struct late *add(struct late **list, double ms) {
-    struct late *late = calloc(1, sizeof *late);
+static struct late_callback *add(struct late_callback **list, double ms) {
+    struct late_callback *late = calloc(1, sizeof *late);
     if (!late) return NULL;
     late->ms = ms;
     late->next = *list;
@@ -35,10 +35,10 @@ static struct late *add(struct late **list, double ms) {
     return *list = late;
 }
 
-bool late_add(struct late **list, const struct callbacks *callbacks, void *userdata,
-              const char *text, double ms) {
+bool late_callback_add(struct late_callback **list, const struct callbacks *callbacks,
+                       void *userdata, const char *text, double ms) {
     char *copy = strdup(text);
-    struct late *late = copy ? add(list, ms) : NULL;
+    struct late_callback *late = copy ? add(list, ms) : NULL;
     if (!late) {
         free(copy);
         return false;
@@ -49,8 +49,8 @@ bool late_add(struct late **list, const struct callbacks *callbacks, void *userd
     return true;
 }
 
-bool late_add_reading(struct late **list, const char *given, double ms) {
-    struct late *late = add(list, ms);
+bool late_callback_add_reading(struct late_callback **list, const char *given, double ms) {
+    struct late_callback *late = add(list, ms);
     if (late) late->given = given;
     return late;
 }
@@ -58,7 +58,7 @@ bool late_add_reading(struct late **list, const char *given, double ms) {
 /* Whoever waits for a late callback to end must not be one. */
 static _Thread_local bool on_late_thread;
 
-bool late_is_here(void) {
+bool late_callback_is_here(void) {
     return on_late_thread;
 }
 
@@ -69,7 +69,7 @@ static void read_again(const char *given) {
 }
 
 static void *call_late(void *argument) {
-    struct late *late = argument;
+    struct late_callback *late = argument;
     on_late_thread = true;
     double until = perf_now_ms() + late->ms;
     pthread_mutex_lock(&late->wait.lock);
@@ -79,7 +79,7 @@ static void *call_late(void *argument) {
     if (!cancelled && !late->text) read_again(late->given);
     if (!cancelled && late->text) {
         struct outcome outcome = {.text = late->text};
-        deliver(late->callbacks, late->userdata, RKLLM_RUN_NORMAL, &outcome, 1);
+        callback_call(late->callbacks, late->userdata, RKLLM_RUN_NORMAL, &outcome, 1);
     }
     pthread_mutex_lock(&late->wait.lock);
     late->over = true;
@@ -87,23 +87,23 @@ static void *call_late(void *argument) {
     return NULL;
 }
 
-static bool is_over(struct late *late) {
+static bool is_over(struct late_callback *late) {
     pthread_mutex_lock(&late->wait.lock);
     bool over = late->over;
     pthread_mutex_unlock(&late->wait.lock);
     return over;
 }
 
-static void drop(struct late **link) {
-    struct late *late = *link;
+static void drop(struct late_callback **link) {
+    struct late_callback *late = *link;
     *link = late->next;
     if (late->started) pthread_join(late->thread, NULL);
-    late_free(late);
+    late_callback_free(late);
 }
 
-void late_start(struct late **list) {
-    for (struct late **link = list; *link;) {
-        struct late *late = *link;
+void late_callback_start(struct late_callback **list) {
+    for (struct late_callback **link = list; *link;) {
+        struct late_callback *late = *link;
         if (!late->started) {
             late->started = pthread_create(&late->thread, NULL, call_late, late) == 0;
             if (!late->started) late->over = true; /* there is no thread that could tell */
@@ -116,9 +116,9 @@ void late_start(struct late **list) {
     }
 }
 
-void late_cancel(struct late **list) {
+void late_callback_cancel(struct late_callback **list) {
     while (*list) {
-        struct late *late = *list;
+        struct late_callback *late = *list;
         pthread_mutex_lock(&late->wait.lock);
         late->cancelled = true;
         pthread_cond_broadcast(&late->wait.changed);

@@ -29,7 +29,7 @@ static uint64_t hash_text(const char *text) {
     return hash(0xCBF29CE484222325u, text, strlen(text));
 }
 
-uint64_t saved_lora(const char *name) {
+uint64_t prompt_cache_lora(const char *name) {
     return name ? hash_text(name) : 0;
 }
 
@@ -38,15 +38,15 @@ static uint64_t hash_model(const engine_facts *facts) {
     return hash(sum, &facts->n_embd, sizeof facts->n_embd);
 }
 
-static uint64_t hash_body(const struct saved *saved) {
+static uint64_t hash_body(const struct prompt_cache *saved) {
     uint64_t sum = hash(hash_text(""), saved->ids, saved->n * sizeof *saved->ids);
     return hash(sum, saved->state, saved->size);
 }
 
-void saved_free(struct saved *saved) {
+void prompt_cache_free(struct prompt_cache *saved) {
     free(saved->ids);
     free(saved->state);
-    *saved = (struct saved){0};
+    *saved = (struct prompt_cache){0};
 }
 
 static bool refuse(engine_error *error, const char *path, const char *why) {
@@ -57,13 +57,13 @@ static bool refuse(engine_error *error, const char *path, const char *why) {
 /* ---- Writing ---- */
 
 /* A copy of what the context holds; false when memory is short. */
-static bool capture(struct saved *saved, const struct context *context, uint64_t lora) {
-    *saved = (struct saved){.n = context->n, .lora = lora};
+static bool capture(struct prompt_cache *saved, const struct context *context, uint64_t lora) {
+    *saved = (struct prompt_cache){.n = context->n, .lora = lora};
     saved->size = context->engine->state_size(context->model, context->n);
     saved->ids = malloc(saved->n * sizeof *saved->ids + 1);
     saved->state = malloc(saved->size + 1);
     if (!saved->ids || !saved->state) {
-        saved_free(saved);
+        prompt_cache_free(saved);
         return false;
     }
     memcpy(saved->ids, context->ids, saved->n * sizeof *saved->ids);
@@ -72,7 +72,7 @@ static bool capture(struct saved *saved, const struct context *context, uint64_t
 }
 
 /* `path` is a pattern that becomes the name. */
-static bool write_file(char *path, const struct head *head, const struct saved *saved) {
+static bool write_file(char *path, const struct head *head, const struct prompt_cache *saved) {
     int descriptor = mkostemp(path, O_CLOEXEC);
     FILE *file = descriptor < 0 ? NULL : fdopen(descriptor, "wb");
     if (!file) return false;
@@ -83,8 +83,8 @@ static bool write_file(char *path, const struct head *head, const struct saved *
 }
 
 /* Under another name first: nobody finds half a file, also after a crash. */
-static bool replace_file(const char *path, const struct head *head, const struct saved *saved,
-                         engine_error *error) {
+static bool replace_file(const char *path, const struct head *head,
+                         const struct prompt_cache *saved, engine_error *error) {
     char *other;
     if (asprintf(&other, "%s.XXXXXX", path) < 0) return refuse(error, path, strerror(ENOMEM));
     bool ok = write_file(other, head, saved) && rename(other, path) == 0;
@@ -96,15 +96,15 @@ static bool replace_file(const char *path, const struct head *head, const struct
     return ok;
 }
 
-bool saved_write(const char *path, const struct context *context, const engine_facts *facts,
-                 uint64_t lora, engine_error *error) {
-    struct saved saved;
+bool prompt_cache_write(const char *path, const struct context *context, const engine_facts *facts,
+                        uint64_t lora, engine_error *error) {
+    struct prompt_cache saved;
     if (!capture(&saved, context, lora)) return refuse(error, path, strerror(ENOMEM));
     struct head head = {.model = hash_model(facts), .lora = lora, .n = saved.n,
                         .state_size = saved.size, .sum = hash_body(&saved)};
     memcpy(head.magic, MAGIC, sizeof MAGIC);
     bool ok = replace_file(path, &head, &saved, error);
-    saved_free(&saved);
+    prompt_cache_free(&saved);
     return ok;
 }
 
@@ -121,8 +121,8 @@ static const char *head_fault(const struct head *head, const struct context *con
     return NULL;
 }
 
-static const char *read_body(struct saved *saved, const struct head *head, FILE *file) {
-    *saved = (struct saved){.n = head->n, .size = head->state_size, .lora = head->lora};
+static const char *read_body(struct prompt_cache *saved, const struct head *head, FILE *file) {
+    *saved = (struct prompt_cache){.n = head->n, .size = head->state_size, .lora = head->lora};
     saved->ids = malloc(saved->n * sizeof *saved->ids);
     saved->state = malloc(saved->size + 1);
     if (!saved->ids || !saved->state) return strerror(ENOMEM);
@@ -131,7 +131,7 @@ static const char *read_body(struct saved *saved, const struct head *head, FILE 
     return whole && hash_body(saved) == head->sum ? NULL : "the file is damaged";
 }
 
-static const char *read_all(struct saved *saved, FILE *file, const struct context *context,
+static const char *read_all(struct prompt_cache *saved, FILE *file, const struct context *context,
                             const engine_facts *facts) {
     struct head head;
     struct stat status;
@@ -148,21 +148,21 @@ static FILE *open_file(const char *path) {
     return descriptor < 0 ? NULL : fdopen(descriptor, "rb");
 }
 
-bool saved_read(struct saved *saved, const char *path, const struct context *context,
-                const engine_facts *facts, engine_error *error) {
+bool prompt_cache_read(struct prompt_cache *saved, const char *path, const struct context *context,
+                       const engine_facts *facts, engine_error *error) {
     FILE *file = open_file(path);
     if (!file) return refuse(error, path, strerror(errno));
     const char *fault = read_all(saved, file, context, facts);
     fclose(file);
     if (!fault) return true;
-    saved_free(saved);
+    prompt_cache_free(saved);
     return refuse(error, path, fault);
 }
 
 /* ---- Using ---- */
 
-size_t saved_restore(const struct saved *saved, struct context *context, uint64_t lora,
-                     const int32_t *ids, size_t n) {
+size_t prompt_cache_restore(const struct prompt_cache *saved, struct context *context,
+                            uint64_t lora, const int32_t *ids, size_t n) {
     size_t common = 0;
     if (context->n > 0 || lora != saved->lora) return 0;
     /* The last one is always evaluated: that gives the logits. */

@@ -4,80 +4,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "evaluate.h"
+#include "generate.h"
 #include "log.h"
-
-/* ---- Calling back ---- */
-
-int run_emit(struct engine_stage *run, LLMCallState state, const struct outcome *outcome) {
-    struct outcome rows[MAX_BATCH];
-    const struct session *session = run->session;
-    size_t n = state == RKLLM_RUN_NORMAL ? (size_t)session->settings.n_batch : 1;
-    for (size_t i = 0; i < n; i++) rows[i] = *outcome;
-    int answer = deliver(&session->callbacks, run->request->userdata, state, rows, n);
-    bool may_pause = state == RKLLM_RUN_NORMAL || state == RKLLM_RUN_WAITING;
-    if (answer == 1 && may_pause) run->paused = true;
-    return answer;
-}
-
-static void log_figures(const struct engine_stage *run, const struct perf_figures *perf) {
-    const struct session *session = run->session;
-    if (session->log_level >= LOG_PERF) {
-        log_info("prefill %d tokens in %.1f ms, generate %d tokens in %.1f ms, %.1f MB",
-                 perf->prefill_tokens, perf->prefill_ms, perf->generated_tokens,
-                 perf->generate_ms, perf->memory_mb);
-    }
-    if (session->log_level >= LOG_CACHE) {
-        log_info("cache holds %zu of %zu tokens", session->context.n, session->context.capacity);
-    }
-}
-
-void run_end(struct engine_stage *run, LLMCallState state, const char *text, int32_t id) {
-    run_tell_rest(run);
-    struct perf_figures perf = perf_read(&run->clock);
-    struct outcome outcome = {.text = text, .token_id = id, .perf = &perf};
-    log_figures(run, &perf);
-    run_emit(run, state, &outcome);
-    run->paused = false; /* the last half of a character is too late a moment */
-}
-
-int run_finish(struct engine_stage *run) {
-    run_end(run, RKLLM_RUN_FINISH, "", NO_TOKEN);
-    return 0;
-}
-
-int run_fail(struct engine_stage *run, const char *why) {
-    log_error("rkllm_run: %s", why);
-    run_end(run, RKLLM_RUN_ERROR, "", NO_TOKEN);
-    return -1;
-}
-
-/* ---- Room ---- */
-
-bool run_make_room(struct engine_stage *run, size_t n) {
-    struct context *context = &run->session->context;
-    int32_t bos = run->session->facts->bos, n_keep = run->session->settings.n_keep;
-    size_t keep = n_keep > 0 ? (size_t)n_keep : 0, before = context->n;
-    /* Models go astray without the token that opens every text they were trained on. */
-    if (keep == 0 && before > 0 && bos >= 0 && context->ids[0] == bos) keep = 1;
-    if (!context_make_room(context, n, keep)) return false;
-    if (context->n < before) {
-        log_warning("the context is full: dropped %zu tokens after the first %zu",
-                    before - context->n, keep);
-    }
-    return true;
-}
+#include "prefill.h"
+#include "text_out.h"
 
 /* ---- The prompt ---- */
 
 /* An answer that was cut short still has to end before the next turn begins. */
-static bool close_turn(struct engine_stage *run) {
+static bool close_turn(struct engine_host *run) {
     const engine_facts *facts = run->session->facts;
     int32_t end = facts->eot >= 0 ? facts->eot : facts->eos;
     if (!run->session->turn_open || run->session->context.n == 0 || end < 0) return true;
     return prompt_add(&run->prompt, &end, NULL, 1);
 }
 
-static const char *build_text(struct engine_stage *run) {
+static const char *build_text(struct engine_host *run) {
     const struct session *session = run->session;
     struct tokenizer tokenizer = {session->engine, session->model, session->facts,
                                   &session->callbacks};
@@ -92,7 +35,7 @@ static const char *build_text(struct engine_stage *run) {
     return fault;
 }
 
-static const char *build_tokens(struct engine_stage *run) {
+static const char *build_tokens(struct engine_host *run) {
     const struct request *request = run->request;
     for (size_t i = 0; i < request->n_rows; i++) {
         if (request->tokens[i] < 0 || request->tokens[i] >= run->session->facts->n_vocab) {
@@ -104,7 +47,7 @@ static const char *build_tokens(struct engine_stage *run) {
 }
 
 /* A continued run without new input reads its last token once more: that gives the logits. */
-static const char *repeat_last(struct engine_stage *run) {
+static const char *repeat_last(struct engine_host *run) {
     struct context *context = &run->session->context;
     int32_t last = context->n > 0 ? context->ids[context->n - 1] : NO_TOKEN;
     if (last == NO_TOKEN) return "there is no token to continue from";
@@ -113,7 +56,7 @@ static const char *repeat_last(struct engine_stage *run) {
     return NULL;
 }
 
-static const char *build_prompt(struct engine_stage *run) {
+static const char *build_prompt(struct engine_host *run) {
     const struct session *session = run->session;
     bool tokens = run->request->type == RKLLM_INPUT_TOKEN;
     if (run->request->n_rows > session->context.capacity) {
@@ -127,13 +70,13 @@ static const char *build_prompt(struct engine_stage *run) {
 /* ---- A run ---- */
 
 /* Does this run only tell the model something? A system turn asks for no answer. */
-static bool is_statement(const struct engine_stage *run) {
+static bool is_statement(const struct engine_host *run) {
     const struct request *request = run->request;
     return !run->resumed && strcmp(request->role, "system") == 0 &&
            (request->type == RKLLM_INPUT_PROMPT || request->type == RKLLM_INPUT_MULTIMODAL);
 }
 
-static int emit_rows(struct engine_stage *run, const float *rows) {
+static int emit_rows(struct engine_host *run, const float *rows) {
     const engine_facts *facts = run->session->facts;
     bool hidden = run->request->mode == MODE_HIDDEN;
     struct outcome outcome = {
@@ -151,25 +94,25 @@ static int emit_rows(struct engine_stage *run, const float *rows) {
 }
 
 /* Mark what has been read as the system prompt, which is where a conversation may return to. */
-static void note_system(struct engine_stage *run) {
+static void note_system(struct engine_host *run) {
     struct context *context = &run->session->context;
     if (context->n != run->prompt.n) return; /* not the start of the conversation */
     context->n_system = is_statement(run) ? context->n : run->prompt.n_system;
 }
 
 /* What a run was asked to save beside its answer must not cost the answer. */
-static void save_prompt(const struct engine_stage *run) {
+static void save_prompt(const struct engine_host *run) {
     const struct session *session = run->session;
     const struct request *request = run->request;
     engine_error error;
     if (request->save_cache &&
-        !saved_write(request->cache_path, &session->context, session->facts,
-                     saved_lora(request->lora), &error)) {
+        !prompt_cache_write(request->cache_path, &session->context, session->facts,
+                            prompt_cache_lora(request->lora), &error)) {
         log_warning("the prompt was not saved: %s", error.text);
     }
 }
 
-static int answer(struct engine_stage *run) {
+static int answer(struct engine_host *run) {
     engine_error error = {""};
     float *rows = NULL;
     bool wants_rows = run->request->mode != MODE_GENERATE;
@@ -190,7 +133,7 @@ static int answer(struct engine_stage *run) {
     return is_statement(run) ? run_finish(run) : generate(run);
 }
 
-static int play(struct engine_stage *run) {
+static int play(struct engine_host *run) {
     struct session *session = run->session;
     const struct prompt *prompt = &run->prompt;
     prefill_saved(run);
@@ -202,7 +145,7 @@ static int play(struct engine_stage *run) {
     return session->engine->play(session->model, run, run->request->text, prompt->rendered);
 }
 
-static int perform(struct engine_stage *run) {
+static int perform(struct engine_host *run) {
     struct session *session = run->session;
     const char *fault = loras_use(&session->loras, session->engine, session->model,
                                   run->request->lora);
@@ -218,7 +161,7 @@ static int perform(struct engine_stage *run) {
 }
 
 int run_perform(struct session *session, const struct request *request) {
-    struct engine_stage run = {
+    struct engine_host run = {
         .session = session, .request = request, .resumed = session->paused};
     if (run.resumed) run.hold = session->held;
     struct context *context = &session->context;
@@ -235,6 +178,6 @@ int run_perform(struct session *session, const struct request *request) {
     session->held = run.hold;
     prompt_free(&run.prompt);
     free(run.text);
-    late_start(&session->late);
+    late_callback_start(&session->late);
     return code;
 }

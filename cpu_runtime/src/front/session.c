@@ -94,9 +94,9 @@ int session_open(struct session **made, struct settings *settings,
 
 void session_free(struct session *session) {
     if (session->has_thread) pthread_join(session->thread, NULL);
-    late_cancel(&session->late);
+    late_callback_cancel(&session->late);
     loras_free(&session->loras);
-    saved_free(&session->saved);
+    prompt_cache_free(&session->saved);
     if (session->engine) session->engine->close(session->model);
     context_close(&session->context);
     template_clear(&session->template);

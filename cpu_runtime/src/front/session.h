@@ -31,9 +31,9 @@ struct session {
     struct context context;
     struct template template;
     struct rng random;
-    struct late *late;
+    struct late_callback *late;
     struct loras loras;
-    struct saved saved; /* the loaded prompt */
+    struct prompt_cache saved; /* the loaded prompt */
     bool paused;         /* a callback returned 1; the next run continues */
     bool paused_history; /* that run was told to keep its history */
     bool turn_open;      /* the last answer has no end token */

@@ -1,5 +1,5 @@
 /* What a model was opened with, and what a run was asked for: RKLLM's structures with the
- * differences between its releases gone and every string copied. Only abi.c and deliver.c know the
+ * differences between its releases gone and every string copied. Only abi.c and callback.c know the
  * releases apart. */
 #ifndef RKLLM_CPU_SETTINGS_H
 #define RKLLM_CPU_SETTINGS_H

@@ -169,14 +169,14 @@ static const struct script_section *choose(engine_model *model, int mode, const 
     return last;
 }
 
-static int play(engine_model *model, engine_stage *stage, const char *input,
+static int play(engine_model *model, engine_host *host, const char *input,
                 const char *rendered) {
     static const struct script_section EMPTY = {.mode = -1};
-    if (!stage_resumed(stage)) {
-        const struct script_section *section = choose(model, stage_mode(stage), input);
+    if (!host_resumed(host)) {
+        const struct script_section *section = choose(model, host_mode(host), input);
         model->mark = (struct script_mark){.section = section ? section : &EMPTY};
     }
-    return script_play_run(&model->mark, stage, input, rendered);
+    return script_play_run(&model->mark, host, input, rendered);
 }
 
 const engine engine_scripted = {

@@ -17,7 +17,7 @@ enum flow {
 
 struct player {
     struct script_mark *mark;
-    engine_stage *stage;
+    engine_host *host;
     const char *input, *rendered; /* "" where the input is no text */
     int32_t left;                 /* tokens until max_new_tokens */
 };
@@ -25,7 +25,7 @@ struct player {
 /* ---- Time ---- */
 
 static bool aborted(const struct player *player) {
-    return !player->mark->deaf && stage_aborted(player->stage);
+    return !player->mark->deaf && host_aborted(player->host);
 }
 
 static enum flow rest(const struct player *player, double ms) {
@@ -33,7 +33,7 @@ static enum flow rest(const struct player *player, double ms) {
         script_sleep(ms);
         return NEXT;
     }
-    return stage_sleep(player->stage, ms) ? NEXT : ENDING;
+    return host_sleep(player->host, ms) ? NEXT : ENDING;
 }
 
 static enum flow wait_for(const struct player *player, const char *file) {
@@ -43,7 +43,7 @@ static enum flow wait_for(const struct player *player, const char *file) {
 }
 
 static enum flow hang_until_abort(const struct player *player) {
-    while (!stage_aborted(player->stage)) stage_sleep(player->stage, 1e6);
+    while (!host_aborted(player->host)) host_sleep(player->host, 1e6);
     return ENDING;
 }
 
@@ -69,14 +69,14 @@ static enum flow emit(struct player *player, int state, const char *text, int32_
     enum flow flow = ready(player);
     if (flow != NEXT) return flow;
     count(player);
-    return after(stage_emit(player->stage, state, text, id));
+    return after(host_emit(player->host, state, text, id));
 }
 
 static enum flow emit_token(struct player *player, const char *text, int32_t id) {
     enum flow flow = ready(player);
     if (flow != NEXT) return flow;
     count(player);
-    return after(stage_emit_token(player->stage, text, id));
+    return after(host_emit_token(player->host, text, id));
 }
 
 /* The number on the line, or how many tokens came before. */
@@ -105,7 +105,7 @@ static enum flow tell_time(struct player *player, const struct script_line *line
         snprintf(text, sizeof text, "%" PRId64, (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
         int32_t id = player->mark->emitted;
         count(player);
-        flow = after(stage_emit_token(player->stage, text, id));
+        flow = after(host_emit_token(player->host, text, id));
     }
     return flow;
 }
@@ -138,7 +138,7 @@ static enum flow emit_rows(struct player *player, char *const *texts, size_t n) 
     for (size_t i = 0; i < n && flow == NEXT; i++) ids[i] = texts[i] ? player->mark->emitted : -1;
     if (flow == NEXT) {
         count(player);
-        flow = after(stage_emit_batch(player->stage, (const char *const *)texts, ids, n));
+        flow = after(host_emit_batch(player->host, (const char *const *)texts, ids, n));
     }
     free(ids);
     return flow;
@@ -152,13 +152,13 @@ static char *nth_word(const char *text, size_t n) {
 
 /* Every row its own input, until the longest is over. */
 static enum flow echo_rows(struct player *player) {
-    size_t n = (size_t)stage_rows(player->stage), words = 1;
+    size_t n = (size_t)host_rows(player->host), words = 1;
     char **texts = calloc(n, sizeof *texts);
     enum flow flow = texts ? NEXT : ENDING;
     while (flow == NEXT && words > 0) {
         words = 0;
         for (size_t i = 0; i < n; i++) {
-            const char *text = stage_input(player->stage, (int32_t)i);
+            const char *text = host_input(player->host, (int32_t)i);
             texts[i] = nth_word(text ? text : "", player->mark->step);
             if (texts[i]) words++;
         }
@@ -174,19 +174,19 @@ static enum flow rows(struct player *player, const struct script_line *line) {
     int32_t n = (int32_t)line->numbers[0], width = (int32_t)line->numbers[1];
     if (aborted(player)) return ENDING;
     if (player->mark->delay > 0 && rest(player, player->mark->delay) != NEXT) return ENDING;
-    return after((line->op == OP_LOGITS ? stage_emit_logits : stage_emit_hidden)(
-        player->stage, STAGE_NORMAL, n, width));
+    return after((line->op == OP_LOGITS ? host_emit_logits : host_emit_hidden)(
+        player->host, HOST_NORMAL, n, width));
 }
 
 /* ---- Ends ---- */
 
 static enum flow finish(struct player *player) {
-    stage_emit(player->stage, STAGE_FINISH, "", -1);
+    host_emit(player->host, HOST_FINISH, "", -1);
     return OVER;
 }
 
 static enum flow fail(struct player *player) {
-    stage_emit(player->stage, STAGE_ERROR, "", -1);
+    host_emit(player->host, HOST_ERROR, "", -1);
     if (player->mark->result == 0) player->mark->result = -1;
     return OVER;
 }
@@ -199,25 +199,25 @@ static enum flow play_line(struct player *player, const struct script_line *line
         case OP_SLEEP: return rest(player, line->numbers[0]);
         case OP_WAIT: return wait_for(player, line->texts[0]);
         case OP_TOKEN: return emit_token(player, line->texts[0], id_of(player, line));
-        case OP_RAW: return emit(player, STAGE_NORMAL, line->texts[0], id_of(player, line));
+        case OP_RAW: return emit(player, HOST_NORMAL, line->texts[0], id_of(player, line));
         case OP_REPEAT: return repeat(player, line);
         case OP_CLOCK: return tell_time(player, line);
         case OP_ECHO:
-            return stage_rows(player->stage) > 1 ? echo_rows(player) : echo(player, player->input);
+            return host_rows(player->host) > 1 ? echo_rows(player) : echo(player, player->input);
         case OP_ECHO_RENDERED: return echo(player, player->rendered);
         case OP_BATCH: return emit_rows(player, line->texts, line->n_texts);
         case OP_WAITING:
-            return emit(player, STAGE_WAITING, line->n_texts ? line->texts[0] : NULL,
+            return emit(player, HOST_WAITING, line->n_texts ? line->texts[0] : NULL,
                         player->mark->emitted);
-        case OP_NULL: return emit(player, STAGE_NORMAL, NULL, player->mark->emitted);
+        case OP_NULL: return emit(player, HOST_NORMAL, NULL, player->mark->emitted);
         case OP_STATE:
-            return after(stage_emit(player->stage, (int)line->numbers[0], line->texts[0],
-                                    player->mark->emitted));
+            return after(host_emit(player->host, (int)line->numbers[0], line->texts[0],
+                                   player->mark->emitted));
         case OP_LOGITS:
         case OP_HIDDEN: return rows(player, line);
         case OP_LATE:
-            return stage_emit_late(player->stage, line->texts[0], line->numbers[0]) ? NEXT : ENDING;
-        case OP_LATE_INPUT: return stage_read_late(player->stage, line->numbers[0]) ? NEXT : ENDING;
+            return host_emit_late(player->host, line->texts[0], line->numbers[0]) ? NEXT : ENDING;
+        case OP_LATE_INPUT: return host_read_late(player->host, line->numbers[0]) ? NEXT : ENDING;
         case OP_FINISH: return finish(player);
         case OP_NOFINISH: return OVER;
         case OP_ERROR: return fail(player);
@@ -248,10 +248,10 @@ static bool has_steps(enum script_op op) {
     return op == OP_REPEAT || op == OP_CLOCK || op == OP_ECHO || op == OP_ECHO_RENDERED;
 }
 
-int script_play_run(struct script_mark *mark, engine_stage *stage, const char *input,
+int script_play_run(struct script_mark *mark, engine_host *host, const char *input,
                     const char *rendered) {
-    struct player player = {mark, stage, input ? input : "", rendered ? rendered : "",
-                            stage_limit(stage)};
+    struct player player = {mark, host, input ? input : "", rendered ? rendered : "",
+                            host_limit(host)};
     enum flow flow = NEXT;
     bool ending = false;
     while (flow != OVER && mark->line < mark->section->n) {

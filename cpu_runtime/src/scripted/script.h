@@ -91,7 +91,7 @@ struct script_mark {
     int result;
 };
 
-int script_play_run(struct script_mark *mark, engine_stage *stage, const char *input,
+int script_play_run(struct script_mark *mark, engine_host *host, const char *input,
                     const char *rendered);
 
 #endif

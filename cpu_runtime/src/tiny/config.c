@@ -1,6 +1,8 @@
 /* The model's dimensions, and whether they go together. */
 #include "model.h"
 
+#include "metadata.h"
+
 enum { MOST_EMBD = 16384, MOST_FF = 65536, TENSORS_PER_LAYER = 9 };
 
 /* llama.<name> within 1 .. most; absent counts as *value, and 0 as missing. */

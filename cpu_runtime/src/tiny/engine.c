@@ -4,6 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gguf.h"
+#include "metadata.h"
+
 enum { MOST_CTX = 1 << 20 };
 
 /* A NUL-terminated copy of a text in the file; `otherwise` where the file has none. */

@@ -6,6 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gguf.h"
+#include "metadata.h"
+#include "tensor.h"
+
 enum { MOST_ADAPTERS = 64 };
 
 static int check_kind(const tiny_gguf *file, engine_error *error)

@@ -1,5 +1,5 @@
 /* Finds keys in a GGUF file and reads their values. */
-#include "gguf.h"
+#include "metadata.h"
 
 #include <math.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 #ifndef RKLLM_CPU_TINY_MODEL_H
 #define RKLLM_CPU_TINY_MODEL_H
 
-#include "gguf.h"
+#include "gguf_types.h"
 #include "math.h"
 #include "vocab.h"
 

@@ -1,9 +1,11 @@
 /* A GGUF file's list of tensors, and their values as floats. */
-#include "gguf.h"
+#include "tensor.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "metadata.h"
 
 /* Q8_0: blocks of 32 values, a half-precision scale and 32 signed bytes each. */
 enum { BLOCK = 32, BLOCK_BYTES = 34, MOST_TENSORS = 8192 };

@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cursor.h"
+#include "metadata.h"
+
 enum { MOST_TOKENS = 1 << 20 };
 static const char space_mark[] = "\xe2\x96\x81"; /* U+2581 */
 

@@ -2,7 +2,7 @@
 #ifndef RKLLM_CPU_TINY_VOCAB_H
 #define RKLLM_CPU_TINY_VOCAB_H
 
-#include "gguf.h"
+#include "gguf_types.h"
 
 enum tiny_kind {
     KIND_NORMAL = 1, KIND_UNKNOWN, KIND_CONTROL, KIND_USER_DEFINED, KIND_UNUSED, KIND_BYTE

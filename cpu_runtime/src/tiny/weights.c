@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tensor.h"
+
 typedef struct {
     const char *name;
     enum { WIDE_EMBD, WIDE_KV, WIDE_FF } n_in, n_out;
