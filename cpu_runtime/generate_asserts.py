@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-TABLE = HERE.parent / "rkllm_twisted" / "binding" / "rkllm-abi.json"
+TABLE = HERE.parent / "rkllm_twisted" / "abi" / "rkllm-abi.json"
 OUTPUT = HERE / "include" / "rkllm_cpu_asserts.h"
 
 HEAD = """\

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 
 from words import table
 
-from rkllm_twisted.options import Setting
+from rkllm_twisted.daemon.options import Setting
 
 INTRODUCTION = """\
 # Configuration
 
-<!-- Made by docs/generate.py. Change the table in rkllm_twisted/options.py, not this page. -->
+<!-- Made by docs/generate.py of the table in rkllm_twisted/daemon/options.py: change that. -->
 
 Every option of `twistd rkllm`. Its value is the first of these that there is:
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import configuration_page
 import methods_page
 
-from rkllm_twisted.binding.abi import releases
+from rkllm_twisted.abi.release import releases
+from rkllm_twisted.daemon.options import SETTINGS
 from rkllm_twisted.description import examples
 from rkllm_twisted.description.describe import describe
-from rkllm_twisted.options import SETTINGS
 from rkllm_twisted.rpc.registry import find_methods
 from twisted.plugins import rkllm_methods
 

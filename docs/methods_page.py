@@ -8,7 +8,7 @@ from typing import Any
 
 from words import items_table, spans, table
 
-from rkllm_twisted.description.values import Description, MethodDescription, Structure
+from rkllm_twisted.description.model import Description, MethodDescription, Structure
 from rkllm_twisted.errors import BY_CODE
 
 Lines = Iterator[str]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from rkllm_twisted.description.values import Default, Enum, Item, Origin, Type
+from rkllm_twisted.description.model import Default, Enum, Item, Origin, Type
 
 #: Where a default comes from -> what a table says.
 ORIGINS: Mapping[Origin, str] = {

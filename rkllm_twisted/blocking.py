@@ -20,12 +20,12 @@ from collections.abc import Callable, Generator, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
+from rkllm_twisted.client_core import calls
+from rkllm_twisted.client_core.address import PATIENCE, QUIET, default_socket, late, lost, silent
+from rkllm_twisted.client_core.events import Answer, Arrival, Failed, Notified, Part
+from rkllm_twisted.client_core.shape import like
+from rkllm_twisted.client_core.unix_socket import Pipe, undisturbed
 from rkllm_twisted.errors import Closed, NoAnswer, Unreachable
-from rkllm_twisted.remote import calls
-from rkllm_twisted.remote.events import Answer, Arrival, Failed, Notified, Part
-from rkllm_twisted.remote.methods import like
-from rkllm_twisted.remote.pipe import Pipe, undisturbed
-from rkllm_twisted.remote.reaching import PATIENCE, QUIET, default_socket, late, lost, silent
 
 if TYPE_CHECKING:
     from rkllm_twisted.values import Params
@@ -76,7 +76,7 @@ class Client:
     def __init__(
         self, path: str | os.PathLike[str] | None = None, *, timeout: float | None = None
     ) -> None:
-        from rkllm_twisted.remote.caller import Caller  # noqa: PLC0415 - see the module
+        from rkllm_twisted.client_core.connection import Caller  # noqa: PLC0415 - see the module
 
         self.path = os.fspath(path or default_socket()).removeprefix("unix:")
         self.timeout = timeout

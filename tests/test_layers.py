@@ -4,93 +4,27 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from layers import LAYERS, WITHOUT_DOMAIN, WITHOUT_TWISTED, WORDS_ONLY, as_markdown, layer_of
 
 import rkllm_twisted
 
 PACKAGE = Path(rkllm_twisted.__file__).parent
 
-#: Module or folder -> its layer. The longest name that fits counts.
-LAYERS = {
-    "__init__": 0,
-    "interfaces": 0,
-    "iruntime": 0,
-    "errors": 0,
-    "values": 0,
-    "wire": 1,
-    "binding": 1,
-    "cpu": 1,
-    "board": 1,
-    "description.values": 1,
-    "remote": 1,
-    "remote.reaching": 2,
-    "remote.pipe": 2,
-    "rpc": 2,
-    "binding.library": 2,
-    "binding.recognise": 2,
-    "binding.callback": 2,
-    "binding.runtime": 2,
-    "binding.probe": 2,
-    "description": 2,
-    "npu.turns": 2,
-    "description.describe": 3,
-    "description.telling": 3,
-    "npu": 3,
-    "isolation": 3,
-    "methods": 3,
-    "server": 4,
-    "blocking": 4,
-    "client": 4,
-    "daemon": 5,
-    "isolation.homes": 5,
-    "server.descriptors": 5,
-    "server.listening": 5,
-    "checking": 5,
-    "config": 5,
-    "forms": 5,
-    "setting": 5,
-    "logs": 5,
-    "options": 5,
-    "systemd": 4,
-    "tap": 5,
-    "twistd": 5,
-    "cli": 5,
-    "contract": 5,
-    "testing": 5,
-}
-#: Layer -> the outside packages that a module there may import, beside the standard library.
-OUTSIDE = {
-    0: {"attrs", "zope"},
-    1: {"attrs", "zope", "msgspec"},
-    2: {"attrs", "zope", "msgspec", "twisted"},
-    3: {"attrs", "zope", "twisted"},
-    4: {"attrs", "zope", "twisted"},
-    5: {"attrs", "zope", "twisted", "click", "msgspec", "rich", "prompt_toolkit", "pygal"},
-}
-#: Where the table's "may import" is narrower than "everything below".
-ONLY_LAYER_0 = {"methods"}
-NEVER_LAYER_3 = {"server", "blocking", "client"}
-WITHOUT_TWISTED = {"binding", "board", "blocking", "cli", "contract", "remote"}
-
+OUTSIDE = frozenset().union(*(layer.outside for layer in LAYERS))
 MODULES = sorted(PACKAGE.rglob("*.py"))
+DESIGN = Path(__file__).parents[1] / "docs" / "design.md"
 
 
 def name_of(path: Path) -> str:
-    """``binding.runtime`` for ``binding/runtime.py``; a package is named by its folder."""
+    """``abi.release`` for ``abi/release.py``; a package is named by its folder."""
     parts = list(path.relative_to(PACKAGE).with_suffix("").parts)
     if len(parts) > 1 and parts[-1] == "__init__":
         parts.pop()
     return ".".join(parts)
-
-
-def layer_of(name: str) -> int:
-    """The layer of a module; one that is in no layer is an error of the table."""
-    while name not in LAYERS:
-        assert "." in name, f"{name} stands in no layer: add it to the table"
-        name = name.rpartition(".")[0]
-    return LAYERS[name]
 
 
 def imports_of(path: Path) -> Iterator[str]:
@@ -119,23 +53,41 @@ def own_module(dotted: str) -> str:
 def test_imports_point_down(path: Path) -> None:
     """A module imports from its own layer or below, and no outside package above its layer."""
     name, top = name_of(path), name_of(path).split(".")[0]
-    layer = layer_of(name)
+    layer = layer_of(top)
     for dotted in imports_of(path):
         package = dotted.split(".")[0]
         if package == "rkllm_twisted":
-            target = own_module(dotted)
+            target = own_module(dotted).split(".")[0]
             below = layer_of(target)
-            assert below <= layer, f"{name} (layer {layer}) imports {target} (layer {below})"
-            if top in ONLY_LAYER_0 and target.split(".")[0] != top:
-                assert below == 0, f"{name} may import layer 0 only, not {target}"
-            assert not (top in NEVER_LAYER_3 and below == 3), f"{name} imports {target}"
-        elif package in OUTSIDE[5]:
-            assert package in OUTSIDE[layer], f"{name} (layer {layer}) imports {package}"
+            assert below <= layer, f"{name} (layer {layer}) imports {dotted} (layer {below})"
+            if top in WORDS_ONLY and target != top:
+                assert below == 0, f"{name} may import layer 0 only, not {dotted}"
+            if top in WITHOUT_DOMAIN:
+                assert LAYERS[below].name != "domain", f"{name} imports {dotted}"
+        elif package in OUTSIDE:
+            assert package in LAYERS[layer].outside, f"{name} (layer {layer}) imports {package}"
             if package == "twisted":
                 assert top not in WITHOUT_TWISTED, f"{name} imports twisted"
+
+
+def test_no_two_folders_import_each_other() -> None:
+    """The folders' imports have no circle, within a layer either."""
+    arrows: dict[str, set[str]] = {}
+    for path in MODULES:
+        top = name_of(path).split(".")[0]
+        for dotted in imports_of(path):
+            if dotted.split(".")[0] == "rkllm_twisted":
+                arrows.setdefault(top, set()).add(own_module(dotted).split(".")[0])
+    order = TopologicalSorter({top: others - {top} for top, others in arrows.items()})
+    order.prepare()  # raises CycleError, which names the circle
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_modules_stay_small(path: Path) -> None:
     """No module is longer than 300 lines."""
     assert len(path.read_text().splitlines()) <= 300
+
+
+def test_the_design_shows_this_very_table() -> None:
+    """docs/design.md holds the table that the tests read."""
+    assert as_markdown() in DESIGN.read_text()

@@ -14,7 +14,7 @@ from benchmarks.clients import Client
 from benchmarks.isolation.daemons import MODES, Daemon, daemon
 from benchmarks.processes import is_gone, wait_for
 from benchmarks.tables import Row, percentile, row
-from rkllm_twisted.daemon import DRAIN, PATIENCE
+from rkllm_twisted.daemon.service import DRAIN, PATIENCE
 from rkllm_twisted.errors import ShuttingDown
 from rkllm_twisted.rpc.limits import Limits
 

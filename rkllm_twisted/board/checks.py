@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from rkllm_twisted.board import daemon_checks as use
 from rkllm_twisted.board import npu_checks as npu
-from rkllm_twisted.board import use_checks as use
-from rkllm_twisted.board.facts import Machine
 from rkllm_twisted.board.finding import SKIPPED, Finding
+from rkllm_twisted.board.machine import Machine
 
 #: The checks, in the order in which one mends things.
 CHECKS: Mapping[str, Callable[[Machine], Finding | None]] = {

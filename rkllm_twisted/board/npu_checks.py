@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 
-from rkllm_twisted.board.facts import Machine, Node
 from rkllm_twisted.board.finding import OK, SKIPPED, WARNING, WRONG, Finding
+from rkllm_twisted.board.machine import Machine, Node
 
 #: The oldest driver that the vendor's guide allows.
 DRIVER_NEEDED = (0, 9, 8)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import click
 
-from rkllm_twisted.cli.shell import Commands, debug_option, show_version
+from rkllm_twisted.cli.command_group import Commands, debug_option, show_version
 
 #: Command -> what it does. Its module has the command's name, with ``_`` for ``-``; there it is the
 #: object ``command``.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from rkllm_twisted.blocking import Client
-from rkllm_twisted.cli.talking import talks
+from rkllm_twisted.cli.connected import talks
 
 
 @click.command()

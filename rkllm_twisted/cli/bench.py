@@ -10,9 +10,9 @@ from typing import Any
 import click
 
 from rkllm_twisted.blocking import Client
-from rkllm_twisted.cli.loading import load
-from rkllm_twisted.cli.measuring import Measured, Sample, Spread, Stopwatch
-from rkllm_twisted.cli.talking import dump, json_option, model_option, params_option, talks
+from rkllm_twisted.cli.bench_figures import Measured, Sample, Spread, Stopwatch
+from rkllm_twisted.cli.connected import dump, json_option, model_option, params_option, talks
+from rkllm_twisted.cli.load import load
 from rkllm_twisted.cli.terminal import console, waiting
 from rkllm_twisted.errors import RuntimeRefused
 

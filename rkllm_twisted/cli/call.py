@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from rkllm_twisted.blocking import Client
+from rkllm_twisted.cli.connected import dump, talks
 from rkllm_twisted.cli.naming import complete_method
-from rkllm_twisted.cli.talking import dump, talks
 
 
 def _json(_: click.Context, __: click.Parameter, text: str | None) -> Any:

@@ -17,10 +17,10 @@ from prompt_toolkit.history import FileHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 from rkllm_twisted.blocking import Client
-from rkllm_twisted.cli.conversation import Conversation
-from rkllm_twisted.cli.exits import ending
-from rkllm_twisted.cli.loading import load
-from rkllm_twisted.cli.talking import model_option, params_option, talks
+from rkllm_twisted.cli.chat_session import Conversation
+from rkllm_twisted.cli.connected import model_option, params_option, talks
+from rkllm_twisted.cli.exit_codes import ending
+from rkllm_twisted.cli.load import load
 from rkllm_twisted.cli.terminal import is_terminal, patiently, say, waiting
 from rkllm_twisted.errors import RPCError, Unreachable
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-from rkllm_twisted.cli.shell import PROGRAM, debug_option
+from rkllm_twisted.cli.command_group import PROGRAM, debug_option
 
 
 @click.command()

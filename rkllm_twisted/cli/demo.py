@@ -16,10 +16,10 @@ from pathlib import Path
 import click
 
 from rkllm_twisted.blocking import Client, Unreachable
-from rkllm_twisted.cli.shell import debug_option
+from rkllm_twisted.cli.command_group import debug_option
 from rkllm_twisted.cli.terminal import say
+from rkllm_twisted.client_core.results import Perf
 from rkllm_twisted.cpu import demo_model
-from rkllm_twisted.remote.results import Perf
 
 #: Seconds that the daemon may take to listen, and to stop.
 PATIENCE = 20.0

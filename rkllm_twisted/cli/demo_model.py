@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from rkllm_twisted.cli.shell import debug_option
+from rkllm_twisted.cli.command_group import debug_option
 from rkllm_twisted.cpu import demo_model
 
 

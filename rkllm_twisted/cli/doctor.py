@@ -14,19 +14,19 @@ import attrs
 import click
 from rich.text import Text
 
-from rkllm_twisted.binding.probe import probe
 from rkllm_twisted.blocking import Client
 from rkllm_twisted.board.checks import examine
-from rkllm_twisted.board.facts import Account, Daemon, look
-from rkllm_twisted.board.files import Files
 from rkllm_twisted.board.finding import OK, SKIPPED, WARNING, WRONG, Finding
-from rkllm_twisted.cli.exits import Exit
-from rkllm_twisted.cli.shell import debug_option
-from rkllm_twisted.cli.talking import dump, json_option, socket_option
+from rkllm_twisted.board.machine import Account, Daemon, look
+from rkllm_twisted.board.sysfs import Files
+from rkllm_twisted.cli.command_group import debug_option
+from rkllm_twisted.cli.connected import dump, json_option, socket_option
+from rkllm_twisted.cli.exit_codes import Exit
 from rkllm_twisted.cli.terminal import console
-from rkllm_twisted.contract.checking import check_contract
+from rkllm_twisted.client_core.results import known
+from rkllm_twisted.contract.check import check_contract
 from rkllm_twisted.errors import LibraryError, NoDaemon, NoPermission, RPCError, Unreachable
-from rkllm_twisted.remote.results import known
+from rkllm_twisted.runtime.probe import probe
 from rkllm_twisted.values import RuntimeVersion
 
 #: Seconds that the daemon may take to say how it is.

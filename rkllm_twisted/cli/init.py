@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from rkllm_twisted.blocking import Client
-from rkllm_twisted.cli.loading import load
-from rkllm_twisted.cli.talking import params_option, talks
+from rkllm_twisted.cli.connected import params_option, talks
+from rkllm_twisted.cli.load import load
 
 
 @click.command()

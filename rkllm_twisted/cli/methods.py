@@ -9,9 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from rkllm_twisted.blocking import Client
+from rkllm_twisted.cli.connected import dump, json_option, talks
 from rkllm_twisted.cli.naming import complete_method
-from rkllm_twisted.cli.openrpc import Document, Json
-from rkllm_twisted.cli.talking import dump, json_option, talks
+from rkllm_twisted.cli.openrpc_document import Document, Json
 from rkllm_twisted.cli.terminal import console
 
 

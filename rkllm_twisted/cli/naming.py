@@ -6,7 +6,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from rkllm_twisted.blocking import Client
-from rkllm_twisted.cli.openrpc import Document
+from rkllm_twisted.cli.openrpc_document import Document
 from rkllm_twisted.errors import RPCError, Unreachable
 
 #: Seconds that a person who presses Tab waits at most.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rkllm_twisted.cli.measuring import Measured, Spread
+from rkllm_twisted.cli.bench_figures import Measured, Spread
 from rkllm_twisted.errors import StartupError
 
 #: Characters of a prompt that stand below its bars.

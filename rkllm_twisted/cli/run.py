@@ -11,11 +11,11 @@ from typing import Any
 import click
 
 from rkllm_twisted.blocking import Client
-from rkllm_twisted.cli.loading import load
-from rkllm_twisted.cli.talking import dump, json_option, model_option, params_option, talks
+from rkllm_twisted.cli.connected import dump, json_option, model_option, params_option, talks
+from rkllm_twisted.cli.load import load
 from rkllm_twisted.cli.terminal import is_terminal, patiently, say
-from rkllm_twisted.remote.calls import Call, run_async
-from rkllm_twisted.remote.results import Result
+from rkllm_twisted.client_core.calls import Call, run_async
+from rkllm_twisted.client_core.results import Result
 
 
 def _prompt(context: click.Context, _: click.Parameter, argument: str | None) -> str | None:

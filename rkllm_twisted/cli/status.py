@@ -10,11 +10,11 @@ from pathlib import Path
 import click
 
 from rkllm_twisted.blocking import Client
-from rkllm_twisted.board.files import Files
-from rkllm_twisted.board.readings import read
-from rkllm_twisted.cli.talking import dump, json_option, talks
+from rkllm_twisted.board.sensors import read
+from rkllm_twisted.board.sysfs import Files
+from rkllm_twisted.cli.connected import dump, json_option, talks
+from rkllm_twisted.cli.status_view import Snapshot
 from rkllm_twisted.cli.terminal import console, is_terminal
-from rkllm_twisted.cli.watching import Snapshot
 
 
 @click.command()

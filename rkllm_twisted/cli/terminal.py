@@ -9,7 +9,7 @@ from itertools import islice
 from threading import Timer
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
-from rkllm_twisted.remote.pipe import undisturbed
+from rkllm_twisted.client_core.unix_socket import undisturbed
 
 if TYPE_CHECKING:
     from rich.console import Console

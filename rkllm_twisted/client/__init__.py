@@ -7,8 +7,8 @@
 See ``docs/clients.md``.
 """
 
-from rkllm_twisted.client.connecting import RKLLMClientService, connect
-from rkllm_twisted.client.for_asyncio import for_asyncio
-from rkllm_twisted.client.protocol import Client
+from rkllm_twisted.client.asyncio_streams import for_asyncio
+from rkllm_twisted.client.client import Client
+from rkllm_twisted.client.endpoint import RKLLMClientService, connect
 
 __all__ = ["Client", "RKLLMClientService", "connect", "for_asyncio"]

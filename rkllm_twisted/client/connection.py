@@ -12,10 +12,10 @@ from twisted.logger import Logger
 from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 
+from rkllm_twisted.client_core.address import PATIENCE, QUIET, lost, silent
+from rkllm_twisted.client_core.connection import Caller
+from rkllm_twisted.client_core.events import Arrival, Failed, Notified, Part
 from rkllm_twisted.errors import Closed, NoAnswer
-from rkllm_twisted.remote.caller import Caller
-from rkllm_twisted.remote.events import Arrival, Failed, Notified, Part
-from rkllm_twisted.remote.reaching import PATIENCE, QUIET, lost, silent
 from rkllm_twisted.values import Params
 
 #: Takes what comes for one request.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from rkllm_twisted.contract.checking import check_contract
+from rkllm_twisted.contract.check import check_contract
 from rkllm_twisted.errors import StartupError
 
 #: Exit codes, for scripts: an assumption is contradicted; nothing could be checked.

@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from rkllm_twisted import __version__
-from rkllm_twisted.contract.examine import Examined
+from rkllm_twisted.contract.runner import Examined
 from rkllm_twisted.contract.verdict import CONFIRMED, CONTRADICTED, UNTESTED
 from rkllm_twisted.values import RuntimeVersion
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 if TYPE_CHECKING:
-    from rkllm_twisted.contract.bare import Bare
+    from rkllm_twisted.contract.raw_library import Bare
 
 CONFIRMED, CONTRADICTED, UNTESTED = "confirmed", "contradicted", "not testable here"
 

@@ -1,6 +1,6 @@
 """Makes the description of methods, from the plugins and the layout table. Pure.
 
-:func:`describe` gives the values of :mod:`rkllm_twisted.description.values`; what form they take
+:func:`describe` gives the values of :mod:`rkllm_twisted.description.model`; what form they take
 (a page, an OpenRPC document, a listing in a terminal) is somebody else's business.
 """
 
@@ -12,19 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import attrs
 
 from rkllm_twisted import errors
-from rkllm_twisted.binding.abi import Function, Release
-from rkllm_twisted.binding.arguments import NULLABLE, Signature
-from rkllm_twisted.binding.notes import notes
-from rkllm_twisted.description.plugins import own_parameters, own_result
-from rkllm_twisted.description.results import RESULTS, STATUS, UNKNOWN
-from rkllm_twisted.description.structures import (
-    Found,
-    covered,
-    merged,
-    structures_and_enums,
-    type_of,
-)
-from rkllm_twisted.description.values import (
+from rkllm_twisted.abi.arguments import NULLABLE, Signature
+from rkllm_twisted.abi.release import Function, Release
+from rkllm_twisted.description.annotations import own_parameters, own_result
+from rkllm_twisted.description.model import (
     Default,
     Description,
     ErrorKind,
@@ -33,6 +24,15 @@ from rkllm_twisted.description.values import (
     Origin,
     Result,
     Slot,
+)
+from rkllm_twisted.description.notes import notes
+from rkllm_twisted.description.results import RESULTS, STATUS, UNKNOWN
+from rkllm_twisted.description.structures import (
+    Found,
+    covered,
+    merged,
+    structures_and_enums,
+    type_of,
 )
 from rkllm_twisted.interfaces import (
     IAdministrative,

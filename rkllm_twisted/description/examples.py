@@ -10,9 +10,9 @@ from typing import Any
 
 import attrs
 
-from rkllm_twisted.binding.abi import Release
-from rkllm_twisted.binding.arguments import bind
-from rkllm_twisted.description.values import MethodDescription
+from rkllm_twisted.abi.arguments import bind
+from rkllm_twisted.abi.release import Release
+from rkllm_twisted.description.model import MethodDescription
 
 
 @attrs.frozen

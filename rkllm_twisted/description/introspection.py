@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from rkllm_twisted.description.values import Item, MethodDescription, Result, Type
+from rkllm_twisted.description.model import Item, MethodDescription, Result, Type
 
 ANY = "any"
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rkllm_twisted.binding.abi import Release
+from rkllm_twisted.abi.release import Release
+from rkllm_twisted.description.annotations import SCHEMAS
 from rkllm_twisted.description.examples import Example, examples_of
-from rkllm_twisted.description.plugins import SCHEMAS
+from rkllm_twisted.description.model import Description, Item, MethodDescription
 from rkllm_twisted.description.schemas import Schema, Schemas
-from rkllm_twisted.description.values import Description, Item, MethodDescription
 
 OPENRPC = "1.3.2"
 _ABOUT = """\

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rkllm_twisted.binding.notes import notes
-from rkllm_twisted.description.values import Item, Result, Type
+from rkllm_twisted.description.model import Item, Result, Type
+from rkllm_twisted.description.notes import notes
 
 
 def _item(name: str, json: str, meaning: str, unit: str | None = None, **facts: str) -> Item:

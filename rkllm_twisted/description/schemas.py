@@ -14,16 +14,8 @@ from typing import Any, TypeAlias
 import attrs
 import msgspec
 
-from rkllm_twisted.description.plugins import SCHEMAS
-from rkllm_twisted.description.values import (
-    Description,
-    Enum,
-    Item,
-    Origin,
-    Result,
-    Structure,
-    Type,
-)
+from rkllm_twisted.description.annotations import SCHEMAS
+from rkllm_twisted.description.model import Description, Enum, Item, Origin, Result, Structure, Type
 
 Schema: TypeAlias = dict[str, Any]
 RECEIVED = ".received"

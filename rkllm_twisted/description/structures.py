@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
-from rkllm_twisted.binding import rules
-from rkllm_twisted.binding.abi import CType, Member, Release, Struct
-from rkllm_twisted.binding.notes import notes
-from rkllm_twisted.binding.scalars import int_range
-from rkllm_twisted.binding.to_c import fields_of
-from rkllm_twisted.description.values import Default, Enum, EnumValue, Item, Origin, Structure, Type
+from rkllm_twisted.abi import struct_rules
+from rkllm_twisted.abi.release import CType, Member, Release, Struct
+from rkllm_twisted.abi.scalars import int_range
+from rkllm_twisted.abi.to_c import fields_of
+from rkllm_twisted.description.model import Default, Enum, EnumValue, Item, Origin, Structure, Type
+from rkllm_twisted.description.notes import notes
 
 #: Structures whose fields have other defaults than zero.
 ORIGINS: Mapping[str, Origin] = {
@@ -139,8 +139,8 @@ def _field(release: Release, struct: Struct, member: Member, sent: bool) -> Item
     assert member.name is not None
     name = member.name
     note = notes().structures[struct.name].notes[name]
-    required = sent and name in rules.REQUIRED.get(struct.name, ())
-    length = next((r for r in rules.LENGTHS.get(struct.name, ()) if r.array == name), None)
+    required = sent and name in struct_rules.REQUIRED.get(struct.name, ())
+    length = next((r for r in struct_rules.LENGTHS.get(struct.name, ()) if r.array == name), None)
     return Item(
         name=name,
         type=_field_type(release, member.type, sent, required),
@@ -170,7 +170,9 @@ def _default(release: Release, struct: Struct, member: Member) -> Default:
 def _chosen_by(struct: Struct, name: str) -> str | None:
     if struct.name != "RKLLMInput":
         return None
-    return next((kind for kind, member in rules.INPUT_MEMBERS.items() if member == name), None)
+    return next(
+        (kind for kind, member in struct_rules.INPUT_MEMBERS.items() if member == name), None
+    )
 
 
 def _enum(releases: Sequence[Release], name: str) -> Enum:

@@ -26,12 +26,13 @@ from typing import Any
 
 import attrs
 
-from rkllm_twisted.binding.files import Files
-from rkllm_twisted.binding.heap import give_back_big_blocks
-from rkllm_twisted.binding.runtime import open_runtime
 from rkllm_twisted.errors import InternalError, RPCError, StartupError
-from rkllm_twisted.interfaces import IRuntime, Result
-from rkllm_twisted.wire import parcel
+from rkllm_twisted.interfaces import IRuntime
+from rkllm_twisted.isolation import messages
+from rkllm_twisted.runtime.files import Files
+from rkllm_twisted.runtime.malloc import give_back_big_blocks
+from rkllm_twisted.runtime.runtime import open_runtime
+from rkllm_twisted.values import Result
 from rkllm_twisted.wire.framing import Netstrings, netstring
 
 #: The child's end of the socket pair, and of the pipe for its heartbeat.
@@ -53,11 +54,11 @@ IOLBF = 1
 class Setup:
     """What the daemon tells its child on the command line.
 
-    :param library: see :func:`~rkllm_twisted.binding.runtime.open_runtime`.
+    :param library: see :func:`~rkllm_twisted.runtime.runtime.open_runtime`.
     :param descriptors: wanted limit of open files; the runtime uses one for each NPU buffer.
     :param cpus: the processors to run on, all where empty.
     :param oom_score_adj: see proc(5); None leaves the daemon's own.
-    :param model_dirs: see :class:`~rkllm_twisted.binding.files.Files`.
+    :param model_dirs: see :class:`~rkllm_twisted.runtime.files.Files`.
     """
 
     library: str
@@ -91,10 +92,10 @@ class Servant:
         self._runtime = runtime
         self._connection = connection
         self._sending = threading.Lock()
-        self._calls: queue.SimpleQueue[parcel.Perform] = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[messages.Perform] = queue.SimpleQueue()
         self._do: Mapping[type, Callable[[Any], object]] = {
-            parcel.Perform: self._calls.put,
-            parcel.Now: self._now,
+            messages.Perform: self._calls.put,
+            messages.Now: self._now,
         }
 
     def serve(self) -> None:
@@ -109,22 +110,22 @@ class Servant:
         with contextlib.suppress(ConnectionError):
             while size := self._connection.recv_into(buffer):
                 for frame in frames.feed(bytes(buffer[:size])):
-                    message = parcel.to_child(frame)
+                    message = messages.to_child(frame)
                     self._do[type(message)](message)
         os._exit(0)
 
-    def _now(self, message: parcel.Now) -> None:
+    def _now(self, message: messages.Now) -> None:
         with contextlib.suppress(RPCError):  # there was nothing to abort or to pause
             getattr(self._runtime, message.verb)()
 
-    def _send(self, message: parcel.FromChild) -> None:
-        data = netstring(parcel.pack(message))
+    def _send(self, message: messages.FromChild) -> None:
+        data = netstring(messages.pack(message))
         with self._sending, contextlib.suppress(ConnectionError):  # listen() sees it, too
             self._connection.sendall(data)
 
-    def _perform(self, call: parcel.Perform) -> None:
+    def _perform(self, call: messages.Perform) -> None:
         def partial(result: Result) -> None:
-            self._send(parcel.Partial(call.number, result))
+            self._send(messages.Partial(call.number, result))
 
         try:
             prepared = self._runtime.prepare(call.function, call.params)
@@ -135,11 +136,11 @@ class Servant:
             traceback.print_exc()  # on stderr, which is the daemon's log
             self._fail(call, InternalError("The runtime's process failed; the log says why."))
         else:
-            self._send(parcel.Done(call.number, result, self._runtime.loaded))
+            self._send(messages.Done(call.number, result, self._runtime.loaded))
 
-    def _fail(self, call: parcel.Perform, error: RPCError) -> None:
+    def _fail(self, call: messages.Perform, error: RPCError) -> None:
         loaded = self._runtime.loaded
-        self._send(parcel.Failed(call.number, error.code, error.message, error.data, loaded))
+        self._send(messages.Failed(call.number, error.code, error.message, error.data, loaded))
 
 
 def beat() -> None:

@@ -14,18 +14,19 @@ from typing import Any, TypeVar
 import attrs
 from zope.interface import implementer
 
-from rkllm_twisted.binding.abi import releases
-from rkllm_twisted.binding.files import Files
-from rkllm_twisted.binding.from_c import to_json
-from rkllm_twisted.binding.layouts import layout_of
-from rkllm_twisted.binding.prepare import PreparedCall, model_path_of, prepare
-from rkllm_twisted.binding.probe import Findings
-from rkllm_twisted.binding.status import check_pausable, outputs_of
+from rkllm_twisted.abi.from_c import to_json
+from rkllm_twisted.abi.layouts import layout_of
+from rkllm_twisted.abi.prepare import PreparedCall, model_path_of, prepare
+from rkllm_twisted.abi.release import releases
+from rkllm_twisted.abi.return_codes import check_pausable, outputs_of
 from rkllm_twisted.errors import NoModel, RPCError
-from rkllm_twisted.interfaces import IRuntime, OnResult, Params, Result
-from rkllm_twisted.isolation.supervise import Link
+from rkllm_twisted.interfaces import IRuntime
+from rkllm_twisted.isolation import messages
+from rkllm_twisted.isolation.process import Link
 from rkllm_twisted.isolation.supervisor import Supervisor
-from rkllm_twisted.wire import parcel
+from rkllm_twisted.runtime.files import Files
+from rkllm_twisted.runtime.probe import Findings
+from rkllm_twisted.values import OnResult, Params, Result
 
 T = TypeVar("T")
 #: Seconds to learn how a child ended whose connection has broken.
@@ -141,8 +142,8 @@ class ProcessRuntime:
     def _exchange(self, link: Link, errand: Errand, on_result: OnResult | None) -> Any:
         """Send a call and take what comes of it."""
         number = next(self._numbers)
-        params = parcel.parcelled(errand.params, errand.prepared.floats)
-        link.send(parcel.Perform(number, errand.function, params, on_result is not None))
+        params = messages.parcelled(errand.params, errand.prepared.floats)
+        link.send(messages.Perform(number, errand.function, params, on_result is not None))
         trouble: Exception | None = None
         while True:
             message = link.receive()
@@ -151,16 +152,16 @@ class ProcessRuntime:
                 raise link.wait(PATIENCE).error()
             if message.number != number:
                 continue
-            if isinstance(message, parcel.Partial):
+            if isinstance(message, messages.Partial):
                 assert on_result is not None
                 try:
                     on_result(message.result)
                 except Exception as failure:  # noqa: BLE001 - raised below, when C is back
                     trouble = trouble or failure
-                    link.send(parcel.Now("abort"))
+                    link.send(messages.Now("abort"))
                 continue
             self._note(link, errand, message.loaded)
-            if isinstance(message, parcel.Failed):
+            if isinstance(message, messages.Failed):
                 raise message.error()
             link.succeeded = True
             if trouble is not None:
@@ -188,14 +189,14 @@ class ProcessRuntime:
         """See :meth:`IRuntime.abort`; what C says of it is not waited for."""
         link = self._model()
         outputs = outputs_of("rkllm_abort", 0 if self._running else -1)
-        link.send(parcel.Now("abort"))
+        link.send(messages.Now("abort"))
         return outputs
 
     def pause(self) -> Mapping[str, Any]:
         """See :meth:`IRuntime.pause`."""
         check_pausable(self._layout.release)
         link, paused = self._model(), self._running
-        link.send(parcel.Now("pause"))
+        link.send(messages.Now("pause"))
         return {**outputs_of("LLMResultCallback", 0), "paused": paused}
 
     def is_running(self) -> bool:

@@ -11,7 +11,7 @@ from twisted.logger import Logger
 
 from rkllm_twisted.errors import RuntimeCrashed
 from rkllm_twisted.isolation.child import Setup
-from rkllm_twisted.isolation.supervise import BACK_OFF, TRIES, YOUNG, ChildProcess, Link
+from rkllm_twisted.isolation.process import BACK_OFF, TRIES, YOUNG, ChildProcess, Link
 
 #: Seconds that a child gets to end by itself when the daemon stops.
 GRACE = 1.0

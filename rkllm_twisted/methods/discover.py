@@ -6,7 +6,8 @@ import attrs
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from rkllm_twisted.interfaces import ICall, IRPCMethod, NoParams
+from rkllm_twisted.interfaces import ICall, IRPCMethod
+from rkllm_twisted.values import NoParams
 
 
 @implementer(IPlugin, IRPCMethod)

@@ -6,7 +6,8 @@ import attrs
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from rkllm_twisted.interfaces import IAdministrative, ICall, IRPCMethod, NoParams
+from rkllm_twisted.interfaces import IAdministrative, ICall, IRPCMethod
+from rkllm_twisted.values import NoParams
 
 
 @implementer(IPlugin, IRPCMethod, IAdministrative)

@@ -20,9 +20,12 @@ from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
 from rkllm_twisted.errors import Cancelled, NoModel, RPCError, ShuttingDown, TimedOut
-from rkllm_twisted.interfaces import (
-    INPU,
-    IRuntime,
+from rkllm_twisted.interfaces import INPU, IRuntime
+from rkllm_twisted.npu.history import History, Shared
+from rkllm_twisted.npu.job import Form, Work, abort_quietly, as_it_is
+from rkllm_twisted.npu.queue import QUEUE_LIMIT, Turns
+from rkllm_twisted.npu.timeouts import Timeouts, Watch
+from rkllm_twisted.values import (
     NPUStatus,
     OnResult,
     Params,
@@ -31,10 +34,6 @@ from rkllm_twisted.interfaces import (
     RuntimeVersion,
     Waiting,
 )
-from rkllm_twisted.npu.history import History, Shared
-from rkllm_twisted.npu.turns import QUEUE_LIMIT, Turns
-from rkllm_twisted.npu.watch import Timeouts, Watch
-from rkllm_twisted.npu.work import Form, Work, abort_quietly, as_it_is
 
 InThread = Callable[..., Deferred[Any]]
 FromThread = Callable[..., object]

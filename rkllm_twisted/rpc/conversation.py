@@ -25,16 +25,10 @@ from rkllm_twisted.errors import (
     RPCError,
     ShuttingDown,
 )
-from rkllm_twisted.interfaces import IAdministrative, IConversation, IRPCMethod, Peer
+from rkllm_twisted.interfaces import IAdministrative, IConversation, IRPCMethod
+from rkllm_twisted.rpc.call import STREAM_FORMS, Answered, Answers, Exchange, Promise, Settings
 from rkllm_twisted.rpc.dispatch import Dispatcher
-from rkllm_twisted.rpc.exchange import (
-    STREAM_FORMS,
-    Answered,
-    Answers,
-    Exchange,
-    Promise,
-    Settings,
-)
+from rkllm_twisted.values import Peer
 from rkllm_twisted.wire import encoding, jsonrpc
 from rkllm_twisted.wire.jsonrpc import Batch, Malformed, Message, Notification, Request
 

@@ -17,10 +17,11 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rkllm_twisted.errors import Cancelled, InternalError, RPCError
-from rkllm_twisted.interfaces import INPU, ICall, IDaemon, IRPCMethod, Params
-from rkllm_twisted.rpc.exchange import Exchange
-from rkllm_twisted.rpc.journal import Journal
+from rkllm_twisted.interfaces import INPU, ICall, IDaemon, IRPCMethod
+from rkllm_twisted.rpc.access_log import Journal
+from rkllm_twisted.rpc.call import Exchange
 from rkllm_twisted.rpc.parameters import bind
+from rkllm_twisted.values import Params
 
 
 @attrs.frozen

@@ -10,7 +10,7 @@ import attrs
 import msgspec
 
 from rkllm_twisted.errors import InvalidParams
-from rkllm_twisted.interfaces import NoParams, Params
+from rkllm_twisted.values import NoParams, Params
 
 _NO_PARAMS = NoParams()
 _WHERE = re.compile(r"(?P<what>.*) - at `\$\.(?P<name>\w+)(?P<rest>.*)`")

@@ -11,7 +11,7 @@ import socket
 import struct
 from typing import Any
 
-from rkllm_twisted.interfaces import Peer
+from rkllm_twisted.values import Peer
 
 _CREDENTIALS = struct.Struct("iII")  # struct ucred of unix(7): pid, uid, gid
 #: What the kernel says of other sockets, such as TCP's: (uid_t) -1.

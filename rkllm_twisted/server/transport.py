@@ -16,7 +16,7 @@ class PromptTransport(unix.Server):
     the socket does not take waits like that, and with it all that is written later. While reading
     is paused nothing is read; the kernel forgets the socket only if there is something to read.
 
-    What is read comes by the port's :class:`~rkllm_twisted.server.group.ReadGroup`.
+    What is read comes by the port's :class:`~rkllm_twisted.server.read_group.ReadGroup`.
     """
 
     _is_held = _is_forgotten = False

@@ -12,7 +12,7 @@ import click
 
 from rkllm_twisted.errors import StartupError
 from rkllm_twisted.testing.daemon import FakeDaemon
-from rkllm_twisted.testing.record import Call
+from rkllm_twisted.testing.recorder import Call
 from rkllm_twisted.testing.script import read_script
 
 

@@ -14,18 +14,18 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.task import Clock
 from twisted.internet.threads import blockingCallFromThread
 
-from rkllm_twisted.daemon import DaemonService
-from rkllm_twisted.isolation.homes import Home
+from rkllm_twisted.daemon.assembly import daemon_in, factory_for, timeouts_of
+from rkllm_twisted.daemon.hosting import Home
+from rkllm_twisted.daemon.options import Options
+from rkllm_twisted.daemon.service import DaemonService
 from rkllm_twisted.npu.history import history_for
 from rkllm_twisted.npu.thread import ThreadNPU
-from rkllm_twisted.options import Options
 from rkllm_twisted.rpc.registry import find_methods
-from rkllm_twisted.server.protocol import RPCFactory
-from rkllm_twisted.tap import daemon_in, factory_for, timeouts_of
+from rkllm_twisted.server.factory import RPCFactory
 from rkllm_twisted.testing.answers import Answer, Faults, Reply
 from rkllm_twisted.testing.background import background_reactor
-from rkllm_twisted.testing.memory import MemoryEndpoint
-from rkllm_twisted.testing.record import Call, Recorder
+from rkllm_twisted.testing.memory_transport import MemoryEndpoint
+from rkllm_twisted.testing.recorder import Call, Recorder
 from rkllm_twisted.testing.runtime import FakeRuntime
 from rkllm_twisted.testing.threads import ClockThread
 

@@ -13,17 +13,18 @@ from typing import Any
 import attrs
 from zope.interface import implementer
 
-from rkllm_twisted.binding.abi import release_for
-from rkllm_twisted.binding.arguments import bind
-from rkllm_twisted.binding.from_c import to_json
-from rkllm_twisted.binding.layouts import layout_of
-from rkllm_twisted.binding.prepare import find_function, prepare
-from rkllm_twisted.binding.status import check_pausable, outputs_of
+from rkllm_twisted.abi.arguments import bind
+from rkllm_twisted.abi.from_c import to_json
+from rkllm_twisted.abi.layouts import layout_of
+from rkllm_twisted.abi.prepare import find_function, prepare
+from rkllm_twisted.abi.release import release_for
+from rkllm_twisted.abi.return_codes import check_pausable, outputs_of
 from rkllm_twisted.errors import NoModel, RPCError
-from rkllm_twisted.interfaces import IRuntime, OnResult, Params, RuntimeVersion
-from rkllm_twisted.isolation.supervise import Ending
+from rkllm_twisted.interfaces import IRuntime
+from rkllm_twisted.isolation.process import Ending
 from rkllm_twisted.testing.answers import Answer, Book, Crash, End, Fault, Faults, Hang, Reply
-from rkllm_twisted.testing.figures import default_param, figures
+from rkllm_twisted.testing.results import default_param, figures
+from rkllm_twisted.values import OnResult, Params, RuntimeVersion
 
 NORMAL, WAITING, FINISH, ERROR = range(4)
 

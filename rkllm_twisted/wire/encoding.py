@@ -35,7 +35,7 @@ def as_lists(floats: FloatArray) -> list[object]:
 
     :raises ValueError: the shape does not fit the data.
     """
-    from rkllm_twisted.wire.decimals import shortest  # noqa: PLC0415 - clients never get here
+    from rkllm_twisted.wire.float32 import shortest  # noqa: PLC0415 - clients never get here
 
     values = shortest(float32s(floats.data))
     return _nested(values, floats.shape)

@@ -14,7 +14,8 @@ from msgspec import UNSET, Raw, UnsetType
 
 from rkllm_twisted.errors import InvalidParams, InvalidRequest, ParseError, error_from
 from rkllm_twisted.values import Params
-from rkllm_twisted.wire import plain, strict
+from rkllm_twisted.wire import fastpath, validation
+from rkllm_twisted.wire.fastpath import ID_BEGINS, MAX_BATCH, MAX_ID
 from rkllm_twisted.wire.messages import (
     Batch,
     Malformed,
@@ -24,7 +25,6 @@ from rkllm_twisted.wire.messages import (
     Request,
     Single,
 )
-from rkllm_twisted.wire.plain import ID_BEGINS, MAX_BATCH, MAX_ID
 from rkllm_twisted.wire.skeleton import skeleton
 from rkllm_twisted.wire.writing import batch, error, notification, request, response
 
@@ -75,12 +75,12 @@ def parse(payload: bytes) -> Message:
 
     :param payload: without its framing.
     """
-    if not payload.isascii() and not strict.is_utf8(payload):
+    if not payload.isascii() and not validation.is_utf8(payload):
         return Malformed(ParseError("The message is not UTF-8."))
     try:
-        return plain.read(payload) or thoroughly(payload)
+        return fastpath.read(payload) or thoroughly(payload)
     except RecursionError:
-        return Malformed(ParseError(f"It is nested deeper than {strict.MAX_DEPTH} levels."))
+        return Malformed(ParseError(f"It is nested deeper than {validation.MAX_DEPTH} levels."))
     except msgspec.DecodeError as error:
         return _half_surrogate(payload) or Malformed(ParseError(f"This is not JSON: {error}."))
 
@@ -119,7 +119,7 @@ def _open(text: bytes) -> _Envelope | None:
 
 
 def _too_much(text: bytes) -> Malformed | None:
-    problem = strict.overgrown(text)
+    problem = validation.overgrown(text)
     return Malformed(ParseError(problem)) if problem else None
 
 
@@ -132,7 +132,7 @@ def _read(envelope: _Envelope | None, text: bytes) -> Single:
     if raw_id is not None and not _usable_id(raw_id):
         problem = f"An id is a string, a number or null, of at most {MAX_ID} bytes."
         return Malformed(InvalidRequest(problem, {"member": "id"}))
-    if (repeated := strict.repeated_member(text)) is not None:
+    if (repeated := validation.repeated_member(text)) is not None:
         problem = "An object has two members of one name; send one."
         id_in_doubt = repeated == "id"
         error = InvalidRequest(problem, {"member": repeated[:MAX_ID]})
@@ -194,7 +194,7 @@ def _half_surrogate(payload: bytes) -> Malformed | None:
     """
     if len(payload) > MAX_MENDED:
         return None
-    whole = strict.without_half_surrogates(payload)
+    whole = validation.without_half_surrogates(payload)
     message = parse(whole) if whole != payload else None
     if not isinstance(message, Request | Malformed) or message.id is None:
         return None

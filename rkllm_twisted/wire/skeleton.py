@@ -10,6 +10,10 @@ import re
 
 #: A string is long from twice this size on, and may be from this size on.
 STEP = 64 * 1024
+#: A message up to this size is read at once, in about 25 ms at worst.
+LIGHT = 256 * 1024
+#: So is one up to this size that consists of long strings, such as floats as base64.
+BULKY = 8 * 1024 * 1024
 #: What a stretch outside strings never begins with: after a string comes one of ``,:]}`` or space.
 _IN_STRING = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
 _COLON = re.compile(rb"[ \t\r\n]*:")
@@ -32,6 +36,13 @@ def skeleton(text: bytes) -> bytes:
             done = end
         at = end + STEP
     return b"".join((*kept, text[done:])) if kept else text
+
+
+def is_heavy(payload: bytes) -> bool:
+    """Would reading it keep the reactor from everybody else for long?"""
+    if len(payload) <= LIGHT:
+        return False
+    return len(payload) > BULKY or len(skeleton(payload)) > LIGHT
 
 
 def _is_inside(text: bytes, begin: int, end: int) -> bool:

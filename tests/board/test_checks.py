@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from board.pictures import DAEMON, EMBEDDED, GIB, ROCK_5B, machine, paint
+from sysfs_trees import DAEMON, EMBEDDED, GIB, ROCK_5B, machine, paint
 
 from rkllm_twisted.board.checks import CHECKS, NPU_ONLY, examine
-from rkllm_twisted.board.facts import Account, Daemon
 from rkllm_twisted.board.finding import OK, SKIPPED, WARNING, WRONG, Finding
+from rkllm_twisted.board.machine import Account, Daemon
 
 DRM = [name for name in ROCK_5B if name.startswith(("sys/class/drm", "dev/dri"))]
 NO_NODES = dict.fromkeys(DRM)

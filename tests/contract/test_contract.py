@@ -13,14 +13,14 @@ import attrs
 import pytest
 from daemons import environment
 
-from rkllm_twisted.binding.abi import releases
-from rkllm_twisted.contract import examine as examining
-from rkllm_twisted.contract.examine import examine, in_process
-from rkllm_twisted.contract.stopping import PATIENCE
-from rkllm_twisted.contract.table import ASSUMPTIONS
+from rkllm_twisted.abi.release import releases
+from rkllm_twisted.contract import runner as examining
+from rkllm_twisted.contract.abort_checks import PATIENCE
+from rkllm_twisted.contract.assumptions import ASSUMPTIONS
+from rkllm_twisted.contract.runner import examine, in_process
 from rkllm_twisted.contract.verdict import CONFIRMED, CONTRADICTED, UNTESTED, Verdict
 from rkllm_twisted.cpu import demo_model, library_path
-from rkllm_twisted.npu.watch import Timeouts
+from rkllm_twisted.npu.timeouts import Timeouts
 
 PROJECT = Path(__file__).parents[2]
 CHECKED = [assumption.name for assumption in ASSUMPTIONS if assumption.check is not None]

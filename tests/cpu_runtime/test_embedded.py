@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rkllm_twisted.binding.runtime import Runtime, open_runtime
 from rkllm_twisted.cpu import demo_model
 from rkllm_twisted.errors import NotInRelease, RuntimeRefused
-from rkllm_twisted.interfaces import FloatArray
+from rkllm_twisted.runtime.runtime import Runtime, open_runtime
+from rkllm_twisted.values import FloatArray
 
 ABIS = ["1.1.4", "1.2.0", "1.2.1", "1.3.0"]
 SINCE_1_2_1 = ["1.2.1", "1.3.0"]

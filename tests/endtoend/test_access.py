@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from daemons import Daemon, RawClient
-from people import GROUP, OTHER_GROUP, SOMEBODY, acting_as, needs_root, open_directory
+from other_users import GROUP, OTHER_GROUP, SOMEBODY, acting_as, needs_root, open_directory
 
 from rkllm_twisted.interfaces import IAdministrative
 from rkllm_twisted.rpc.registry import find_methods

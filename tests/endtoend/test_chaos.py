@@ -15,17 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crowd import (
-    ABIS,
-    CALLS,
-    Rig,
-    child_of,
-    crowd,
-    ends,
-    is_alive,
-    left_over,
-    wait_until,
-)
+from many_clients import ABIS, CALLS, Rig, child_of, crowd, ends, is_alive, left_over, wait_until
 
 #: How a run may take its process down -> what the error's data must say.
 DEATHS: dict[str, dict[str, int]] = {

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crowd import ABIS, CALLS, Rig, child_of, crowd, ends, is_alive, left_over, wait_until
+from many_clients import ABIS, CALLS, Rig, child_of, crowd, ends, is_alive, left_over, wait_until
 
 #: Seconds until a run is late and until an init is, which has to start a process on a busy machine;
 #: until one that hears no abort is ended by force; and what a busy machine may add to all of them.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from daemons import Daemon, environment, twistd
-from people import GROUP, SOMEBODY, acting_as, names_in, needs_root, open_directory
+from other_users import GROUP, SOMEBODY, acting_as, names_in, needs_root, open_directory
 
 from rkllm_twisted.errors import SocketError
 from rkllm_twisted.server.socket_file import SocketFile

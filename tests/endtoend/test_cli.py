@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from commanding import RKLLM, begin, rkllm, surroundings
 from daemons import Daemon, environment
+from rkllm_command import RKLLM, begin, rkllm, surroundings
 
 Start = Callable[..., Daemon]
 Script = Callable[[str], Path]

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from commanding import RKLLM, begin, is_one_sentence, rkllm, surroundings
-from crowd import status_of, wait_until
 from daemons import Daemon, RawClient
-from people import SOMEBODY, acting_as, needs_root, open_directory
-from terminals import terminal
+from many_clients import status_of, wait_until
+from other_users import SOMEBODY, acting_as, needs_root, open_directory
+from pseudo_terminal import terminal
+from rkllm_command import RKLLM, begin, is_one_sentence, rkllm, surroundings
 
 from rkllm_twisted.cli import main
 from rkllm_twisted.cli.doctor import ask_daemon

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from commanding import surroundings
 from daemons import PATIENCE, Daemon
+from rkllm_command import surroundings
 
 Start = Callable[..., Daemon]
 

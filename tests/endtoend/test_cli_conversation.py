@@ -10,7 +10,7 @@ import pytest
 from daemons import Daemon
 
 from rkllm_twisted.blocking import Client
-from rkllm_twisted.cli.conversation import Conversation, Turn
+from rkllm_twisted.cli.chat_session import Conversation, Turn
 from rkllm_twisted.errors import RuntimeCrashed
 
 Start = Callable[..., Daemon]

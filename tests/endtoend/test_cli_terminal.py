@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from daemons import Daemon
-from terminals import terminal
+from pseudo_terminal import terminal
 
 Start = Callable[..., Daemon]
 Script = Callable[[str], Path]

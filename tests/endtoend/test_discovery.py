@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from daemons import Daemon
-from openrpc.checking import Document, meta_schema
+from openrpc_schema import Document, meta_schema
 
 Start = Callable[..., Daemon]
 GREETINGS = """

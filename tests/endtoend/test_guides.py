@@ -19,7 +19,7 @@ from daemons import Daemon, RawClient, environment
 from endtoend.test_methods_page import MODELS, furnish
 
 from rkllm_twisted.cli import main
-from rkllm_twisted.options import Options
+from rkllm_twisted.daemon.options import Options
 
 Start = Callable[..., Daemon]
 DOCS = Path(__file__).parents[2] / "docs"

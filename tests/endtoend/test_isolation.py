@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crowd import child_of, children_of, is_alive, run_params, status_of, wait_until
 from daemons import Daemon
+from many_clients import child_of, children_of, is_alive, run_params, status_of, wait_until
 
 Start = Callable[..., Daemon]
 Script = Callable[[str], Path]

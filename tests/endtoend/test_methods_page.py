@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from daemons import Daemon, RawClient
 
-from rkllm_twisted.binding.abi import releases
+from rkllm_twisted.abi.release import releases
 from rkllm_twisted.cpu import demo_model
 from rkllm_twisted.description.describe import describe
 from rkllm_twisted.description.examples import table
-from rkllm_twisted.description.values import Description
+from rkllm_twisted.description.model import Description
 from rkllm_twisted.rpc.registry import find_methods
 from twisted.plugins import rkllm_methods
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from daemons import PATIENCE, Daemon
-from people import names_in
+from other_users import names_in
 
 Start = Callable[..., Daemon]
 #: How often each outcome of the race is to be seen.

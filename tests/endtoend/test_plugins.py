@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from commanding import rkllm
 from daemons import Daemon, environment, twistd
+from rkllm_command import rkllm
 
 DOC = Path(__file__).parents[2] / "docs" / "writing-methods.md"
 CLASH = """

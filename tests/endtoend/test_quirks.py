@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from daemons import PATIENCE, Daemon, RawClient
 
-from rkllm_twisted.binding.abi import releases
+from rkllm_twisted.abi.release import releases
 
 Script = Callable[[str], Path]
 NORMAL, WAITING, FINISH, ERROR = range(4)

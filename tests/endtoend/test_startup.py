@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from crowd import wait_until
 from daemons import Daemon, RawClient, environment, twistd
+from many_clients import wait_until
 
 Start = Callable[..., Daemon]
 

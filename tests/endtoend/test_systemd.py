@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from crowd import wait_until
 from daemons import PATIENCE, RawClient, environment, twistd
+from many_clients import wait_until
 
 #: Becomes the daemon, as systemd does it: the socket is descriptor 3, and the number is its own.
 BECOME = 'export LISTEN_PID=$$ WATCHDOG_PID=$$; exec "$@" 3<&{descriptor}'

@@ -9,10 +9,10 @@ from random import Random
 from typing import Any
 
 import pytest
-from binding.wrong import WrongSet, wrong_set
 from daemons import Daemon, RawClient
+from invalid_parameters import WrongSet, wrong_set
 
-from rkllm_twisted.binding.abi import Release, releases
+from rkllm_twisted.abi.release import Release, releases
 
 Start = Callable[..., Daemon]
 Script = Callable[[str], Path]

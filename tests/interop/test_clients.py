@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from client_driver import Driven, command
 from daemons import Daemon
-from interop.driving import Driven, command
 
 #: Library -> its client program, and the exception that a wrong parameter becomes there.
 LIBRARIES = {

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from client_driver import command
 from daemons import PATIENCE, Daemon
-from interop.driving import command
 
 ECHO = "#!rkllm-script 1\nrun\necho\nfinish\n"
 #: Each piece waits until the client has read the one before: no two are ever read as one.

@@ -114,7 +114,9 @@ def test_every_python_imports_it(root: Path, release: str) -> None:
     python = subprocess.run(where, capture_output=True, text=True).stdout.strip()
     if not python:
         pytest.skip(f"python{release} is not installed")
-    imports = "import rkllm_twisted.tap, rkllm_twisted.twistd, rkllm_twisted.cli, msgspec._core"
+    imports = (
+        "import rkllm_twisted.tap, rkllm_twisted.daemon.twistd, rkllm_twisted.cli, msgspec._core"
+    )
     done = subprocess.run(
         [python, "-S", "-c", imports],
         cwd="/",

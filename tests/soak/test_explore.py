@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from test_server_machine import search
+from server.test_state_machine import search
 
 
 def test_the_server_keeps_its_promises_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """See ``tests/test_server_machine.py``."""
+    """See ``tests/server/test_state_machine.py``."""
     search(monkeypatch, 1500, 60)

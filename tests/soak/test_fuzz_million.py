@@ -10,7 +10,7 @@ EXECUTIONS = 1_000_000
 
 
 def test_a_million_damaged_messages_get_replies_or_the_end() -> None:
-    """As ``tests/test_fuzz.py``, with other seeds."""
+    """As ``tests/server/test_damaged_messages.py``, with other seeds."""
     report = fuzz_on_all(os.cpu_count() or 1, EXECUTIONS, seed=20260104)
     print(report)
     assert report.executions == EXECUTIONS

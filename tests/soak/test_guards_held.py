@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from guards import GUARDS, check
+from mutations import GUARDS, check
 
 
 def test_no_guard_can_be_taken_out_unnoticed() -> None:
-    """See ``tests/guards.py``."""
+    """See ``tests/support/mutations.py``."""
     problems = {guard.name: problem for guard, problem in check(GUARDS) if problem}
     assert problems == {}

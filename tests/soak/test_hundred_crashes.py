@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from crowd import child_of, children_of, run_params, status_of, wait_until
 from daemons import Daemon
+from many_clients import child_of, children_of, run_params, status_of, wait_until
 
 CRASHES, WARM = 100, 20
 #: KiB that are noise of the allocator.

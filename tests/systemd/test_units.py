@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 from daemons import Daemon
 
-from rkllm_twisted.daemon import DRAIN, PATIENCE
-from rkllm_twisted.isolation.supervise import FRESH
+from rkllm_twisted.daemon.options import SETTINGS, Options
+from rkllm_twisted.daemon.service import DRAIN, PATIENCE
+from rkllm_twisted.isolation.process import FRESH
 from rkllm_twisted.isolation.supervisor import GRACE
-from rkllm_twisted.options import SETTINGS, Options
-from rkllm_twisted.systemd.reporting import LOOK
+from rkllm_twisted.systemd.service import LOOK
 
 ETC = Path(__file__).parents[2] / "etc"
 DAEMON = "usr/lib/rkllm-twisted/bin/twistd"

@@ -4,7 +4,7 @@ from twisted.application.service import ServiceMaker
 
 rkllm = ServiceMaker(
     "rkllm",
-    "rkllm_twisted.twistd",
+    "rkllm_twisted.daemon.twistd",
     "One NPU, many programs: Rockchip's RKLLM as JSON-RPC on a UNIX socket.",
     "rkllm",
 )

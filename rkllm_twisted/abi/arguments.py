@@ -1,0 +1,127 @@
+"""Which parameter of a request is which argument of the C function.
+
+A client may follow C's order or C's names. The daemon owns some slots (the handle, the callback,
+``userdata``) and fills others as outputs; in a request these are null or left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from rkllm_twisted.abi.release import Function, Parameter
+from rkllm_twisted.abi.scalars import clip
+from rkllm_twisted.errors import InvalidParams
+from rkllm_twisted.values import Params
+
+#: Types of the slots that the daemon fills itself, see rkllm.h 1.3.0.
+OWNED_TYPES = frozenset({"LLMHandle", "void", "LLMResultCallback", "RKLLMCallback"})
+#: Parameters that C writes to.
+OUTPUTS = frozenset({"cache_sizes"})
+#: Parameters that may be null or left out: C gets NULL (``rkllm_infer_params``: all zeros).
+NULLABLE = frozenset(
+    {
+        "rkllm_infer_params",
+        "start_pos",
+        "end_pos",
+        "system_prompt",
+        "prompt_prefix",
+        "prompt_postfix",
+        "tools",
+        "tool_response_str",
+    }
+)
+
+
+@attrs.frozen
+class Signature:
+    """The parameters of a function, sorted by who fills them.
+
+    :param slots: those that a client may name, in C's order.
+    :param own: those of them that carry a value from the client.
+    """
+
+    function: str
+    slots: tuple[Parameter, ...]
+    own: tuple[Parameter, ...]
+
+    @classmethod
+    def of(cls, function: Function) -> Signature:
+        """Sort the parameters of a function."""
+        own = tuple(filter(_is_own, function.parameters))
+        return cls(function.name, function.parameters, own)
+
+    def accepted(self) -> str:
+        """Say what the function takes, for an error message."""
+        names = [p.name + " (may be null)" * (p.name in NULLABLE) for p in self.own]
+        return f"{self.function} takes {', '.join(names) or 'no parameters'}"
+
+
+def _is_own(parameter: Parameter) -> bool:
+    return parameter.type.base not in OWNED_TYPES and parameter.name not in OUTPUTS
+
+
+def bind(function: Function, params: Params) -> dict[str, object]:
+    """Give each of the client's values the C name of its argument.
+
+    :param params: as the client sent them.
+    :returns: C name -> value, for the client's own parameters only. One that was left out or is
+        null is there, as ``None``, only where C takes NULL.
+    :raises InvalidParams: naming the parameter, and listing what the function takes.
+    """
+    signature = Signature.of(function)
+    if isinstance(params, Mapping):
+        given = _by_name(signature, params)
+    else:
+        given = _by_position(signature, params or ())
+    for parameter in signature.slots:
+        _check_owned(signature, parameter, given)
+    return {parameter.name: _own_value(signature, parameter, given) for parameter in signature.own}
+
+
+def _refuse(signature: Signature, parameter: str, what: str) -> InvalidParams:
+    return InvalidParams(f"{what}; {signature.accepted()}.", {"parameter": parameter})
+
+
+def _by_name(signature: Signature, params: Mapping[str, object]) -> Mapping[str, object]:
+    names = {parameter.name for parameter in signature.slots}
+    for name in params:
+        if name not in names:
+            raise _refuse(signature, clip(name), f"There is no parameter {clip(name)}")
+    return params
+
+
+def _by_position(signature: Signature, params: Sequence[object]) -> Mapping[str, object]:
+    slots = signature.slots
+    if slots and slots[0].type.base == "LLMHandle" and not _starts_with_handle(signature, params):
+        slots = slots[1:]
+    if len(params) > len(slots):
+        what = f"There are {len(params)} parameters, at most {len(signature.slots)} are possible"
+        raise _refuse(signature, "params", what)
+    return {parameter.name: value for parameter, value in zip(slots, params, strict=False)}
+
+
+def _starts_with_handle(signature: Signature, params: Sequence[object]) -> bool:
+    """Say whether the first value stands in the handle's slot.
+
+    A null does, unless it can be the client's first parameter. Anything else does only where the
+    list has a value for every slot of C; it is then refused as such.
+    """
+    if not params or params[0] is not None:
+        return bool(params) and len(params) == len(signature.slots)
+    own = signature.own
+    return not own or own[0].name not in NULLABLE or len(params) > len(own)
+
+
+def _check_owned(signature: Signature, slot: Parameter, given: Mapping[str, object]) -> None:
+    if not _is_own(slot) and given.get(slot.name) is not None:
+        what = f"{slot.name} is the daemon's own and must be null or left out"
+        raise _refuse(signature, slot.name, what)
+
+
+def _own_value(signature: Signature, parameter: Parameter, given: Mapping[str, object]) -> object:
+    value = given.get(parameter.name)
+    if value is None and parameter.name not in NULLABLE:
+        raise _refuse(signature, parameter.name, f"{parameter.name} is missing")
+    return value

@@ -1,0 +1,152 @@
+"""JSON arrays and base64 -> the C arrays behind a ``float *`` or an ``int32_t *``.
+
+Millions of floats are usual here (an image's embedding), so nothing looks at them one by one.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import math
+from array import array
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias, cast
+
+import attrs
+import msgspec
+
+from rkllm_twisted.abi.scalars import kind_of, refuse
+from rkllm_twisted.values import FloatArray, WrongArray
+
+#: An array of float32 or of int32, see :data:`ELEMENTS`. A view where the bytes are there already.
+Numbers: TypeAlias = "array[Any] | memoryview[Any]"
+
+
+@attrs.frozen
+class Element:
+    """What an array holds.
+
+    :param code: for :class:`array.array`; 4 bytes each.
+    :param dtype: as base64 arrays name it.
+    :param types: the JSON types that fit.
+    """
+
+    words: str
+    code: str
+    dtype: str
+    types: frozenset[type]
+
+
+ELEMENTS: Mapping[str, Element] = {
+    "float": Element("numbers", "f", "<f4", frozenset({int, float})),
+    "int32_t": Element("whole numbers of 32 bits", "i", "<i4", frozenset({int})),
+    "int": Element("whole numbers of 32 bits", "i", "<i4", frozenset({int})),
+}
+#: Rows of rows of rows …; deeper nesting is a mistake, and unwinding it is not free.
+_DEEPEST = 8
+#: What a count may be. An error message can state the product of eight of them.
+_SIZES = range(1 << 32)
+
+
+def to_array(path: str, value: object, base: str) -> Numbers:
+    """Make a C array of a JSON value.
+
+    :param value: a list of numbers; a list of rows, all of one length, as deep as they come (only
+        of floats); ``{"base64": …, "dtype": …, "shape": […]}``; or a FloatArray.
+    :param base: the C type of an element.
+    :raises InvalidParams: naming the element where one is to blame.
+    """
+    element = ELEMENTS[base]
+    if isinstance(value, FloatArray) and element.code == "f":
+        return _from_bytes(path, value.data, value.shape, element)
+    if isinstance(value, WrongArray):
+        raise refuse(path + value.where, value.what)
+    if isinstance(value, Mapping):
+        return _from_base64(path, value, element)
+    if isinstance(value, list):
+        return _from_list(path, value, element)
+    words = f"must be an array of {element.words} or an object with base64, dtype and shape"
+    raise refuse(path, f"{words}, not {kind_of(value)}")
+
+
+def _from_list(path: str, value: list[object], element: Element) -> Numbers:
+    flat: Sequence[object] = _flatten(path, value) if element.code == "f" else value
+    if not element.types.issuperset(set(map(type, flat))):
+        index = next(i for i, item in enumerate(flat) if type(item) not in element.types)
+        what = f"must be an array of {element.words}, and number {index} is {kind_of(flat[index])}"
+        raise refuse(f"{path}[{index}]", what)
+    try:
+        numbers = array(element.code, cast(Any, flat))
+    except OverflowError:
+        raise refuse(path, f"must be an array of {element.words}; one is too large") from None
+    return _finite(path, numbers, numbers.tobytes(), element)
+
+
+def _flatten(path: str, rows: list[object]) -> list[object]:
+    """Join rows, whose lengths must agree, until there are none."""
+    for _ in range(_DEEPEST):
+        if not rows or type(rows[0]) is not list:
+            return rows
+        if set(map(type, rows)) != {list} or len(set(map(len, rows))) != 1:  # type: ignore[arg-type]
+            raise refuse(path, "has rows of different lengths")
+        rows = list(itertools.chain.from_iterable(rows))  # type: ignore[arg-type]
+    raise refuse(path, f"is nested more than {_DEEPEST} deep")
+
+
+def _from_base64(path: str, value: Mapping[str, object], element: Element) -> Numbers:
+    if set(value) != {"base64", "dtype", "shape"}:
+        raise refuse(path, "must have exactly base64, dtype and shape")
+    if value["dtype"] != element.dtype:
+        raise refuse(f"{path}.dtype", f"must be {element.dtype!r}")
+    shape = value["shape"]
+    if not isinstance(shape, list) or not all(type(n) is int and n in _SIZES for n in shape):
+        raise refuse(f"{path}.shape", "must be an array of whole numbers of 32 bits, none negative")
+    if len(shape) > _DEEPEST:
+        raise refuse(f"{path}.shape", f"has more than {_DEEPEST} numbers")
+    return _from_bytes(path, _decode(f"{path}.base64", value["base64"]), shape, element)
+
+
+def _decode(path: str, text: object) -> bytearray:
+    if not isinstance(text, str):
+        raise refuse(path, f"must be a string, not {kind_of(text)}")
+    try:  # strict about alphabet, length and padding, and several times as fast as binascii
+        return msgspec.convert(text, bytearray)
+    except ValueError:
+        raise refuse(path, "is not base64") from None
+
+
+def _from_bytes(
+    path: str, data: bytes | bytearray, shape: Sequence[int], element: Element
+) -> Numbers:
+    expected = 4 * math.prod(shape)
+    if len(data) != expected:
+        what = f"holds {len(data)} bytes, but the shape {list(shape)} takes {expected}"
+        raise refuse(path, what)
+    # Bytes that nobody else has are used as they are: copying megabytes is most of the work.
+    own = data if isinstance(data, bytearray) else bytearray(data)
+    return _finite(path, memoryview(own).cast(cast(Any, element.code)), own, element)
+
+
+def address_of(numbers: Numbers) -> int:
+    """Where the first number lies; 0, which is NULL, if there is none."""
+    return ctypes.addressof(ctypes.c_char.from_buffer(numbers)) if numbers else 0
+
+
+def _finite(path: str, numbers: Numbers, data: bytes | bytearray, element: Element) -> Numbers:
+    if element.code == "f" and not _all_finite(numbers, data):
+        index = next(i for i, number in enumerate(numbers) if not math.isfinite(number))
+        raise refuse(f"{path}[{index}]", "must be finite, and fit into a float32")
+    return numbers
+
+
+def _all_finite(numbers: Numbers, data: bytes | bytearray) -> bool:
+    """Are there neither infinities nor NaNs among the numbers, whose bytes are ``data``?
+
+    Their exponent is all ones, so their highest byte is 7F or FF. Other floats with such a byte
+    are beyond 1.7e38; only where one occurs are the floats themselves looked at. A sum of finite
+    float32 is finite in the float64 of Python, and one of anything else is not.
+    """
+    highest = data[3::4]
+    if b"\x7f" not in highest and b"\xff" not in highest:
+        return True
+    return math.isfinite(sum(numbers))

@@ -1,0 +1,119 @@
+"""Structures of rkllm.h -> JSON objects, field by field as the release's table says.
+
+Everything is copied: what a result points to is valid inside the callback only.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import math
+import operator
+import struct as packing
+from collections.abc import Callable, Iterable, Mapping
+
+from rkllm_twisted.abi.layouts import CData, Layout
+from rkllm_twisted.abi.release import CType, Release, Struct
+from rkllm_twisted.errors import RuntimeRefused
+from rkllm_twisted.values import FloatArray
+
+#: Array field -> the fields that say how many rows and columns it has (rkllm.h 1.3.0).
+SHAPES: Mapping[str, tuple[str, str]] = {
+    "hidden_states": ("num_tokens", "embd_size"),
+    "logits": ("num_tokens", "vocab_size"),
+}
+#: In bytes. Protects against a count that is garbage: 4096 tokens of the largest vocabularies in
+#: use (260 000) are below it.
+LARGEST_ARRAY = 1 << 33
+
+_SMALLEST_NORMAL = 2.0**-126
+
+#: Reads one field of a structure.
+Reader = Callable[[CData], object]
+
+
+def to_json(layout: Layout, structure: CData) -> dict[str, object]:
+    """Read a structure.
+
+    Text that is not UTF-8 has U+FFFD in its place, NULL is ``None``, reserved bytes are ``None``.
+    Arrays of floats that C gives are :class:`~rkllm_twisted.values.FloatArray`; other pointers
+    are ``None``. A union is left out: nothing in it says which member is meant.
+
+    :raises RuntimeRefused: an array is said to be absurdly large.
+    """
+    struct = layout.release.structs[type(structure).__name__]
+    return {name: read(structure) for name, read in _readers(layout.release, struct)}
+
+
+@functools.cache
+def _readers(release: Release, struct: Struct) -> tuple[tuple[str, Reader], ...]:
+    # Made once for each structure: results come by the thousand.
+    return tuple(
+        (member.name, _reader(release, member.name, member.type))
+        for member in struct.members
+        if member.name is not None
+    )
+
+
+def _reader(release: Release, name: str, kind: CType) -> Reader:
+    sort = release.sort_of(kind)
+    if sort == "structure":
+        return functools.partial(_nested, name, _readers(release, release.structs[kind.base]))
+    if sort == "numbers" and name in SHAPES:
+        return functools.partial(_floats, name)
+    if sort in _AS_CTYPES_GIVES_IT:
+        return operator.attrgetter(name)
+    read = _READERS[sort]
+    return lambda structure: read(getattr(structure, name))
+
+
+def _nested(name: str, readers: Iterable[tuple[str, Reader]], structure: CData) -> object:
+    inner = getattr(structure, name)
+    return {member: read(inner) for member, read in readers}
+
+
+def _floats(name: str, structure: CData) -> FloatArray | None:
+    pointer = getattr(structure, name)
+    shape = tuple(getattr(structure, count) for count in SHAPES[name])
+    if not pointer or min(shape) <= 0:
+        return None
+    size = 4 * math.prod(shape)
+    if size > LARGEST_ARRAY:
+        what = f"The runtime says that its {name} has {shape[0]} * {shape[1]} floats; not read."
+        raise RuntimeRefused(what, {"field": name, "shape": list(shape)})
+    return FloatArray(ctypes.string_at(pointer, size), shape)
+
+
+def text_of(value: bytes | None) -> str | None:
+    """Decode a ``char *`` that is complete."""
+    return None if value is None else value.decode("utf-8", "replace")
+
+
+def shortest_float32(value: float) -> float | None:
+    """Give a float32 the fewest decimal digits that read back to it: 0.9, not 0.8999999761581421.
+
+    :param value: a float32, widened to Python's float64 without a change.
+    :returns: ``None`` for NaN and the infinities, which JSON does not have.
+    """
+    if not math.isfinite(value):
+        return None
+    if value == 0:  # most figures of most results
+        return value
+    exact = packing.pack("<f", value)
+    # Every decimal of 6 digits survives float32, but for the subnormal ones.
+    for digits in range(6 if abs(value) >= _SMALLEST_NORMAL else 1, 9):
+        short = float(f"{value:.{digits}g}")
+        if packing.pack("<f", short) == exact:
+            return short
+    return float(f"{value:.9g}")
+
+
+#: The sort of a type (:meth:`Release.sort_of`) -> how a value of it is read.
+_READERS: Mapping[str, Callable[[CData], object]] = {
+    "string": text_of,
+    "float": shortest_float32,
+    "array": lambda _: None,
+    "numbers": lambda _: None,
+    "pointer": lambda _: None,
+}
+_AS_CTYPES_GIVES_IT = frozenset({"enum", "bool", "integer"})

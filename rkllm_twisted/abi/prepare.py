@@ -1,0 +1,150 @@
+"""A request's parameters -> a call that is ready to be made. Pure: no library is touched."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import attrs
+
+from rkllm_twisted.abi import struct_rules
+from rkllm_twisted.abi.arguments import bind
+from rkllm_twisted.abi.arrays import Numbers
+from rkllm_twisted.abi.layouts import CData, Layout
+from rkllm_twisted.abi.release import Function, Parameter, releases_with_function
+from rkllm_twisted.abi.scalars import refuse
+from rkllm_twisted.abi.to_c import Embeddings, FileParameter, Filling, Partial, convert
+from rkllm_twisted.errors import NotInRelease
+from rkllm_twisted.values import Params
+
+
+@attrs.frozen(eq=False)
+class PreparedCall:
+    """What C will see, without the slots that the daemon fills when it calls.
+
+    Good for one use. It owns every buffer that its arguments point to.
+
+    :param arguments: C name -> ctypes value.
+    :param lengths: the number of elements of each list among them.
+    :param files: the files that C will open.
+    :param partials: structures to complete from what the model was loaded with.
+    :param embeddings: arrays to compare with the width of the loaded model's embeddings.
+    :param floats: see :class:`~rkllm_twisted.abi.to_c.Filling`; for whoever passes the call on.
+    """
+
+    function: Function
+    arguments: Mapping[str, CData] = attrs.field(repr=False)
+    lengths: Mapping[str, int] = attrs.field(repr=False)
+    files: tuple[FileParameter, ...]
+    partials: tuple[Partial, ...] = attrs.field(repr=False)
+    embeddings: tuple[Embeddings, ...] = attrs.field(repr=False)
+    alive: tuple[object, ...] = attrs.field(repr=False)
+    floats: Mapping[int, Numbers] = attrs.field(repr=False)
+
+
+def prepare(layout: Layout, defaults: bytes, function: str, params: Params) -> PreparedCall:
+    """Check the parameters of a request and build the arguments.
+
+    :param defaults: the bytes of the RKLLMParam of ``rkllm_createDefaultParam``.
+    :param function: e.g. ``rkllm_init``.
+    :raises InvalidParams: naming the parameter or field.
+    :raises NotInRelease: the layout's release lacks the function; naming those that have it.
+    """
+    declared = find_function(layout, function)
+    values = bind(declared, params)
+    call = Filling(layout)
+    arguments: dict[str, CData] = {}
+    lengths: dict[str, int] = {}
+    for parameter in declared.parameters:
+        if parameter.name not in values:
+            continue
+        value, length = _argument(call, defaults, parameter, values[parameter.name])
+        arguments[parameter.name] = value
+        if length is not None:
+            lengths[parameter.name] = length
+    if lengths.get("start_pos") != lengths.get("end_pos"):
+        what = "must have as many elements as end_pos, one for each row of the batch"
+        raise refuse("start_pos", f"{what}; or leave out both")
+    return PreparedCall(
+        declared,
+        arguments,
+        lengths,
+        tuple(call.files),
+        tuple(call.partials),
+        tuple(call.embeddings),
+        tuple(call.alive),
+        call.floats,
+    )
+
+
+def model_path_of(prepared: PreparedCall) -> str | None:
+    """The model that a call loads; None for any call but rkllm_init."""
+    if prepared.function.name != "rkllm_init":
+        return None
+    return next((file.name for file in prepared.files), None)
+
+
+def find_function(layout: Layout, function: str) -> Function:
+    """Look a function up.
+
+    :raises NotInRelease: naming the releases that have it.
+    """
+    declared = layout.release.functions.get(function)
+    if declared is None:
+        having = releases_with_function(function)
+        where = f"it needs {having[0]} or later" if having else "no known release has it"
+        raise NotInRelease(
+            f"The loaded runtime has the interface of release {layout.release.name}, which has no"
+            f" {function}; {where}.",
+            {"function": function, "releases": list(having)},
+        )
+    return declared
+
+
+def _argument(
+    call: Filling, defaults: bytes, parameter: Parameter, value: object
+) -> tuple[CData, int | None]:
+    name, kind = parameter.name, parameter.type
+    if kind.base == "RKLLMInput":
+        return _inputs(call, name, value)
+    if kind.base in call.layout.structs:
+        start = defaults if kind.base == "RKLLMParam" else None
+        # Without rkllm_infer_params: zeros, which is RKLLM_INFER_GENERATE with no history kept.
+        return call.structure(kind.base, name, {} if value is None else value, start), None
+    if name == "tools" and isinstance(value, (list, Mapping)):
+        value = _json_text(name, value)
+    converted, length = convert(call, kind, name, value)
+    if name in struct_rules.FILES:
+        call.files.append(FileParameter(name, str(value)))
+    return converted, length
+
+
+def _json_text(name: str, value: object) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        raise refuse(name, "holds a number that JSON cannot say") from None
+
+
+def _inputs(call: Filling, name: str, value: object) -> tuple[CData, int | None]:
+    """Make an array of inputs: of one, or of as many as a list has."""
+    if not isinstance(value, list):
+        made = [call.structure("RKLLMInput", name, value)]
+    else:
+        made = [call.structure("RKLLMInput", f"{name}[{i}]", v) for i, v in enumerate(value)]
+    array = (call.layout.structs["RKLLMInput"] * len(made))(*made)
+    return array, len(made) if isinstance(value, list) else None
+
+
+def inputs_for(prepared: PreparedCall, rows: int) -> CData:
+    """Give each row of the batch an input: C reads as many as there are rows.
+
+    :raises InvalidParams: a list has another number of them; a single one is every row's.
+    """
+    inputs = prepared.arguments["rkllm_input"]
+    given = prepared.lengths.get("rkllm_input")
+    if given is None:
+        return (type(inputs[0]) * rows)(*[inputs[0]] * rows)
+    if given != rows:
+        raise refuse("rkllm_input", f"has {given} inputs, but the model's n_batch is {rows}")
+    return inputs

@@ -1,0 +1,53 @@
+"""What the number means that a function of rkllm.h returns: 0, or a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rkllm_twisted.abi.release import Release, releases
+from rkllm_twisted.errors import NotInRelease, RuntimeRefused
+
+#: What to check when a function refuses; the library says no more than a number.
+HINTS: Mapping[str, str] = {
+    "rkllm_init": "check that the model is made for this chip and this release of the runtime, that"
+    " max_context_len is within the model's limit, and that there is memory left",
+    "rkllm_run": "check that the prompt fits into max_context_len",
+    "rkllm_run_async": "check that the prompt fits into max_context_len",
+    "rkllm_abort": "there may be no run under way",
+    "rkllm_load_lora": "check that the adapter is made for the loaded model",
+    "rkllm_load_prompt_cache": "check that the cache was saved with the loaded model",
+    "rkllm_clear_kv_cache": "ranges can be cleared only while a run without history is paused",
+    "rkllm_set_function_tools": "check that the model has a chat template for tools",
+}
+
+
+def outputs_of(function: str, status: int) -> dict[str, object]:
+    """Turn a status into the outputs that every function has.
+
+    :raises RuntimeRefused: it is not 0.
+    """
+    if status != 0:
+        hint = HINTS.get(function, "the daemon's log has the runtime's own words")
+        raise RuntimeRefused(
+            f"{function} returned {status}; {hint}.",
+            {"function": function, "status_code": status},
+        )
+    return {"success": True, "status_code": status}
+
+
+def check_pausable(release: Release) -> None:
+    """Check that a callback of the release can ask for a pause.
+
+    :raises NotInRelease: it returns nothing; naming the releases whose callbacks do.
+    """
+    if _pausable(release):
+        return
+    having = [v for known in releases().values() if _pausable(known) for v in known.covers]
+    raise NotInRelease(
+        f"A run of release {release.name} cannot be paused; it needs {having[0]} or later.",
+        {"function": "LLMResultCallback", "releases": having},
+    )
+
+
+def _pausable(release: Release) -> bool:
+    return release.callbacks["LLMResultCallback"].returns.base == "int"

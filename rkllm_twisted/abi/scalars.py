@@ -1,0 +1,119 @@
+"""One JSON value -> one C value: text, whole numbers, truth, floats, enums."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import math
+import struct
+from collections.abc import Mapping
+
+from rkllm_twisted.abi.layouts import SCALARS
+from rkllm_twisted.errors import InvalidParams
+
+_JSON_TYPES: Mapping[type, str] = {
+    dict: "an object",
+    list: "an array",
+    str: "a string",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number with a fraction",
+    type(None): "null",
+}
+
+#: In characters; the longest path of a field in rkllm.h has 60.
+LONGEST_NAME = 100
+
+
+def kind_of(value: object) -> str:
+    """Say what a JSON value is, for an error message."""
+    return _JSON_TYPES.get(type(value), type(value).__name__)
+
+
+def clip(name: str) -> str:
+    """Shorten what a client named, so that an error message stays one sentence."""
+    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
+
+
+def refuse(path: str, what: str) -> InvalidParams:
+    """Make the error for the value at a path such as ``param.extend_param.n_batch``."""
+    return InvalidParams(f"{path}: {what}.", {"parameter": path})
+
+
+def to_string(path: str, value: object) -> bytes:
+    """Encode text for a ``char *``: UTF-8, ending at its first NUL, so that it may hold none.
+
+    :raises InvalidParams: not a string, or not representable.
+    """
+    if not isinstance(value, str):
+        raise refuse(path, f"must be a string, not {kind_of(value)}")
+    if "\0" in value:
+        raise refuse(path, "holds a NUL character, which would end it in C; remove it")
+    try:
+        return value.encode("utf-8")
+    except UnicodeEncodeError as error:
+        what = f"holds half a surrogate pair at character {error.start}, which is not text"
+        raise refuse(path, what) from None
+
+
+@functools.cache
+def int_range(base: str) -> tuple[int, int]:
+    """The least and the greatest value of a C integer type."""
+    kind = SCALARS[base]
+    bits = 8 * ctypes.sizeof(kind)
+    if kind(-1).value < 0:
+        return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+    return 0, (1 << bits) - 1
+
+
+def to_int(path: str, value: object, base: str) -> int:
+    """Check a whole number against its C type. ``3.0`` and ``true`` are not whole numbers.
+
+    :raises InvalidParams: not an int, or beyond the type's range.
+    """
+    if type(value) is not int:
+        raise refuse(path, f"must be a whole number ({base}), not {kind_of(value)}")
+    least, greatest = int_range(base)
+    if not least <= value <= greatest:
+        raise refuse(path, f"must lie between {least} and {greatest} ({base})")
+    return value
+
+
+def to_bool(path: str, value: object) -> bool:
+    """Check a truth value; 0 and 1 will do, as in C.
+
+    :raises InvalidParams: anything else.
+    """
+    if type(value) is bool or (type(value) is int and value in (0, 1)):
+        return bool(value)
+    raise refuse(path, f"must be true or false, not {kind_of(value)}")
+
+
+def to_float(path: str, value: object) -> float:
+    """Check a number against float32.
+
+    :raises InvalidParams: not a number, not finite, or too large for a float32.
+    """
+    if type(value) is not float and type(value) is not int:
+        raise refuse(path, f"must be a number, not {kind_of(value)}")
+    try:
+        number = float(value)
+        struct.pack("<f", number)
+    except OverflowError:
+        raise refuse(path, "is too large for a float32") from None
+    if not math.isfinite(number):
+        raise refuse(path, "must be finite")
+    return number
+
+
+def to_enum(path: str, value: object, names: Mapping[str, int]) -> int:
+    """Look up an enum's value, given as its number or its name.
+
+    :raises InvalidParams: listing the names there are.
+    """
+    if type(value) is int and value in names.values():
+        return value
+    if isinstance(value, str) and value in names:
+        return names[value]
+    known = ", ".join(f"{number} ({name})" for name, number in names.items())
+    raise refuse(path, f"must be one of {known}")

@@ -1,0 +1,174 @@
+"""What rkllm.h says in words about its structures, as tables: the facts that no layout shows.
+
+From the comments of rkllm.h 1.1.4 to 1.3.0: which fields must be there, how long arrays are, which
+member of RKLLMInput's union is read, which fields name files, and what moved between releases.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from rkllm_twisted.abi.layouts import CData
+from rkllm_twisted.abi.release import Release, Struct, releases
+from rkllm_twisted.abi.scalars import clip, refuse
+from rkllm_twisted.errors import InvalidParams
+
+#: Fields without which C would read a NULL, or do nothing with success (a LoRA of scale 0).
+REQUIRED: Mapping[str, tuple[str, ...]] = {
+    "RKLLMParam": ("model_path",),
+    "RKLLMLoraAdapter": ("lora_adapter_path", "lora_adapter_name", "scale"),
+    "RKLLMLoraParam": ("lora_adapter_name",),
+    "RKLLMEmbedInput": ("embed", "n_tokens"),
+    "RKLLMTokenInput": ("input_ids", "n_tokens"),
+    "RKLLMMultiModelInput": ("prompt",),
+    "RKLLMMultiModalInput": ("prompt",),
+}
+#: Fields and parameters that name a file.
+FILES = frozenset({"model_path", "lora_adapter_path", "prompt_cache_path"})
+#: RKLLMInputType -> the member of RKLLMInput's union that C reads.
+INPUT_MEMBERS: Mapping[str, str] = {
+    "RKLLM_INPUT_PROMPT": "prompt_input",
+    "RKLLM_INPUT_TOKEN": "token_input",
+    "RKLLM_INPUT_EMBED": "embed_input",
+    "RKLLM_INPUT_MULTIMODAL": "multimodal_input",
+}
+
+
+@attrs.frozen
+class Length:
+    """How long an array must be.
+
+    :param array: the field that points to it.
+    :param counts: fields whose product is its number of rows.
+    :param exact: is that its length? Otherwise a row has a width that no structure tells.
+    :param may_be_null: may it be NULL although the counts say otherwise?
+    :param like: an array before it that has as many elements, if both are there.
+    :param widths: of how many embeddings a row is: 1, or ``None`` for one or several (an encoder
+        with several outputs gives them one behind the other); 0 for other arrays.
+    """
+
+    array: str
+    counts: tuple[str, ...]
+    exact: bool = False
+    may_be_null: bool = False
+    like: str | None = None
+    widths: int | None = 0
+
+    def rows(self, target: CData) -> int:
+        """The product of the counts in the structure."""
+        # The older releases have no n_image: there is one.
+        return math.prod(getattr(target, count, 1) for count in self.counts)
+
+    def check(self, path: str, target: CData, sizes: Mapping[str, int | None]) -> None:
+        """Compare the number of elements with the counts in the structure.
+
+        :param sizes: the number of elements of each array of the structure that was given.
+        :raises InvalidParams: stating both.
+        """
+        rows, size = self.rows(target), sizes.get(self.array)
+        other = sizes.get(self.like) if self.like else None
+        path = f"{path}.{self.array}"
+        words = f"{' * '.join(self.counts)} = {rows}"
+        if not size:
+            # Null may mean NULL; an array of nothing is no array of so many.
+            if rows and not (self.may_be_null and size is None):
+                raise refuse(path, f"is missing, but {words}")
+        elif self.exact and size != rows:
+            raise refuse(path, f"has {size} elements, but {words}")
+        elif rows <= 0 or size % rows:
+            raise refuse(path, f"has {size} elements, which is no multiple of {words}")
+        elif other and size != other:
+            raise refuse(path, f"has {size} elements, but {self.like} has {other}")
+
+
+_IMAGE = Length("image_embed", ("n_image", "n_image_tokens"), widths=None)
+#: Structure -> the rules for its arrays.
+LENGTHS: Mapping[str, tuple[Length, ...]] = {
+    "RKLLMEmbedInput": (Length("embed", ("n_tokens",), widths=1),),
+    "RKLLMTokenInput": (Length("input_ids", ("n_tokens",), exact=True),),
+    "RKLLMMultiModelInput": (_IMAGE,),
+    "RKLLMMultiModalInput.image": (_IMAGE,),
+    "RKLLMMultiModalInput.video": (
+        Length("video_embed", ("n_video", "n_frame_per_video", "n_frame_tokens"), widths=None),
+    ),
+    "RKLLMCrossAttnParam": (
+        Length("encoder_k_cache", ("num_tokens",), may_be_null=True),
+        Length("encoder_v_cache", ("num_tokens",), may_be_null=True, like="encoder_k_cache"),
+        Length("encoder_mask", ("num_tokens",), exact=True, may_be_null=True),
+        Length("encoder_pos", ("num_tokens",), exact=True, may_be_null=True),
+    ),
+}
+
+
+def check_union(release: Release, input_type: int, path: str, given: Mapping[str, object]) -> None:
+    """Check that of RKLLMInput's union the member of the input type is given, and no other.
+
+    :raises InvalidParams: naming the member, and the input type that it belongs to.
+    """
+    numbers = release.enums["RKLLMInputType"]
+    for name, number in numbers.items():
+        member = INPUT_MEMBERS[name]
+        if number == input_type and given.get(member) is None:
+            raise refuse(f"{path}.{member}", f"is missing, but input_type is {number} ({name})")
+        if number != input_type and given.get(member) is not None:
+            what = f"belongs to input_type {number} ({name}), but input_type is {input_type}"
+            raise refuse(f"{path}.{member}", what)
+
+
+def reshape(release: Release, struct: Struct, value: Mapping[str, object]) -> Mapping[str, object]:
+    """Move an image's fields to where the loaded release has them.
+
+    Up to 1.2.3 they stand in RKLLMMultiModelInput itself, in 1.3.0 in its ``image``. Fields that
+    the release does not have stay where they are, to be refused by name.
+    """
+    if struct.name == "RKLLMMultiModelInput":
+        image = value.get("image")
+        if isinstance(image, Mapping) and not image.keys() & value.keys():
+            return {**{k: v for k, v in value.items() if k != "image"}, **image}
+    if struct.name == "RKLLMMultiModalInput":
+        nested = {member.name for member in release.structs[f"{struct.name}.image"].members}
+        moved = {name: item for name, item in value.items() if name in nested & _FLAT}
+        image = value.get("image") or {}
+        if moved and isinstance(image, Mapping) and not image.keys() & moved.keys():
+            rest = {name: item for name, item in value.items() if name not in moved}
+            return {**rest, "image": {**image, **moved}}
+    return value
+
+
+#: An image's fields in RKLLMMultiModelInput of 1.2.1.
+_FLAT = frozenset({"image_embed", "n_image_tokens", "n_image", "image_width", "image_height"})
+
+
+def unknown_field(
+    release: Release, struct: Struct, path: str, name: str, fields: Sequence[str]
+) -> InvalidParams:
+    """Make the error for a field that the loaded release does not have."""
+    path, name = clip(path), clip(name)
+    what = f"is no field of {struct.name} in release {release.name}, which is loaded"
+    others = _releases_with_field(struct, name)
+    if others:
+        return refuse(path, f"{what}; these have it: {', '.join(others)}")
+    close = difflib.get_close_matches(name, fields, 1)
+    return refuse(path, what + (f"; perhaps {close[0]} is meant" if close else ""))
+
+
+def _family(struct_name: str) -> str:
+    """The name that a structure has in every release (1.2.3 renamed one)."""
+    return struct_name.partition(".")[0].replace("MultiModel", "MultiModal")
+
+
+def _releases_with_field(struct: Struct, name: str) -> list[str]:
+    return [
+        version
+        for release in releases().values()
+        if any(
+            _family(other.name) == _family(struct.name)
+            and name in {member.name for member in other.members}
+            for other in release.structs.values()
+        )
+        for version in release.covers
+    ]

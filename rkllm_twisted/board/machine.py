@@ -1,0 +1,272 @@
+"""What does not change while a model runs, gathered once: :func:`look` makes a :class:`Machine`.
+
+Sources: the rknpu driver (``rknpu_debugger.c``, ``rknpu_drv.c``), drm(7), devfreq and cpufreq in
+sysfs, proc(5), group(5), and ``docs/boards.md``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from rkllm_twisted.board.sensors import celsius, family, kibibytes
+from rkllm_twisted.board.sysfs import Files
+from rkllm_twisted.values import RuntimeVersion
+
+#: Where the driver says its version; the first that can be read counts.
+DRIVER_VERSION = (
+    "proc/rknpu/version",
+    "sys/kernel/debug/rknpu/version",
+    "sys/module/rknpu/version",
+)
+#: Present where mainline's driver has the NPU; librkllmrt cannot use it.
+ROCKET = ("sys/module/rocket", "sys/class/accel/accel0")
+CONTAINER = (".dockerenv", "run/.containerenv")
+_VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
+_OPEN_FILES = re.compile(r"^Max open files\s+(\w+)\s+(\w+)", re.MULTILINE)
+_IDS = re.compile(r"^(Uid|Gid|Groups):[ \t]*(.*)$", re.MULTILINE)
+
+#: Major, minor, patch level.
+Version = tuple[int, int, int]
+
+
+@attrs.frozen
+class Account:
+    """Whose rights count: those of the daemon, or of who asks where there is none.
+
+    :param name: as ``usermod`` knows it.
+    """
+
+    uid: int
+    gids: frozenset[int]
+    name: str
+
+
+@attrs.frozen
+class Node:
+    """A file by which something is reached, and whom it lets in.
+
+    :param group: the name of its group.
+    """
+
+    path: str
+    mode: int
+    uid: int
+    gid: int
+    group: str
+
+    def lets_in(self, account: Account) -> bool:
+        """May the account read and write it? (Access lists, as logind's, are not looked at.)"""
+        if account.uid == 0:
+            return True
+        if account.uid == self.uid:
+            return self.mode & 0o600 == 0o600
+        if self.gid in account.gids:
+            return self.mode & 0o060 == 0o060
+        return self.mode & 0o006 == 0o006
+
+
+@attrs.frozen
+class Model:
+    """A model's file.
+
+    :param size: bytes; None where it cannot be read.
+    :param loaded: does the daemon hold it already?
+    """
+
+    path: str
+    size: int | None
+    loaded: bool
+
+
+@attrs.frozen
+class Daemon:
+    """What the daemon answers.
+
+    :param problem: why it does not, in one sentence.
+    :param remedy: what to do about that.
+    :param version: of ``server.version``.
+    :param status: of ``server.status``.
+    """
+
+    socket: str
+    problem: str | None = None
+    remedy: str | None = None
+    version: Mapping[str, object] = attrs.field(factory=dict)
+    status: Mapping[str, object] = attrs.field(factory=dict)
+
+    @property
+    def pid(self) -> int | None:
+        """Its process, if it answers."""
+        pid = self.status.get("pid")
+        return pid if isinstance(pid, int) else None
+
+
+@attrs.frozen
+class Machine:
+    """All that :mod:`rkllm_twisted.board.checks` looks at.
+
+    :param architecture: as ``uname -m`` says it.
+    :param compatible: of the device tree, e.g. ``rockchip,rk3588``; empty where there is none.
+    :param driver: the rknpu driver's version.
+    :param driver_forbidden: it is there, but only root may read its version.
+    :param nodes: by which the NPU is reached.
+    :param heaps: the nodes below ``/dev/dma_heap``.
+    :param node_is_link: ``/dev/rknpu`` is a symbolic link.
+    :param open_files: the limit that the runtime has, or can get.
+    :param governors: what sets a frequency -> the governor that is in force.
+    :param runtime: the library that the daemon has or would have, or why there is none.
+    """
+
+    architecture: str
+    compatible: tuple[str, ...]
+    in_container: bool
+    driver: Version | None
+    driver_forbidden: bool
+    has_rocket: bool
+    nodes: tuple[Node, ...]
+    heaps: tuple[Node, ...]
+    node_is_link: bool
+    open_files: int | None
+    memory_available: int | None
+    celsius: float | None
+    governors: Mapping[str, str]
+    account: Account
+    runtime: RuntimeVersion | str
+    daemon: Daemon
+    socket: Node | None
+    model: Model | None
+
+    @property
+    def needs_npu(self) -> bool:
+        """Is it Rockchip's library that is in question?"""
+        return isinstance(self.runtime, str) or not self.runtime.backend.startswith("cpu")
+
+
+def look(
+    files: Files,
+    account: Account,
+    runtime: RuntimeVersion | str,
+    daemon: Daemon,
+    model: str | None = None,
+    architecture: str = "aarch64",
+) -> Machine:
+    """Look at a machine.
+
+    :param account: who asks; the daemon's own account counts where it answers.
+    :param runtime: see :class:`Machine`.
+    :param model: the file of a model that is to be loaded.
+    """
+    return Machine(
+        architecture=architecture,
+        compatible=tuple(
+            filter(None, (files.text("proc/device-tree/compatible") or "").split("\0"))
+        ),
+        in_container=any(map(files.exists, CONTAINER)),
+        driver=driver_version(files),
+        driver_forbidden=any(map(files.is_forbidden, DRIVER_VERSION)),
+        has_rocket=any(map(files.exists, ROCKET)),
+        nodes=nodes_of(files, npu_nodes(files)),
+        heaps=nodes_of(files, files.glob("dev/dma_heap/system*")),
+        node_is_link=files.is_link("dev/rknpu"),
+        open_files=open_files(files, daemon.pid),
+        memory_available=kibibytes(files.text("proc/meminfo")).get("MemAvailable"),
+        celsius=celsius(files),
+        governors=governors(files),
+        account=account if daemon.pid is None else owner(files, daemon.pid, account),
+        runtime=runtime,
+        daemon=daemon,
+        socket=next(iter(nodes_of(files, [daemon.socket.lstrip("/")])), None),
+        model=model_of(files, model, daemon),
+    )
+
+
+def driver_version(files: Files) -> Version | None:
+    """The version in ``RKNPU driver: v0.9.8``."""
+    for name in DRIVER_VERSION:
+        found = _VERSION.search(files.text(name) or "")
+        if found:
+            return (int(found[1]), int(found[2]), int(found[3]))
+    return None
+
+
+def npu_nodes(files: Files) -> list[str]:
+    """The device nodes of the NPU.
+
+    A driver that is built for DRM has a card and a render node, whose numbers depend on the board;
+    any other has ``/dev/rknpu``.
+    """
+    cards = files.glob("sys/class/drm/card*") + files.glob("sys/class/drm/renderD*")
+    mine = [card for card in cards if "rknpu" in _driver_of(files, card).lower()]
+    found = [f"dev/dri/{card.rpartition('/')[2]}" for card in mine]
+    return found + (["dev/rknpu"] if files.exists("dev/rknpu") else [])
+
+
+def _driver_of(files: Files, card: str) -> str:
+    """The lines DRIVER= and OF_COMPATIBLE_0= of the device behind a DRM node."""
+    return files.text(f"{card}/device/uevent") or ""
+
+
+def nodes_of(files: Files, names: Sequence[str]) -> tuple[Node, ...]:
+    """Owner and mode of files; those that are not there are left out."""
+    groups = group_names(files)
+    return tuple(
+        Node(f"/{name}", stat.st_mode, stat.st_uid, stat.st_gid, groups.get(stat.st_gid, ""))
+        for name in names
+        if (stat := files.stat(name)) is not None
+    )
+
+
+def group_names(files: Files) -> Mapping[int, str]:
+    """Names of groups, by number."""
+    rows = (line.split(":") for line in (files.text("etc/group") or "").splitlines())
+    return {int(row[2]): row[0] for row in rows if len(row) > 2 and row[2].isdigit()}
+
+
+def open_files(files: Files, pid: int | None) -> int | None:
+    """How many files the runtime's process may open, or this one's children could.
+
+    The daemon's child raises its soft limit as far as the hard one allows.
+    """
+    who = "self" if pid is None else list(family(files, pid))[-1]
+    found = _OPEN_FILES.search(files.text(f"proc/{who}/limits") or "")
+    if found is None:
+        return None
+    limit = found[2]
+    return 2**31 if limit == "unlimited" else int(limit)
+
+
+def governors(files: Files) -> Mapping[str, str]:
+    """Who sets the frequencies of the NPU, of memory, and of the processors."""
+    names = [
+        *files.glob("sys/class/devfreq/*npu*/governor"),
+        *files.glob("sys/class/devfreq/dmc/governor"),
+        *files.glob("sys/devices/system/cpu/cpufreq/policy*/scaling_governor"),
+    ]
+    return {f"/{name}": text for name in names if (text := files.text(name))}
+
+
+def owner(files: Files, pid: int, otherwise: Account) -> Account:
+    """The account that a process runs as."""
+    ids = {
+        name: text.split() for name, text in _IDS.findall(files.text(f"proc/{pid}/status") or "")
+    }
+    if not ids.get("Uid"):
+        return otherwise
+    uid = int(ids["Uid"][1])
+    gids = frozenset(map(int, ids.get("Groups", []) + ids.get("Gid", [])[1:2]))
+    rows = (line.split(":") for line in (files.text("etc/passwd") or "").splitlines())
+    names = {row[2]: row[0] for row in rows if len(row) > 2}
+    return Account(uid, gids, names.get(str(uid), str(uid)))
+
+
+def model_of(files: Files, path: str | None, daemon: Daemon) -> Model | None:
+    """The model that is to be loaded, or that the daemon holds."""
+    held = daemon.status.get("model_path")
+    if path is None and not isinstance(held, str):
+        return None
+    name = path or str(held)
+    stat = files.stat(name.lstrip("/"))
+    return Model(name, None if stat is None else stat.st_size, path is None or path == held)

@@ -1,0 +1,106 @@
+"""What changes while a model runs: the NPU's load and heat, and who has how much memory.
+
+Sources: the rknpu driver's ``rknpu_debugger.c`` (``load`` and ``version`` in debugfs, which only
+root may read, and on some kernels in ``/proc/rknpu``), devfreq, thermal zones, proc(5).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+import attrs
+
+from rkllm_twisted.board.sysfs import Files
+
+#: Where the driver says how busy it is, the first that can be read counts. The ``load`` of devfreq
+#: is not among them: under the vendor's governor it says 100 % at all times.
+LOAD = ("proc/rknpu/load", "sys/kernel/debug/rknpu/load")
+NPU_FREQUENCY = "sys/class/devfreq/*npu*/cur_freq"
+ZONES = "sys/class/thermal/thermal_zone*"
+#: Types of thermal zones, the nearest to the NPU first.
+NEAREST = ("npu", "soc", "cpu")
+_PERCENT = re.compile(r"(\d+)\s*%")
+_KIB = re.compile(r"^(\w+):\s+(\d+) kB$", re.MULTILINE)
+
+
+@attrs.frozen
+class Readings:
+    """How the machine is now; None where it does not say.
+
+    :param npu_load: percent, one number per core of the NPU.
+    :param npu_hz: its frequency.
+    :param celsius: of the NPU, or of what is nearest to it.
+    :param memory_available: bytes that could be had without swapping.
+    :param memory_total: bytes.
+    :param resident: bytes that the daemon and its children hold.
+    """
+
+    npu_load: tuple[int, ...] | None
+    npu_hz: int | None
+    celsius: float | None
+    memory_available: int | None
+    memory_total: int | None
+    resident: int | None
+
+
+def read(files: Files, pid: int | None = None) -> Readings:
+    """Read the machine.
+
+    :param pid: the daemon's.
+    """
+    memory = kibibytes(files.text("proc/meminfo"))
+    return Readings(
+        npu_load(files),
+        npu_hz(files),
+        celsius(files),
+        memory.get("MemAvailable"),
+        memory.get("MemTotal"),
+        None if pid is None else resident(files, pid),
+    )
+
+
+def npu_load(files: Files) -> tuple[int, ...] | None:
+    """Percent for each core: ``NPU load:  Core0: 12%, Core1:  0%,`` or ``NPU load:  7%``."""
+    for name in LOAD:
+        found = _PERCENT.findall(files.text(name) or "")
+        if found:
+            return tuple(map(int, found))
+    return None
+
+
+def npu_hz(files: Files) -> int | None:
+    """The NPU's frequency."""
+    return next((files.number(name) for name in files.glob(NPU_FREQUENCY)), None)
+
+
+def celsius(files: Files) -> float | None:
+    """The temperature of the zone that is nearest to the NPU."""
+    zones = {files.text(f"{zone}/type") or "": zone for zone in files.glob(ZONES)}
+    for near in NEAREST:
+        for kind, zone in zones.items():
+            degrees = files.number(f"{zone}/temp")
+            if near in kind and degrees is not None:
+                return degrees / 1000
+    return None
+
+
+def kibibytes(text: str | None) -> Mapping[str, int]:
+    """The lines ``Name: 123 kB`` of a file of proc(5), in bytes."""
+    return {name: int(number) * 1024 for name, number in _KIB.findall(text or "")}
+
+
+def resident(files: Files, pid: int) -> int | None:
+    """Bytes of memory that a process and its children hold; shared pages count for each."""
+    found = [
+        kibibytes(files.text(f"proc/{each}/status")).get("VmRSS") for each in family(files, pid)
+    ]
+    known = [size for size in found if size is not None]
+    return sum(known) if known else None
+
+
+def family(files: Files, pid: int) -> Iterator[int]:
+    """A process and all that it started."""
+    yield pid
+    for child in (files.text(f"proc/{pid}/task/{pid}/children") or "").split():
+        yield from family(files, int(child))

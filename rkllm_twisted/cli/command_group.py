@@ -1,0 +1,139 @@
+"""What all commands have in common: they are found by name, and they end in order."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+PROGRAM = "rkllm"
+_DEBUG = "rkllm.debug"
+
+
+def debug_option(command: Any) -> Any:
+    """Add ``--debug``, which may stand before and after a command's name."""
+    return click.option(
+        "--debug",
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_set_debug,
+        help="Show where an error comes from.",
+    )(command)
+
+
+def _set_debug(context: click.Context, _: click.Parameter, value: bool) -> None:
+    context.meta[_DEBUG] = value or context.meta.get(_DEBUG, False)
+
+
+def show_version(context: click.Context, _: click.Parameter, value: bool) -> None:
+    """Print the version and leave; it is looked up then only."""
+    if value and not context.resilient_parsing:
+        from rkllm_twisted import __version__  # noqa: PLC0415 - takes a while
+
+        click.echo(f"{PROGRAM}, version {__version__}")
+        context.exit()
+
+
+class Commands(click.Group):
+    """Commands whose modules are imported when they are used.
+
+    :param summaries: the commands' names, and what each does.
+    """
+
+    def __init__(self, *args: Any, summaries: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._summaries = summaries
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All of them, in the order of the table."""
+        return list(self._summaries)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one."""
+        if cmd_name not in self._summaries:
+            return None
+        command: click.Command = import_module(
+            f"{__package__}.{cmd_name.replace('-', '_')}"
+        ).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List them from the table, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self._summaries.items()))
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Do what the command line says, and leave with an exit code."""
+        if not standalone_mode:
+            return super().main(args, prog_name or PROGRAM, complete_var, False, **extra)
+        _stand_in()
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a model's characters
+        try:
+            code = super().main(args, PROGRAM, complete_var, False, **extra)
+        except click.ClickException as error:
+            _leave(error.exit_code, _usage(error))
+        except click.Abort:
+            _leave(130)
+        sys.exit(code if isinstance(code, int) else 0)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; what it raises becomes an exit code and one sentence."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()  # the reader may have gone: now is the time to see that
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - this is where they end
+            from rkllm_twisted.cli.exit_codes import ending  # noqa: PLC0415 - not needed by --help
+
+            if ctx.meta.get(_DEBUG):
+                traceback.print_exc()
+            end = ending(error)
+            _leave(end.code, end.sentence)
+        return result
+
+
+def _stand_in() -> None:
+    """Let something stand where a parent has closed a stream (``rkllm … >&-``).
+
+    Python has None there, and the daemon's socket would get the stream's number.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+
+
+def _usage(error: click.ClickException) -> str:
+    """Say what is wrong with the command line, and where to look."""
+    words = error.format_message().replace("\n", " ").rstrip(".")
+    context = getattr(error, "ctx", None)
+    if context is None:
+        return f"{words}."
+    return f"{words}; see `{context.command_path} --help`."
+
+
+def _leave(code: int, sentence: str | None = None) -> NoReturn:
+    """Say why, if there is something to say, and go."""
+    if sentence is not None:
+        click.echo(f"{PROGRAM}: {sentence}", err=True)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more at its end and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)

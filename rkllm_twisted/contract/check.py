@@ -1,0 +1,49 @@
+"""The check as a whole: said on the terminal as it goes, and written down."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from rkllm_twisted.contract.report import as_json, as_markdown, circumstances, counts
+from rkllm_twisted.contract.runner import Examined, examine
+from rkllm_twisted.contract.verdict import CONTRADICTED
+from rkllm_twisted.cpu import demo_model
+from rkllm_twisted.errors import StartupError
+from rkllm_twisted.runtime.probe import probe
+
+
+def check_contract(
+    library: str | None, abi: str | None, model: str, report: Path, deadline: float | None = None
+) -> bool:
+    """Check everything, say so on the terminal, and write the report.
+
+    :param library: as for ``twistd rkllm``.
+    :param model: a path; with the embedded runtime ``demo`` is its demonstration model.
+    :param report: the report's path without its suffix: ``.md`` and ``.json`` are written.
+    :param deadline: see :func:`examine`.
+    :returns: whether nothing is contradicted.
+    :raises StartupError: the library or the model cannot be used; one sentence.
+    """
+    runtime = probe(library, abi, os.environ).version
+    path = demo_model() if model == "demo" else Path(model).absolute()
+    if not path.is_file():
+        raise StartupError(f"There is no model {path}.")
+    where = circumstances(runtime, str(path))
+    click.echo(f"Checking {runtime.library} with {path}")
+    results = examine(runtime.library, abi, str(path), deadline, tell)
+    try:
+        Path(f"{report}.md").write_text(as_markdown(where, results))
+        Path(f"{report}.json").write_text(as_json(where, results))
+    except OSError as error:
+        raise StartupError(f"The report {report} cannot be written: {error.strerror}.") from None
+    counted = ", ".join(f"{number} {verdict}" for verdict, number in counts(results).items())
+    click.echo(f"{counted}; the report is {report}.md and {report}.json")
+    return not counts(results)[CONTRADICTED]
+
+
+def tell(result: Examined) -> None:
+    """Say what came of a check."""
+    click.echo(f"{result.verdict.verdict:18} {result.assumption.name}: {result.verdict.seen}")

@@ -1,0 +1,39 @@
+"""Checks one assumption, in a process that may hang or crash: ``python -m …contract.one``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import attrs
+
+from rkllm_twisted.contract.assumptions import ASSUMPTIONS
+from rkllm_twisted.contract.raw_library import Bare
+from rkllm_twisted.contract.verdict import UNTESTED, NotTestable, Verdict
+from rkllm_twisted.errors import RPCError, StartupError
+
+
+def check(name: str, library: str, abi: str | None, model: str) -> Verdict:
+    """Check an assumption, here."""
+    assumption = next(one for one in ASSUMPTIONS if one.name == name)
+    assert assumption.check is not None
+    try:
+        return assumption.check(Bare(library, abi, model))
+    except (NotTestable, RPCError) as error:
+        return Verdict(UNTESTED, str(error))
+
+
+def main(argv: list[str]) -> None:
+    """Check, and write the verdict to a descriptor: the library may print whatever it likes."""
+    descriptor, *what = json.loads(argv[1])
+    try:
+        verdict = check(*what)
+    except StartupError as error:
+        sys.exit(str(error))
+    os.write(descriptor, json.dumps(attrs.asdict(verdict)).encode())
+    os._exit(0)  # what the library does at the end of a process is not the question
+
+
+if __name__ == "__main__":
+    main(sys.argv)

@@ -1,0 +1,1 @@
+"""Starts the daemon: options, `--check`, the parts put together."""

@@ -1,0 +1,148 @@
+"""``twistd rkllm``'s service, also for whoever embeds the daemon.
+
+``makeService(options)`` only wires: it opens the library, so that a wrong one is found before
+anything listens, and returns a service that has not started.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from twisted.application.service import IService
+from twisted.internet.defer import Deferred
+
+from rkllm_twisted.daemon.descriptions import describe_for
+from rkllm_twisted.daemon.hosting import HOMES, Home
+from rkllm_twisted.daemon.options import Options
+from rkllm_twisted.daemon.service import About, DaemonService
+from rkllm_twisted.interfaces import INPU, IListeningSocket, IRPCMethod
+from rkllm_twisted.npu.history import history_for
+from rkllm_twisted.npu.pool import NPUThreadPool
+from rkllm_twisted.npu.thread import thread_npu
+from rkllm_twisted.npu.timeouts import Timeouts
+from rkllm_twisted.offload.parser import Reader
+from rkllm_twisted.rpc.access_log import Journal
+from rkllm_twisted.rpc.dispatch import Dispatcher
+from rkllm_twisted.rpc.limits import Limits
+from rkllm_twisted.rpc.permissions import Access, People
+from rkllm_twisted.rpc.registry import find_methods
+from rkllm_twisted.server.descriptors import needed_for
+from rkllm_twisted.server.factory import RPCFactory
+from rkllm_twisted.server.service import UNIXSocketService
+from rkllm_twisted.server.socket_file import SAME, SocketFile
+from rkllm_twisted.wire.messages import Message
+
+__all__ = [
+    "Options",
+    "access_of",
+    "daemon_in",
+    "factory_for",
+    "limits_of",
+    "makeService",
+    "socket_of",
+    "timeouts_of",
+]
+
+
+def limits_of(options: Options) -> Limits:
+    """What a connection may cost, as the options say."""
+    return Limits(
+        max_length=options["max-message"],
+        max_unparsed=options["max-unparsed"],
+        max_requests=options["max-requests"],
+        max_unread=options["max-unread"],
+        unread_timeout=options["unread-timeout"],
+    )
+
+
+def timeouts_of(options: Options) -> Timeouts:
+    """How long calls may take, as the options say."""
+    return Timeouts(
+        init=options["init-timeout"],
+        first_token=options["first-token-timeout"],
+        token=options["token-timeout"],
+    )
+
+
+def access_of(options: Options) -> Access:
+    """Who may connect and who may administer, as the options say."""
+    return Access(
+        clients=People(options["allow-uid"], options["allow-gid"]),
+        administrators=People(options["admin-uid"], options["admin-gid"]),
+    )
+
+
+def socket_of(options: Options) -> SocketFile:
+    """The socket that the options name."""
+    owner, group = (SAME if options[of] is None else options[of] for of in ("owner", "group"))
+    return SocketFile(options["socket"], options["mode"], owner, group)
+
+
+def makeService(
+    options: Options, reactor: Any = None, source: IListeningSocket | None = None
+) -> IService:
+    """Make the daemon, ready to start.
+
+    :param options: parsed :class:`Options`.
+    :param reactor: the one to run on; the global one where left out.
+    :param source: of the socket, where it is not the one that the options name.
+    :raises StartupError: the library, a plugin or the history cannot be had, and what to do.
+    """
+    if reactor is None:
+        from twisted.internet import reactor  # noqa: PLC0415 - importing it would install one
+    methods = find_methods()
+    home = HOMES[options["isolation"]](options, reactor)
+    return daemon_in(home, options, methods, reactor, source)
+
+
+def daemon_in(
+    home: Home,
+    options: Options,
+    methods: Mapping[str, IRPCMethod],
+    reactor: Any,
+    source: IListeningSocket | None = None,
+) -> DaemonService:
+    """Put the daemon together around a runtime.
+
+    :param home: where the runtime lives.
+    :param source: see :func:`makeService`.
+    :raises StartupError: the runtime cannot keep the histories that the options ask for.
+    """
+    pool = NPUThreadPool()
+    history = history_for(home.runtime, options["history"])
+    npu = thread_npu(reactor, pool, home.runtime, options["queue"], history, timeouts_of(options))
+    reader = Reader(reactor)
+    factory = factory_for(npu, options, methods, reactor, reader.read)
+    listener = UNIXSocketService(
+        reactor, source or socket_of(options), factory, needed_for(options["max-clients"])
+    )
+    return DaemonService(reactor, home, pool, npu, factory, listener, reader)
+
+
+def factory_for(
+    npu: INPU,
+    options: Options,
+    methods: Mapping[str, IRPCMethod],
+    reactor: Any,
+    read_elsewhere: Callable[[bytes], Deferred[Message]] | None = None,
+) -> RPCFactory:
+    """Make what serves an NPU to clients.
+
+    :param read_elsewhere: see :class:`RPCFactory`.
+    """
+    description = describe_for(methods, npu.version())
+    about = About(reactor, npu, lambda: len(factory.connections), description)
+    journal = Journal(options["log-level"], options["log-prompts"])
+    dispatcher = Dispatcher(methods, npu, about, journal)
+    access = access_of(options)
+    factory = RPCFactory(
+        dispatcher,
+        reactor,
+        options["max-clients"],
+        limits_of(options),
+        access.admit,
+        access.administers,
+        read_elsewhere=read_elsewhere,
+    )
+    return factory

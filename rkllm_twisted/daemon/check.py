@@ -1,0 +1,79 @@
+"""``--check``: everything that starting a daemon would find wrong, and what it would do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rkllm_twisted.daemon import assembly
+from rkllm_twisted.daemon.options import SETTINGS, Options
+from rkllm_twisted.daemon.service import DaemonService
+from rkllm_twisted.rpc.permissions import People
+from rkllm_twisted.rpc.registry import find_methods
+from rkllm_twisted.server.descriptors import make_room, needed_for
+from rkllm_twisted.values import RuntimeVersion
+
+#: Where the methods of this package are.
+OWN = "rkllm_twisted."
+
+
+def check(options: Options) -> str:
+    """Look at the library, the plugins, the socket's place, and all that the options name.
+
+    Nothing is listened to, and no model is loaded. A daemon that runs meanwhile is not disturbed.
+
+    :returns: what the daemon would do, in lines.
+    :raises StartupError: it would not start, and what to do.
+    """
+    daemon = assembly.makeService(options)
+    assert isinstance(daemon, DaemonService)
+    make_room(needed_for(options["max-clients"]))
+    socket = assembly.socket_of(options).check()
+    return "\n".join(_lines(options, daemon.npu.version(), socket))
+
+
+def _lines(options: Options, runtime: RuntimeVersion, socket: str) -> Iterator[str]:
+    yield "All is well. The daemon would"
+    where = {"process": "in a process of its own", "thread": "in its own process"}
+    yield (
+        f"- open {runtime.library} {where[options['isolation']]} (backend {runtime.backend},"
+        f" layout {runtime.abi}: {runtime.recognised_by})"
+    )
+    yield f"- listen on {options['socket']}, mode {options['mode']:04o}{socket}"
+    access = assembly.access_of(options)
+    yield f"- let in {_people(access.clients, 'everybody who may open the socket')}"
+    yield f"- let {_people(access.administrators, 'everybody who is let in')} administer it"
+    yield f"- let C open {' and '.join(options['model-dir']) or 'any file that it may'}"
+    yield f"- serve {_methods()}"
+    yield f"- log {options['log-format']}, from level {options['log-level']} on"
+    yield from _settings(options)
+
+
+def _people(people: People, everybody: str) -> str:
+    if not people:
+        return everybody
+    words = (("uid", people.users), ("gid", people.groups))
+    return ", ".join(f"{word} {number}" for word, those in words for number in sorted(those))
+
+
+def _methods() -> str:
+    found = find_methods()
+    others = [name for name, m in found.items() if not type(m).__module__.startswith(OWN)]
+    return f"{len(found)} methods; from other packages: {_joined(others)}"
+
+
+def _joined(names: Sequence[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+def _settings(options: Options) -> Iterator[str]:
+    given = {name: source for name, source in options.sources.items() if SETTINGS[name].in_file}
+    yield "These settings are not the defaults:" if given else "All settings are the defaults."
+    for name, source in given.items():
+        yield f"- {name} = {_shown(options, name)} ({source})"
+
+
+def _shown(options: Options, name: str) -> object:
+    value = options[name]
+    if name == "mode":
+        return f"{value:04o}"
+    return _joined([str(item) for item in value]) if isinstance(value, tuple) else value

@@ -1,0 +1,153 @@
+"""Messages that are read in a process of their own: what crosses, and what becomes of it. Pure.
+
+Reading 64 MiB of JSON takes a second or more, and Python lets nobody else work meanwhile. So the
+daemon has a big message read elsewhere (:mod:`rkllm_twisted.offload.parser`), and gets its values
+back as MessagePack, with the arrays of floats as the bytes that the library wants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from rkllm_twisted.errors import BY_CODE, InternalError, InvalidParams, RPCError
+from rkllm_twisted.isolation import messages
+from rkllm_twisted.values import FloatArray, Params, WrongArray
+from rkllm_twisted.wire import jsonrpc
+from rkllm_twisted.wire.messages import (
+    Batch,
+    Malformed,
+    Message,
+    Notification,
+    Reply,
+    Request,
+    Single,
+)
+
+#: Values of a message beside the numbers of float arrays: more would stop the daemon after all.
+MAX_VALUES = 200_000
+
+#: Makes a float array of a parameter.
+ToFloats = Callable[[object], FloatArray | WrongArray]
+
+
+class _Call(msgspec.Struct, frozen=True, tag=True):
+    id: bytes | None
+    method: str
+    params: Any
+
+
+class _Fault(msgspec.Struct, frozen=True, tag=True):
+    id: bytes | None
+    code: int
+    message: str
+    data: Any
+
+
+class _Answer(msgspec.Struct, frozen=True, tag=True):
+    """A reply; a server does not look into it."""
+
+
+class _Read(msgspec.Struct, frozen=True):
+    members: list[_Call | _Fault | _Answer]
+    is_batch: bool
+
+
+def read(payload: bytes, floats: Mapping[str, ToFloats]) -> bytes:
+    """Read a message, all of it.
+
+    :param floats: what makes a float array of the members with these names, wherever they are.
+    """
+    message = jsonrpc.parse(payload)
+    members = message.members if isinstance(message, Batch) else (message,)
+    made = [_packed(member, floats) for member in members]
+    is_batch = isinstance(message, Batch)
+    try:
+        return _encoder.encode(_Read(made, is_batch))
+    except OverflowError:
+        return _encoder.encode(_Read([_mended(member) for member in made], is_batch))
+
+
+def unpack(data: bytes) -> Message:
+    """Make the message of what :func:`read` made.
+
+    :raises msgspec.MsgspecError: it is nothing of the kind.
+    """
+    read = _decoder.decode(data)
+    members = tuple(_unpacked(member) for member in read.members)
+    return Batch(members) if read.is_batch else members[0]
+
+
+def _packed(member: Single, floats: Mapping[str, ToFloats]) -> _Call | _Fault | _Answer:
+    if isinstance(member, Reply):
+        return _Answer()
+    if isinstance(member, Malformed):
+        return _fault(member.id, member.error)
+    raw_id = member.id if isinstance(member, Request) else None
+    start = "" if isinstance(member.params, Mapping) else "params"
+    try:
+        params = _Packing(floats).pack(start, member.params)
+    except InvalidParams as error:
+        return _fault(raw_id, error)
+    return _Call(raw_id, member.method, params)
+
+
+def _fault(raw_id: bytes | None, error: RPCError) -> _Fault:
+    return _Fault(raw_id, error.code, error.message, error.data)
+
+
+def _mended(member: _Call | _Fault | _Answer) -> _Call | _Fault | _Answer:
+    if not isinstance(member, _Call):
+        return member
+    return msgspec.structs.replace(member, params=messages.mended(member.params))
+
+
+def _unpacked(member: _Call | _Fault | _Answer) -> Single:
+    if isinstance(member, _Answer):
+        return Reply(None, None, None)
+    if isinstance(member, _Fault):
+        error = BY_CODE.get(member.code, InternalError)(member.message, member.data)
+        return Malformed(error, member.id)
+    params: Params = member.params
+    if member.id is None:
+        return Notification(member.method, params)
+    return Request(member.id, member.method, params)
+
+
+class _Packing:
+    """The packing of one call's params."""
+
+    def __init__(self, floats: Mapping[str, ToFloats]) -> None:
+        self._floats = floats
+        self._left = MAX_VALUES
+
+    def pack(self, path: str, value: Any) -> Any:
+        """Replace what is a float array, and count the rest."""
+        if isinstance(value, Mapping):
+            self._count(path, len(value))
+            front = f"{path}." if path else ""
+            return {name: self._member(front + name[:100], name, value[name]) for name in value}
+        if isinstance(value, list):
+            self._count(path, len(value))
+            return [self.pack(f"{path}[{i}]", item) for i, item in enumerate(value)]
+        return value
+
+    def _member(self, path: str, name: str, value: Any) -> Any:
+        if name in self._floats and isinstance(value, (list, Mapping)):
+            return messages.parcelled(self._floats[name](value))
+        return self.pack(path, value)
+
+    def _count(self, path: str, values: int) -> None:
+        self._left -= values
+        if self._left < 0:
+            raise InvalidParams(
+                f"{path[:200]}: a message may hold {MAX_VALUES} values beside its arrays of floats;"
+                " send less at once.",
+                {"parameter": path[:200], "max_values": MAX_VALUES},
+            )
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(_Read, ext_hook=messages.extension)

@@ -1,0 +1,181 @@
+"""Has big messages read in a process of their own: the reactor serves everybody meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections import deque
+from io import BytesIO
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ProcessExitedAlready
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import ProcessProtocol
+from twisted.logger import Logger
+from twisted.protocols.basic import FileSender
+from twisted.python.failure import Failure
+
+from rkllm_twisted.errors import InternalError
+from rkllm_twisted.offload import messages
+from rkllm_twisted.wire.messages import Message
+
+#: Bytes that are written at once.
+PIECE = 64 * 1024
+#: Seconds without a big message after which the process ends.
+IDLE = 60.0
+
+
+class _Job:
+    """One message on its way."""
+
+    def __init__(self, payload: bytes) -> None:
+        self.payload = payload
+        self.message: Deferred[Message] = Deferred(self._cancelled)
+        self.is_wanted = True
+
+    def _cancelled(self, message: Deferred[Message]) -> None:
+        self.is_wanted = False
+        self.payload = b""
+        message.errback(CancelledError())
+
+
+class Reader:
+    """Reads big messages, one at a time, in a process that is started when it is needed.
+
+    :param idle: seconds without a big message after which the process ends.
+    """
+
+    log = Logger()
+
+    def __init__(self, reactor: Any, idle: float = IDLE) -> None:
+        self._reactor = reactor
+        self._idle = idle
+        self._jobs: deque[_Job] = deque()
+        self._process: _Process | None = None
+        self._rest: IDelayedCall | None = None
+
+    def read(self, payload: bytes) -> Deferred[Message]:
+        """Read a message.
+
+        :returns: a Deferred of it, as :func:`rkllm_twisted.wire.jsonrpc.parse` gives it, or of an
+            InternalError; cancelling it means that nobody wants it any more.
+        """
+        job = _Job(payload)
+        self._jobs.append(job)
+        self._go_on()
+        return job.message
+
+    def stop(self) -> None:
+        """End the process; the next message gets another."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.end()
+
+    def answered(self, job: _Job, packed: bytes) -> None:
+        """Be told what has become of a message."""
+        # In a turn of its own: what follows looks at all of the message once more.
+        self._reactor.callLater(0, self._deliver, job, messages.unpack(packed))
+        self._go_on()
+
+    def _deliver(self, job: _Job, message: Message) -> None:
+        if job.is_wanted:
+            job.message.callback(message)
+
+    def ended(self, process: _Process, words: str) -> None:
+        """Be told that the process has ended."""
+        if process is self._process:
+            self._process = None
+        job = process.job
+        if job is not None:
+            self.log.error("the process that reads big messages ended: {words}", words=words)
+            if job.is_wanted:
+                problem = "The message could not be read: the process that reads big messages died."
+                job.message.errback(InternalError(f"{problem} Send it again, or in smaller parts."))
+        if self._jobs:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Begin the next message, or let the process end after a while."""
+        while self._jobs and not self._jobs[0].is_wanted:
+            self._jobs.popleft()
+        if self._rest is not None and self._rest.active():
+            self._rest.cancel()
+        if self._process is None and self._jobs:
+            self._process = _Process(self)
+            self._process.start(self._reactor)
+        if self._process is not None and self._process.job is None:
+            if self._jobs:
+                self._process.begin(self._jobs.popleft())
+            else:
+                self._rest = self._reactor.callLater(self._idle, self.stop)
+
+
+class _Process(ProcessProtocol):
+    """The process, as the reactor sees it.
+
+    :ivar job: what it reads now.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._chunks: list[bytes] = []
+        self._missing = -1  # until the length is known
+        self._words = b""
+        self.job: _Job | None = None
+
+    def start(self, reactor: Any) -> None:
+        """Make it."""
+        reactor.spawnProcess(
+            self,
+            sys.executable,
+            [sys.executable, "-m", "rkllm_twisted.offload.worker"],
+            # twistd may have put its working directory on our path.
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+
+    def begin(self, job: _Job) -> None:
+        """Give it a message."""
+        self.job = job
+        assert self.transport is not None
+        transport, payload = self.transport, job.payload
+        job.payload = b""
+        transport.write(b"%d:" % len(payload))
+        # In pieces: a transport would make one string of all of it, and then of what is left.
+        sender = FileSender()
+        sender.CHUNK_SIZE = PIECE
+        sent = sender.beginFileTransfer(BytesIO(payload), transport)
+        sent.addCallbacks(lambda _: transport.write(b","), lambda _: None)  # its end is told below
+
+    def end(self) -> None:
+        """Let it end, or make it."""
+        assert self.transport is not None
+        if self.job is None:
+            self.transport.closeStdin()
+        else:
+            with contextlib.suppress(ProcessExitedAlready):
+                self.transport.signalProcess("KILL")
+
+    def outReceived(self, data: bytes) -> None:
+        """Part of an answer."""
+        if self._missing < 0:
+            digits, _, data = data.partition(b":")  # a pipe gives the length in one piece
+            self._missing = int(digits) + 1
+        self._chunks.append(data)
+        self._missing -= len(data)
+        if self._missing == 0:
+            packed = b"".join(self._chunks)
+            self._chunks, self._missing = [], -1
+            job, self.job = self.job, None
+            assert job is not None
+            self._reader.answered(job, packed[:-1])
+
+    def errReceived(self, data: bytes) -> None:
+        """It complains."""
+        self._words = (self._words + data)[-2000:]
+
+    def processEnded(self, reason: Failure) -> None:
+        """It has ended."""
+        words = self._words.decode("utf-8", "replace").strip()
+        self._reader.ended(self, words or str(reason.value))

@@ -1,0 +1,74 @@
+"""The process that reads big messages: netstrings of JSON in, netstrings of MessagePack out.
+
+Nothing of Twisted is here, and nothing but the message that is being read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+from rkllm_twisted.abi.arrays import to_array
+from rkllm_twisted.abi.release import releases
+from rkllm_twisted.errors import InvalidParams
+from rkllm_twisted.offload import messages
+from rkllm_twisted.values import FloatArray, WrongArray
+
+#: Before the daemon and the runtime, should memory be short: it holds nothing that matters.
+OOM_SCORE_ADJ = 800
+
+
+def to_floats(value: object) -> FloatArray | WrongArray:
+    """Make the float array that a parameter stands for; its name is the daemon's to say."""
+    try:
+        numbers = to_array("", value, "float")
+    except InvalidParams as error:
+        where = str((error.data or {})["parameter"])
+        return WrongArray(where, error.message[len(where) + len(": ") : -len(".")])
+    return FloatArray(bytes(memoryview(numbers).cast("B")), (len(numbers),))
+
+
+#: Every field of rkllm.h, of any release, that points to floats and that clients send.
+FLOATS = {
+    member.name: to_floats
+    for release in releases().values()
+    for struct in release.structs.values()
+    for member in struct.members
+    if member.name and member.type.base == "float" and member.type.pointer
+}
+
+
+def serve(requests: BinaryIO, answers: BinaryIO) -> None:
+    """Read messages until there are no more."""
+    while payload := take(requests):
+        packed = messages.read(payload, FLOATS)
+        answers.write(b"%d:" % len(packed))
+        answers.write(packed)
+        answers.write(b",")
+        answers.flush()
+
+
+def take(stream: BinaryIO) -> bytes:
+    """Take a netstring; nothing at the end of the stream."""
+    digits = b""
+    while (byte := stream.read(1)) not in (b":", b""):
+        digits += byte
+    payload = stream.read(int(digits)) if digits else b""
+    stream.read(1)  # the comma
+    return payload
+
+
+def main() -> None:
+    """Serve the daemon that started this process, on its standard streams."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE_ADJ))
+    with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
+        serve(sys.stdin.buffer, sys.stdout.buffer)
+    os._exit(0)  # nothing is to be flushed to a daemon that has gone
+
+
+if __name__ == "__main__":
+    main()

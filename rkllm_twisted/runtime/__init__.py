@@ -1,0 +1,1 @@
+"""The C library in this process: find it, load it, call it."""

@@ -1,0 +1,197 @@
+"""The files that C will open: looked at before it does, and kept from being swapped under it.
+
+Without directories to stay in, C gets the names that the clients sent. With them, a file is opened
+here, below one of them, and C gets ``/proc/self/fd/N``: whatever the name leads to by then, C opens
+the file that was looked at. What C writes goes through :mod:`rkllm_twisted.runtime.atomic_save`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import attrs
+
+from rkllm_twisted.abi.prepare import PreparedCall
+from rkllm_twisted.abi.scalars import clip, refuse
+from rkllm_twisted.abi.to_c import FileParameter
+from rkllm_twisted.errors import LibraryError, NotAllowed
+from rkllm_twisted.runtime import openat2
+from rkllm_twisted.runtime.atomic_save import saved_at
+
+_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class Descriptor:
+    """An open file, closed when nobody refers to this any more."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        weakref.finalize(self, os.close, fd)
+
+    @property
+    def path(self) -> str:
+        """The name by which this process can open it again."""
+        return f"/proc/self/fd/{self.fd}"
+
+
+@attrs.frozen
+class Root:
+    """A directory to stay in.
+
+    :param names: how it may be written: as in the options, and with all links resolved.
+    """
+
+    names: tuple[str, ...]
+    directory: Descriptor
+
+    @classmethod
+    def at(cls, name: str) -> Root:
+        """Open a directory.
+
+        :raises LibraryError: there is none.
+        """
+        path = Path(name).absolute()
+        try:
+            fd = os.open(path, _DIRECTORY)
+        except OSError as error:
+            raise LibraryError(f"--model-dir {name}: {error.strerror}.") from None
+        return cls((str(path), str(path.resolve())), Descriptor(fd))
+
+    def below(self, name: str) -> str | None:
+        """The rest of an absolute name that begins with the directory's; ``..`` stays as it is."""
+        for own in self.names:
+            start = own.rstrip("/") + "/"
+            if name.startswith(start):
+                return name[len(start) :].lstrip("/") or "."
+        return None
+
+
+class Files:
+    """What files C may open.
+
+    :param directories: that every name must lead into; none: any name will do.
+    :param note: told, in words, as what C knows a file.
+    :param opener: see :mod:`rkllm_twisted.runtime.openat2`.
+    """
+
+    def __init__(
+        self,
+        directories: Sequence[str] = (),
+        note: Callable[[str], object] = lambda _: None,
+        opener: openat2.Opener | None = None,
+    ) -> None:
+        self._roots = [Root.at(name) for name in directories]
+        self._note = note
+        self._open = opener or openat2.best()
+
+    def check(self, files: Iterable[FileParameter]) -> None:
+        """See that C will find regular, readable files: it may exit or hang over anything else.
+
+        :raises InvalidParams: naming the parameter, e.g. ``param.model_path``.
+        :raises NotAllowed: a name leads out of the directories.
+        """
+        for file in files:
+            if file.exists:
+                self._readable(file)
+            else:
+                self._writable(file)
+
+    @contextmanager
+    def opened(self, prepared: PreparedCall) -> Iterator[PreparedCall]:
+        """The same call with names that cannot be swapped. What was opened lasts as long as it.
+
+        :raises InvalidParams, NotAllowed: see :meth:`check`.
+        """
+        with ExitStack() as stack:
+            call = prepared
+            for file in prepared.files:
+                if file.exists:
+                    descriptor = self._readable(file)
+                    if descriptor is not None:
+                        self._note(f"{file.path}: {file.name!r} is opened as {descriptor.path}")
+                        call = _placed(call, file, descriptor.path, descriptor)
+                else:
+                    directory, name = self._writable(file)
+                    path = stack.enter_context(saved_at(directory.fd, name, file))
+                    call = _placed(call, file, path, directory)
+            yield call
+
+    def _readable(self, file: FileParameter) -> Descriptor | None:
+        """See that a file can be read; where there are directories, open it."""
+        if not self._roots:
+            with _refusing(file):
+                _check_regular(file, Path(file.name).stat().st_mode)
+            if not os.access(file.name, os.R_OK):
+                raise refuse(file.path, f"{file.name} may not be read")
+            return None
+        # Looked at before it is opened: opening a device or a pipe may do something.
+        found = self._below(file, file.name, os.O_PATH)
+        _check_regular(file, os.fstat(found.fd).st_mode)
+        with _refusing(file):
+            return Descriptor(os.open(found.path, os.O_RDONLY | os.O_CLOEXEC))
+
+    def _writable(self, file: FileParameter) -> tuple[Descriptor, str]:
+        """The directory that a file is to be in, and its name there."""
+        parent, _, name = file.name.rpartition("/")
+        if name in ("", ".", ".."):
+            raise refuse(file.path, f"{file.name} is the name of a directory")
+        where = (parent or "/") if "/" in file.name else "."
+        if self._roots:
+            directory = self._below(file, where, _DIRECTORY)
+        else:
+            with _refusing(file):
+                directory = Descriptor(os.open(where, _DIRECTORY))
+        try:
+            mode = os.stat(name, dir_fd=directory.fd, follow_symlinks=False).st_mode
+        except FileNotFoundError:
+            return directory, name
+        if not stat.S_ISLNK(mode):  # a link is replaced, not followed
+            _check_regular(file, mode)
+        return directory, name
+
+    def _below(self, file: FileParameter, name: str, flags: int) -> Descriptor:
+        # Not normalised: what .. means depends on the links before it.
+        absolute = name if name.startswith("/") else f"{Path.cwd()}/{name}"
+        for root in self._roots:
+            rest = root.below(f"{absolute}/" if absolute in root.names else absolute)
+            if rest is None:
+                continue
+            try:
+                return Descriptor(self._open(root.directory.fd, rest, flags))
+            except OSError as error:
+                if error.errno != errno.EXDEV:
+                    raise refuse(file.path, f"{file.name}: {error.strerror}") from None
+        names = ", ".join(root.names[0] for root in self._roots)
+        raise NotAllowed(
+            f"{file.path}: {clip(file.name)} is not in a directory of --model-dir ({names}).",
+            {"parameter": file.path},
+        )
+
+
+def _check_regular(file: FileParameter, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise refuse(file.path, f"{file.name} is not a regular file")
+
+
+@contextmanager
+def _refusing(file: FileParameter) -> Iterator[None]:
+    """Let what the system says of a file be said of the parameter."""
+    try:
+        yield
+    except OSError as error:
+        raise refuse(file.path, f"{file.name}: {error.strerror}") from None
+
+
+def _placed(call: PreparedCall, file: FileParameter, path: str, keep: object) -> PreparedCall:
+    """Put a path where the client's name was."""
+    text, alive = os.fsencode(path), (*call.alive, keep)
+    if file.holder is None:
+        return attrs.evolve(call, arguments={**call.arguments, file.path: text}, alive=alive)
+    setattr(file.holder, file.path.rpartition(".")[2], text)
+    return attrs.evolve(call, alive=(*alive, text))

@@ -1,0 +1,144 @@
+"""Find librkllmrt, open it, and say in one sentence why not.
+
+The embedded runtime is taken only when it is asked for by name (``cpu``), never instead of a
+library that is missing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+
+import attrs
+
+from rkllm_twisted import cpu
+from rkllm_twisted.abi.layouts import CData
+from rkllm_twisted.abi.release import release_for, releases
+from rkllm_twisted.errors import LibraryError
+
+#: What the loader is asked for when no library is named.
+SONAME = "librkllmrt.so"
+#: The name that asks for the embedded runtime.
+CPU = "cpu"
+#: e_machine of an ELF header -> the machine, as ``uname -m`` calls it (elf.h).
+MACHINES: Mapping[int, str] = {
+    3: "i686",
+    8: "mips",
+    21: "ppc64le",
+    40: "armv7l",
+    62: "x86_64",
+    183: "aarch64",
+    243: "riscv64",
+    258: "loongarch64",
+}
+_REMEDY = "name it with --library PATH, or take the embedded CPU runtime with --library cpu"
+
+
+@attrs.frozen
+class OpenedFile:
+    """A library that the loader has accepted.
+
+    :param path: where it was found.
+    """
+
+    path: Path
+    native: CData = attrs.field(repr=False)
+
+    def exports(self, symbol: str) -> bool:
+        """Is there such a function?"""
+        return hasattr(self.native, symbol)
+
+    @property
+    def backend(self) -> str:
+        """What computes: ``npu``, or what an embedded runtime says of itself."""
+        if not self.exports("rkllm_cpu_backend"):
+            return "npu"
+        name = ctypes.CFUNCTYPE(ctypes.c_char_p)(("rkllm_cpu_backend", self.native))()
+        return (name or b"cpu").decode("utf-8", "replace")
+
+
+def open_file(library: str | None, abi: str | None, environ: Mapping[str, str]) -> OpenedFile:
+    """Find and open the library.
+
+    :param library: ``cpu``, a path, or ``None``: ``$RKLLM_LIBRARY`` if set, else what the loader
+        finds as librkllmrt.so.
+    :param abi: the release wanted; chooses among the embedded libraries.
+    :raises LibraryError: it is missing, for another machine, or not librkllmrt.
+    """
+    wanted = library or environ.get("RKLLM_LIBRARY")
+    if wanted is None or wanted == "":
+        opened = _open_by_loader()
+    elif wanted == CPU:
+        opened = _open_path(cpu.library_path(_embedded_abi(abi)))
+    else:
+        opened = _open_path(Path(wanted).absolute())
+    if not (opened.exports("rkllm_init") and opened.exports("rkllm_createDefaultParam")):
+        what = "does not export rkllm_init: it is not Rockchip's RKLLM runtime"
+        raise LibraryError(f"{opened.path} {what}; {_REMEDY}.")
+    return opened
+
+
+def _embedded_abi(abi: str | None) -> str:
+    return list(releases())[-1] if abi is None else release_for(abi).name
+
+
+def _open_path(path: Path) -> OpenedFile:
+    _check_header(path)
+    try:
+        return OpenedFile(path, ctypes.CDLL(str(path)))
+    except OSError as error:
+        raise LibraryError(f"{path} cannot be loaded: {error}.") from None
+
+
+def _open_by_loader() -> OpenedFile:
+    try:
+        native = ctypes.CDLL(SONAME)
+    except OSError as error:
+        if str(error).startswith(f"{SONAME}: cannot open shared object file"):
+            raise LibraryError(f"There is no {SONAME} on the loader's path; {_REMEDY}.") from None
+        raise LibraryError(f"{SONAME} cannot be loaded: {error}.") from None
+    return OpenedFile(_path_of(native), native)
+
+
+class _DlInfo(ctypes.Structure):
+    """``Dl_info`` of dlfcn.h."""
+
+    _fields_ = [
+        ("dli_fname", ctypes.c_char_p),
+        ("dli_fbase", ctypes.c_void_p),
+        ("dli_sname", ctypes.c_char_p),
+        ("dli_saddr", ctypes.c_void_p),
+    ]
+
+
+def _path_of(native: CData) -> Path:
+    """Ask the loader which file it took."""
+    info = _DlInfo()
+    address = ctypes.cast(native.rkllm_init, ctypes.c_void_p) if _has_init(native) else None
+    if address is not None and ctypes.CDLL(None).dladdr(address, ctypes.byref(info)):
+        return Path(info.dli_fname.decode("utf-8", "surrogateescape"))
+    return Path(SONAME)
+
+
+def _has_init(native: CData) -> bool:
+    return hasattr(native, "rkllm_init")
+
+
+def _check_header(path: Path) -> None:
+    """Read the ELF header, since the loader's own words for these cases explain little."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(20)
+    except FileNotFoundError:
+        raise LibraryError(f"There is no library {path}; {_REMEDY}.") from None
+    except OSError as error:
+        raise LibraryError(f"{path} cannot be read: {error.strerror}; {_REMEDY}.") from None
+    if header[:4] != b"\x7fELF" or len(header) < 20:
+        raise LibraryError(f"{path} is no shared library (not an ELF file); {_REMEDY}.")
+    number = int.from_bytes(header[18:20], "little" if header[5] == 1 else "big")
+    machine = MACHINES.get(number, f"machine type {number}")
+    if machine != platform.machine():
+        what = f"is made for {machine}, but this is {platform.machine()}"
+        raise LibraryError(f"{path} {what}; {_REMEDY}.")

@@ -1,0 +1,153 @@
+"""Looks at a library in a process of its own, because it may crash while it is opened.
+
+What comes out is what the daemon needs to know of it without opening it: version, layout, and the
+bytes of its default RKLLMParam.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Mapping
+from typing import NoReturn
+
+import attrs
+
+from rkllm_twisted.errors import LibraryError, StartupError
+from rkllm_twisted.runtime.runtime import open_runtime
+from rkllm_twisted.values import RuntimeVersion
+
+#: Seconds; a library that takes longer to open will not be of use.
+PATIENCE = 60.0
+
+
+@attrs.frozen
+class Findings:
+    """What a library shows.
+
+    :param defaults: the bytes of the RKLLMParam that ``rkllm_createDefaultParam`` returns.
+    """
+
+    version: RuntimeVersion
+    defaults: bytes
+
+
+@attrs.frozen
+class _Ended:
+    """How the process ended, and what it said.
+
+    :param status: its exit code; negative, the signal that killed it.
+    """
+
+    status: int
+    told: bytes
+    errors: bytes
+
+
+def probe(library: str | None, abi: str | None, environ: Mapping[str, str]) -> Findings:
+    """Open a library in another process and tell what it shows.
+
+    :param library: see :func:`~rkllm_twisted.runtime.runtime.open_runtime`.
+    :raises LibraryError: it cannot be used; one sentence that says what to do.
+    """
+    # A fork of one thread among several would find locks that nobody ever releases.
+    look = _forked if threading.active_count() == 1 else _started
+    try:
+        ended = look(library, abi, environ)
+    except TimeoutError:
+        what = f"did not open within {PATIENCE:.0f} s"
+        raise LibraryError(f"The library {library or 'librkllmrt.so'} {what}.") from None
+    if ended.status == 0:
+        # The library may print while it is opened; the last line is ours.
+        found = json.loads(ended.told.splitlines()[-1])
+        return Findings(RuntimeVersion(**found["version"]), base64.b64decode(found["defaults"]))
+    if ended.status < 0:
+        name = signal.Signals(-ended.status).name
+        raise LibraryError(
+            f"The library {library or 'librkllmrt.so'} crashes while it is opened ({name})."
+        )
+    lines = ended.errors.decode("utf-8", "replace").splitlines()
+    raise LibraryError(lines[-1] if lines else "The library could not be opened.")
+
+
+def _started(library: str | None, abi: str | None, environ: Mapping[str, str]) -> _Ended:
+    command = [sys.executable, "-m", __name__, json.dumps([library, abi])]
+    try:
+        done = subprocess.run(
+            command, env=environ, capture_output=True, timeout=PATIENCE, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise TimeoutError from None
+    return _Ended(done.returncode, done.stdout, done.stderr)
+
+
+def _forked(library: str | None, abi: str | None, environ: Mapping[str, str]) -> _Ended:
+    """The same without Python's start, which is a third of the daemon's."""
+    ours, theirs = os.pipe()
+    with tempfile.TemporaryFile() as errors:
+        pid = os.fork()
+        if pid == 0:
+            _look_and_exit(library, abi, environ, theirs, errors.fileno())
+        os.close(theirs)
+        with os.fdopen(ours, "rb") as answer:
+            is_there, _, _ = select.select([answer], [], [], PATIENCE)
+            if not is_there:
+                os.kill(pid, signal.SIGKILL)
+            told = answer.read()
+        _, status = os.waitpid(pid, 0)
+        if not is_there:
+            raise TimeoutError
+        errors.seek(0)
+        return _Ended(os.waitstatus_to_exitcode(status), told, errors.read())
+
+
+def _look_and_exit(
+    library: str | None, abi: str | None, environ: Mapping[str, str], answer: int, errors: int
+) -> NoReturn:
+    """Be the forked process. Nothing of the daemon's is closed or written: it ends at once."""
+    status = 1
+    try:
+        os.dup2(os.open(os.devnull, os.O_RDWR), 1)
+        os.dup2(errors, 2)
+        os.write(answer, _look(library, abi, environ))
+        status = 0
+    except StartupError as error:
+        os.write(errors, str(error).encode())
+    except BaseException:  # noqa: BLE001 - no exception may find its way into the daemon's stack
+        os.write(errors, traceback.format_exc().encode())
+    finally:
+        os._exit(status)
+
+
+def _look(library: str | None, abi: str | None, environ: Mapping[str, str]) -> bytes:
+    """The findings as JSON.
+
+    :raises StartupError: one sentence.
+    """
+    runtime = open_runtime(library, abi, environ)
+    found = {
+        "version": attrs.asdict(runtime.version),
+        "defaults": base64.b64encode(runtime.defaults).decode(),
+    }
+    return json.dumps(found).encode()
+
+
+def main(argv: list[str]) -> None:
+    """Print the findings as a line of JSON, or one sentence on stderr."""
+    library, abi = json.loads(argv[1])
+    try:
+        print(_look(library, abi, os.environ).decode())
+    except StartupError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main(sys.argv)

@@ -1,0 +1,300 @@
+"""One opened librkllmrt and the one handle in it."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import threading
+from collections.abc import Callable, Mapping
+
+import attrs
+from zope.interface import implementer
+
+from rkllm_twisted.abi.from_c import to_json
+from rkllm_twisted.abi.layouts import CData, Layout, layout_of
+from rkllm_twisted.abi.prepare import (
+    PreparedCall,
+    find_function,
+    inputs_for,
+    model_path_of,
+    prepare,
+)
+from rkllm_twisted.abi.return_codes import check_pausable, outputs_of
+from rkllm_twisted.abi.scalars import refuse
+from rkllm_twisted.errors import NoModel, RuntimeRefused
+from rkllm_twisted.interfaces import IRuntime
+from rkllm_twisted.runtime.callback import FINISH, OnResult, ResultCallback, Run
+from rkllm_twisted.runtime.detect import recognise
+from rkllm_twisted.runtime.embedding_width import check_widths
+from rkllm_twisted.runtime.files import Files
+from rkllm_twisted.runtime.library import OpenedFile, open_file
+from rkllm_twisted.runtime.model import Loaded
+from rkllm_twisted.values import Params, RuntimeVersion
+
+Outputs = dict[str, object]
+
+#: Seconds between two looks at whether a native asynchronous run is still under way.
+POLL = 0.5
+
+
+def open_runtime(
+    library: str | None,
+    abi: str | None,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    native_async: bool = False,
+    files: Files | None = None,
+) -> Runtime:
+    """Find librkllmrt, open it, and recognise its release.
+
+    :param library: ``cpu`` for the embedded runtime, or a path; else ``$RKLLM_LIBRARY``, else
+        what the loader finds.
+    :param abi: the release, if the library does not show it.
+    :param native_async: see :class:`Runtime`; so is ``files``.
+    :raises LibraryError: one sentence that says what to do.
+    """
+    opened = open_file(library, abi, environ)
+    known = recognise(opened, abi)
+    version = RuntimeVersion(
+        library=str(opened.path),
+        version=known.version,
+        abi=known.release.name,
+        recognised_by=known.reason,
+        backend=opened.backend,
+    )
+    layout = layout_of(known.release)
+    return Runtime(opened, layout, version, native_async=native_async, files=files)
+
+
+@implementer(IRuntime)
+class Runtime:
+    """Provides :class:`~rkllm_twisted.interfaces.IRuntime`; see there for threads and errors.
+
+    :param native_async: do rkllm_run_async with C's own, which hangs or crashes on many releases,
+        instead of with rkllm_run.
+    :param files: what files C may open; any where left out.
+    """
+
+    #: Nothing ends but the daemon itself, and that tells nobody.
+    failed, problem = False, None
+
+    def __init__(
+        self,
+        opened: OpenedFile,
+        layout: Layout,
+        version: RuntimeVersion,
+        *,
+        native_async: bool = False,
+        files: Files | None = None,
+    ) -> None:
+        self.version = version
+        self._layout = layout
+        self._functions = {
+            name: layout.prototype(function)((name, opened.native))
+            for name, function in layout.release.functions.items()
+        }
+        self._defaults = bytes(self._functions["rkllm_createDefaultParam"]())
+        self._native_async = native_async
+        self._files = files or Files()
+        self._callback = ResultCallback(layout, self._stop)
+        #: Guards the handle against being destroyed while another thread uses it.
+        self._lock = threading.Lock()
+        self._loaded: Loaded | None = None
+        self._last: PreparedCall | None = None
+        self._closed = False
+        self._aborts = 0
+
+    @property
+    def loaded(self) -> bool:
+        """Is there a handle?"""
+        return self._loaded is not None
+
+    @property
+    def defaults(self) -> bytes:
+        """The bytes of the RKLLMParam that ``rkllm_createDefaultParam`` returned."""
+        return self._defaults
+
+    @property
+    def model_path(self) -> str | None:
+        """The model_path of the rkllm_init that made the handle."""
+        return None if self._loaded is None else model_path_of(self._loaded.made_by)
+
+    def path_of(self, prepared: PreparedCall) -> str | None:
+        """See :meth:`IRuntime.path_of`."""
+        return model_path_of(prepared)
+
+    def kill(self) -> bool:
+        """See :meth:`IRuntime.kill`: a thread in C cannot be ended."""
+        return False
+
+    def prepare(self, function: str, params: Params) -> PreparedCall:
+        """See :meth:`IRuntime.prepare`."""
+        return prepare(self._layout, self._defaults, function, params)
+
+    def perform(self, prepared: object, on_result: object = None) -> Outputs:
+        """See :meth:`IRuntime.perform`."""
+        assert isinstance(prepared, PreparedCall)
+        assert on_result is None or callable(on_result)
+        if self._closed:
+            raise NoModel("The runtime is closed.")
+        with self._files.opened(prepared) as call:
+            # Kept until the next call: should C read on after it has returned, the memory is there.
+            self._last = call
+            if call.function.name in _RUNS:
+                return self._run(call, on_result)
+            return _PERFORM.get(call.function.name, Runtime._plain)(self, call)
+
+    def abort(self) -> Outputs:
+        """See :meth:`IRuntime.abort`."""
+        with self._lock:
+            self._aborts += 1  # before C: the run may have ended before this thread goes on
+            status = self._functions["rkllm_abort"](self._model().handle)
+        outputs = outputs_of("rkllm_abort", status)
+        self._callback.aborted()
+        return outputs
+
+    def pause(self) -> Outputs:
+        """See :meth:`IRuntime.pause`."""
+        check_pausable(self._layout.release)
+        self._model()
+        return {**outputs_of("LLMResultCallback", 0), "paused": self._callback.pause()}
+
+    def is_running(self) -> bool:
+        """See :meth:`IRuntime.is_running`."""
+        with self._lock:
+            if self._loaded is None:
+                return False
+            # Headers up to 1.2.3 say the opposite; every library says 1 for running.
+            return bool(self._functions["rkllm_is_running"](self._loaded.handle) == 1)
+
+    def empty_result(self) -> Outputs:
+        """See :meth:`IRuntime.empty_result`."""
+        result = self._layout.structs["RKLLMResult"](token_id=-1)
+        return {**to_json(self._layout, result), "_callback_state": FINISH}
+
+    def constants(self) -> Mapping[str, Mapping[str, int]]:
+        """See :meth:`IRuntime.constants`."""
+        return self._layout.release.enums
+
+    def close(self) -> None:
+        """See :meth:`IRuntime.close`."""
+        self._closed = True
+        self._last = None
+        if self.loaded:
+            self._destroy()
+
+    def _model(self) -> Loaded:
+        if self._loaded is None:
+            raise NoModel("No model is loaded; load one with rkllm.init.")
+        return self._loaded
+
+    def _call(self, prepared: PreparedCall, **slots: CData) -> int:
+        """Call C with the prepared arguments and what the daemon fills in."""
+        arguments = {**prepared.arguments, **slots}
+        ordered = (arguments[parameter.name] for parameter in prepared.function.parameters)
+        return int(self._functions[prepared.function.name](*ordered))
+
+    def _plain(self, prepared: PreparedCall) -> Outputs:
+        return outputs_of(prepared.function.name, self._call(prepared, handle=self._model().handle))
+
+    def _create_default_param(self, _prepared: PreparedCall) -> Outputs:
+        return to_json(self._layout, self._functions["rkllm_createDefaultParam"]())
+
+    def _init(self, prepared: PreparedCall) -> Outputs:
+        if self.loaded:
+            self._destroy()
+        handle = ctypes.c_void_p()
+        status = self._call(prepared, handle=ctypes.byref(handle), callback=self._callback.argument)
+        outputs = outputs_of("rkllm_init", status)
+        if not handle:
+            raise RuntimeRefused(
+                "rkllm_init returned 0 but no handle, which means that the NPU's memory is short;"
+                " free some, or load a smaller model.",
+                {"function": "rkllm_init", "status_code": 0},
+            )
+        with self._lock:
+            self._loaded = Loaded(handle, prepared)
+        return outputs
+
+    def _destroy(self, _prepared: PreparedCall | None = None) -> Outputs:
+        with self._lock:
+            model = self._model()
+            # Forgotten even if C fails: nobody knows what such a handle still points to.
+            self._loaded = None
+        return outputs_of("rkllm_destroy", self._functions["rkllm_destroy"](model.handle))
+
+    def _abort(self, _prepared: PreparedCall) -> Outputs:
+        return self.abort()
+
+    def _is_running(self, _prepared: PreparedCall) -> Outputs:
+        self._model()
+        return {**outputs_of("rkllm_is_running", 0), "is_running": self.is_running()}
+
+    def _get_kv_cache_size(self, prepared: PreparedCall) -> Outputs:
+        model = self._model()
+        sizes = (ctypes.c_int * model.rows)()
+        status = self._call(prepared, handle=model.handle, cache_sizes=sizes)
+        return {**outputs_of("rkllm_get_kv_cache_size", status), "cache_sizes": list(sizes)}
+
+    def _clear_kv_cache(self, prepared: PreparedCall) -> Outputs:
+        rows = self._model().rows
+        given = prepared.lengths.get("start_pos")
+        if given is not None and given != rows:
+            raise refuse("start_pos", f"has {given} elements, but the model's n_batch is {rows}")
+        return self._plain(prepared)
+
+    def _ask(self, function: str, params: Params, on_result: OnResult | None) -> Outputs:
+        """Make a call of the daemon's own, in the middle of another."""
+        last, answer = self._last, self.perform(self.prepare(function, params), on_result)
+        self._last = last
+        return answer
+
+    def _run(self, prepared: PreparedCall, on_result: OnResult | None) -> Outputs:
+        model = self._model()
+        inputs = inputs_for(prepared, model.rows)
+        aborts = self._aborts
+        check_widths(prepared.embeddings, model, self._ask)
+        if self._aborts != aborts:  # what was aborted is this run, not the look before it
+            return outputs_of(prepared.function.name, 0)
+        for partial in prepared.partials:
+            for name in partial.left_out:
+                setattr(partial.structure, name, getattr(model.param, name))
+        run = self._callback.begin(model.rows, on_result)
+        try:
+            slots = {"handle": model.handle, "rkllm_input": inputs, "userdata": run.number}
+            status = self._start(prepared, slots, run)
+        finally:
+            self._callback.end()
+            run.close()
+        return outputs_of(prepared.function.name, status)
+
+    def _start(self, prepared: PreparedCall, slots: Mapping[str, CData], run: Run) -> int:
+        if prepared.function.name == "rkllm_run_async" and self._native_async:
+            status = self._call(prepared, **slots)
+            while status == 0 and not run.ended.wait(POLL):
+                # Some modes end without a last result, and an abort may. Before that the run may
+                # not have begun, and nothing tells that from having ended.
+                if run.begun and not self.is_running():
+                    break
+            return status
+        rkllm_run = find_function(self._layout, "rkllm_run")
+        return self._call(attrs.evolve(prepared, function=rkllm_run), **slots)
+
+    def _stop(self) -> None:
+        """Stop the run under way, if it has not ended by itself."""
+        with contextlib.suppress(NoModel, RuntimeRefused):
+            self.abort()
+
+
+_RUNS = frozenset({"rkllm_run", "rkllm_run_async"})
+#: Function -> the method that performs it, where more is needed than handle and arguments.
+_PERFORM: Mapping[str, Callable[[Runtime, PreparedCall], Outputs]] = {
+    "rkllm_createDefaultParam": Runtime._create_default_param,
+    "rkllm_init": Runtime._init,
+    "rkllm_destroy": Runtime._destroy,
+    "rkllm_abort": Runtime._abort,
+    "rkllm_is_running": Runtime._is_running,
+    "rkllm_get_kv_cache_size": Runtime._get_kv_cache_size,
+    "rkllm_clear_kv_cache": Runtime._clear_kv_cache,
+}

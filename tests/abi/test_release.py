@@ -1,0 +1,70 @@
+"""The table of releases."""
+
+from __future__ import annotations
+
+import pytest
+
+from rkllm_twisted.abi.release import COVERS, CType, parse_type, release_for, releases
+from rkllm_twisted.errors import LibraryError
+
+
+@pytest.mark.parametrize(
+    ("version", "layout"),
+    [
+        ("1.1.0", "1.1.4"),
+        ("1.1.4", "1.1.4"),
+        ("1.2.0", "1.2.0"),
+        ("1.2.3", "1.2.1"),
+        ("1.3.0",) * 2,
+    ],
+)
+def test_releases_that_share_a_layout(version: str, layout: str) -> None:
+    """A release finds the layout that it has."""
+    assert release_for(version).name == layout
+
+
+def test_every_release_has_one_layout() -> None:
+    """No release is covered twice, and each layout covers the release it is named after."""
+    versions = [version for covers in COVERS.values() for version in covers]
+    assert len(versions) == len(set(versions))
+    assert list(COVERS) == list(releases())
+    assert all(name in release.covers for name, release in releases().items())
+
+
+@pytest.mark.parametrize("version", ["1.0.1", "1.3.1", "2.0.0", "", "newest"])
+def test_an_unknown_release_names_the_known_ones(version: str) -> None:
+    """A release that is older or newer than the table is refused, with the option that helps."""
+    with pytest.raises(LibraryError, match=r"1\.1\.0, .*1\.3\.0.*--abi"):
+        release_for(version)
+
+
+@pytest.mark.parametrize(
+    ("declared", "kind"),
+    [
+        ("int32_t", CType("int32_t")),
+        ("const char *", CType("char", pointer=True)),
+        ("const char*", CType("char", pointer=True)),
+        ("RKLLMLoraParam *", CType("RKLLMLoraParam", pointer=True)),
+        ("uint8_t[104]", CType("uint8_t", length=104)),
+    ],
+)
+def test_types_are_read(declared: str, kind: CType) -> None:
+    """A declaration of C says what it is, whether it points, and how long it is."""
+    assert parse_type(declared) == kind
+
+
+def test_the_functions_of_the_newest_release() -> None:
+    """Release 1.3.0 has the 15 functions of rkllm.h, with the parameters that it names."""
+    functions = releases()["1.3.0"].functions
+    assert len(functions) == 15
+    names = [parameter.name for parameter in functions["rkllm_run_async"].parameters]
+    assert names == ["handle", "rkllm_input", "rkllm_infer_params", "userdata"]
+
+
+def test_structures_without_a_name_are_called_after_their_place() -> None:
+    """What C declares inside a structure is an entry of its own, with offsets from its start."""
+    image = releases()["1.3.0"].structs["RKLLMMultiModalInput.image"]
+    assert (image.members[0].name, image.members[0].offset) == ("image_embed", 0)
+    union = releases()["1.2.1"].structs["RKLLMInput.union"]
+    assert union.is_union
+    assert {member.offset for member in union.members} == {0}

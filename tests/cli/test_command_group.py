@@ -1,0 +1,191 @@
+"""What all commands have in common: names, help, quick start-up, endings."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from rkllm_twisted import errors
+from rkllm_twisted.cli import COMMANDS, main
+from rkllm_twisted.cli.connected import talks
+from rkllm_twisted.cli.exit_codes import ENDINGS, MEANINGS, Exit, ending
+
+PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
+#: What --help has no use for: what is slow to import, and Twisted.
+SLOW = ("rich", "prompt_toolkit", "pygal", "msgspec", "attr", "twisted", "zope")
+#: Modules of which an error may be an instance, and what it needs to be made.
+ERRORS = [
+    error
+    for error in vars(errors).values()
+    if isinstance(error, type)
+    and issubclass(error, Exception)
+    and error.__module__ == errors.__name__
+]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_commands_summary_is_the_first_sentence_of_its_own_help(name: str) -> None:
+    """The table is for --help alone, and says the same."""
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    assert command.help is not None
+    first = " ".join(command.help.split("\n\n")[0].split())
+    assert first == COMMANDS[name]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_stands_in_the_page(name: str) -> None:
+    """docs/cli.md explains each."""
+    assert f"`rkllm {name}" in PAGE.read_text()
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, None])
+def test_help_comes_without_a_daemon(name: str | None) -> None:
+    """And --debug is everywhere."""
+    done = CliRunner().invoke(main, [*([name] if name else []), "--help"])
+    assert done.exit_code == 0
+    assert "--debug" in done.output
+
+
+def imported(*words: str) -> set[str]:
+    """The packages that a run of the command imports."""
+    code = (
+        "import sys; from rkllm_twisted.cli import main; sys.argv = sys.argv[:1] + sys.argv[2:]\n"
+        "try: main()\n"
+        "finally: print(*sys.modules, file=open(sys.path_out, 'w'))"
+    ).replace("sys.path_out", "3")
+    command = [sys.executable, "-c", f"import sys; sys.argv.insert(1, ''); {code}", *words]
+    read, write = os.pipe()
+    with os.fdopen(read) as out:
+        subprocess.run(
+            ["bash", "-c", f'exec 3>&{write}; exec "$@"', "-", *command],
+            pass_fds=[write],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=60,
+        )
+        os.close(write)
+        return {name.partition(".")[0] for name in out.read().split()}
+
+
+def test_help_imports_next_to_nothing() -> None:
+    """Quick to start: neither a client nor a library for screens."""
+    packages = imported("--help")
+    assert "click" in packages
+    assert packages.isdisjoint(SLOW)
+
+
+def test_a_run_imports_neither_twisted_nor_screens() -> None:
+    """What scripts call most."""
+    packages = imported("run", "--socket=/nowhere", "hi")
+    assert "msgspec" in packages
+    assert packages.isdisjoint(("rich", "prompt_toolkit", "pygal", "twisted", "zope"))
+
+
+def test_the_pages_table_of_exit_codes_is_the_programs() -> None:
+    """Number and meaning."""
+    rows = re.findall(r"^\| (\d+) \| (.+) \|$", PAGE.read_text(), re.MULTILINE)
+    assert {int(code): meaning for code, meaning in rows} == MEANINGS
+
+
+@pytest.mark.parametrize("kind", ERRORS)
+def test_every_error_ends_with_a_code_and_one_line(kind: type[Exception]) -> None:
+    """None of the package's own is a fault of the command."""
+    error = kind(-1, "A sentence.") if kind is errors.RemoteError else kind("A\nsentence.")
+    end = ending(error)
+    assert end.code not in (Exit.OK, Exit.USAGE, Exit.FAULT)
+    assert end.sentence is not None
+    assert "\n" not in end.sentence
+
+
+def test_each_special_error_comes_before_its_base() -> None:
+    """Or its row would never count."""
+    seen: list[type[BaseException]] = []
+    for kind, _, _ in ENDINGS:
+        assert not any(issubclass(kind, earlier) for earlier in seen)
+        seen.append(kind)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (KeyboardInterrupt(), Exit.INTERRUPTED, None),
+        (BrokenPipeError(), Exit.PIPE, None),
+        (errors.NoModel("x"), Exit.NO_MODEL, "rkllm init"),
+        (errors.Busy("Full."), Exit.BUSY, "Full. (-32002)"),
+        (errors.NoDaemon("None."), Exit.NO_DAEMON, "None."),
+        (errors.NoPermission("Shut."), Exit.NOT_ALLOWED, "Shut."),
+        (errors.Disconnected("Gone."), Exit.LOST, "Gone."),
+        (errors.NoAnswer("Late."), Exit.TIMED_OUT, "Late."),
+        (errors.RuntimeCrashed("Dead."), Exit.CRASHED, "Dead."),
+        (PermissionError(13, "Permission denied", "/x"), Exit.FAILED, "/x: Permission denied"),
+        (ValueError("oops"), Exit.FAULT, "--debug"),
+    ],
+)
+def test_an_error_has_its_ending(error: BaseException, code: Exit, words: str | None) -> None:
+    """Code and sentence."""
+    end = ending(error)
+    assert end.code == code
+    assert (words is None) == (end.sentence is None)
+    assert (words or "") in (end.sentence or "")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["nope"], "No such command 'nope'"),
+        (["run", "--nope", "x"], "--nope"),
+        (["run", ""], "prompt is empty"),
+        (["run", "x", "-f", str(PAGE)], "not both"),
+        (["run", "-f", "/nowhere"], "/nowhere"),
+        (["run", "-f", sys.executable], "UTF-8"),
+        (["run", "-p", "oops", "x"], "NAME=VALUE"),
+        (["call"], "METHOD"),
+        (["bench", "--plot", "x.png"], ".svg"),
+        (["chat"], "needs a terminal"),
+        (["completion", "tcsh"], "tcsh"),
+        (["status", "--interval", "0"], "0"),
+    ],
+)
+def test_wrong_use_is_one_sentence_and_2(words: list[str], says: str) -> None:
+    """Which names what is wrong and says where to look; nobody is asked for a daemon."""
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == Exit.USAGE
+    assert says in done.stderr
+    assert "--help`." in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_debug_shows_where_an_error_comes_from() -> None:
+    """Before or after the command's name; the sentence and the code stay."""
+    for words in (["--debug", "abort"], ["abort", "--debug"]):
+        done = CliRunner().invoke(main, [*words, "--socket=/nowhere"])
+        assert done.exit_code == Exit.NO_DAEMON
+        assert "Traceback" in done.stderr
+        assert done.stderr.splitlines()[-1].startswith("rkllm: No daemon")
+
+
+def test_what_talks_has_socket_and_timeout() -> None:
+    """With the values in the client, not in the function."""
+    command = click.command()(talks(lambda client: None))
+    assert {"socket_path", "timeout"} <= {param.name for param in command.params}
+
+
+def test_alone_it_says_what_there_is() -> None:
+    """As with --help."""
+    alone, helped = CliRunner().invoke(main, []), CliRunner().invoke(main, ["--help"])
+    assert (alone.exit_code, alone.output) == (0, helped.output)
+
+
+def test_version_is_told() -> None:
+    """The package's."""
+    from rkllm_twisted import __version__
+
+    assert CliRunner().invoke(main, ["--version"]).stdout == f"rkllm, version {__version__}\n"

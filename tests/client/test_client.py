@@ -1,0 +1,319 @@
+"""What is the Twisted client's alone: Deferreds, cancelling them, staying connected, asyncio."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_twisted
+from daemons import Daemon
+from false_daemons import rogue
+from twisted.internet import reactor
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.defer import TimeoutError as TooLate
+from twisted.internet.endpoints import UNIXClientEndpoint
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+
+from rkllm_twisted.client import Client, RKLLMClientService, connect
+from rkllm_twisted.client.endpoint import daemon_endpoint
+from rkllm_twisted.client_core.address import PATIENCE, QUIET
+from rkllm_twisted.errors import Disconnected, NoAnswer, NoDaemon
+from rkllm_twisted.wire.framing import Netstrings, netstring
+
+Flush = Callable[..., list[Failure]]
+Start = Callable[..., Daemon]
+Script = Callable[[str], Path]
+
+MODEL = 'run when "for ever"\ntoken "x"\nhang until abort\nrun\necho\n'
+
+
+@pytest.fixture
+def client(start: Start, script: Script) -> Iterator[Client]:
+    """Connected to a daemon with a model."""
+    daemon = start()
+    daemon.load(script(MODEL))
+    client = pytest_twisted.blockon(connect(reactor, f"unix:{daemon.path}"))
+    yield client
+    pytest_twisted.blockon(client.close())
+
+
+@pytest_twisted.ensureDeferred
+async def test_cancelling_a_deferred_cancels_its_request_and_nothing_else(client: Client) -> None:
+    """The run ends, and the next has its turn."""
+    run = client.run("for ever")
+    other = client.run("other")
+    while not await client.is_running():
+        pass  # until it has its turn
+    run.cancel()
+    with pytest.raises(CancelledError):
+        await run
+    assert (await other).text == "other"
+
+
+@pytest_twisted.ensureDeferred
+async def test_cancelling_a_coroutine_cancels_the_stream_that_it_reads(client: Client) -> None:
+    """Without a word in the coroutine."""
+
+    async def read() -> None:
+        async for _ in client.run_async("for ever"):
+            reactor.callLater(0, reading.cancel)  # type: ignore[attr-defined]
+
+    reading = Deferred.fromCoroutine(read())
+    with pytest.raises(CancelledError):
+        await reading
+    assert (await client.run("still here")).text == "still here"
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_timeout_of_twisteds_will_do(client: Client) -> None:
+    """It cancels, as everywhere."""
+    with pytest.raises(TooLate):
+        await client.run("for ever").addTimeout(0.1, reactor)
+    assert (await client.run("still here")).text == "still here"
+
+
+@pytest_twisted.ensureDeferred
+async def test_call_remote_takes_parameters_by_position_or_by_name(client: Client) -> None:
+    """As PB, AMP and XML-RPC have it; JSON-RPC cannot have both at once."""
+    assert await client.callRemote("server.ping") == "pong"
+    by_position = await client.callRemote("rkllm.run", {"prompt_input": "a"})
+    by_name = await client.callRemote("rkllm.run", rkllm_input={"prompt_input": "a"})
+    assert by_position["text"] == by_name["text"] == "a"
+    with pytest.raises(TypeError, match="not both"):
+        client.callRemote("rkllm.run", {"prompt_input": "a"}, rkllm_infer_params={})
+
+
+@pytest_twisted.ensureDeferred
+async def test_many_requests_may_be_under_way_at_once(client: Client) -> None:
+    """Each Deferred has its own answer."""
+    results = await gatherResults([client.run(f"{number}") for number in range(8)])
+    assert [result.text for result in results] == [f"{number}" for number in range(8)]
+
+
+@pytest_twisted.ensureDeferred
+async def test_it_is_a_context_manager(start: Start) -> None:
+    """Outside, the daemon has no client."""
+    daemon = start()
+    observer = await connect(reactor, str(daemon.path))
+    async with await connect(reactor, str(daemon.path)):
+        assert (await observer.status()).clients == 2
+    while (await observer.status()).clients > 1:
+        pass  # until the daemon has noticed
+    await observer.close()
+
+
+@pytest_twisted.ensureDeferred
+async def test_connecting_can_be_cancelled(tmp_path: Path) -> None:
+    """Also while the daemon's first answer is waited for."""
+    path = tmp_path / "other.sock"
+    with rogue(path, None):
+        connecting = connect(reactor, f"unix:{path}")
+        reactor.callLater(0.1, connecting.cancel)  # type: ignore[attr-defined]
+        with pytest.raises(CancelledError):
+            await connecting
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_service_connects_again(start: Start, script: Script, tmp_path: Path) -> None:
+    """As soon as there is a daemon again; who waits for the client is given the new one."""
+    daemon = start()
+    service = RKLLMClientService(reactor, f"unix:{daemon.path}", retry_policy=lambda failures: 0.05)
+    service.startService()
+    try:
+        first = await service.whenConnected()
+        await first.ping()
+        daemon.stop(signal.SIGKILL)
+        with pytest.raises(Disconnected):
+            await first.ping()
+        start()
+        second = await service.whenConnected()
+        assert second is not first
+        await second.ping()
+    finally:
+        await service.stopService()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_service_tells_why_it_is_not_connected(tmp_path: Path) -> None:
+    """To who asks with a number of failures, in the same sentence as connect()."""
+    service = RKLLMClientService(reactor, str(tmp_path / "none"))
+    service.startService()
+    try:
+        with pytest.raises(NoDaemon, match="start one with"):
+            await service.whenConnected(failAfterFailures=1)
+    finally:
+        await service.stopService()
+
+
+@pytest.mark.parametrize(
+    ("description", "where", "is_path"),
+    [
+        ("unix:/tmp/a.sock", "/tmp/a.sock", True),
+        ("unix:path=/tmp/a.sock:timeout=3", "/tmp/a.sock", True),
+        ("unix:/tmp/a\\:b.sock", "/tmp/a:b.sock", True),
+        ("/tmp/a:b.sock", "/tmp/a:b.sock", True),
+        ("./a.sock", "./a.sock", True),
+        ("tcp:127.0.0.1:1", "tcp:127.0.0.1:1", False),
+    ],
+)
+def test_an_endpoint_is_a_description_or_a_path(
+    description: str, where: str, is_path: bool
+) -> None:
+    """Messages name it as a person would."""
+    endpoint = daemon_endpoint(reactor, description)
+    assert (endpoint.where, endpoint.is_path) == (where, is_path)
+
+
+def test_an_endpoint_may_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And where none is given the environment has it."""
+    mine = UNIXClientEndpoint(reactor, "/tmp/a.sock")
+    assert daemon_endpoint(reactor, mine).endpoint is mine
+    monkeypatch.setenv("RKLLM_UDS_PATH", "/tmp/b.sock")
+    assert daemon_endpoint(reactor, None).where == "/tmp/b.sock"
+
+
+#: An asyncio program whose task is cancelled, and which leaves a loop.
+ASYNCIO = """
+import asyncio, sys
+from twisted.internet import asyncioreactor
+from rkllm_twisted.client import connect, for_asyncio
+
+async def main():
+    loop = asyncio.get_running_loop()
+    asyncioreactor.install(loop)
+    from twisted.internet import reactor
+    client = await connect(reactor, sys.argv[1]).asFuture(loop)
+    begun = asyncio.Event()
+
+    async def read():
+        async for chunk in for_asyncio(client.run_async("for ever")):
+            begun.set()
+
+    reading = asyncio.create_task(read())
+    await begun.wait()
+    reading.cancel()
+    try:
+        await reading
+    except asyncio.CancelledError:
+        print("cancelled")
+    async for chunk in for_asyncio(client.run_async("for ever")):
+        break
+    run = client.run("for ever").asFuture(loop)
+    run.cancel()
+    print((await client.run("still here").asFuture(loop)).text)
+    try:
+        async for chunk in for_asyncio(client.run_async("x", keep_histroy=1)):
+            pass
+    except Exception as error:
+        print(type(error).__name__)
+    await client.close().asFuture(loop)
+
+asyncio.run(main(), debug=True)
+"""
+
+
+def test_asyncio_programs_cancel_in_their_own_way(client: Client) -> None:
+    """A task, a loop that is left, a future: each ends its run, and nothing is complained of."""
+    command = [sys.executable, "-c", ASYNCIO, client.where]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("cancelled\nstill here\nInvalidParams\n", "")
+
+
+def test_importing_it_installs_no_reactor() -> None:
+    """A program may still choose its own."""
+    code = "import sys, rkllm_twisted.client; print('twisted.internet.reactor' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("False\n", "")
+
+
+class InMemory:
+    """A client whose daemon, clock and socket are the test's."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        self.clock = Clock()
+        self.client = Client(self.clock, "memory", **kwargs)
+        self.transport = StringTransport()
+        self.client.makeConnection(self.transport)
+        self.answer(b'{"id":1,"result":{}}')
+
+    def answer(self, message: bytes) -> None:
+        """Let the daemon say something."""
+        self.transport.clear()
+        self.client.dataReceived(netstring(message))
+
+    def sent(self) -> list[bytes]:
+        """What the client has sent since."""
+        return Netstrings().feed(self.transport.value())
+
+
+def test_silence_is_asked_about_only_while_something_is_waited_for() -> None:
+    """A client that waits for nothing sends nothing, however long it lives."""
+    there = InMemory()
+    there.clock.advance(10 * QUIET)
+    assert there.sent() == []
+    waiting = there.client.call("a")
+    there.transport.clear()
+    there.clock.advance(QUIET)
+    (ping,) = there.sent()
+    assert b"server.ping" in ping
+    there.answer(b'{"id":3,"result":"pong"}')
+    there.clock.advance(QUIET - 1)
+    assert there.sent() == []
+    there.answer(b'{"id":2,"result":5}')
+    assert waiting.result == 5
+    there.clock.advance(10 * QUIET)
+    assert there.sent() == []
+    assert not there.transport.disconnected
+
+
+def test_a_ping_without_an_answer_ends_the_connection() -> None:
+    """And everything that waits."""
+    there = InMemory()
+    waiting = there.client.call("a")
+    there.clock.advance(QUIET)
+    there.clock.advance(PATIENCE)
+    assert there.transport.disconnected
+    failed: list[Any] = []
+    waiting.addErrback(failed.append)
+    assert failed[0].check(NoAnswer)
+
+
+def test_a_notification_that_belongs_to_no_request_may_be_heard() -> None:
+    """By who asks for it; nobody else is disturbed."""
+    heard: list[object] = []
+    there = InMemory(on_notification=lambda method, params: heard.append((method, params)))
+    there.answer(b'{"jsonrpc":"2.0","method":"other.news","params":[1]}')
+    InMemory().answer(b'{"jsonrpc":"2.0","method":"other.news","params":[1]}')
+    assert heard == [("other.news", [1])]
+
+
+def test_a_listener_that_fails_costs_nobody_the_connection(flush_logged_errors: Flush) -> None:
+    """The log has what is wrong with it."""
+
+    def listen(method: str, params: object) -> None:
+        raise ZeroDivisionError
+
+    there = InMemory(on_notification=listen)
+    waiting = there.client.call("a")
+    there.answer(b'{"jsonrpc":"2.0","method":"other.news"}')
+    there.answer(b'{"id":2,"result":5}')
+    assert waiting.result == 5
+    assert len(flush_logged_errors(ZeroDivisionError)) == 1
+
+
+def test_what_ends_the_connection_says_so_to_everything_that_waits() -> None:
+    """An error whose id is null is about all of it."""
+    there = InMemory()
+    waiting = [there.client.call("a"), there.client.call("b")]
+    there.answer(b'{"id":null,"error":{"code":-32600,"message":"Too long."}}')
+    errors: list[Any] = []
+    for one in waiting:
+        one.addErrback(errors.append)
+    assert [str(error.value) for error in errors] == ["Too long.", "Too long."]

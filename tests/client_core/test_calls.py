@@ -1,0 +1,79 @@
+"""The clients' methods: one table for both, and nothing of the daemon's is missing."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+
+from rkllm_twisted import blocking, client
+from rkllm_twisted.abi.release import releases
+from rkllm_twisted.client_core import calls
+from rkllm_twisted.rpc.registry import find_methods
+
+#: What clients do by other means: leaving a loop, ``Deferred.cancel()``, ``call()``.
+OTHERWISE = {"$/cancelRequest", "server.cancel"}
+DESCRIBING = ("rpc.", "system.")
+#: An argument for each parameter that must be given.
+ARGUMENTS = {"model_path": "/m", "path": "/p", "name": "n", "rkllm_input": "q", "floats": "json"}
+
+
+def functions() -> dict[str, Any]:
+    """The table."""
+    return {
+        name: function
+        for name, function in inspect.getmembers(calls, inspect.isfunction)
+        if function.__module__ == calls.__name__ and not name.startswith("_")
+    }
+
+
+def made(name: str) -> calls.Call[Any]:
+    """A call with what must be given."""
+    needed = [
+        ARGUMENTS[p.name]
+        for p in inspect.signature(functions()[name]).parameters.values()
+        if p.default is p.empty and p.kind is not p.VAR_KEYWORD
+    ]
+    call: calls.Call[Any] = functions()[name](*needed)
+    return call
+
+
+@pytest.mark.parametrize("kind", [blocking.Client, client.Client])
+def test_each_client_has_a_method_for_each_call(kind: type) -> None:
+    """Of the same name."""
+    for name, function in functions().items():
+        assert inspect.unwrap(getattr(kind, name)) is function
+
+
+@pytest.mark.parametrize("kind", [blocking.Client, client.Client])
+def test_a_method_looks_like_its_call(kind: Any) -> None:
+    """For help() and editors: its name, its documentation, its parameters after ``self``."""
+    assert kind.init.__name__ == "init"
+    assert "max_context_len" in kind.init.__doc__
+    assert [*inspect.signature(kind.init).parameters] == ["self", "model_path", "timeout", "param"]
+    bound = inspect.signature(kind.load_lora.__get__(object()))
+    assert str(bound) == "(path: 'Path', name: 'str', scale: 'float' = 1.0)"
+
+
+def test_each_method_of_the_daemon_has_a_call() -> None:
+    """A new plugin of the package's own needs a line in the table."""
+    methods = {name for name in find_methods() if not name.startswith(DESCRIBING)}
+    assert {made(name).method for name in functions()} == methods - OTHERWISE
+
+
+@pytest.mark.parametrize("name", sorted(functions()))
+def test_parameters_are_those_of_the_c_function(name: str) -> None:
+    """By its names, in some release."""
+    call = made(name)
+    method = find_methods()[call.method]
+    function = getattr(method, "function", None)
+    if function is None:
+        return
+    known = {
+        parameter.name
+        for release in releases().values()
+        if function in release.functions
+        for parameter in release.functions[function].parameters
+    }
+    assert set(call.params or ()) <= known

@@ -1,0 +1,303 @@
+"""What both clients promise, against a real daemon on a good day. Bad days: test_bad_days.py."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_twisted
+from daemons import Daemon
+
+from rkllm_twisted.client_core.results import State
+from rkllm_twisted.errors import Closed, InvalidParams, MethodNotFound, NoAnswer, RuntimeRefused
+from rkllm_twisted.values import FloatArray, RuntimeVersion
+
+Connect = Callable[..., Any]
+
+#: Runs by what their prompt contains; all others echo it.
+MODEL = """
+embd 4
+vocab 4
+template system "<s>" "</s>"
+template user "<u>" "</u>"
+template tool "<t>" "</t>"
+run when "for ever"
+token "x"
+hang until abort
+run when "halfway"
+token "so far"
+error
+run when "repeats"
+token "Hel"
+waiting "l"
+token "lo"
+state 2 "Hello"
+nofinish
+run mode logits
+logits 2 4
+nofinish
+run mode hidden
+hidden 2 4
+nofinish
+run
+echo
+"""
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """One for all of these tests: each loads the model anew."""
+    daemon = Daemon(tmp_path_factory.mktemp("daemon"))
+    yield daemon
+    assert daemon.stop() == 0
+    assert "Traceback" not in daemon.log.read_text()
+
+
+@pytest.fixture
+def model(script: Callable[[str], Path]) -> Path:
+    """The model's file."""
+    return script(MODEL)
+
+
+async def texts(results: AsyncIterator[Any], into: list[str]) -> None:
+    """Note the text of each result of a stream, also if it ends badly."""
+    async for result in results:
+        into.append(result.text)  # noqa: PERF401 - what has come counts when the next one raises
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_stream_gives_each_token_and_then_the_figures(
+    daemon: Daemon, model: Path, connect: Connect
+) -> None:
+    """Joined, its texts are the answer."""
+    client = await connect(daemon.path)
+    await client.init(model)
+    *tokens, last = [result async for result in client.run_async("one two three")]
+    assert [token.text for token in tokens] == ["one", " two", " three"]
+    assert [token.token_id for token in tokens] == [0, 1, 2]
+    assert {token.state for token in tokens} == {State.NORMAL}
+    assert (last.text, last.state) == ("", State.FINISH)
+    assert last.perf.generate_tokens == 3
+    assert last.perf.generate_rate > 0
+    assert last.raw["perf"]["generate_tokens"] == 3
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_run_gives_the_whole_answer(daemon: Daemon, model: Path, connect: Connect) -> None:
+    """With the figures."""
+    client = await connect(daemon.path)
+    await client.init(model)
+    result = await client.run("one two three")
+    assert (result.text, result.state) == ("one two three", State.FINISH)
+    assert result.perf.generate_tokens == 3
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_input_may_be_an_rkllminput_and_infer_params_are_keywords(
+    daemon: Daemon, model: Path, connect: Connect
+) -> None:
+    """What C knows by these names, and nothing else."""
+    client = await connect(daemon.path)
+    await client.init(model, max_context_len=64, top_k=1)
+    asked = {"input_type": "RKLLM_INPUT_PROMPT", "role": "user", "prompt_input": "a b"}
+    assert (await client.run(asked, keep_history=1)).text == "a b"
+    assert await client.get_kv_cache_size() != [0]
+    with pytest.raises(InvalidParams, match="keep_histroy"):
+        await client.run("a b", keep_histroy=1)
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_a_finish_repeats_is_not_said_twice(
+    daemon: Daemon, model: Path, connect: Connect
+) -> None:
+    """Text comes in state NORMAL; the raw result has what else there was."""
+    client = await connect(daemon.path)
+    await client.init(model)
+    results = [result async for result in client.run_async("repeats")]
+    assert "".join(result.text for result in results) == "Hello"
+    assert "Hello" in [result.raw["text"] for result in results]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_run_that_fails_halfway_raises_after_what_had_come(
+    daemon: Daemon, model: Path, connect: Connect
+) -> None:
+    """In a loop over results an error must not look like an end."""
+    client = await connect(daemon.path)
+    await client.init(model)
+    seen: list[str] = []
+    with pytest.raises(RuntimeRefused, match="log says why"):
+        await texts(client.run_async("halfway"), seen)
+    assert seen == ["so far"]
+    with pytest.raises(RuntimeRefused):
+        await client.run("halfway")
+
+
+@pytest_twisted.ensureDeferred
+async def test_leaving_the_loop_cancels_the_run_and_nothing_else(
+    daemon: Daemon, model: Path, connect: Connect
+) -> None:
+    """The run would go on for ever, and the next one would never have its turn."""
+    client = await connect(daemon.path)
+    await client.init(model)
+    async for result in client.run_async("for ever"):
+        assert result.text == "x"
+        break
+    assert (await client.run("still here")).text == "still here"
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_timeout_cancels_its_request_and_nothing_else(
+    daemon: Daemon, model: Path, connect: Connect
+) -> None:
+    """Of a call and of each result of a stream; the sentence names the method and the time."""
+    client = await connect(daemon.path)
+    await client.init(model)
+    with pytest.raises(NoAnswer, match=r"rkllm\.run within 0\.2 s"):
+        await client.run("for ever", timeout=0.2)
+    seen: list[str] = []
+    with pytest.raises(NoAnswer, match="run_async"):
+        await texts(client.run_async("for ever", timeout=0.2), seen)
+    assert seen == ["x"]
+    assert (await client.run("still here")).text == "still here"
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_clients_own_timeout_counts_where_a_call_has_none(
+    daemon: Daemon, model: Path, connect: Connect
+) -> None:
+    """And a call may have another."""
+    client = await connect(daemon.path, timeout=0.2)
+    await client.init(model, timeout=20)
+    with pytest.raises(TimeoutError):
+        await client.run("for ever")
+
+
+@pytest_twisted.ensureDeferred
+async def test_arrays_come_as_lists_or_as_bytes(
+    daemon: Daemon, model: Path, connect: Connect
+) -> None:
+    """As the connection has been told, row by row."""
+    client = await connect(daemon.path)
+    await client.init(model)
+    rows = [
+        [-1.0, -0.9921875, -0.984375, -0.9765625],
+        [-0.96875, -0.9609375, -0.953125, -0.9453125],
+    ]
+    assert (await client.run("q", mode="RKLLM_INFER_GET_LOGITS")).logits == rows
+    await client.configure(floats="base64")
+    hidden = (await client.run("q", mode="RKLLM_INFER_GET_LAST_HIDDEN_LAYER")).hidden_states
+    assert isinstance(hidden, FloatArray)
+    assert hidden.shape == (2, 4)
+    assert len(hidden.data) == 4 * 2 * 4
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_array_of_floats_is_sent_as_bytes(
+    daemon: Daemon, model: Path, connect: Connect
+) -> None:
+    """An embedding of 4 MB, while nothing else waits for it."""
+    client = await connect(daemon.path)
+    await client.init(model)
+    embed = {"embed": FloatArray(bytes(4 * 2**20), (2**18, 4)), "n_tokens": 2**18}
+    asked = {"input_type": "RKLLM_INPUT_EMBED", "embed_input": embed}
+    with pytest.raises(RuntimeRefused):  # longer than the model's context, as C says
+        await client.run(asked)
+    assert (await client.run("still here")).text == "still here"
+
+
+@pytest_twisted.ensureDeferred
+async def test_rows_of_a_batch_are_results(daemon: Daemon, model: Path, connect: Connect) -> None:
+    """One for each input."""
+    client = await connect(daemon.path)
+    await client.init(model, extend_param={"n_batch": 2})
+    result = await client.run([{"prompt_input": "a b"}, {"prompt_input": "c d"}])
+    assert [row.text for row in result.rows] == ["a b", "c d"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_daemon_tells_about_itself(daemon: Daemon, model: Path, connect: Connect) -> None:
+    """As values with names; what the client does not know of yet is in ``raw``."""
+    client = await connect(daemon.path)
+    assert await client.ping() is None
+    await client.init(model)
+    status = await client.status()
+    assert (status.state, status.model_path) == ("loaded", str(model))
+    assert (status.pid, status.clients) == (daemon.process.pid, 1)
+    assert set(status.raw) >= {"uptime_s", "waiting"}
+    version = await client.version()
+    assert isinstance(version.runtime, RuntimeVersion)
+    assert version.runtime.abi == "1.3.0"
+    assert (await client.get_constants())["LLMCallState"]["RKLLM_RUN_FINISH"] == 2
+    assert "top_k" in await client.create_default_param()
+
+
+@pytest_twisted.ensureDeferred
+async def test_everything_that_only_succeeds_gives_nothing(
+    daemon: Daemon, model: Path, connect: Connect
+) -> None:
+    """What fails raises."""
+    client = await connect(daemon.path)
+    await client.init(model)
+    assert await client.set_chat_template("be brief", "<q>", "</q>") is None
+    assert await client.set_function_tools("tools:", [{"name": "f"}], "result") is None
+    assert await client.clear_kv_cache(keep_system_prompt=False) is None
+    assert await client.is_running() is False
+    assert await client.pause() is False
+    with pytest.raises(RuntimeRefused):
+        await client.abort()
+    assert await client.destroy() is None
+    assert (await client.status()).state == "empty"
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_relative_path_is_the_clients(
+    daemon: Daemon, model: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The daemon's working directory is another."""
+    client = await connect(daemon.path)
+    monkeypatch.chdir(model.parent)
+    await client.init(model.name)
+    assert (await client.status()).model_path == str(model)
+
+
+@pytest_twisted.ensureDeferred
+async def test_any_method_can_be_called(daemon: Daemon, model: Path, connect: Connect) -> None:
+    """By its name, with parameters by position or by name; a stream gives its final result."""
+    client = await connect(daemon.path)
+    assert await client.call("rkllm.init", [{"model_path": str(model)}])
+    result = await client.call("rkllm.run", {"rkllm_input": {"prompt_input": "a b"}})
+    assert result["text"] == "a b"
+    last = await client.call("rkllm.run_async", [{"prompt_input": "a b"}])
+    assert last["_callback_state"] == State.FINISH
+    raw = [r async for r in client.stream("rkllm.run_async", [{"prompt_input": "a b"}])]
+    assert [r["text"] for r in raw] == ["a", " b", ""]
+    assert [r async for r in client.stream("server.ping")] == ["pong"]
+    with pytest.raises(MethodNotFound, match=r"no\.such"):
+        await client.call("no.such")
+
+
+@pytest_twisted.ensureDeferred
+async def test_parameters_without_a_json_form_are_refused_before_anything_is_sent(
+    daemon: Daemon, connect: Connect
+) -> None:
+    """And the connection does not notice."""
+    client = await connect(daemon.path)
+    for params in ({"a": object()}, {"a": "\ud800"}, {"a": {1: {2}}}):
+        with pytest.raises(InvalidParams, match="no JSON form"):
+            await client.call("server.ping", params)
+    await client.ping()
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_closed_client_says_so(daemon: Daemon, connect: Connect) -> None:
+    """Closing twice is once; what comes after is an error and does not wait."""
+    client = await connect(daemon.path)
+    await client.close()
+    await client.close()
+    with pytest.raises(Closed):
+        await client.ping()
+    with pytest.raises(Closed):
+        await texts(client.run_async("a"), [])

@@ -1,0 +1,341 @@
+"""What every NPU promises, over every provider: a fake runtime, and the real one on each layout.
+
+All of them run in a real NPU thread. The runs are told apart by their prompts.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_twisted
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.threads import blockingCallFromThread
+from zope.interface.verify import verifyObject
+
+from rkllm_twisted.errors import (
+    Cancelled,
+    InvalidParams,
+    NoModel,
+    NotInRelease,
+    RPCError,
+    ShuttingDown,
+)
+from rkllm_twisted.interfaces import INPU, IRuntime
+from rkllm_twisted.isolation.child import Setup
+from rkllm_twisted.isolation.process_runtime import ProcessRuntime
+from rkllm_twisted.isolation.supervisor import Supervisor
+from rkllm_twisted.npu.pool import NPUThreadPool
+from rkllm_twisted.npu.thread import ThreadNPU, thread_npu
+from rkllm_twisted.runtime.probe import probe
+from rkllm_twisted.runtime.runtime import open_runtime
+from rkllm_twisted.testing import Answer, End, FakeRuntime
+
+SCRIPT = """#!rkllm-script 1
+run when "endless"
+delay 1
+repeat 1000000 token "x"
+finish
+run when "fails"
+token "so far"
+error
+run when "silent"
+token "no end"
+nofinish
+run
+token "Hello"
+token " world"
+finish
+"""
+FAKES = {
+    "endless": Answer(("x",), endless=True),
+    "fails": Answer(("so far",), then=End.ERROR),
+    "silent": Answer(("no end",), then=End.SILENT),
+}
+ABIS = ["1.1.4", "1.2.0", "1.2.1", "1.3.0"]
+
+
+def fake_runtime() -> IRuntime:
+    """In memory."""
+    return FakeRuntime(FAKES)
+
+
+def embedded(abi: str) -> Callable[[], IRuntime]:
+    """The embedded library of one layout."""
+    return lambda: open_runtime("cpu", abi, {})
+
+
+def in_a_process(abi: str) -> Callable[[], tuple[IRuntime, Supervisor]]:
+    """The embedded library of one layout, in a child process."""
+
+    def make() -> tuple[IRuntime, Supervisor]:
+        findings = probe("cpu", abi, os.environ)
+        supervisor = Supervisor(reactor, Setup("cpu", abi))
+        supervisor.startService()
+        in_reactor = partial(blockingCallFromThread, reactor)
+        return ProcessRuntime(findings, supervisor, in_reactor), supervisor
+
+    return make
+
+
+PROVIDERS: dict[str, Callable[[], Any]] = {
+    "fake": fake_runtime,
+    **{abi: embedded(abi) for abi in ABIS},
+    **{f"process-{abi}": in_a_process(abi) for abi in ABIS},
+}
+
+
+class Stream(list[str]):
+    """The texts of a run, and a Deferred for the moment when some have come."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun: Deferred[None] = Deferred()
+
+    def take(self, result: Any) -> None:
+        """Take one partial result."""
+        self.append(result["text"])
+        if not self.begun.called:
+            self.begun.callback(None)
+
+
+class Rig:
+    """An NPU to call."""
+
+    def __init__(self, npu: ThreadNPU, model: Path) -> None:
+        self.npu = npu
+        self.model = str(model)
+
+    def init(self) -> Deferred[Any]:
+        """Load the model."""
+        return self.npu.call("rkllm_init", {"param": {"model_path": self.model}})
+
+    def run(self, prompt: str, client: object = None) -> tuple[Deferred[Any], Stream]:
+        """Queue a run."""
+        stream = Stream()
+        params = {"rkllm_input": {"prompt_input": prompt}}
+        return self.npu.run("rkllm_run", params, stream.take, client), stream
+
+
+@pytest.fixture(params=PROVIDERS)
+def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
+    """An NPU of each kind, closed at the end."""
+    model = tmp_path / "contract.script"
+    model.write_text(SCRIPT)
+    pool = NPUThreadPool()
+    pool.start()
+    runtime = PROVIDERS[request.param]()
+    runtime, supervisor = runtime if isinstance(runtime, tuple) else (runtime, None)
+    npu = thread_npu(reactor, pool, runtime)
+    yield Rig(npu, model)
+    pytest_twisted.blockon(npu.close())
+    pool.stop()
+    if supervisor is not None:
+        pytest_twisted.blockon(supervisor.stopService())
+
+
+async def failure_of(deferred: Deferred[Any]) -> RPCError:
+    """What a Deferred fails with."""
+    try:
+        result = await deferred
+    except RPCError as error:
+        return error
+    pytest.fail(f"it did not fail: {result!r}")
+
+
+def test_it_provides_the_interface(rig: Rig) -> None:
+    """INPU, by zope.interface's word."""
+    assert verifyObject(INPU, rig.npu)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_run_streams_and_ends_with_finish(rig: Rig) -> None:
+    """Texts in order; the finishing result is the Deferred's."""
+    await rig.init()
+    done, stream = rig.run("hello")
+    final = await done
+    assert final["_callback_state"] == 2
+    assert stream == ["Hello", " world"]
+    assert rig.npu.status().runs == 1
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_outcome_has_success_and_status(rig: Rig) -> None:
+    """As every function that returns a status."""
+    assert await rig.init() == {"success": True, "status_code": 0}
+    assert rig.npu.status().state == "loaded"
+    assert rig.npu.status().model_path == rig.model
+    assert await rig.npu.call("rkllm_destroy", []) == {"success": True, "status_code": 0}
+    assert rig.npu.status().state == "empty"
+
+
+@pytest_twisted.ensureDeferred
+async def test_what_needs_a_model_says_so(rig: Rig) -> None:
+    """Before init and after destroy."""
+    for _ in range(2):
+        assert isinstance(await failure_of(rig.run("hello")[0]), NoModel)
+        assert isinstance(await failure_of(rig.npu.call("rkllm_destroy", None)), NoModel)
+        assert isinstance(await failure_of(rig.npu.abort()), NoModel)
+        assert isinstance(await failure_of(rig.npu.is_running()), NoModel)
+        await rig.init()
+        await rig.npu.call("rkllm_destroy", None)
+
+
+@pytest_twisted.ensureDeferred
+async def test_abort_ends_the_run_with_a_final_result(rig: Rig) -> None:
+    """And is_running tells the truth before and after."""
+    await rig.init()
+    done, stream = rig.run("endless")
+    await stream.begun
+    assert (await rig.npu.is_running())["is_running"] is True
+    assert rig.npu.status().state == "running"
+    assert (await rig.npu.abort())["success"] is True
+    assert (await done)["_callback_state"] == 2
+    assert (await rig.npu.is_running())["is_running"] is False
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_cancelled_run_frees_the_npu_for_the_next(rig: Rig) -> None:
+    """The caller is answered at once, nothing more streams to it, the next run is whole."""
+    await rig.init()
+    done, stream = rig.run("endless", "a")
+    after, next_stream = rig.run("hello", "b")
+    await stream.begun
+    done.cancel()
+    length = len(stream)
+    assert isinstance(await failure_of(done), Cancelled)
+    assert (await after)["_callback_state"] == 2
+    assert next_stream == ["Hello", " world"]
+    assert len(stream) == length
+
+
+@pytest_twisted.ensureDeferred
+async def test_cancelling_a_queued_run_leaves_the_running_one_alone(rig: Rig) -> None:
+    """Cancelling A never stops B."""
+    await rig.init()
+    running, stream = rig.run("endless", "a")
+    queued, _ = rig.run("hello", "b")
+    await stream.begun
+    queued.cancel()
+    assert isinstance(await failure_of(queued), Cancelled)
+    assert (await rig.npu.is_running())["is_running"] is True
+    running.cancel()
+    await failure_of(running)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_paused_run_ends_without_finish(rig: Rig) -> None:
+    """Its callback returned 1; where callbacks return nothing, that is said."""
+    assert isinstance(await failure_of(rig.npu.pause()), (NoModel, NotInRelease))
+    await rig.init()
+    done, stream = rig.run("endless")
+    await stream.begun
+    if rig.npu.version().abi in ("1.1.4", "1.2.0"):
+        assert "1.2.1" in str(await failure_of(rig.npu.pause()))
+        done.cancel()
+        await failure_of(done)
+        return
+    paused = await rig.npu.pause()
+    assert paused == {"success": True, "status_code": 0, "paused": True}
+    assert (await done)["_callback_state"] == 2
+    assert (await rig.npu.pause())["paused"] is False
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_run_that_fails_ends_with_state_3(rig: Rig) -> None:
+    """What came before it was streamed."""
+    await rig.init()
+    done, stream = rig.run("fails")
+    assert (await done)["_callback_state"] == 3
+    assert stream == ["so far"]
+    done, stream = rig.run("hello")
+    await done
+    assert stream == ["Hello", " world"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_run_without_finish_still_ends(rig: Rig) -> None:
+    """The return of the C function is the end."""
+    await rig.init()
+    done, stream = rig.run("silent")
+    final = await done
+    assert (final["_callback_state"], final["text"]) == (2, None)
+    assert stream == ["no end"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_init_with_a_model_loaded_destroys_that_one_first(rig: Rig) -> None:
+    """The second init succeeds and serves."""
+    await rig.init()
+    await rig.init()
+    done, stream = rig.run("hello")
+    await done
+    assert stream == ["Hello", " world"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_wrong_parameters_are_named_and_change_nothing(rig: Rig) -> None:
+    """No turn is taken, no state changed."""
+    await rig.init()
+    error = await failure_of(rig.npu.call("rkllm_init", {"colour": 1}))
+    assert isinstance(error, InvalidParams)
+    assert "colour" in str(error)
+    assert rig.npu.status().state == "loaded"
+
+
+@pytest_twisted.ensureDeferred
+async def test_runs_end_in_the_order_of_their_turns(rig: Rig) -> None:
+    """One at a time, round the clients."""
+    await rig.init()
+    order: list[str] = []
+    runs = []
+    for name in ("a", "a", "a", "b"):
+        done, _ = rig.run("hello", name)
+        runs.append(done.addCallback(lambda _, name=name: order.append(name)))
+    await DeferredList(runs)
+    assert order == ["a", "a", "b", "a"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_close_while_running_answers_and_destroys(rig: Rig) -> None:
+    """Those who wait and who run get ShuttingDown."""
+    await rig.init()
+    done, stream = rig.run("endless")
+    queued, _ = rig.run("hello")
+    await stream.begun
+    closed = rig.npu.close()
+    assert isinstance(await failure_of(done), ShuttingDown)
+    assert isinstance(await failure_of(queued), ShuttingDown)
+    await closed
+    assert rig.npu.status().state == "closed"
+    assert isinstance(await failure_of(rig.init()), ShuttingDown)
+
+
+@pytest_twisted.ensureDeferred
+async def test_draining_lets_the_run_under_way_end_and_nothing_else_begin(rig: Rig) -> None:
+    """Who waits and who comes gets ShuttingDown; the stream goes on to its own end."""
+    await rig.init()
+    done, stream = rig.run("endless")
+    queued, _ = rig.run("hello")
+    await stream.begun
+    drained = rig.npu.drain()
+    assert isinstance(await failure_of(queued), ShuttingDown)
+    assert isinstance(await failure_of(rig.run("hello")[0]), ShuttingDown)
+    assert not drained.called
+    await rig.npu.abort()
+    assert (await done)["_callback_state"] == 2
+    await drained
+    await rig.npu.drain()
+
+
+@pytest_twisted.ensureDeferred
+async def test_default_param_needs_no_model(rig: Rig) -> None:
+    """It is the RKLLMParam itself."""
+    param = await rig.npu.call("rkllm_createDefaultParam", None)
+    assert param["model_path"] is None
+    assert param["max_context_len"] > 0

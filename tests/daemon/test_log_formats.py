@@ -1,0 +1,167 @@
+"""The three forms of the log, and that nobody writes lines of it who only has a word in it."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.logger import Logger, LogLevel, LogPublisher
+from twisted.python import log as old_log
+from twisted.python.failure import Failure
+
+from rkllm_twisted.daemon.log_formats import LEVELS, Observer, observer_for
+
+
+class Written:
+    """A log of one form, and what is in it."""
+
+    def __init__(self, form: str, level: str = "debug") -> None:
+        self._out = io.StringIO()
+        self.publisher = LogPublisher(Observer(self._out, form, level))
+        self.log = Logger("some.where", observer=self.publisher)
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return self._out.getvalue()
+
+    @property
+    def lines(self) -> list[str]:
+        """Its lines."""
+        return self.text.splitlines()
+
+    @property
+    def objects(self) -> list[Any]:
+        """The same as JSON."""
+        return [json.loads(line) for line in self.lines]
+
+
+def failure() -> Failure:
+    """Something that went wrong."""
+    try:
+        raise ZeroDivisionError("by nought")
+    except ZeroDivisionError:
+        return Failure()
+
+
+def test_text_says_when_where_how_important_and_what() -> None:
+    """As twistd's own does."""
+    written = Written("text")
+    written.log.warn("client {client} is late", client=3)
+    assert re.fullmatch(
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4} \[some\.where#warn\] client 3 is late\n",
+        written.text,
+    )
+
+
+def test_json_has_the_fields_by_name() -> None:
+    """As JSON values where there are such, beside time, level, logger and message."""
+    written = Written("json")
+    written.log.info("{a} ran", a="x", tokens=7, none=None, ok=True, path=Path("/p"), seconds=0.5)
+    [found] = written.objects
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}[+-]\d{4}", found.pop("time"))
+    assert found == {
+        "level": "info",
+        "logger": "some.where",
+        "message": "x ran",
+        "a": "x",
+        "tokens": 7,
+        "none": None,
+        "ok": True,
+        "path": "/p",
+        "seconds": 0.5,
+    }
+
+
+def test_json_is_a_line_whatever_is_in_it() -> None:
+    """Also half a surrogate, and fields that are called like the log's own."""
+    written = Written("json")
+    written.log.info("{x}", x="a\nb\ud800", logger="mine", message="mine", time="mine")
+    [found] = written.objects
+    assert (found["logger"], found["x"]) == ("some.where", "a\nb\\ud800")
+    assert found["time"] != "mine"
+
+
+@pytest.mark.parametrize(
+    ("level", "number"), [("debug", 7), ("info", 6), ("warn", 4), ("error", 3), ("critical", 2)]
+)
+def test_journald_reads_the_level_from_each_line(level: str, number: int) -> None:
+    """Also from the further lines of one event; the time is the journal's own."""
+    written = Written("journald")
+    written.log.emit(LogLevel.lookupByName(level), "{text}", text="one\ntwo")
+    assert written.lines == [f"<{number}>[some.where] one", f"<{number}>\ttwo"]
+
+
+FAKE = "x\n2026-01-01T00:00:00+0000 [fake#error] fake\r\n<2>[fake] fake"
+
+
+@pytest.mark.parametrize("form", ["text", "journald"])
+def test_a_newline_in_a_word_begins_no_line_of_the_log(form: str) -> None:
+    """What a client sends may be logged, and looks like no event."""
+    written = Written(form)
+    written.log.info("no method {method}", method=FAKE)
+    assert len(written.lines) == 3
+    assert "\r" not in written.text.replace("\\r", "")
+    for line in written.text.split("\n")[1:-1]:
+        assert line.startswith(("\t", "<6>\t"))
+
+
+@pytest.mark.parametrize("form", ["text", "json", "journald"])
+def test_a_failure_has_its_traceback(form: str) -> None:
+    """In a member of its own, or in further lines."""
+    written = Written(form)
+    written.log.failure("it failed", failure=failure())
+    if form == "json":
+        [found] = written.objects
+        assert (found["level"], found["message"]) == ("critical", "it failed")
+        assert "ZeroDivisionError: by nought" in found["traceback"]
+    else:
+        assert "it failed" in written.lines[0]
+        assert any("ZeroDivisionError: by nought" in line for line in written.lines[1:])
+
+
+@pytest.mark.parametrize("form", ["text", "json", "journald"])
+def test_old_style_events_are_taken_too(form: str) -> None:
+    """Of twisted.python.log, which parts of Twisted still use."""
+    out = io.StringIO()
+    observer = Observer(out, form)
+    publisher = old_log.LogPublisher(publishPublisher=LogPublisher(observer))
+    publisher.msg("hello from old")
+    assert "hello from old" in out.getvalue()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_level_takes_itself_and_what_is_more_important(level: str) -> None:
+    """And nothing less."""
+    written = Written("text", level)
+    for each in LEVELS:
+        written.log.emit(LogLevel.lookupByName(each), "x")
+    assert (
+        [re.search(r"#(\w+)\]", line)[1] for line in written.lines]
+        == list(  # type: ignore[index]
+            LEVELS[LEVELS.index(level) :]
+        )
+    )
+
+
+def twistd(**options: object) -> dict[str, object]:
+    """twistd's own options about the log."""
+    return {"nodaemon": True, "logfile": None, **options}
+
+
+def test_a_daemon_that_cannot_write_to_stdout_is_twistds_to_refuse() -> None:
+    """It says so in its own words."""
+    assert observer_for(twistd(nodaemon=False, logfile="-"), "json", "info") is None
+
+
+def test_a_file_is_written_to_where_twistd_would(tmp_path: Path) -> None:
+    """--logfile."""
+    observer = observer_for(twistd(logfile=str(tmp_path / "log")), "json", "info")
+    assert observer is not None
+    Logger("some.where", observer=observer).info("hello")
+    assert json.loads((tmp_path / "log").read_text())["message"] == "hello"
+    observer._out.close()

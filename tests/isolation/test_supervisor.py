@@ -1,0 +1,59 @@
+"""The service that keeps a child, without a process."""
+
+from __future__ import annotations
+
+import pytest
+from twisted.internet.error import ProcessDone
+from twisted.internet.interfaces import IProcessProtocol
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+
+from rkllm_twisted.isolation.child import Setup
+from rkllm_twisted.isolation.process import ChildProcess
+from rkllm_twisted.isolation.supervisor import Supervisor
+
+
+class Processes(Clock):
+    """A reactor whose processes end when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[ChildProcess] = []
+
+    def spawnProcess(self, protocol: ChildProcess, *_: object, **__: object) -> None:
+        assert IProcessProtocol.providedBy(protocol)
+        self.made.append(protocol)
+
+
+@pytest.fixture
+def reactor() -> Processes:
+    return Processes()
+
+
+@pytest.fixture
+def supervisor(reactor: Processes) -> Supervisor:
+    made = Supervisor(reactor, Setup("cpu"))
+    made.startService()
+    return made
+
+
+def test_the_end_of_the_last_child_is_told_in_a_turn_of_its_own(
+    reactor: Processes, supervisor: Supervisor
+) -> None:
+    """Twisted reaps several in one go, and must not find one of them gone in the middle of that."""
+    [child] = reactor.made
+    stopped = supervisor.stopService()
+    child.processEnded(Failure(ProcessDone(0)))
+    assert not stopped.called
+    reactor.advance(0)
+    assert stopped.called
+    assert reactor.getDelayedCalls() == []
+
+
+def test_without_a_child_it_is_stopped_at_once(reactor: Processes, supervisor: Supervisor) -> None:
+    """There is nothing to wait for."""
+    [child] = reactor.made
+    supervisor.stopService()
+    child.processEnded(Failure(ProcessDone(0)))
+    reactor.advance(0)
+    assert supervisor.stopService().called

@@ -1,0 +1,139 @@
+"""A connection whose big message is read elsewhere: what waits, what ends, what is forgotten."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from memory_client import FakeMethod, Pending, Talk, code, make_factory
+from twisted.internet.defer import Deferred
+
+from rkllm_twisted.errors import InternalError
+from rkllm_twisted.wire import jsonrpc, skeleton
+from rkllm_twisted.wire.messages import Message
+
+BIG = b'{"jsonrpc":"2.0","method":"echo","id":"big","params":[%b1]}\n' % (b"1," * skeleton.LIGHT)
+PING = b'{"jsonrpc":"2.0","method":"echo","id":"after"}\n'
+
+
+class Elsewhere:
+    """Reads when it is told to."""
+
+    def __init__(self) -> None:
+        self.read: list[tuple[bytes, Deferred[Message]]] = []
+        self.forgotten = 0
+
+    def __call__(self, payload: bytes) -> Deferred[Message]:
+        """Take a message."""
+        self.read.append((payload, Deferred(self._cancelled)))
+        return self.read[-1][1]
+
+    def _cancelled(self, _: Deferred[Message]) -> None:
+        self.forgotten += 1
+
+    def finish(self) -> None:
+        """Give the oldest message back."""
+        payload, message = self.read.pop(0)
+        message.callback(jsonrpc.parse(payload))
+
+
+@pytest.fixture
+def elsewhere() -> Elsewhere:
+    """Where big messages are read."""
+    return Elsewhere()
+
+
+@pytest.fixture
+def talk(elsewhere: Elsewhere) -> Talk:
+    """A connection of a daemon that reads big messages elsewhere."""
+    factory = make_factory(
+        [FakeMethod("echo", lambda _: None)], max_length=len(BIG), read_elsewhere=elsewhere
+    )
+    return Talk(factory=factory)
+
+
+def ids(talk: Talk) -> list[object]:
+    """Whom the answers so far are for."""
+    while talk.turn():
+        pass
+    return [json.loads(reply)["id"] for reply in talk.replies()]
+
+
+def test_what_follows_waits(talk: Talk, elsewhere: Elsewhere) -> None:
+    """Answers come in the messages' order."""
+    talk.send(BIG + PING + BIG + PING)
+    assert ids(talk) == []
+    elsewhere.finish()
+    assert ids(talk) == ["big", "after"]
+    elsewhere.finish()
+    assert ids(talk) == ["big", "after"]
+
+
+def test_a_small_message_is_read_here(talk: Talk, elsewhere: Elsewhere) -> None:
+    """Nobody waits for another process without need."""
+    talk.send(PING)
+    assert ids(talk) == ["after"]
+    assert not elsewhere.read
+
+
+def test_its_bytes_count_while_it_is_read(talk: Talk, elsewhere: Elsewhere) -> None:
+    """For the limit on what all connections hold."""
+    talk.send(BIG)
+    assert talk.protocol.factory.hold.total >= len(BIG) - 1
+    elsewhere.finish()
+    assert talk.protocol.factory.hold.total == 0
+
+
+def test_its_bytes_count_until_it_is_answered(elsewhere: Elsewhere) -> None:
+    """What waits for the NPU holds its parameters."""
+    pending = Pending()
+    factory = make_factory(
+        [FakeMethod("echo", pending)], max_length=len(BIG), read_elsewhere=elsewhere
+    )
+    talk = Talk(factory=factory)
+    talk.send(BIG + PING)
+    elsewhere.finish()
+    while talk.turn():
+        pass
+    assert factory.hold.total == len(BIG) - 1
+    for work in pending.works:
+        work.callback(None)
+    assert factory.hold.total == 0
+
+
+def test_a_half_closed_client_gets_its_answer(talk: Talk, elsewhere: Elsewhere) -> None:
+    """Then the connection ends."""
+    talk.send(BIG)
+    talk.half_close()
+    assert not talk.closing
+    elsewhere.finish()
+    assert ids(talk) == ["big"]
+    assert talk.closing
+
+
+def test_broken_framing_is_told_last(talk: Talk, elsewhere: Elsewhere) -> None:
+    """What came before is answered first."""
+    talk.send(BIG + b"x" * (len(BIG) + 1))
+    assert ids(talk) == []
+    elsewhere.finish()
+    assert ids(talk) == ["big", None]
+    assert talk.closing
+
+
+def test_who_leaves_is_forgotten(talk: Talk, elsewhere: Elsewhere) -> None:
+    """Nothing is held for it any more."""
+    talk.send(BIG)
+    talk.vanish()
+    assert elsewhere.forgotten == 1
+    assert talk.protocol.factory.hold.total == 0
+
+
+def test_a_reader_that_fails_costs_the_message(talk: Talk, elsewhere: Elsewhere) -> None:
+    """The connection goes on."""
+    talk.send(BIG + PING)
+    elsewhere.read.pop()[1].errback(InternalError("It died."))
+    while talk.turn():
+        pass
+    first, last = talk.answers()
+    assert (code(first), first["id"]) == (-32603, None)
+    assert last["id"] == "after"

@@ -1,0 +1,227 @@
+"""A line for each request: what stands in it, what never does, and how many there may be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from memory_client import FakeMethod, Talk, dispatcher, make_factory, notification, request
+from twisted.internet.defer import Deferred
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
+
+from rkllm_twisted.errors import NoModel, NotAllowed
+from rkllm_twisted.methods.run import Run
+from rkllm_twisted.rpc.access_log import LOOKING, MOST, Entry, Journal
+from rkllm_twisted.rpc.registry import find_methods
+from rkllm_twisted.server.factory import RPCFactory
+from rkllm_twisted.testing import fake_result
+from rkllm_twisted.values import Peer
+
+PEER = Peer(7, 100, 1000, 10, (10,))
+Lines = list[LogEvent]
+
+
+def collected(wanted: Callable[[LogEvent], bool]) -> Iterator[Lines]:
+    """Those of the journal's events."""
+    events: Lines = []
+
+    def observe(event: LogEvent) -> None:
+        if event.get("log_namespace", "").endswith(".Journal") and wanted(event):
+            events.append(event)
+
+    globalLogPublisher.addObserver(observe)
+    yield events
+    globalLogPublisher.removeObserver(observe)
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    """The lines about requests."""
+    yield from collected(lambda event: not {"happened", "messages"} & event.keys())
+
+
+@pytest.fixture
+def all_lines() -> Iterator[Lines]:
+    """All of them."""
+    yield from collected(lambda event: True)
+
+
+class Clock:
+    """Seconds, as the test says."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def fields(event: LogEvent) -> dict[str, Any]:
+    """An event's own fields."""
+    return {name: value for name, value in event.items() if not name.startswith("log_")}
+
+
+def talk(journal: Journal, *methods: FakeMethod) -> Talk:
+    """A connection whose requests are in a journal."""
+    factory = make_factory()
+    made = dispatcher(methods)
+    made.journal = journal
+    return Talk(factory=RPCFactory(made, factory.reactor, has_gone=lambda _: False))
+
+
+def test_a_line_has_client_user_method_id_duration_and_outcome(lines: Lines) -> None:
+    """Once it is answered."""
+    clock = Clock()
+    work: Deferred[Any] = Deferred()
+    client = talk(Journal(clock=clock), FakeMethod("do.it", lambda _: work))
+    client.ask(request("a b", "do.it"))
+    assert lines == []
+    clock.now += 1.25
+    work.callback(1)
+    [line] = lines
+    assert fields(line) == {
+        "client": 1,
+        "uid": None,
+        "method": "do.it",
+        "id": '"a b"',
+        "duration": 1.25,
+        "outcome": "ok",
+    }
+    assert formatEvent(line) == 'client 1 (uid None): do.it, id "a b": ok after 1.250 s'
+    assert line["log_level"].name == "info"
+
+
+def refusing(_: object) -> object:
+    raise NoModel("No model.")
+
+
+def test_an_error_has_its_name_and_code(lines: Lines) -> None:
+    """Of a request, of a notification, and of what is not there."""
+    client = talk(Journal(), FakeMethod("bad", refusing))
+    client.ask(request(1, "bad"), notification("bad"), request(2, "no.such"))
+    assert [(e["id"], e["outcome"], e["code"]) for e in lines] == [
+        ("1", "NoModel", -32001),
+        (None, "NoModel", -32001),
+        ("2", "MethodNotFound", -32601),
+    ]
+
+
+def test_who_leaves_has_cancelled(lines: Lines) -> None:
+    """That line comes, too."""
+    client = talk(Journal(), FakeMethod("slow", lambda _: Deferred()))
+    client.ask(request(1, "slow"))
+    client.vanish()
+    assert [line["outcome"] for line in lines] == ["Cancelled"]
+
+
+@pytest.mark.parametrize("perf", [{"generate_tokens": 12}, None])
+def test_a_run_has_its_tokens(lines: Lines, perf: Any) -> None:
+    """As the runtime counts them, or, where it does not, as they were streamed."""
+
+    def stream(call: Any) -> Any:
+        for number in range(3):
+            call.stream(number)
+        return {**fake_result(None, 2, 3), "perf": perf}
+
+    client = talk(Journal(), FakeMethod("run", stream, streams=True), FakeMethod("other"))
+    client.ask(request(1, "run"), request(2, "other"))
+    assert lines[0]["tokens"] == (12 if perf else 3)
+    assert formatEvent(lines[0]).endswith(f", {lines[0]['tokens']} tokens")
+    assert "tokens" not in lines[1]
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        [{"prompt_input": "my secret"}],
+        {"rkllm_input": [{"prompt_input": "my secret"}]},
+        {"rkllm_input": {"multimodal_input": {"prompt": "my secret", "n_image": 1}}},
+    ],
+)
+def test_prompts_are_logged_only_if_that_is_asked_for(lines: Lines, params: Any) -> None:
+    """Wherever they stand."""
+    for prompts in (False, True):
+        client = talk(Journal(prompts=prompts), FakeMethod("run"), FakeMethod("bad", refusing))
+        client.ask(request(1, "run", params), request(2, "bad", params))
+    assert [line.get("prompt") for line in lines] == [None, None, "my secret", "my secret"]
+    said = [formatEvent(line) for line in lines]
+    assert ["my secret" in text for text in said] == [False, False, True, True]
+    assert "secret" not in repr(lines[:2])
+
+
+def test_what_only_looks_is_for_debugging(lines: Lines) -> None:
+    """Where it goes well; all these methods are there."""
+    assert set(find_methods()) >= LOOKING
+    for level in ("info", "debug"):
+        client = talk(
+            Journal(level), FakeMethod("server.ping"), FakeMethod("server.status", refusing)
+        )
+        client.ask(request(1, "server.ping"), request(2, "server.status"))
+    assert [(line["method"], line["log_level"].name) for line in lines] == [
+        ("server.status", "info"),
+        ("server.ping", "debug"),
+        ("server.status", "info"),
+    ]
+    assert Run.name not in LOOKING
+
+
+def test_a_refusal_is_a_warning(lines: Lines) -> None:
+    """Also in a log that has no line for other requests."""
+
+    def not_allowed(_: object) -> object:
+        raise NotAllowed("No.")
+
+    client = talk(Journal("warn"), FakeMethod("bad", refusing), FakeMethod("no", not_allowed))
+    client.ask(request(1, "bad"), request(2, "no"))
+    assert [(line["method"], line["log_level"].name) for line in lines] == [("no", "warn")]
+
+
+def test_a_flood_of_requests_does_not_fill_the_disk(lines: Lines) -> None:
+    """So many lines a second; the rest is counted, and the count is logged."""
+    clock = Clock()
+    journal = Journal(clock=clock)
+
+    def ask(count: int) -> None:
+        for _ in range(count):
+            journal.end(PEER, Entry("x", b"1", clock()))
+
+    ask(MOST + 50)
+    assert len(lines) == MOST
+    clock.now += 1
+    ask(1)
+    assert len(lines) == MOST + 2
+    assert lines[-2]["left_out"] == 50
+    clock.now += 1
+    ask(1)
+    assert len(lines) == MOST + 3
+
+
+def test_a_long_name_is_cut(lines: Lines) -> None:
+    """A client may call a method whatever it likes."""
+    talk(Journal()).ask(request(1, "x" * 1000))
+    assert lines[0]["method"] == "x" * 100
+
+
+def test_coming_and_going_has_lines(all_lines: Lines) -> None:
+    """Who is turned away by name is a warning; those of others are left out where it is quieter."""
+    for level in ("info", "warn"):
+        journal = Journal(level)
+        journal.opened(PEER, None)
+        journal.opened(PEER, NotAllowed("No."))
+        journal.closed(PEER, 3)
+    assert [(formatEvent(line), line["log_level"].name) for line in all_lines] == [
+        ("client 7 connected: pid 100, uid 1000, gid 10", "info"),
+        ("client 7 turned away (-32005): pid 100, uid 1000, gid 10", "warn"),
+        ("client 7 left after 3 messages", "info"),
+        ("client 7 turned away (-32005): pid 100, uid 1000, gid 10", "warn"),
+    ]
+
+
+def test_who_comes_and_goes_all_the_time_does_not_fill_the_disk(all_lines: Lines) -> None:
+    """The same limit for all lines together."""
+    journal = Journal(clock=Clock())
+    for _ in range(MOST):
+        journal.opened(PEER, None)
+        journal.closed(PEER, 0)
+    assert len(all_lines) == MOST

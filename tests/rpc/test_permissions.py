@@ -1,0 +1,142 @@
+"""Who may connect, and who may do what concerns everybody."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from memory_client import FakeMethod, Talk, code, make_factory, request
+from other_users import GROUP, OTHER_GROUP, SOMEBODY, acting_as, needs_root
+from zope.interface import implementer
+
+from rkllm_twisted.errors import NotAllowed
+from rkllm_twisted.interfaces import IAdministrative
+from rkllm_twisted.rpc.permissions import Access, People
+from rkllm_twisted.server.peer import peer_of
+from rkllm_twisted.values import Peer
+
+ANNA = Peer(1, 10, 1000, 100, (100, 7))
+NOBODY = Peer(2)
+
+
+@pytest.mark.parametrize(
+    ("people", "is_one"),
+    [
+        (People(), False),
+        (People({1000}), True),
+        (People({1001}), False),
+        (People((), {100}), True),
+        (People((), {7}), True),
+        (People((), {8}), False),
+        (People({1001}, {7}), True),
+    ],
+)
+def test_people_are_named_by_user_or_by_any_of_their_groups(people: People, is_one: bool) -> None:
+    """The primary group is one of them."""
+    assert (ANNA in people) is is_one
+    assert NOBODY not in people
+
+
+def test_where_nobody_is_named_everybody_is_meant() -> None:
+    """Also somebody whom the kernel does not know."""
+    for peer in (ANNA, NOBODY):
+        assert Access().admit(peer) is None
+        assert Access().administers(peer)
+
+
+def test_who_is_not_named_is_told_which_options_say_who_is() -> None:
+    """Root is not excepted."""
+    access = Access(clients=People({1000}))
+    assert access.admit(ANNA) is None
+    for peer in (Peer(3, 11, 0, 0, (0,)), NOBODY):
+        refusal = access.admit(peer)
+        assert isinstance(refusal, NotAllowed)
+        assert refusal.data == {"uid": peer.uid}
+        assert "--allow-uid" in refusal.message
+
+
+def test_administrators_may_connect() -> None:
+    """Without being named twice."""
+    access = Access(clients=People({1}), administrators=People({1000}))
+    assert access.admit(ANNA) is None
+    assert access.administers(ANNA)
+    assert access.admit(Peer(3, 11, 1, 1, (1,))) is None
+    assert not access.administers(Peer(3, 11, 1, 1, (1,)))
+
+
+@implementer(IAdministrative)
+class Marked(FakeMethod):
+    """A method like a third party's, marked as administrative."""
+
+
+def talk(administers: bool) -> Talk:
+    """With two methods, one of them marked."""
+    methods = [FakeMethod("plain"), Marked("marked")]
+    return Talk(factory=make_factory(methods, administers=lambda _: administers))
+
+
+def test_a_marked_method_is_kept_from_who_does_not_administer() -> None:
+    """Whoever provides it; the others are for everybody."""
+    client = talk(administers=False)
+    [refused] = client.ask(request(1, "marked"))
+    assert code(refused) == -32005
+    assert refused["error"]["data"] == {"method": "marked"}
+    assert "result" in client.ask(request(2, "plain"))[0]
+    [batch] = client.ask([request(3, "marked"), request(4, "plain")])
+    assert [("error" in answer) for answer in batch] == [True, False]
+
+
+def test_an_administrator_may_call_everything() -> None:
+    """Marked or not."""
+    client = talk(administers=True)
+    assert "result" in client.ask(request(1, "marked"))[0]
+
+
+class Socket:
+    """What Twisted's transports have for the kernel's part."""
+
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle
+
+    def getHandle(self) -> Any:
+        return self._handle
+
+
+def connected_as(uid: int, gid: int, groups: Sequence[int]) -> Peer:
+    """What the kernel tells of a client."""
+    name = f"\0rkllm-test-{uid}-{len(groups)}"
+    with socket.socket(socket.AF_UNIX) as listening, socket.socket(socket.AF_UNIX) as client:
+        listening.bind(name)
+        listening.listen()
+        with acting_as(uid, gid, groups):
+            client.connect(name)
+        accepted, _ = listening.accept()
+        with accepted:
+            return peer_of(1, Socket(accepted))
+
+
+@needs_root
+@pytest.mark.parametrize("count", [0, 1, 256, 257, 5000])
+def test_the_kernel_names_all_groups_of_a_client(count: int) -> None:
+    """As many as it may be in."""
+    groups = range(100_000, 100_000 + count)
+    peer = connected_as(SOMEBODY, GROUP, groups)
+    assert (peer.uid, peer.gid) == (SOMEBODY, GROUP)
+    assert peer.groups == (GROUP, *groups)
+
+
+@needs_root
+def test_the_groups_are_those_of_the_moment_of_connecting() -> None:
+    """And hold the primary one."""
+    assert connected_as(SOMEBODY, GROUP, [OTHER_GROUP]).groups == (GROUP, OTHER_GROUP)
+
+
+def test_a_client_over_tcp_is_nobody() -> None:
+    """The kernel has no user to name there."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    with listening, socket.create_connection(listening.getsockname()):
+        accepted, _ = listening.accept()
+        with accepted:
+            assert peer_of(1, Socket(accepted)) == Peer(1)

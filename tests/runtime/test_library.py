@@ -1,0 +1,150 @@
+"""The library is found and opened, or one sentence says why not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from recording_library import compile_c
+
+from rkllm_twisted import cpu
+from rkllm_twisted.abi.release import Release, releases
+from rkllm_twisted.errors import LibraryError
+from rkllm_twisted.runtime.library import open_file
+
+OPTIONS = r"--library PATH.*--library cpu"
+
+
+def elf(machine: int, order: int = 1) -> bytes:
+    """The first bytes of a shared library for a machine (elf.h)."""
+    number = machine.to_bytes(2, "little" if order == 1 else "big")
+    return b"\x7fELF\x02" + bytes([order]) + bytes(10) + b"\x03\0" + number + bytes(44)
+
+
+def test_a_path(library: Path) -> None:
+    """A path is taken as it is, and made absolute."""
+    opened = open_file(os.path.relpath(library), None, {"RKLLM_LIBRARY": "/nonexistent"})
+    assert opened.path.is_absolute()
+    assert opened.path.samefile(library)
+    assert opened.backend == "npu"
+
+
+def test_the_environment(library: Path) -> None:
+    """Without an option, $RKLLM_LIBRARY says which."""
+    assert open_file(None, None, {"RKLLM_LIBRARY": str(library)}).path == library
+
+
+def test_nothing_is_found() -> None:
+    """Without a library the error names both options; the embedded runtime is not taken."""
+    with pytest.raises(LibraryError, match=f"no librkllmrt.so on the loader's path.*{OPTIONS}"):
+        open_file(None, None, {})
+    with pytest.raises(LibraryError, match=f"no librkllmrt.so on the loader's path.*{OPTIONS}"):
+        open_file(None, None, {"RKLLM_LIBRARY": ""})
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"#!/bin/sh\n", "is no shared library"),
+        (b"", "is no shared library"),
+        (b"\x7fELF", "is no shared library"),
+        (elf(40), "is made for armv7l, but this is "),
+        (elf(8, 2), "is made for mips, but this is "),
+        (elf(4000), "is made for machine type 4000, but this is "),
+    ],
+)
+def test_files_that_cannot_be_loaded(content: bytes, what: str, tmp_path: Path) -> None:
+    """The header says what is wrong with a file before the loader has to."""
+    path = tmp_path / "librkllmrt.so"
+    path.write_bytes(content)
+    with pytest.raises(LibraryError, match=f"{what}.*{OPTIONS}"):
+        open_file(str(path), None, {})
+
+
+def test_a_missing_file_and_a_directory(tmp_path: Path) -> None:
+    """What cannot be read is named, with the reason."""
+    with pytest.raises(LibraryError, match=f"There is no library .*missing.so; .*{OPTIONS}"):
+        open_file(str(tmp_path / "missing.so"), None, {})
+    with pytest.raises(LibraryError, match=f"cannot be read: Is a directory; .*{OPTIONS}"):
+        open_file(str(tmp_path), None, {})
+
+
+def test_a_damaged_library(library: Path, tmp_path: Path) -> None:
+    """What the loader says of a file that breaks off is passed on."""
+    path = tmp_path / "half.so"
+    path.write_bytes(library.read_bytes()[:100])
+    with pytest.raises(LibraryError, match=r"half\.so cannot be loaded: "):
+        open_file(str(path), None, {})
+
+
+def test_a_missing_dependency(tmp_path: Path) -> None:
+    """The library that is missing beside it is named, as the loader does."""
+    for name, source in (("inner", "int inner(void) { return 1; }"), ("outer", "int outer;")):
+        (tmp_path / f"{name}.c").write_text(source)
+    options = ["-shared", "-fPIC", f"-L{tmp_path}"]
+    compile_c([*options, str(tmp_path / "inner.c"), "-o", str(tmp_path / "libinner.so")])
+    linked = ["-Wl,--no-as-needed", "-linner", "-o", str(tmp_path / "outer.so")]
+    compile_c([*options, str(tmp_path / "outer.c"), *linked])
+    (tmp_path / "libinner.so").unlink()
+    with pytest.raises(LibraryError, match=r"cannot be loaded: libinner\.so: "):
+        open_file(str(tmp_path / "outer.so"), None, {})
+
+
+def test_another_library(tmp_path: Path) -> None:
+    """A library that is not RKLLM's is told by what it does not export."""
+    (tmp_path / "other.c").write_text("int other;")
+    compile_c(["-shared", "-fPIC", str(tmp_path / "other.c"), "-o", str(tmp_path / "other.so")])
+    with pytest.raises(LibraryError, match="does not export rkllm_init: it is not Rockchip's"):
+        open_file(str(tmp_path / "other.so"), None, {})
+
+
+def test_the_loaders_path(recording_libraries: Callable[[Release], Path], tmp_path: Path) -> None:
+    """The loader finds librkllmrt.so where it finds libraries, and says which file it took."""
+    target = tmp_path / "librkllmrt.so"
+    target.write_bytes(recording_libraries(releases()["1.3.0"]).read_bytes())
+    program = (
+        "from rkllm_twisted.runtime.runtime import open_runtime;"
+        "print(open_runtime(None, None, {}).version.library)"
+    )
+    # The loader reads its variable once, when a process starts.
+    environ = {**os.environ, "LD_LIBRARY_PATH": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == str(target)
+
+
+@pytest.mark.parametrize(
+    ("abi", "layout"), [(None, "1.3.0"), ("1.1.0", "1.1.4"), ("1.2.3", "1.2.1"), ("1.3.0", "1.3.0")]
+)
+def test_the_embedded_library_of_a_layout(abi: str | None, layout: str) -> None:
+    """``cpu`` takes the embedded library with the layout asked for, else the newest."""
+    opened = open_file("cpu", abi, {})
+    assert opened.path == cpu.library_path(layout)
+    assert opened.backend.startswith("cpu")
+
+
+def test_the_embedded_library_by_environment() -> None:
+    """$RKLLM_LIBRARY may ask for it, too."""
+    assert open_file(None, None, {"RKLLM_LIBRARY": "cpu"}).backend.startswith("cpu")
+
+
+def test_an_embedded_library_that_was_not_built() -> None:
+    """The error says what is needed to build it."""
+    with pytest.raises(
+        LibraryError, match=r"librkllm-cpu-9\.so is not installed: install a C comp"
+    ):
+        cpu.library_path("9")
+
+
+def test_the_demonstration_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It lies beside the embedded library, or the error says what to do."""
+    monkeypatch.setattr(cpu, "_HERE", tmp_path)
+    with pytest.raises(LibraryError, match=r"tiny-pydocs-q8_0\.gguf is not installed: reinstall"):
+        cpu.demo_model()
+    (tmp_path / "tiny-pydocs-q8_0.gguf").write_bytes(b"GGUF")
+    assert cpu.demo_model().parent == tmp_path

@@ -1,0 +1,209 @@
+"""Opening below a directory: no name and no link leads out, also while somebody swaps them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from other_users import descriptors
+
+from rkllm_twisted.runtime import openat2
+from rkllm_twisted.runtime.openat2 import Opener, in_one_step, step_by_step
+
+#: Seconds within which both outcomes of a race have been seen often enough.
+PATIENCE = 20.0
+#: How often each.
+OFTEN = 100
+Open = Callable[[str], str]
+
+needs_openat2 = pytest.mark.skipif(
+    openat2.best() is not in_one_step, reason="this kernel has no openat2"
+)
+OPENERS = [pytest.param(in_one_step, marks=needs_openat2), step_by_step]
+
+
+@pytest.fixture
+def inside(tmp_path: Path) -> Path:
+    """A directory, and a secret beside it."""
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "file").write_text("secret")
+    path = tmp_path / "inside"
+    (path / "below").mkdir(parents=True)
+    (path / "below" / "file").write_text("good")
+    return path
+
+
+@pytest.fixture(params=OPENERS)
+def opener(request: pytest.FixtureRequest) -> Opener:
+    """Each way."""
+    found: Opener = request.param
+    return found
+
+
+@pytest.fixture
+def read(opener: Opener, inside: Path) -> Iterator[Open]:
+    """Reads a file below the directory, as a call of C's does: opened, and then opened again."""
+    directory = os.open(inside, os.O_PATH | os.O_DIRECTORY)
+
+    def text(name: str) -> str:
+        fd = opener(directory, name, os.O_PATH)
+        try:
+            return Path(f"/proc/self/fd/{fd}").read_text()
+        finally:
+            os.close(fd)
+
+    yield text
+    os.close(directory)
+
+
+@pytest.mark.parametrize("name", ["below/file", "./below//file", "below/./file"])
+def test_what_is_below_is_opened(read: Open, name: str) -> None:
+    """However it is written."""
+    assert read(name) == "good"
+
+
+@pytest.mark.parametrize(
+    "name", ["..", "../outside/file", "below/../../outside/file", "/etc/passwd"]
+)
+def test_no_name_leads_out(read: Open, name: str) -> None:
+    """With the error that says so, whether there is such a file or not."""
+    for wanted in (name, f"{name}-that-is-not-there"):
+        with pytest.raises(OSError) as caught:
+            read(wanted)
+        assert caught.value.errno in (errno.EXDEV, errno.ENOENT)
+    with pytest.raises(OSError) as caught:
+        read(name)
+    assert caught.value.errno == errno.EXDEV
+
+
+@pytest.mark.parametrize("target", ["../outside", "{}/outside", "/"])
+def test_no_link_leads_out(read: Open, inside: Path, target: str) -> None:
+    """At the end of a name or in the middle, relative or absolute."""
+    (inside / "link").symlink_to(target.format(inside.parent))
+    (inside / "file").symlink_to(f"{target.format(inside.parent)}/file")
+    for name in ("link/file", "file"):
+        with pytest.raises(OSError) as caught:
+            read(name)
+        assert caught.value.errno in (errno.EXDEV, errno.ELOOP, errno.ENOTDIR)
+
+
+def test_a_link_that_stays_below_is_followed_by_the_kernel_only(
+    read: Open, inside: Path, opener: Opener
+) -> None:
+    """The other way follows none."""
+    (inside / "link").symlink_to("below")
+    if opener is in_one_step:
+        assert read("link/file") == "good"
+    else:
+        with pytest.raises(OSError) as caught:
+            read("link/file")
+        assert caught.value.errno in (errno.ELOOP, errno.ENOTDIR)
+
+
+@contextmanager
+def swapping(here: Path, good: Callable[[Path], object], bad: str) -> Iterator[None]:
+    """Let a path be, in turn, what it should and a link to elsewhere, as fast as it goes."""
+    stop = threading.Event()
+
+    def swap() -> None:
+        while not stop.is_set():
+            for make in (good, lambda path: path.symlink_to(bad)):
+                new = here.with_name("new")
+                make(new)
+                here.rename(here.with_name("old")) if here.is_dir() else None
+                new.rename(here)
+                clear(here.with_name("old"))
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def clear(path: Path) -> None:
+    """Remove whatever is there."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.is_dir():
+        for child in path.iterdir():
+            child.unlink()
+        path.rmdir()
+
+
+def good_file(path: Path) -> None:
+    """What should be there."""
+    path.write_text("good")
+
+
+def good_directory(path: Path) -> None:
+    """The same for a name in the middle."""
+    path.mkdir()
+    good_file(path / "file")
+
+
+@pytest.mark.parametrize(
+    ("name", "swapped", "good", "bad"),
+    [
+        ("file", "file", good_file, "../outside/file"),
+        ("directory/file", "directory", good_directory, "../outside"),
+    ],
+    ids=["the file", "its directory"],
+)
+def test_who_swaps_links_in_a_loop_never_wins(
+    read: Open, inside: Path, name: str, swapped: str, good: Callable[[Path], object], bad: str
+) -> None:
+    """Every time it is the right file or none at all; and the race was on: both came often."""
+    good(inside / swapped)
+    seen = {"good": 0, "refused": 0}
+    deadline = time.monotonic() + PATIENCE
+    with swapping(inside / swapped, good, bad):
+        while min(seen.values()) < OFTEN and time.monotonic() < deadline:
+            try:
+                text = read(name)
+            except OSError:
+                seen["refused"] += 1
+            else:
+                assert text in ("good", "")  # made, and not yet written
+                seen["good"] += 1
+    assert min(seen.values()) >= OFTEN, seen
+
+
+def test_a_kernel_without_openat2_is_served_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And so is a sandbox that forbids it; any other error is one."""
+
+    def refusing(number: int) -> Opener:
+        def refuse(directory: int, name: str, flags: int) -> int:
+            raise OSError(number, os.strerror(number))
+
+        return refuse
+
+    for number in (errno.ENOSYS, errno.EPERM):
+        openat2.best.cache_clear()
+        monkeypatch.setattr(openat2, "in_one_step", refusing(number))
+        assert openat2.best() is step_by_step
+    openat2.best.cache_clear()
+    monkeypatch.setattr(openat2, "in_one_step", refusing(errno.EIO))
+    with pytest.raises(OSError):
+        openat2.best()
+    openat2.best.cache_clear()
+
+
+def test_no_descriptor_is_left_open(read: Open, inside: Path) -> None:
+    """Neither of a name that is opened nor of one that is refused."""
+    (inside / "below" / "link").symlink_to("file")
+    before = descriptors()
+    for name in ("below/file", "below/link", "below/missing", "below/file/x", "../x"):
+        try:
+            read(name)
+        except OSError:
+            continue
+    assert descriptors() == before

@@ -1,0 +1,251 @@
+"""What the connections share: turns at the reactor, and the memory for what came in."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from memory_client import FakeMethod, Pending, Talk, code, make_factory, request
+from twisted.internet.task import Clock
+
+from rkllm_twisted.errors import Busy, RPCError
+from rkllm_twisted.server.factory import RPCFactory
+from rkllm_twisted.server.fairness import BUDGET, Hold, Rounds
+from rkllm_twisted.server.receive_buffer import SLICE
+from rkllm_twisted.wire.framing import netstring
+
+KIB = 1024
+PING = b'{"jsonrpc":"2.0","method":"echo","id":1}'
+
+
+class Worker:
+    """A connection with so many messages, each of which takes a while."""
+
+    def __init__(self, rounds: Rounds, clock: Clock, messages: int, cost: float = 0.001) -> None:
+        self.rounds, self.clock = rounds, clock
+        self.messages, self.cost = messages, cost
+        self.handled = 0
+
+    def work(self) -> None:
+        self.rounds.begin()
+        while self.messages:
+            self.messages -= 1
+            self.handled += 1
+            self.clock.rightNow += self.cost  # advance() would begin another turn
+            if not self.rounds.may_go_on():
+                break
+        if self.messages:
+            self.rounds.ask(self)
+
+    def turn_away(self, error: RPCError) -> None:
+        raise AssertionError(error)
+
+
+def turn(clock: Clock) -> float:
+    """One turn of the reactor; how long it took."""
+    begun = clock.seconds()
+    due = [call for call in clock.getDelayedCalls() if call.getTime() <= begun]
+    for call in due:
+        clock.calls.remove(call)  # type: ignore[arg-type]
+        call.called = 1  # type: ignore[attr-defined]
+        call.func(*call.args, **call.kw)  # type: ignore[attr-defined]
+    return clock.seconds() - begun
+
+
+@pytest.mark.parametrize("many", [1, 100])
+def test_a_turn_of_the_reactor_is_as_short_for_many_as_for_one(many: int) -> None:
+    """The budget, and at most one message more."""
+    clock = Clock()
+    rounds = Rounds(clock)
+    workers = [Worker(rounds, clock, 50) for _ in range(many)]
+    for worker in workers:
+        rounds.ask(worker)
+    turns = []
+    while any(worker.messages for worker in workers):
+        turns.append(turn(clock))
+    assert max(turns) <= BUDGET + 0.0011
+    assert sum(turns) == pytest.approx(many * 50 * 0.001)
+
+
+def test_turns_go_round() -> None:
+    """Nobody is served twice before everybody has been served once."""
+    clock = Clock()
+    rounds = Rounds(clock)
+    workers = [Worker(rounds, clock, 1000, cost=2 * BUDGET) for _ in range(5)]
+    for worker in workers:
+        rounds.ask(worker)
+    for _ in range(12):
+        turn(clock)
+    assert sorted(worker.handled for worker in workers) == [2, 2, 2, 3, 3]
+
+
+def test_who_leaves_gets_no_turn() -> None:
+    """And without anybody left nothing is scheduled."""
+    clock = Clock()
+    rounds = Rounds(clock)
+    worker = Worker(rounds, clock, 1)
+    rounds.ask(worker)
+    assert not rounds.has_room_for(worker)
+    rounds.leave(worker)
+    assert rounds.has_room_for(worker)
+    assert clock.getDelayedCalls() == []
+
+
+def test_a_clock_that_is_set_back_costs_nobody_a_turn() -> None:
+    """Time that was won is not counted against anybody."""
+    clock = Clock()
+    rounds = Rounds(clock)
+    rounds.begin()
+    clock.rightNow -= 3600
+    assert rounds.may_go_on()
+    clock.rightNow += BUDGET / 2
+    assert rounds.may_go_on()
+
+
+def test_a_connections_messages_wait_when_the_turns_time_is_spent() -> None:
+    """Those of others that come in the same turn of the reactor, too."""
+    clock = Clock()
+
+    def slow(_: object) -> None:
+        clock.rightNow += 2 * BUDGET
+
+    factory = make_factory([FakeMethod("echo", slow)])
+    factory.reactor = clock
+    factory.rounds = Rounds(clock)
+    first, second = Talk(factory=factory), Talk(factory=factory)
+    first.send((PING + b"\n") * 3)
+    second.send((PING + b"\n") * 3)
+    assert [len(first.replies()), len(second.replies())] == [1, 0]
+    assert second.transport.producerState == "paused"
+    seen = []
+    while clock.getDelayedCalls():
+        turn(clock)
+        seen.append((len(first.replies()), len(second.replies())))
+    assert [counts for counts in seen if any(counts)] == [(1, 0), (0, 1), (1, 0), (0, 1), (0, 1)]
+    assert second.transport.producerState == "producing"
+
+
+# The memory for what came in
+
+
+def crowd(limit: int, *sizes: int) -> tuple[RPCFactory, list[Talk]]:
+    """Clients that have each sent so much of a message that does not end."""
+    factory = make_factory([FakeMethod("echo"), FakeMethod("wait", Pending())], max_unparsed=limit)
+    talks = [Talk(factory=factory) for _ in sizes]
+    for talk, size in zip(talks, sizes, strict=True):
+        talk.send(b"[" + b" " * (size - 1))
+    return factory, talks
+
+
+def test_beyond_the_limit_the_biggest_holder_goes() -> None:
+    """With one clear error; everybody else goes on."""
+    factory, [small, big, last] = crowd(100 * KIB, 30 * KIB, 50 * KIB, 15 * KIB)
+    assert not big.closing
+    last.send(b" " * 6 * KIB)
+    [answer] = big.answers()
+    assert code(answer) == Busy.code
+    assert answer["id"] is None
+    assert answer["error"]["data"] == {"max_unparsed": 100 * KIB}
+    assert big.closing
+    assert factory.hold.total == 51 * KIB
+    for talk in (small, last):
+        assert not talk.closing
+        talk.send(b"]\n")
+        assert code(talk.answers()[0]) == -32600  # an empty batch
+
+
+@pytest.mark.parametrize(
+    "begun", [b"9999999:" + b"x" * 60 * KIB, b"[" + b" " * 60 * KIB], ids=["netstring", "line"]
+)
+def test_a_message_that_has_begun_counts_in_both_framings(begun: bytes) -> None:
+    """However it was cut."""
+    factory = make_factory(max_unparsed=100 * KIB)
+    one = Talk(factory=factory)
+    for at in range(0, len(begun), 1000):
+        one.send(begun[at : at + 1000])
+    assert 60 * KIB <= factory.hold.total <= 60 * KIB + 10
+    two = Talk(factory=factory)
+    two.send(begun)
+    assert [one.closing, two.closing].count(True) == 1
+
+
+def test_what_is_handled_or_left_behind_does_not_count() -> None:
+    """Nothing adds up over time."""
+    factory = make_factory(max_unparsed=100 * KIB)
+    talk = Talk(factory=factory)
+    for _ in range(10):
+        talk.send(netstring(b"[" + b" " * 60 * KIB + b"]"))
+        assert factory.hold.total == 0
+    talk.send(b"60000:" + b"x" * 50_000)
+    assert factory.hold.total == 50_000
+    talk.vanish()
+    assert factory.hold.total == 0
+
+
+def test_messages_that_wait_for_their_turn_count() -> None:
+    """Read, and not handled."""
+    factory = make_factory(messages_per_turn=1)
+    talk = Talk(factory=factory)
+    framed = netstring(json.dumps(request(1, "echo")).encode() + b" " * KIB)
+    talk.send(framed * 20)
+    assert factory.hold.total > 18 * KIB
+    talk.clock.pump([0] * 20)
+    assert len(talk.replies()) == 20
+    assert factory.hold.total == 0
+
+
+def test_who_is_turned_away_takes_its_requests_along() -> None:
+    """They are cancelled like those of any broken connection."""
+    pending = Pending()
+    factory = make_factory([FakeMethod("wait", pending)], max_unparsed=KIB)
+    talk = Talk(factory=factory)
+    talk.ask(request(1, "wait"))
+    talk.send(b"[" + b" " * 2 * KIB)
+    assert pending.cancelled == 1
+    assert [code(answer) for answer in talk.answers()] == [Busy.code]
+    assert factory.hold.total == 0
+    talk.send(b" " * 2 * KIB)
+    assert factory.hold.total == 0, "what still comes is not kept"
+
+
+def test_the_account_is_exact() -> None:
+    """A connection is counted once, whatever it said before."""
+
+    class Away(Worker):
+        def turn_away(self, error: RPCError) -> None:
+            gone.append(self)
+
+    gone: list[Away] = []
+    clock = Clock()
+    hold = Hold(10)
+    one, two = (Away(Rounds(clock), clock, 0) for _ in range(2))
+    for held in (3, 7, 5):
+        hold.note(one, held)
+    hold.note(two, 5)
+    assert (hold.total, gone) == (10, [])
+    hold.note(two, 6)
+    assert (hold.total, gone) == (5, [two])
+
+
+def test_parsing_is_work_too() -> None:
+    """A message that comes in many slices takes several turns where its parsing takes long."""
+    clock = Clock()
+    factory = make_factory([FakeMethod("echo")])
+    factory.reactor = clock
+    factory.rounds = Rounds(clock)
+    talk = Talk(factory=factory)
+    talk.send(b"[")  # now it parses lines
+    parse = talk.protocol._parse
+
+    def slow(data: bytes) -> None:
+        clock.rightNow += 2 * BUDGET
+        parse(data)
+
+    talk.protocol._parse = slow  # type: ignore[method-assign]
+    talk.send(b"[" * 10 * SLICE)
+    turns = 1
+    while clock.getDelayedCalls():
+        assert turn(clock) < 3 * BUDGET
+        turns += 1
+    assert turns >= 10
+    assert talk.transport.producerState == "producing"

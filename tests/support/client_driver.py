@@ -1,0 +1,97 @@
+"""Drives a client program: orders go to its stdin, what happens there comes from its stdout."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from daemons import PATIENCE, environment
+
+CLIENTS = Path(__file__).parents[1] / "interop" / "clients"
+Event = dict[str, Any]
+
+
+def command(node_modules: Path | None, program: str) -> tuple[list[str], dict[str, str]]:
+    """How a client program is started: the command, and the environment."""
+    name = sys.executable if program.endswith(".py") else "node"
+    paths = {"NODE_PATH": str(node_modules)} if node_modules else {}
+    return [name, str(CLIENTS / program)], {**environment(), **paths}
+
+
+class Driven:
+    """A client program under way.
+
+    :ivar events: all that happened so far.
+    """
+
+    def __init__(self, arguments: Sequence[str], env: dict[str, str], cwd: Path) -> None:
+        ours, theirs = socket.socketpair()
+        ours.settimeout(PATIENCE)
+        self._socket = ours
+        self._lines = ours.makefile("r", encoding="utf-8")
+        with theirs:
+            self.process = subprocess.Popen(
+                arguments, stdin=theirs, stdout=theirs, env=env, cwd=cwd
+            )
+        self.events: list[Event] = []
+
+    def __enter__(self) -> Driven:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.shutdown(socket.SHUT_WR)
+        try:
+            assert self.process.wait(PATIENCE) == 0
+        finally:
+            self.process.kill()
+            self._lines.close()
+            self._socket.close()
+
+    def _order(self, **order: object) -> None:
+        self._socket.sendall(json.dumps(order).encode() + b"\n")
+
+    def call(self, name: str, method: str, params: object = ()) -> None:
+        """Have a request sent; ``name`` is what the test calls it."""
+        self._order(call=name, method=method, params=params)
+
+    def cancel(self, name: str) -> None:
+        """Have a request cancelled."""
+        self._order(cancel=name)
+
+    def until(self, **fields: object) -> Event:
+        """The next event that has these fields, among those that have not come yet."""
+        while True:
+            event: Event = json.loads(self._lines.readline())
+            self.events.append(event)
+            if fields.items() <= event.items():
+                return event
+
+    def ended(self, name: str) -> Event:
+        """How a call ended, for the library's user; waits for it."""
+        for event in self.events:
+            if event.get("call") == name:
+                return event
+        return self.until(call=name)
+
+    def ask(self, method: str, params: object = ()) -> Any:
+        """Have a request sent and wait for its result."""
+        name = f"{method} {len(self.events)}"
+        self.call(name, method, params)
+        event = self.ended(name)
+        assert event["event"] == "result", event
+        return event["value"]
+
+    def wire(self, event: str, **fields: object) -> list[Event]:
+        """What was sent, or what arrived, so far."""
+        wanted = {"event": event, **fields}
+        return [known for known in self.events if wanted.items() <= known.items()]
+
+    def streamed(self, request_id: object) -> list[Event]:
+        """The parameters of the notifications that the library handed out for a request."""
+        told = [known["params"] for known in self.events if known["event"] == "notified"]
+        return [params for params in told if params["id"] == request_id]

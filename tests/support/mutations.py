@@ -1,0 +1,844 @@
+"""Every guard is held by a test: take one guard out at a time, and some test must fail.
+
+Run me (``make guards``); I print the guards whose absence nobody noticed. Each row of the table is
+a guard, the one place in the package where it stands, what disables it, and the tests that are to
+notice. They run against a copy of the package.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+
+import attrs
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = "rkllm_twisted"
+WORKERS = 2
+#: Seconds that the tests of one guard may take; a guard's absence may make them wait for ever.
+PATIENCE = 60
+#: pytest's exit codes.
+PASSED, FAILED = 0, 1
+
+
+@attrs.frozen
+class Guard:
+    """One guard.
+
+    :param file: in the package.
+    :param text: what stands there, exactly once.
+    :param without: what stands there instead while the guard is disabled.
+    :param tests: pytest's names of tests, under ``tests/``.
+    """
+
+    name: str
+    file: str
+    text: str
+    without: str
+    tests: tuple[str, ...]
+
+
+def _guard(name: str, file: str, text: str, without: str, *tests: str) -> Guard:
+    return Guard(name, file, text, without, tests)
+
+
+NPU, TURNS, TALK, WIRE = (
+    "npu/test_thread.py",
+    "npu/test_queue.py",
+    "rpc/test_dispatch.py",
+    "server/test_protocol.py",
+)
+JSON, SOCKET, LISTEN = (
+    "wire/test_jsonrpc.py",
+    "server/test_protocol_socket.py",
+    "server/test_service.py",
+)
+SCALARS, ARRAYS, RUNS = "abi/test_scalars.py", "abi/test_arrays.py", "runtime/test_runs.py"
+REPORTS = "systemd/test_service.py"
+TABLE, SHARING, FRAMING = (
+    "contracts/test_wire_table.py",
+    "server/test_fairness.py",
+    "wire/test_framing.py",
+)
+
+GUARDS = [
+    _guard(
+        "a client's request that is given up is cancelled",
+        "client_core/connection.py",
+        "        self._open.remove(number)\n        return netstring(",
+        "        return b'' and netstring(",
+        "client_core/test_connection.py::test_a_cancelled_request_is_heard_of_no_more",
+    ),
+    _guard(
+        "Ctrl-C does not come between reading bytes and taking them in",
+        "client_core/unix_socket.py",
+        "        with undisturbed():\n            if self._outgoing:\n                self._w",
+        "        if True:\n            if self._outgoing:\n                self._w",
+        "test_blocking.py::test_ctrl_c_while_bytes_are_taken_in_loses_none",
+    ),
+    _guard(
+        "the blocking client gives up a daemon that answers no ping",
+        "blocking.py",
+        "                if pinged:",
+        "                if False:",
+        "contracts/test_client_bad_days.py::test_a_daemon_that_is_stopped_is_given_up",
+    ),
+    _guard(
+        "the Twisted client gives up a daemon that answers no ping",
+        "client/connection.py",
+        "        if self._pinged:",
+        "        if False:",
+        "client/test_client.py::test_a_ping_without_an_answer_ends_the_connection",
+    ),
+    _guard(
+        "the blocking client reads while it has something to write",
+        "client_core/unix_socket.py",
+        "select.POLLIN | (select.POLLOUT if self._outgoing else 0)",
+        "select.POLLOUT if self._outgoing else select.POLLIN",
+        "contracts/test_client_bad_days.py::test_a_long_message_does_not_wait_for_a_stream_to_be_read",
+    ),
+    # One NPU for all
+    _guard(
+        "only the run that is given up is aborted",
+        "npu/thread.py",
+        "if work is self._under_way and work.is_run and self._runtime.loaded:",
+        "if self._runtime.loaded:",
+        f"{NPU}::test_cancelling_one_never_stops_another",
+    ),
+    _guard(
+        "a run that was given up does not enter C",
+        "npu/job.py",
+        "        if self.given_up:\n            raise Cancelled",
+        "        if False:\n            raise Cancelled",
+        f"{NPU}::test_cancelling_before_the_thread_has_begun_keeps_the_run_out_of_c",
+    ),
+    _guard(
+        "an abort that came before C is repeated",
+        "npu/job.py",
+        "            if self.given_up:\n                abort_quietly(runtime)",
+        "            if self.given_up:\n                pass",
+        f"{NPU}::test_a_cancel_that_comes_just_before_c_aborts_the_run_in_c",
+    ),
+    _guard(
+        "what was given up streams no more",
+        "npu/job.py",
+        "if not self.given_up and self.on_result is not None:",
+        "if self.on_result is not None:",
+        f"{NPU}::test_cancelling_the_run_under_way_aborts_it",
+    ),
+    _guard(
+        "an outcome comes once",
+        "npu/job.py",
+        "if self.given_up or self.outcome.called:",
+        "if False:",
+        f"{NPU}::test_what_comes_of_a_cancelled_run_is_dropped_in_silence",
+    ),
+    _guard(
+        "a daemon that stops takes no calls",
+        "npu/thread.py",
+        "if self._closed is not None or self._draining:",
+        "if False:",
+        f"{NPU}::test_close_answers_everybody_and_destroys_the_model",
+    ),
+    _guard(
+        "the queue is limited",
+        "npu/queue.py",
+        "if length >= self._limit:",
+        "if False:",
+        f"{TURNS}::test_a_full_queue_refuses_with_its_length",
+    ),
+    _guard(
+        "turns go round the clients",
+        "npu/queue.py",
+        "self._waiting.popitem(last=False)",
+        "self._waiting.popitem(last=True)",
+        f"{TURNS}::test_eight_requests_of_one_client_delay_another_by_one_turn",
+    ),
+    _guard(
+        "nobody reads on in another's history",
+        "npu/history.py",
+        "if self._owner not in (self._NOBODY, client):",
+        "if False:",
+        "npu/test_history.py::test_another_clients_run_begins_with_a_cleared_cache",
+    ),
+    # Who may do what
+    _guard(
+        "who is not named is turned away",
+        "rpc/permissions.py",
+        "if not self.clients or peer in self.clients or peer in self.administrators:",
+        "if True:",
+        "rpc/test_permissions.py::test_who_is_not_named_is_told_which_options_say_who_is",
+    ),
+    _guard(
+        "what is administrative is for administrators",
+        "rpc/conversation.py",
+        "if not self.administers and IAdministrative.providedBy(method):",
+        "if False:",
+        "rpc/test_permissions.py::test_a_marked_method_is_kept_from_who_does_not_administer",
+    ),
+    _guard(
+        "a run's file is for administrators",
+        "methods/_saving.py",
+        'if isinstance(value, Mapping) and value.get("prompt_cache_params") is not None:',
+        "if False:",
+        "methods/test_methods.py::test_a_run_that_writes_a_file_is_for_administrators",
+    ),
+    # Files
+    _guard(
+        "no name leads out of the directories",
+        "runtime/openat2.py",
+        "RESOLVE = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS",
+        "RESOLVE = 0",
+        "runtime/test_openat2.py::test_no_name_leads_out",
+        "runtime/test_openat2.py::test_who_swaps_links_in_a_loop_never_wins",
+    ),
+    _guard(
+        "step by step no link is followed",
+        "runtime/openat2.py",
+        "        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), part)",
+        "        return os.open(part, flags, dir_fd=directory)",
+        "runtime/test_openat2.py::test_no_link_leads_out",
+    ),
+    _guard(
+        "step by step nothing goes up",
+        "runtime/openat2.py",
+        'if ".." in parts or name.startswith("/"):',
+        "if False:",
+        "runtime/test_openat2.py::test_no_name_leads_out",
+    ),
+    _guard(
+        "C opens what was looked at",
+        "runtime/files.py",
+        "call = _placed(call, file, descriptor.path, descriptor)",
+        "pass",
+        "runtime/test_files.py::test_c_opens_what_was_looked_at",
+    ),
+    _guard(
+        "C opens files only",
+        "runtime/files.py",
+        "    if not stat.S_ISREG(mode):\n        raise",
+        "    if False:\n        raise",
+        "runtime/test_files.py::test_what_is_no_file_is_refused_without_opening_it",
+    ),
+    _guard(
+        "what is not whole takes no place",
+        "runtime/atomic_save.py",
+        'yield f"/proc/self/fd/{directory}/{name}"',
+        'yield f"/proc/self/fd/{parent}/{name}"',
+        "runtime/test_atomic_save.py::test_a_call_that_fails_leaves_the_old_file",
+    ),
+    # The log
+    _guard(
+        "prompts are logged only if that is asked for",
+        "rpc/conversation.py",
+        "            if self.dispatcher.journal.prompts:",
+        "            if True:",
+        "rpc/test_access_log.py::test_prompts_are_logged_only_if_that_is_asked_for",
+    ),
+    _guard(
+        "a flood does not fill the disk",
+        "rpc/access_log.py",
+        "return self._lines <= MOST",
+        "return True",
+        "rpc/test_access_log.py::test_a_flood_of_requests_does_not_fill_the_disk",
+    ),
+    _guard(
+        "a word begins no line of the log",
+        "daemon/log_formats.py",
+        """return text.replace("\\r", "\\\\r").replace("\\n", "\\n\\t")""",
+        "return text",
+        "daemon/test_log_formats.py::test_a_newline_in_a_word_begins_no_line_of_the_log",
+    ),
+    # Settings
+    _guard(
+        "a list of nobody does not let everybody in",
+        "daemon/setting.py",
+        "if source and not texts:",
+        "if False:",
+        "daemon/test_config.py::test_a_list_of_nobody_in_the_environment_is_refused",
+    ),
+    _guard(
+        "a mode in a file stands in quotes",
+        "daemon/config.py",
+        "if setting.is_number and isinstance(value, (int, float))",
+        "if isinstance(value, (int, float))",
+        "daemon/test_config.py::test_a_mistake_is_named_with_what_would_be_right",
+    ),
+    # One connection's requests
+    _guard(
+        "a connection has its share of requests",
+        "rpc/conversation.py",
+        "if len(self._under_way) >= self._max_requests and method.name not in NOT_COUNTED:",
+        "if False:",
+        f"{TALK}::test_too_many_requests_under_way_are_refused_at_once",
+    ),
+    _guard(
+        "a cancel gets through a full share",
+        "rpc/conversation.py",
+        " and method.name not in NOT_COUNTED:",
+        ":",
+        f"{TALK}::test_what_ends_or_looks_at_work_always_gets_through",
+    ),
+    _guard(
+        "an id under way is not used again",
+        "rpc/conversation.py",
+        "if raw_id is not None and jsonrpc.id_of(raw_id) in self._under_way:",
+        "if False:",
+        f"{TALK}::test_an_id_under_way_is_refused_and_the_first_goes_on",
+    ),
+    _guard(
+        "a stream is not part of a batch",
+        "rpc/conversation.py",
+        "if in_batch and (method.streams or self._closed):",
+        "if in_batch and self._closed:",
+        f"{TALK}::test_a_streaming_method_is_refused_in_a_batch",
+    ),
+    _guard(
+        "answers are not answered",
+        "rpc/conversation.py",
+        "        else:  # a reply\n            return None",
+        "        else:  # a reply\n            return b'{}'",
+        TABLE,
+    ),
+    _guard(
+        "a notification is never answered",
+        "rpc/call.py",
+        "        answer = None\n        if self.id is not None:",
+        "        answer = b'{}'\n        if self.id is not None:",
+        TABLE,
+    ),
+    _guard(
+        "nothing is streamed after the answer",
+        "rpc/call.py",
+        "if not self.is_open or self.id is None:",
+        "if self.id is None:",
+        f"{TALK}::test_nothing_is_streamed_after_the_answer",
+    ),
+    _guard(
+        "a fault of a message costs only that message",
+        "rpc/conversation.py",
+        "except Exception:  # noqa: BLE001 - a fault of ours",
+        "except ZeroDivisionError:  # noqa: BLE001 - a fault of ours",
+        f"{TALK}::test_a_fault_in_the_daemon_itself_is_answered",
+    ),
+    # Messages
+    _guard(
+        "a netstring has a greatest length",
+        "server/receive_buffer.py",
+        "self.MAX_LENGTH = max_length",
+        "self.MAX_LENGTH = 2**40",
+        f"{WIRE}::test_broken_framing_gets_one_error_and_the_end",
+    ),
+    _guard(
+        "a line has a greatest length",
+        "wire/framing.py",
+        "if len(self._buffer) + len(text) > self._max_length:",
+        "if False:",
+        f"{FRAMING}::test_a_line_may_have_the_limit_and_no_byte_more",
+    ),
+    _guard(
+        "nesting is limited",
+        "wire/validation.py",
+        ' levels." if brackets else None',
+        ' levels." if False else None',
+        f"{JSON}::test_depth_is_counted_with_both_brackets",
+    ),
+    _guard(
+        "arrays and objects are counted",
+        "wire/validation.py",
+        "if len(brackets) > 2 * MAX_CONTAINERS:",
+        "if False:",
+        TABLE,
+    ),
+    _guard(
+        "a member comes once",
+        "wire/jsonrpc.py",
+        "if (repeated := strict.repeated_member(text)) is not None:",
+        "if (repeated := strict.repeated_member(text)) is not None and False:",
+        TABLE,
+    ),
+    _guard(
+        "text is UTF-8, without surrogates",
+        "wire/validation.py",
+        "    if text.isascii():",
+        "    if True:",
+        TABLE,
+    ),
+    _guard(
+        "a batch has a greatest length",
+        "wire/jsonrpc.py",
+        "if len(members) > MAX_BATCH:",
+        "if False:",
+        TABLE,
+    ),
+    _guard(
+        "an id is short, and a string, a number or null",
+        "wire/jsonrpc.py",
+        "if raw_id is not None and not _usable_id(raw_id):",
+        "if False:",
+        TABLE,
+    ),
+    _guard(
+        "NaN leaves as null",
+        "wire/encoding.py",
+        "values = shortest(float32s(floats.data))",
+        "values = [str(value) for value in float32s(floats.data)]",
+        f"{JSON}::test_what_is_no_number_leaves_as_null",
+    ),
+    # One connection's time and memory
+    _guard(
+        "a turn has so many messages",
+        "server/protocol.py",
+        "for _ in range(self.factory.limits.messages_per_turn):",
+        "for _ in range(10**9):",
+        f"{WIRE}::test_one_client_cannot_stall_the_others",
+    ),
+    _guard(
+        "a read is parsed in slices",
+        "server/receive_buffer.py",
+        "SLICE = 4096",
+        "SLICE = 2**30",
+        f"{WIRE}::test_thousands_of_empty_messages_are_not_parsed_at_once",
+    ),
+    _guard(
+        "a turn reads from so many sockets",
+        "server/read_group.py",
+        "            left -= len(events)\n",
+        "            left = MOST if self._sockets else 0\n",
+        "server/test_read_group.py::test_a_turn_reads_so_many_and_the_next_the_others",
+    ),
+    _guard(
+        "who has left nobody behind is not waited for",
+        "server/read_group.py",
+        "if why is CONNECTION_DONE and not has_gone(socket):",
+        "if why is CONNECTION_DONE:",
+        "server/test_read_group.py::test_an_end_with_nobody_left_to_read_is_the_end",
+    ),
+    _guard(
+        "the connections share a turn of the reactor",
+        "server/fairness.py",
+        "return self._spent < BUDGET\n",
+        "return True\n",
+        SHARING,
+    ),
+    _guard(
+        "all input together is limited",
+        "server/fairness.py",
+        "if self.total > self._limit:",
+        "if False:",
+        SHARING,
+    ),
+    _guard(
+        "who does not read is not read",
+        "server/protocol.py",
+        'if self._ending or self._reading or "unread" in self._not_reading:',
+        "if self._ending or self._reading:",
+        f"{WIRE}::test_who_does_not_read_is_not_read",
+    ),
+    _guard(
+        "what takes long to read is read elsewhere",
+        "server/protocol.py",
+        " and reading.is_heavy(payload):",
+        " and False:",
+        "endtoend/test_big_messages.py::test_others_are_answered_while_it_is_read",
+    ),
+    _guard(
+        "what follows a big message waits for it",
+        "server/protocol.py",
+        'if self._ending or self._reading or "unread" in self._not_reading:',
+        'if self._ending or "unread" in self._not_reading:',
+        "offload/test_server.py::test_what_follows_waits",
+    ),
+    _guard(
+        "a message has so many values",
+        "offload/messages.py",
+        "if self._left < 0:",
+        "if False:",
+        "offload/test_messages.py::test_too_many_values_are_refused",
+    ),
+    _guard(
+        "what a client leaves unread is limited",
+        "server/outbox.py",
+        "if self._is_too_much():",
+        "if False:",
+        f"{WIRE}::test_a_stream_to_nobody_is_bounded",
+    ),
+    _guard(
+        "who reads nothing is dropped in time",
+        "server/outbox.py",
+        'self._give_up(f"it read nothing',
+        'str(f"it read nothing',
+        f"{WIRE}::test_who_reads_nothing_for_30_seconds_is_dropped",
+    ),
+    _guard(
+        "a transport gets no more than it passes on",
+        "server/outbox.py",
+        "while self._waiting and not self._paused:",
+        "while self._waiting:",
+        f"{WIRE}::test_a_big_answer_goes_out_in_slices",
+    ),
+    _guard(
+        "a big netstring's buffer is given back",
+        "server/receive_buffer.py",
+        "if len(string) > KEEP:",
+        "if False:",
+        f"{WIRE}::test_a_big_messages_buffer_is_given_back",
+    ),
+    _guard(
+        "a half-closed client is watched",
+        "server/protocol.py",
+        'self._later("watch", WATCH, self._watch)',
+        "pass",
+        f"{WIRE}::test_a_half_closed_client_that_leaves_is_noticed_soon",
+    ),
+    _guard(
+        "gone is told from half closed",
+        "server/protocol.py",
+        "if self.factory.has_gone(self.transport):",
+        "if False:",
+        f"{WIRE}::test_a_client_that_is_gone_is_noticed_at_once",
+    ),
+    _guard(
+        "the kernel is asked who has gone",
+        "server/peer.py",
+        "return any(events & (select.POLLHUP | select.POLLERR) for _, events in poll.poll(0))",
+        "return False",
+        SOCKET,
+    ),
+    _guard(
+        "a closing connection waits so long for its reader",
+        "server/protocol.py",
+        'self._later("linger", patience, self.abort)',
+        "pass",
+        f"{WIRE}::test_a_peer_that_does_not_read_the_error_is_cut_off",
+    ),
+    _guard(
+        "clients are counted",
+        "server/factory.py",
+        "if len(self.connections) >= self._max_clients:",
+        "if False:",
+        f"{WIRE}::test_a_client_too_many_is_told_in_its_framing",
+    ),
+    _guard(
+        "a crowd is not even told",
+        "server/factory.py",
+        "if len(self._turned_away) >= self._max_clients:",
+        "if False:",
+        f"{WIRE}::test_a_crowd_is_not_even_told",
+    ),
+    # The socket
+    _guard(
+        "one daemon holds the lock",
+        "server/socket_file.py",
+        "fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "pass",
+        LISTEN,
+    ),
+    _guard(
+        "the lock is on the file that is there",
+        "server/socket_file.py",
+        "if _identity(self.path) == _identity_of(os.fstat(fd)):",
+        "if True:",
+        f"{LISTEN}::test_a_lock_on_a_file_that_was_just_removed_is_taken_anew",
+    ),
+    _guard(
+        "a live socket is not taken over",
+        "server/socket_file.py",
+        "    if _is_served(path):\n        raise",
+        "    if False:\n        raise",
+        f"{LISTEN}::test_another_programs_socket_is_not_stolen",
+    ),
+    _guard(
+        "what is no socket is left alone",
+        "server/socket_file.py",
+        "if not stat.S_ISSOCK(found.st_mode):",
+        "if False:",
+        f"{LISTEN}::test_a_file_in_the_way_is_left_alone",
+    ),
+    _guard(
+        "only our own socket is removed",
+        "server/socket_file.py",
+        "if self._ours is not None and _identity(self.path) == self._ours:",
+        "if self._ours is not None:",
+        LISTEN,
+    ),
+    _guard(
+        "the socket has its mode from the start",
+        "server/socket_file.py",
+        "before = os.umask(0o777 if self._changes_hands() else 0o777 & ~self._mode)",
+        "before = os.umask(0)",
+        f"{LISTEN}::test_the_socket_never_has_a_wider_mode",
+    ),
+    _guard(
+        "nobody may use a socket before it is whose it shall be",
+        "server/socket_file.py",
+        "before = os.umask(0o777 if self._changes_hands() else 0o777 & ~self._mode)",
+        "before = os.umask(0o777 & ~self._mode)",
+        f"{LISTEN}::test_a_socket_for_a_group_is_nobodys_until_it_is_the_groups",
+    ),
+    _guard(
+        "no socket where anybody could replace it",
+        "server/socket_file.py",
+        "if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:",
+        "if False:",
+        f"{LISTEN}::test_a_directory_that_anybody_may_write_to_is_refused",
+    ),
+    # systemd
+    _guard(
+        "a hung runtime starves the watchdog",
+        "systemd/service.py",
+        "if due and self._reported.is_fresh():",
+        "if due:",
+        f"{REPORTS}::test_what_stands_still_gives_no_sign_of_life",
+    ),
+    _guard(
+        "a model's name is no news",
+        "systemd/notify.py",
+        "{value.translate(_CONTROL)}",
+        "{value}",
+        f"{REPORTS}::test_a_models_name_cannot_say_more",
+    ),
+    _guard(
+        "another process's sockets are not adopted",
+        "systemd/inherited.py",
+        "return given[pid] == str(os.getpid()) if pid in given else unless_said",
+        "return True",
+        "systemd/test_sd_daemon.py",
+    ),
+    _guard(
+        "systemd's socket is not shut down",
+        "server/service.py",
+        "_shouldShutdown = False",
+        "_shouldShutdown = True",
+        "endtoend/test_systemd.py::test_the_passed_socket_is_left_as_it_was",
+    ),
+    # Plugins
+    _guard(
+        "two methods of one name are refused",
+        "rpc/registry.py",
+        "if methods.setdefault(method.name, method) is not method:",
+        "if methods.setdefault(method.name, method) is None:",
+        "rpc/test_registry.py::test_two_methods_with_one_name_are_refused",
+    ),
+    _guard(
+        "what the release lacks is not described",
+        "daemon/descriptions.py",
+        "if m.releases",
+        "if True",
+        "description/test_openrpc.py::test_it_is_that_of_the_loaded_release",
+    ),
+    _guard(
+        "somebody else's odd class is described as anything",
+        "description/annotations.py",
+        "except Exception:  # noqa: BLE001 - a name that only a type checker can resolve, for one",
+        "except ZeroDivisionError:",
+        "description/test_openrpc.py::test_what_cannot_be_described_is_anything",
+    ),
+    _guard(
+        "some names are reserved",
+        "rpc/registry.py",
+        "reserved = name.startswith(RESERVED)",
+        "reserved = False",
+        "rpc/test_registry.py",
+    ),
+    # C
+    _guard(
+        "a string holds no NUL",
+        "abi/scalars.py",
+        'if "\\0" in value:',
+        "if False:",
+        SCALARS,
+    ),
+    _guard(
+        "a whole number fits its type",
+        "abi/scalars.py",
+        "if not least <= value <= greatest:",
+        "if False:",
+        SCALARS,
+    ),
+    _guard(
+        "truth is no whole number",
+        "abi/scalars.py",
+        "if type(value) is not int:",
+        "if not isinstance(value, int):",
+        SCALARS,
+    ),
+    _guard(
+        "a float is finite",
+        "abi/scalars.py",
+        "if not math.isfinite(number):",
+        "if False:",
+        SCALARS,
+    ),
+    _guard(
+        "the floats of an array are finite",
+        "abi/arrays.py",
+        'if element.code == "f" and not _all_finite(numbers, data):',
+        "if False:",
+        ARRAYS,
+    ),
+    _guard(
+        "an array has the length of its shape",
+        "abi/arrays.py",
+        "if len(data) != expected:",
+        "if False:",
+        ARRAYS,
+    ),
+    _guard(
+        "a late callback reaches nobody",
+        "runtime/callback.py",
+        "if run is not None and userdata == run.number:",
+        "if run is not None:",
+        RUNS,
+    ),
+    _guard(
+        "no exception crosses into C",
+        "runtime/callback.py",
+        "except BaseException as failure:",
+        "except ZeroDivisionError as failure:",
+        RUNS,
+    ),
+    _guard(
+        "the callback outlives its runtime",
+        "runtime/callback.py",
+        "_FOR_EVER.append(trampoline)",
+        "pass",
+        RUNS,
+    ),
+    _guard(
+        "a second init destroys the first model",
+        "runtime/runtime.py",
+        "        if self.loaded:\n            self._destroy()\n        handle",
+        "        handle",
+        "runtime/test_runtime.py::test_a_second_init_destroys_the_first_model",
+    ),
+    # The rkllm command
+    _guard(
+        "a terminal gets no control characters",
+        "cli/terminal.py",
+        "text.translate(_PLAIN) if is_terminal(sys.stdout) else text",
+        "text",
+        "cli/test_terminal.py::test_a_terminal_gets_no_control_characters",
+    ),
+    _guard(
+        "doctor looks at the daemon's rights, not at one's own",
+        "board/machine.py",
+        "account if daemon.pid is None else owner(files, daemon.pid, account)",
+        "account",
+        "board/test_checks.py::test_the_daemons_account_counts_where_it_answers",
+    ),
+]
+
+
+class Copy:
+    """The package once more, in a directory of its own, to take a guard out of.
+
+    Compiled modules are copied with their sources' times, so that only the changed one is compiled.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        shutil.copytree(ROOT / PACKAGE, directory / PACKAGE)
+
+    def without(self, guard: Guard) -> str:
+        """Run the guard's tests without it; what is wrong with the outcome, or nothing."""
+        source, target = ROOT / PACKAGE / guard.file, self.directory / PACKAGE / guard.file
+        text = source.read_text()
+        if text.count(guard.text) != 1:
+            return f"its text stands {text.count(guard.text)} times in {guard.file}"
+        target.write_text(text.replace(guard.text, guard.without))
+        times = source.stat()
+        os.utime(target, (times.st_atime, times.st_mtime + 100))
+        try:
+            return self._verdict(guard.tests)
+        finally:
+            shutil.copy2(source, target)
+
+    def _verdict(self, tests: tuple[str, ...]) -> str:
+        try:
+            code, output = self.test(tests)
+        except subprocess.TimeoutExpired:
+            return ""  # that was noticed, too
+        if code == FAILED or code < 0:  # killed by a signal: it crashed
+            return ""
+        return "no test notices its absence" if code == PASSED else f"pytest failed:\n{output}"
+
+    def test(self, tests: tuple[str, ...]) -> tuple[int, str]:
+        """Run tests against the copy."""
+        paths = [str(ROOT / "tests" / test) for test in tests]
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "--tb=short"]
+        done = subprocess.run(
+            [*command, f"--config-file={ROOT / 'pyproject.toml'}", f"--rootdir={ROOT}", *paths],
+            cwd=self.directory,
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "PYTHONPATH": str(self.directory), "PYTHONDONTWRITEBYTECODE": "1"}
+
+    def imported_from(self) -> Path:
+        """Where Python finds the package when the copy is to be tested."""
+        command = [sys.executable, "-c", f"import {PACKAGE}; print({PACKAGE}.__file__)"]
+        done = subprocess.run(
+            command, cwd=self.directory, env=self._environment(), capture_output=True, text=True
+        )
+        return Path(done.stdout.strip()).parent
+
+
+def check(guards: list[Guard]) -> Iterator[tuple[Guard, str]]:
+    """Take each guard out in turn; what is wrong, or nothing, for each."""
+    with tempfile.TemporaryDirectory() as directory:
+        copies: SimpleQueue[Copy] = SimpleQueue()
+        for number in range(WORKERS):
+            copies.put(Copy(Path(directory) / str(number)))
+        _check_the_copy(copies, guards)
+
+        def one(guard: Guard) -> str:
+            copy = copies.get()
+            try:
+                return copy.without(guard)
+            finally:
+                copies.put(copy)
+
+        with ThreadPoolExecutor(WORKERS) as pool:
+            yield from zip(guards, pool.map(one, guards), strict=True)
+
+
+def _check_the_copy(copies: SimpleQueue[Copy], guards: list[Guard]) -> None:
+    """With all guards in place the tests pass, and it is the copy that they test."""
+    copy = copies.get()
+    assert copy.imported_from() == copy.directory / PACKAGE, copy.imported_from()
+    code, output = copy.test(tuple(sorted({test for guard in guards for test in guard.tests})))
+    assert code == PASSED, output
+    copies.put(copy)
+
+
+def main(names: list[str]) -> int:
+    """Check the guards whose names hold one of the words; all of them without words.
+
+    :returns: how many nobody would miss.
+    """
+    guards = [g for g in GUARDS if not names or any(name in g.name for name in names)]
+    begun, missed = time.monotonic(), 0
+    for guard, problem in check(guards):
+        missed += bool(problem)
+        print(f"{'MISSED' if problem else 'held  '}  {guard.name} {problem and '- ' + problem}")
+    seconds = time.monotonic() - begun
+    print(f"{len(guards) - missed} of {len(guards)} guards are held ({seconds:.0f} s)")
+    return missed
+
+
+if __name__ == "__main__":
+    sys.exit(min(main(sys.argv[1:]), 1))

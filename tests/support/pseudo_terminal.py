@@ -1,0 +1,80 @@
+"""A terminal, and the ``rkllm`` command on it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pexpect
+import pytest
+from daemons import PATIENCE, Daemon
+from rkllm_command import HEARS_CTRL_C, RKLLM, surroundings
+
+#: What moves a terminal's cursor, sets its colours, or asks it something.
+ESCAPE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[()][0-9A-Z]|[=>78])")
+
+
+class Terminal:
+    """What a person sees and types.
+
+    :ivar raw: all that came.
+    """
+
+    def __init__(self, child: pexpect.spawn[str]) -> None:
+        self._child = child
+        self._looked = 0
+        self.raw = ""
+
+    def send(self, keys: str) -> None:
+        """Type."""
+        self._child.send(keys)
+
+    def expect(self, pattern: str) -> None:
+        """Wait for text, after what was waited for before."""
+        deadline = time.monotonic() + PATIENCE
+        while (
+            match := re.compile(pattern, re.MULTILINE).search(self._seen(), self._looked)
+        ) is None:
+            if not self._read(deadline):
+                pytest.fail(f"{pattern!r} does not come; there is:\n{self._seen()[self._looked :]}")
+        self._looked = match.end()
+
+    def end(self) -> int:
+        """Wait for the end; the exit code."""
+        deadline = time.monotonic() + PATIENCE
+        while self._read(deadline):
+            pass
+        self._child.close()
+        code = self._child.exitstatus
+        assert isinstance(code, int), f"it did not end by itself:\n{self._seen()}"
+        return code
+
+    def _seen(self) -> str:
+        return ESCAPE.sub("", self.raw)
+
+    def _read(self, deadline: float) -> bool:
+        try:
+            self.raw += self._child.read_nonblocking(4096, max(0, deadline - time.monotonic()))
+        except (pexpect.EOF, pexpect.TIMEOUT):
+            return False
+        return True
+
+
+@contextmanager
+def terminal(*words: str, daemon: Daemon, state: Path | None = None) -> Iterator[Terminal]:
+    """Run the command on a terminal of its own.
+
+    :param state: its XDG_STATE_HOME.
+    """
+    env = {**surroundings(daemon), "TERM": "xterm-256color", "PROMPT_TOOLKIT_NO_CPR": "1"}
+    if state is not None:
+        env["XDG_STATE_HOME"] = str(state)
+    program, *arguments = [*HEARS_CTRL_C, *RKLLM, *words]
+    child = pexpect.spawn(program, arguments, env=env, encoding="utf-8", dimensions=(30, 100))
+    try:
+        yield Terminal(child)
+    finally:
+        child.close(force=True)
