@@ -10,7 +10,7 @@ import sys
 
 from twisted.internet import asyncioreactor
 
-from rkllm_twisted.client import asyncio_streams, connect
+from rkllm_twisted.client import connect, for_asyncio
 
 
 async def main(prompt: str) -> None:
@@ -21,7 +21,7 @@ async def main(prompt: str) -> None:
 
     client = await connect(reactor).asFuture(loop)
     clock = asyncio.create_task(ticking())
-    async for chunk in asyncio_streams(client.run_async(prompt)):
+    async for chunk in for_asyncio(client.run_async(prompt)):
         print(chunk.text, end="", flush=True)
         last = chunk
     clock.cancel()

@@ -21,10 +21,17 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from rkllm_twisted.client_core import calls
-from rkllm_twisted.client_core.address import PATIENCE, QUIET, default_socket, late, lost, silent
+from rkllm_twisted.client_core.address import (
+    PATIENCE,
+    QUIET,
+    default_socket,
+    lost_error,
+    silent_text,
+    timeout_text,
+)
 from rkllm_twisted.client_core.events import Answer, Arrival, Failed, Notified, Part
-from rkllm_twisted.client_core.shape import like
-from rkllm_twisted.client_core.unix_socket import Pipe, undisturbed
+from rkllm_twisted.client_core.shape import shaped_like
+from rkllm_twisted.client_core.unix_socket import UNIXSocket, without_interrupts
 from rkllm_twisted.errors import Closed, NoAnswer, Unreachable
 
 if TYPE_CHECKING:
@@ -39,7 +46,7 @@ T = TypeVar("T")
 def _method(make: Callable[P, calls.Call[T]]) -> Callable[Concatenate[Client, P], T]:
     """Make the client's method for one of the daemon's."""
 
-    @like(make)
+    @shaped_like(make)
     def ask(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
         call = make(*args, **kwargs)
         return call.read(self.call(call.method, call.params, timeout=call.timeout))
@@ -50,7 +57,7 @@ def _method(make: Callable[P, calls.Call[T]]) -> Callable[Concatenate[Client, P]
 def _stream(make: Callable[P, calls.Call[T]]) -> Callable[Concatenate[Client, P], Iterator[T]]:
     """Make the client's method for one of the daemon's that streams."""
 
-    @like(make)
+    @shaped_like(make)
     def ask(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
         call = make(*args, **kwargs)
         results = self.stream(call.method, call.params, timeout=call.timeout)
@@ -76,14 +83,14 @@ class Client:
     def __init__(
         self, path: str | os.PathLike[str] | None = None, *, timeout: float | None = None
     ) -> None:
-        from rkllm_twisted.client_core.connection import Caller  # noqa: PLC0415 - see the module
+        from rkllm_twisted.client_core.connection import ClientConnection  # noqa: PLC0415 - see the module
 
         self.path = os.fspath(path or default_socket()).removeprefix("unix:")
         self.timeout = timeout
-        self._caller = Caller(self.path)
+        self._caller = ClientConnection(self.path)
         self._inboxes: dict[int, deque[Arrival]] = {}
         self._ended: Exception | None = None
-        self._pipe = Pipe(self.path, self._take)
+        self._pipe = UNIXSocket(self.path, self._take)
         try:
             self._greet()
         except BaseException:
@@ -130,7 +137,7 @@ class Client:
         """
         number = 0
         try:
-            with undisturbed():
+            with without_interrupts():
                 number = self._ask(*self._caller.ask(method, params))
             event: Arrival = Part(number, None)
             while isinstance(event, Part):
@@ -164,7 +171,7 @@ class Client:
     def _greet(self) -> None:
         number = self._ask(*self._caller.greet())
         if not self._wait(self._inboxes[number], PATIENCE):
-            raise NoAnswer(silent(self.path))
+            raise NoAnswer(silent_text(self.path))
         self._next(number, "server.configure", None)
         del self._inboxes[number]
 
@@ -181,7 +188,7 @@ class Client:
 
     def _leave(self, number: int) -> None:
         """Forget a request; one that is not answered yet is cancelled."""
-        with undisturbed():
+        with without_interrupts():
             self._inboxes.pop(number, None)
             self._pipe.put(self._caller.cancel(number))
 
@@ -193,7 +200,7 @@ class Client:
         inbox = self._inboxes[number]
         seconds = self.timeout if timeout is None else timeout
         if not self._wait(inbox, math.inf if seconds is None else seconds):
-            raise NoAnswer(late(self.path, method, seconds or 0))
+            raise NoAnswer(timeout_text(self.path, method, seconds or 0))
         event = inbox.popleft()
         if isinstance(event, Failed):
             raise event.error
@@ -212,7 +219,7 @@ class Client:
                 quiet, pinged = time.monotonic() + QUIET, False
             elif (now := time.monotonic()) >= quiet:
                 if pinged:
-                    self._end(NoAnswer(silent(self.path)))
+                    self._end(NoAnswer(silent_text(self.path)))
                 else:
                     self._pipe.put(self._caller.ask("server.ping")[1])
                     quiet, pinged = now + PATIENCE, True
@@ -229,7 +236,7 @@ class Client:
             elif event.id in self._inboxes:
                 self._inboxes[event.id].append(event)
         if not data:
-            self._end(lost(self.path))
+            self._end(lost_error(self.path))
 
     def _end(self, error: Exception) -> None:
         """Let everything fail that is not answered."""

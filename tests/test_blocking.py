@@ -13,7 +13,7 @@ import pytest
 from daemons import Daemon, environment
 
 from rkllm_twisted.blocking import Client
-from rkllm_twisted.client_core.unix_socket import undisturbed
+from rkllm_twisted.client_core.unix_socket import without_interrupts
 from rkllm_twisted.errors import NoDaemon
 
 Start = Callable[..., Daemon]
@@ -197,7 +197,7 @@ def test_ctrl_c_is_held_back_and_not_lost() -> None:
     seen = []
 
     def interrupted() -> None:
-        with undisturbed():
+        with without_interrupts():
             signal.raise_signal(signal.SIGINT)
             seen.append("went on")
         seen.append("never")
@@ -213,7 +213,7 @@ def test_a_program_that_ignores_ctrl_c_still_does() -> None:
     """Its handler, or none, is what it was."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with undisturbed():
+        with without_interrupts():
             signal.raise_signal(signal.SIGINT)
         assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     finally:

@@ -62,7 +62,7 @@ def _is_own(parameter: Parameter) -> bool:
     return parameter.type.base not in OWNED_TYPES and parameter.name not in OUTPUTS
 
 
-def bind(function: Function, params: Params) -> dict[str, object]:
+def assign_arguments(function: Function, params: Params) -> dict[str, object]:
     """Give each of the client's values the C name of its argument.
 
     :param params: as the client sent them.

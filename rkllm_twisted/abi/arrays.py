@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, cast
 import attrs
 import msgspec
 
-from rkllm_twisted.abi.scalars import kind_of, refuse
+from rkllm_twisted.abi.scalars import kind_of, param_error
 from rkllm_twisted.values import FloatArray, WrongArray
 
 #: An array of float32 or of int32, see :data:`ELEMENTS`. A view where the bytes are there already.
@@ -60,13 +60,13 @@ def to_array(path: str, value: object, base: str) -> Numbers:
     if isinstance(value, FloatArray) and element.code == "f":
         return _from_bytes(path, value.data, value.shape, element)
     if isinstance(value, WrongArray):
-        raise refuse(path + value.where, value.what)
+        raise param_error(path + value.where, value.what)
     if isinstance(value, Mapping):
         return _from_base64(path, value, element)
     if isinstance(value, list):
         return _from_list(path, value, element)
     words = f"must be an array of {element.words} or an object with base64, dtype and shape"
-    raise refuse(path, f"{words}, not {kind_of(value)}")
+    raise param_error(path, f"{words}, not {kind_of(value)}")
 
 
 def _from_list(path: str, value: list[object], element: Element) -> Numbers:
@@ -74,11 +74,11 @@ def _from_list(path: str, value: list[object], element: Element) -> Numbers:
     if not element.types.issuperset(set(map(type, flat))):
         index = next(i for i, item in enumerate(flat) if type(item) not in element.types)
         what = f"must be an array of {element.words}, and number {index} is {kind_of(flat[index])}"
-        raise refuse(f"{path}[{index}]", what)
+        raise param_error(f"{path}[{index}]", what)
     try:
         numbers = array(element.code, cast(Any, flat))
     except OverflowError:
-        raise refuse(path, f"must be an array of {element.words}; one is too large") from None
+        raise param_error(path, f"must be an array of {element.words}; one is too large") from None
     return _finite(path, numbers, numbers.tobytes(), element)
 
 
@@ -88,31 +88,33 @@ def _flatten(path: str, rows: list[object]) -> list[object]:
         if not rows or type(rows[0]) is not list:
             return rows
         if set(map(type, rows)) != {list} or len(set(map(len, rows))) != 1:  # type: ignore[arg-type]
-            raise refuse(path, "has rows of different lengths")
+            raise param_error(path, "has rows of different lengths")
         rows = list(itertools.chain.from_iterable(rows))  # type: ignore[arg-type]
-    raise refuse(path, f"is nested more than {_DEEPEST} deep")
+    raise param_error(path, f"is nested more than {_DEEPEST} deep")
 
 
 def _from_base64(path: str, value: Mapping[str, object], element: Element) -> Numbers:
     if set(value) != {"base64", "dtype", "shape"}:
-        raise refuse(path, "must have exactly base64, dtype and shape")
+        raise param_error(path, "must have exactly base64, dtype and shape")
     if value["dtype"] != element.dtype:
-        raise refuse(f"{path}.dtype", f"must be {element.dtype!r}")
+        raise param_error(f"{path}.dtype", f"must be {element.dtype!r}")
     shape = value["shape"]
     if not isinstance(shape, list) or not all(type(n) is int and n in _SIZES for n in shape):
-        raise refuse(f"{path}.shape", "must be an array of whole numbers of 32 bits, none negative")
+        raise param_error(
+            f"{path}.shape", "must be an array of whole numbers of 32 bits, none negative"
+        )
     if len(shape) > _DEEPEST:
-        raise refuse(f"{path}.shape", f"has more than {_DEEPEST} numbers")
+        raise param_error(f"{path}.shape", f"has more than {_DEEPEST} numbers")
     return _from_bytes(path, _decode(f"{path}.base64", value["base64"]), shape, element)
 
 
 def _decode(path: str, text: object) -> bytearray:
     if not isinstance(text, str):
-        raise refuse(path, f"must be a string, not {kind_of(text)}")
+        raise param_error(path, f"must be a string, not {kind_of(text)}")
     try:  # strict about alphabet, length and padding, and several times as fast as binascii
         return msgspec.convert(text, bytearray)
     except ValueError:
-        raise refuse(path, "is not base64") from None
+        raise param_error(path, "is not base64") from None
 
 
 def _from_bytes(
@@ -121,7 +123,7 @@ def _from_bytes(
     expected = 4 * math.prod(shape)
     if len(data) != expected:
         what = f"holds {len(data)} bytes, but the shape {list(shape)} takes {expected}"
-        raise refuse(path, what)
+        raise param_error(path, what)
     # Bytes that nobody else has are used as they are: copying megabytes is most of the work.
     own = data if isinstance(data, bytearray) else bytearray(data)
     return _finite(path, memoryview(own).cast(cast(Any, element.code)), own, element)
@@ -135,7 +137,7 @@ def address_of(numbers: Numbers) -> int:
 def _finite(path: str, numbers: Numbers, data: bytes | bytearray, element: Element) -> Numbers:
     if element.code == "f" and not _all_finite(numbers, data):
         index = next(i for i, number in enumerate(numbers) if not math.isfinite(number))
-        raise refuse(f"{path}[{index}]", "must be finite, and fit into a float32")
+        raise param_error(f"{path}[{index}]", "must be finite, and fit into a float32")
     return numbers
 
 

@@ -8,12 +8,18 @@ from collections.abc import Mapping
 import attrs
 
 from rkllm_twisted.abi import struct_rules
-from rkllm_twisted.abi.arguments import bind
+from rkllm_twisted.abi.arguments import assign_arguments
 from rkllm_twisted.abi.arrays import Numbers
 from rkllm_twisted.abi.layouts import CData, Layout
 from rkllm_twisted.abi.release import Function, Parameter, releases_with_function
-from rkllm_twisted.abi.scalars import refuse
-from rkllm_twisted.abi.to_c import Embeddings, FileParameter, Filling, Partial, convert
+from rkllm_twisted.abi.scalars import param_error
+from rkllm_twisted.abi.to_c import (
+    ArgumentBuilder,
+    DefaultsToFill,
+    Embeddings,
+    FileParameter,
+    convert,
+)
 from rkllm_twisted.errors import NotInRelease
 from rkllm_twisted.values import Params
 
@@ -29,14 +35,14 @@ class PreparedCall:
     :param files: the files that C will open.
     :param partials: structures to complete from what the model was loaded with.
     :param embeddings: arrays to compare with the width of the loaded model's embeddings.
-    :param floats: see :class:`~rkllm_twisted.abi.to_c.Filling`; for whoever passes the call on.
+    :param floats: see :class:`~rkllm_twisted.abi.to_c.ArgumentBuilder`; to pass the call on.
     """
 
     function: Function
     arguments: Mapping[str, CData] = attrs.field(repr=False)
     lengths: Mapping[str, int] = attrs.field(repr=False)
     files: tuple[FileParameter, ...]
-    partials: tuple[Partial, ...] = attrs.field(repr=False)
+    partials: tuple[DefaultsToFill, ...] = attrs.field(repr=False)
     embeddings: tuple[Embeddings, ...] = attrs.field(repr=False)
     alive: tuple[object, ...] = attrs.field(repr=False)
     floats: Mapping[int, Numbers] = attrs.field(repr=False)
@@ -51,8 +57,8 @@ def prepare(layout: Layout, defaults: bytes, function: str, params: Params) -> P
     :raises NotInRelease: the layout's release lacks the function; naming those that have it.
     """
     declared = find_function(layout, function)
-    values = bind(declared, params)
-    call = Filling(layout)
+    values = assign_arguments(declared, params)
+    call = ArgumentBuilder(layout)
     arguments: dict[str, CData] = {}
     lengths: dict[str, int] = {}
     for parameter in declared.parameters:
@@ -64,7 +70,7 @@ def prepare(layout: Layout, defaults: bytes, function: str, params: Params) -> P
             lengths[parameter.name] = length
     if lengths.get("start_pos") != lengths.get("end_pos"):
         what = "must have as many elements as end_pos, one for each row of the batch"
-        raise refuse("start_pos", f"{what}; or leave out both")
+        raise param_error("start_pos", f"{what}; or leave out both")
     return PreparedCall(
         declared,
         arguments,
@@ -102,7 +108,7 @@ def find_function(layout: Layout, function: str) -> Function:
 
 
 def _argument(
-    call: Filling, defaults: bytes, parameter: Parameter, value: object
+    call: ArgumentBuilder, defaults: bytes, parameter: Parameter, value: object
 ) -> tuple[CData, int | None]:
     name, kind = parameter.name, parameter.type
     if kind.base == "RKLLMInput":
@@ -123,10 +129,10 @@ def _json_text(name: str, value: object) -> str:
     try:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     except ValueError:
-        raise refuse(name, "holds a number that JSON cannot say") from None
+        raise param_error(name, "holds a number that JSON cannot say") from None
 
 
-def _inputs(call: Filling, name: str, value: object) -> tuple[CData, int | None]:
+def _inputs(call: ArgumentBuilder, name: str, value: object) -> tuple[CData, int | None]:
     """Make an array of inputs: of one, or of as many as a list has."""
     if not isinstance(value, list):
         made = [call.structure("RKLLMInput", name, value)]
@@ -146,5 +152,5 @@ def inputs_for(prepared: PreparedCall, rows: int) -> CData:
     if given is None:
         return (type(inputs[0]) * rows)(*[inputs[0]] * rows)
     if given != rows:
-        raise refuse("rkllm_input", f"has {given} inputs, but the model's n_batch is {rows}")
+        raise param_error("rkllm_input", f"has {given} inputs, but the model's n_batch is {rows}")
     return inputs

@@ -35,7 +35,7 @@ def clip(name: str) -> str:
     return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
 
 
-def refuse(path: str, what: str) -> InvalidParams:
+def param_error(path: str, what: str) -> InvalidParams:
     """Make the error for the value at a path such as ``param.extend_param.n_batch``."""
     return InvalidParams(f"{path}: {what}.", {"parameter": path})
 
@@ -46,14 +46,14 @@ def to_string(path: str, value: object) -> bytes:
     :raises InvalidParams: not a string, or not representable.
     """
     if not isinstance(value, str):
-        raise refuse(path, f"must be a string, not {kind_of(value)}")
+        raise param_error(path, f"must be a string, not {kind_of(value)}")
     if "\0" in value:
-        raise refuse(path, "holds a NUL character, which would end it in C; remove it")
+        raise param_error(path, "holds a NUL character, which would end it in C; remove it")
     try:
         return value.encode("utf-8")
     except UnicodeEncodeError as error:
         what = f"holds half a surrogate pair at character {error.start}, which is not text"
-        raise refuse(path, what) from None
+        raise param_error(path, what) from None
 
 
 @functools.cache
@@ -72,10 +72,10 @@ def to_int(path: str, value: object, base: str) -> int:
     :raises InvalidParams: not an int, or beyond the type's range.
     """
     if type(value) is not int:
-        raise refuse(path, f"must be a whole number ({base}), not {kind_of(value)}")
+        raise param_error(path, f"must be a whole number ({base}), not {kind_of(value)}")
     least, greatest = int_range(base)
     if not least <= value <= greatest:
-        raise refuse(path, f"must lie between {least} and {greatest} ({base})")
+        raise param_error(path, f"must lie between {least} and {greatest} ({base})")
     return value
 
 
@@ -86,7 +86,7 @@ def to_bool(path: str, value: object) -> bool:
     """
     if type(value) is bool or (type(value) is int and value in (0, 1)):
         return bool(value)
-    raise refuse(path, f"must be true or false, not {kind_of(value)}")
+    raise param_error(path, f"must be true or false, not {kind_of(value)}")
 
 
 def to_float(path: str, value: object) -> float:
@@ -95,14 +95,14 @@ def to_float(path: str, value: object) -> float:
     :raises InvalidParams: not a number, not finite, or too large for a float32.
     """
     if type(value) is not float and type(value) is not int:
-        raise refuse(path, f"must be a number, not {kind_of(value)}")
+        raise param_error(path, f"must be a number, not {kind_of(value)}")
     try:
         number = float(value)
         struct.pack("<f", number)
     except OverflowError:
-        raise refuse(path, "is too large for a float32") from None
+        raise param_error(path, "is too large for a float32") from None
     if not math.isfinite(number):
-        raise refuse(path, "must be finite")
+        raise param_error(path, "must be finite")
     return number
 
 
@@ -116,4 +116,4 @@ def to_enum(path: str, value: object, names: Mapping[str, int]) -> int:
     if isinstance(value, str) and value in names:
         return names[value]
     known = ", ".join(f"{number} ({name})" for name, number in names.items())
-    raise refuse(path, f"must be one of {known}")
+    raise param_error(path, f"must be one of {known}")

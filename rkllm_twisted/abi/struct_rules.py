@@ -14,7 +14,7 @@ import attrs
 
 from rkllm_twisted.abi.layouts import CData
 from rkllm_twisted.abi.release import Release, Struct, releases
-from rkllm_twisted.abi.scalars import clip, refuse
+from rkllm_twisted.abi.scalars import clip, param_error
 from rkllm_twisted.errors import InvalidParams
 
 #: Fields without which C would read a NULL, or do nothing with success (a LoRA of scale 0).
@@ -39,7 +39,7 @@ INPUT_MEMBERS: Mapping[str, str] = {
 
 
 @attrs.frozen
-class Length:
+class ArrayLength:
     """How long an array must be.
 
     :param array: the field that points to it.
@@ -76,30 +76,30 @@ class Length:
         if not size:
             # Null may mean NULL; an array of nothing is no array of so many.
             if rows and not (self.may_be_null and size is None):
-                raise refuse(path, f"is missing, but {words}")
+                raise param_error(path, f"is missing, but {words}")
         elif self.exact and size != rows:
-            raise refuse(path, f"has {size} elements, but {words}")
+            raise param_error(path, f"has {size} elements, but {words}")
         elif rows <= 0 or size % rows:
-            raise refuse(path, f"has {size} elements, which is no multiple of {words}")
+            raise param_error(path, f"has {size} elements, which is no multiple of {words}")
         elif other and size != other:
-            raise refuse(path, f"has {size} elements, but {self.like} has {other}")
+            raise param_error(path, f"has {size} elements, but {self.like} has {other}")
 
 
-_IMAGE = Length("image_embed", ("n_image", "n_image_tokens"), widths=None)
+_IMAGE = ArrayLength("image_embed", ("n_image", "n_image_tokens"), widths=None)
 #: Structure -> the rules for its arrays.
-LENGTHS: Mapping[str, tuple[Length, ...]] = {
-    "RKLLMEmbedInput": (Length("embed", ("n_tokens",), widths=1),),
-    "RKLLMTokenInput": (Length("input_ids", ("n_tokens",), exact=True),),
+LENGTHS: Mapping[str, tuple[ArrayLength, ...]] = {
+    "RKLLMEmbedInput": (ArrayLength("embed", ("n_tokens",), widths=1),),
+    "RKLLMTokenInput": (ArrayLength("input_ids", ("n_tokens",), exact=True),),
     "RKLLMMultiModelInput": (_IMAGE,),
     "RKLLMMultiModalInput.image": (_IMAGE,),
     "RKLLMMultiModalInput.video": (
-        Length("video_embed", ("n_video", "n_frame_per_video", "n_frame_tokens"), widths=None),
+        ArrayLength("video_embed", ("n_video", "n_frame_per_video", "n_frame_tokens"), widths=None),
     ),
     "RKLLMCrossAttnParam": (
-        Length("encoder_k_cache", ("num_tokens",), may_be_null=True),
-        Length("encoder_v_cache", ("num_tokens",), may_be_null=True, like="encoder_k_cache"),
-        Length("encoder_mask", ("num_tokens",), exact=True, may_be_null=True),
-        Length("encoder_pos", ("num_tokens",), exact=True, may_be_null=True),
+        ArrayLength("encoder_k_cache", ("num_tokens",), may_be_null=True),
+        ArrayLength("encoder_v_cache", ("num_tokens",), may_be_null=True, like="encoder_k_cache"),
+        ArrayLength("encoder_mask", ("num_tokens",), exact=True, may_be_null=True),
+        ArrayLength("encoder_pos", ("num_tokens",), exact=True, may_be_null=True),
     ),
 }
 
@@ -113,10 +113,12 @@ def check_union(release: Release, input_type: int, path: str, given: Mapping[str
     for name, number in numbers.items():
         member = INPUT_MEMBERS[name]
         if number == input_type and given.get(member) is None:
-            raise refuse(f"{path}.{member}", f"is missing, but input_type is {number} ({name})")
+            raise param_error(
+                f"{path}.{member}", f"is missing, but input_type is {number} ({name})"
+            )
         if number != input_type and given.get(member) is not None:
             what = f"belongs to input_type {number} ({name}), but input_type is {input_type}"
-            raise refuse(f"{path}.{member}", what)
+            raise param_error(f"{path}.{member}", what)
 
 
 def reshape(release: Release, struct: Struct, value: Mapping[str, object]) -> Mapping[str, object]:
@@ -151,9 +153,9 @@ def unknown_field(
     what = f"is no field of {struct.name} in release {release.name}, which is loaded"
     others = _releases_with_field(struct, name)
     if others:
-        return refuse(path, f"{what}; these have it: {', '.join(others)}")
+        return param_error(path, f"{what}; these have it: {', '.join(others)}")
     close = difflib.get_close_matches(name, fields, 1)
-    return refuse(path, what + (f"; perhaps {close[0]} is meant" if close else ""))
+    return param_error(path, what + (f"; perhaps {close[0]} is meant" if close else ""))
 
 
 def _family(struct_name: str) -> str:

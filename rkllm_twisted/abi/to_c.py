@@ -1,7 +1,7 @@
 """JSON objects -> structures of rkllm.h, field by field as the release's table says.
 
 A field that is left out keeps what the structure had: the library's own defaults in an RKLLMParam,
-zeros elsewhere. Everything that a structure points to is kept alive by the :class:`Filling`.
+zeros elsewhere. The :class:`ArgumentBuilder` keeps alive everything that a structure points to.
 """
 
 from __future__ import annotations
@@ -16,7 +16,15 @@ from rkllm_twisted.abi import struct_rules
 from rkllm_twisted.abi.arrays import Numbers, address_of, to_array
 from rkllm_twisted.abi.layouts import CData, Layout
 from rkllm_twisted.abi.release import CType, Member, Release, Struct
-from rkllm_twisted.abi.scalars import kind_of, refuse, to_bool, to_enum, to_float, to_int, to_string
+from rkllm_twisted.abi.scalars import (
+    kind_of,
+    param_error,
+    to_bool,
+    to_enum,
+    to_float,
+    to_int,
+    to_string,
+)
 
 
 @attrs.frozen
@@ -47,7 +55,7 @@ class Embeddings:
     path: str
     size: int
     rows: int
-    rule: struct_rules.Length
+    rule: struct_rules.ArrayLength
 
     def check(self, width: int) -> None:
         """Compare with the width of the loaded model's embeddings.
@@ -59,11 +67,11 @@ class Embeddings:
             return
         words = f"{' * '.join(self.rule.counts)} * {width} = {due}"
         what = f"has {self.size} elements, but the loaded model's embeddings are {width} wide"
-        raise refuse(self.path, f"{what}: {words}")
+        raise param_error(self.path, f"{what}: {words}")
 
 
 @attrs.frozen(eq=False)
-class Partial:
+class DefaultsToFill:
     """A structure of which the client gave some fields only, to be completed before the call."""
 
     structure: CData
@@ -71,7 +79,7 @@ class Partial:
 
 
 @attrs.frozen(eq=False)
-class Filling:
+class ArgumentBuilder:
     """The building of one call.
 
     :param alive: every buffer that C will read, for as long as the call lasts.
@@ -84,7 +92,7 @@ class Filling:
     layout: Layout
     alive: list[object] = attrs.field(factory=list)
     files: list[FileParameter] = attrs.field(factory=list)
-    partials: list[Partial] = attrs.field(factory=list)
+    partials: list[DefaultsToFill] = attrs.field(factory=list)
     embeddings: list[Embeddings] = attrs.field(factory=list)
     floats: dict[int, Numbers] = attrs.field(factory=dict)
 
@@ -115,9 +123,9 @@ def fields_of(release: Release, struct: Struct) -> Mapping[str, Member]:
     return fields
 
 
-def _fill(call: Filling, struct: Struct, target: CData, path: str, value: object) -> None:
+def _fill(call: ArgumentBuilder, struct: Struct, target: CData, path: str, value: object) -> None:
     if not isinstance(value, Mapping):
-        raise refuse(path, f"must be an object with the fields of {struct.name}")
+        raise param_error(path, f"must be an object with the fields of {struct.name}")
     release = call.layout.release
     fields = fields_of(release, struct)
     given = struct_rules.reshape(release, struct, value)
@@ -126,7 +134,7 @@ def _fill(call: Filling, struct: Struct, target: CData, path: str, value: object
             raise struct_rules.unknown_field(release, struct, f"{path}.{name}", name, list(fields))
     for name in struct_rules.REQUIRED.get(struct.name, ()):
         if given.get(name) is None:
-            raise refuse(f"{path}.{name}", f"is missing; {struct.name} needs it")
+            raise param_error(f"{path}.{name}", f"is missing; {struct.name} needs it")
     sizes = {
         name: _set_field(call, target, fields[name], f"{path}.{name}", item)
         for name, item in given.items()
@@ -137,7 +145,7 @@ def _fill(call: Filling, struct: Struct, target: CData, path: str, value: object
 
 
 def _check(
-    call: Filling,
+    call: ArgumentBuilder,
     struct: Struct,
     target: CData,
     path: str,
@@ -149,7 +157,7 @@ def _check(
         struct_rules.check_union(call.layout.release, target.input_type, path, given)
     if struct.name == "RKLLMSamplingParam":
         left_out = [name for name in fields_of(call.layout.release, struct) if name not in given]
-        call.partials.append(Partial(target, tuple(left_out)))
+        call.partials.append(DefaultsToFill(target, tuple(left_out)))
     for rule in struct_rules.LENGTHS.get(struct.name, ()):
         rule.check(path, target, sizes)
         if rule.widths != 0 and (size := sizes.get(rule.array)):
@@ -162,7 +170,7 @@ def _check(
 
 
 def _set_field(
-    call: Filling, target: CData, member: Member, path: str, value: object
+    call: ArgumentBuilder, target: CData, member: Member, path: str, value: object
 ) -> int | None:
     """Convert one value into its field; for an array, return how many elements it has."""
     assert member.name is not None
@@ -180,7 +188,9 @@ def _set_field(
     return size
 
 
-def convert(call: Filling, kind: CType, path: str, value: object) -> tuple[CData, int | None]:
+def convert(
+    call: ArgumentBuilder, kind: CType, path: str, value: object
+) -> tuple[CData, int | None]:
     """Convert one value to what ctypes takes for a field or an argument of a type.
 
     :returns: that, and for arrays the number of elements.
@@ -198,30 +208,30 @@ def convert(call: Filling, kind: CType, path: str, value: object) -> tuple[CData
     return _CONVERTERS[sort](call, kind, path, value), None
 
 
-def _string(call: Filling, _kind: CType, path: str, value: object) -> bytes:
+def _string(call: ArgumentBuilder, _kind: CType, path: str, value: object) -> bytes:
     text = to_string(path, value)
     call.alive.append(text)
     return text
 
 
-def _pointer(call: Filling, kind: CType, path: str, value: object) -> CData:
+def _pointer(call: ArgumentBuilder, kind: CType, path: str, value: object) -> CData:
     return ctypes.pointer(call.structure(kind.base, path, value))
 
 
-def _array(call: Filling, kind: CType, path: str, value: object) -> CData:
+def _array(call: ArgumentBuilder, kind: CType, path: str, value: object) -> CData:
     if not isinstance(value, list) or len(value) != kind.length:
         what = f"must be null or an array of {kind.length} whole numbers, not {kind_of(value)}"
-        raise refuse(path, what)
+        raise param_error(path, what)
     items = (to_int(f"{path}[{i}]", item, kind.base) for i, item in enumerate(value))
     return call.layout.resolve(kind)(*items)
 
 
-def _enum(call: Filling, kind: CType, path: str, value: object) -> int:
+def _enum(call: ArgumentBuilder, kind: CType, path: str, value: object) -> int:
     return to_enum(path, value, call.layout.release.enums[kind.base])
 
 
 #: The sort of a type (:meth:`Release.sort_of`) -> how a value becomes one.
-_CONVERTERS: Mapping[str, Callable[[Filling, CType, str, object], CData]] = {
+_CONVERTERS: Mapping[str, Callable[[ArgumentBuilder, CType, str, object], CData]] = {
     "string": _string,
     "pointer": _pointer,
     "array": _array,

@@ -27,7 +27,7 @@ CHECKS: Mapping[str, Callable[[Machine], Finding | None]] = {
 NPU_ONLY = frozenset({"board", "driver", "devices", "heaps", "descriptors", "governor", "heat"})
 
 
-def examine(machine: Machine) -> Mapping[str, Finding]:
+def run_checks(machine: Machine) -> Mapping[str, Finding]:
     """Make all checks that say something about this machine."""
     found: dict[str, Finding] = {}
     for name, check in CHECKS.items():

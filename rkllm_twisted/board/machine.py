@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from rkllm_twisted.board.sensors import celsius, family, kibibytes
-from rkllm_twisted.board.sysfs import Files
+from rkllm_twisted.board.sysfs import RootedFiles
 from rkllm_twisted.values import RuntimeVersion
 
 #: Where the driver says its version; the first that can be read counts.
@@ -145,8 +145,8 @@ class Machine:
         return isinstance(self.runtime, str) or not self.runtime.backend.startswith("cpu")
 
 
-def look(
-    files: Files,
+def look_at_machine(
+    files: RootedFiles,
     account: Account,
     runtime: RuntimeVersion | str,
     daemon: Daemon,
@@ -183,7 +183,7 @@ def look(
     )
 
 
-def driver_version(files: Files) -> Version | None:
+def driver_version(files: RootedFiles) -> Version | None:
     """The version in ``RKNPU driver: v0.9.8``."""
     for name in DRIVER_VERSION:
         found = _VERSION.search(files.text(name) or "")
@@ -192,7 +192,7 @@ def driver_version(files: Files) -> Version | None:
     return None
 
 
-def npu_nodes(files: Files) -> list[str]:
+def npu_nodes(files: RootedFiles) -> list[str]:
     """The device nodes of the NPU.
 
     A driver that is built for DRM has a card and a render node, whose numbers depend on the board;
@@ -204,12 +204,12 @@ def npu_nodes(files: Files) -> list[str]:
     return found + (["dev/rknpu"] if files.exists("dev/rknpu") else [])
 
 
-def _driver_of(files: Files, card: str) -> str:
+def _driver_of(files: RootedFiles, card: str) -> str:
     """The lines DRIVER= and OF_COMPATIBLE_0= of the device behind a DRM node."""
     return files.text(f"{card}/device/uevent") or ""
 
 
-def nodes_of(files: Files, names: Sequence[str]) -> tuple[Node, ...]:
+def nodes_of(files: RootedFiles, names: Sequence[str]) -> tuple[Node, ...]:
     """Owner and mode of files; those that are not there are left out."""
     groups = group_names(files)
     return tuple(
@@ -219,13 +219,13 @@ def nodes_of(files: Files, names: Sequence[str]) -> tuple[Node, ...]:
     )
 
 
-def group_names(files: Files) -> Mapping[int, str]:
+def group_names(files: RootedFiles) -> Mapping[int, str]:
     """Names of groups, by number."""
     rows = (line.split(":") for line in (files.text("etc/group") or "").splitlines())
     return {int(row[2]): row[0] for row in rows if len(row) > 2 and row[2].isdigit()}
 
 
-def open_files(files: Files, pid: int | None) -> int | None:
+def open_files(files: RootedFiles, pid: int | None) -> int | None:
     """How many files the runtime's process may open, or this one's children could.
 
     The daemon's child raises its soft limit as far as the hard one allows.
@@ -238,7 +238,7 @@ def open_files(files: Files, pid: int | None) -> int | None:
     return 2**31 if limit == "unlimited" else int(limit)
 
 
-def governors(files: Files) -> Mapping[str, str]:
+def governors(files: RootedFiles) -> Mapping[str, str]:
     """Who sets the frequencies of the NPU, of memory, and of the processors."""
     names = [
         *files.glob("sys/class/devfreq/*npu*/governor"),
@@ -248,7 +248,7 @@ def governors(files: Files) -> Mapping[str, str]:
     return {f"/{name}": text for name in names if (text := files.text(name))}
 
 
-def owner(files: Files, pid: int, otherwise: Account) -> Account:
+def owner(files: RootedFiles, pid: int, otherwise: Account) -> Account:
     """The account that a process runs as."""
     ids = {
         name: text.split() for name, text in _IDS.findall(files.text(f"proc/{pid}/status") or "")
@@ -262,7 +262,7 @@ def owner(files: Files, pid: int, otherwise: Account) -> Account:
     return Account(uid, gids, names.get(str(uid), str(uid)))
 
 
-def model_of(files: Files, path: str | None, daemon: Daemon) -> Model | None:
+def model_of(files: RootedFiles, path: str | None, daemon: Daemon) -> Model | None:
     """The model that is to be loaded, or that the daemon holds."""
     held = daemon.status.get("model_path")
     if path is None and not isinstance(held, str):

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 import attrs
 
-from rkllm_twisted.board.sysfs import Files
+from rkllm_twisted.board.sysfs import RootedFiles
 
 #: Where the driver says how busy it is, the first that can be read counts. The ``load`` of devfreq
 #: is not among them: under the vendor's governor it says 100 % at all times.
@@ -44,7 +44,7 @@ class Readings:
     resident: int | None
 
 
-def read(files: Files, pid: int | None = None) -> Readings:
+def read(files: RootedFiles, pid: int | None = None) -> Readings:
     """Read the machine.
 
     :param pid: the daemon's.
@@ -60,7 +60,7 @@ def read(files: Files, pid: int | None = None) -> Readings:
     )
 
 
-def npu_load(files: Files) -> tuple[int, ...] | None:
+def npu_load(files: RootedFiles) -> tuple[int, ...] | None:
     """Percent for each core: ``NPU load:  Core0: 12%, Core1:  0%,`` or ``NPU load:  7%``."""
     for name in LOAD:
         found = _PERCENT.findall(files.text(name) or "")
@@ -69,12 +69,12 @@ def npu_load(files: Files) -> tuple[int, ...] | None:
     return None
 
 
-def npu_hz(files: Files) -> int | None:
+def npu_hz(files: RootedFiles) -> int | None:
     """The NPU's frequency."""
     return next((files.number(name) for name in files.glob(NPU_FREQUENCY)), None)
 
 
-def celsius(files: Files) -> float | None:
+def celsius(files: RootedFiles) -> float | None:
     """The temperature of the zone that is nearest to the NPU."""
     zones = {files.text(f"{zone}/type") or "": zone for zone in files.glob(ZONES)}
     for near in NEAREST:
@@ -90,7 +90,7 @@ def kibibytes(text: str | None) -> Mapping[str, int]:
     return {name: int(number) * 1024 for name, number in _KIB.findall(text or "")}
 
 
-def resident(files: Files, pid: int) -> int | None:
+def resident(files: RootedFiles, pid: int) -> int | None:
     """Bytes of memory that a process and its children hold; shared pages count for each."""
     found = [
         kibibytes(files.text(f"proc/{each}/status")).get("VmRSS") for each in family(files, pid)
@@ -99,7 +99,7 @@ def resident(files: Files, pid: int) -> int | None:
     return sum(known) if known else None
 
 
-def family(files: Files, pid: int) -> Iterator[int]:
+def family(files: RootedFiles, pid: int) -> Iterator[int]:
     """A process and all that it started."""
     yield pid
     for child in (files.text(f"proc/{pid}/task/{pid}/children") or "").split():

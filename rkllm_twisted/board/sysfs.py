@@ -9,7 +9,7 @@ import attrs
 
 
 @attrs.frozen
-class Files:
+class RootedFiles:
     """The files below a root.
 
     :param root: ``/``, or a directory that a test has filled.

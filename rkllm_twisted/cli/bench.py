@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from rkllm_twisted.blocking import Client
-from rkllm_twisted.cli.bench_figures import Measured, Sample, Spread, Stopwatch
-from rkllm_twisted.cli.connected import dump, json_option, model_option, params_option, talks
+from rkllm_twisted.cli.bench_figures import PromptFigures, Sample, Spread, Stopwatch
+from rkllm_twisted.cli.connected import dump, json_option, model_option, params_option, with_client
 from rkllm_twisted.cli.load import load
 from rkllm_twisted.cli.terminal import console, waiting
 from rkllm_twisted.errors import RuntimeRefused
@@ -40,7 +40,7 @@ def _svg(_: click.Context, __: click.Parameter, path: Path | None) -> Path | Non
 
 
 @click.command()
-@talks
+@with_client
 @model_option
 @click.option("--prompt", "prompts", multiple=True, help="Ask this; may be given several times.")
 @click.option(
@@ -83,7 +83,7 @@ def command(
     for number, prompt in enumerate(asked, 1):
         with waiting(f"Prompt {number} of {len(asked)}, {repeat} runs"):
             samples = [_run(client, prompt, params) for _ in range(repeat)]
-        measured.append(Measured(prompt, samples))
+        measured.append(PromptFigures(prompt, samples))
     status = client.call("server.status")
     if as_json:
         about = {name: status.get(name) for name in ("model_path", "backend")}
@@ -106,7 +106,7 @@ def _run(client: Client, prompt: str, params: Mapping[str, Any]) -> Sample:
         raise RuntimeRefused(f"The model had no answer to {prompt!r}.") from None
 
 
-def _show(measured: Sequence[Measured]) -> None:
+def _show(measured: Sequence[PromptFigures]) -> None:
     from rich.table import Table  # noqa: PLC0415 - --json does without
     from rich.text import Text  # noqa: PLC0415
 

@@ -76,7 +76,7 @@ class Spread:
 
 
 @attrs.frozen
-class Measured:
+class PromptFigures:
     """A prompt, and the answers to it."""
 
     prompt: str

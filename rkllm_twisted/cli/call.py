@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from rkllm_twisted.blocking import Client
-from rkllm_twisted.cli.connected import dump, talks
+from rkllm_twisted.cli.connected import dump, with_client
 from rkllm_twisted.cli.naming import complete_method
 
 
@@ -25,7 +25,7 @@ def _json(_: click.Context, __: click.Parameter, text: str | None) -> Any:
 
 
 @click.command()
-@talks
+@with_client
 @click.argument("method", shell_complete=complete_method)
 @click.argument("params", required=False, metavar="[JSON]", callback=_json)
 def command(client: Client, method: str, params: Any) -> None:

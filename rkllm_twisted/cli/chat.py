@@ -17,9 +17,9 @@ from prompt_toolkit.history import FileHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 from rkllm_twisted.blocking import Client
-from rkllm_twisted.cli.chat_session import Conversation
-from rkllm_twisted.cli.connected import model_option, params_option, talks
-from rkllm_twisted.cli.exit_codes import ending
+from rkllm_twisted.cli.chat_session import ChatSession
+from rkllm_twisted.cli.connected import model_option, params_option, with_client
+from rkllm_twisted.cli.exit_codes import exit_reason
 from rkllm_twisted.cli.load import load
 from rkllm_twisted.cli.terminal import is_terminal, patiently, say, waiting
 from rkllm_twisted.errors import RPCError, Unreachable
@@ -41,7 +41,7 @@ class Chat:
     :param read: gives the next input; raises EOFError at the end.
     """
 
-    def __init__(self, conversation: Conversation, read: Callable[[], str]) -> None:
+    def __init__(self, conversation: ChatSession, read: Callable[[], str]) -> None:
         self._conversation = conversation
         self._read = read
         self._commands: Mapping[str, Callable[[str], object]] = {
@@ -85,7 +85,7 @@ class Chat:
         except Unreachable:
             raise
         except (RPCError, OSError) as error:
-            print(f"rkllm: {ending(error).sentence}", file=sys.stderr)
+            print(f"rkllm: {exit_reason(error).sentence}", file=sys.stderr)
 
     def _answer(self, text: str) -> None:
         try:
@@ -112,7 +112,7 @@ class Chat:
         raise EOFError
 
 
-def figures(conversation: Conversation) -> str:
+def figures(conversation: ChatSession) -> str:
     """The figures of the last answer, in a line."""
     perf = conversation.perf
     if perf is None:
@@ -179,7 +179,7 @@ def on_a_terminal(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @on_a_terminal
-@talks
+@with_client
 @model_option
 @click.option("--system", help="A system prompt: what the model should know before all else.")
 @click.option("--continue", "go_on", is_flag=True, help="Read on from what was said before.")
@@ -195,7 +195,7 @@ def command(
     """
     if model is not None:
         load(client, model)
-    conversation = Conversation(client, system, params)
+    conversation = ChatSession(client, system, params)
     if not go_on:
         with waiting("Waiting for the NPU"):
             conversation.clear()

@@ -31,7 +31,7 @@ class Turn:
 
 
 @attrs.define
-class Conversation:
+class ChatSession:
     """Questions and answers, which the model reads on from.
 
     :param system: stands before the first question of a conversation, on any release and with any

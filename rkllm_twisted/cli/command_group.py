@@ -99,11 +99,11 @@ class Commands(click.Group):
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - this is where they end
-            from rkllm_twisted.cli.exit_codes import ending  # noqa: PLC0415 - not needed by --help
+            from rkllm_twisted.cli.exit_codes import exit_reason  # noqa: PLC0415 - not needed by --help
 
             if ctx.meta.get(_DEBUG):
                 traceback.print_exc()
-            end = ending(error)
+            end = exit_reason(error)
             _leave(end.code, end.sentence)
         return result
 

@@ -35,7 +35,7 @@ model_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
-def talks(function: Callable[..., Any]) -> Callable[..., Any]:
+def with_client(function: Callable[..., Any]) -> Callable[..., Any]:
     """Make a command of a function whose first parameter is a connected client."""
 
     @wraps(function)

@@ -15,10 +15,10 @@ import click
 from rich.text import Text
 
 from rkllm_twisted.blocking import Client
-from rkllm_twisted.board.checks import examine
+from rkllm_twisted.board.checks import run_checks
 from rkllm_twisted.board.finding import OK, SKIPPED, WARNING, WRONG, Finding
-from rkllm_twisted.board.machine import Account, Daemon, look
-from rkllm_twisted.board.sysfs import Files
+from rkllm_twisted.board.machine import Account, Daemon, look_at_machine
+from rkllm_twisted.board.sysfs import RootedFiles
 from rkllm_twisted.cli.command_group import debug_option
 from rkllm_twisted.cli.connected import dump, json_option, socket_option
 from rkllm_twisted.cli.exit_codes import Exit
@@ -79,8 +79,8 @@ def command(
     daemon = ask_daemon(socket_path)
     path = None if model is None else str(Path(model).absolute())
     runtime, processor = _runtime(daemon, library, abi), platform.machine()
-    machine = look(Files(root), _account(), runtime, daemon, path, processor)
-    findings = examine(machine)
+    machine = look_at_machine(RootedFiles(root), _account(), runtime, daemon, path, processor)
+    findings = run_checks(machine)
     if as_json:
         print(dump(_json(findings)))
     else:

@@ -52,7 +52,7 @@ MEANINGS = {
 
 
 @attrs.frozen
-class Ending:
+class ExitReason:
     """An exit code, and one sentence for stderr; None says nothing."""
 
     code: Exit
@@ -77,20 +77,22 @@ ENDINGS: Sequence[tuple[type[BaseException], Exit, str | None]] = (
 )
 
 
-def ending(error: BaseException) -> Ending:
+def exit_reason(error: BaseException) -> ExitReason:
     """Say how the command ends that met this error."""
     if isinstance(error, KeyboardInterrupt):
-        return Ending(Exit.INTERRUPTED, str(error) or None)  # what goes on, if something does
+        return ExitReason(Exit.INTERRUPTED, str(error) or None)  # what goes on, if something does
     if isinstance(error, BrokenPipeError) and not isinstance(error, errors.Unreachable):
-        return Ending(Exit.PIPE)
+        return ExitReason(Exit.PIPE)
     for kind, code, sentence in ENDINGS:
         if isinstance(error, kind):
-            return Ending(code, sentence or _words(error))
+            return ExitReason(code, sentence or _words(error))
     if isinstance(error, OSError):
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        return Ending(Exit.FAILED, f"A file or the terminal cannot be used: {what}.")
+        return ExitReason(Exit.FAILED, f"A file or the terminal cannot be used: {what}.")
     fault = f"{type(error).__name__}: {error}"
-    return Ending(Exit.FAULT, f"This is a fault of rkllm itself ({fault}); --debug shows where.")
+    return ExitReason(
+        Exit.FAULT, f"This is a fault of rkllm itself ({fault}); --debug shows where."
+    )
 
 
 def _words(error: BaseException) -> str:

@@ -9,12 +9,12 @@ from typing import Any
 import click
 
 from rkllm_twisted.blocking import Client
-from rkllm_twisted.cli.connected import params_option, talks
+from rkllm_twisted.cli.connected import params_option, with_client
 from rkllm_twisted.cli.load import load
 
 
 @click.command()
-@talks
+@with_client
 @params_option("RKLLMParam, such as max_context_len=4096")
 @click.argument("path", type=click.Path())
 def command(client: Client, params: Mapping[str, Any], path: str) -> None:

@@ -9,14 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from rkllm_twisted.blocking import Client
-from rkllm_twisted.cli.connected import dump, json_option, talks
+from rkllm_twisted.cli.connected import dump, json_option, with_client
 from rkllm_twisted.cli.naming import complete_method
 from rkllm_twisted.cli.openrpc_document import Document, Json
 from rkllm_twisted.cli.terminal import console
 
 
 @click.command()
-@talks
+@with_client
 @json_option
 @click.argument("name", required=False, shell_complete=complete_method)
 def command(client: Client, as_json: bool, name: str | None) -> None:

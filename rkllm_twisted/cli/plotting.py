@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rkllm_twisted.cli.bench_figures import Measured, Spread
+from rkllm_twisted.cli.bench_figures import PromptFigures, Spread
 from rkllm_twisted.errors import StartupError
 
 #: Characters of a prompt that stand below its bars.
@@ -27,7 +27,7 @@ def pygal() -> Any:
     return pygal
 
 
-def plot(measured: Sequence[Measured], path: Path, title: str) -> None:
+def plot(measured: Sequence[PromptFigures], path: Path, title: str) -> None:
     """Draw how soon and how fast each prompt was answered, with the spread of the repeats.
 
     :raises StartupError: pygal is not installed.

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from rkllm_twisted.blocking import Client
-from rkllm_twisted.cli.connected import dump, json_option, model_option, params_option, talks
+from rkllm_twisted.cli.connected import dump, json_option, model_option, params_option, with_client
 from rkllm_twisted.cli.load import load
 from rkllm_twisted.cli.terminal import is_terminal, patiently, say
 from rkllm_twisted.client_core.calls import Call, run_async
@@ -37,7 +37,7 @@ def _prompt(context: click.Context, _: click.Parameter, argument: str | None) ->
 
 
 @click.command()
-@talks
+@with_client
 @model_option
 @click.option(
     "-f",

@@ -11,14 +11,14 @@ import click
 
 from rkllm_twisted.blocking import Client
 from rkllm_twisted.board.sensors import read
-from rkllm_twisted.board.sysfs import Files
-from rkllm_twisted.cli.connected import dump, json_option, talks
-from rkllm_twisted.cli.status_view import Snapshot
+from rkllm_twisted.board.sysfs import RootedFiles
+from rkllm_twisted.cli.connected import dump, json_option, with_client
+from rkllm_twisted.cli.status_view import StatusView
 from rkllm_twisted.cli.terminal import console, is_terminal
 
 
 @click.command()
-@talks
+@with_client
 @click.option("-w", "--watch", is_flag=True, help="Look again and again, until Ctrl-C.")
 @click.option(
     "--interval",
@@ -34,7 +34,7 @@ def command(client: Client, watch: bool, interval: float, root: Path, as_json: b
 
     With --watch and --json, or where stdout is no terminal, each look is a line.
     """
-    files = Files(root)
+    files = RootedFiles(root)
     if not watch:
         snapshot = _look(client, files)
         print(dump(snapshot.to_json()) if as_json else _page(snapshot))
@@ -45,12 +45,12 @@ def command(client: Client, watch: bool, interval: float, root: Path, as_json: b
         _live(_looks(client, files, interval))
 
 
-def _look(client: Client, files: Files) -> Snapshot:
+def _look(client: Client, files: RootedFiles) -> StatusView:
     status = client.call("server.status")
-    return Snapshot(status, read(files, status.get("pid")), time.monotonic())
+    return StatusView(status, read(files, status.get("pid")), time.monotonic())
 
 
-def _looks(client: Client, files: Files, interval: float) -> Iterator[Snapshot]:
+def _looks(client: Client, files: RootedFiles, interval: float) -> Iterator[StatusView]:
     snapshot = None
     while True:
         snapshot = _look(client, files).after(snapshot)
@@ -58,15 +58,15 @@ def _looks(client: Client, files: Files, interval: float) -> Iterator[Snapshot]:
         time.sleep(interval)
 
 
-def _page(snapshot: Snapshot) -> str:
+def _page(snapshot: StatusView) -> str:
     return "\n".join(f"{name:<12} {text}" for name, text in snapshot.rows().items())
 
 
-def _line(snapshot: Snapshot) -> str:
+def _line(snapshot: StatusView) -> str:
     return "; ".join(f"{name} {text}" for name, text in snapshot.rows().items())
 
 
-def _live(snapshots: Iterator[Snapshot]) -> None:
+def _live(snapshots: Iterator[StatusView]) -> None:
     from rich.live import Live  # noqa: PLC0415 - the other ways to show a status do without
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415

@@ -13,7 +13,7 @@ MIB = 2**20
 
 
 @attrs.frozen
-class Snapshot:
+class StatusView:
     """One moment.
 
     :param status: of ``server.status``.
@@ -25,7 +25,7 @@ class Snapshot:
     at: float
     tokens_per_second: float | None = None
 
-    def after(self, earlier: Snapshot | None) -> Snapshot:
+    def after(self, earlier: StatusView | None) -> StatusView:
         """The same moment, knowing how fast tokens came since an earlier one."""
         if earlier is None or self.at <= earlier.at:
             return self

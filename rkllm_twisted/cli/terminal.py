@@ -9,7 +9,7 @@ from itertools import islice
 from threading import Timer
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
-from rkllm_twisted.client_core.unix_socket import undisturbed
+from rkllm_twisted.client_core.unix_socket import without_interrupts
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -72,7 +72,7 @@ def waiting_long(what: str) -> Iterator[None]:
     try:
         yield
     finally:
-        with undisturbed():  # a second Ctrl-C would leave the terminal without its cursor
+        with without_interrupts():  # a second Ctrl-C would leave the terminal without its cursor
             timer.cancel()
             timer.join()
             for progress in shown:

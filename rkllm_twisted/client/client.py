@@ -11,11 +11,11 @@ from twisted.internet.defer import Deferred, DeferredQueue, fail
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from rkllm_twisted.client.connection import Connection, OnNotification
+from rkllm_twisted.client.connection import ClientProtocol, OnNotification
 from rkllm_twisted.client_core import calls
-from rkllm_twisted.client_core.address import late
+from rkllm_twisted.client_core.address import timeout_text
 from rkllm_twisted.client_core.events import Answer, Arrival, Failed, Part
-from rkllm_twisted.client_core.shape import like
+from rkllm_twisted.client_core.shape import shaped_like
 from rkllm_twisted.errors import NoAnswer
 from rkllm_twisted.values import Params
 
@@ -26,7 +26,7 @@ T = TypeVar("T")
 def _method(make: Callable[P, calls.Call[T]]) -> Callable[Concatenate[Client, P], Deferred[T]]:
     """Make the client's method for one of the daemon's."""
 
-    @like(make)
+    @shaped_like(make)
     def ask(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         call = make(*args, **kwargs)
         return self.call(call.method, call.params, timeout=call.timeout).addCallback(call.read)
@@ -39,7 +39,7 @@ def _stream(
 ) -> Callable[Concatenate[Client, P], AsyncGenerator[T, None]]:
     """Make the client's method for one of the daemon's that streams."""
 
-    @like(make)
+    @shaped_like(make)
     async def ask(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[T, None]:
         call = make(*args, **kwargs)
         results = self.stream(call.method, call.params, timeout=call.timeout)
@@ -50,7 +50,7 @@ def _stream(
     return ask
 
 
-class Client(Connection):
+class Client(ClientProtocol):
     """What :func:`rkllm_twisted.client.connect` gives.
 
     Cancelling a Deferred, a timeout, and leaving an ``async for`` loop cancel their own request and
@@ -149,7 +149,7 @@ class Client(Connection):
             return waiting
 
         def too_late(_: object, seconds: float) -> T:
-            raise NoAnswer(late(self.where, method, seconds))
+            raise NoAnswer(timeout_text(self.where, method, seconds))
 
         return waiting.addTimeout(seconds, self._clock, too_late)
 

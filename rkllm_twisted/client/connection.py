@@ -12,8 +12,8 @@ from twisted.logger import Logger
 from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 
-from rkllm_twisted.client_core.address import PATIENCE, QUIET, lost, silent
-from rkllm_twisted.client_core.connection import Caller
+from rkllm_twisted.client_core.address import PATIENCE, QUIET, lost_error, silent_text
+from rkllm_twisted.client_core.connection import ClientConnection
 from rkllm_twisted.client_core.events import Arrival, Failed, Notified, Part
 from rkllm_twisted.errors import Closed, NoAnswer
 from rkllm_twisted.values import Params
@@ -50,7 +50,7 @@ class _Moment:
                 self._come().chainDeferred(waiter)
 
 
-class Connection(Protocol, TimeoutMixin):
+class ClientProtocol(Protocol, TimeoutMixin):
     """Sends requests and hands what comes to their sinks.
 
     :param where: the daemon's address, for messages.
@@ -66,7 +66,7 @@ class Connection(Protocol, TimeoutMixin):
         self.where = where
         self._clock = clock
         self._on_notification = on_notification or _ignore
-        self._caller = Caller(where)
+        self._caller = ClientConnection(where)
         self._sinks: dict[int, Sink] = {}
         self._ended: Exception | None = None
         self._greeted = _Moment()
@@ -159,7 +159,7 @@ class Connection(Protocol, TimeoutMixin):
     def timeoutConnection(self) -> None:
         """Ask a silent daemon whether it is there; give up one that does not answer that."""
         if self._pinged:
-            self._end(NoAnswer(silent(self.where)))
+            self._end(NoAnswer(silent_text(self.where)))
         else:
             self._pinged = True
             self._write(self._caller.ask("server.ping")[1])
@@ -171,7 +171,7 @@ class Connection(Protocol, TimeoutMixin):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Let everything fail that is not answered."""
-        self._end(lost(self.where))
+        self._end(lost_error(self.where))
         self._gone.come()
 
     def _end(self, error: Exception) -> None:

@@ -19,7 +19,7 @@ from zope.interface import implementer
 
 from rkllm_twisted.client.client import Client
 from rkllm_twisted.client.connection import OnNotification
-from rkllm_twisted.client_core.address import checked, default_socket, unreachable
+from rkllm_twisted.client_core.address import checked_path, connect_error, default_socket
 from rkllm_twisted.errors import Unreachable
 
 _UNIX = re.compile(r"unix:(?:path=)?((?:[^:\\]|\\.)*)")
@@ -50,11 +50,11 @@ class DaemonEndpoint:
         if not error or isinstance(error, Unreachable):
             return failure
         if not self.is_path:
-            return Failure(unreachable(self.where, None, str(error)))
+            return Failure(connect_error(self.where, None, str(error)))
         number = getattr(error, "osError", None) or getattr(error, "errno", None)
         # A socket whose backlog is full looks to Twisted like one that was closed.
         known = number if isinstance(number, int) else errno.EAGAIN
-        return Failure(unreachable(self.where, known, str(error)))
+        return Failure(connect_error(self.where, known, str(error)))
 
 
 def daemon_endpoint(
@@ -72,11 +72,11 @@ def daemon_endpoint(
     if not isinstance(description, str):
         return DaemonEndpoint(description, str(description), is_path=False)
     if description.startswith(("/", ".")):
-        endpoint = UNIXClientEndpoint(reactor, checked(description))
+        endpoint = UNIXClientEndpoint(reactor, checked_path(description))
         return DaemonEndpoint(endpoint, description, is_path=True)
     endpoint = clientFromString(reactor, description)
     match = _UNIX.match(description)
-    where = checked(re.sub(r"\\(.)", r"\1", match[1])) if match else description
+    where = checked_path(re.sub(r"\\(.)", r"\1", match[1])) if match else description
     return DaemonEndpoint(endpoint, where, is_path=match is not None)
 
 

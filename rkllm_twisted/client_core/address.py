@@ -47,7 +47,7 @@ def default_socket() -> str:
     return os.environ.get("RKLLM_UDS_PATH") or DEFAULT_SOCKET
 
 
-def checked(path: str) -> str:
+def checked_path(path: str) -> str:
     """Give the path of a socket, if it can be one.
 
     :raises Unreachable: it is too long. Neither sockets nor Twisted say so in words.
@@ -57,7 +57,7 @@ def checked(path: str) -> str:
     return path
 
 
-def unreachable(path: str, number: int | None, text: str) -> Unreachable:
+def connect_error(path: str, number: int | None, text: str) -> Unreachable:
     """Make the error for a daemon that could not be connected to.
 
     :param number: the errno of ``connect()``, if there was one.
@@ -78,14 +78,14 @@ def _is_socket(path: str) -> bool:
         return True
 
 
-def lost(where: str) -> Disconnected:
+def lost_error(where: str) -> Disconnected:
     """Make the error for a connection that ended."""
     return Disconnected(
         f"The connection to the daemon at {where} was lost; see its log, and connect again."
     )
 
 
-def late(where: str, method: str, seconds: float) -> str:
+def timeout_text(where: str, method: str, seconds: float) -> str:
     """Say that an answer did not come in time."""
     return (
         f"The daemon at {where} did not answer {method} within {seconds:g} s, so it was"
@@ -93,6 +93,6 @@ def late(where: str, method: str, seconds: float) -> str:
     )
 
 
-def silent(where: str) -> str:
+def silent_text(where: str) -> str:
     """Say that nothing comes any more."""
     return f"The daemon at {where} does not answer any more, not even a ping; see whether it runs."

@@ -1,8 +1,8 @@
 """The client's half of a connection: bytes in, values out, and the other way.
 
-A :class:`Caller` writes requests and tells to which of them each message of the daemon belongs.
-It asks for streams as notifications, so that every request has exactly one answer, whatever its
-method is (docs/decisions.md).
+A :class:`ClientConnection` writes requests, and finds the request that each message of the daemon
+belongs to. It asks for streams as notifications, so that every request has exactly one answer,
+whatever its method is (docs/decisions.md).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class _Partial(msgspec.Struct):
     result: Any
 
 
-class Caller:
+class ClientConnection:
     """One connection's requests. It does no I/O: what it returns is to be sent.
 
     :param where: the daemon's address, for messages.

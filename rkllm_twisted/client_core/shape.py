@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def like(make: Callable[..., object]) -> Callable[[F], F]:
+def shaped_like(make: Callable[..., object]) -> Callable[[F], F]:
     """Give a method the name, the documentation and the parameters of a function."""
 
     def dress(method: F) -> F:

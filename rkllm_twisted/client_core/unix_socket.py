@@ -16,14 +16,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from rkllm_twisted.client_core.address import PATIENCE, checked, unreachable
+from rkllm_twisted.client_core.address import PATIENCE, checked_path, connect_error
 
 #: Bytes of one read.
 READ = 2**18
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
+def without_interrupts() -> Iterator[None]:
     """Hold Ctrl-C back until the end of the block.
 
     Only the main thread is ever interrupted; in others this does nothing.
@@ -47,7 +47,7 @@ def undisturbed() -> Iterator[None]:
             before(*held[0])
 
 
-class Pipe:
+class UNIXSocket:
     """A connection to a UNIX socket.
 
     :param path: of the socket.
@@ -56,7 +56,7 @@ class Pipe:
     """
 
     def __init__(self, path: str, take: Callable[[bytes], None]) -> None:
-        checked(path)
+        checked_path(path)
         self._take = take
         self._outgoing = bytearray()
         self._socket = socket.socket(socket.AF_UNIX)
@@ -69,14 +69,14 @@ class Pipe:
             self._socket.setblocking(False)
         except OSError as error:
             self._socket.close()
-            raise unreachable(path, error.errno, error.strerror or str(error)) from None
+            raise connect_error(path, error.errno, error.strerror or str(error)) from None
         except BaseException:
             self._socket.close()
             raise
 
     def put(self, data: bytes) -> None:
         """Send as much as can be sent now, and the rest with the next turns."""
-        with undisturbed():
+        with without_interrupts():
             self._outgoing += data
             if self._outgoing and self._socket.fileno() >= 0:
                 self._write()
@@ -91,7 +91,7 @@ class Pipe:
         poll.register(self._socket, select.POLLIN | (select.POLLOUT if self._outgoing else 0))
         if not poll.poll(None if seconds == math.inf else math.ceil(max(0, seconds) * 1000)):
             return False
-        with undisturbed():
+        with without_interrupts():
             if self._outgoing:
                 self._write()
             self._read()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from rkllm_twisted.contract.raw_library import FINISH, Bare, Ran
+from rkllm_twisted.contract.raw_library import FINISH, RawLibrary, RunRecord
 from rkllm_twisted.contract.run_checks import SILENCE, states_of
 from rkllm_twisted.contract.verdict import NotTestable, Verdict, judged
 
@@ -20,11 +20,11 @@ class _Aborted:
     :ivar after: callbacks after it, but for FINISH.
     """
 
-    def __init__(self, bare: Bare, **run: object) -> None:
+    def __init__(self, bare: RawLibrary, **run: object) -> None:
         def abort() -> tuple[int, float]:
             return bare.call("rkllm_abort"), time.monotonic()
 
-        self.ran: Ran
+        self.ran: RunRecord
         self.ran, (self.status, at) = bare.beside(abort, **run)
         if self.ran.ended < at:
             raise NotTestable("The answer was over before it could be aborted.")
@@ -32,14 +32,14 @@ class _Aborted:
         self.after = sum(seen.at > at and seen.state != FINISH for seen in self.ran.seen)
 
 
-def abort_returns_zero(bare: Bare) -> Verdict:
+def abort_returns_zero(bare: RawLibrary) -> Verdict:
     """While running."""
     bare.loaded()
     aborted = _Aborted(bare)
     return judged(aborted.status == 0, f"rkllm_abort returned {aborted.status}.")
 
 
-def abort_ends_the_run(bare: Bare) -> Verdict:
+def abort_ends_the_run(bare: RawLibrary) -> Verdict:
     """Soon."""
     bare.loaded()
     aborted = _Aborted(bare)
@@ -50,21 +50,21 @@ def abort_ends_the_run(bare: Bare) -> Verdict:
     )
 
 
-def aborted_run_returns_zero(bare: Bare) -> Verdict:
+def aborted_run_returns_zero(bare: RawLibrary) -> Verdict:
     """The number."""
     bare.loaded()
     ran = _Aborted(bare).ran
     return judged(ran.status == 0, f"{states_of(ran)}.")
 
 
-def aborted_run_finishes(bare: Bare) -> Verdict:
+def aborted_run_finishes(bare: RawLibrary) -> Verdict:
     """The state of its last callback."""
     bare.loaded()
     ran = _Aborted(bare).ran
     return judged(ran.seen[-1].state == FINISH, f"{states_of(ran)}.")
 
 
-def nothing_comes_late(bare: Bare) -> Verdict:
+def nothing_comes_late(bare: RawLibrary) -> Verdict:
     """After the return of an aborted run."""
     bare.loaded()
     _Aborted(bare)
@@ -74,7 +74,7 @@ def nothing_comes_late(bare: Bare) -> Verdict:
     return judged(late == 0, f"{late} callbacks came within {SILENCE:g} s of the return.")
 
 
-def next_run_is_whole(bare: Bare) -> Verdict:
+def next_run_is_whole(bare: RawLibrary) -> Verdict:
     """After an abort."""
     bare.loaded()
     whole = bare.run()
@@ -86,7 +86,7 @@ def next_run_is_whole(bare: Bare) -> Verdict:
     )
 
 
-def abort_of_nothing(bare: Bare) -> Verdict:
+def abort_of_nothing(bare: RawLibrary) -> Verdict:
     """It must not stop the run that comes next."""
     bare.loaded()
     whole = bare.run()
@@ -99,7 +99,7 @@ def abort_of_nothing(bare: Bare) -> Verdict:
     )
 
 
-def abort_from_callbacks_thread(bare: Bare) -> Verdict:
+def abort_from_callbacks_thread(bare: RawLibrary) -> Verdict:
     """The daemon repeats an abort inside a callback, for a run that had not begun."""
     bare.loaded()
     whole = bare.run()
@@ -113,7 +113,7 @@ def abort_from_callbacks_thread(bare: Bare) -> Verdict:
     )
 
 
-def running_is_one(bare: Bare) -> Verdict:
+def running_is_one(bare: RawLibrary) -> Verdict:
     """1 while running, something else when not."""
     bare.loaded()
     before = bare.call("rkllm_is_running")

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from rkllm_twisted.contract.report import as_json, as_markdown, circumstances, counts
-from rkllm_twisted.contract.runner import Examined, examine
+from rkllm_twisted.contract.runner import CheckResult, run_check
 from rkllm_twisted.contract.verdict import CONTRADICTED
 from rkllm_twisted.cpu import demo_model
 from rkllm_twisted.errors import StartupError
@@ -33,7 +33,7 @@ def check_contract(
         raise StartupError(f"There is no model {path}.")
     where = circumstances(runtime, str(path))
     click.echo(f"Checking {runtime.library} with {path}")
-    results = examine(runtime.library, abi, str(path), deadline, tell)
+    results = run_check(runtime.library, abi, str(path), deadline, tell)
     try:
         Path(f"{report}.md").write_text(as_markdown(where, results))
         Path(f"{report}.json").write_text(as_json(where, results))
@@ -44,6 +44,6 @@ def check_contract(
     return not counts(results)[CONTRADICTED]
 
 
-def tell(result: Examined) -> None:
+def tell(result: CheckResult) -> None:
     """Say what came of a check."""
     click.echo(f"{result.verdict.verdict:18} {result.assumption.name}: {result.verdict.seen}")

@@ -18,7 +18,7 @@ from rkllm_twisted.abi.layouts import CData, layout_of
 from rkllm_twisted.abi.prepare import PreparedCall, inputs_for, prepare
 from rkllm_twisted.contract.verdict import NotTestable
 from rkllm_twisted.errors import NotInRelease
-from rkllm_twisted.runtime.detect import recognise
+from rkllm_twisted.runtime.detect import detect_release
 from rkllm_twisted.runtime.library import open_file
 
 NORMAL, WAITING, FINISH, ERROR = range(4)
@@ -28,7 +28,7 @@ QUESTION = "What is a module?"
 
 
 @attrs.frozen
-class Seen:
+class CallbackRecord:
     """A callback.
 
     :param text: None for NULL.
@@ -49,7 +49,7 @@ class Seen:
 
 
 @attrs.frozen
-class Ran:
+class RunRecord:
     """A run that has come back.
 
     :param status: what rkllm_run returned.
@@ -59,7 +59,7 @@ class Ran:
     """
 
     status: int
-    seen: tuple[Seen, ...]
+    seen: tuple[CallbackRecord, ...]
     began: float
     ended: float
 
@@ -75,7 +75,7 @@ class Ran:
         return b"".join(s.text or b"" for s in self.seen if s.state == NORMAL)
 
 
-class Bare:
+class RawLibrary:
     """One opened library and the one handle in it.
 
     :param model: the path of the model that checks load.
@@ -88,7 +88,7 @@ class Bare:
 
     def __init__(self, library: str, abi: str | None, model: str) -> None:
         opened = open_file(library, abi, {})
-        self.known = recognise(opened, abi)
+        self.known = detect_release(opened, abi)
         self.layout = layout_of(self.known.release)
         self.model = model
         self.functions = {
@@ -97,7 +97,7 @@ class Bare:
         }
         self.defaults = bytes(self.functions["rkllm_createDefaultParam"]())
         self.handle = ctypes.c_void_p()
-        self.seen: list[Seen] = []
+        self.seen: list[CallbackRecord] = []
         self.begun = threading.Event()
         self.reply = 0
         self.slow = False
@@ -165,7 +165,7 @@ class Bare:
 
     def run(
         self, prompt: str = QUESTION, userdata: int = 1, function: str = "rkllm_run", **infer: Any
-    ) -> Ran:
+    ) -> RunRecord:
         """Run, and take down what comes."""
         params = {"rkllm_input": {"prompt_input": prompt}, "rkllm_infer_params": infer}
         prepared = self.prepared(function, params)
@@ -177,7 +177,7 @@ class Bare:
         began = time.monotonic()
         inputs = inputs_for(prepared, 1)
         status = self.made(prepared, rkllm_input=inputs, userdata=userdata)
-        return Ran(status, tuple(self.seen[before:]), began, time.monotonic())
+        return RunRecord(status, tuple(self.seen[before:]), began, time.monotonic())
 
     def cache_size(self) -> int:
         """Tokens in the cache."""
@@ -191,7 +191,7 @@ class Bare:
         """Clear the cache, whatever parameters the release wants."""
         return self.call("rkllm_clear_kv_cache", {"keep_system_prompt": 0})
 
-    def beside(self, work: Callable[[], Any], **run: Any) -> tuple[Ran, Any]:
+    def beside(self, work: Callable[[], Any], **run: Any) -> tuple[RunRecord, Any]:
         """Run slowly, and do something in another thread once it has begun.
 
         :returns: the run, and what the work returned.
@@ -224,12 +224,12 @@ class Bare:
             self.inside()
         return self.reply
 
-    def _read(self, pointer: CData, userdata: int | None, state: int) -> Seen:
+    def _read(self, pointer: CData, userdata: int | None, state: int) -> CallbackRecord:
         result = pointer.contents if pointer else self.layout.structs["RKLLMResult"]()
         arrays = [result.last_hidden_layer.hidden_states]
         if hasattr(result, "logits"):
             arrays.append(result.logits.logits)
-        return Seen(
+        return CallbackRecord(
             state=state,
             text=result.text,
             thread=threading.get_native_id(),

@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from rkllm_twisted import __version__
-from rkllm_twisted.contract.runner import Examined
+from rkllm_twisted.contract.runner import CheckResult
 from rkllm_twisted.contract.verdict import CONFIRMED, CONTRADICTED, UNTESTED
 from rkllm_twisted.values import RuntimeVersion
 
@@ -35,7 +35,7 @@ def circumstances(runtime: RuntimeVersion, model: str) -> dict[str, Any]:
     }
 
 
-def as_json(where: dict[str, Any], results: Sequence[Examined]) -> str:
+def as_json(where: dict[str, Any], results: Sequence[CheckResult]) -> str:
     """For programs: a list of assumptions, each with its verdict and what was seen."""
     assumptions = [
         {
@@ -52,13 +52,13 @@ def as_json(where: dict[str, Any], results: Sequence[Examined]) -> str:
     return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
 
 
-def counts(results: Sequence[Examined]) -> dict[str, int]:
+def counts(results: Sequence[CheckResult]) -> dict[str, int]:
     """How many there are of each verdict."""
     counted = Counter(result.verdict.verdict for result in results)
     return {verdict: counted[verdict] for verdict in (CONFIRMED, CONTRADICTED, UNTESTED)}
 
 
-def as_markdown(where: dict[str, Any], results: Sequence[Examined]) -> str:
+def as_markdown(where: dict[str, Any], results: Sequence[CheckResult]) -> str:
     """For people: a table, and what the contradicted ones mean."""
     runtime, model = where["runtime"], where["model"]
     counted = ", ".join(f"{number} {verdict}" for verdict, number in counts(results).items())
@@ -92,7 +92,7 @@ def as_markdown(where: dict[str, Any], results: Sequence[Examined]) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _row(result: Examined) -> str:
+def _row(result: CheckResult) -> str:
     cells = (
         result.assumption.name,
         result.assumption.text,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from rkllm_twisted.contract.raw_library import ERROR, FINISH, NORMAL, WAITING, Bare, Ran
+from rkllm_twisted.contract.raw_library import ERROR, FINISH, NORMAL, WAITING, RawLibrary, RunRecord
 from rkllm_twisted.contract.verdict import NotTestable, Verdict, judged
 
 #: Seconds to listen for what should not come.
@@ -15,12 +15,12 @@ MANY_BYTES = "Repeat exactly: 😀 日本語 ñ é ü"
 GENERATE, HIDDEN, LOGITS = 0, 1, 2
 
 
-def says_version(bare: Bare) -> Verdict:
+def says_version(bare: RawLibrary) -> Verdict:
     """Is the layout known from the library's own text?"""
     return judged(bare.known.version is not None, f"Layout {bare.release}: {bare.known.reason}.")
 
 
-def loads(bare: Bare) -> Verdict:
+def loads(bare: RawLibrary) -> Verdict:
     """Does rkllm_init load the model?"""
     began = time.monotonic()
     status = bare.init()
@@ -30,25 +30,25 @@ def loads(bare: Bare) -> Verdict:
     return judged(holds, f"rkllm_init returned {status} and {handle} after {seconds:.1f} s.")
 
 
-def refuses_missing_model(bare: Bare) -> Verdict:
+def refuses_missing_model(bare: RawLibrary) -> Verdict:
     """What of a file that does not exist?"""
     status = bare.init(model_path="/nonexistent/model.rkllm")
     return judged(status != 0 or not bare.handle, f"rkllm_init returned {status}.")
 
 
-def refuses_long_context(bare: Bare) -> Verdict:
+def refuses_long_context(bare: RawLibrary) -> Verdict:
     """What of a context that no model has?"""
     status = bare.init(max_context_len=1 << 24)
     return judged(status != 0 or not bare.handle, f"rkllm_init returned {status}.")
 
 
-def states_of(ran: Ran) -> str:
+def states_of(ran: RunRecord) -> str:
     """A run in words."""
     states = " ".join(map(str, ran.states)) or "none"
     return f"rkllm_run returned {ran.status} after {len(ran.seen)} callbacks in states {states}"
 
 
-def ends_with_finish(bare: Bare) -> Verdict:
+def ends_with_finish(bare: RawLibrary) -> Verdict:
     """FINISH, once, at the end, in the mode that generates."""
     bare.loaded()
     ran = bare.run()
@@ -57,19 +57,19 @@ def ends_with_finish(bare: Bare) -> Verdict:
     return judged(holds, f"{states_of(ran)}; FINISH came {len(finishes)} times.")
 
 
-def logits_end_with_return(bare: Bare) -> Verdict:
+def logits_end_with_return(bare: RawLibrary) -> Verdict:
     """In the mode for logits."""
     if bare.release == "1.1.4":
         raise NotTestable("Release 1.1.x has no mode for logits.")
     return _arrays(bare, LOGITS)
 
 
-def hidden_end_with_return(bare: Bare) -> Verdict:
+def hidden_end_with_return(bare: RawLibrary) -> Verdict:
     """In the mode for hidden states."""
     return _arrays(bare, HIDDEN)
 
 
-def _arrays(bare: Bare, mode: int) -> Verdict:
+def _arrays(bare: RawLibrary, mode: int) -> Verdict:
     bare.loaded()
     ran = bare.run(mode=mode)
     time.sleep(SILENCE)
@@ -83,7 +83,7 @@ def _arrays(bare: Bare, mode: int) -> Verdict:
     )
 
 
-def calls_back_on_callers_thread(bare: Bare) -> Verdict:
+def calls_back_on_callers_thread(bare: RawLibrary) -> Verdict:
     """Which thread?"""
     bare.loaded()
     ran = _spoken(bare)
@@ -92,7 +92,7 @@ def calls_back_on_callers_thread(bare: Bare) -> Verdict:
     return judged(other == 0, f"{other} of {len(ran.seen)} callbacks came on another thread.")
 
 
-def brings_userdata(bare: Bare) -> Verdict:
+def brings_userdata(bare: RawLibrary) -> Verdict:
     """The run's own, in each of two runs."""
     bare.loaded()
     first, second = bare.run(userdata=7), bare.run(userdata=8)
@@ -100,7 +100,7 @@ def brings_userdata(bare: Bare) -> Verdict:
     return judged(brought == [{7}, {8}], f"Runs with 7 and 8 brought {brought[0]}, {brought[1]}.")
 
 
-def figures_with_finish(bare: Bare) -> Verdict:
+def figures_with_finish(bare: RawLibrary) -> Verdict:
     """perf."""
     bare.loaded()
     ran = _spoken(bare)
@@ -113,7 +113,7 @@ def figures_with_finish(bare: Bare) -> Verdict:
     )
 
 
-def waits_for_characters(bare: Bare) -> Verdict:
+def waits_for_characters(bare: RawLibrary) -> Verdict:
     """WAITING, and NORMAL with whole characters or the rest of them."""
     bare.loaded()
     ran = bare.run(MANY_BYTES)
@@ -127,7 +127,7 @@ def waits_for_characters(bare: Bare) -> Verdict:
     return judged(True, f"{waiting} times WAITING; the texts of NORMAL are whole.")
 
 
-def fails_with_error(bare: Bare) -> Verdict:
+def fails_with_error(bare: RawLibrary) -> Verdict:
     """A prompt that is longer than the context."""
     bare.loaded()
     ran = bare.run("word " * 100_000)
@@ -138,7 +138,7 @@ def fails_with_error(bare: Bare) -> Verdict:
     )
 
 
-def pauses(bare: Bare) -> Verdict:
+def pauses(bare: RawLibrary) -> Verdict:
     """A callback that returns 1."""
     if bare.release in ("1.1.4", "1.2.0"):
         raise NotTestable("A callback of this release returns nothing.")
@@ -152,7 +152,7 @@ def pauses(bare: Bare) -> Verdict:
     return judged(holds, f"Paused: {states_of(first)}; then: {states_of(rest)}.")
 
 
-def runs_asynchronously(bare: Bare) -> Verdict:
+def runs_asynchronously(bare: RawLibrary) -> Verdict:
     """rkllm_run_async."""
     bare.loaded()
     ran = bare.run(function="rkllm_run_async")
@@ -167,7 +167,7 @@ def runs_asynchronously(bare: Bare) -> Verdict:
     )
 
 
-def _spoken(bare: Bare) -> Ran:
+def _spoken(bare: RawLibrary) -> RunRecord:
     """A run that says something."""
     ran = bare.run()
     if len(ran.seen) < 2:

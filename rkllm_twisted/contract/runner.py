@@ -24,7 +24,7 @@ LAST_LINES = 5
 
 
 @attrs.frozen
-class Examined:
+class CheckResult:
     """An assumption, and what came of checking it.
 
     :param seconds: that it took.
@@ -37,13 +37,13 @@ class Examined:
     lines: tuple[str, ...] = ()
 
 
-def examine(
+def run_check(
     library: str,
     abi: str | None,
     model: str,
     deadline: float | None = None,
-    tell: Callable[[Examined], object] = lambda _: None,
-) -> list[Examined]:
+    tell: Callable[[CheckResult], object] = lambda _: None,
+) -> list[CheckResult]:
     """Check everything.
 
     :param library: a path, or ``cpu``.
@@ -53,7 +53,7 @@ def examine(
     """
     gibibytes = Path(model).stat().st_size / 2**30
     seconds = DEADLINE + PER_GIB * gibibytes if deadline is None else deadline
-    results: list[Examined] = []
+    results: list[CheckResult] = []
     for assumption in ASSUMPTIONS:
         results.append(_examine(assumption, results, [library, abi, model], seconds))
         tell(results[-1])
@@ -61,16 +61,16 @@ def examine(
 
 
 def _examine(
-    assumption: Assumption, results: list[Examined], what: list[str | None], deadline: float
-) -> Examined:
+    assumption: Assumption, results: list[CheckResult], what: list[str | None], deadline: float
+) -> CheckResult:
     if assumption.check is None:
-        return Examined(assumption, Verdict(UNTESTED, assumption.otherwise))
+        return CheckResult(assumption, Verdict(UNTESTED, assumption.otherwise))
     if any(r.assumption.name == FIRST and r.verdict.verdict != CONFIRMED for r in results):
-        return Examined(assumption, Verdict(UNTESTED, "The model does not load."))
+        return CheckResult(assumption, Verdict(UNTESTED, "The model does not load."))
     began = time.monotonic()
     verdict, said = in_process([assumption.name, *what], deadline)
     lines = tuple(said.decode("utf-8", "replace").splitlines()[-LAST_LINES:])
-    return Examined(assumption, verdict, round(time.monotonic() - began, 1), lines)
+    return CheckResult(assumption, verdict, round(time.monotonic() - began, 1), lines)
 
 
 def in_process(what: list[str | None], deadline: float) -> tuple[Verdict, bytes]:

@@ -7,7 +7,7 @@ import os
 import threading
 from pathlib import Path
 
-from rkllm_twisted.contract.raw_library import QUESTION, Bare
+from rkllm_twisted.contract.raw_library import QUESTION, RawLibrary
 from rkllm_twisted.contract.verdict import NotTestable, Verdict, judged
 
 MIB = 2**20
@@ -15,12 +15,12 @@ MIB = 2**20
 ROUNDS = 3
 
 
-def _has_history(bare: Bare) -> None:
+def _has_history(bare: RawLibrary) -> None:
     if "rkllm_get_kv_cache_size" not in bare.functions:
         raise NotTestable(f"Release {bare.release} does not tell the size of its cache.")
 
 
-def keeps_history(bare: Bare) -> Verdict:
+def keeps_history(bare: RawLibrary) -> Verdict:
     """With keep_history 1."""
     _has_history(bare)
     bare.loaded()
@@ -32,7 +32,7 @@ def keeps_history(bare: Bare) -> Verdict:
     return judged(sizes[0] < sizes[1] < sizes[2], f"Tokens in the cache: {sizes}.")
 
 
-def drops_history(bare: Bare) -> Verdict:
+def drops_history(bare: RawLibrary) -> Verdict:
     """With keep_history 0."""
     _has_history(bare)
     bare.loaded()
@@ -45,7 +45,7 @@ def drops_history(bare: Bare) -> Verdict:
     )
 
 
-def clears(bare: Bare) -> Verdict:
+def clears(bare: RawLibrary) -> Verdict:
     """rkllm_clear_kv_cache, without the system prompt."""
     _has_history(bare)
     bare.loaded()
@@ -57,7 +57,7 @@ def clears(bare: Bare) -> Verdict:
     )
 
 
-def cleared_is_as_new(bare: Bare) -> Verdict:
+def cleared_is_as_new(bare: RawLibrary) -> Verdict:
     """No trace of an earlier conversation: the promise of --history connection."""
     bare.prepared("rkllm_clear_kv_cache", {"keep_system_prompt": 0})
     bare.loaded()
@@ -72,7 +72,7 @@ def cleared_is_as_new(bare: Bare) -> Verdict:
     )
 
 
-def template_clears(bare: Bare) -> Verdict:
+def template_clears(bare: RawLibrary) -> Verdict:
     """rkllm_set_chat_template."""
     _has_history(bare)
     bare.loaded()
@@ -86,7 +86,7 @@ def template_clears(bare: Bare) -> Verdict:
     )
 
 
-def copies_strings(bare: Bare) -> Verdict:
+def copies_strings(bare: RawLibrary) -> Verdict:
     """What rkllm_set_chat_template was given is overwritten after it has returned."""
     names = ("system_prompt", "prompt_prefix", "prompt_postfix")
     texts = dict(zip(names, (b"Answer briefly.", b"<user>", b"</user>"), strict=True))
@@ -113,7 +113,7 @@ def copies_strings(bare: Bare) -> Verdict:
     )
 
 
-def copies_param(bare: Bare) -> Verdict:
+def copies_param(bare: RawLibrary) -> Verdict:
     """The same of rkllm_init's RKLLMParam."""
     bare.loaded()
     first = bare.run().text
@@ -132,7 +132,7 @@ def _status(name: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
-def destroy_frees(bare: Bare) -> Verdict:
+def destroy_frees(bare: RawLibrary) -> Verdict:
     """Memory, descriptors and threads, over several loads."""
     figures = []
     for _ in range(ROUNDS + 1):
@@ -154,7 +154,7 @@ def destroy_frees(bare: Bare) -> Verdict:
     )
 
 
-def destroy_while_running(bare: Bare) -> Verdict:
+def destroy_while_running(bare: RawLibrary) -> Verdict:
     """It ends the run, or waits for its end."""
     bare.loaded()
     ran, status = bare.beside(bare.destroy)
@@ -165,7 +165,7 @@ def destroy_while_running(bare: Bare) -> Verdict:
     )
 
 
-def loads_again(bare: Bare) -> Verdict:
+def loads_again(bare: RawLibrary) -> Verdict:
     """After destroy, in the same process."""
     bare.loaded()
     first = bare.run(QUESTION).text

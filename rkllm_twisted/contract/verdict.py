@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 if TYPE_CHECKING:
-    from rkllm_twisted.contract.raw_library import Bare
+    from rkllm_twisted.contract.raw_library import RawLibrary
 
 CONFIRMED, CONTRADICTED, UNTESTED = "confirmed", "contradicted", "not testable here"
 
@@ -47,4 +47,4 @@ class Assumption:
     name: str
     text: str
     otherwise: str
-    check: Callable[[Bare], Verdict] | None = attrs.field(repr=False)
+    check: Callable[[RawLibrary], Verdict] | None = attrs.field(repr=False)

@@ -9,7 +9,7 @@ import sys
 import attrs
 
 from rkllm_twisted.contract.assumptions import ASSUMPTIONS
-from rkllm_twisted.contract.raw_library import Bare
+from rkllm_twisted.contract.raw_library import RawLibrary
 from rkllm_twisted.contract.verdict import UNTESTED, NotTestable, Verdict
 from rkllm_twisted.errors import RPCError, StartupError
 
@@ -19,7 +19,7 @@ def check(name: str, library: str, abi: str | None, model: str) -> Verdict:
     assumption = next(one for one in ASSUMPTIONS if one.name == name)
     assert assumption.check is not None
     try:
-        return assumption.check(Bare(library, abi, model))
+        return assumption.check(RawLibrary(library, abi, model))
     except (NotTestable, RPCError) as error:
         return Verdict(UNTESTED, str(error))
 

@@ -13,7 +13,7 @@ from twisted.application.service import IService
 from twisted.internet.defer import Deferred
 
 from rkllm_twisted.daemon.descriptions import describe_for
-from rkllm_twisted.daemon.hosting import HOMES, Home
+from rkllm_twisted.daemon.hosting import RUNTIME_HOSTS, RuntimeHost
 from rkllm_twisted.daemon.options import Options
 from rkllm_twisted.daemon.service import About, DaemonService
 from rkllm_twisted.interfaces import INPU, IListeningSocket, IRPCMethod
@@ -22,12 +22,12 @@ from rkllm_twisted.npu.pool import NPUThreadPool
 from rkllm_twisted.npu.thread import thread_npu
 from rkllm_twisted.npu.timeouts import Timeouts
 from rkllm_twisted.offload.parser import Reader
-from rkllm_twisted.rpc.access_log import Journal
+from rkllm_twisted.rpc.access_log import AccessLog
 from rkllm_twisted.rpc.dispatch import Dispatcher
 from rkllm_twisted.rpc.limits import Limits
-from rkllm_twisted.rpc.permissions import Access, People
+from rkllm_twisted.rpc.permissions import Permissions, Principals
 from rkllm_twisted.rpc.registry import find_methods
-from rkllm_twisted.server.descriptors import needed_for
+from rkllm_twisted.server.descriptors import descriptors_for
 from rkllm_twisted.server.factory import RPCFactory
 from rkllm_twisted.server.service import UNIXSocketService
 from rkllm_twisted.server.socket_file import SAME, SocketFile
@@ -65,11 +65,11 @@ def timeouts_of(options: Options) -> Timeouts:
     )
 
 
-def access_of(options: Options) -> Access:
+def access_of(options: Options) -> Permissions:
     """Who may connect and who may administer, as the options say."""
-    return Access(
-        clients=People(options["allow-uid"], options["allow-gid"]),
-        administrators=People(options["admin-uid"], options["admin-gid"]),
+    return Permissions(
+        clients=Principals(options["allow-uid"], options["allow-gid"]),
+        administrators=Principals(options["admin-uid"], options["admin-gid"]),
     )
 
 
@@ -92,12 +92,12 @@ def makeService(
     if reactor is None:
         from twisted.internet import reactor  # noqa: PLC0415 - importing it would install one
     methods = find_methods()
-    home = HOMES[options["isolation"]](options, reactor)
+    home = RUNTIME_HOSTS[options["isolation"]](options, reactor)
     return daemon_in(home, options, methods, reactor, source)
 
 
 def daemon_in(
-    home: Home,
+    home: RuntimeHost,
     options: Options,
     methods: Mapping[str, IRPCMethod],
     reactor: Any,
@@ -115,7 +115,7 @@ def daemon_in(
     reader = Reader(reactor)
     factory = factory_for(npu, options, methods, reactor, reader.read)
     listener = UNIXSocketService(
-        reactor, source or socket_of(options), factory, needed_for(options["max-clients"])
+        reactor, source or socket_of(options), factory, descriptors_for(options["max-clients"])
     )
     return DaemonService(reactor, home, pool, npu, factory, listener, reader)
 
@@ -133,7 +133,7 @@ def factory_for(
     """
     description = describe_for(methods, npu.version())
     about = About(reactor, npu, lambda: len(factory.connections), description)
-    journal = Journal(options["log-level"], options["log-prompts"])
+    journal = AccessLog(options["log-level"], options["log-prompts"])
     dispatcher = Dispatcher(methods, npu, about, journal)
     access = access_of(options)
     factory = RPCFactory(

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from rkllm_twisted.daemon import assembly
 from rkllm_twisted.daemon.options import SETTINGS, Options
 from rkllm_twisted.daemon.service import DaemonService
-from rkllm_twisted.rpc.permissions import People
+from rkllm_twisted.rpc.permissions import Principals
 from rkllm_twisted.rpc.registry import find_methods
-from rkllm_twisted.server.descriptors import make_room, needed_for
+from rkllm_twisted.server.descriptors import descriptors_for, raise_limit
 from rkllm_twisted.values import RuntimeVersion
 
 #: Where the methods of this package are.
@@ -26,7 +26,7 @@ def check(options: Options) -> str:
     """
     daemon = assembly.makeService(options)
     assert isinstance(daemon, DaemonService)
-    make_room(needed_for(options["max-clients"]))
+    raise_limit(descriptors_for(options["max-clients"]))
     socket = assembly.socket_of(options).check()
     return "\n".join(_lines(options, daemon.npu.version(), socket))
 
@@ -48,7 +48,7 @@ def _lines(options: Options, runtime: RuntimeVersion, socket: str) -> Iterator[s
     yield from _settings(options)
 
 
-def _people(people: People, everybody: str) -> str:
+def _people(people: Principals, everybody: str) -> str:
     if not people:
         return everybody
     words = (("uid", people.users), ("gid", people.groups))

@@ -13,7 +13,7 @@ from rkllm_twisted.description.introspection import help_of, signatures_of
 from rkllm_twisted.description.openrpc import document
 from rkllm_twisted.interfaces import IRPCMethod
 from rkllm_twisted.values import RuntimeVersion, SelfDescription
-from rkllm_twisted.wire.encoding import written
+from rkllm_twisted.wire.encoding import encode_floats
 
 
 def describe_for(methods: Mapping[str, IRPCMethod], runtime: RuntimeVersion) -> SelfDescription:
@@ -25,7 +25,7 @@ def describe_for(methods: Mapping[str, IRPCMethod], runtime: RuntimeVersion) -> 
     every = describe(methods, [release])
     description = attrs.evolve(every, methods=tuple(m for m in every.methods if m.releases))
     return SelfDescription(
-        document=written(document(description, release, __version__)),
+        document=encode_floats(document(description, release, __version__)),
         help={method.name: help_of(method) for method in description.methods},
         signatures={method.name: signatures_of(method) for method in description.methods},
     )

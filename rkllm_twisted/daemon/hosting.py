@@ -14,7 +14,7 @@ from twisted.logger import Logger
 
 from rkllm_twisted.daemon.options import Options
 from rkllm_twisted.interfaces import IRuntime
-from rkllm_twisted.isolation.child import Setup
+from rkllm_twisted.isolation.child import ChildConfig
 from rkllm_twisted.isolation.process_runtime import ProcessRuntime
 from rkllm_twisted.isolation.supervisor import Supervisor
 from rkllm_twisted.runtime.files import Files
@@ -23,7 +23,7 @@ from rkllm_twisted.runtime.runtime import open_runtime
 
 
 @attrs.frozen
-class Home:
+class RuntimeHost:
     """A runtime, and the service that keeps its place.
 
     :param is_fresh: does the process that it lives in move?
@@ -34,7 +34,7 @@ class Home:
     is_fresh: Callable[[], bool]
 
 
-def in_thread(options: Options, _reactor: Any) -> Home:
+def in_thread(options: Options, _reactor: Any) -> RuntimeHost:
     """Open the library here. A crash of it is a crash of the daemon.
 
     :raises LibraryError: it cannot be used.
@@ -46,16 +46,16 @@ def in_thread(options: Options, _reactor: Any) -> Home:
         native_async=options["native-async"],
         files=Files(options["model-dir"], lambda line: note(line=line)),
     )
-    return Home(runtime, Service(), lambda: True)  # who asks has moved
+    return RuntimeHost(runtime, Service(), lambda: True)  # who asks has moved
 
 
-def in_process(options: Options, reactor: Any) -> Home:
+def in_process(options: Options, reactor: Any) -> RuntimeHost:
     """Look at the library in another process, and keep a child that opens it.
 
     :raises LibraryError: it cannot be used.
     """
     findings = probe(options["library"], options["abi"], os.environ)
-    setup = Setup(
+    setup = ChildConfig(
         library=findings.version.library,
         abi=findings.version.abi,
         native_async=options["native-async"],
@@ -67,8 +67,11 @@ def in_process(options: Options, reactor: Any) -> Home:
     in_reactor = partial(blockingCallFromThread, reactor)
     files = Files(options["model-dir"])
     runtime = ProcessRuntime(findings, supervisor, in_reactor, files)
-    return Home(runtime, supervisor, supervisor.is_fresh)
+    return RuntimeHost(runtime, supervisor, supervisor.is_fresh)
 
 
 #: What ``--isolation`` may be.
-HOMES: Mapping[str, Callable[[Options, Any], Home]] = {"process": in_process, "thread": in_thread}
+RUNTIME_HOSTS: Mapping[str, Callable[[Options, Any], RuntimeHost]] = {
+    "process": in_process,
+    "thread": in_thread,
+}

@@ -17,7 +17,7 @@ from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
 from rkllm_twisted import __version__
-from rkllm_twisted.daemon.hosting import Home
+from rkllm_twisted.daemon.hosting import RuntimeHost
 from rkllm_twisted.interfaces import INPU, IConversation, IDaemon
 from rkllm_twisted.offload.parser import Reader
 from rkllm_twisted.server.factory import RPCFactory
@@ -80,7 +80,7 @@ class DaemonService(MultiService):
     def __init__(
         self,
         reactor: IReactorTime,
-        home: Home,
+        home: RuntimeHost,
         pool: ThreadPool,
         npu: INPU,
         factory: RPCFactory,

@@ -21,9 +21,9 @@ from rkllm_twisted.daemon import assembly
 from rkllm_twisted.daemon.check import check
 from rkllm_twisted.daemon.log_formats import Observer, observer_for
 from rkllm_twisted.errors import StartupError
-from rkllm_twisted.runtime.malloc import give_back_big_blocks
-from rkllm_twisted.systemd.activation import activated
-from rkllm_twisted.systemd.inherited import Inherited, take
+from rkllm_twisted.runtime.malloc import return_freed_blocks
+from rkllm_twisted.systemd.activation import activated_socket
+from rkllm_twisted.systemd.inherited import SystemdEnvironment, take_environment
 from rkllm_twisted.systemd.notify import NotifySocket
 from rkllm_twisted.systemd.service import ReportingService
 
@@ -140,19 +140,19 @@ class _Stopping:
 
 def makeService(options: Options) -> IService:
     """Make the service that twistd runs."""
-    give_back_big_blocks()
+    return_freed_blocks()
     terminal = _Terminal()
     with _one_sentence():
         if options["check"]:
             print(check(options))
             sys.exit()
-        inherited = take(os.environ)
-        daemon = assembly.makeService(options, source=activated(inherited.sockets))
+        inherited = take_environment(os.environ)
+        daemon = assembly.makeService(options, source=activated_socket(inherited.sockets))
         _reported(daemon, inherited).setServiceParent(terminal)
     return terminal
 
 
-def _reported(daemon: IService, inherited: Inherited) -> IService:
+def _reported(daemon: IService, inherited: SystemdEnvironment) -> IService:
     """The daemon, with news of it for systemd if systemd wants any."""
     if inherited.notify is None:
         return daemon

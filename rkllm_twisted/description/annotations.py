@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import attrs
 import msgspec
 
-from rkllm_twisted.description.model import Default, Item, Origin, Result, Type
+from rkllm_twisted.description.model import Default, Item, Origin, ResultModel, Type
 
 _PARAM_DOC = re.compile(r":param (\w+): (.*?)(?=\s*(?::\w+[ :]|\Z))", re.DOTALL)
 #: Where an OpenRPC document keeps them.
@@ -43,11 +43,11 @@ def own_parameters(params: type | None, prefix: str = "") -> tuple[Item, ...]:
     )
 
 
-def own_result(result: object, prefix: str = "") -> Result:
+def own_result(result: object, prefix: str = "") -> ResultModel:
     """Describe the type of a result; that of an attrs class by its fields."""
     if isinstance(result, type) and attrs.has(result):
-        return Result(items=own_parameters(result, prefix))
-    return Result(type=type_of_hint(result, prefix))
+        return ResultModel(items=own_parameters(result, prefix))
+    return ResultModel(type=type_of_hint(result, prefix))
 
 
 def type_of_hint(hint: object, prefix: str = "") -> Type:

@@ -22,7 +22,7 @@ from rkllm_twisted.description.model import (
     Item,
     MethodDescription,
     Origin,
-    Result,
+    ResultModel,
     Slot,
 )
 from rkllm_twisted.description.notes import notes
@@ -90,7 +90,7 @@ def _method(method: IRPCMethod, releases: Sequence[Release]) -> MethodDescriptio
     )
 
 
-def _result(method: IRPCMethod, function: str | None) -> Result:
+def _result(method: IRPCMethod, function: str | None) -> ResultModel:
     known = RESULTS.get(method.name, STATUS if function else None)
     if known is None and IDescribedMethod.providedBy(method):
         return own_result(method.result, f"{method.name}.")

@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from rkllm_twisted.abi.arguments import bind
+from rkllm_twisted.abi.arguments import assign_arguments
 from rkllm_twisted.abi.release import Release
 from rkllm_twisted.description.model import MethodDescription
 
@@ -62,7 +62,7 @@ def _steps(name: str, release: Release) -> Iterator[Mapping[str, Any]]:
 def _by_name(method: MethodDescription, release: Release, params: Any) -> dict[str, Any]:
     """Give the parameters their names, without those that are left out."""
     if method.function is not None:
-        params = bind(release.functions[method.function], params)
+        params = assign_arguments(release.functions[method.function], params)
     elif not isinstance(params, Mapping):
         names = [item.name for item in method.parameters]
         params = dict(zip(names, params or (), strict=False))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from rkllm_twisted.description.model import Item, MethodDescription, Result, Type
+from rkllm_twisted.description.model import Item, MethodDescription, ResultModel, Type
 
 ANY = "any"
 
@@ -61,5 +61,5 @@ def _types(kind: Type) -> list[str]:
     return [name for name in kind.json if name != "null"] or list(kind.json) or [ANY]
 
 
-def _result_types(result: Result) -> list[str]:
+def _result_types(result: ResultModel) -> list[str]:
     return ["object"] if result.structure or result.items else list(result.type.json) or [ANY]

@@ -141,7 +141,7 @@ class Slot:
 
 
 @attrs.frozen
-class Result:
+class ResultModel:
     """What a method answers.
 
     :param about: in words, where the parts do not say it.
@@ -178,7 +178,7 @@ class MethodDescription:
     parameters: tuple[Item, ...]
     slots: tuple[Slot, ...]
     is_open: bool
-    result: Result
+    result: ResultModel
     errors: tuple[ErrorKind, ...]
     releases: tuple[str, ...]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rkllm_twisted.description.model import Item, Result, Type
+from rkllm_twisted.description.model import Item, ResultModel, Type
 from rkllm_twisted.description.notes import notes
 
 
@@ -32,26 +32,28 @@ _RUN = (
 )
 _SOMETIMES = frozenset({"results"})
 #: What a C function answers that no entry of :data:`RESULTS` is for.
-STATUS = Result(items=_DONE)
+STATUS = ResultModel(items=_DONE)
 #: What any other method answers: a third party's may be anything.
-UNKNOWN = Result("What the plugin says.")
+UNKNOWN = ResultModel("What the plugin says.")
 #: By method.
-RESULTS: Mapping[str, Result] = {
-    "rkllm.createDefaultParam": Result(structure="RKLLMParam"),
-    "rkllm.run": Result(
+RESULTS: Mapping[str, ResultModel] = {
+    "rkllm.createDefaultParam": ResultModel(structure="RKLLMParam"),
+    "rkllm.run": ResultModel(
         "The result that ends the run, with the text of all of them.",
         "RKLLMResult",
         _RUN,
         _SOMETIMES,
     ),
-    "rkllm.run_async": Result("One result for each callback.", "RKLLMResult", _RUN, _SOMETIMES),
-    "rkllm.is_running": Result(
+    "rkllm.run_async": ResultModel(
+        "One result for each callback.", "RKLLMResult", _RUN, _SOMETIMES
+    ),
+    "rkllm.is_running": ResultModel(
         items=(*_DONE, _item("is_running", "boolean", "true while a run is under way."))
     ),
-    "rkllm.pause": Result(
+    "rkllm.pause": ResultModel(
         items=(*_DONE, _item("paused", "boolean", "Whether there was a run to pause."))
     ),
-    "rkllm.get_kv_cache_size": Result(
+    "rkllm.get_kv_cache_size": ResultModel(
         items=(
             *_DONE,
             _item(
@@ -63,33 +65,33 @@ RESULTS: Mapping[str, Result] = {
             ),
         )
     ),
-    "rkllm.get_constants": Result(
+    "rkllm.get_constants": ResultModel(
         "An object for each enum, with the number of each name.", type=Type(("object",))
     ),
-    "rpc.discover": Result(
+    "rpc.discover": ResultModel(
         "An OpenRPC document: the methods that there are with the loaded release of the runtime,"
         " plugins' included, their parameters, results and errors as JSON Schema, and examples.",
         type=Type(("object",)),
     ),
-    "server.ping": Result("The string pong.", type=Type(("string",))),
-    "server.cancel": Result(
+    "server.ping": ResultModel("The string pong.", type=Type(("string",))),
+    "server.cancel": ResultModel(
         items=(_item("cancelled", "boolean", "Whether such a request was under way."),)
     ),
-    "server.configure": Result(
+    "server.configure": ResultModel(
         items=(
             _item("stream", "string", "The form of streams that is now in force."),
             _item("floats", "string", "The form of float arrays that is now in force."),
         )
     ),
-    "system.listMethods": Result("The names, sorted.", type=Type(("array",), items="string")),
-    "system.methodHelp": Result("Text for people.", type=Type(("string",))),
-    "system.methodSignature": Result(
+    "system.listMethods": ResultModel("The names, sorted.", type=Type(("array",), items="string")),
+    "system.methodHelp": ResultModel("Text for people.", type=Type(("string",))),
+    "system.methodSignature": ResultModel(
         "A list of signatures, each the type of the result and then those of the parameters:"
         " string, integer, number, boolean, array, object, null, or any. An empty string where"
         " nothing is known.",
         type=Type(("array", "string"), items="array"),
     ),
-    "server.version": Result(
+    "server.version": ResultModel(
         items=(
             _item("version", "string", "Of the daemon."),
             _item(
@@ -100,7 +102,7 @@ RESULTS: Mapping[str, Result] = {
             ),
         )
     ),
-    "server.status": Result(
+    "server.status": ResultModel(
         items=(
             _item(
                 "state",

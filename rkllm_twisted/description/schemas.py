@@ -15,7 +15,15 @@ import attrs
 import msgspec
 
 from rkllm_twisted.description.annotations import SCHEMAS
-from rkllm_twisted.description.model import Description, Enum, Item, Origin, Result, Structure, Type
+from rkllm_twisted.description.model import (
+    Description,
+    Enum,
+    Item,
+    Origin,
+    ResultModel,
+    Structure,
+    Type,
+)
 
 Schema: TypeAlias = dict[str, Any]
 RECEIVED = ".received"
@@ -78,7 +86,7 @@ class Schemas:
             schema |= _default(item.default.value)
         return schema
 
-    def of_result(self, result: Result) -> Schema:
+    def of_result(self, result: ResultModel) -> Schema:
         """Make the schema of what a method answers."""
         if not result.items and not result.structure:
             return self.of_type(result.type, sent=False)

@@ -30,7 +30,7 @@ from rkllm_twisted.errors import InternalError, RPCError, StartupError
 from rkllm_twisted.interfaces import IRuntime
 from rkllm_twisted.isolation import messages
 from rkllm_twisted.runtime.files import Files
-from rkllm_twisted.runtime.malloc import give_back_big_blocks
+from rkllm_twisted.runtime.malloc import return_freed_blocks
 from rkllm_twisted.runtime.runtime import open_runtime
 from rkllm_twisted.values import Result
 from rkllm_twisted.wire.framing import Netstrings, netstring
@@ -51,7 +51,7 @@ IOLBF = 1
 
 
 @attrs.frozen
-class Setup:
+class ChildConfig:
     """What the daemon tells its child on the command line.
 
     :param library: see :func:`~rkllm_twisted.runtime.runtime.open_runtime`.
@@ -74,14 +74,14 @@ class Setup:
         return json.dumps(attrs.asdict(self))
 
     @classmethod
-    def from_argument(cls, word: str) -> Setup:
+    def from_argument(cls, word: str) -> ChildConfig:
         """The other way round."""
         values = json.loads(word)
         lists = {name: tuple(values[name]) for name in ("cpus", "model_dirs")}
         return cls(**{**values, **lists})
 
 
-class Servant:
+class ChildServer:
     """Does what messages say.
 
     :param runtime: touched by the calls' thread, but for what goes beside a call.
@@ -143,7 +143,7 @@ class Servant:
         self._send(messages.Failed(call.number, error.code, error.message, error.data, loaded))
 
 
-def beat() -> None:
+def send_heartbeats() -> None:
     """Say once a second that the process is not stopped."""
     with contextlib.suppress(BrokenPipeError):
         while True:
@@ -151,7 +151,7 @@ def beat() -> None:
             time.sleep(BEAT)
 
 
-def settle_in(setup: Setup) -> None:
+def apply_limits(setup: ChildConfig) -> None:
     """Take the rights and the place that the daemon wants its child to have."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the daemon's business
     libc = ctypes.CDLL(None)
@@ -180,9 +180,9 @@ def _blaming(option: str) -> Iterator[None]:
 
 def main(argv: list[str]) -> None:
     """Be the child until the daemon goes."""
-    setup = Setup.from_argument(argv[1])
-    settle_in(setup)
-    give_back_big_blocks()
+    setup = ChildConfig.from_argument(argv[1])
+    apply_limits(setup)
+    return_freed_blocks()
     try:
         files = Files(setup.model_dirs, partial(print, file=sys.stderr, flush=True))
         runtime = open_runtime(
@@ -192,8 +192,8 @@ def main(argv: list[str]) -> None:
         sys.exit(str(error))
     for descriptor in (DESCRIPTOR, HEART):
         os.set_inheritable(descriptor, False)  # not for programs that the library may start
-    servant = Servant(runtime, socket.socket(fileno=DESCRIPTOR))
-    for task in (servant.listen, beat):
+    servant = ChildServer(runtime, socket.socket(fileno=DESCRIPTOR))
+    for task in (servant.listen, send_heartbeats):
         threading.Thread(target=task, name=task.__name__, daemon=True).start()
     servant.serve()
 

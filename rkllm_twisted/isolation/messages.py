@@ -96,7 +96,9 @@ def pack(message: ToChild | FromChild) -> bytes:
     except OverflowError:
         if not isinstance(message, Perform):
             raise
-        return _encoder.encode(msgspec.structs.replace(message, params=mended(message.params)))
+        return _encoder.encode(
+            msgspec.structs.replace(message, params=with_big_integers_packed(message.params))
+        )
 
 
 def to_child(data: bytes) -> ToChild:
@@ -115,7 +117,7 @@ def from_child(data: bytes) -> FromChild:
     return _from_child.decode(data)
 
 
-def parcelled(value: Any, known: Mapping[int, Buffer] = MappingProxyType({})) -> Any:
+def with_arrays_packed(value: Any, known: Mapping[int, Buffer] = MappingProxyType({})) -> Any:
     """Replace arrays in params, wherever they are, by what MessagePack has for bytes.
 
     :param known: the float32s of values that are no float arrays yet, by the ``id()`` of the value.
@@ -128,11 +130,11 @@ def parcelled(value: Any, known: Mapping[int, Buffer] = MappingProxyType({})) ->
     if isinstance(value, WrongArray):
         return Ext(WRONG, f"{value.where}\0{value.what}".encode())
     if isinstance(value, Mapping):
-        return {name: parcelled(item, known) for name, item in value.items()}
+        return {name: with_arrays_packed(item, known) for name, item in value.items()}
     if isinstance(value, (list, tuple)) and any(
         isinstance(v, (Mapping, FloatArray, list)) for v in value
     ):
-        return [parcelled(item, known) for item in value]
+        return [with_arrays_packed(item, known) for item in value]
     return value
 
 
@@ -141,12 +143,12 @@ def _floats(data: Buffer, *shape: int) -> Ext:
     return Ext(FLOATS, b"".join((_SHAPE.pack(len(shape), rows, columns), data)))
 
 
-def mended(value: Any) -> Any:
+def with_big_integers_packed(value: Any) -> Any:
     """Replace whole numbers that MessagePack has not. They are rare, so it is tried without."""
     if isinstance(value, Mapping):
-        return {name: mended(item) for name, item in value.items()}
+        return {name: with_big_integers_packed(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [mended(item) for item in value]
+        return [with_big_integers_packed(item) for item in value]
     if type(value) is int and not -(2**63) <= value < 2**64:
         return Ext(INTEGER, b"%x" % value)
     return value

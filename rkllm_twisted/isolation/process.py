@@ -1,6 +1,6 @@
 """The child processes from the daemon's side: their start, their words, their end.
 
-There is always one: as soon as a child has ended, another stands by. Each is a :class:`Link` for
+There is always one: as soon as a child has ended, another stands by. Each is a :class:`Channel` for
 the NPU thread, which talks to it, and a process for the reactor, which hears its lines and its
 heartbeat.
 """
@@ -26,7 +26,7 @@ from twisted.python.failure import Failure
 
 from rkllm_twisted.errors import RuntimeCrashed
 from rkllm_twisted.isolation import messages
-from rkllm_twisted.isolation.child import DESCRIPTOR, HEART, MAX_LENGTH, READ, Setup
+from rkllm_twisted.isolation.child import DESCRIPTOR, HEART, MAX_LENGTH, READ, ChildConfig
 from rkllm_twisted.wire.framing import Netstrings, netstring
 
 #: Of the runtime's last words, so many lines go with the error.
@@ -49,7 +49,7 @@ BACK_OFF = 0.5
 
 
 @attrs.frozen
-class Ending:
+class ChildExit:
     """How a child ended.
 
     :param signal: the number of the signal that killed it, or None.
@@ -80,15 +80,15 @@ class Ending:
         )
 
 
-class Link:
+class Channel:
     """The daemon's end of the talk with one child. Blocks: the NPU thread receives, any may send.
 
-    :ivar ending: the :class:`Ending`, once the child has ended.
+    :ivar ending: the :class:`ChildExit`, once the child has ended.
     :ivar succeeded: has the child done any call well?
     """
 
     def __init__(self, connection: socket.socket) -> None:
-        self.ending: Ending | None = None
+        self.ending: ChildExit | None = None
         self.succeeded = False
         self._connection = connection
         self._ended = threading.Event()
@@ -122,7 +122,7 @@ class Link:
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
 
-    def over(self, ending: Ending) -> None:
+    def over(self, ending: ChildExit) -> None:
         """Say how the child ended."""
         self.ending = ending
         self.close()  # wakes who sends or receives
@@ -132,13 +132,13 @@ class Link:
             self._buffer = memoryview(bytearray())
         self._ended.set()
 
-    def wait(self, seconds: float) -> Ending:
+    def wait(self, seconds: float) -> ChildExit:
         """Wait until it is known how the child ended."""
         self._ended.wait(seconds)
-        return self.ending or Ending(None, None, ())
+        return self.ending or ChildExit(None, None, ())
 
 
-class _Words:
+class _LineSplitter:
     """Makes lines of the bytes of one stream."""
 
     def __init__(self, take: Callable[[str], None]) -> None:
@@ -170,18 +170,18 @@ class ChildProcess(ProcessProtocol):
         self._reactor = reactor
         self._ended = ended
         self._lines: deque[str] = deque(maxlen=LAST_LINES)
-        self._words = {number: _Words(self._said) for number in (1, 2)}
+        self._words = {number: _LineSplitter(self._said) for number in (1, 2)}
         self._silent = False
         self.started: float = reactor.seconds()
         self._heard: float | None = None
         self.expected = False
         self._alarm: IDelayedCall = reactor.callLater(STARTING, self._stopped)
 
-    def start(self, setup: Setup) -> None:
+    def start(self, setup: ChildConfig) -> None:
         """Make the process. It has the descriptors 0 to 4, and none of the daemon's others."""
         ours, theirs = socket.socketpair()
         nothing = os.open(os.devnull, os.O_RDONLY)
-        self.link = Link(ours)
+        self.link = Channel(ours)
         try:
             self._reactor.spawnProcess(
                 self,
@@ -248,5 +248,5 @@ class ChildProcess(ProcessProtocol):
             words.finish()
         self._silence()
         value: Any = reason.value
-        self.link.over(Ending(value.signal, value.exitCode, tuple(self._lines), self._silent))
+        self.link.over(ChildExit(value.signal, value.exitCode, tuple(self._lines), self._silent))
         self._ended(self)

@@ -22,7 +22,7 @@ from rkllm_twisted.abi.return_codes import check_pausable, outputs_of
 from rkllm_twisted.errors import NoModel, RPCError
 from rkllm_twisted.interfaces import IRuntime
 from rkllm_twisted.isolation import messages
-from rkllm_twisted.isolation.process import Link
+from rkllm_twisted.isolation.process import Channel
 from rkllm_twisted.isolation.supervisor import Supervisor
 from rkllm_twisted.runtime.files import Files
 from rkllm_twisted.runtime.probe import Findings
@@ -37,7 +37,7 @@ WITHOUT_MODEL = {"rkllm_createDefaultParam"}
 
 
 @attrs.frozen
-class Errand:
+class RemoteCall:
     """A call that is ready to cross.
 
     :param params: as they are sent.
@@ -74,7 +74,7 @@ class ProcessRuntime:
         self._in_reactor = in_reactor
         self._files = files or Files()
         self._numbers = itertools.count(1)
-        self._link: Link | None = None
+        self._link: Channel | None = None
         self._running = False
         self._closed = False
 
@@ -98,7 +98,7 @@ class ProcessRuntime:
         """How the last child ended that was not meant to; None once a model is loaded again."""
         return None if self.loaded else self._supervisor.problem
 
-    def path_of(self, prepared: Errand) -> str | None:
+    def path_of(self, prepared: RemoteCall) -> str | None:
         """See :meth:`IRuntime.path_of`."""
         return model_path_of(prepared.prepared)
 
@@ -107,11 +107,11 @@ class ProcessRuntime:
         self._supervisor.kill()
         return True
 
-    def prepare(self, function: str, params: Params) -> Errand:
+    def prepare(self, function: str, params: Params) -> RemoteCall:
         """See :meth:`IRuntime.prepare`."""
-        return Errand(function, params, prepare(self._layout, self._defaults, function, params))
+        return RemoteCall(function, params, prepare(self._layout, self._defaults, function, params))
 
-    def perform(self, prepared: Errand, on_result: OnResult | None = None) -> Mapping[str, Any]:
+    def perform(self, prepared: RemoteCall, on_result: OnResult | None = None) -> Mapping[str, Any]:
         """See :meth:`IRuntime.perform`."""
         if self._closed:
             raise NoModel("The runtime is closed.")
@@ -124,7 +124,7 @@ class ProcessRuntime:
         finally:
             self._running = False
 
-    def _link_for(self, function: str) -> Link:
+    def _link_for(self, function: str) -> Channel:
         """A child: the one with the model, or, to load one, one that nobody has used."""
         if function == "rkllm_init":
             if self.loaded:
@@ -139,10 +139,10 @@ class ProcessRuntime:
         answer: T = self._in_reactor(question)
         return answer
 
-    def _exchange(self, link: Link, errand: Errand, on_result: OnResult | None) -> Any:
+    def _exchange(self, link: Channel, errand: RemoteCall, on_result: OnResult | None) -> Any:
         """Send a call and take what comes of it."""
         number = next(self._numbers)
-        params = messages.parcelled(errand.params, errand.prepared.floats)
+        params = messages.with_arrays_packed(errand.params, errand.prepared.floats)
         link.send(messages.Perform(number, errand.function, params, on_result is not None))
         trouble: Exception | None = None
         while True:
@@ -170,7 +170,7 @@ class ProcessRuntime:
                 self._ask(self._supervisor.fresh)  # what the library did not free, the kernel does
             return message.result
 
-    def _note(self, link: Link, errand: Errand, loaded: bool) -> None:
+    def _note(self, link: Channel, errand: RemoteCall, loaded: bool) -> None:
         """Remember whether there is a model, and in which child."""
         if not loaded:
             self._forget()
@@ -220,7 +220,7 @@ class ProcessRuntime:
                 self._destroy()
         self._forget()
 
-    def _model(self) -> Link:
+    def _model(self) -> Channel:
         if self._link is None or self._link.ending is not None:
             raise NoModel("No model is loaded; load one with rkllm.init.")
         return self._link

@@ -10,8 +10,8 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from rkllm_twisted.errors import RuntimeCrashed
-from rkllm_twisted.isolation.child import Setup
-from rkllm_twisted.isolation.process import BACK_OFF, TRIES, YOUNG, ChildProcess, Link
+from rkllm_twisted.isolation.child import ChildConfig
+from rkllm_twisted.isolation.process import BACK_OFF, TRIES, YOUNG, Channel, ChildProcess
 
 #: Seconds that a child gets to end by itself when the daemon stops.
 GRACE = 1.0
@@ -26,7 +26,7 @@ class Supervisor(Service):
 
     log = Logger()
 
-    def __init__(self, reactor: Any, setup: Setup) -> None:
+    def __init__(self, reactor: Any, setup: ChildConfig) -> None:
         self._reactor = reactor
         self._setup = setup
         self._child: ChildProcess | None = None
@@ -42,7 +42,7 @@ class Supervisor(Service):
         super().startService()
         self._spawn()
 
-    def link(self) -> Link:
+    def link(self) -> Channel:
         """The child that is to be talked to.
 
         :raises RuntimeCrashed: there is none, and why.
@@ -57,7 +57,7 @@ class Supervisor(Service):
             )
         return self._child.link
 
-    def fresh(self) -> Link:
+    def fresh(self) -> Channel:
         """Have a child that nobody has used: retire the one there is, or try again."""
         self.failed = False
         self.problem = None

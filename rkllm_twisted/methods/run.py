@@ -19,7 +19,7 @@ NORMAL, ERROR = 0, 3
 ARRAYS = {"last_hidden_layer": "hidden_states", "logits": "logits"}
 
 
-class Joined:
+class JoinedResult:
     """Many partial results on their way to being one.
 
     With ``n_batch`` > 1 partial results have ``results``, one per row, and so has the joined one.
@@ -28,7 +28,7 @@ class Joined:
     def __init__(self) -> None:
         self._texts: list[str] = []
         self._parts: dict[str, object] = {}
-        self._rows: list[Joined] = []
+        self._rows: list[JoinedResult] = []
 
     def add(self, result: Result) -> None:
         """Take in one partial result.
@@ -43,7 +43,7 @@ class Joined:
                 self._parts[part] = result[part]
         for number, row in enumerate(result.get("results", ())):
             if number == len(self._rows):
-                self._rows.append(Joined())
+                self._rows.append(JoinedResult())
             self._rows[number].add({**row, "_callback_state": result["_callback_state"]})
 
     def finish(self, final: Result) -> Result:
@@ -81,7 +81,7 @@ class Run:
     def call(self, call: ICall) -> object:
         """Queue the run."""
         check_saving(call)
-        joined = Joined()
+        joined = JoinedResult()
         done = call.npu.run(self.function, call.params, joined.add, call.conversation, call.written)
         return done.addCallback(joined.finish)
 

@@ -21,7 +21,7 @@ FINISH, ERROR = 2, 3
 Form = Callable[[Result], Result]
 
 
-def as_it_is(result: Result) -> Result:
+def unchanged(result: Result) -> Result:
     """Leave a result alone."""
     return result
 
@@ -33,7 +33,7 @@ def abort_quietly(runtime: IRuntime) -> None:
 
 
 @attrs.define(eq=False)
-class Work:
+class Job:
     """A call, and what has come of it.
 
     :param on_result: takes a run's partial results; None for what is no run.
@@ -48,7 +48,7 @@ class Work:
     prepared: object
     on_result: OnResult | None
     client: Hashable
-    form: Form = as_it_is
+    form: Form = unchanged
     final: Result | None = None
     given_up: bool = False
     outcome: Deferred[Result] = attrs.field(factory=Deferred)
@@ -86,7 +86,7 @@ class Work:
         if self.given_up:
             raise Cancelled("The request was cancelled.")
 
-    def perform(self, runtime: IRuntime, partial: Callable[[Work, Result], object]) -> Result:
+    def perform(self, runtime: IRuntime, partial: Callable[[Job, Result], object]) -> Result:
         """Do the call, in the NPU thread.
 
         :param partial: told each partial result, in this thread.

@@ -17,7 +17,7 @@ from rkllm_twisted.errors import Busy, RPCError
 QUEUE_LIMIT = 64
 
 
-class Turns:
+class FairQueue:
     """A queue of turns.
 
     :param limit: how many may wait, the one whose turn it is not counted.

@@ -22,9 +22,9 @@ from zope.interface import implementer
 from rkllm_twisted.errors import Cancelled, NoModel, RPCError, ShuttingDown, TimedOut
 from rkllm_twisted.interfaces import INPU, IRuntime
 from rkllm_twisted.npu.history import History, Shared
-from rkllm_twisted.npu.job import Form, Work, abort_quietly, as_it_is
-from rkllm_twisted.npu.queue import QUEUE_LIMIT, Turns
-from rkllm_twisted.npu.timeouts import Timeouts, Watch
+from rkllm_twisted.npu.job import Form, Job, abort_quietly, unchanged
+from rkllm_twisted.npu.queue import QUEUE_LIMIT, FairQueue
+from rkllm_twisted.npu.timeouts import CallTimer, Timeouts
 from rkllm_twisted.values import (
     NPUStatus,
     OnResult,
@@ -85,12 +85,12 @@ class ThreadNPU:
         self._in_thread = in_thread
         self._from_thread = from_thread
         self._history = history or Shared()
-        self._turns = Turns(queue_limit)
-        self._under_way: Work | None = None
+        self._turns = FairQueue(queue_limit)
+        self._under_way: Job | None = None
         self._closed: Deferred[None] | None = None
         self._state = "empty"
         self._runs = self._tokens = 0
-        self._watch: Watch | None = None
+        self._watch: CallTimer | None = None
         self._is_stuck = self._draining = False
         self._awaiting_idle: list[Deferred[None]] = []
 
@@ -100,7 +100,7 @@ class ThreadNPU:
         Where the runtime cannot be ended by force, the NPU is ``stuck`` until C returns, and
         refuses work.
         """
-        self._watch = Watch(clock, timeouts, self._late, self._stuck)
+        self._watch = CallTimer(clock, timeouts, self._late, self._stuck)
 
     def call(self, function: str, params: Params, client: Hashable = None) -> Deferred[Result]:
         """See :meth:`INPU.call`."""
@@ -112,7 +112,7 @@ class ThreadNPU:
         params: Params,
         on_result: OnResult,
         client: Hashable = None,
-        form: Form = as_it_is,
+        form: Form = unchanged,
     ) -> Deferred[Result]:
         """See :meth:`INPU.run`."""
         return self._queue(function, params, client, on_result, form)
@@ -207,7 +207,7 @@ class ThreadNPU:
         params: Params,
         client: Hashable,
         on_result: OnResult | None,
-        form: Form = as_it_is,
+        form: Form = unchanged,
     ) -> Deferred[Result]:
         if self._closed is not None or self._draining:
             return fail(ShuttingDown("The daemon is shutting down."))
@@ -219,21 +219,21 @@ class ThreadNPU:
             prepared = self._runtime.prepare(function, params)
         except RPCError:
             return fail()
-        work = Work(function, prepared, on_result, client, form)
+        work = Job(function, prepared, on_result, client, form)
         turn = self._turns.take(client)
         work.outcome = Deferred(lambda _: self._cancel(work, turn))
         turn.addCallbacks(lambda _: self._begin(work), lambda reason: self._no_turn(work, reason))
         return work.outcome
 
-    def _no_turn(self, work: Work, reason: Failure) -> None:
+    def _no_turn(self, work: Job, reason: Failure) -> None:
         if reason.check(RPCError):  # else the caller cancelled it and knows
             work.settle(reason)
 
-    def _cancel(self, work: Work, turn: Deferred[None]) -> None:
+    def _cancel(self, work: Job, turn: Deferred[None]) -> None:
         turn.cancel()  # no effect on a turn that has come
         self._give_up(work, Cancelled("The request was cancelled."))
 
-    def _give_up(self, work: Work, error: RPCError) -> None:
+    def _give_up(self, work: Job, error: RPCError) -> None:
         work.give_up(error)
         if work is self._under_way and work.is_run and self._runtime.loaded:
             abort_quietly(self._runtime)
@@ -256,7 +256,7 @@ class ThreadNPU:
                 TimedOut("The NPU is stuck in a call that cannot be ended; restart the daemon.")
             )
 
-    def _begin(self, work: Work) -> None:
+    def _begin(self, work: Job) -> None:
         self._under_way = work
         self._state = STATES.get(work.function, self._idle_state())
         if self._watch is not None:
@@ -264,7 +264,7 @@ class ThreadNPU:
         done = self._in_thread(self._in_npu, work)
         done.addBoth(self._ended, work)
 
-    def _in_npu(self, work: Work) -> Result:
+    def _in_npu(self, work: Job) -> Result:
         """Do the call, in the NPU thread."""
         work.check()
         self._history.before(self._runtime, work.function, work.client, work.is_run)
@@ -272,13 +272,13 @@ class ThreadNPU:
         self._history.after(work.function)
         return result
 
-    def _deliver(self, work: Work, result: Result) -> None:
+    def _deliver(self, work: Job, result: Result) -> None:
         self._tokens += 1
         if self._watch is not None and not work.given_up:
             self._watch.token()
         work.deliver(result)
 
-    def _ended(self, result: Result | Failure, work: Work) -> None:
+    def _ended(self, result: Result | Failure, work: Job) -> None:
         """The thread is back: free the NPU, answer the caller."""
         self._under_way = None
         self._is_stuck = False

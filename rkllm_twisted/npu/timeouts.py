@@ -44,7 +44,7 @@ class Timeouts:
 OPTIONS: Mapping[str, str] = {"rkllm_init": "--init-timeout"}
 
 
-class Watch:
+class CallTimer:
     """Watches the one call under way.
 
     :param late: called with the error for its caller, when it has taken too long; aborts it.

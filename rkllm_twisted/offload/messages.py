@@ -101,7 +101,7 @@ def _fault(raw_id: bytes | None, error: RPCError) -> _Fault:
 def _mended(member: _Call | _Fault | _Answer) -> _Call | _Fault | _Answer:
     if not isinstance(member, _Call):
         return member
-    return msgspec.structs.replace(member, params=messages.mended(member.params))
+    return msgspec.structs.replace(member, params=messages.with_big_integers_packed(member.params))
 
 
 def _unpacked(member: _Call | _Fault | _Answer) -> Single:
@@ -136,7 +136,7 @@ class _Packing:
 
     def _member(self, path: str, name: str, value: Any) -> Any:
         if name in self._floats and isinstance(value, (list, Mapping)):
-            return messages.parcelled(self._floats[name](value))
+            return messages.with_arrays_packed(self._floats[name](value))
         return self.pack(path, value)
 
     def _count(self, path: str, values: int) -> None:

@@ -18,7 +18,7 @@ from rkllm_twisted.values import Params, Peer
 
 #: Methods that only look, and may be called as often as a client likes: their success is for
 #: debugging.
-LOOKING = frozenset(
+QUIET_METHODS = frozenset(
     {
         "rkllm.get_constants",
         "rkllm.is_running",
@@ -40,12 +40,14 @@ LONGEST = 10_000
 #: Fields that hold what a user said.
 PROMPTS = frozenset({"prompt_input", "prompt"})
 
+_log = Logger("rkllm.requests")
+
 #: The log's levels, the least important first.
 LEVELS = tuple(level.name for level in LogLevel.iterconstants())
 _LOOKED, _DONE, _REFUSED = map(LEVELS.index, ("debug", "info", "warn"))
 
 
-class Entry(msgspec.Struct, eq=False):
+class LogEntry(msgspec.Struct, eq=False):
     """What is known of one request. There is one for each, so it must cost little.
 
     :param method: as it was asked for.
@@ -64,7 +66,7 @@ class Entry(msgspec.Struct, eq=False):
     prompt: str | None = None
 
 
-class Journal:
+class AccessLog:
     """Writes the lines.
 
     :param level: of the log, one of :data:`LEVELS`; a line below it costs nothing.
@@ -73,8 +75,6 @@ class Journal:
     :ivar quiet: methods whose success leaves no line.
     """
 
-    log = Logger()
-
     def __init__(
         self,
         level: str = "info",
@@ -82,7 +82,7 @@ class Journal:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._level = LEVELS.index(level)
-        self.quiet = LOOKING if self._level > _LOOKED else frozenset()
+        self.quiet = QUIET_METHODS if self._level > _LOOKED else frozenset()
         self.prompts = prompts
         self.clock = clock
         self._second, self._lines, self._left_out = 0, 0, 0
@@ -118,11 +118,11 @@ class Journal:
                 messages=messages,
             )
 
-    def note_params(self, entry: Entry, params: Params) -> None:
+    def note_params(self, entry: LogEntry, params: Params) -> None:
         """Remember what the user said; only where :attr:`prompts` are to be logged."""
         entry.prompt = " ".join(_prompts_in(params))[:LONGEST] or None
 
-    def end(self, peer: Peer, entry: Entry) -> None:
+    def end(self, peer: Peer, entry: LogEntry) -> None:
         """It is answered."""
         if entry.error is None and entry.method in self.quiet:
             return
@@ -134,13 +134,13 @@ class Journal:
         second = int(self.clock())
         if second != self._second:
             if self._left_out:
-                self.log.warn("{left_out} more lines are left out", left_out=self._left_out)
+                _log.warn("{left_out} more lines are left out", left_out=self._left_out)
             self._second, self._lines, self._left_out = second, 0, 0
         self._lines += 1
         self._left_out += self._lines > MOST
         return self._lines <= MOST
 
-    def _write(self, peer: Peer, entry: Entry, level: int) -> None:
+    def _write(self, peer: Peer, entry: LogEntry, level: int) -> None:
         fields: dict[str, Any] = {
             "client": peer.number,
             "uid": peer.uid,
@@ -165,12 +165,12 @@ class Journal:
     def _emit(self, level: int, text: str, **fields: object) -> None:
         # Formatted here: Twisted's formatter takes as long as all else that a connection costs.
         done = text.format(**fields).replace("{", "{{").replace("}", "}}")
-        self.log.emit(LogLevel.lookupByName(LEVELS[level]), done, **fields)
+        _log.emit(LogLevel.lookupByName(LEVELS[level]), done, **fields)
 
 
-def _level_of(entry: Entry) -> int:
+def _level_of(entry: LogEntry) -> int:
     if entry.error is None:
-        return _LOOKED if entry.method in LOOKING else _DONE
+        return _LOOKED if entry.method in QUIET_METHODS else _DONE
     return _REFUSED if isinstance(entry.error, NotAllowed) else _DONE
 
 

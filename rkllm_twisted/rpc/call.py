@@ -14,7 +14,7 @@ from zope.interface import implementer
 
 from rkllm_twisted.errors import RPCError
 from rkllm_twisted.interfaces import INPU, ICall, IDaemon
-from rkllm_twisted.rpc.access_log import Entry, tokens_of
+from rkllm_twisted.rpc.access_log import LogEntry, tokens_of
 from rkllm_twisted.values import Peer, Result
 from rkllm_twisted.wire import encoding, jsonrpc
 
@@ -67,7 +67,7 @@ class Conversation(Protocol):
         """Take a partial result's message for the client."""
 
     @property
-    def over(self) -> Callable[[Entry], object]:
+    def over(self) -> Callable[[LogEntry], object]:
         """Put an exchange that is over into the log."""
 
 
@@ -76,7 +76,7 @@ def _nobody(_: bytes | None) -> None:
 
 
 @implementer(ICall)
-class Exchange(Entry, kw_only=True):
+class RPCCall(LogEntry, kw_only=True):
     """A call, from its arrival to its one answer; what its method is given, and the log after it.
 
     Whoever begins it takes the answer if it is there at once, as most are. For another it waits.
@@ -119,7 +119,7 @@ class Exchange(Entry, kw_only=True):
         """See :meth:`rkllm_twisted.interfaces.ICall.written`."""
         if self.settings.floats != "json":
             return result  # the bytes are there already
-        written: Result = encoding.with_texts(result, _let_others_work)
+        written: Result = encoding.with_arrays_encoded(result, _let_others_work)
         return written
 
     def answer(self, result: object) -> bytes | None:
@@ -180,7 +180,7 @@ class Exchange(Entry, kw_only=True):
             self.log.failure("cancelling {method} failed", method=self.method[:100])
 
 
-class Answers:
+class BatchReply:
     """The answers to a batch, which leave together when the last one is there."""
 
     def __init__(self) -> None:

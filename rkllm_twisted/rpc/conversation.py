@@ -26,7 +26,7 @@ from rkllm_twisted.errors import (
     ShuttingDown,
 )
 from rkllm_twisted.interfaces import IAdministrative, IConversation, IRPCMethod
-from rkllm_twisted.rpc.call import STREAM_FORMS, Answered, Answers, Exchange, Promise, Settings
+from rkllm_twisted.rpc.call import STREAM_FORMS, Answered, BatchReply, Promise, RPCCall, Settings
 from rkllm_twisted.rpc.dispatch import Dispatcher
 from rkllm_twisted.values import Peer
 from rkllm_twisted.wire import encoding, jsonrpc
@@ -101,7 +101,7 @@ class Conversation:
         self._idle = idle
         self._max_requests = max_requests
         self._closed = False
-        self._under_way: dict[object, Exchange] = {}
+        self._under_way: dict[object, RPCCall] = {}
 
     @property
     def busy(self) -> bool:
@@ -130,7 +130,7 @@ class Conversation:
         self.messages += 1
         promise = self._promise if size <= SMALL else partial(self._promise, size)
         if type(message) is Batch:
-            answers = Answers()
+            answers = BatchReply()
             for member in message.members:
                 answers.add(self._take(member, answers.promise, in_batch=True))
             answer = answers.whole(promise)
@@ -162,7 +162,7 @@ class Conversation:
             return jsonrpc.error(message.id, message.error)
         else:  # a reply
             return None
-        exchange = Exchange(
+        exchange = RPCCall(
             message.method, raw_id, self._now(), conversation=self, settings=self.settings
         )
         try:
@@ -219,7 +219,7 @@ class Conversation:
             {"method": method.name},
         )
 
-    def _wait(self, exchange: Exchange, work: Deferred[Any], promise: Promise) -> None:
+    def _wait(self, exchange: RPCCall, work: Deferred[Any], promise: Promise) -> None:
         key = exchange if exchange.id is None else jsonrpc.id_of(exchange.id)
         self._under_way[key] = exchange
         exchange.wait(work, partial(self._leave, key, promise()))
@@ -231,10 +231,10 @@ class Conversation:
         del self._under_way[key]
         answered(answer)
 
-    def _failed(self, failure: Failure, exchange: Exchange) -> None:
+    def _failed(self, failure: Failure, exchange: RPCCall) -> None:
         self._tell(exchange.fail, failure, exchange)
 
-    def _tell(self, tell: Callable[[RPCError], T], failure: Failure, exchange: Exchange) -> T:
+    def _tell(self, tell: Callable[[RPCError], T], failure: Failure, exchange: RPCCall) -> T:
         explain, number = self.dispatcher.explain, self.peer.number
         try:
             return tell(explain(failure, exchange.method, number))

@@ -18,9 +18,9 @@ from zope.interface import implementer
 
 from rkllm_twisted.errors import Cancelled, InternalError, RPCError
 from rkllm_twisted.interfaces import INPU, ICall, IDaemon, IRPCMethod
-from rkllm_twisted.rpc.access_log import Journal
-from rkllm_twisted.rpc.call import Exchange
-from rkllm_twisted.rpc.parameters import bind
+from rkllm_twisted.rpc.access_log import AccessLog
+from rkllm_twisted.rpc.call import RPCCall
+from rkllm_twisted.rpc.parameters import convert_params
 from rkllm_twisted.values import Params
 
 
@@ -65,16 +65,16 @@ class Dispatcher:
         methods: Mapping[str, IRPCMethod],
         npu: INPU,
         daemon: IDaemon,
-        journal: Journal | None = None,
+        journal: AccessLog | None = None,
     ) -> None:
-        self.journal = journal or Journal()
+        self.journal = journal or AccessLog()
         protocol_methods: list[IRPCMethod] = [CancelRequest()]
         self.methods = {**methods, **{method.name: method for method in protocol_methods}}
         self.npu = npu
         self.daemon = daemon
         self._numbers = itertools.count(1)
 
-    def start(self, method: IRPCMethod, params: Params, exchange: Exchange) -> object:
+    def start(self, method: IRPCMethod, params: Params, exchange: RPCCall) -> object:
         """Begin the work.
 
         :param exchange: whose work it is, and where its results go.
@@ -82,7 +82,7 @@ class Dispatcher:
         :raises InvalidParams: naming the parameter.
         :raises Exception: whatever the method does.
         """
-        exchange.params = bind(method.params, params)
+        exchange.params = convert_params(method.params, params)
         result = method.call(exchange)
         return Deferred.fromCoroutine(result) if isinstance(result, CoroutineType) else result
 

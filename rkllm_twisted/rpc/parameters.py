@@ -16,7 +16,7 @@ _NO_PARAMS = NoParams()
 _WHERE = re.compile(r"(?P<what>.*) - at `\$\.(?P<name>\w+)(?P<rest>.*)`")
 
 
-def bind(wanted: type | None, params: Params) -> object:
+def convert_params(wanted: type | None, params: Params) -> object:
     """Make what ``call.params`` will be.
 
     :param wanted: a method's ``params``: an attrs class, or None for the parameters as they came.

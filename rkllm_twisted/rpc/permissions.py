@@ -9,7 +9,7 @@ from rkllm_twisted.values import Peer
 
 
 @attrs.frozen
-class People:
+class Principals:
     """Users, and the members of groups.
 
     :param users: their numbers.
@@ -29,7 +29,7 @@ class People:
 
 
 @attrs.frozen
-class Access:
+class Permissions:
     """Where nobody is named, everybody is meant; who is not named is out, root included.
 
     :param clients: who may connect; the administrators may, too.
@@ -37,8 +37,8 @@ class Access:
         :class:`~rkllm_twisted.interfaces.IAdministrative`.
     """
 
-    clients: People = People()
-    administrators: People = People()
+    clients: Principals = Principals()
+    administrators: Principals = Principals()
 
     def admit(self, peer: Peer) -> NotAllowed | None:
         """Give the error that a client is to be turned away with, or None."""

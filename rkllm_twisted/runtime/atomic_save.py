@@ -15,7 +15,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rkllm_twisted.abi.scalars import refuse
+from rkllm_twisted.abi.scalars import param_error
 from rkllm_twisted.abi.to_c import FileParameter
 
 #: What the names of temporary directories begin with.
@@ -37,13 +37,13 @@ def saved_at(parent: int, name: str, file: FileParameter) -> Iterator[str]:
         os.mkdir(own, 0o700, dir_fd=parent)
         directory = _enter(parent, own)
     except OSError as error:
-        raise refuse(file.path, f"{file.name}: {error.strerror}") from None
+        raise param_error(file.path, f"{file.name}: {error.strerror}") from None
     try:
         yield f"/proc/self/fd/{directory}/{name}"
         try:
             _put_in_place(parent, directory, name)
         except OSError as error:
-            raise refuse(file.path, f"{file.name}: {error.strerror}") from None
+            raise param_error(file.path, f"{file.name}: {error.strerror}") from None
     finally:
         _remove(parent, own, directory)
 

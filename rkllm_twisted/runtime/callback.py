@@ -31,7 +31,7 @@ _FOR_EVER: list[CData] = []
 OnResult = Callable[[dict[str, object]], object]
 
 
-class Run:
+class RunCallbacks:
     """The results of one run, on their way from C to whoever asked for them.
 
     :param number: the run's userdata in C.
@@ -142,7 +142,7 @@ class ResultCallback:
         self._layout = layout
         self._stop = stop
         self._numbers = itertools.count(1)
-        self._run: Run | None = None
+        self._run: RunCallbacks | None = None
         trampoline = layout.callbacks["LLMResultCallback"](self._receive)
         _FOR_EVER.append(trampoline)
         #: What rkllm_init takes: the function, or since 1.3.0 a structure of functions.
@@ -151,9 +151,9 @@ class ResultCallback:
             self._callbacks = layout.structs["RKLLMCallback"](result_callback=trampoline)
             self.argument = ctypes.pointer(self._callbacks)
 
-    def begin(self, rows: int, on_result: OnResult | None) -> Run:
+    def begin(self, rows: int, on_result: OnResult | None) -> RunCallbacks:
         """Listen to a new run."""
-        self._run = Run(self._layout, next(self._numbers), rows, on_result, self._stop)
+        self._run = RunCallbacks(self._layout, next(self._numbers), rows, on_result, self._stop)
         return self._run
 
     def aborted(self) -> None:

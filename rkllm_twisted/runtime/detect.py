@@ -27,7 +27,7 @@ _NAME_IT = "name the release with --abi"
 
 
 @attrs.frozen
-class Recognition:
+class DetectedRelease:
     """Which release it is, and why.
 
     :param version: what the library says of itself; ``None`` if it says nothing.
@@ -39,7 +39,7 @@ class Recognition:
     reason: str
 
 
-def recognise(opened: OpenedFile, abi: str | None) -> Recognition:
+def detect_release(opened: OpenedFile, abi: str | None) -> DetectedRelease:
     """Say which release a library is.
 
     :param abi: the release that the person named, if they did.
@@ -60,7 +60,7 @@ def recognise(opened: OpenedFile, abi: str | None) -> Recognition:
         what = f"does not say which release it is, and its layout fits {fit}"
         raise LibraryError(f"{opened.path} {what}; {_NAME_IT}.")
     _contradict(opened, chosen, reason, candidates, fitting)
-    return Recognition(chosen, version, reason)
+    return DetectedRelease(chosen, version, reason)
 
 
 def _contradict(

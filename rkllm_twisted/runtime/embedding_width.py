@@ -13,7 +13,7 @@ from typing import Any
 
 from rkllm_twisted.abi.to_c import Embeddings
 from rkllm_twisted.errors import RPCError
-from rkllm_twisted.runtime.model import Loaded
+from rkllm_twisted.runtime.model import LoadedModel
 
 #: Calls a function with parameters; a run's results go to the last argument.
 Call = Callable[[str, list[Any] | dict[str, Any], Callable[[dict[str, Any]], object] | None], Any]
@@ -28,7 +28,7 @@ _LOOK = [
 ]
 
 
-def check_widths(embeddings: Iterable[Embeddings], model: Loaded, call: Call) -> None:
+def check_widths(embeddings: Iterable[Embeddings], model: LoadedModel, call: Call) -> None:
     """Compare embeddings with the width of the loaded model's, which is learnt for the first ones.
 
     :raises InvalidParams: stating both numbers.

@@ -18,7 +18,7 @@ from pathlib import Path
 import attrs
 
 from rkllm_twisted.abi.prepare import PreparedCall
-from rkllm_twisted.abi.scalars import clip, refuse
+from rkllm_twisted.abi.scalars import clip, param_error
 from rkllm_twisted.abi.to_c import FileParameter
 from rkllm_twisted.errors import LibraryError, NotAllowed
 from rkllm_twisted.runtime import openat2
@@ -88,7 +88,7 @@ class Files:
     ) -> None:
         self._roots = [Root.at(name) for name in directories]
         self._note = note
-        self._open = opener or openat2.best()
+        self._open = opener or openat2.opener()
 
     def check(self, files: Iterable[FileParameter]) -> None:
         """See that C will find regular, readable files: it may exit or hang over anything else.
@@ -128,7 +128,7 @@ class Files:
             with _refusing(file):
                 _check_regular(file, Path(file.name).stat().st_mode)
             if not os.access(file.name, os.R_OK):
-                raise refuse(file.path, f"{file.name} may not be read")
+                raise param_error(file.path, f"{file.name} may not be read")
             return None
         # Looked at before it is opened: opening a device or a pipe may do something.
         found = self._below(file, file.name, os.O_PATH)
@@ -140,7 +140,7 @@ class Files:
         """The directory that a file is to be in, and its name there."""
         parent, _, name = file.name.rpartition("/")
         if name in ("", ".", ".."):
-            raise refuse(file.path, f"{file.name} is the name of a directory")
+            raise param_error(file.path, f"{file.name} is the name of a directory")
         where = (parent or "/") if "/" in file.name else "."
         if self._roots:
             directory = self._below(file, where, _DIRECTORY)
@@ -166,7 +166,7 @@ class Files:
                 return Descriptor(self._open(root.directory.fd, rest, flags))
             except OSError as error:
                 if error.errno != errno.EXDEV:
-                    raise refuse(file.path, f"{file.name}: {error.strerror}") from None
+                    raise param_error(file.path, f"{file.name}: {error.strerror}") from None
         names = ", ".join(root.names[0] for root in self._roots)
         raise NotAllowed(
             f"{file.path}: {clip(file.name)} is not in a directory of --model-dir ({names}).",
@@ -176,7 +176,7 @@ class Files:
 
 def _check_regular(file: FileParameter, mode: int) -> None:
     if not stat.S_ISREG(mode):
-        raise refuse(file.path, f"{file.name} is not a regular file")
+        raise param_error(file.path, f"{file.name} is not a regular file")
 
 
 @contextmanager
@@ -185,7 +185,7 @@ def _refusing(file: FileParameter) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise refuse(file.path, f"{file.name}: {error.strerror}") from None
+        raise param_error(file.path, f"{file.name}: {error.strerror}") from None
 
 
 def _placed(call: PreparedCall, file: FileParameter, path: str, keep: object) -> PreparedCall:

@@ -10,7 +10,7 @@ M_MMAP_THRESHOLD = -3
 BIG = 4 * 2**20
 
 
-def give_back_big_blocks() -> None:
+def return_freed_blocks() -> None:
     """Let big arrays leave nothing behind when they are freed, in this process from now on.
 
     glibc raises the threshold with each big block that is freed, up to 32 MiB, and then keeps twice

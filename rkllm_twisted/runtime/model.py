@@ -9,7 +9,7 @@ from rkllm_twisted.abi.prepare import PreparedCall
 
 
 @attrs.define
-class Loaded:
+class LoadedModel:
     """A model.
 
     :param made_by: its rkllm_init, kept because C may go on reading what that was given.

@@ -39,7 +39,7 @@ class _OpenHow(ctypes.Structure):
     ]
 
 
-def in_one_step(directory: int, name: str, flags: int) -> int:
+def open_with_openat2(directory: int, name: str, flags: int) -> int:
     """Let the kernel do it; links that stay below the directory are followed.
 
     :raises OSError: EXDEV where the name leads out.
@@ -56,7 +56,7 @@ def in_one_step(directory: int, name: str, flags: int) -> int:
     raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), name)
 
 
-def step_by_step(directory: int, name: str, flags: int) -> int:
+def open_componentwise(directory: int, name: str, flags: int) -> int:
     """Do it with openat(2): no link is followed, and ``..`` is refused.
 
     :raises OSError: EXDEV for ``..`` and an absolute name, ELOOP or ENOTDIR for a link.
@@ -92,16 +92,16 @@ def _c() -> ctypes.CDLL:
 
 
 @functools.cache
-def best() -> Opener:
+def opener() -> Opener:
     """The way that this kernel has."""
     try:
         fd = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            os.close(in_one_step(fd, ".", os.O_PATH))
+            os.close(open_with_openat2(fd, ".", os.O_PATH))
         finally:
             os.close(fd)
     except OSError as error:
         if error.errno in WITHOUT:
-            return step_by_step
+            return open_componentwise
         raise
-    return in_one_step
+    return open_with_openat2

@@ -21,15 +21,15 @@ from rkllm_twisted.abi.prepare import (
     prepare,
 )
 from rkllm_twisted.abi.return_codes import check_pausable, outputs_of
-from rkllm_twisted.abi.scalars import refuse
+from rkllm_twisted.abi.scalars import param_error
 from rkllm_twisted.errors import NoModel, RuntimeRefused
 from rkllm_twisted.interfaces import IRuntime
-from rkllm_twisted.runtime.callback import FINISH, OnResult, ResultCallback, Run
-from rkllm_twisted.runtime.detect import recognise
+from rkllm_twisted.runtime.callback import FINISH, OnResult, ResultCallback, RunCallbacks
+from rkllm_twisted.runtime.detect import detect_release
 from rkllm_twisted.runtime.embedding_width import check_widths
 from rkllm_twisted.runtime.files import Files
 from rkllm_twisted.runtime.library import OpenedFile, open_file
-from rkllm_twisted.runtime.model import Loaded
+from rkllm_twisted.runtime.model import LoadedModel
 from rkllm_twisted.values import Params, RuntimeVersion
 
 Outputs = dict[str, object]
@@ -55,7 +55,7 @@ def open_runtime(
     :raises LibraryError: one sentence that says what to do.
     """
     opened = open_file(library, abi, environ)
-    known = recognise(opened, abi)
+    known = detect_release(opened, abi)
     version = RuntimeVersion(
         library=str(opened.path),
         version=known.version,
@@ -100,7 +100,7 @@ class Runtime:
         self._callback = ResultCallback(layout, self._stop)
         #: Guards the handle against being destroyed while another thread uses it.
         self._lock = threading.Lock()
-        self._loaded: Loaded | None = None
+        self._loaded: LoadedModel | None = None
         self._last: PreparedCall | None = None
         self._closed = False
         self._aborts = 0
@@ -184,7 +184,7 @@ class Runtime:
         if self.loaded:
             self._destroy()
 
-    def _model(self) -> Loaded:
+    def _model(self) -> LoadedModel:
         if self._loaded is None:
             raise NoModel("No model is loaded; load one with rkllm.init.")
         return self._loaded
@@ -214,7 +214,7 @@ class Runtime:
                 {"function": "rkllm_init", "status_code": 0},
             )
         with self._lock:
-            self._loaded = Loaded(handle, prepared)
+            self._loaded = LoadedModel(handle, prepared)
         return outputs
 
     def _destroy(self, _prepared: PreparedCall | None = None) -> Outputs:
@@ -241,7 +241,9 @@ class Runtime:
         rows = self._model().rows
         given = prepared.lengths.get("start_pos")
         if given is not None and given != rows:
-            raise refuse("start_pos", f"has {given} elements, but the model's n_batch is {rows}")
+            raise param_error(
+                "start_pos", f"has {given} elements, but the model's n_batch is {rows}"
+            )
         return self._plain(prepared)
 
     def _ask(self, function: str, params: Params, on_result: OnResult | None) -> Outputs:
@@ -269,7 +271,7 @@ class Runtime:
             run.close()
         return outputs_of(prepared.function.name, status)
 
-    def _start(self, prepared: PreparedCall, slots: Mapping[str, CData], run: Run) -> int:
+    def _start(self, prepared: PreparedCall, slots: Mapping[str, CData], run: RunCallbacks) -> int:
         if prepared.function.name == "rkllm_run_async" and self._native_async:
             status = self._call(prepared, **slots)
             while status == 0 and not run.ended.wait(POLL):

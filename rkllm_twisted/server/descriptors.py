@@ -10,12 +10,12 @@ from rkllm_twisted.errors import SocketError
 SPARE = 256
 
 
-def needed_for(clients: int) -> int:
+def descriptors_for(clients: int) -> int:
     """How many descriptors it takes to serve so many, and to tell as many that there is no room."""
     return 2 * clients + SPARE
 
 
-def make_room(needed: int) -> None:
+def raise_limit(needed: int) -> None:
     """See to it that the process may have so many descriptors.
 
     The limit is raised no further than that: there are programs that close every possible one.

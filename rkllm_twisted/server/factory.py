@@ -14,7 +14,7 @@ from rkllm_twisted.errors import Busy, RPCError
 from rkllm_twisted.rpc.dispatch import Dispatcher
 from rkllm_twisted.rpc.limits import Limits
 from rkllm_twisted.server import peer
-from rkllm_twisted.server.fairness import Hold, Rounds
+from rkllm_twisted.server.fairness import InputBudget, RoundRobin
 from rkllm_twisted.server.protocol import RPCProtocol
 from rkllm_twisted.values import Peer
 from rkllm_twisted.wire.messages import Message
@@ -58,8 +58,8 @@ class RPCFactory(ServerFactory):
         self.administers = administers
         self.has_gone = has_gone
         self.read_elsewhere = read_elsewhere
-        self.rounds = Rounds(reactor)
-        self.hold = Hold(limits.max_unparsed)
+        self.rounds = RoundRobin(reactor)
+        self.hold = InputBudget(limits.max_unparsed)
         self.connections: set[RPCProtocol] = set()
         self.refused = 0
         self._max_clients = max_clients

@@ -28,7 +28,7 @@ class Connection(Protocol):
         """Forget what came in, tell the client, and close."""
 
 
-class Rounds:
+class RoundRobin:
     """Turns at the reactor, round the connections that have messages left.
 
     :param clock: the reactor.
@@ -93,7 +93,7 @@ class Rounds:
             self._go_on()
 
 
-class Hold:
+class InputBudget:
     """How much is held of what came in and is not handled yet.
 
     :param limit: in bytes, of all connections together; beyond, whoever holds most is turned away.

@@ -19,7 +19,7 @@ from rkllm_twisted.errors import InternalError, RPCError
 from rkllm_twisted.rpc.conversation import Conversation
 from rkllm_twisted.server import peer
 from rkllm_twisted.server.outbox import Outbox
-from rkllm_twisted.server.receive_buffer import MessageReceiver
+from rkllm_twisted.server.receive_buffer import ReceiveBuffer
 from rkllm_twisted.values import Peer
 from rkllm_twisted.wire import jsonrpc
 from rkllm_twisted.wire.messages import Malformed, Message
@@ -33,7 +33,7 @@ WATCH = 0.5
 
 
 @implementer(IHalfCloseableProtocol)
-class RPCProtocol(MessageReceiver):
+class RPCProtocol(ReceiveBuffer):
     """One connection. Its first byte decides its framing for good; replies go out in kind.
 
     :param number: the connection's name in the log.

@@ -32,7 +32,7 @@ SLICE = 4096
 KEEP = 4096
 
 
-class MessageReceiver(NetstringReceiver):
+class ReceiveBuffer(NetstringReceiver):
     """Takes messages from what was read. The first byte decides the framing for good.
 
     :param max_length: of a message, in bytes.

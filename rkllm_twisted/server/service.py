@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rkllm_twisted.interfaces import IListeningSocket
-from rkllm_twisted.server.descriptors import make_room
+from rkllm_twisted.server.descriptors import raise_limit
 from rkllm_twisted.server.read_group import ReadGroup
 from rkllm_twisted.server.transport import PromptTransport
 
@@ -115,7 +115,7 @@ class UNIXSocketService(Service):
         :raises SocketError: it is in use or cannot be had, and what to do.
         """
         if self._port is None:
-            make_room(self._descriptors)
+            raise_limit(self._descriptors)
             self._port = OpenedPort(self._source.open(), self._factory, self._reactor)
             self._port.startListening()
 

@@ -48,7 +48,7 @@ class ActivatedSocket:
         """Leave it: whoever connects now waits for the next daemon."""
 
 
-def activated(descriptors: Sequence[int]) -> ActivatedSocket | None:
+def activated_socket(descriptors: Sequence[int]) -> ActivatedSocket | None:
     """Adopt the socket that systemd passed, if it did.
 
     :raises SocketError: there are several, or it is of the wrong kind.

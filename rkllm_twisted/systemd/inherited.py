@@ -22,7 +22,7 @@ OURS = (
 
 
 @attrs.frozen
-class Inherited:
+class SystemdEnvironment:
     """What there is; without systemd, nothing.
 
     :param sockets: descriptors of the sockets that systemd has opened for us.
@@ -35,7 +35,7 @@ class Inherited:
     watchdog: float | None = None
 
 
-def take(environ: MutableMapping[str, str]) -> Inherited:
+def take_environment(environ: MutableMapping[str, str]) -> SystemdEnvironment:
     """Read it from the environment, and remove it there: no child shall take it for its own.
 
     :raises StartupError: a variable is not a number.
@@ -43,7 +43,7 @@ def take(environ: MutableMapping[str, str]) -> Inherited:
     given = {name: environ.pop(name) for name in OURS if name in environ}
     sockets = _number(given, "LISTEN_FDS") if _is_for_us(given, "LISTEN_PID", False) else 0
     usec = _number(given, "WATCHDOG_USEC") if _is_for_us(given, "WATCHDOG_PID", True) else 0
-    return Inherited(
+    return SystemdEnvironment(
         range(FIRST, FIRST + sockets), given.get("NOTIFY_SOCKET") or None, usec / 1e6 or None
     )
 

@@ -15,7 +15,7 @@ from twisted.internet.task import Clock
 from twisted.internet.threads import blockingCallFromThread
 
 from rkllm_twisted.daemon.assembly import daemon_in, factory_for, timeouts_of
-from rkllm_twisted.daemon.hosting import Home
+from rkllm_twisted.daemon.hosting import RuntimeHost
 from rkllm_twisted.daemon.options import Options
 from rkllm_twisted.daemon.service import DaemonService
 from rkllm_twisted.npu.history import history_for
@@ -149,7 +149,10 @@ class FakeDaemon:
             lambda: reactor.callFromThread(_hang_up, service.daemon.npu, service.daemon.factory)
         )
         daemon = daemon_in(
-            Home(runtime, Service(), lambda: True), self._parsed(path), find_methods(), reactor
+            RuntimeHost(runtime, Service(), lambda: True),
+            self._parsed(path),
+            find_methods(),
+            reactor,
         )
         self._record(daemon.factory)
         service = FakeService(daemon, runtime)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import attrs
 
 from rkllm_twisted.interfaces import IRPCMethod
-from rkllm_twisted.rpc.call import Exchange
+from rkllm_twisted.rpc.call import RPCCall
 from rkllm_twisted.rpc.dispatch import Dispatcher
 from rkllm_twisted.values import Params
 
@@ -35,7 +35,7 @@ class Recorder(Dispatcher):
         vars(self).update(vars(dispatcher))
         self._tell = tell
 
-    def start(self, method: IRPCMethod, params: Params, exchange: Exchange) -> object:
+    def start(self, method: IRPCMethod, params: Params, exchange: RPCCall) -> object:
         """See :meth:`Dispatcher.start`."""
         self._tell(Call(method.name, params, exchange.conversation.peer.number))
         return super().start(method, params, exchange)

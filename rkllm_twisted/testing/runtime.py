@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 from zope.interface import implementer
 
-from rkllm_twisted.abi.arguments import bind
+from rkllm_twisted.abi.arguments import assign_arguments
 from rkllm_twisted.abi.from_c import to_json
 from rkllm_twisted.abi.layouts import layout_of
 from rkllm_twisted.abi.prepare import find_function, prepare
@@ -21,7 +21,7 @@ from rkllm_twisted.abi.release import release_for
 from rkllm_twisted.abi.return_codes import check_pausable, outputs_of
 from rkllm_twisted.errors import NoModel, RPCError
 from rkllm_twisted.interfaces import IRuntime
-from rkllm_twisted.isolation.process import Ending
+from rkllm_twisted.isolation.process import ChildExit
 from rkllm_twisted.testing.answers import Answer, Book, Crash, End, Fault, Faults, Hang, Reply
 from rkllm_twisted.testing.results import default_param, figures
 from rkllm_twisted.values import OnResult, Params, RuntimeVersion
@@ -101,7 +101,7 @@ class FakeRuntime:
         """See :meth:`IRuntime.prepare`: the checks are the real ones."""
         defaults = bytes(default_param(self.version.abi))
         prepare(self._layout, defaults, function, params)
-        return Prepared(function, bind(find_function(self._layout, function), params))
+        return Prepared(function, assign_arguments(find_function(self._layout, function), params))
 
     def perform(self, prepared: Prepared, on_result: OnResult | None = None) -> dict[str, Any]:
         """See :meth:`IRuntime.perform`. No file is looked at."""
@@ -136,7 +136,7 @@ class FakeRuntime:
 
     def _crash(self, signal: int) -> RPCError:
         self.load(None)
-        ending = Ending(signal, None, ())
+        ending = ChildExit(signal, None, ())
         self.problem = ending.reason()
         return ending.error()
 

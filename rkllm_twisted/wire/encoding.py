@@ -102,12 +102,12 @@ def _holds_only(kinds: frozenset[type], value: Any) -> bool:
     return True
 
 
-def written(value: object) -> object:
+def encode_floats(value: object) -> object:
     """Write a value now that :func:`encode` shall send often: it is copied then as it is."""
     return msgspec.Raw(encode(value))
 
 
-def with_texts(value: Any, pause: Callable[[], object]) -> Any:
+def with_arrays_encoded(value: Any, pause: Callable[[], object]) -> Any:
     """Write the float arrays of a result as numbers, piece by piece.
 
     :param value: mappings, and in them lists and :class:`FloatArray`.
@@ -118,9 +118,9 @@ def with_texts(value: Any, pause: Callable[[], object]) -> Any:
     if type(value) in _SCALARS or _holds_only(_SCALARS, value):
         return value
     if isinstance(value, Mapping):
-        return {name: with_texts(item, pause) for name, item in value.items()}
+        return {name: with_arrays_encoded(item, pause) for name, item in value.items()}
     if isinstance(value, list):
-        return [with_texts(item, pause) for item in value]
+        return [with_arrays_encoded(item, pause) for item in value]
     return value
 
 

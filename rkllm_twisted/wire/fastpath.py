@@ -82,7 +82,7 @@ def _with_params(text: bytes, call: _Call) -> Request | Notification | None:
     inside = raw.count(_COLON)
     if raw[0] not in PARAMS_BEGIN or text.count(_COLON) - inside != _colons(call):
         return None
-    if validation.overgrown(text) or (inside > 1 and validation.repeated_member(raw) is not None):
+    if validation.too_large(text) or (inside > 1 and validation.repeated_member(raw) is not None):
         return None
     return _message(call, _params(raw))
 

@@ -25,7 +25,7 @@ from rkllm_twisted.wire.messages import (
     Request,
     Single,
 )
-from rkllm_twisted.wire.skeleton import skeleton
+from rkllm_twisted.wire.skeleton import without_long_strings
 from rkllm_twisted.wire.writing import batch, error, notification, request, response
 
 __all__ = [
@@ -78,14 +78,14 @@ def parse(payload: bytes) -> Message:
     if not payload.isascii() and not validation.is_utf8(payload):
         return Malformed(ParseError("The message is not UTF-8."))
     try:
-        return fastpath.read(payload) or thoroughly(payload)
+        return fastpath.read(payload) or parse_strictly(payload)
     except RecursionError:
         return Malformed(ParseError(f"It is nested deeper than {validation.MAX_DEPTH} levels."))
     except msgspec.DecodeError as error:
         return _half_surrogate(payload) or Malformed(ParseError(f"This is not JSON: {error}."))
 
 
-def thoroughly(payload: bytes) -> Message:
+def parse_strictly(payload: bytes) -> Message:
     """Read a message that is not plain.
 
     :param payload: UTF-8, without its framing.
@@ -94,7 +94,7 @@ def thoroughly(payload: bytes) -> Message:
     text = payload.lstrip(b" \t\r\n")
     if not text.startswith(b"["):
         envelope = _open(text)
-        bones = skeleton(text)
+        bones = without_long_strings(text)
         return _too_much(bones) or _read(envelope, bones)
     slots = msgspec.structs.astuple(msgspec.json.decode(text, type=_Slots))
     members = [raw for raw in slots if isinstance(raw, Raw)]
@@ -102,11 +102,13 @@ def thoroughly(payload: bytes) -> Message:
         return Malformed(InvalidRequest("The batch is empty."))
     if len(members) > MAX_BATCH:
         return Malformed(InvalidRequest(f"A batch may have {MAX_BATCH} members; send several."))
-    return _too_much(skeleton(text)) or Batch(tuple(_member(bytes(member)) for member in members))
+    return _too_much(without_long_strings(text)) or Batch(
+        tuple(_member(bytes(member)) for member in members)
+    )
 
 
 def _member(text: bytes) -> Single:
-    return _read(_open(text), skeleton(text))
+    return _read(_open(text), without_long_strings(text))
 
 
 def _open(text: bytes) -> _Envelope | None:
@@ -119,7 +121,7 @@ def _open(text: bytes) -> _Envelope | None:
 
 
 def _too_much(text: bytes) -> Malformed | None:
-    problem = validation.overgrown(text)
+    problem = validation.too_large(text)
     return Malformed(ParseError(problem)) if problem else None
 
 

@@ -19,7 +19,7 @@ _IN_STRING = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 _COLON = re.compile(rb"[ \t\r\n]*:")
 
 
-def skeleton(text: bytes) -> bytes:
+def without_long_strings(text: bytes) -> bytes:
     """Leave out what is surely the inside of a string that is no member's name.
 
     Brackets, quotes that begin and end strings, and names of members are all still there, in their
@@ -42,7 +42,7 @@ def is_heavy(payload: bytes) -> bool:
     """Would reading it keep the reactor from everybody else for long?"""
     if len(payload) <= LIGHT:
         return False
-    return len(payload) > BULKY or len(skeleton(payload)) > LIGHT
+    return len(payload) > BULKY or len(without_long_strings(payload)) > LIGHT
 
 
 def _is_inside(text: bytes, begin: int, end: int) -> bool:

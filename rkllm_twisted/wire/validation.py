@@ -48,7 +48,7 @@ def is_utf8(text: bytes) -> bool:
     return True
 
 
-def overgrown(text: bytes) -> str | None:
+def too_large(text: bytes) -> str | None:
     """Say in which way a JSON text has too much structure.
 
     :param text: valid JSON.

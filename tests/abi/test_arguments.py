@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rkllm_twisted.abi.arguments import bind
+from rkllm_twisted.abi.arguments import assign_arguments
 from rkllm_twisted.abi.release import releases
 from rkllm_twisted.errors import InvalidParams
 
@@ -29,7 +29,7 @@ TEMPLATE = {"system_prompt": "s", "prompt_prefix": "p", "prompt_postfix": "q"}
 )
 def test_the_forms_of_init(params: Any) -> None:
     """The daemon's slots may be null or left out, in any combination that is not ambiguous."""
-    assert bind(FUNCTIONS["rkllm_init"], params) == {"param": PARAM}
+    assert assign_arguments(FUNCTIONS["rkllm_init"], params) == {"param": PARAM}
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_the_forms_of_init(params: Any) -> None:
 )
 def test_the_forms_of_run(params: Any) -> None:
     """Two parameters of the client's own stand between the handle and userdata."""
-    assert bind(FUNCTIONS["rkllm_run"], params) == RUN
+    assert assign_arguments(FUNCTIONS["rkllm_run"], params) == RUN
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_leading_null_where_the_first_parameter_may_be_null(
     params: Any, expected: tuple[Any, ...]
 ) -> None:
     """It is the handle's slot only if the list is longer than the client's own parameters."""
-    bound = bind(FUNCTIONS["rkllm_set_chat_template"], params)
+    bound = assign_arguments(FUNCTIONS["rkllm_set_chat_template"], params)
     assert tuple(bound.values()) == expected
     assert list(bound) == list(TEMPLATE)
 
@@ -72,20 +72,20 @@ def test_a_leading_null_where_the_first_parameter_may_be_null(
 @pytest.mark.parametrize("params", [None, [], [None], {}, {"handle": None}])
 def test_functions_without_parameters_of_the_client(params: Any) -> None:
     """Nothing, an empty list and the handle's null are the same."""
-    assert bind(FUNCTIONS["rkllm_destroy"], params) == {}
+    assert assign_arguments(FUNCTIONS["rkllm_destroy"], params) == {}
 
 
 @pytest.mark.parametrize("params", [None, [], [None], [None, None], {"cache_sizes": None}])
 def test_outputs_are_no_arguments(params: Any) -> None:
     """What C writes to may be null or left out."""
-    assert bind(FUNCTIONS["rkllm_get_kv_cache_size"], params) == {}
+    assert assign_arguments(FUNCTIONS["rkllm_get_kv_cache_size"], params) == {}
 
 
 def test_create_default_param_takes_nothing() -> None:
     """A function with no parameters at all takes an empty list, not a null in one."""
-    assert bind(FUNCTIONS["rkllm_createDefaultParam"], []) == {}
+    assert assign_arguments(FUNCTIONS["rkllm_createDefaultParam"], []) == {}
     with pytest.raises(InvalidParams, match="takes no parameters"):
-        bind(FUNCTIONS["rkllm_createDefaultParam"], [None])
+        assign_arguments(FUNCTIONS["rkllm_createDefaultParam"], [None])
 
 
 @pytest.mark.parametrize(
@@ -114,13 +114,17 @@ def test_create_default_param_takes_nothing() -> None:
 def test_what_is_refused_is_named(function: str, params: Any, parameter: str) -> None:
     """The error names the parameter and lists what the function takes."""
     with pytest.raises(InvalidParams, match=f"{function} takes ") as refused:
-        bind(FUNCTIONS[function], params)
+        assign_arguments(FUNCTIONS[function], params)
     assert refused.value.data == {"parameter": parameter}
 
 
 def test_1_2_0_clears_the_whole_cache_only() -> None:
     """Release 1.2.0 has no ranges to clear."""
     clear = releases()["1.2.0"].functions["rkllm_clear_kv_cache"]
-    assert bind(clear, [None, 1]) == bind(clear, [1]) == {"keep_system_prompt": 1}
+    assert (
+        assign_arguments(clear, [None, 1])
+        == assign_arguments(clear, [1])
+        == {"keep_system_prompt": 1}
+    )
     with pytest.raises(InvalidParams, match="There are 3 parameters"):
-        bind(clear, [1, None, None])
+        assign_arguments(clear, [1, None, None])

@@ -14,13 +14,13 @@ from strategies import CASE_IDS, CASES, WRONG, places, structures
 from rkllm_twisted.abi.from_c import to_json
 from rkllm_twisted.abi.layouts import Layout, layout_of
 from rkllm_twisted.abi.release import Release, Struct, releases
-from rkllm_twisted.abi.to_c import Filling, fields_of
+from rkllm_twisted.abi.to_c import ArgumentBuilder, fields_of
 from rkllm_twisted.errors import InvalidParams
 
 
-def make(release: Release, name: str, value: Any) -> tuple[Any, Filling]:
+def make(release: Release, name: str, value: Any) -> tuple[Any, ArgumentBuilder]:
     """Make a structure; the Filling keeps what it points to alive."""
-    call = Filling(layout_of(release))
+    call = ArgumentBuilder(layout_of(release))
     return call.structure(name, "x", value), call
 
 
@@ -110,7 +110,7 @@ def test_what_is_left_out_stays_as_it_was(layout: Layout) -> None:
     made = layout.structs["RKLLMParam"](max_context_len=77)
     made.extend_param.base_domain_id = 5
     value = {"model_path": "m", "extend_param": None, "top_k": 3}
-    param = Filling(layout).structure("RKLLMParam", "x", value, bytes(made))
+    param = ArgumentBuilder(layout).structure("RKLLMParam", "x", value, bytes(made))
     assert (param.model_path, param.max_context_len, param.top_k) == (b"m", 77, 3)
     assert param.extend_param.base_domain_id == 5
 
@@ -189,7 +189,7 @@ def test_a_structure_is_an_object(value: Any) -> None:
 
 def test_files_are_noted(layout: Layout) -> None:
     """The fields that name a file are listed with their path in the request."""
-    call = Filling(layout)
+    call = ArgumentBuilder(layout)
     call.structure("RKLLMParam", "param", {"model_path": "m.rkllm"})
     cache = {"save_prompt_cache": 1, "prompt_cache_path": "c.bin"}
     call.structure("RKLLMInferParam", "infer", {"prompt_cache_params": cache})

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sysfs_trees import DAEMON, EMBEDDED, GIB, ROCK_5B, machine, paint
 
-from rkllm_twisted.board.checks import CHECKS, NPU_ONLY, examine
+from rkllm_twisted.board.checks import CHECKS, NPU_ONLY, run_checks
 from rkllm_twisted.board.finding import OK, SKIPPED, WARNING, WRONG, Finding
 from rkllm_twisted.board.machine import Account, Daemon
 
@@ -23,12 +23,12 @@ LIMITS = "Max open files            1024                 {:<20} files\n"
 def find(root: Path, check: str, changes: Any = None, **given: Any) -> Finding:
     """What a check says of a board with changes."""
     files = paint(root, changes, given.pop("owners", {}), given.pop("forbidden", frozenset()))
-    return examine(machine(files, **given))[check]
+    return run_checks(machine(files, **given))[check]
 
 
 def test_a_good_board_is_good(tmp_path: Path) -> None:
     """Nothing is wrong, nothing is a warning, and memory alone has nothing to say."""
-    found = examine(machine(paint(tmp_path)))
+    found = run_checks(machine(paint(tmp_path)))
     assert list(found) == list(CHECKS)
     assert {name: f.level for name, f in found.items() if f.level != OK} == {"memory": SKIPPED}
     assert all(f.remedy is None for f in found.values())
@@ -122,7 +122,7 @@ def test_what_is_wrong_with_a_board_is_found(tmp_path: Path, case: str) -> None:
 def test_a_container_on_a_pc_is_no_board(tmp_path: Path) -> None:
     """There is no librkllmrt for its processor."""
     files = paint(tmp_path, {"proc/device-tree/compatible": None, ".dockerenv": ""})
-    assert examine(machine(files, architecture="x86_64"))["board"].level == WRONG
+    assert run_checks(machine(files, architecture="x86_64"))["board"].level == WRONG
 
 
 def test_a_driver_whose_version_is_roots_is_no_error(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_nodes_of_roots_own_need_a_group_first(tmp_path: Path) -> None:
 def test_a_board_without_heaps_says_nothing_of_them(tmp_path: Path) -> None:
     """Older kernels."""
     files = paint(tmp_path, {"dev/dma_heap/system": None})
-    assert "heaps" not in examine(machine(files))
+    assert "heaps" not in run_checks(machine(files))
 
 
 def test_the_daemons_account_counts_where_it_answers(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_symbolic_link_as_node_is_wrong(tmp_path: Path) -> None:
     """It leads the runtime astray."""
     files = paint(tmp_path)
     (tmp_path / "dev/rknpu").symlink_to("dri/renderD129")
-    found = examine(machine(files))["devices"]
+    found = run_checks(machine(files))["devices"]
     assert (found.level, found.remedy) == (WRONG, "sudo rm /dev/rknpu")
 
 
@@ -190,7 +190,7 @@ def test_a_model_must_fit(tmp_path: Path, gib: float, available: float, level: s
     files = paint(tmp_path, {"proc/meminfo": f"MemAvailable: {int(available * GIB / 1024)} kB\n"})
     with (tmp_path / "m.rkllm").open("wb") as file:
         file.truncate(int(gib * GIB))
-    found = examine(machine(files, model="/m.rkllm"))["memory"]
+    found = run_checks(machine(files, model="/m.rkllm"))["memory"]
     assert found.level == level
     assert f"{gib:.1f} GiB" in found.message
 
@@ -231,7 +231,7 @@ def test_the_release_and_its_layout_are_said(tmp_path: Path) -> None:
 
 def test_the_embedded_runtime_needs_no_board(tmp_path: Path) -> None:
     """On any machine what concerns the NPU is left out."""
-    found = examine(machine(paint(tmp_path, dict.fromkeys(ROCK_5B)), runtime=EMBEDDED))
+    found = run_checks(machine(paint(tmp_path, dict.fromkeys(ROCK_5B)), runtime=EMBEDDED))
     assert {name for name, f in found.items() if f.level == SKIPPED} >= NPU_ONLY
     assert WRONG not in {f.level for f in found.values()}
 

@@ -8,7 +8,7 @@ import pytest
 from sysfs_trees import GIB, paint
 
 from rkllm_twisted.board.sensors import Readings, read
-from rkllm_twisted.board.sysfs import Files
+from rkllm_twisted.board.sysfs import RootedFiles
 
 
 def test_a_board_says_all(tmp_path: Path) -> None:
@@ -19,7 +19,7 @@ def test_a_board_says_all(tmp_path: Path) -> None:
 
 def test_a_machine_that_says_nothing(tmp_path: Path) -> None:
     """No file, no reading, no error."""
-    assert read(Files(tmp_path), 1) == Readings(None, None, None, None, None, None)
+    assert read(RootedFiles(tmp_path), 1) == Readings(None, None, None, None, None, None)
 
 
 @pytest.mark.parametrize(

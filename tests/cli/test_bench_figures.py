@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from rkllm_twisted.cli.bench_figures import Measured, Sample, Spread, Stopwatch
+from rkllm_twisted.cli.bench_figures import PromptFigures, Sample, Spread, Stopwatch
 from rkllm_twisted.cli.plotting import plot
 from rkllm_twisted.client_core.results import Perf, Result, State
 from rkllm_twisted.errors import StartupError
@@ -36,7 +36,9 @@ def test_an_answer_without_a_token_is_no_sample() -> None:
 
 def test_figures_are_medians_with_least_and_greatest() -> None:
     """Of the repeats."""
-    measured = Measured("Why?", [Sample(0.1, 1.0, 10), Sample(0.3, 2.0, 10), Sample(0.2, 0.5, 10)])
+    measured = PromptFigures(
+        "Why?", [Sample(0.1, 1.0, 10), Sample(0.3, 2.0, 10), Sample(0.2, 0.5, 10)]
+    )
     assert measured.first_ms == Spread(200.0, 100.0, 300.0)
     assert measured.rate == Spread(10.0, 5.0, 20.0)
     assert measured.tokens == Spread(10, 10, 10)
@@ -44,15 +46,15 @@ def test_figures_are_medians_with_least_and_greatest() -> None:
 
 def test_the_runtimes_own_figures_are_beside_them() -> None:
     """Where it has any."""
-    measured = Measured("Why?", [Sample(0.1, 1.0, 10, PERF)])
+    measured = PromptFigures("Why?", [Sample(0.1, 1.0, 10, PERF)])
     assert measured.prefill_rate == Spread(200.0, 200.0, 200.0)
     assert measured.generate_rate == Spread(20.0, 20.0, 20.0)
-    assert Measured("Why?", [Sample(0.1, 1.0, 10)]).prefill_rate is None
+    assert PromptFigures("Why?", [Sample(0.1, 1.0, 10)]).prefill_rate is None
 
 
 def test_json_has_all_of_it() -> None:
     """Figures and samples."""
-    found = Measured("Why?", [Sample(0.1, 1.0, 10)]).to_json()
+    found = PromptFigures("Why?", [Sample(0.1, 1.0, 10)]).to_json()
     assert found["first_token_ms"] == {"median": 100.0, "least": 100.0, "greatest": 100.0}
     assert found["prefill_tokens_per_second"] is None
     assert found["samples"] == [{"first_s": 0.1, "last_s": 1.0, "tokens": 10, "perf": None}]
@@ -61,8 +63,10 @@ def test_json_has_all_of_it() -> None:
 def test_the_plot_is_an_svg_with_every_prompt(tmp_path: Path) -> None:
     """Long ones cut short."""
     measured = [
-        Measured("Why?", [Sample(0.1, 1.0, 10), Sample(0.2, 1.5, 10)]),
-        Measured("A very long prompt that does not fit below its bars", [Sample(0.1, 1.0, 10)]),
+        PromptFigures("Why?", [Sample(0.1, 1.0, 10), Sample(0.2, 1.5, 10)]),
+        PromptFigures(
+            "A very long prompt that does not fit below its bars", [Sample(0.1, 1.0, 10)]
+        ),
     ]
     plot(measured, tmp_path / "p.svg", "model.rkllm")
     root = ET.parse(tmp_path / "p.svg").getroot()

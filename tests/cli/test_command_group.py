@@ -14,8 +14,8 @@ from click.testing import CliRunner
 
 from rkllm_twisted import errors
 from rkllm_twisted.cli import COMMANDS, main
-from rkllm_twisted.cli.connected import talks
-from rkllm_twisted.cli.exit_codes import ENDINGS, MEANINGS, Exit, ending
+from rkllm_twisted.cli.connected import with_client
+from rkllm_twisted.cli.exit_codes import ENDINGS, MEANINGS, Exit, exit_reason
 
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 #: What --help has no use for: what is slow to import, and Twisted.
@@ -99,7 +99,7 @@ def test_the_pages_table_of_exit_codes_is_the_programs() -> None:
 def test_every_error_ends_with_a_code_and_one_line(kind: type[Exception]) -> None:
     """None of the package's own is a fault of the command."""
     error = kind(-1, "A sentence.") if kind is errors.RemoteError else kind("A\nsentence.")
-    end = ending(error)
+    end = exit_reason(error)
     assert end.code not in (Exit.OK, Exit.USAGE, Exit.FAULT)
     assert end.sentence is not None
     assert "\n" not in end.sentence
@@ -131,7 +131,7 @@ def test_each_special_error_comes_before_its_base() -> None:
 )
 def test_an_error_has_its_ending(error: BaseException, code: Exit, words: str | None) -> None:
     """Code and sentence."""
-    end = ending(error)
+    end = exit_reason(error)
     assert end.code == code
     assert (words is None) == (end.sentence is None)
     assert (words or "") in (end.sentence or "")
@@ -174,7 +174,7 @@ def test_debug_shows_where_an_error_comes_from() -> None:
 
 def test_what_talks_has_socket_and_timeout() -> None:
     """With the values in the client, not in the function."""
-    command = click.command()(talks(lambda client: None))
+    command = click.command()(with_client(lambda client: None))
     assert {"socket_path", "timeout"} <= {param.name for param in command.params}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rkllm_twisted.board.sensors import Readings
-from rkllm_twisted.cli.status_view import Snapshot
+from rkllm_twisted.cli.status_view import StatusView
 
 NOTHING = Readings(None, None, None, None, None, None)
 ALL = Readings((37, 0, 5), 1_000_000_000, 43.461, 2**30, 2**31, 2**20)
@@ -27,7 +27,7 @@ STATUS: dict[str, Any] = {
 
 def test_a_board_shows_all() -> None:
     """Names and texts, for people."""
-    assert Snapshot(STATUS, ALL, 0.0, 12.34).rows() == {
+    assert StatusView(STATUS, ALL, 0.0, 12.34).rows() == {
         "state": "running",
         "model": "/m.rkllm",
         "runtime": "npu",
@@ -48,7 +48,7 @@ def test_a_board_shows_all() -> None:
 
 def test_what_is_not_known_is_left_out() -> None:
     """A PC, and a daemon that tells little."""
-    assert Snapshot({"state": "empty"}, NOTHING, 0.0).rows() == {
+    assert StatusView({"state": "empty"}, NOTHING, 0.0).rows() == {
         "state": "empty",
         "model": "none",
         "running": "nothing",
@@ -59,26 +59,28 @@ def test_what_is_not_known_is_left_out() -> None:
 def test_a_crash_stands_beside_the_state() -> None:
     """Until another model is loaded."""
     status = {**STATUS, "state": "failed", "problem": "killed by SIGSEGV"}
-    assert Snapshot(status, NOTHING, 0.0).rows()["state"] == "failed (killed by SIGSEGV)"
+    assert StatusView(status, NOTHING, 0.0).rows()["state"] == "failed (killed by SIGSEGV)"
 
 
 def test_tokens_per_second_are_those_between_two_looks() -> None:
     """And none where there was no look before."""
-    first = Snapshot(STATUS, NOTHING, 10.0)
-    second = Snapshot({**STATUS, "tokens": 150}, NOTHING, 12.0).after(first)
+    first = StatusView(STATUS, NOTHING, 10.0)
+    second = StatusView({**STATUS, "tokens": 150}, NOTHING, 12.0).after(first)
     assert first.after(None).tokens_per_second is None
     assert second.tokens_per_second == 25.0
 
 
 def test_a_daemon_that_began_anew_has_made_no_less_than_none() -> None:
     """Its counter is small again."""
-    second = Snapshot({**STATUS, "tokens": 5}, NOTHING, 12.0).after(Snapshot(STATUS, NOTHING, 10.0))
+    second = StatusView({**STATUS, "tokens": 5}, NOTHING, 12.0).after(
+        StatusView(STATUS, NOTHING, 10.0)
+    )
     assert second.tokens_per_second == 0.0
 
 
 def test_json_is_the_status_and_what_is_beside_it() -> None:
     """Units in the names."""
-    found = Snapshot(STATUS, ALL, 0.0, 1.5).to_json()
+    found = StatusView(STATUS, ALL, 0.0, 1.5).to_json()
     assert found["queue_length"] == 3
     assert found["tokens_per_second"] == 1.5
     assert found["machine"] == {

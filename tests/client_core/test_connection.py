@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rkllm_twisted.client_core.connection import Caller
+from rkllm_twisted.client_core.connection import ClientConnection
 from rkllm_twisted.client_core.events import Answer, Event, Failed, Notified, Part
 from rkllm_twisted.errors import BY_CODE, InternalError, NotADaemon, RemoteError, RPCError
 from rkllm_twisted.values import FloatArray
@@ -19,9 +19,9 @@ from rkllm_twisted.wire.framing import Netstrings, netstring
 WHERE = "/tmp/rkllm.sock"
 
 
-def asked(number: int = 2) -> Caller:
+def asked(number: int = 2) -> ClientConnection:
     """A caller with requests 1 to a number open."""
-    caller = Caller(WHERE)
+    caller = ClientConnection(WHERE)
     for _ in range(number):
         caller.ask("m")
     return caller
@@ -101,20 +101,20 @@ TALKS: dict[str, tuple[list[object], list[Event]]] = {
     ),
 }
 
-Feed = Callable[[Caller, bytes], list[Event]]
+Feed = Callable[[ClientConnection, bytes], list[Event]]
 
 
-def whole(caller: Caller, data: bytes) -> list[Event]:
+def whole(caller: ClientConnection, data: bytes) -> list[Event]:
     """All at once."""
     return caller.feed(data)
 
 
-def bytewise(caller: Caller, data: bytes) -> list[Event]:
+def bytewise(caller: ClientConnection, data: bytes) -> list[Event]:
     """Byte by byte."""
     return [event for i in range(len(data)) for event in caller.feed(data[i : i + 1])]
 
 
-def with_a_tail(caller: Caller, data: bytes) -> list[Event]:
+def with_a_tail(caller: ClientConnection, data: bytes) -> list[Event]:
     """With the beginning of the next message behind it."""
     return [*caller.feed(data + b"12:{"), *caller.feed(b"")]
 
@@ -192,7 +192,7 @@ def test_an_error_without_a_code_is_one_too(body: object) -> None:
 
 def test_it_greets_with_the_form_of_streams_that_it_reads() -> None:
     """So that each request has one answer."""
-    number, data = Caller(WHERE).greet()
+    number, data = ClientConnection(WHERE).greet()
     assert sent(data) == {
         "jsonrpc": "2.0",
         "id": number,
@@ -203,7 +203,7 @@ def test_it_greets_with_the_form_of_streams_that_it_reads() -> None:
 
 def test_requests_have_ids_of_their_own() -> None:
     """And no params where there are none."""
-    caller = Caller(WHERE)
+    caller = ClientConnection(WHERE)
     one, data = caller.ask("a")
     other, more = caller.ask("b", [1])
     assert one != other
@@ -213,7 +213,7 @@ def test_requests_have_ids_of_their_own() -> None:
 
 def test_arrays_of_floats_are_sent_as_their_bytes() -> None:
     """Wherever in the parameters they are."""
-    _, data = Caller(WHERE).ask("m", {"a": {"b": FloatArray(bytes(8), (2, 1))}})
+    _, data = ClientConnection(WHERE).ask("m", {"a": {"b": FloatArray(bytes(8), (2, 1))}})
     assert sent(data)["params"]["a"]["b"] == {
         "base64": "AAAAAAAAAAA=",
         "dtype": "<f4",

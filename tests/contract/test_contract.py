@@ -17,7 +17,7 @@ from rkllm_twisted.abi.release import releases
 from rkllm_twisted.contract import runner as examining
 from rkllm_twisted.contract.abort_checks import PATIENCE
 from rkllm_twisted.contract.assumptions import ASSUMPTIONS
-from rkllm_twisted.contract.runner import examine, in_process
+from rkllm_twisted.contract.runner import in_process, run_check
 from rkllm_twisted.contract.verdict import CONFIRMED, CONTRADICTED, UNTESTED, Verdict
 from rkllm_twisted.cpu import demo_model, library_path
 from rkllm_twisted.npu.timeouts import Timeouts
@@ -163,7 +163,7 @@ def test_hangs_and_crashes_are_survived(
 ) -> None:
     """A model that does not load is said once; the rest is not testable."""
     monkeypatch.setenv("CONTRARY", fault)
-    results = {r.assumption.name: r.verdict for r in examine(str(contrary()), None, model, 3.0)}
+    results = {r.assumption.name: r.verdict for r in run_check(str(contrary()), None, model, 3.0)}
     assert results["loads"].verdict == CONTRADICTED
     assert seen in results["loads"].seen
     rest = [verdict for name, verdict in results.items() if name not in ("version", "loads")]
@@ -206,7 +206,7 @@ def test_what_the_library_prints_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setattr(
         examining, "ASSUMPTIONS", [one for one in ASSUMPTIONS if one.name == "loads"]
     )
-    (result,) = examine(str(library_path("1.3.0")), None, str(script), DEADLINE)
+    (result,) = run_check(str(library_path("1.3.0")), None, str(script), DEADLINE)
     assert result.verdict.verdict == CONTRADICTED
     assert any("no memory" in line for line in result.lines)
     assert "{}" in result.lines

@@ -27,7 +27,7 @@ from rkllm_twisted.errors import (
     ShuttingDown,
 )
 from rkllm_twisted.interfaces import INPU, IRuntime
-from rkllm_twisted.isolation.child import Setup
+from rkllm_twisted.isolation.child import ChildConfig
 from rkllm_twisted.isolation.process_runtime import ProcessRuntime
 from rkllm_twisted.isolation.supervisor import Supervisor
 from rkllm_twisted.npu.pool import NPUThreadPool
@@ -75,7 +75,7 @@ def in_a_process(abi: str) -> Callable[[], tuple[IRuntime, Supervisor]]:
 
     def make() -> tuple[IRuntime, Supervisor]:
         findings = probe("cpu", abi, os.environ)
-        supervisor = Supervisor(reactor, Setup("cpu", abi))
+        supervisor = Supervisor(reactor, ChildConfig("cpu", abi))
         supervisor.startService()
         in_reactor = partial(blockingCallFromThread, reactor)
         return ProcessRuntime(findings, supervisor, in_reactor), supervisor

@@ -10,7 +10,7 @@ import pytest
 
 from rkllm_twisted.abi.layouts import layout_of
 from rkllm_twisted.abi.release import Release, releases
-from rkllm_twisted.abi.to_c import Filling
+from rkllm_twisted.abi.to_c import ArgumentBuilder
 from rkllm_twisted.description.annotations import own_parameters
 from rkllm_twisted.description.describe import describe
 from rkllm_twisted.description.model import Default, Description, Item, MethodDescription, Origin
@@ -63,7 +63,7 @@ def beside(structure: str, item: Item) -> dict[str, Any]:
 def refused(release: Release, structure: str, value: Mapping[str, Any]) -> object:
     """The name of what the binding refuses in a structure, if anything."""
     try:
-        Filling(layout_of(release)).structure(structure, "x", value)
+        ArgumentBuilder(layout_of(release)).structure(structure, "x", value)
     except InvalidParams as error:
         return (error.data or {})["parameter"]
     return None

@@ -18,7 +18,7 @@ from valid_parameters import RightValues
 from zope.interface import implementer
 
 from rkllm_twisted import __version__
-from rkllm_twisted.abi.arguments import Signature, bind
+from rkllm_twisted.abi.arguments import Signature, assign_arguments
 from rkllm_twisted.abi.layouts import layout_of
 from rkllm_twisted.abi.prepare import prepare
 from rkllm_twisted.abi.release import Release, releases
@@ -150,7 +150,7 @@ def test_parameters_by_position_are_in_the_documents_order(release: Release) -> 
         if "x-function" in method:
             function = release.functions[method["x-function"]]
             names = [param["name"] for param in method["params"]]
-            bound = bind(function, [f"value of {name}" for name in names])
+            bound = assign_arguments(function, [f"value of {name}" for name in names])
             assert bound == {name: f"value of {name}" for name in names}
             assert [p.name for p in Signature.of(function).own] == names
 

@@ -42,7 +42,7 @@ def readers_of(daemon: Daemon) -> list[int]:
     return [
         int(child)
         for child in children.split()
-        if b"isolation.reading" in Path(f"/proc/{child}/cmdline").read_bytes()
+        if b"offload.worker" in Path(f"/proc/{child}/cmdline").read_bytes()
     ]
 
 

@@ -10,7 +10,7 @@ import pytest
 from daemons import Daemon
 
 from rkllm_twisted.blocking import Client
-from rkllm_twisted.cli.chat_session import Conversation, Turn
+from rkllm_twisted.cli.chat_session import ChatSession, Turn
 from rkllm_twisted.errors import RuntimeCrashed
 
 Start = Callable[..., Daemon]
@@ -28,7 +28,7 @@ def client(start: Start, script: Script) -> Iterator[Client]:
 
 def test_the_model_reads_on_and_forgets_when_told(client: Client) -> None:
     """Its cache grows with each turn, and is empty after clear."""
-    conversation = Conversation(client)
+    conversation = ChatSession(client)
     sizes = []
     for _ in range(2):
         assert "".join(conversation.ask("hello there")) == "hello there"
@@ -41,7 +41,7 @@ def test_the_model_reads_on_and_forgets_when_told(client: Client) -> None:
 
 def test_the_system_prompt_stands_before_the_first_question(client: Client) -> None:
     """Of each conversation."""
-    conversation = Conversation(client, system="Be kind.")
+    conversation = ChatSession(client, system="Be kind.")
     assert "".join(conversation.ask("one")) == "Be kind.\n\none"
     assert "".join(conversation.ask("two")) == "two"
     conversation.clear()
@@ -52,7 +52,7 @@ def test_an_answer_that_is_left_belongs_to_the_conversation_as_far_as_it_came(
     client: Client,
 ) -> None:
     """And the next question is answered."""
-    conversation = Conversation(client)
+    conversation = ChatSession(client)
     pieces = conversation.ask("one two three")
     first = next(pieces)
     pieces.close()
@@ -64,7 +64,7 @@ def test_an_answer_that_is_left_belongs_to_the_conversation_as_far_as_it_came(
 
 def test_an_answer_that_a_crash_cuts_short_does_so_too(client: Client) -> None:
     """What was seen can be saved."""
-    conversation = Conversation(client)
+    conversation = ChatSession(client)
     with pytest.raises(RuntimeCrashed):
         list(conversation.ask("die"))
     assert conversation.turns == [Turn("user", "die"), Turn("assistant", "so ")]
@@ -72,7 +72,7 @@ def test_an_answer_that_a_crash_cuts_short_does_so_too(client: Client) -> None:
 
 def test_a_conversation_is_saved_as_the_name_says(client: Client, tmp_path: Path) -> None:
     """JSON or Markdown."""
-    conversation = Conversation(client, system="Be kind.")
+    conversation = ChatSession(client, system="Be kind.")
     list(conversation.ask("Grüße"))
     answer = "Be kind.\n\nGrüße"
     conversation.save(tmp_path / "c.json")

@@ -16,7 +16,8 @@ CLASH = """
 import attrs
 from twisted.plugin import IPlugin
 from zope.interface import implementer
-from rkllm_twisted.interfaces import IRPCMethod, NoParams
+from rkllm_twisted.interfaces import IRPCMethod
+from rkllm_twisted.values import NoParams
 
 @implementer(IPlugin, IRPCMethod)
 @attrs.frozen

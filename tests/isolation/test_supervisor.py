@@ -8,7 +8,7 @@ from twisted.internet.interfaces import IProcessProtocol
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from rkllm_twisted.isolation.child import Setup
+from rkllm_twisted.isolation.child import ChildConfig
 from rkllm_twisted.isolation.process import ChildProcess
 from rkllm_twisted.isolation.supervisor import Supervisor
 
@@ -32,7 +32,7 @@ def reactor() -> Processes:
 
 @pytest.fixture
 def supervisor(reactor: Processes) -> Supervisor:
-    made = Supervisor(reactor, Setup("cpu"))
+    made = Supervisor(reactor, ChildConfig("cpu"))
     made.startService()
     return made
 

@@ -17,7 +17,7 @@ from rkllm_twisted.methods.cancel import cancel
 from rkllm_twisted.methods.configure import Params as ConfigureParams
 from rkllm_twisted.methods.configure import configure
 from rkllm_twisted.methods.init import init
-from rkllm_twisted.methods.run import Joined, run
+from rkllm_twisted.methods.run import JoinedResult, run
 from rkllm_twisted.methods.run_async import run_async
 from rkllm_twisted.testing import fake_result
 from rkllm_twisted.values import FloatArray
@@ -149,7 +149,7 @@ def test_run_gives_the_arrays_that_came() -> None:
 
 def test_run_without_text_is_an_empty_text() -> None:
     """Not null: it was asked for and there is none."""
-    assert Joined().finish(fake_result(None, 2))["text"] == ""
+    assert JoinedResult().finish(fake_result(None, 2))["text"] == ""
 
 
 def test_run_that_ends_in_error_is_refused_by_the_runtime() -> None:

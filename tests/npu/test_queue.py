@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred
 
 from rkllm_twisted.errors import Busy, ShuttingDown
-from rkllm_twisted.npu.queue import Turns
+from rkllm_twisted.npu.queue import FairQueue
 
 
 def failure_of(deferred: Deferred[None]) -> type[BaseException] | None:
@@ -20,14 +20,14 @@ def failure_of(deferred: Deferred[None]) -> type[BaseException] | None:
 
 def test_the_first_turn_comes_at_once() -> None:
     """Nobody waits for a free NPU."""
-    turns = Turns()
+    turns = FairQueue()
     assert turns.take("a").called
     assert len(turns) == 0
 
 
 def test_a_turn_comes_when_the_one_before_is_done() -> None:
     """One at a time."""
-    turns = Turns()
+    turns = FairQueue()
     turns.take("a")
     second = turns.take("a")
     assert not second.called
@@ -37,7 +37,7 @@ def test_a_turn_comes_when_the_one_before_is_done() -> None:
 
 def test_eight_requests_of_one_client_delay_another_by_one_turn() -> None:
     """Turns go round the clients."""
-    turns = Turns()
+    turns = FairQueue()
     order: list[str] = []
     for number in range(8):
         turns.take("greedy").addCallback(lambda _, n=number: order.append(f"greedy{n}"))
@@ -49,7 +49,7 @@ def test_eight_requests_of_one_client_delay_another_by_one_turn() -> None:
 
 def test_a_full_queue_refuses_with_its_length() -> None:
     """Beyond the limit the answer comes at once."""
-    turns = Turns(limit=2)
+    turns = FairQueue(limit=2)
     for _ in range(3):
         turns.take("a")
     refused: list[Busy] = []
@@ -59,7 +59,7 @@ def test_a_full_queue_refuses_with_its_length() -> None:
 
 def test_a_cancelled_turn_leaves_the_queue() -> None:
     """It does not come, and its place is free."""
-    turns = Turns(limit=1)
+    turns = FairQueue(limit=1)
     turns.take("a")
     waiting = turns.take("a")
     waiting.cancel()
@@ -71,7 +71,7 @@ def test_a_cancelled_turn_leaves_the_queue() -> None:
 
 def test_dismissed_turns_fail_with_the_reason() -> None:
     """Shutting down empties the queue."""
-    turns = Turns()
+    turns = FairQueue()
     turns.take("a")
     waiting = turns.take("b")
     turns.dismiss(ShuttingDown("over"))
@@ -82,7 +82,7 @@ def test_dismissed_turns_fail_with_the_reason() -> None:
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["take", "cancel", "done"]))))
 def test_one_turn_at_a_time_and_none_is_lost(steps: list[tuple[str, str]]) -> None:
     """Whatever the order of things, at most one has the turn and every waiting one gets it."""
-    turns = Turns(limit=1000)
+    turns = FairQueue(limit=1000)
     waiting: list[Deferred[None]] = []
     held = came = asked = dropped = 0
 
@@ -115,7 +115,7 @@ def test_one_turn_at_a_time_and_none_is_lost(steps: list[tuple[str, str]]) -> No
 @pytest.mark.parametrize("limit", [0, 3])
 def test_the_one_whose_turn_it_is_does_not_count_as_waiting(limit: int) -> None:
     """The limit is of those that wait."""
-    turns = Turns(limit)
+    turns = FairQueue(limit)
     assert turns.take("a").called
     waiting = [turns.take("a") for _ in range(limit)]
     assert failure_of(turns.take("a")) is Busy

@@ -12,7 +12,7 @@ from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 
 from rkllm_twisted.errors import NoModel, NotAllowed
 from rkllm_twisted.methods.run import Run
-from rkllm_twisted.rpc.access_log import LOOKING, MOST, Entry, Journal
+from rkllm_twisted.rpc.access_log import MOST, QUIET_METHODS, AccessLog, LogEntry
 from rkllm_twisted.rpc.registry import find_methods
 from rkllm_twisted.server.factory import RPCFactory
 from rkllm_twisted.testing import fake_result
@@ -27,7 +27,7 @@ def collected(wanted: Callable[[LogEvent], bool]) -> Iterator[Lines]:
     events: Lines = []
 
     def observe(event: LogEvent) -> None:
-        if event.get("log_namespace", "").endswith(".Journal") and wanted(event):
+        if event.get("log_namespace") == "rkllm.requests" and wanted(event):
             events.append(event)
 
     globalLogPublisher.addObserver(observe)
@@ -62,7 +62,7 @@ def fields(event: LogEvent) -> dict[str, Any]:
     return {name: value for name, value in event.items() if not name.startswith("log_")}
 
 
-def talk(journal: Journal, *methods: FakeMethod) -> Talk:
+def talk(journal: AccessLog, *methods: FakeMethod) -> Talk:
     """A connection whose requests are in a journal."""
     factory = make_factory()
     made = dispatcher(methods)
@@ -74,7 +74,7 @@ def test_a_line_has_client_user_method_id_duration_and_outcome(lines: Lines) -> 
     """Once it is answered."""
     clock = Clock()
     work: Deferred[Any] = Deferred()
-    client = talk(Journal(clock=clock), FakeMethod("do.it", lambda _: work))
+    client = talk(AccessLog(clock=clock), FakeMethod("do.it", lambda _: work))
     client.ask(request("a b", "do.it"))
     assert lines == []
     clock.now += 1.25
@@ -98,7 +98,7 @@ def refusing(_: object) -> object:
 
 def test_an_error_has_its_name_and_code(lines: Lines) -> None:
     """Of a request, of a notification, and of what is not there."""
-    client = talk(Journal(), FakeMethod("bad", refusing))
+    client = talk(AccessLog(), FakeMethod("bad", refusing))
     client.ask(request(1, "bad"), notification("bad"), request(2, "no.such"))
     assert [(e["id"], e["outcome"], e["code"]) for e in lines] == [
         ("1", "NoModel", -32001),
@@ -109,7 +109,7 @@ def test_an_error_has_its_name_and_code(lines: Lines) -> None:
 
 def test_who_leaves_has_cancelled(lines: Lines) -> None:
     """That line comes, too."""
-    client = talk(Journal(), FakeMethod("slow", lambda _: Deferred()))
+    client = talk(AccessLog(), FakeMethod("slow", lambda _: Deferred()))
     client.ask(request(1, "slow"))
     client.vanish()
     assert [line["outcome"] for line in lines] == ["Cancelled"]
@@ -124,7 +124,7 @@ def test_a_run_has_its_tokens(lines: Lines, perf: Any) -> None:
             call.stream(number)
         return {**fake_result(None, 2, 3), "perf": perf}
 
-    client = talk(Journal(), FakeMethod("run", stream, streams=True), FakeMethod("other"))
+    client = talk(AccessLog(), FakeMethod("run", stream, streams=True), FakeMethod("other"))
     client.ask(request(1, "run"), request(2, "other"))
     assert lines[0]["tokens"] == (12 if perf else 3)
     assert formatEvent(lines[0]).endswith(f", {lines[0]['tokens']} tokens")
@@ -142,7 +142,7 @@ def test_a_run_has_its_tokens(lines: Lines, perf: Any) -> None:
 def test_prompts_are_logged_only_if_that_is_asked_for(lines: Lines, params: Any) -> None:
     """Wherever they stand."""
     for prompts in (False, True):
-        client = talk(Journal(prompts=prompts), FakeMethod("run"), FakeMethod("bad", refusing))
+        client = talk(AccessLog(prompts=prompts), FakeMethod("run"), FakeMethod("bad", refusing))
         client.ask(request(1, "run", params), request(2, "bad", params))
     assert [line.get("prompt") for line in lines] == [None, None, "my secret", "my secret"]
     said = [formatEvent(line) for line in lines]
@@ -152,10 +152,10 @@ def test_prompts_are_logged_only_if_that_is_asked_for(lines: Lines, params: Any)
 
 def test_what_only_looks_is_for_debugging(lines: Lines) -> None:
     """Where it goes well; all these methods are there."""
-    assert set(find_methods()) >= LOOKING
+    assert set(find_methods()) >= QUIET_METHODS
     for level in ("info", "debug"):
         client = talk(
-            Journal(level), FakeMethod("server.ping"), FakeMethod("server.status", refusing)
+            AccessLog(level), FakeMethod("server.ping"), FakeMethod("server.status", refusing)
         )
         client.ask(request(1, "server.ping"), request(2, "server.status"))
     assert [(line["method"], line["log_level"].name) for line in lines] == [
@@ -163,7 +163,7 @@ def test_what_only_looks_is_for_debugging(lines: Lines) -> None:
         ("server.ping", "debug"),
         ("server.status", "info"),
     ]
-    assert Run.name not in LOOKING
+    assert Run.name not in QUIET_METHODS
 
 
 def test_a_refusal_is_a_warning(lines: Lines) -> None:
@@ -172,7 +172,7 @@ def test_a_refusal_is_a_warning(lines: Lines) -> None:
     def not_allowed(_: object) -> object:
         raise NotAllowed("No.")
 
-    client = talk(Journal("warn"), FakeMethod("bad", refusing), FakeMethod("no", not_allowed))
+    client = talk(AccessLog("warn"), FakeMethod("bad", refusing), FakeMethod("no", not_allowed))
     client.ask(request(1, "bad"), request(2, "no"))
     assert [(line["method"], line["log_level"].name) for line in lines] == [("no", "warn")]
 
@@ -180,11 +180,11 @@ def test_a_refusal_is_a_warning(lines: Lines) -> None:
 def test_a_flood_of_requests_does_not_fill_the_disk(lines: Lines) -> None:
     """So many lines a second; the rest is counted, and the count is logged."""
     clock = Clock()
-    journal = Journal(clock=clock)
+    journal = AccessLog(clock=clock)
 
     def ask(count: int) -> None:
         for _ in range(count):
-            journal.end(PEER, Entry("x", b"1", clock()))
+            journal.end(PEER, LogEntry("x", b"1", clock()))
 
     ask(MOST + 50)
     assert len(lines) == MOST
@@ -199,14 +199,14 @@ def test_a_flood_of_requests_does_not_fill_the_disk(lines: Lines) -> None:
 
 def test_a_long_name_is_cut(lines: Lines) -> None:
     """A client may call a method whatever it likes."""
-    talk(Journal()).ask(request(1, "x" * 1000))
+    talk(AccessLog()).ask(request(1, "x" * 1000))
     assert lines[0]["method"] == "x" * 100
 
 
 def test_coming_and_going_has_lines(all_lines: Lines) -> None:
     """Who is turned away by name is a warning; those of others are left out where it is quieter."""
     for level in ("info", "warn"):
-        journal = Journal(level)
+        journal = AccessLog(level)
         journal.opened(PEER, None)
         journal.opened(PEER, NotAllowed("No."))
         journal.closed(PEER, 3)
@@ -220,7 +220,7 @@ def test_coming_and_going_has_lines(all_lines: Lines) -> None:
 
 def test_who_comes_and_goes_all_the_time_does_not_fill_the_disk(all_lines: Lines) -> None:
     """The same limit for all lines together."""
-    journal = Journal(clock=Clock())
+    journal = AccessLog(clock=Clock())
     for _ in range(MOST):
         journal.opened(PEER, None)
         journal.closed(PEER, 0)

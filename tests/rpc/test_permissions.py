@@ -13,7 +13,7 @@ from zope.interface import implementer
 
 from rkllm_twisted.errors import NotAllowed
 from rkllm_twisted.interfaces import IAdministrative
-from rkllm_twisted.rpc.permissions import Access, People
+from rkllm_twisted.rpc.permissions import Permissions, Principals
 from rkllm_twisted.server.peer import peer_of
 from rkllm_twisted.values import Peer
 
@@ -24,16 +24,18 @@ NOBODY = Peer(2)
 @pytest.mark.parametrize(
     ("people", "is_one"),
     [
-        (People(), False),
-        (People({1000}), True),
-        (People({1001}), False),
-        (People((), {100}), True),
-        (People((), {7}), True),
-        (People((), {8}), False),
-        (People({1001}, {7}), True),
+        (Principals(), False),
+        (Principals({1000}), True),
+        (Principals({1001}), False),
+        (Principals((), {100}), True),
+        (Principals((), {7}), True),
+        (Principals((), {8}), False),
+        (Principals({1001}, {7}), True),
     ],
 )
-def test_people_are_named_by_user_or_by_any_of_their_groups(people: People, is_one: bool) -> None:
+def test_people_are_named_by_user_or_by_any_of_their_groups(
+    people: Principals, is_one: bool
+) -> None:
     """The primary group is one of them."""
     assert (ANNA in people) is is_one
     assert NOBODY not in people
@@ -42,13 +44,13 @@ def test_people_are_named_by_user_or_by_any_of_their_groups(people: People, is_o
 def test_where_nobody_is_named_everybody_is_meant() -> None:
     """Also somebody whom the kernel does not know."""
     for peer in (ANNA, NOBODY):
-        assert Access().admit(peer) is None
-        assert Access().administers(peer)
+        assert Permissions().admit(peer) is None
+        assert Permissions().administers(peer)
 
 
 def test_who_is_not_named_is_told_which_options_say_who_is() -> None:
     """Root is not excepted."""
-    access = Access(clients=People({1000}))
+    access = Permissions(clients=Principals({1000}))
     assert access.admit(ANNA) is None
     for peer in (Peer(3, 11, 0, 0, (0,)), NOBODY):
         refusal = access.admit(peer)
@@ -59,7 +61,7 @@ def test_who_is_not_named_is_told_which_options_say_who_is() -> None:
 
 def test_administrators_may_connect() -> None:
     """Without being named twice."""
-    access = Access(clients=People({1}), administrators=People({1000}))
+    access = Permissions(clients=Principals({1}), administrators=Principals({1000}))
     assert access.admit(ANNA) is None
     assert access.administers(ANNA)
     assert access.admit(Peer(3, 11, 1, 1, (1,))) is None

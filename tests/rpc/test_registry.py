@@ -50,7 +50,9 @@ class Other(FakeMethod):
 
 def test_two_methods_with_one_name_are_refused() -> None:
     """Naming both: which one answers would be chance."""
-    with pytest.raises(PluginClash, match=r"provide a: talking\.FakeMethod and \S+\.Other; remove"):
+    with pytest.raises(
+        PluginClash, match=r"provide a: memory_client\.FakeMethod and \S+\.Other; remove"
+    ):
         find_methods([FakeMethod("a"), Other("a")])
 
 
@@ -132,7 +134,9 @@ def test_a_drop_in_that_cannot_be_imported_is_named_and_left_out(
     folder.mkdir(parents=True)
     (folder / "broken_import.py").write_text("import no_such_module_anywhere\n")
     (folder / "broken_syntax.py").write_text("def (:\n")
-    (folder / "fine.py").write_text("from talking import FakeMethod\nm = FakeMethod('fine')\n")
+    (folder / "fine.py").write_text(
+        "from memory_client import FakeMethod\nm = FakeMethod('fine')\n"
+    )
     (folder / "__init__.py").write_text("")
     (folder.parent / "__init__.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)

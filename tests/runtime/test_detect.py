@@ -14,7 +14,7 @@ from rkllm_twisted.abi.layouts import layout_of
 from rkllm_twisted.abi.release import Release, releases
 from rkllm_twisted.errors import LibraryError
 from rkllm_twisted.runtime import detect as module
-from rkllm_twisted.runtime.detect import default_param, plausible, recognise, version_text
+from rkllm_twisted.runtime.detect import default_param, detect_release, plausible, version_text
 from rkllm_twisted.runtime.library import OpenedFile
 
 TEXT = "RKLLM SDK (version: {})"
@@ -32,14 +32,14 @@ def opened(path: Path) -> OpenedFile:
 def test_by_the_text_in_the_library(layout: str, version: str, tmp_path: Path) -> None:
     """The version text says the release, and the release its layout."""
     library = build(releases()[layout], tmp_path, TEXT.format(version + "b7 beta"))
-    known = recognise(opened(library), None)
+    known = detect_release(opened(library), None)
     assert (known.release.name, known.version) == (layout, version)
     assert known.reason == f"the library's own text says version {version}"
 
 
 def test_by_what_the_library_shows(library: Path, release: Release) -> None:
     """Without the text, functions and default parameters fit one layout only."""
-    known = recognise(opened(library), None)
+    known = detect_release(opened(library), None)
     assert (known.release, known.version) == (release, None)
     assert known.reason == "its functions and its default parameters fit this one only"
 
@@ -47,7 +47,7 @@ def test_by_what_the_library_shows(library: Path, release: Release) -> None:
 @pytest.mark.parametrize("abi", ["1.2.1", "1.2.2", "1.2.3"])
 def test_by_the_option(recording_libraries: Callable[[Release], Path], abi: str) -> None:
     """What the person says counts, as long as the library does not disprove it."""
-    known = recognise(opened(recording_libraries(releases()["1.2.1"])), abi)
+    known = detect_release(opened(recording_libraries(releases()["1.2.1"])), abi)
     assert (known.release.name, known.reason) == ("1.2.1", f"chosen with --abi {abi}")
 
 
@@ -55,8 +55,8 @@ def test_the_option_helps_with_a_release_that_is_not_known(tmp_path: Path) -> No
     """A newer library is refused by its version, unless the person knows its layout."""
     library = opened(build(releases()["1.3.0"], tmp_path, TEXT.format("1.3.7")))
     with pytest.raises(LibraryError, match=r"1\.3\.7 is not known .*--abi"):
-        recognise(library, None)
-    known = recognise(library, "1.3.0")
+        detect_release(library, None)
+    known = detect_release(library, "1.3.0")
     assert (known.release.name, known.version) == ("1.3.0", "1.3.7")
 
 
@@ -76,14 +76,14 @@ def test_an_option_that_contradicts_the_library(
 ) -> None:
     """A wrong layout would write over memory: it is refused, whoever asks for it."""
     with pytest.raises(LibraryError, match=what):
-        recognise(opened(recording_libraries(releases()[library])), abi)
+        detect_release(opened(recording_libraries(releases()[library])), abi)
 
 
 def test_a_text_that_contradicts_the_library(tmp_path: Path) -> None:
     """Neither is the library's own text believed against its default parameters."""
     library = build(releases()["1.3.0"], tmp_path, TEXT.format("1.2.3"))
     with pytest.raises(LibraryError, match=r"default parameters of 1\.3\.0, not of 1\.2\.1 \(the"):
-        recognise(opened(library), None)
+        detect_release(opened(library), None)
 
 
 def test_what_fits_several_is_refused(
@@ -93,8 +93,8 @@ def test_what_fits_several_is_refused(
     monkeypatch.setattr(module, "plausible", lambda release, data: True)
     library = opened(recording_libraries(releases()["1.3.0"]))
     with pytest.raises(LibraryError, match=r"fits 1\.2\.1 and 1\.3\.0; name .* --abi"):
-        recognise(library, None)
-    assert recognise(library, "1.3.0").release.name == "1.3.0"
+        detect_release(library, None)
+    assert detect_release(library, "1.3.0").release.name == "1.3.0"
 
 
 def test_what_fits_none_is_refused(tmp_path: Path) -> None:
@@ -107,9 +107,9 @@ def test_what_fits_none_is_refused(tmp_path: Path) -> None:
     compile_c(["-shared", "-fPIC", str(source), "-o", str(tmp_path / "odd.so")])
     library = attrs.evolve(opened(tmp_path / "odd.so"))
     with pytest.raises(LibraryError, match="fits none that is known"):
-        recognise(library, None)
+        detect_release(library, None)
     with pytest.raises(LibraryError, match="exports the functions of no release that is known"):
-        recognise(library, "1.3.0")
+        detect_release(library, "1.3.0")
 
 
 def test_the_probe_reads_the_whole_structure(library: Path, release: Release) -> None:

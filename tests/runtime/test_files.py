@@ -16,7 +16,7 @@ from rkllm_twisted.abi.to_c import FileParameter
 from rkllm_twisted.cpu import demo_model
 from rkllm_twisted.errors import InvalidParams, LibraryError, NotAllowed
 from rkllm_twisted.runtime.files import Files
-from rkllm_twisted.runtime.openat2 import Opener, best, step_by_step
+from rkllm_twisted.runtime.openat2 import Opener, open_componentwise, opener
 from rkllm_twisted.runtime.runtime import _PERFORM, Runtime, open_runtime
 
 #: The data of an error about it.
@@ -33,7 +33,7 @@ def models(tmp_path: Path) -> Path:
     return tmp_path / "models"
 
 
-@pytest.fixture(params=[best(), step_by_step])
+@pytest.fixture(params=[opener(), open_componentwise])
 def files(request: pytest.FixtureRequest, models: Path) -> Files:
     """What may be opened below it, in each way."""
     opener: Opener = request.param

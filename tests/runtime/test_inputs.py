@@ -8,15 +8,15 @@ import pytest
 
 from rkllm_twisted.abi.layouts import layout_of
 from rkllm_twisted.abi.release import releases
-from rkllm_twisted.abi.to_c import Filling
+from rkllm_twisted.abi.to_c import ArgumentBuilder
 from rkllm_twisted.errors import InvalidParams
 
 IMAGE = {"image_embed": [0.5] * 6, "n_image_tokens": 2, "n_image": 1, "image_width": 4}
 
 
-def make(name: str, value: Any, release: str = "1.3.0") -> tuple[Any, Filling]:
+def make(name: str, value: Any, release: str = "1.3.0") -> tuple[Any, ArgumentBuilder]:
     """Make a structure; the Filling keeps what it points to alive."""
-    call = Filling(layout_of(releases()[release]))
+    call = ArgumentBuilder(layout_of(releases()[release]))
     return call.structure(name, "x", value), call
 
 

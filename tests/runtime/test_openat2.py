@@ -14,7 +14,7 @@ import pytest
 from other_users import descriptors
 
 from rkllm_twisted.runtime import openat2
-from rkllm_twisted.runtime.openat2 import Opener, in_one_step, step_by_step
+from rkllm_twisted.runtime.openat2 import Opener, open_componentwise, open_with_openat2
 
 #: Seconds within which both outcomes of a race have been seen often enough.
 PATIENCE = 20.0
@@ -23,9 +23,9 @@ OFTEN = 100
 Open = Callable[[str], str]
 
 needs_openat2 = pytest.mark.skipif(
-    openat2.best() is not in_one_step, reason="this kernel has no openat2"
+    openat2.opener() is not open_with_openat2, reason="this kernel has no openat2"
 )
-OPENERS = [pytest.param(in_one_step, marks=needs_openat2), step_by_step]
+OPENERS = [pytest.param(open_with_openat2, marks=needs_openat2), open_componentwise]
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_a_link_that_stays_below_is_followed_by_the_kernel_only(
 ) -> None:
     """The other way follows none."""
     (inside / "link").symlink_to("below")
-    if opener is in_one_step:
+    if opener is open_with_openat2:
         assert read("link/file") == "good"
     else:
         with pytest.raises(OSError) as caught:
@@ -187,14 +187,14 @@ def test_a_kernel_without_openat2_is_served_step_by_step(monkeypatch: pytest.Mon
         return refuse
 
     for number in (errno.ENOSYS, errno.EPERM):
-        openat2.best.cache_clear()
+        openat2.opener.cache_clear()
         monkeypatch.setattr(openat2, "in_one_step", refusing(number))
-        assert openat2.best() is step_by_step
-    openat2.best.cache_clear()
+        assert openat2.opener() is open_componentwise
+    openat2.opener.cache_clear()
     monkeypatch.setattr(openat2, "in_one_step", refusing(errno.EIO))
     with pytest.raises(OSError):
-        openat2.best()
-    openat2.best.cache_clear()
+        openat2.opener()
+    openat2.opener.cache_clear()
 
 
 def test_no_descriptor_is_left_open(read: Open, inside: Path) -> None:

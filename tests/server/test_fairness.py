@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 
 from rkllm_twisted.errors import Busy, RPCError
 from rkllm_twisted.server.factory import RPCFactory
-from rkllm_twisted.server.fairness import BUDGET, Hold, Rounds
+from rkllm_twisted.server.fairness import BUDGET, InputBudget, RoundRobin
 from rkllm_twisted.server.receive_buffer import SLICE
 from rkllm_twisted.wire.framing import netstring
 
@@ -21,7 +21,9 @@ PING = b'{"jsonrpc":"2.0","method":"echo","id":1}'
 class Worker:
     """A connection with so many messages, each of which takes a while."""
 
-    def __init__(self, rounds: Rounds, clock: Clock, messages: int, cost: float = 0.001) -> None:
+    def __init__(
+        self, rounds: RoundRobin, clock: Clock, messages: int, cost: float = 0.001
+    ) -> None:
         self.rounds, self.clock = rounds, clock
         self.messages, self.cost = messages, cost
         self.handled = 0
@@ -56,7 +58,7 @@ def turn(clock: Clock) -> float:
 def test_a_turn_of_the_reactor_is_as_short_for_many_as_for_one(many: int) -> None:
     """The budget, and at most one message more."""
     clock = Clock()
-    rounds = Rounds(clock)
+    rounds = RoundRobin(clock)
     workers = [Worker(rounds, clock, 50) for _ in range(many)]
     for worker in workers:
         rounds.ask(worker)
@@ -70,7 +72,7 @@ def test_a_turn_of_the_reactor_is_as_short_for_many_as_for_one(many: int) -> Non
 def test_turns_go_round() -> None:
     """Nobody is served twice before everybody has been served once."""
     clock = Clock()
-    rounds = Rounds(clock)
+    rounds = RoundRobin(clock)
     workers = [Worker(rounds, clock, 1000, cost=2 * BUDGET) for _ in range(5)]
     for worker in workers:
         rounds.ask(worker)
@@ -82,7 +84,7 @@ def test_turns_go_round() -> None:
 def test_who_leaves_gets_no_turn() -> None:
     """And without anybody left nothing is scheduled."""
     clock = Clock()
-    rounds = Rounds(clock)
+    rounds = RoundRobin(clock)
     worker = Worker(rounds, clock, 1)
     rounds.ask(worker)
     assert not rounds.has_room_for(worker)
@@ -94,7 +96,7 @@ def test_who_leaves_gets_no_turn() -> None:
 def test_a_clock_that_is_set_back_costs_nobody_a_turn() -> None:
     """Time that was won is not counted against anybody."""
     clock = Clock()
-    rounds = Rounds(clock)
+    rounds = RoundRobin(clock)
     rounds.begin()
     clock.rightNow -= 3600
     assert rounds.may_go_on()
@@ -111,7 +113,7 @@ def test_a_connections_messages_wait_when_the_turns_time_is_spent() -> None:
 
     factory = make_factory([FakeMethod("echo", slow)])
     factory.reactor = clock
-    factory.rounds = Rounds(clock)
+    factory.rounds = RoundRobin(clock)
     first, second = Talk(factory=factory), Talk(factory=factory)
     first.send((PING + b"\n") * 3)
     second.send((PING + b"\n") * 3)
@@ -217,8 +219,8 @@ def test_the_account_is_exact() -> None:
 
     gone: list[Away] = []
     clock = Clock()
-    hold = Hold(10)
-    one, two = (Away(Rounds(clock), clock, 0) for _ in range(2))
+    hold = InputBudget(10)
+    one, two = (Away(RoundRobin(clock), clock, 0) for _ in range(2))
     for held in (3, 7, 5):
         hold.note(one, held)
     hold.note(two, 5)
@@ -232,7 +234,7 @@ def test_parsing_is_work_too() -> None:
     clock = Clock()
     factory = make_factory([FakeMethod("echo")])
     factory.reactor = clock
-    factory.rounds = Rounds(clock)
+    factory.rounds = RoundRobin(clock)
     talk = Talk(factory=factory)
     talk.send(b"[")  # now it parses lines
     parse = talk.protocol._parse

@@ -80,8 +80,8 @@ GUARDS = [
     _guard(
         "Ctrl-C does not come between reading bytes and taking them in",
         "client_core/unix_socket.py",
-        "        with undisturbed():\n            if self._outgoing:\n                self._w",
-        "        if True:\n            if self._outgoing:\n                self._w",
+        "        with without_interrupts():\n            if self._outgoing:\n                self.",
+        "        if True:\n            if self._outgoing:\n                self.",
         "test_blocking.py::test_ctrl_c_while_bytes_are_taken_in_loses_none",
     ),
     _guard(
@@ -361,8 +361,8 @@ GUARDS = [
     _guard(
         "a member comes once",
         "wire/jsonrpc.py",
-        "if (repeated := strict.repeated_member(text)) is not None:",
-        "if (repeated := strict.repeated_member(text)) is not None and False:",
+        "if (repeated := validation.repeated_member(text)) is not None:",
+        "if (repeated := validation.repeated_member(text)) is not None and False:",
         TABLE,
     ),
     _guard(
@@ -446,7 +446,7 @@ GUARDS = [
     _guard(
         "what takes long to read is read elsewhere",
         "server/protocol.py",
-        " and reading.is_heavy(payload):",
+        " and is_heavy(payload):",
         " and False:",
         "endtoend/test_big_messages.py::test_others_are_answered_while_it_is_read",
     ),

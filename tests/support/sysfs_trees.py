@@ -8,8 +8,8 @@ from pathlib import Path
 
 import attrs
 
-from rkllm_twisted.board.machine import Account, Daemon, Machine, look
-from rkllm_twisted.board.sysfs import Files
+from rkllm_twisted.board.machine import Account, Daemon, Machine, look_at_machine
+from rkllm_twisted.board.sysfs import RootedFiles
 from rkllm_twisted.values import RuntimeVersion
 
 GIB = 2**30
@@ -51,7 +51,7 @@ ROCK_5B: Mapping[str, str] = {
 
 
 @attrs.frozen
-class Picture(Files):
+class Picture(RootedFiles):
     """A machine's files, with what a person who is not root does not get to see.
 
     :param owners: mode, user and group of files; 0o660, root and video where left out.
@@ -92,4 +92,4 @@ def paint(
 def machine(files: Picture, **given: object) -> Machine:
     """Look at a picture as the user ``me``, with a daemon that answers and Rockchip's library."""
     values = {"account": ME, "runtime": RUNTIME, "daemon": DAEMON, "model": None, **given}
-    return look(files, **values)  # type: ignore[arg-type]
+    return look_at_machine(files, **values)  # type: ignore[arg-type]

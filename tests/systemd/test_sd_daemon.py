@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from rkllm_twisted.errors import SocketError, StartupError
-from rkllm_twisted.systemd.activation import activated
-from rkllm_twisted.systemd.inherited import Inherited, take
+from rkllm_twisted.systemd.activation import activated_socket
+from rkllm_twisted.systemd.inherited import SystemdEnvironment, take_environment
 
 ME, SOMEBODY = str(os.getpid()), str(os.getppid())
 
 
 def test_without_systemd_there_is_nothing() -> None:
     """An ordinary start."""
-    assert take({"HOME": "/"}) == Inherited()
+    assert take_environment({"HOME": "/"}) == SystemdEnvironment()
 
 
 def test_everything_is_read_and_removed() -> None:
@@ -33,29 +33,29 @@ def test_everything_is_read_and_removed() -> None:
         "WATCHDOG_PID": ME,
         "WATCHDOG_USEC": "30000000",
     }
-    assert take(environ) == Inherited(range(3, 4), "/run/systemd/notify", 30.0)
+    assert take_environment(environ) == SystemdEnvironment(range(3, 4), "/run/systemd/notify", 30.0)
     assert environ == {"HOME": "/"}
 
 
 def test_sockets_need_no_names() -> None:
     """LISTEN_FDNAMES came later than LISTEN_FDS, and not everybody sends it."""
-    assert take({"LISTEN_FDS": "2", "LISTEN_PID": ME}).sockets == range(3, 5)
+    assert take_environment({"LISTEN_FDS": "2", "LISTEN_PID": ME}).sockets == range(3, 5)
 
 
 @pytest.mark.parametrize("environ", [{"LISTEN_PID": SOMEBODY}, {}])
 def test_sockets_for_another_process_are_left_alone(environ: dict[str, str]) -> None:
     """The variables may have come down from a parent."""
-    assert take({"LISTEN_FDS": "1", **environ}).sockets == range(0)
+    assert take_environment({"LISTEN_FDS": "1", **environ}).sockets == range(0)
 
 
 def test_a_watchdog_for_another_process_is_not_fed() -> None:
     """sd_watchdog_enabled(3)."""
-    assert take({"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": SOMEBODY}).watchdog is None
+    assert take_environment({"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": SOMEBODY}).watchdog is None
 
 
 def test_a_watchdog_may_name_no_process() -> None:
     """Then it means whoever reads it."""
-    assert take({"WATCHDOG_USEC": "1500000"}).watchdog == 1.5
+    assert take_environment({"WATCHDOG_USEC": "1500000"}).watchdog == 1.5
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_watchdog_may_name_no_process() -> None:
 def test_what_is_no_number_is_named(environ: dict[str, str]) -> None:
     """One sentence."""
     with pytest.raises(StartupError, match="The variable [A-Z_]* must be a whole number from 0"):
-        take(environ)
+        take_environment(environ)
 
 
 def datagrams() -> int:
@@ -97,7 +97,7 @@ def test_another_kind_of_descriptor_is_refused(wrong: Callable[[], int]) -> None
     """Naming the unit and what it should have."""
     descriptor = wrong()
     with pytest.raises(SocketError, match=r"rkllm\.socket must have one ListenStream= with a"):
-        activated([descriptor])
+        activated_socket([descriptor])
     with contextlib.suppress(OSError):
         os.close(descriptor)
 
@@ -105,7 +105,7 @@ def test_another_kind_of_descriptor_is_refused(wrong: Callable[[], int]) -> None
 def test_several_sockets_are_refused() -> None:
     """Which of them would be the daemon's?"""
     with pytest.raises(SocketError, match="systemd passed 2 sockets"):
-        activated([3, 4])
+        activated_socket([3, 4])
 
 
 def test_the_socket_tells_its_path_and_stays_out_of_children(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_the_socket_tells_its_path_and_stays_out_of_children(tmp_path: Path) -> 
         listening.bind(str(tmp_path / "s"))
         listening.listen()
         listening.set_inheritable(True)
-        adopted = activated([os.dup(listening.fileno())])
+        adopted = activated_socket([os.dup(listening.fileno())])
         assert adopted is not None
         with adopted.open() as opened:
             assert adopted.path == tmp_path / "s"

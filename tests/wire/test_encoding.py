@@ -21,7 +21,7 @@ def test_pieces_are_the_whole(rows: int, columns: int, dimensions: int) -> None:
     numbers = array("f", [*(0.1 * i for i in range(count - 1)), float("nan")][:count])
     result = {"text": "x", "logits": {"logits": FloatArray(numbers.tobytes(), shape)}, "rows": [{}]}
     pauses: list[None] = []
-    made = encoding.with_texts(result, lambda: pauses.append(None))
+    made = encoding.with_arrays_encoded(result, lambda: pauses.append(None))
     assert encoding.encode(made) == encoding.encode(result)
 
 
@@ -29,7 +29,7 @@ def test_a_pause_comes_after_each_piece() -> None:
     """A row of any length is written in pieces."""
     floats = FloatArray(bytes(encoding.PIECE * 3 + encoding.FLOAT), (encoding.PIECE * 3 // 4 + 1,))
     pauses: list[None] = []
-    made = encoding.with_texts(floats, lambda: pauses.append(None))
+    made = encoding.with_arrays_encoded(floats, lambda: pauses.append(None))
     assert len(pauses) == 4
     assert json.loads(encoding.encode(made)) == [0] * (encoding.PIECE * 3 // 4 + 1)
 
@@ -37,4 +37,4 @@ def test_a_pause_comes_after_each_piece() -> None:
 def test_a_shape_that_does_not_fit_is_refused() -> None:
     """It would be read wrongly."""
     with pytest.raises(ValueError, match="3 floats have no shape"):
-        encoding.with_texts(FloatArray(bytes(12), (2, 2)), list)
+        encoding.with_arrays_encoded(FloatArray(bytes(12), (2, 2)), list)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from json_corpus import ACCEPT, OPEN_ACCEPT, OPEN_REFUSE, REFUSE
 
 from rkllm_twisted.wire import fastpath
-from rkllm_twisted.wire.jsonrpc import Batch, Notification, Request, thoroughly
+from rkllm_twisted.wire.jsonrpc import Batch, Notification, Request, parse_strictly
 
 PING = b'{"jsonrpc":"2.0","id":7,"method":"server.ping"}'
 PLAIN = {
@@ -52,7 +52,7 @@ NOT_PLAIN = {
 def test_what_is_plain_is_read_as_the_thorough_way_does(name: str) -> None:
     """And is not left to it."""
     text, message = PLAIN[name]
-    assert fastpath.read(text) == thoroughly(text)
+    assert fastpath.read(text) == parse_strictly(text)
     assert message in (None, fastpath.read(text))
 
 
@@ -76,7 +76,7 @@ def test_no_text_is_read_otherwise(text: bytes) -> None:
         except UnicodeDecodeError:
             continue  # neither way is asked
         message = fastpath.read(whole)
-        assert message is None or repr(message) == repr(thoroughly(whole))
+        assert message is None or repr(message) == repr(parse_strictly(whole))
 
 
 PIECES = [
@@ -98,5 +98,5 @@ def test_no_members_are_read_otherwise(members: bytes, in_batch: bool) -> None:
     """Any of them, in any order, as often as one likes."""
     text = b"[{%b}]" % members if in_batch else b"{%b}" % members
     message = fastpath.read(text)
-    assert message is None or message == thoroughly(text)
+    assert message is None or message == parse_strictly(text)
     assert not isinstance(message, Batch) or in_batch

@@ -230,8 +230,8 @@ def test_utf8_is_told_from_what_is_none(text: str) -> None:
 def test_depth_is_counted_with_both_brackets() -> None:
     """Objects and arrays in turns."""
     deepest = b'{"a":[' * 32 + b"]}" * 32
-    assert validation.overgrown(deepest) is None
-    assert validation.overgrown(b"[" + deepest + b"]") is not None
+    assert validation.too_large(deepest) is None
+    assert validation.too_large(b"[" + deepest + b"]") is not None
 
 
 def test_half_surrogates_are_told_with_the_id() -> None:

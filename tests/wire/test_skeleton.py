@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rkllm_twisted.wire import validation
-from rkllm_twisted.wire.skeleton import STEP, skeleton
+from rkllm_twisted.wire.skeleton import STEP, without_long_strings
 
 #: Longer than what is left alone, whatever the place in the text.
 LONG = 2 * STEP + 1
@@ -37,7 +37,7 @@ def shape(value: Any) -> Any:
 def test_the_structure_is_the_same(value: Any, ascii_only: bool, indent: int | None) -> None:
     """Whatever the long strings hold: it is JSON, with the same members and the same types."""
     text = json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode()
-    bones = skeleton(text)
+    bones = without_long_strings(text)
     assert shape(json.loads(bones)) == shape(value)
     assert len(bones) <= len(text)
 
@@ -47,13 +47,13 @@ def test_base64_is_left_out(before: int) -> None:
     """Wherever it stands, and however many there are."""
     value = {"pad": [0] * before, "a": "A" * LONG, "b": ["B" * LONG, 5, "C" * LONG]}
     text = json.dumps(value).encode()
-    assert len(skeleton(text)) < len(text) - 3 * LONG + 10
+    assert len(without_long_strings(text)) < len(text) - 3 * LONG + 10
 
 
 @pytest.mark.parametrize("text", [b"", b"{}", b'"a"', b"[" + b"1," * LONG + b"1]", b'"a' * 9])
 def test_other_texts_stay_as_they_are(text: bytes) -> None:
     """Short ones, and long ones without long strings, are not even copied."""
-    assert skeleton(text) is text
+    assert without_long_strings(text) is text
 
 
 @pytest.mark.parametrize("space", [b"", b" ", b"\n" * LONG])
@@ -61,5 +61,7 @@ def test_long_names_are_still_compared(space: bytes) -> None:
     """Two members whose long names differ in the middle are two; with equal ones it is refused."""
     first, second = b"A" * LONG + b"1" + b"A" * LONG, b"A" * LONG + b"2" + b"A" * LONG
     pattern = b'{"%b"' + space + b':1,"%b"' + space + b":2}"
-    assert validation.repeated_member(skeleton(pattern % (first, second))) is None
-    assert validation.repeated_member(skeleton(pattern % (first, first))) == first.decode()
+    assert validation.repeated_member(without_long_strings(pattern % (first, second))) is None
+    assert (
+        validation.repeated_member(without_long_strings(pattern % (first, first))) == first.decode()
+    )
