@@ -63,17 +63,17 @@ def open_runtime(
         recognised_by=known.reason,
         backend=opened.backend,
     )
-    layout = layout_of(known.release)
-    return Runtime(opened, layout, version, native_async=native_async, files=files)
+    return Runtime(
+        opened, layout_of(known.release), version, native_async=native_async, files=files
+    )
 
 
 @implementer(IRuntime)
 class Runtime:
     """Provides :class:`~rkllm_twisted.interfaces.IRuntime`; see there for threads and errors.
 
-    :param native_async: do rkllm_run_async with C's own, which hangs or crashes on many releases,
-        instead of with rkllm_run.
-    :param files: what files C may open; any where left out.
+    :param native_async: call C's rkllm_run_async, which hangs or crashes on many releases.
+    :param files: the files that C may open; by default, any.
     """
 
     #: Nothing ends but the daemon itself, and that tells nobody.
@@ -102,8 +102,7 @@ class Runtime:
         self._lock = threading.Lock()
         self._loaded: LoadedModel | None = None
         self._last: PreparedCall | None = None
-        self._closed = False
-        self._aborts = 0
+        self._closed, self._aborts = False, 0
 
     @property
     def loaded(self) -> bool:
@@ -241,9 +240,8 @@ class Runtime:
         rows = self._model().rows
         given = prepared.lengths.get("start_pos")
         if given is not None and given != rows:
-            raise param_error(
-                "start_pos", f"has {given} elements, but the model's n_batch is {rows}"
-            )
+            problem = f"has {given} elements, but the model's n_batch is {rows}"
+            raise param_error("start_pos", problem)
         return self._plain(prepared)
 
     def _ask(self, function: str, params: Params, on_result: OnResult | None) -> Outputs:
