@@ -8,7 +8,15 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
-from layers import LAYERS, WITHOUT_DOMAIN, WITHOUT_TWISTED, WORDS_ONLY, as_markdown, layer_of
+from layers import (
+    EXTRAS,
+    LAYERS,
+    WITHOUT_DOMAIN,
+    WITHOUT_TWISTED,
+    WORDS_ONLY,
+    as_markdown,
+    layer_of,
+)
 
 import rkllm_twisted
 
@@ -66,6 +74,7 @@ def test_imports_point_down(path: Path) -> None:
                 assert LAYERS[below].name != "domain", f"{name} imports {dotted}"
         elif package in OUTSIDE:
             assert package in LAYERS[layer].outside, f"{name} (layer {layer}) imports {package}"
+            assert EXTRAS.get(package, name) == name, f"{name} imports {package}"
             if package == "twisted":
                 assert top not in WITHOUT_TWISTED, f"{name} imports twisted"
 

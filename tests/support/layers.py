@@ -25,7 +25,7 @@ def _layer(name: str, folders: str, outside: str) -> Layer:
 #: From the lowest up: a module imports from its own layer and from those before it.
 LAYERS = (
     _layer("words", "__init__ errors values interfaces", "attrs zope"),
-    _layer("pure", "wire abi board cpu", "attrs zope msgspec"),
+    _layer("pure", "wire abi board cpu chat", "attrs zope msgspec jinja2 tokenizers"),
     _layer("mechanism", "runtime rpc description client_core", "attrs zope msgspec twisted"),
     _layer("domain", "npu isolation offload methods", "attrs zope msgspec twisted"),
     _layer("edge", "server client blocking systemd", "attrs zope twisted"),
@@ -36,13 +36,26 @@ LAYERS = (
         "attrs zope msgspec twisted click rich prompt_toolkit pygal",
     ),
 )
+#: Packages of extras -> the one module that may import them, and not before it is needed.
+EXTRAS = {"jinja2": "chat.sandbox", "tokenizers": "chat.vocabulary"}
 #: May import the lowest layer only.
 WORDS_ONLY = frozenset({"methods"})
 #: Never import the domain.
 WITHOUT_DOMAIN = frozenset({"server", "client", "blocking"})
 #: Never import Twisted.
 WITHOUT_TWISTED = frozenset(
-    {"wire", "abi", "board", "cpu", "runtime", "client_core", "blocking", "cli", "contract"}
+    {
+        "wire",
+        "abi",
+        "board",
+        "cpu",
+        "chat",
+        "runtime",
+        "client_core",
+        "blocking",
+        "cli",
+        "contract",
+    }
 )
 
 

@@ -1,0 +1,124 @@
+"""What a template can show, found by rendering a few small conversations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from rkllm_twisted.chat.segments import text_of
+from rkllm_twisted.chat.template import ChatTemplate
+from rkllm_twisted.errors import InvalidParams
+
+
+@attrs.frozen
+class Abilities:
+    """What may be given to a template as it is.
+
+    :param system: a system message at the beginning.
+    :param later_system: a system message amid the others.
+    :param neighbours: two messages of one role in a row.
+    :param tools: tools.
+    :param calls: an earlier answer's tool calls, and their results.
+    :param arguments_as_text: True if a call's arguments must be text, False if an object.
+    :param no_content: what the content of an answer of calls only has to be: "" or None.
+    :param parts: True if contents must be lists of parts.
+    :param thinking: ``enable_thinking`` makes a difference.
+    """
+
+    system: bool = True
+    later_system: bool = True
+    neighbours: bool = True
+    tools: bool = False
+    calls: bool = False
+    arguments_as_text: bool = False
+    no_content: str | None = ""
+    parts: bool = False
+    thinking: bool = False
+
+
+#: Words that no template has.
+_WORDS = ("zqfirst", "zqsecond", "zqthird", "zqfourth")
+_NOW = datetime(2000, 1, 1)
+_TOOL: Mapping[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "zqtool",
+        "description": "zqtool",
+        "parameters": {"type": "object", "properties": {"zqname": {"type": "string"}}},
+    },
+}
+
+
+class _Prober:
+    def __init__(self, template: ChatTemplate) -> None:
+        self._template = template
+        self.parts = False
+
+    def message(self, role: str, word: str) -> Mapping[str, object]:
+        content = [{"type": "text", "text": word}] if self.parts else word
+        return {"role": role, "content": content}
+
+    def messages(self, *roles: str) -> list[Mapping[str, object]]:
+        return [self.message(role, word) for role, word in zip(roles, _WORDS, strict=False)]
+
+    def render(
+        self,
+        messages: Sequence[Mapping[str, object]],
+        tools: Sequence[Mapping[str, object]] = (),
+        **variables: object,
+    ) -> str | None:
+        """Return the text, or None if the template refuses."""
+        try:
+            pieces = self._template.render(messages, now=_NOW, tools=tools, variables=variables)
+        except InvalidParams:
+            return None
+        return text_of(pieces)
+
+    def shows(self, *roles: str) -> bool:
+        """True if messages of these roles are shown, each once."""
+        text = self.render(self.messages(*roles)) or ""
+        return all(text.count(word) == 1 for word in _WORDS[: len(roles)])
+
+    def shows_call(self, arguments: object, content: str | None) -> bool:
+        """True if an earlier call and its result are shown."""
+        call = {
+            "id": "zqid12345",  # Mistral's templates want nine letters and digits
+            "type": "function",
+            "function": {"name": "zqtool", "arguments": arguments},
+        }
+        user, result = self.message("user", "zqask"), self.message("tool", "zqresult")
+        answer = {"role": "assistant", "content": content, "tool_calls": [call]}
+        messages = [user, answer, {**result, "tool_call_id": "zqid12345", "name": "zqtool"}]
+        text = self.render(messages, [_TOOL]) or ""
+        return all(word in text.replace("zqtool", "", 2) for word in ("zqvalue", "zqresult"))
+
+
+def probe(template: ChatTemplate) -> Abilities:
+    """Find out what a template can show."""
+    prober = _Prober(template)
+    if not prober.shows("user"):
+        prober.parts = True
+        prober.parts = prober.shows("user")
+    calls = [
+        (as_text, content)
+        for content in ("", None)
+        for as_text in (False, True)
+        if prober.shows_call('{"zqname": "zqvalue"}' if as_text else {"zqname": "zqvalue"}, content)
+    ]
+    as_text, no_content = calls[0] if calls else (False, "")
+    user = prober.messages("user")
+    thoughts = {prober.render(user, enable_thinking=value) for value in (True, False)}
+    return Abilities(
+        system=prober.shows("system", "user"),
+        later_system=prober.shows("user", "assistant", "system", "user"),
+        neighbours=prober.shows("user", "user") and prober.shows("user", "assistant", "assistant"),
+        tools="zqtool" in (prober.render(user, [_TOOL]) or ""),
+        calls=bool(calls),
+        arguments_as_text=as_text,
+        no_content=no_content,
+        parts=prober.parts,
+        thinking=len(thoughts) > 1,
+    )

@@ -1,0 +1,84 @@
+"""A conversation as a template can take it. What had to be changed is named, never lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+
+from rkllm_twisted.chat.abilities import Abilities
+from rkllm_twisted.chat.messages import Conversation, Message, Text
+from rkllm_twisted.chat.tools import Tools, as_text, with_instruction
+
+#: What may have been done to a conversation, in the words that clients are told.
+TOOLS_AS_TEXT = "tools_as_text"
+SYSTEM_AS_USER = "system_as_user"
+SYSTEM_FOLDED = "system_folded"
+NEIGHBOURS_JOINED = "neighbours_joined"
+
+
+def arrange(
+    messages: Conversation, tools: Tools, abilities: Abilities
+) -> tuple[Conversation, tuple[str, ...]]:
+    """Return the conversation for a template of such abilities, and what was changed."""
+    steps: tuple[tuple[str, bool, Callable[[Conversation], Conversation]], ...] = (
+        (TOOLS_AS_TEXT, not abilities.calls, lambda given: tuple(map(_without_calls, given))),
+        (
+            TOOLS_AS_TEXT,
+            bool(tools) and not abilities.tools,
+            lambda given: with_instruction(given, tools),
+        ),
+        (SYSTEM_AS_USER, not abilities.later_system, _later_system_as_user),
+        (SYSTEM_FOLDED, not abilities.system, _system_folded),
+        (NEIGHBOURS_JOINED, not abilities.neighbours, neighbours_joined),
+    )
+    changes: list[str] = []
+    for name, needed, change in steps:
+        changed = change(messages) if needed else messages
+        if changed != messages and name not in changes:
+            changes.append(name)
+        messages = changed
+    return messages, tuple(changes)
+
+
+def _without_calls(message: Message) -> Message:
+    return as_text(message) if message.tool_calls or message.role == "tool" else message
+
+
+def _later_system_as_user(messages: Conversation) -> Conversation:
+    """The system messages at the beginning become one; any other is what the user says."""
+    start = next((at for at, one in enumerate(messages) if one.role != "system"), len(messages))
+    first = neighbours_joined(messages[:start])
+    later = (
+        attrs.evolve(one, role="user") if one.role == "system" else one for one in messages[start:]
+    )
+    return (*first, *later)
+
+
+def _system_folded(messages: Conversation) -> Conversation:
+    """The system message opens the first user message."""
+    if messages[0].role != "system":
+        return messages
+    system, *others = messages
+    at = next((at for at, one in enumerate(others) if one.role == "user"), None)
+    if at is None:
+        return (attrs.evolve(system, role="user"), *others)
+    parts = (*system.parts, Text("\n\n"), *others[at].parts)
+    return (*others[:at], attrs.evolve(others[at], parts=parts), *others[at + 1 :])
+
+
+def neighbours_joined(messages: Conversation) -> Conversation:
+    """Messages of one role in a row become one, with an empty line between."""
+    joined: list[Message] = []
+    for message in messages:
+        last = joined[-1] if joined else None
+        if last is None or last.role != message.role or _is_call(last) or _is_call(message):
+            joined.append(message)
+        else:
+            joined[-1] = attrs.evolve(last, parts=(*last.parts, Text("\n\n"), *message.parts))
+    return tuple(joined)
+
+
+def _is_call(message: Message) -> bool:
+    """True for calls and results: each stands for itself."""
+    return bool(message.tool_calls) or message.role == "tool"

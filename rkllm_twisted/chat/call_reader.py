@@ -1,0 +1,148 @@
+"""Reading one tool call while it is being written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+
+from rkllm_twisted.chat.json_scanner import Expect, JSONScanner, NotJSONError
+
+#: Hermes and Mistral say the first, Llama and InternLM the second.
+ARGUMENTS = ("arguments", "parameters")
+
+
+class NotACallError(ValueError):
+    """The JSON is no call of a function that there is."""
+
+
+#: Within a string, number or word.
+_IN_TOKEN = (Expect.STRING, Expect.ESCAPE, Expect.HEX, Expect.SCALAR)
+
+
+class CallReader:
+    """Takes in a JSON object that may be a call, and gives out its arguments as they come.
+
+    :param names: the functions that there are; another name makes it no call.
+    :param named: the function's name if it stood before the object, which then is the arguments.
+    :param name: of the function, once that is known.
+    :param done: True once the object is complete.
+    :param position: of the last character that was looked at, in the text of the last feed.
+    """
+
+    def __init__(self, names: Collection[str], named: str | None = None) -> None:
+        self.name: str | None = None
+        self.done = False
+        self.position = 0
+        self._names = names
+        self._scanner = JSONScanner()
+        self._step = self._in_call if named is None else self._in_arguments
+        self._key: str | None = None
+        self._text: list[str] = []  # of the member's name or value that is being written
+        self._arguments: list[str] = []
+        self._has_arguments = False
+        if named is not None:
+            self._named(named)
+
+    @property
+    def begun(self) -> bool:
+        """True if the name is known, and that the arguments are an object."""
+        return self.name is not None and self._has_arguments
+
+    def take(self) -> str:
+        """Return the arguments' text that has come since the last time."""
+        if not self.begun:
+            return ""
+        text = "".join(self._arguments)
+        self._arguments = []
+        return text
+
+    def feed(self, text: str) -> int:
+        """Take in text; return how many characters of it belong to the object.
+
+        :raises NotACallError: it is no call, as the character at :attr:`position` shows.
+        """
+        for self.position, character in enumerate(text):
+            try:
+                self._step(character)
+            except NotJSONError as error:
+                raise NotACallError from error
+            if self.done:
+                return self.position + 1
+        return len(text)
+
+    def _in_arguments(self, character: str) -> None:
+        self._scanner.feed(character)
+        self._has_arguments = True
+        self._arguments.append(character)
+        self.done = self._scanner.expect is Expect.NOTHING
+
+    def _in_call(self, character: str) -> None:
+        was_in_member = self._in_member()
+        was_in_scalar = self._scanner.depth == 1 and self._scanner.expect is Expect.SCALAR
+        self._scanner.feed(character)
+        now, in_member = self._scanner.expect, self._in_member()
+        if was_in_member and (in_member or not was_in_scalar):  # what ends a scalar is none of it
+            self._add(character)
+        elif in_member and not was_in_member:
+            if self._key in ARGUMENTS and character == "{":
+                self._arguments_began()
+            self._add(character)
+        if was_in_member and not in_member:
+            self._member_ended(is_key=now is Expect.COLON)
+        if now is Expect.NOTHING:
+            self._object_ended()
+
+    def _in_member(self) -> bool:
+        """True within a member's name or value."""
+        depth = self._scanner.depth
+        return depth > 1 or (depth == 1 and self._scanner.expect in _IN_TOKEN)
+
+    def _add(self, character: str) -> None:
+        self._text.append(character)
+        if self._key in ARGUMENTS and self._text[0] == "{":
+            self._arguments.append(character)
+
+    def _member_ended(self, *, is_key: bool) -> None:
+        text, self._text = "".join(self._text), []
+        if is_key:
+            self._key = json.loads(text)
+            return
+        if self._key == "name":
+            self._named(json.loads(text))
+        elif self._key in ARGUMENTS and not text.startswith("{"):
+            self._arguments_as_text(json.loads(text))
+        self._key = None
+
+    def _named(self, name: object) -> None:
+        if self.name is not None or not isinstance(name, str) or name not in self._names:
+            raise NotACallError
+        self.name = name
+
+    def _arguments_began(self) -> None:
+        if self._has_arguments:
+            raise NotACallError
+        self._has_arguments = True
+
+    def _arguments_as_text(self, value: object) -> None:
+        """Some models write the object as a string that holds it; null stands for none."""
+        if value is None:
+            return
+        if not isinstance(value, str) or not isinstance(_parsed(value), dict):
+            raise NotACallError
+        self._arguments_began()
+        self._arguments.append(value)
+
+    def _object_ended(self) -> None:
+        if self.name is None:
+            raise NotACallError
+        if not self._has_arguments:
+            self._arguments_began()
+            self._arguments.append("{}")
+        self.done = True
+
+
+def _parsed(text: str) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None

@@ -1,0 +1,142 @@
+"""From a model's hidden states to embeddings."""
+
+from __future__ import annotations
+
+import base64
+import math
+import sys
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias, TypeGuard
+
+from rkllm_twisted.chat.messages import shown, wrong
+from rkllm_twisted.errors import InvalidParams, RuntimeRefused
+from rkllm_twisted.values import FloatArray
+
+#: float32, of the machine's own byte order.
+Vector: TypeAlias = "array[float]"
+
+
+def rows_of(hidden: FloatArray) -> tuple[Vector, int]:
+    """Return the values of hidden states and how many there are in a row.
+
+    :raises RuntimeRefused: there are none, or they hold what is no number.
+    """
+    values = array("f", bytes(hidden.data))
+    if sys.byteorder == "big":
+        values.byteswap()
+    width = hidden.shape[-1]
+    if not values or len(values) % width:
+        raise RuntimeRefused("The runtime returned no hidden states.", _RUN)
+    if not all(map(math.isfinite, values)):
+        raise RuntimeRefused("The model's hidden states hold what is no number.", _RUN)
+    return values, width
+
+
+_RUN = {"function": "rkllm_run", "status_code": 0}
+
+
+def _last(values: Vector, width: int) -> Vector:
+    return values[-width:]
+
+
+def _first(values: Vector, width: int) -> Vector:
+    return values[:width]
+
+
+def _mean(values: Vector, width: int) -> Vector:
+    count = len(values) // width
+    return array("f", (math.fsum(values[at::width]) / count for at in range(width)))
+
+
+#: Which row stands for the text: decoders' last token, BERT's first ("CLS"), or the mean of all.
+POOLINGS: Mapping[str, Callable[[Vector, int], Vector]] = {
+    "last": _last,
+    "mean": _mean,
+    "cls": _first,
+}
+
+
+def embed(hidden: FloatArray, pooling: str, dimensions: int | None = None) -> Vector:
+    """Return the embedding of a text, of unit length.
+
+    :param hidden: ``hidden_states`` of a run, one row per token.
+    :param pooling: a name in :data:`POOLINGS`; a property of the model.
+    :param dimensions: how many to keep, for models that were trained to be cut (Matryoshka).
+    :raises InvalidParams: there are not as many dimensions.
+    """
+    values, width = rows_of(hidden)
+    return cut(POOLINGS[pooling](values, width), dimensions)
+
+
+def cut(vector: Vector, dimensions: int | None) -> Vector:
+    """Return a vector's first dimensions, of unit length.
+
+    :raises InvalidParams: there are not as many.
+    """
+    if dimensions is not None and not 1 <= dimensions <= len(vector):
+        raise InvalidParams(
+            f"dimensions: the model's embeddings have {len(vector)}, so it must be 1 to that.",
+            {"parameter": "dimensions", "width": len(vector)},
+        )
+    return unit(vector[:dimensions])
+
+
+def unit(vector: Vector) -> Vector:
+    """Return a vector with the length 1; nothing but zeros stays what it is."""
+    length = math.hypot(*vector)
+    return array("f", (one / length for one in vector)) if length else vector
+
+
+def cosine(one: Sequence[float], other: Sequence[float]) -> float:
+    """Return how alike two embeddings are, -1 to 1."""
+    lengths = math.hypot(*one) * math.hypot(*other)
+    product = math.fsum(a * b for a, b in zip(one, other, strict=True))
+    return max(-1.0, min(1.0, product / lengths)) if lengths else 0.0
+
+
+def as_float_array(vectors: Sequence[Vector]) -> FloatArray:
+    """Return embeddings for an answer, in whatever form the connection wants floats."""
+    width = len(vectors[0]) if vectors else 0
+    return FloatArray(b"".join(map(_little, vectors)), (len(vectors), width))
+
+
+def as_base64(vector: Vector) -> str:
+    """Return an embedding as OpenAI's API has it: little-endian float32 in base64."""
+    return base64.b64encode(_little(vector)).decode("ascii")
+
+
+def _little(vector: Vector) -> bytes:
+    if sys.byteorder == "big":
+        vector = vector[:]
+        vector.byteswap()
+    return vector.tobytes()
+
+
+def read_inputs(value: object, place: str = "input") -> tuple[str | tuple[int, ...], ...]:
+    """Read what is to be embedded: a text, tokens, or a list of either.
+
+    :raises InvalidParams: with the place of what is wrong.
+    """
+    if isinstance(value, str) or _is_tokens(value):
+        value = [value]
+    if not isinstance(value, Sequence) or not value:
+        raise wrong(place, f"must be a text, tokens, or a list of either, not {shown(value)}")
+    return tuple(_read_input(one, f"{place}[{at}]") for at, one in enumerate(value))
+
+
+def _read_input(value: object, place: str) -> str | tuple[int, ...]:
+    if isinstance(value, str) and value:
+        return value
+    if _is_tokens(value):
+        return tuple(value)
+    raise wrong(place, f"must be a text or tokens, and not empty: {shown(value)}")
+
+
+def _is_tokens(value: object) -> TypeGuard[Sequence[int]]:
+    return (
+        isinstance(value, Sequence)
+        and not isinstance(value, str)
+        and bool(value)
+        and all(isinstance(one, int) and not isinstance(one, bool) for one in value)
+    )

@@ -1,0 +1,29 @@
+"""Fill-in-the-middle: the prompt for the text between two others."""
+
+from __future__ import annotations
+
+from rkllm_twisted.chat.families import InfillMarks
+from rkllm_twisted.chat.segments import Mark, Pieces, merged
+from rkllm_twisted.errors import InvalidParams
+
+
+def infill(marks: InfillMarks | None, prefix: str, suffix: str) -> Pieces:
+    """Return the prompt for what stands between two texts.
+
+    :param marks: of the model; None if it has none.
+    :raises InvalidParams: it has none, and there is a text to come to.
+    """
+    if not suffix:
+        return merged([prefix])
+    if marks is None:
+        raise InvalidParams(
+            "suffix: this model has no marks for filling in between two texts; leave suffix out.",
+            {"parameter": "suffix"},
+        )
+    before, behind = [_mark(marks.prefix), prefix], [_mark(marks.suffix), suffix]
+    order = [*behind, *before] if marks.suffix_first else [*before, *behind]
+    return merged([*order, _mark(marks.middle)])
+
+
+def _mark(text: str) -> Mark | str:
+    return Mark(text) if text else ""

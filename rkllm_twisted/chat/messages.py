@@ -1,0 +1,251 @@
+"""The messages of a conversation: values, and how they are read from JSON.
+
+The JSON is OpenAI's (chat completions API, "messages"), because every client has it. Whatever is
+wrong is said with its place, e.g. ``messages[3].content[1].type``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from rkllm_twisted.errors import InvalidParams
+
+#: ``developer`` is OpenAI's newer word for ``system``.
+ROLES = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+}
+#: Members that hold an earlier answer's reasoning: DeepSeek's and llama.cpp's word, Ollama's word.
+REASONING = ("reasoning_content", "reasoning", "thinking")
+
+
+@attrs.frozen
+class Text:
+    """A part of a message that is text."""
+
+    text: str
+
+
+@attrs.frozen
+class Image:
+    """A part of a message that is an image.
+
+    :param url: a ``data:`` URI. Nothing is ever fetched.
+    """
+
+    url: str = attrs.field(repr=lambda url: f"{len(url)} characters")
+
+
+Part = Text | Image
+
+
+@attrs.frozen
+class ToolCall:
+    """A call that the model asked for.
+
+    :param arguments: a JSON object as text, as the model wrote it.
+    """
+
+    id: str
+    name: str
+    arguments: str
+
+
+@attrs.frozen
+class Message:
+    """One message.
+
+    :param role: ``system``, ``user``, ``assistant`` or ``tool``.
+    :param parts: what it says; none for an answer that is tool calls only.
+    :param reasoning: of an earlier answer. Templates decide whether the model reads it again.
+    :param tool_call_id: of a tool's result: the call that it answers.
+    :param name: of the function whose result it is, or of the speaker.
+    """
+
+    role: str
+    parts: tuple[Part, ...] = ()
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str | None = None
+    name: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The text parts, joined with nothing between, as OpenAI's API joins them."""
+        return "".join(part.text for part in self.parts if isinstance(part, Text))
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        """The image parts in order."""
+        return tuple(part for part in self.parts if isinstance(part, Image))
+
+
+Conversation = tuple[Message, ...]
+
+
+def say(role: str, text: str) -> Message:
+    """Return a message of text alone."""
+    return Message(role, (Text(text),))
+
+
+def wrong(place: str, what: str) -> InvalidParams:
+    """Return the error that names a place in the parameters.
+
+    :param what: the rest of the sentence, without the full stop.
+    """
+    return InvalidParams(f"{place}: {what}.", {"parameter": place})
+
+
+def read_messages(value: object, *, images: bool = False) -> Conversation:
+    """Read the ``messages`` of a request.
+
+    :param value: decoded JSON.
+    :param images: True if the model reads images.
+    :raises InvalidParams: with the place of what is wrong.
+    """
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise wrong("messages", "must be an array of messages")
+    if not value:
+        raise wrong("messages", "must have at least one message")
+    messages = tuple(
+        _read_message(one, f"messages[{number}]", images) for number, one in enumerate(value)
+    )
+    check_order(messages)
+    return messages
+
+
+def _read_message(value: object, place: str, images: bool) -> Message:
+    if not isinstance(value, Mapping):
+        raise wrong(place, "must be an object with role and content")
+    role = value.get("role")
+    if not isinstance(role, str) or role not in ROLES:
+        raise wrong(f"{place}.role", f"must be one of {', '.join(ROLES)}, not {shown(role)}")
+    calls = _read_calls(value.get("tool_calls"), f"{place}.tool_calls")
+    if calls and role != "assistant":
+        raise wrong(f"{place}.tool_calls", f"only an assistant calls tools, not role {role}")
+    parts = _read_content(value.get("content"), f"{place}.content", images)
+    if not parts and not calls:
+        raise wrong(f"{place}.content", "is missing; it must be text or an array of parts")
+    if role != "user" and any(isinstance(part, Image) for part in parts):
+        raise wrong(f"{place}.content", f"only role user shows images, not role {role}")
+    return Message(
+        ROLES[role],
+        parts,
+        next((text for key in REASONING if (text := _text(value, key, place))), ""),
+        calls,
+        _text(value, "tool_call_id", place),
+        _text(value, "name", place) or _text(value, "tool_name", place),  # tool_name: Ollama's
+    )
+
+
+def _text(value: Mapping[str, object], key: str, place: str) -> str | None:
+    text = value.get(key)
+    if text is not None and not isinstance(text, str):
+        raise wrong(f"{place}.{key}", f"must be text, not {shown(text)}")
+    return text
+
+
+def _read_content(value: object, place: str, images: bool) -> tuple[Part, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        return (Text(value),)
+    if not isinstance(value, Sequence):
+        raise wrong(place, f"must be text or an array of parts, not {shown(value)}")
+    return tuple(_read_part(one, f"{place}[{number}]", images) for number, one in enumerate(value))
+
+
+def _read_part(value: object, place: str, images: bool) -> Part:
+    if not isinstance(value, Mapping):
+        raise wrong(place, 'must be an object such as {"type": "text", "text": "…"}')
+    match value.get("type"):
+        case "text":
+            text = _text(value, "text", place)
+            if text is None:
+                raise wrong(f"{place}.text", "is missing")
+            return Text(text)
+        case "image_url" if images:
+            return _read_image(value.get("image_url"), f"{place}.image_url")
+        case "image_url":
+            raise wrong(f"{place}.type", "this model does not read images")
+        case other:
+            known = "text and image_url" if images else "text"
+            raise wrong(f"{place}.type", f"{shown(other)} is not read here, only {known}")
+
+
+def _read_image(value: object, place: str) -> Image:
+    url = value.get("url") if isinstance(value, Mapping) else value
+    if not isinstance(url, str) or not url.startswith("data:"):
+        raise wrong(f"{place}.url", "must be a data: URI; nothing is fetched from elsewhere")
+    return Image(url)
+
+
+def _read_calls(value: object, place: str) -> tuple[ToolCall, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise wrong(place, f"must be an array of calls, not {shown(value)}")
+    return tuple(_read_call(one, f"{place}[{number}]") for number, one in enumerate(value))
+
+
+def _read_call(value: object, place: str) -> ToolCall:
+    function = value.get("function") if isinstance(value, Mapping) else None
+    if not isinstance(value, Mapping) or not isinstance(function, Mapping):
+        raise wrong(f"{place}.function", "must be an object with name and arguments")
+    name = _text(function, "name", f"{place}.function")
+    if not name:
+        raise wrong(f"{place}.function.name", "is missing")
+    arguments = function.get("arguments", "{}")
+    if isinstance(arguments, Mapping):  # Ollama's form
+        arguments = json.dumps(arguments, ensure_ascii=False)
+    if not isinstance(arguments, str) or not _is_object(arguments):
+        raise wrong(f"{place}.function.arguments", "must be a JSON object, as text or as it is")
+    return ToolCall(_text(value, "id", place) or "", name, arguments)
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def check_order(messages: Conversation) -> None:
+    """Check that each tool result answers a call before it, and that something is left to answer.
+
+    Roles that do not alternate are no error: :mod:`.arrange` joins them for models that need it.
+
+    :raises InvalidParams: naming the message.
+    """
+    open_calls: tuple[ToolCall, ...] = ()
+    for number, message in enumerate(messages):
+        if message.role != "tool":
+            open_calls = message.tool_calls
+            continue
+        place = f"messages[{number}]"
+        if not open_calls:
+            raise wrong(f"{place}.role", "a tool result must follow the assistant's tool_calls")
+        known = {call.id for call in open_calls}
+        if message.tool_call_id is not None and message.tool_call_id not in known:
+            call_id = shown(message.tool_call_id)
+            raise wrong(f"{place}.tool_call_id", f"no call before it has the id {call_id}")
+    last = messages[-1].role
+    if last not in ("user", "tool"):
+        raise wrong(
+            f"messages[{len(messages) - 1}].role",
+            f"the last message must be of role user or tool, not {last}: it is what is answered",
+        )
+
+
+def shown(value: object) -> str:
+    """Return a value as an error message shows it: JSON, cut to a length that can be read."""
+    if value is None:
+        return "nothing"
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 40 else f"{text[:39]}…"

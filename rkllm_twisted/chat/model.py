@@ -1,0 +1,117 @@
+"""What chat knows of a model: made once when it is loaded, from what lies beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+
+import attrs
+
+from rkllm_twisted.chat.families import Family, ReasoningMarks, marks_in
+from rkllm_twisted.chat.renderers import FamilyRenderer, Renderer, TemplateRenderer
+from rkllm_twisted.chat.template import ChatTemplate
+from rkllm_twisted.chat.tool_formats import TOOL_FORMATS, ToolFormat
+from rkllm_twisted.chat.tools import INSTRUCTION_FORMAT
+from rkllm_twisted.chat.vocabulary import Vocabulary
+
+
+class Tier(Enum):
+    """How conversations are fed to a model, the best first."""
+
+    TOKENS = "tokens"
+    TEMPLATE = "template"
+    RUNTIME = "runtime"
+
+
+@attrs.frozen(eq=False)
+class ChatModel:
+    """One loaded model.
+
+    :param key: no other model has it, e.g. the digest of the file.
+    :param context: tokens that the cache has room for (``max_context_len``).
+    :param renderer: None if neither a template nor the family is known.
+    :param vocabulary: None if there is no ``tokenizer.json``.
+    :param end_tokens: texts of the tokens that end an answer, if the runtime may go on after them.
+    """
+
+    key: str
+    context: int
+    family: Family | None = None
+    renderer: Renderer | None = None
+    vocabulary: Vocabulary | None = None
+    end_tokens: tuple[str, ...] = ()
+    reasoning: ReasoningMarks | None = None
+    tool_format: ToolFormat = TOOL_FORMATS[INSTRUCTION_FORMAT]
+
+    @property
+    def tier(self) -> Tier:
+        """How conversations are fed to it."""
+        if self.renderer is None:
+            return Tier.RUNTIME
+        return Tier.TOKENS if self.vocabulary is not None else Tier.TEMPLATE
+
+
+def chat_model(
+    key: str,
+    context: int,
+    *,
+    family: Family | None = None,
+    template: str | None = None,
+    vocabulary: Vocabulary | None = None,
+    specials: Mapping[str, str] | None = None,
+    end_tokens: tuple[str, ...] = (),
+) -> ChatModel:
+    """Return what is known of a model.
+
+    :param template: the text of ``chat_template.jinja``.
+    :param specials: ``bos_token`` and the like of ``tokenizer_config.json``.
+    :raises InvalidParams: the template cannot be used.
+    :raises ExtraMissingError: jinja2 is not installed.
+    """
+    specials = specials or {}
+    renderer: Renderer | None = None
+    if template is not None:
+        marks = vocabulary.control if vocabulary else marks_in(template, *specials.values())
+        renderer = TemplateRenderer(ChatTemplate(template, marks, specials))
+    elif family is not None:
+        renderer = FamilyRenderer(family, vocabulary.control if vocabulary else None)
+    shows_tools = renderer is not None and renderer.abilities.tools
+    return ChatModel(
+        key,
+        context,
+        family,
+        renderer,
+        vocabulary,
+        end_tokens,
+        _reasoning(family, template),
+        _tool_format(family, template if shows_tools else None),
+    )
+
+
+def _reasoning(family: Family | None, template: str | None) -> ReasoningMarks | None:
+    if family is not None and family.reasoning is not None:
+        return family.reasoning
+    marks = ReasoningMarks()
+    return marks if template is not None and marks.close in template else None
+
+
+def _tool_format(family: Family | None, template: str | None) -> ToolFormat:
+    """Return the form of the calls: a template that is not told of tools is told in ours."""
+    if template is None:
+        return TOOL_FORMATS[INSTRUCTION_FORMAT]
+    if family is not None:
+        return TOOL_FORMATS[family.tool_format]
+    return next(
+        (form for form in TOOL_FORMATS.values() if any(mark in template for mark in form.opens)),
+        TOOL_FORMATS["llama3"],  # bare JSON with "parameters" is the commonest without a mark
+    )
+
+
+def read_specials(config: Mapping[str, object]) -> Mapping[str, str]:
+    """Return the variables that hold control tokens, of a decoded ``tokenizer_config.json``."""
+    found: dict[str, str] = {}
+    for name, value in config.items():
+        text = value.get("content") if isinstance(value, Mapping) else value
+        if name.endswith("_token") and isinstance(text, str):
+            found[name] = text
+    return found

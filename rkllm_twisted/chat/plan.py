@@ -1,0 +1,192 @@
+"""The plan of one turn: which calls feed a prompt to the runtime, given what its cache holds.
+
+A conversation that goes on is read from where the cache ends; anything else begins with a cleared
+cache. Where the runtime cannot do what a tier needs, everything is read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from rkllm_twisted.chat.messages import Conversation
+from rkllm_twisted.chat.model import ChatModel, Tier
+from rkllm_twisted.chat.prompts import PlainContent, Prompt, SlotContent, TokenContent
+from rkllm_twisted.chat.segments import after, merged
+from rkllm_twisted.chat.trail import CacheKey, Trail, same_conversation
+
+
+@attrs.frozen
+class Traits:
+    """What a release of the runtime can do (``rkllm-abi.json``), or a board has shown.
+
+    :param history: ``keep_history`` and ``clear_kv_cache``: 1.2.0 on.
+    :param keeps_system: ``clear_kv_cache`` with 1 leaves the system slot's tokens.
+    :param templates: ``set_chat_template``: 1.2.0 on.
+    :param roles: ``role`` and ``enable_thinking`` of RKLLMInput: 1.2.1 on.
+    """
+
+    history: bool = True
+    keeps_system: bool = True
+    templates: bool = True
+    roles: bool = True
+
+
+@attrs.frozen
+class PlannedCall:
+    """A call of a function of rkllm.h, its parameters positional as a client would send them."""
+
+    function: str
+    params: tuple[Any, ...] = ()
+
+
+CLEAR = PlannedCall("rkllm_clear_kv_cache", (0,))
+CLEAR_BUT_SYSTEM = PlannedCall("rkllm_clear_kv_cache", (1,))
+
+
+@attrs.frozen
+class Plan:
+    """What to do for one answer.
+
+    :param calls: before the run.
+    :param run_input: RKLLMInput of the run.
+    :param keep_history: of its RKLLMInferParam; None where the release has no such field.
+    :param trail: what the cache holds once the prompt is read; None if that will not be known.
+    :param goes_on: True if the cache already holds the earlier conversation.
+    :param cached_tokens: that are not read again; None if nobody has counted them.
+    :param new_tokens: that are read now; None if nobody has counted them.
+    :param flattened: True if the earlier conversation is read as plain text.
+    """
+
+    tier: Tier
+    calls: tuple[PlannedCall, ...]
+    run_input: Mapping[str, Any]
+    keep_history: int | None
+    trail: Trail | None
+    goes_on: bool = False
+    cached_tokens: int | None = 0
+    new_tokens: int | None = None
+    flattened: bool = False
+
+
+def plan(
+    model: ChatModel,
+    prompt: Prompt,
+    trail: Trail | None,
+    adapter: str | None = None,
+    traits: Traits = Traits(),
+) -> Plan:
+    """Plan the calls for a prompt.
+
+    :param trail: what the cache holds; None if nothing is known.
+    :param adapter: the LoRA adapter of the run.
+    """
+    match prompt.content:
+        case TokenContent():
+            made = _with_tokens(model, prompt.content, trail, adapter)
+        case SlotContent() if traits.templates:
+            made = _with_slot(model, prompt.content, trail, adapter, traits)
+        case SlotContent(system, prefix, postfix, _, text):
+            whole = f"{system}{prefix}{text}{postfix}"  # before 1.2.0 there was no other way
+            made = Plan(Tier.TEMPLATE, (CLEAR,), _text(whole, "user", traits), 0, None)
+        case PlainContent():
+            made = _plain(model, prompt.content, trail, adapter, traits)
+    if traits.history:
+        return made
+    # No release without history can clear, and none needs to.
+    calls = tuple(call for call in made.calls if call.function != CLEAR.function)
+    return attrs.evolve(made, calls=calls, keep_history=None, trail=None)
+
+
+def _with_tokens(
+    model: ChatModel, content: TokenContent, trail: Trail | None, adapter: str | None
+) -> Plan:
+    key = CacheKey(model.key, adapter, Tier.TOKENS)
+    cached: tuple[int, ...] = ()
+    tokens = content.tokens
+    if trail is not None and trail.key == key and model.vocabulary is not None:
+        rest = after(trail.pieces, content.pieces)
+        if rest:  # at least one token has to be read for there to be an answer
+            cached, tokens = trail.tokens, model.vocabulary.encode(rest, first=False)
+    read = Trail(key, (*cached, *tokens), merged(content.pieces))
+    fits = len(read.tokens) < model.context
+    if not fits:
+        cached, tokens = (), content.tokens
+        read = attrs.evolve(read, tokens=tokens)
+    return Plan(
+        Tier.TOKENS,
+        () if cached else (CLEAR,),
+        {
+            "input_type": "RKLLM_INPUT_TOKEN",
+            "token_input": {"input_ids": list(tokens), "n_tokens": len(tokens)},
+        },
+        1,
+        read,
+        bool(cached),
+        len(cached),
+        len(tokens),
+    )
+
+
+def _with_slot(
+    model: ChatModel,
+    content: SlotContent,
+    trail: Trail | None,
+    adapter: str | None,
+    traits: Traits,
+) -> Plan:
+    *earlier, _ = content.messages
+    key = CacheKey(
+        model.key, adapter, Tier.TEMPLATE, (content.prefix, content.postfix, content.options)
+    )
+    run_input = _text(content.text, "user", traits)
+    known = trail is not None and trail.key == key and bool(content.prefix)
+    if known and trail is not None and same_conversation(trail.messages, tuple(earlier)):
+        went_on = attrs.evolve(trail, messages=content.messages)
+        return Plan(Tier.TEMPLATE, (), run_input, 1, went_on, True, trail.size)
+    if known and trail is not None and traits.keeps_system and _is_slot(trail, tuple(earlier)):
+        back = attrs.evolve(trail, messages=content.messages)
+        return Plan(Tier.TEMPLATE, (CLEAR_BUT_SYSTEM,), run_input, 1, back, True, None)
+    slots = PlannedCall(
+        "rkllm_set_chat_template", (content.system, content.prefix, content.postfix)
+    )
+    read = Trail(key, messages=content.messages, in_slot=len(earlier))
+    return Plan(Tier.TEMPLATE, (CLEAR, slots), run_input, 1, read)
+
+
+def _is_slot(trail: Trail, earlier: Conversation) -> bool:
+    """True if the system slot alone holds the earlier conversation: an answer is asked again."""
+    return bool(earlier) and same_conversation(trail.messages[: trail.in_slot], earlier)
+
+
+def _plain(
+    model: ChatModel,
+    content: PlainContent,
+    trail: Trail | None,
+    adapter: str | None,
+    traits: Traits,
+) -> Plan:
+    *earlier, newest = content.messages
+    key = CacheKey(model.key, adapter, Tier.RUNTIME, (str(content.thinking),))
+    read = Trail(key, messages=content.messages)
+    if (
+        trail is not None
+        and trail.key == key
+        and earlier
+        and same_conversation(trail.messages, tuple(earlier))
+    ):
+        run_input = _text(content.text, newest.role, traits, content.thinking)
+        return Plan(Tier.RUNTIME, (), run_input, 1, read, True, trail.size)
+    run_input = _text(content.flat, "user", traits, content.thinking)
+    return Plan(Tier.RUNTIME, (CLEAR,), run_input, 1, read, flattened=bool(earlier))
+
+
+def _text(
+    text: str, role: str, traits: Traits, thinking: bool | None = None
+) -> Mapping[str, object]:
+    if not traits.roles:
+        return {"prompt_input": text}
+    more = {} if thinking is None else {"enable_thinking": thinking}
+    return {"role": role, "prompt_input": text, **more}

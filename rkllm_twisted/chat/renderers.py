@@ -1,0 +1,164 @@
+"""A conversation to a prompt in pieces: by the model's own template, or by its family's marks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Container, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from rkllm_twisted.chat.abilities import Abilities, probe
+from rkllm_twisted.chat.families import Family, Wrap, marks_in
+from rkllm_twisted.chat.messages import Conversation, Message, Text
+from rkllm_twisted.chat.segments import Mark, Pieces, merged, split_marks
+from rkllm_twisted.chat.template import ChatTemplate
+from rkllm_twisted.chat.tool_formats import TOOL_FORMATS
+from rkllm_twisted.chat.tools import NO_TOOLS, Tools
+
+
+class TemplateRenderer:
+    """Renders with a template.
+
+    :param abilities: what the template can show; conversations have to be arranged for it.
+    """
+
+    def __init__(self, template: ChatTemplate) -> None:
+        self._template = template
+        self.abilities = probe(template)
+        self.marks: tuple[str, ...] = tuple(template.marks)
+
+    def render(
+        self,
+        messages: Conversation,
+        *,
+        now: datetime,
+        tools: Tools = NO_TOOLS,
+        thinking: bool | None = None,
+        generate: bool = True,
+    ) -> Pieces:
+        """Render a conversation.
+
+        :param thinking: whether the model is to reason first; None leaves that to the template.
+        :param generate: True to end with the beginning of an answer.
+        :raises InvalidParams: the template refuses it.
+        """
+        return self._template.render(
+            [view(message, self.abilities) for message in messages],
+            now=now,
+            tools=tools.definitions if self.abilities.tools else (),
+            generate=generate,
+            variables={} if thinking is None else {"enable_thinking": thinking},
+        )
+
+
+def view(message: Message, abilities: Abilities) -> Mapping[str, object]:
+    """Return a message as templates know it (transformers, "Chat templates")."""
+    seen: dict[str, object] = {"role": message.role, "content": _content(message, abilities)}
+    if message.reasoning:
+        seen["reasoning_content"] = message.reasoning
+    if message.tool_calls:
+        seen["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {
+                    "name": call.name,
+                    "arguments": call.arguments
+                    if abilities.arguments_as_text
+                    else json.loads(call.arguments),
+                },
+            }
+            for call in message.tool_calls
+        ]
+    if message.tool_call_id is not None:
+        seen["tool_call_id"] = message.tool_call_id
+    if message.name is not None:
+        seen["name"] = message.name
+    return seen
+
+
+def _content(message: Message, abilities: Abilities) -> object:
+    if not message.parts and message.tool_calls:
+        return abilities.no_content
+    if not abilities.parts and not message.images:
+        return message.text
+    return [_part(part) for part in message.parts]
+
+
+def _part(part: object) -> Mapping[str, Any]:
+    return {"type": "text", "text": part.text} if isinstance(part, Text) else {"type": "image"}
+
+
+class FamilyRenderer:
+    """Renders with the marks of a row of the family table.
+
+    :param control: the model's control tokens, if they are known. Marks that are none of them are
+        letters, but for those that no conversation can do without.
+    """
+
+    def __init__(self, family: Family, control: Container[str] | None = None) -> None:
+        self._family = family
+        needed = marks_in(family.begin, family.user.prefix, family.assistant.prefix)
+        self.marks = tuple(
+            mark for mark in family.marks if control is None or mark in control or mark in needed
+        )
+        self.abilities = Abilities(
+            system=family.system is not None,
+            later_system=family.system is not None,
+            neighbours=not family.alternates,
+            calls=family.tool is not None,
+            thinking=family.reasoning is not None and not family.reasoning.opened,
+        )
+
+    def render(
+        self,
+        messages: Conversation,
+        *,
+        now: datetime,
+        tools: Tools = NO_TOOLS,
+        thinking: bool | None = None,
+        generate: bool = True,
+    ) -> Pieces:
+        """Render a conversation; see :meth:`TemplateRenderer.render`."""
+        pieces = [*self._split(self._family.begin)]
+        for message in messages:
+            pieces += self._wrapped(message)
+        if generate:
+            pieces += self._split(self._family.assistant.prefix + self._thoughts(thinking))
+        return merged(pieces)
+
+    def _split(self, text: str) -> Pieces:
+        return split_marks(text, self.marks)
+
+    def _wrapped(self, message: Message) -> Iterable[str | Mark]:
+        wrap = self._wrap(message.role)
+        return (
+            *self._split(wrap.prefix),
+            message.text,
+            *self._calls(message),
+            *self._split(wrap.postfix),
+        )
+
+    def _wrap(self, role: str) -> Wrap:
+        family = self._family
+        wraps = {"system": family.system, "assistant": family.assistant, "tool": family.tool}
+        return wraps.get(role) or family.user
+
+    def _calls(self, message: Message) -> Iterable[str | Mark]:
+        form = TOOL_FORMATS[self._family.tool_format]
+        for call in message.tool_calls:
+            yield "\n" if message.text else ""
+            yield from split_marks(form.begin, form.opens)
+            yield json.dumps(call.name, ensure_ascii=False)[1:-1] + form.arguments + call.arguments
+            yield from split_marks(form.end, form.closes)
+
+    def _thoughts(self, thinking: bool | None) -> str:
+        marks = self._family.reasoning
+        if marks is None:
+            return ""
+        if marks.opened:
+            return f"{marks.open}\n"
+        return f"{marks.open}\n\n{marks.close}\n\n" if thinking is False else ""
+
+
+Renderer = TemplateRenderer | FamilyRenderer

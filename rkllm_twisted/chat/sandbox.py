@@ -1,0 +1,181 @@
+"""Jinja as chat templates expect it: what transformers gives them, in a sandbox.
+
+A template comes with a model, so it is not trusted: it can neither reach Python nor change what it
+is given, and its output is bounded. It can still loop for ever, or double a text until the memory
+is full: render in a process that can be ended.
+
+Source: huggingface/transformers, ``utils/chat_template_utils.py``: the environment's options, the
+filter ``tojson``, the functions ``raise_exception`` and ``strftime_now``, the tag ``generation``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, NoReturn
+
+import jinja2
+from jinja2 import nodes
+from jinja2.exceptions import SecurityError
+from jinja2.ext import Extension, loopcontrols
+from jinja2.parser import Parser
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+#: Characters. Templates of models have 0.3 to 20 thousand.
+MAX_SOURCE = 1024 * 1024
+#: Characters. What is rendered holds the whole conversation.
+MAX_RENDERED = 64 * 1024 * 1024
+#: Arguments that a text is compared with, cut at or searched for: not shown by what does that.
+_NOT_SHOWN = {"replace", "trim", "select", "selectattr", "reject", "rejectattr", "map", "groupby"}
+
+
+class RefusedError(Exception):
+    """The template refuses the conversation, in its own words."""
+
+
+class BrokenTemplateError(Exception):
+    """The template cannot be used; the text says why."""
+
+
+class _Generation(Extension):
+    """``{% generation %}`` marks answers for training; here it is what is in it."""
+
+    tags = {"generation"}  # noqa: RUF012 - Jinja's own declaration
+
+    def parse(self, parser: Parser) -> list[nodes.Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Multiplies no text beyond the bound."""
+
+    intercepted_binops = frozenset(["*", "**"])
+
+    def call_binop(
+        self,
+        context: Any,
+        operator: str,
+        left: Any,
+        right: Any,
+    ) -> Any:
+        longest = max(len(one) for one in (left, right, "") if isinstance(one, str | list | tuple))
+        times = max(one for one in (left, right, 0) if isinstance(one, int | float))
+        if (longest and longest * times > MAX_RENDERED) or (operator == "**" and times > 64):
+            raise SecurityError(f"{operator} makes too much")
+        return super().call_binop(context, operator, left, right)
+
+
+def _environment() -> _Sandbox:
+    environment = _Sandbox(
+        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
+    )
+    environment.filters["tojson"] = _tojson
+    environment.globals["raise_exception"] = _raise_exception
+    return environment
+
+
+def _tojson(
+    value: object,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    """Jinja's own filter escapes for HTML."""
+    return json.dumps(
+        value,
+        ensure_ascii=ensure_ascii,
+        indent=indent,
+        separators=separators,
+        sort_keys=sort_keys,
+    )
+
+
+def _raise_exception(message: object) -> NoReturn:
+    raise RefusedError(str(message))
+
+
+#: What a template's own code can run into.
+_FAULTS = (
+    jinja2.TemplateError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+#: Changes a text that the template itself has written.
+Repaint = Callable[[str], str]
+
+
+class Program:
+    """A template, compiled.
+
+    :param repaint: applied to every text that stands in the template and is shown by it, not to
+        those that it compares something with.
+    :raises BrokenTemplateError: it cannot be compiled.
+    """
+
+    def __init__(self, source: str, repaint: Repaint) -> None:
+        if len(source) > MAX_SOURCE:
+            raise BrokenTemplateError(f"it has {len(source)} characters, more than {MAX_SOURCE}")
+        environment = _environment()
+        try:
+            tree = environment.parse(source)
+            _repaint(tree, repaint, shown=True)
+            code = environment.compile(tree)
+        except (jinja2.TemplateError, SyntaxError, RecursionError, ValueError) as error:
+            raise BrokenTemplateError(f"{type(error).__name__}: {error}") from error
+        self._template = environment.template_class.from_code(
+            environment, code, environment.make_globals(None)
+        )
+
+    def run(self, variables: Mapping[str, object], now: datetime) -> str:
+        """Render.
+
+        :param now: for ``strftime_now``.
+        :raises RefusedError: the template called ``raise_exception``.
+        :raises BrokenTemplateError: it failed, or wrote too much.
+        """
+        written, pieces = 0, []
+        try:
+            for piece in self._template.generate({**variables, "strftime_now": now.strftime}):
+                written += len(piece)
+                if written > MAX_RENDERED:
+                    raise BrokenTemplateError(f"it writes more than {MAX_RENDERED} characters")
+                pieces.append(piece)
+        except _FAULTS as error:
+            raise BrokenTemplateError(f"{type(error).__name__}: {error}") from error
+        return "".join(pieces)
+
+
+def _repaint(node: nodes.Node, repaint: Repaint, *, shown: bool) -> None:
+    """Apply a change to the texts in a syntax tree that are shown."""
+    if isinstance(node, nodes.TemplateData):
+        node.data = repaint(node.data)
+    elif isinstance(node, nodes.Const) and isinstance(node.value, str) and shown:
+        node.value = repaint(node.value)
+    hidden = _hidden_in(node)
+    for child in node.iter_child_nodes():
+        _repaint(child, repaint, shown=shown and not any(child is one for one in hidden))
+
+
+def _hidden_in(node: nodes.Node) -> list[nodes.Node]:
+    """Return the children that are looked at and not shown."""
+    match node:
+        case nodes.Compare() | nodes.Test():
+            return list(node.iter_child_nodes())
+        case nodes.Call(node=nodes.Getattr()):  # content.split('</think>')
+            return [*node.args, *node.kwargs]
+        case nodes.Filter() if node.name in _NOT_SHOWN:
+            return [*node.args, *node.kwargs]
+        case nodes.Getitem():
+            return [node.arg]
+        case nodes.Pair():
+            return [node.key]
+        case _:
+            return []

@@ -1,0 +1,65 @@
+"""A conversation for the slots of ``rkllm_set_chat_template``, where there is no tokenizer.
+
+The earlier conversation goes into the system slot, what a user's message stands in becomes prefix
+and postfix, and the newest message is the prompt: measured to give the very tokens of the turns
+themselves. Marks count in those slots, so what the messages hold of them is broken up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+
+from rkllm_twisted.chat.messages import Conversation, Message, Text, say
+from rkllm_twisted.chat.prompts import SlotContent
+from rkllm_twisted.chat.segments import Pieces, broken_up
+from rkllm_twisted.errors import InvalidParams
+
+#: Stands for a message when the text around it is looked for.
+_PROBE = "zqmessage"
+#: Renders messages, with or without the beginning of an answer.
+Render = Callable[[Conversation, bool], Pieces]
+
+
+def slot_content(messages: Conversation, render: Render, marks: tuple[str, ...]) -> SlotContent:
+    """Return a conversation for the slots.
+
+    :param messages: the newest last.
+    :param marks: that count in the slots.
+    :raises InvalidParams: the template does not show the newest message.
+    """
+    *earlier, newest = messages
+    probe = _PROBE
+    while any(probe in message.text for message in messages):
+        probe += "q"
+
+    def text(given: Conversation, generate: bool) -> str:
+        pieces = render(given, generate)
+        return "".join(
+            broken_up(piece, marks) if isinstance(piece, str) else piece.text for piece in pieces
+        )
+
+    before, found, postfix = text((*earlier, _saying(newest, probe)), True).partition(probe)
+    if not found:
+        raise InvalidParams(
+            "The model's chat template does not show the last message.", {"parameter": "model"}
+        )
+    prefix = "" if newest.role == "tool" else _prefix(text)
+    if not before.endswith(prefix):
+        prefix = ""
+    system = before[: len(before) - len(prefix)]
+    return SlotContent(system, prefix, postfix, messages, broken_up(newest.text, marks))
+
+
+def _saying(message: Message, text: str) -> Message:
+    return attrs.evolve(message, parts=(Text(text),))
+
+
+def _prefix(text: Callable[[Conversation, bool], str]) -> str:
+    """Return what stands before a user's message whatever came before, or nothing."""
+    talk = (say("user", "zqone"), say("assistant", "zqtwo"), say("user", _PROBE))
+    earlier, whole = text(talk[:2], False), text(talk, False)
+    if not whole.startswith(earlier):
+        return ""
+    return whole[len(earlier) :].partition(_PROBE)[0]

@@ -1,0 +1,60 @@
+"""Stop texts: the answer ends before the first of them, also amid a token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rkllm_twisted.chat.marks import Marks
+from rkllm_twisted.chat.messages import shown, wrong
+
+#: As many as OpenAI's API takes is 4; the work grows with the number.
+MAX_STOPS = 16
+
+
+def read_stops(value: object) -> tuple[str, ...]:
+    """Read ``stop``: a text, or an array of texts.
+
+    :raises InvalidParams: with the place of what is wrong.
+    """
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        value = [value]
+    if not isinstance(value, Sequence):
+        raise wrong("stop", f"must be a text or an array of texts, not {shown(value)}")
+    if len(value) > MAX_STOPS:
+        raise wrong("stop", f"{len(value)} texts are too many, at most {MAX_STOPS} are looked for")
+    for number, text in enumerate(value):
+        if not isinstance(text, str) or not text:
+            raise wrong(
+                f"stop[{number}]", f"must be a text of at least one character: {shown(text)}"
+            )
+    return tuple(value)
+
+
+class StopMatcher:
+    """Cuts a text at the first stop text.
+
+    :param stopped: True once one was found; nothing is given out after that.
+    """
+
+    def __init__(self, stops: Iterable[str]) -> None:
+        self._marks = Marks(stops)
+        self._held = ""
+        self.stopped = False
+
+    def feed(self, text: str) -> str:
+        """Take in a chunk; return what is certainly before any stop text."""
+        if self.stopped:
+            return ""
+        found = self._marks.search(self._held + text)
+        self.stopped = found.mark is not None
+        self._held = "" if self.stopped else found.rest
+        return found.before
+
+    def flush(self) -> str:
+        """Return what was held back and is before any stop text: no more text follows it."""
+        found = self._marks.search(self._held, more=False)
+        self.stopped = self.stopped or found.mark is not None
+        self._held = ""
+        return found.before

@@ -1,0 +1,186 @@
+"""Finding tool calls in what a model writes, while it writes.
+
+From a possible mark on the text is held back; what turns out to be no call is given out as text.
+Nothing is mended: what cannot be parsed, or names a function that there is not, is text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+
+from rkllm_twisted.chat.call_reader import CallReader, NotACallError
+from rkllm_twisted.chat.events import (
+    Content,
+    Event,
+    ToolCallArguments,
+    ToolCallBegin,
+    ToolCallBroken,
+)
+from rkllm_twisted.chat.marks import Marks
+from rkllm_twisted.chat.tool_formats import MAX_HEADER, ToolFormat
+
+
+class ToolCallParser:
+    """Splits the answer's text into content and calls.
+
+    :param names: the functions of the request.
+    :param new_id: makes an id that no other call has, e.g. ``call_…``: clients key on them.
+    :param calls: how many complete calls there were.
+    """
+
+    def __init__(self, form: ToolFormat, names: Collection[str], new_id: Callable[[], str]) -> None:
+        self.calls = 0
+        self._form = form
+        self._names = names
+        self._new_id = new_id
+        self._opens = Marks(form.opens)
+        self._closes = Marks(form.closes)
+        self._step: Callable[[], Iterable[Event]] = self._text
+        self._held = ""  # not looked at yet
+        self._opening = ""  # the mark of what may be a call, and white space before it
+        self._raw = ""  # looked at since
+        self._reader = CallReader(())
+        self._in_list = False
+        self._index = 0
+        self._told = False  # the call's name
+        self._at_start = True
+
+    def feed(self, text: str) -> Iterator[Event]:
+        """Take in a chunk; yield what is certain."""
+        self._held += text
+        before = None
+        while before != (self._step, self._held):
+            before = (self._step, self._held)
+            yield from self._step()
+
+    def flush(self) -> Iterator[Event]:
+        """Yield what was held back: no more text follows it."""
+        text = self._opening + self._raw + self._held
+        if self._told:
+            yield ToolCallBroken(self._index, text)
+        elif text.strip() or (text and not self.calls):
+            yield Content(text)
+
+    def _text(self) -> Iterable[Event]:
+        """Look for the beginning of a call."""
+        bare = self._held.lstrip()
+        if self._at_start and self._form.bare and bare[:1] in ("{", ""):
+            if bare:
+                self._opening, self._held = self._held[: -len(bare)], bare
+                self._begin()
+            return ()
+        found = self._opens.search(self._held)
+        text = found.before.rstrip()
+        space = found.before[len(text) :]
+        self._at_start = self._at_start and not text and not found.mark
+        if found.mark is None:
+            self._held = space + found.rest
+        else:
+            self._opening, self._held = space + found.mark, found.rest
+            self._step = self._header
+        return _content(text)
+
+    def _header(self) -> Iterable[Event]:
+        """Look for the object or list after a mark, and for a name before it."""
+        text = self._held.lstrip()
+        if text.startswith("["):
+            self._in_list = True
+            self._look_past(len(self._held) - len(text) + 1)
+            self._step = self._between
+            return ()
+        header, brace, _ = self._held.partition("{")
+        if len(header) > MAX_HEADER or (text and not brace and self._form.header is None):
+            return self._not_a_call()
+        return self._object_after(header) if brace else ()
+
+    def _object_after(self, header: str) -> Iterable[Event]:
+        match = self._form.header.fullmatch(header) if self._form.header else None
+        name = match["name"] if match else None
+        if (header.strip() and name is None) or (name is not None and name not in self._names):
+            return self._not_a_call()
+        self._look_past(len(header))
+        self._begin(name)
+        return ()
+
+    def _look_past(self, length: int) -> None:
+        self._raw += self._held[:length]
+        self._held = self._held[length:]
+
+    def _begin(self, named: str | None = None) -> None:
+        """Read an object next."""
+        self._reader = CallReader(self._names, named)
+        self._step, self._at_start = self._object, False
+
+    def _object(self) -> Iterator[Event]:
+        """Read the call."""
+        try:
+            taken = self._reader.feed(self._held)
+        except NotACallError:
+            yield from self._news()
+            yield from self._not_a_call()
+            return
+        self._look_past(taken)
+        yield from self._news()
+        if self._reader.done:
+            self.calls += 1
+            self._call_over()
+            self._step = self._between if self._in_list else self._behind
+
+    def _news(self) -> Iterator[Event]:
+        reader = self._reader
+        if reader.begun and not self._told:
+            self._told = True
+            yield ToolCallBegin(self._index, self._new_id(), reader.name or "")
+        if text := reader.take():
+            yield ToolCallArguments(self._index, text)
+
+    def _call_over(self) -> None:
+        self._index += 1
+        self._told = False
+        self._opening = self._raw = ""
+        self._closes = Marks(self._form.closes)
+
+    def _between(self) -> Iterable[Event]:
+        """In a list: look for the next object, or the end."""
+        self._look_past(len(self._held) - len(self._held.lstrip(" \t\r\n,")))
+        if self._held.startswith("{"):
+            self._begin()
+        elif self._held.startswith("]") and not self._opening:  # at least one call was in it
+            self._held, self._raw, self._in_list = self._held[1:], "", False
+            self._step = self._behind
+        elif self._held:
+            return self._not_a_call()
+        return ()
+
+    def _behind(self) -> Iterable[Event]:
+        """Drop what closes a call; what follows is another, or text."""
+        self._held = self._held.lstrip()
+        found = self._closes.search(self._held)
+        if found.before:
+            if self._form.bare and self._held.startswith("{"):
+                self._begin()
+            else:
+                self._step = self._text
+        elif found.mark is not None:  # each counts once: a fence may also open the next call
+            self._held = found.rest
+            self._closes = Marks(mark for mark in self._closes.marks if mark != found.mark)
+        return ()
+
+    def _not_a_call(self) -> Iterable[Event]:
+        """Give the text back: the mark is letters, and what follows it is looked at again."""
+        self._step, self._in_list = self._text, False
+        if self._told:
+            self._look_past(self._reader.position)
+            broken = self._opening + self._raw
+            event = ToolCallBroken(self._index, broken)
+            self._call_over()
+            return (event,)
+        text = self._raw + self._held
+        length = 0 if self._opening else 1
+        given, self._held = self._opening + text[:length], text[length:]
+        self._opening = self._raw = ""
+        return _content(given)
+
+
+def _content(text: str) -> Iterable[Event]:
+    return (Content(text),) if text else ()

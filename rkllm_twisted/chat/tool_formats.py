@@ -1,0 +1,120 @@
+"""How the families write their tool calls: data. What reads them is :mod:`.tool_calls`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+
+import attrs
+
+
+@attrs.frozen
+class ToolFormat:
+    """One way to write calls.
+
+    :param opens: marks that begin a call or a list of calls.
+    :param closes: marks that may follow one, in any order; they belong to no text.
+    :param bare: True if a JSON object at the very beginning of the answer can be a call, with no
+        mark.
+    :param header: what may stand between the mark and the arguments, if the function's name stands
+        there (group ``name``) and the object is its arguments.
+    :param begin: what a forced call begins with, up to the name.
+    :param arguments: what follows the name of a forced call, up to its arguments.
+    :param end: what follows the arguments, when an earlier call is shown to the model again.
+    """
+
+    name: str
+    begin: str
+    arguments: str
+    end: str
+    opens: tuple[str, ...] = ()
+    closes: tuple[str, ...] = ()
+    bare: bool = False
+    header: re.Pattern[str] | None = None
+
+    def write(self, name: str, arguments: str) -> str:
+        """Return a call as the model itself would write it."""
+        return f"{self.beginning(name)}{arguments}{self.end}"
+
+    def beginning(self, name: str | None) -> str:
+        """Return what the answer is made to begin with, so that it has to be a call.
+
+        :param name: of the function, or None to leave that to the model.
+        """
+        if name is None:
+            return self.begin
+        return f"{self.begin}{json.dumps(name, ensure_ascii=False)[1:-1]}{self.arguments}"
+
+
+_NAME = r"(?P<name>[\w.-]{1,64})"
+#: Longer than any header; so much text at most waits for it.
+MAX_HEADER = 200
+
+TOOL_FORMATS: Mapping[str, ToolFormat] = {
+    row.name: row
+    for row in (
+        ToolFormat(  # Nous Hermes 2 Pro's function calling; Qwen2.5's and Qwen3's templates
+            "hermes",
+            opens=("<tool_call>",),
+            closes=("</tool_call>",),
+            begin='<tool_call>\n{"name": "',
+            arguments='", "arguments": ',
+            end="}\n</tool_call>",
+        ),
+        ToolFormat(  # Meta, Llama 3.1 prompt formats, JSON based tool calling
+            "llama3",
+            opens=("<|python_tag|>",),
+            closes=(";", "<|eom_id|>"),
+            bare=True,
+            begin='{"name": "',
+            arguments='", "parameters": ',
+            end="}",
+        ),
+        ToolFormat(  # mistral-common: v3 writes a list, v11 and later NAME[ARGS]{…}
+            "mistral",
+            opens=("[TOOL_CALLS]",),
+            header=re.compile(rf"\s*{_NAME}\s*(?:\[CALL_ID\]\w+)?(?:\[ARGS\])?\s*"),
+            begin='[TOOL_CALLS][{"name": "',
+            arguments='", "arguments": ',
+            end="}]",
+        ),
+        ToolFormat(  # DeepSeek-R1's and V3.1's templates
+            "deepseek",
+            opens=("<｜tool▁calls▁begin｜>", "<｜tool▁call▁begin｜>"),
+            closes=("```", "<｜tool▁call▁end｜>", "<｜tool▁calls▁end｜>"),
+            header=re.compile(
+                r"\s*(?:<｜tool▁call▁begin｜>)?(?:function<｜tool▁sep｜>)?"
+                rf"{_NAME}\s*(?:<｜tool▁sep｜>|```json)?\s*"
+            ),
+            begin="<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>",
+            arguments="\n```json\n",
+            end="\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+        ),
+        ToolFormat(  # Phi-4-mini-instruct's model card; its weights also write functools[…]
+            "phi",
+            opens=("<|tool_call|>", "functools"),
+            closes=("<|/tool_call|>",),
+            begin='<|tool_call|>[{"name": "',
+            arguments='", "arguments": ',
+            end="}]<|/tool_call|>",
+        ),
+        ToolFormat(  # InternLM/InternLM, chat/chat_format.md
+            "internlm",
+            opens=("<|action_start|><|plugin|>",),
+            closes=("<|action_end|>",),
+            begin='<|action_start|><|plugin|>\n{"name": "',
+            arguments='", "parameters": ',
+            end="}<|action_end|>",
+        ),
+        ToolFormat(  # Google, function calling with Gemma; what .tools asks any other model for
+            "fenced",
+            opens=("```json", "```tool_call", "```tool_code", "```\n"),
+            closes=("```",),
+            bare=True,
+            begin='```json\n{"name": "',
+            arguments='", "parameters": ',
+            end="}\n```",
+        ),
+    )
+}

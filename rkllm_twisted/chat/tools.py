@@ -1,0 +1,127 @@
+"""The tools of a request: read from JSON, and told to models whose template has no place for them.
+
+OpenAI's form (chat completions API, "tools" and "tool_choice").
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from rkllm_twisted.chat.messages import Conversation, Message, Text, say, shown, wrong
+
+CHOICES = ("none", "auto", "required")
+
+
+@attrs.frozen
+class Tools:
+    """What the model may call.
+
+    :param definitions: OpenAI's objects as they came, for templates.
+    :param names: of the functions.
+    :param required: True if the answer must be a call.
+    :param only: the one function that must be called, if the client named one.
+    """
+
+    definitions: tuple[Mapping[str, Any], ...] = ()
+    names: frozenset[str] = frozenset()
+    required: bool = False
+    only: str | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.definitions)
+
+
+NO_TOOLS = Tools()
+
+
+def read_tools(tools: object, choice: object = None) -> Tools:
+    """Read ``tools`` and ``tool_choice``.
+
+    :raises InvalidParams: with the place of what is wrong.
+    """
+    if tools is not None and (not isinstance(tools, Sequence) or isinstance(tools, str)):
+        raise wrong("tools", f"must be an array of tools, not {shown(tools)}")
+    definitions = tuple(tools or ())
+    names = [_name_of(tool, f"tools[{number}]") for number, tool in enumerate(definitions)]
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise wrong("tools", f"two functions have the name {shown(repeated)}")
+    return _chosen(Tools(definitions, frozenset(names)), choice)
+
+
+def _name_of(tool: object, place: str) -> str:
+    if not isinstance(tool, Mapping) or tool.get("type", "function") != "function":
+        raise wrong(f"{place}.type", "must be function")
+    function = tool.get("function")
+    name = function.get("name") if isinstance(function, Mapping) else None
+    if not isinstance(name, str) or not name:
+        raise wrong(f"{place}.function.name", "is missing")
+    return name
+
+
+def _chosen(tools: Tools, choice: object) -> Tools:
+    match choice:
+        case None | "auto":
+            return tools
+        case "none":
+            return NO_TOOLS
+        case "required" if tools:
+            return attrs.evolve(tools, required=True)
+        case {"function": {"name": str(name)}} if name in tools.names:
+            return attrs.evolve(tools, required=True, only=name)
+        case "required" | {"function": {"name": str(_)}}:
+            raise wrong("tool_choice", f"{shown(choice)} is none of the tools of this request")
+        case _:
+            known = ", ".join(CHOICES)
+            raise wrong("tool_choice", f"must be one of {known} or name a function")
+
+
+#: Without a template of its own that has tools, a model is told in plain English.
+INSTRUCTION = """\
+You can call functions. They are, as JSON schemas:
+{tools}
+To call one, answer with nothing but a fenced JSON object:
+```json
+{{"name": "the function's name", "parameters": {{"argument": "value"}}}}
+```
+If no function is needed, answer as usual."""
+#: What the call is then recognised by; a row of :mod:`.tool_formats`.
+INSTRUCTION_FORMAT = "fenced"
+
+
+def instruction(tools: Tools) -> str:
+    """Return the text that tells any model of its tools."""
+    lines = (json.dumps(tool["function"], ensure_ascii=False) for tool in tools.definitions)
+    return INSTRUCTION.format(tools="\n".join(lines))
+
+
+def with_instruction(messages: Conversation, tools: Tools) -> Conversation:
+    """Return the conversation with the tools in its system message."""
+    return add_to_system(messages, instruction(tools))
+
+
+def add_to_system(messages: Conversation, text: str) -> Conversation:
+    """Return the conversation with a text at the end of its first system message."""
+    if messages[0].role != "system":
+        return (say("system", text), *messages)
+    first = attrs.evolve(messages[0], parts=(*messages[0].parts, Text(f"\n\n{text}")))
+    return (first, *messages[1:])
+
+
+def as_text(message: Message) -> Message:
+    """Return a message of calls or of a tool's result as one that any template can show.
+
+    The calls take the form that :data:`INSTRUCTION` asks for, the result becomes user text.
+    """
+    if message.role == "tool":
+        return say("user", f"Result of {message.name or 'the function'}:\n{message.text}")
+    calls = (
+        f'```json\n{{"name": {json.dumps(call.name)}, "parameters": {call.arguments}}}\n```'
+        for call in message.tool_calls
+    )
+    text = "\n".join(filter(None, (message.text, *calls)))
+    return attrs.evolve(message, parts=(Text(text),), tool_calls=())

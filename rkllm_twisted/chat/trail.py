@@ -1,0 +1,166 @@
+"""What the runtime's one KV cache is known to hold.
+
+Nothing is guessed: a run that was not planned here, an abort, a crash, a template call leave a
+cache of which nothing is known, and then it is cleared before anything else is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from rkllm_twisted.chat.messages import Conversation, Message, Part, Text, ToolCall
+from rkllm_twisted.chat.model import Tier
+from rkllm_twisted.chat.segments import Pieces, merged
+from rkllm_twisted.chat.vocabulary import Vocabulary
+
+
+@attrs.frozen
+class CacheKey:
+    """What has to be the same for a conversation to go on in the cache.
+
+    :param model: :attr:`ChatModel.key`.
+    :param adapter: the LoRA adapter's name, or None.
+    :param template: what stands in the runtime's template slots, if anything does.
+    """
+
+    model: str
+    adapter: str | None
+    tier: Tier
+    template: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Trail:
+    """What the cache holds.
+
+    :param tokens: tier A: all of them.
+    :param pieces: tier A: the same as text, as far as prompts are compared with it.
+    :param messages: tiers B and C: the conversation, an answer last.
+    :param in_slot: tier B: how many of the messages are in the system slot.
+    :param size: of the cache, as the runtime counts; None if nobody has asked.
+    """
+
+    key: CacheKey
+    tokens: tuple[int, ...] = ()
+    pieces: Pieces = ()
+    messages: Conversation = ()
+    in_slot: int = 0
+    size: int | None = None
+
+
+def common_prefix(one: tuple[int, ...], other: tuple[int, ...]) -> int:
+    """Return how many tokens two prompts begin with together."""
+    pairs = zip(one, other, strict=False)
+    return next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+
+
+def same_conversation(one: Conversation, other: Conversation) -> bool:
+    """True if a model would read the same: ids of calls and reasoning make no difference."""
+    return len(one) == len(other) and all(
+        _read(a) == _read(b) for a, b in zip(one, other, strict=True)
+    )
+
+
+def _read(message: Message) -> Message:
+    calls = tuple(ToolCall("", call.name, call.arguments) for call in message.tool_calls)
+    parts: tuple[Part, ...] = (Text(message.text), *message.images)
+    return Message(message.role, parts, tool_calls=calls)
+
+
+@attrs.frozen
+class Outcome:
+    """How a run ended.
+
+    :param answer: as the client will send it back.
+    :param whole: True if the model ended it, and the answer is all that it wrote: no stop text, no
+        limit of tokens, no broken call.
+    :param tokens: the ids that the callbacks brought.
+    :param size: of the cache now (``rkllm_get_kv_cache_size``); None if that is not known.
+    """
+
+    answer: Message
+    whole: bool
+    tokens: tuple[int, ...] = ()
+    size: int | None = None
+
+
+def after_answer(
+    read: Trail | None, outcome: Outcome, vocabulary: Vocabulary | None
+) -> Trail | None:
+    """Return what the cache holds after an answer; None if that is not known.
+
+    A cancelled or failed run has no outcome: nothing is known of the cache.
+
+    :param read: :attr:`Plan.trail`.
+    """
+    if read is None:
+        return None
+    if read.key.tier is Tier.TOKENS:
+        return _with_tokens(read, outcome, vocabulary) if vocabulary is not None else None
+    if not outcome.whole:
+        return None
+    return attrs.evolve(read, messages=(*read.messages, outcome.answer), size=outcome.size)
+
+
+def _with_tokens(read: Trail, outcome: Outcome, vocabulary: Vocabulary) -> Trail | None:
+    """Tokens are counted, so an answer that was cut off is known as well."""
+    generated = outcome.tokens
+    if outcome.size is None:
+        return None
+    # The last token of an answer was chosen, and need not have been read. Any other difference
+    # means that not all is known.
+    missing = len(read.tokens) + len(generated) - outcome.size
+    if missing not in (0, 1) or missing > len(generated):
+        return None
+    held = generated[: len(generated) - missing]
+    return attrs.evolve(
+        read,
+        tokens=(*read.tokens, *held),
+        pieces=merged([*read.pieces, *vocabulary.pieces(held, read.tokens)]),
+        size=outcome.size,
+    )
+
+
+class KnownCache:
+    """The one object that knows what the cache holds. All runs of the runtime have to pass it.
+
+    :param trail: what it holds; None if nothing is known.
+    """
+
+    def __init__(self) -> None:
+        self.trail: Trail | None = None
+
+    def take(self) -> Trail | None:
+        """Return what is known and forget it, until a turn has ended well and sets it again."""
+        trail, self.trail = self.trail, None
+        return trail
+
+    def called(self, function: str) -> None:
+        """Take note of a call that was not planned here: a client's own.
+
+        :param function: of rkllm.h.
+        """
+        if function not in HARMLESS:
+            self.trail = None
+
+
+#: Functions that leave the cache, and how it is written on, as they are.
+HARMLESS = frozenset(
+    (
+        "rkllm_createDefaultParam",
+        "rkllm_get_kv_cache_size",
+        "rkllm_is_running",
+        "rkllm_load_lora",
+    )
+)
+
+
+def cache_size(answer: Mapping[str, object]) -> int | None:
+    """Return the size that ``rkllm_get_kv_cache_size`` answered, or None for several rows."""
+    match answer.get("cache_sizes"):
+        case [int(size)]:
+            return size
+        case _:
+            return None

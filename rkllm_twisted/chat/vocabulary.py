@@ -1,0 +1,238 @@
+"""A model's tokenizer: prompts in pieces to tokens, and tokens back to text.
+
+Only a :class:`.segments.Mark` becomes a control token. Text is encoded by a second tokenizer that
+does not know the control tokens, in runs as long as there are between marks, so that it gets the
+tokens that the model was trained with.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from rkllm_twisted.chat.extras import ExtraMissingError
+from rkllm_twisted.chat.segments import Mark, Pieces, merged
+from rkllm_twisted.errors import InvalidParams
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+#: ``tokenizer.json`` of a model with 256,000 tokens has 34 MB.
+MAX_FILE = 128 * 1024 * 1024
+#: SentencePiece's space.
+_SPACE = "\u2581"
+_REPLACEMENT = "\ufffd"
+
+
+class Vocabulary:
+    """One ``tokenizer.json``.
+
+    :param text: of the file.
+    :param control: text of each control token -> its id. Added tokens of white space are none.
+    :raises InvalidParams: it is no tokenizer.
+    :raises ExtraMissingError: tokenizers is not installed.
+    """
+
+    def __init__(self, text: str) -> None:
+        if len(text) > MAX_FILE:
+            raise _unusable(f"it has {len(text)} characters, more than {MAX_FILE}")
+        try:
+            settings = json.loads(text)
+            added: list[Mapping[str, Any]] = settings["added_tokens"]
+            self._added = {one["content"]: one for one in added if not _is_space(one["content"])}
+            self.control = {content: int(one["id"]) for content, one in self._added.items()}
+            unknown = _unknown(settings["model"])
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            raise _unusable("it is no tokenizer.json") from error
+        self._whole = _tokenizer(settings)
+        spaces = [one for one in added if _is_space(one["content"])]
+        settings = {**settings, "added_tokens": spaces, "post_processor": None}
+        self._first = _tokenizer(settings)
+        further = _without_first_space(settings)
+        self._further = self._first if further is settings else _tokenizer(further)
+        self._texts = {number: content for content, number in self.control.items()}
+        #: Control tokens that letters must not become. What a model does not know is none.
+        self._guarded = {*self._texts} - {self.control.get(unknown)}
+        #: Ids that the second tokenizer gives to tokens of white space -> the model's ids.
+        self._ids = {self._first.token_to_id(one["content"]): int(one["id"]) for one in spaces}
+
+    @property
+    def size(self) -> int:
+        """How many tokens there are; the model's logits may have more columns, never fewer."""
+        return int(self._whole.get_vocab_size())
+
+    def encode(self, pieces: Pieces, *, first: bool = True) -> tuple[int, ...]:
+        """Return the tokens of a prompt.
+
+        :param first: False for pieces that something comes before.
+        :raises InvalidParams: a mark in it is no token of the model.
+        """
+        tokens: list[int] = []
+        pieces = self._stripped(pieces)
+        for number, piece in enumerate(pieces):
+            if isinstance(piece, Mark):
+                tokens.append(self._control(piece.text))
+            else:
+                tokens += self._letters(piece, first=first and number == 0)
+        return tuple(tokens)
+
+    def encode_text(self, text: str) -> tuple[int, ...]:
+        """Return the tokens of a text, in which nothing is a control token."""
+        return self.encode((text,) if text else ())
+
+    def count(self, pieces: Pieces) -> int:
+        """Return how many tokens a prompt has."""
+        return len(self.encode(pieces))
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens, control tokens included."""
+        try:
+            return str(self._whole.decode(list(tokens), skip_special_tokens=False))
+        except (OverflowError, TypeError, ValueError) as error:
+            raise InvalidParams(
+                "tokens: must be ids of tokens.", {"parameter": "tokens"}
+            ) from error
+
+    def pieces(self, tokens: Iterable[int], before: Sequence[int] = ()) -> Pieces:
+        """Return generated tokens in pieces.
+
+        :param before: the token before them, if there is one: it decides about a space.
+        """
+        pieces: list[str | Mark] = []
+        context, run = list(before[-1:]), list[int]()
+        for token in tokens:
+            if token not in self._texts:
+                run.append(token)
+                continue
+            pieces += [self.decode_after(context, run), Mark(self._texts[token])]
+            context, run = [token], []
+        return merged([*pieces, self.decode_after(context, run)])
+
+    def decode_after(self, context: Sequence[int], tokens: Sequence[int]) -> str:
+        """Return the text that tokens add to others, spaces between them included."""
+        return self.decode([*context, *tokens])[len(self.decode(context)) :]
+
+    def mismatch(self, token: int, text: str, columns: int | None = None) -> str | None:
+        """Return what shows that the model has another tokenizer, or None.
+
+        :param token: that the runtime gave, with its text; half a character proves nothing.
+        :param columns: of the model's logits, if known.
+        """
+        if columns is not None and columns < self.size:
+            return f"The tokenizer has {self.size} tokens and the model {columns}."
+        if not text or _REPLACEMENT in text or token in self._texts:
+            return None
+        own = self._whole.decode([token], skip_special_tokens=False) if token >= 0 else ""
+        if text.strip() == own.strip() or _REPLACEMENT in own:
+            return None
+        return f"Token {token} is {text!r} to the model and {own!r} to the tokenizer."
+
+    def _control(self, text: str) -> int:
+        if text not in self.control:
+            raise _unusable(f"it lacks the token {text!r} of the chat template")
+        return self.control[text]
+
+    def _letters(self, text: str, *, first: bool) -> list[int]:
+        tokenizer = self._first if first else self._further
+        encoding = tokenizer.encode(text, add_special_tokens=False)
+        ids = [self._ids.get(one, one) for one in encoding.ids]
+        if self._guarded.isdisjoint(ids):
+            return ids
+        # Vocabularies without byte pairs hold the control tokens' texts as words of their own.
+        places = zip(ids, encoding.offsets, strict=True)
+        cuts = [_amid(place, text) for token, place in places if token in self._guarded]
+        return [
+            token
+            for start, end in pairwise([0, *cuts, len(text)])
+            for token in self._letters(text[start:end], first=first and start == 0)
+        ]
+
+    def _stripped(self, pieces: Pieces) -> Pieces:
+        """Take away the white space beside marks that swallow it (``lstrip``, ``rstrip``)."""
+        made = list(pieces)
+        for at, piece in enumerate(pieces):
+            if not isinstance(piece, Mark) or piece.text not in self._added:
+                continue
+            settings = self._added[piece.text]
+            if settings.get("lstrip") and at and isinstance(before := made[at - 1], str):
+                made[at - 1] = before.rstrip()
+            if settings.get("rstrip") and at + 1 < len(made):
+                behind = made[at + 1]
+                made[at + 1] = behind.lstrip() if isinstance(behind, str) else behind
+        return merged(made)
+
+
+class Decoder:
+    """Tokens to text one by one, whole characters only."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._before: list[int] = []  # the tokens of the text that was given out last
+        self._tokens: list[int] = []  # since
+
+    def feed(self, token: int) -> str:
+        """Return the text that a token completes."""
+        self._tokens.append(token)
+        text = self._new()
+        if not text or text.endswith(_REPLACEMENT):  # a character whose bytes are not all there
+            return ""
+        self._before, self._tokens = self._tokens, []
+        return text
+
+    def flush(self) -> str:
+        """Return what is left of a character that was never completed."""
+        text, self._tokens = self._new(), []
+        return text
+
+    def _new(self) -> str:
+        return self._vocabulary.decode_after(self._before, self._tokens)
+
+
+def _unknown(model: Mapping[str, Any]) -> str:
+    """Return the text of the token for what the model has no token for, or nothing."""
+    if model.get("unk_id") is not None:
+        return str(model["vocab"][model["unk_id"]][0])
+    return str(model.get("unk_token") or "")
+
+
+def _amid(place: tuple[int, int], text: str) -> int:
+    start, end = place
+    if end - start < 2:
+        raise InvalidParams(
+            f"messages: {text[start:end]!r} is nothing but a control token to this model.",
+            {"parameter": "messages"},
+        )
+    return (start + end) // 2
+
+
+def _is_space(content: str) -> bool:
+    return not content.strip().strip(_SPACE)
+
+
+def _without_first_space(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return settings by which a text amid a prompt gets no space in front."""
+    text = json.dumps(settings.get("pre_tokenizer"))
+    never = text.replace('"prepend_scheme": "first"', '"prepend_scheme": "never"')
+    return settings if never == text else {**settings, "pre_tokenizer": json.loads(never)}
+
+
+def _tokenizer(settings: Mapping[str, Any]) -> Tokenizer:
+    try:
+        from tokenizers import Tokenizer  # noqa: PLC0415 - the extra may be missing
+    except ImportError as error:
+        raise ExtraMissingError.of("tokenizers", "count tokens") from error
+    try:
+        tokenizer = Tokenizer.from_str(json.dumps(settings))
+    except Exception as error:  # it raises no other class
+        raise _unusable(str(error)) from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _unusable(why: str) -> InvalidParams:
+    return InvalidParams(
+        f"The model's tokenizer.json cannot be used: {why}.", {"parameter": "model"}
+    )

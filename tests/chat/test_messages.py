@@ -1,0 +1,152 @@
+"""Messages are read from JSON, and what is wrong is said with its place."""
+
+from __future__ import annotations
+
+import pytest
+
+from rkllm_twisted.chat.messages import Image, Message, Text, ToolCall, read_messages
+from rkllm_twisted.errors import InvalidParams
+
+USER = {"role": "user", "content": "Hi"}
+CALL = {"id": "a", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}
+CALLS = {"role": "assistant", "content": None, "tool_calls": [CALL]}
+PICTURE = "data:image/png;base64,AAAA"
+
+
+def test_a_conversation_with_all_roles() -> None:
+    messages = read_messages(
+        [
+            {"role": "developer", "content": "Be brief."},
+            {
+                "role": "user",
+                "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}],
+            },
+            CALLS,
+            {"role": "tool", "tool_call_id": "a", "content": "1", "name": "f"},
+            {"role": "assistant", "content": "One.", "reasoning_content": "Easy."},
+            USER,
+        ]
+    )
+    assert messages == (
+        Message("system", (Text("Be brief."),)),
+        Message("user", (Text("a"), Text("b"))),
+        Message("assistant", tool_calls=(ToolCall("a", "f", '{"x": 1}'),)),
+        Message("tool", (Text("1"),), tool_call_id="a", name="f"),
+        Message("assistant", (Text("One."),), "Easy."),
+        Message("user", (Text("Hi"),)),
+    )
+    assert messages[1].text == "ab"
+
+
+def test_ollamas_forms_are_known() -> None:
+    call = {"function": {"name": "f", "arguments": {"x": "ü"}}}
+    answer = {"role": "assistant", "content": "", "tool_calls": [call], "thinking": "Hm."}
+    result = {"role": "tool", "content": "1", "tool_name": "f"}
+    messages = read_messages([USER, answer, result])
+    assert messages[1].tool_calls == (ToolCall("", "f", '{"x": "ü"}'),)
+    assert (messages[1].reasoning, messages[2].name) == ("Hm.", "f")
+
+
+def test_images_are_for_models_that_read_them() -> None:
+    part = {"type": "image_url", "image_url": {"url": PICTURE}}
+    message = {"role": "user", "content": [part, {"type": "text", "text": "What?"}]}
+    assert read_messages([message], images=True)[0].images == (Image(PICTURE),)
+    with pytest.raises(InvalidParams, match="this model does not read images"):
+        read_messages([message])
+
+
+def part(value: object) -> list[object]:
+    return [{"role": "user", "content": [{"type": "text", "text": ""}, value]}]
+
+
+def call(value: object) -> list[object]:
+    return [USER, {"role": "assistant", "tool_calls": [value]}]
+
+
+WRONG = [
+    (None, "messages", "must be an array of messages"),
+    ("Hi", "messages", "must be an array of messages"),
+    ([], "messages", "must have at least one message"),
+    ([1], "messages[0]", "must be an object with role and content"),
+    ([USER, {"content": ""}], "messages[1].role", "must be one of system, developer, user, "),
+    ([{"role": "function", "content": ""}], "messages[0].role", 'tool, not "function"'),
+    ([{"role": "user"}], "messages[0].content", "is missing"),
+    ([{"role": "user", "content": []}], "messages[0].content", "is missing"),
+    ([{"role": "user", "content": 3}], "messages[0].content", "must be text or an array of parts"),
+    (part("a"), "messages[0].content[1]", "must be an object such as"),
+    (part({"type": "text"}), "messages[0].content[1].text", "is missing"),
+    (part({"type": "text", "text": 1}), "messages[0].content[1].text", "must be text, not 1"),
+    (part({"type": "input_audio"}), "messages[0].content[1].type", '"input_audio" is not read'),
+    (part({}), "messages[0].content[1].type", "nothing is not read here, only text"),
+    ([{**USER, "name": 1}], "messages[0].name", "must be text, not 1"),
+    ([{**CALLS, "role": "user"}], "messages[0].tool_calls", "only an assistant calls tools"),
+    (
+        [USER, {"role": "assistant", "tool_calls": "f"}],
+        "messages[1].tool_calls",
+        "an array of calls",
+    ),
+    (call(1), "messages[1].tool_calls[0].function", "must be an object with name"),
+    (call({"function": {}}), "messages[1].tool_calls[0].function.name", "is missing"),
+    (
+        call({"function": {"name": "f", "arguments": "[1]"}}),
+        "messages[1].tool_calls[0].function.arguments",
+        "must be a JSON object",
+    ),
+    (
+        call({"function": {"name": "f", "arguments": "[" * 100_000}}),
+        "messages[1].tool_calls[0].function.arguments",
+        "must be a JSON object",
+    ),
+    ([{"role": "tool", "content": ""}], "messages[0].role", "a tool result must follow"),
+    ([USER, {"role": "tool", "content": ""}], "messages[1].role", "a tool result must follow"),
+    (
+        [USER, CALLS, USER, {"role": "tool", "content": ""}],
+        "messages[3].role",
+        "a tool result must follow",
+    ),
+    (
+        [USER, CALLS, {"role": "tool", "content": "", "tool_call_id": "b"}],
+        "messages[2].tool_call_id",
+        'no call before it has the id "b"',
+    ),
+    (
+        [USER, {"role": "assistant", "content": "a"}],
+        "messages[1].role",
+        "must be of role user or tool",
+    ),
+    ([{"role": "system", "content": "a"}], "messages[0].role", "must be of role user or tool"),
+]
+
+
+@pytest.mark.parametrize(("value", "place", "what"), WRONG)
+def test_what_is_wrong_is_said_with_its_place(value: object, place: str, what: str) -> None:
+    with pytest.raises(InvalidParams) as error:
+        read_messages(value)
+    assert error.value.data == {"parameter": place}
+    assert error.value.message.startswith(f"{place}: ")
+    assert what in error.value.message
+    assert len(error.value.message) < 200
+
+
+@pytest.mark.parametrize("url", ["http://example.org/a.png", "file:///etc/passwd", None, 3])
+def test_nothing_is_fetched(url: object) -> None:
+    value = part({"type": "image_url", "image_url": {"url": url}})
+    with pytest.raises(InvalidParams, match="must be a data: URI"):
+        read_messages(value, images=True)
+
+
+def test_only_users_show_images() -> None:
+    image = {"type": "image_url", "image_url": PICTURE}
+    with pytest.raises(InvalidParams, match="only role user shows images"):
+        read_messages([{"role": "system", "content": [image]}, USER], images=True)
+
+
+def test_results_of_one_answers_calls_come_in_any_order() -> None:
+    other = {**CALL, "id": "b"}
+    answers = {"role": "assistant", "tool_calls": [CALL, other]}
+    results = [{"role": "tool", "content": one, "tool_call_id": one} for one in "ba"]
+    assert len(read_messages([USER, answers, *results])) == 4
+
+
+def test_a_message_of_ten_megabytes_is_a_message() -> None:
+    assert len(read_messages([{"role": "user", "content": "x" * 10_000_000}])[0].text) == 10_000_000
