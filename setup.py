@@ -11,22 +11,30 @@ from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
 
 RUNTIME = Path("cpu_runtime")
+#: What computes in a library -> the folder of that engine, and macros. Each has the front and the
+#: engine that plays scripts, too.
+FAMILIES = {"cpu": ("tiny", []), "llama": ("llama", [("RKLLM_LLAMA", "1")])}
 #: ABI release -> the number that cpu_runtime/include/rkllm_cpu.h selects the layout by.
 ABIS = {"1.1.4": 10104, "1.2.0": 10200, "1.2.1": 10201, "1.3.0": 10300}
 
 
-def runtime_library(abi: str, number: int) -> Extension:
-    """Describe librkllm-cpu-<abi>.so.
+def runtime_library(family: str, abi: str, number: int) -> Extension:
+    """Describe librkllm-<family>-<abi>.so.
 
     Optional: a board with the vendor's library does without a C compiler. Choosing
     ``--library cpu`` where it was not built says what is missing.
     """
+    engine, macros = FAMILIES[family]
     return Extension(
-        f"rkllm_twisted.cpu.librkllm-cpu-{abi.replace('.', '_')}",  # a dotted name is a path
-        sources=sorted(str(path) for path in (RUNTIME / "src").glob("*/*.c")),
+        f"rkllm_twisted.cpu.librkllm-{family}-{abi.replace('.', '_')}",  # a dotted name is a path
+        sources=sorted(
+            str(path)
+            for folder in ("front", "scripted", engine)
+            for path in (RUNTIME / "src" / folder).glob("*.c")
+        ),
         depends=sorted(str(path) for path in RUNTIME.glob("[is]*/**/*.h")),
         include_dirs=[str(RUNTIME / "include"), str(RUNTIME / "src")],
-        define_macros=[("RKLLM_ABI", str(number)), ("_GNU_SOURCE", "1")],
+        define_macros=[("RKLLM_ABI", str(number)), ("_GNU_SOURCE", "1"), *macros],
         extra_compile_args=[
             "-std=c11",
             "-O3",
@@ -35,8 +43,8 @@ def runtime_library(abi: str, number: int) -> Extension:
             "-pthread",
             "-ffp-contract=off",
         ],
-        extra_link_args=["-pthread", "-s", f"-Wl,-soname,librkllm-cpu-{abi}.so"],
-        libraries=["m"],
+        extra_link_args=["-pthread", "-s", f"-Wl,-soname,librkllm-{family}-{abi}.so"],
+        libraries=["m", "dl"],
         optional=True,
     )
 
@@ -68,6 +76,8 @@ class platform_wheel(bdist_wheel):
 
 
 setup(
-    ext_modules=[runtime_library(abi, number) for abi, number in ABIS.items()],
+    ext_modules=[
+        runtime_library(family, abi, number) for family in FAMILIES for abi, number in ABIS.items()
+    ],
     cmdclass={"build_ext": build_runtime, "bdist_wheel": platform_wheel},
 )

@@ -393,6 +393,12 @@ RKLLM_CPU_API int rkllm_set_chat_template(LLMHandle handle, const char *system_p
  * is how a program knows what it has loaded. */
 RKLLM_CPU_API const char *rkllm_cpu_backend(void);
 
+/* Why this library cannot compute on this machine, in one sentence, or NULL. */
+RKLLM_CPU_API const char *rkllm_cpu_problem(void);
+
+/* What its engines cannot do, a line each: "tiny: batch, cross_attention, video". */
+RKLLM_CPU_API const char *rkllm_cpu_limits(void);
+
 #ifdef __cplusplus
 }
 #endif

@@ -22,7 +22,7 @@ typedef struct engine_host engine_host; /* the front's side of `play`; see below
 
 /* Why something was refused, in one plain sentence without a trailing newline. */
 typedef struct {
-    char text[256];
+    char text[512];
 } engine_error;
 
 enum {
@@ -43,16 +43,40 @@ typedef struct {
     const char *system_prefix, *system_postfix;
     const char *prompt_prefix, *prompt_postfix;
     const char *tool_prefix, *tool_postfix;
+    /* Between an answer's end token and the next turn; NULL is the same as "". */
+    const char *turn_gap;
+    unsigned lacks; /* LACKS_ bits that hold for this model, beside those of its engine */
 } engine_facts;
 
+/* What an engine or a model cannot do. front/limits.c has a sentence for each. */
+enum {
+    LACKS_BATCH = 1,           /* several answers at once */
+    LACKS_CROSS_ATTENTION = 2, /* encoder caches of the caller's */
+    LACKS_VIDEO = 4,
+    LACKS_EMBEDDINGS = 8,      /* embeddings as input, pictures included */
+    LACKS_PROMPT_CACHE = 16,   /* saving what the cache holds */
+};
+
 typedef struct {
-    const char *name; /* "tiny", "scripted" */
+    int32_t n_ctx;      /* positions that the cache has room for */
+    int32_t processors; /* that may compute at the same time, >= 1 */
+    int32_t threads;    /* that were asked for, at most the processors there are; 0: none were */
+} engine_options;
+
+/* Which rows a decode keeps: the last token's logits, or all tokens' logits or hidden states. */
+typedef enum { ROWS_LAST, ROWS_LOGITS, ROWS_HIDDEN } engine_rows;
+
+typedef struct {
+    const char *name; /* "tiny", "llama", "scripted" */
+    unsigned lacks;   /* LACKS_ bits */
 
     /* Do a file's first bytes belong to this engine? */
     bool (*recognises)(const uint8_t *head, size_t size);
 
-    /* Load `path` with room for n_ctx positions in the cache. A damaged file is ENGINE_REFUSED. */
-    int (*open)(const char *path, int32_t n_ctx, engine_model **model, engine_error *error);
+    /* Load `path`. A damaged file is ENGINE_REFUSED. What *error holds after ENGINE_OK is a
+     * warning for the log. */
+    int (*open)(const char *path, const engine_options *options, engine_model **model,
+                engine_error *error);
     void (*close)(engine_model *model); /* NULL is allowed */
 
     const engine_facts *(*facts)(const engine_model *model);
@@ -70,23 +94,25 @@ typedef struct {
     /* Evaluate n >= 1 tokens at positions position .. position+n-1; what the cache held from
      * `position` on is overwritten. Polls *stop between batches. The caller keeps
      * position + n <= n_ctx and the ids within the vocabulary. `embeddings`, where not NULL, is
-     * n x n_embd floats used instead of the token ids. `want_all`: keep logits and hidden states
-     * of all n tokens, else of the last one only. */
+     * n x n_embd floats used instead of the token ids. */
     int (*decode)(engine_model *model, const int32_t *tokens, const float *embeddings, size_t n,
-                  size_t position, bool want_all, const atomic_bool *stop, engine_error *error);
+                  size_t position, engine_rows rows, const atomic_bool *stop,
+                  engine_error *error);
 
-    /* Rows kept by the last decode: 1 x n_vocab or n x n_vocab; hidden: x n_embd, after the final
-     * norm. Valid until the next decode or close. */
+    /* Rows kept by the last decode: 1 x n_vocab or n x n_vocab; hidden: n x n_embd, after the
+     * final norm. NULL where they were not asked for. Valid until the next decode or close. */
     const float *(*logits)(const engine_model *model);
     const float *(*hidden)(const engine_model *model);
 
     /* Take positions [from, to) out of the cache; later ones move down (RoPE is adjusted). */
     int (*erase)(engine_model *model, size_t from, size_t to);
 
-    /* Save/load the first n positions of the cache (the tokens themselves are the front's). The
-     * buffer form keeps files and their checks in one place, the front. */
-    size_t (*state_size)(const engine_model *model, size_t n);
-    void (*state_save)(const engine_model *model, size_t n, uint8_t *to);
+    /* Save/load the first n positions of the cache (the tokens themselves are the front's); what
+     * it holds after them may be dropped. The buffer form keeps files in one place, the front.
+     * state_size is what state_save will write now. The engine judges by itself whether a saved
+     * state is whole and of this model. */
+    size_t (*state_size)(engine_model *model, size_t n);
+    int (*state_save)(engine_model *model, size_t n, uint8_t *to, size_t size);
     int (*state_load)(engine_model *model, size_t n, const uint8_t *from, size_t size);
 
     /* LoRA: load a file (returns an index >= 0 or ENGINE_REFUSED), and choose the one in force for
@@ -130,6 +156,11 @@ const char *host_input(const engine_host *host, int32_t row);
 bool host_resumed(const engine_host *host);
 
 extern const engine engine_tiny;
+extern const engine engine_llama;
+
+/* Of the engine llama: which libllama it has opened, and why it could not open one, or NULL. */
+const char *llama_about(void);
+const char *llama_problem(void);
 extern const engine engine_scripted;
 
 #endif

@@ -31,7 +31,14 @@ static void defaults_are_sensible(void) {
 }
 
 static void backend_is_told(void) {
+#ifdef RKLLM_LLAMA
+    CHECK_TEXT(rkllm_cpu_backend(), "llama (no llama.cpp), scripted"); /* front_llama has more */
+    CHECK(rkllm_cpu_problem() != NULL);
+#else
     CHECK_TEXT(rkllm_cpu_backend(), "cpu (tiny, scripted)");
+    CHECK_TEXT(rkllm_cpu_limits(), "tiny: batch, cross_attention, video\nscripted: video\n");
+    CHECK(rkllm_cpu_problem() == NULL);
+#endif
 }
 
 /* ---- Refusals ---- */
@@ -61,7 +68,7 @@ static void model_files_are_checked(void) {
     refused_file(temporary_path("nothing"), "No such file");
     refused_file("/tmp", "directory");
     refused_file(write_file("some.gguf", "nonsense", 8), "neither a GGUF file nor a script");
-    refused_file(write_file("empty.gguf", "", 0), "neither a GGUF file nor a script");
+    refused_file(write_file("empty.gguf", "", 0), "is empty");
     refused_file(write_file("newer", "#!rkllm-script 12\n", 18), "neither");
     /* The name decides, also when the content would do. */
     refused_file(write_file("a.rkllm", SCRIPT, strlen(SCRIPT)), "needs the NPU");

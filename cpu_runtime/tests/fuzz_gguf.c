@@ -29,10 +29,10 @@ static void decode_some(engine_model *model)
     size_t count = n < TOKENS ? (size_t)n : TOKENS;
     for (size_t i = 0; i < count; i++)
         tiny->piece(model, tokens[i], false, &bytes);
-    tiny->decode(model, tokens, NULL, count, 0, true, NULL, NULL);
+    tiny->decode(model, tokens, NULL, count, 0, ROWS_LOGITS, NULL, NULL);
     if (count > 2)
         tiny->erase(model, 1, 2);
-    tiny->decode(model, tokens, NULL, 1, model->cache.n_used, false, NULL, NULL);
+    tiny->decode(model, tokens, NULL, 1, model->cache.n_used, ROWS_LAST, NULL, NULL);
 }
 
 static bool exercise_model(const uint8_t *bytes, size_t size)
@@ -60,9 +60,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 static bool exercise_adapter(const char *path, const uint8_t *bytes, size_t size)
 {
+    const engine_options options = {.n_ctx = CONTEXT, .processors = 1};
     engine_model *model;
     engine_error error;
-    if (tiny->open(path, CONTEXT, &model, &error) != ENGINE_OK) {
+    if (tiny->open(path, &options, &model, &error) != ENGINE_OK) {
         printf("%s does not open: %s\n", path, error.text);
         exit(2);
     }

@@ -31,9 +31,10 @@ void check(bool good, const char *what, const char *model)
 
 static engine_model *open_or_die(const char *path)
 {
+    const engine_options options = {.n_ctx = CONTEXT, .processors = 1};
     engine_model *model;
     engine_error error = {{0}};
-    if (tiny->open(path, CONTEXT, &model, &error) != ENGINE_OK) {
+    if (tiny->open(path, &options, &model, &error) != ENGINE_OK) {
         printf("FAILED: %s does not open: %s\n", path, error.text);
         exit(1);
     }
@@ -48,7 +49,7 @@ void some_tokens(const engine_model *model, int32_t *tokens, size_t n, int32_t s
 
 int decode(engine_model *model, const int32_t *tokens, size_t n, size_t position)
 {
-    return tiny->decode(model, tokens, NULL, n, position, false, NULL, NULL);
+    return tiny->decode(model, tokens, NULL, n, position, ROWS_LAST, NULL, NULL);
 }
 
 float distance(const float *a, const float *b, size_t n)

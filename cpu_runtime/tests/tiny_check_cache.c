@@ -47,7 +47,7 @@ void check_state(engine_model *model, engine_model *other, engine_model *strange
     uint8_t *state = malloc(size);
     if (!state)
         exit(1);
-    tiny->state_save(model, LONG, state);
+    CHECK(tiny->state_save(model, LONG, state, size) == ENGINE_OK);
     decode(model, tokens, 1, LONG);
     float *expected = copy_logits(model);
     decode(other, tokens + 9, 5, 0);

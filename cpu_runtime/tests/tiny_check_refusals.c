@@ -7,9 +7,10 @@ static const engine *const tiny = &engine_tiny;
 
 static void check_refused_path(const char *path, const char *words)
 {
+    const engine_options options = {.n_ctx = CONTEXT, .processors = 1};
     engine_model *model;
     engine_error error = {{0}};
-    CHECK(tiny->open(path, CONTEXT, &model, &error) == ENGINE_REFUSED);
+    CHECK(tiny->open(path, &options, &model, &error) == ENGINE_REFUSED);
     CHECK(model == NULL && strstr(error.text, words));
 }
 

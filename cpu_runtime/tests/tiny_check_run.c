@@ -37,7 +37,7 @@ void check_batches(engine_model *model, engine_model *other)
     const size_t n_embd = (size_t)tiny->facts(model)->n_embd;
     int32_t tokens[LONG];
     some_tokens(model, tokens, LONG, 5);
-    CHECK(tiny->decode(model, tokens, NULL, LONG, 0, true, NULL, NULL) == ENGINE_OK);
+    CHECK(tiny->decode(model, tokens, NULL, LONG, 0, ROWS_LOGITS, NULL, NULL) == ENGINE_OK);
     for (size_t i = 0; i < LONG; i++) {
         CHECK(decode(other, &tokens[i], 1, i) == ENGINE_OK);
         CHECK(distance(tiny->logits(other), tiny->logits(model) + i * n_vocab, n_vocab) < 1e-4f);
@@ -61,12 +61,12 @@ void check_embeddings(engine_model *model)
         tiny_matrix_get_row(&model->weights.embeddings, (size_t)tokens[i], rows + i * n_embd);
     CHECK(decode(model, tokens, LONG, 0) == ENGINE_OK);
     float *expected = copy_logits(model);
-    CHECK(tiny->decode(model, NULL, rows, LONG, 0, false, NULL, NULL) == ENGINE_OK);
+    CHECK(tiny->decode(model, NULL, rows, LONG, 0, ROWS_LAST, NULL, NULL) == ENGINE_OK);
     CHECK(logits_differ(model, expected) == 0.0f);
     rows[0] = NAN; /* whatever comes of these, it must come without a fault */
     rows[n_embd] = INFINITY;
     rows[2 * n_embd] = FLT_MAX;
-    CHECK(tiny->decode(model, NULL, rows, LONG, 0, true, NULL, NULL) == ENGINE_OK);
+    CHECK(tiny->decode(model, NULL, rows, LONG, 0, ROWS_LOGITS, NULL, NULL) == ENGINE_OK);
     CHECK(decode(model, tokens, LONG, 0) == ENGINE_OK);
     CHECK(logits_differ(model, expected) == 0.0f);
     free(expected);
@@ -91,10 +91,10 @@ void check_stop(engine_model *model)
     atomic_bool stop = true;
     int32_t tokens[LONG];
     some_tokens(model, tokens, LONG, 1);
-    CHECK(tiny->decode(model, tokens, NULL, LONG, 0, false, &stop, NULL) == ENGINE_ABORTED);
+    CHECK(tiny->decode(model, tokens, NULL, LONG, 0, ROWS_LAST, &stop, NULL) == ENGINE_ABORTED);
     CHECK(tiny->logits(model) == NULL && tiny->hidden(model) == NULL);
     atomic_store(&stop, false);
-    CHECK(tiny->decode(model, tokens, NULL, LONG, 0, false, &stop, NULL) == ENGINE_OK);
+    CHECK(tiny->decode(model, tokens, NULL, LONG, 0, ROWS_LAST, &stop, NULL) == ENGINE_OK);
 }
 
 void check_lora(engine_model *model, const char *model_path, const char *adapter)

@@ -79,6 +79,10 @@ static void read_newer(const RKLLMParam *from, struct settings *to, bool *ok) {
     to->n_batch = 1;
 #if RKLLM_ABI >= 10200
     to->n_keep = from->n_keep;
+    to->n_processors = from->extend_param.enabled_cpus_num;
+    if (to->n_processors <= 0) {
+        to->n_processors = __builtin_popcount(from->extend_param.enabled_cpus_mask);
+    }
 #endif
 #if RKLLM_ABI >= 10201
     to->n_batch = from->extend_param.n_batch;

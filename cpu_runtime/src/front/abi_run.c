@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "abi.h"
+#include "limits.h"
 #include "prompt_cache.h"
 
 static const char NO_MEMORY[] = "there is not enough memory";
@@ -69,7 +70,7 @@ static const char *read_pictures(const RKLLMMultiModalInput *from,
     size_t n_ctx = (size_t)defaults->n_ctx, n_rows;
     struct pictures pictures = find_pictures(from, defaults);
     if (!from->prompt) return "the input holds no prompt";
-    if (pictures.has_video) return "video input is not available on the CPU";
+    if (pictures.has_video) return limits_fault(LACKS_VIDEO, LACKS_VIDEO); /* all engines do */
     if (__builtin_mul_overflow(pictures.n_images, pictures.n_tokens, &n_rows)) n_rows = SIZE_MAX;
     to->text = abi_copy(from->prompt, &ok);
     to->image_start = abi_copy(pictures.start, &ok);

@@ -13,7 +13,15 @@ static int refuse(const char *function, const char *why) {
 }
 
 const char *rkllm_cpu_backend(void) {
-    return engines_about;
+    return engines_about();
+}
+
+const char *rkllm_cpu_problem(void) {
+    return engines_problem();
+}
+
+const char *rkllm_cpu_limits(void) {
+    return engines_limits();
 }
 
 RKLLMParam rkllm_createDefaultParam(void) {

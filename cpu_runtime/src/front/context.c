@@ -21,11 +21,11 @@ static void append(struct context *context, const int32_t *ids, size_t n) {
 }
 
 int context_read(struct context *context, const int32_t *ids, const float *embeddings, size_t n,
-                 bool want_all, const atomic_bool *stop, engine_error *error) {
+                 engine_rows keep, const atomic_bool *stop, engine_error *error) {
     int code = ENGINE_OK;
     if (n == 0) return ENGINE_OK; /* an empty prompt may be played */
     if (context->engine->decode) {
-        code = context->engine->decode(context->model, ids, embeddings, n, context->n, want_all,
+        code = context->engine->decode(context->model, ids, embeddings, n, context->n, keep,
                                        stop, error);
     }
     if (code == ENGINE_OK) append(context, ids, n);

@@ -20,10 +20,10 @@ bool context_open(struct context *context, const engine *runs, engine_model *mod
 void context_close(struct context *context);
 
 /* Evaluate n tokens after what is there, or the embeddings in their place; the caller has seen to
- * the room. An engine that plays evaluates nothing, its tokens are only counted. Returns ENGINE_OK,
- * ENGINE_REFUSED or ENGINE_ABORTED; unless OK, nothing has been added. */
+ * the room. `keep` as in `decode`. An engine that plays evaluates nothing, its tokens are only
+ * counted. Returns ENGINE_OK, ENGINE_REFUSED or ENGINE_ABORTED; unless OK, nothing has been added. */
 int context_read(struct context *context, const int32_t *ids, const float *embeddings, size_t n,
-                 bool want_all, const atomic_bool *stop, engine_error *error);
+                 engine_rows keep, const atomic_bool *stop, engine_error *error);
 
 /* Take the positions [from, to) out; later ones move down. */
 bool context_cut(struct context *context, size_t from, size_t to);

@@ -26,7 +26,7 @@ static void count_token(engine_host *host) {
     perf_prefilled(&host->clock);
     host->clock.generated_tokens++;
     if (!run_make_room(host, 1)) return;
-    context_read(&host->session->context, &id, NULL, 1, false, NULL, NULL);
+    context_read(&host->session->context, &id, NULL, 1, ROWS_LAST, NULL, NULL);
 }
 
 int host_emit(engine_host *host, int state, const char *text, int32_t token_id) {

@@ -8,9 +8,36 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const engine *const ENGINES[] = {&engine_tiny, &engine_scripted};
+#include "limits.h"
 
-const char engines_about[] = "cpu (tiny, scripted)";
+#ifdef RKLLM_LLAMA
+static const engine *const ENGINES[] = {&engine_llama, &engine_scripted};
+#else
+static const engine *const ENGINES[] = {&engine_tiny, &engine_scripted};
+#endif
+enum { N_ENGINES = sizeof ENGINES / sizeof *ENGINES };
+
+const char *engines_about(void) {
+#ifdef RKLLM_LLAMA
+    return llama_about();
+#else
+    return "cpu (tiny, scripted)";
+#endif
+}
+
+const char *engines_problem(void) {
+#ifdef RKLLM_LLAMA
+    return llama_problem();
+#else
+    return NULL;
+#endif
+}
+
+const char *engines_limits(void) {
+    static char text[512]; /* always the same, so that threads may write it at the same time */
+    limits_write(ENGINES, N_ENGINES, text, sizeof text);
+    return text;
+}
 
 static bool is_npu_model(const char *path) {
     const char *suffix = strrchr(path, '.');
@@ -37,6 +64,36 @@ static ssize_t read_head(const char *path, uint8_t *head, size_t size) {
     return length;
 }
 
+/* What people take for a model by mistake. */
+static const struct {
+    const char *head, *sentence;
+} MISTAKES[] = {
+    {"version https://git-lfs", "is a pointer of Git LFS, not the model: run 'git lfs pull'"},
+    {"<!DOCTYPE", "is a web page, not the model: download the file itself"},
+    {"<!doctype", "is a web page, not the model: download the file itself"},
+    {"<html", "is a web page, not the model: download the file itself"},
+    {"PK\x03\x04", "is a ZIP archive: unpack it"},
+    {"\x1f\x8b", "is compressed: unpack it"},
+    {"lmgg", "is of a format before GGUF: convert it, or get the model as GGUF"},
+    {"fmgg", "is of a format before GGUF: convert it, or get the model as GGUF"},
+    {"tjgg", "is of a format before GGUF: convert it, or get the model as GGUF"},
+};
+
+static const char *what_else(const uint8_t *head, size_t size) {
+    if (size == 0) return "is empty";
+    for (size_t i = 0; i < sizeof MISTAKES / sizeof *MISTAKES; i++) {
+        size_t length = strlen(MISTAKES[i].head);
+        if (size >= length && memcmp(head, MISTAKES[i].head, length) == 0) {
+            return MISTAKES[i].sentence;
+        }
+    }
+    /* Eight bytes of length, then JSON. */
+    if (size > 9 && head[7] == 0 && head[8] == '{') {
+        return "is a safetensors file: convert it to GGUF";
+    }
+    return "is neither a GGUF file nor a script";
+}
+
 const engine *engines_choose(const char *path, engine_error *error) {
     uint8_t head[64];
     if (is_npu_model(path)) {
@@ -49,9 +106,9 @@ const engine *engines_choose(const char *path, engine_error *error) {
         snprintf(error->text, sizeof error->text, "cannot read %.160s: %s", path, strerror(errno));
         return NULL;
     }
-    for (size_t i = 0; i < sizeof ENGINES / sizeof *ENGINES; i++) {
+    for (size_t i = 0; i < N_ENGINES; i++) {
         if (ENGINES[i]->recognises(head, (size_t)length)) return ENGINES[i];
     }
-    snprintf(error->text, sizeof error->text, "%.160s is neither a GGUF file nor a script", path);
+    snprintf(error->text, sizeof error->text, "%.160s %s", path, what_else(head, (size_t)length));
     return NULL;
 }

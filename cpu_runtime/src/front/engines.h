@@ -7,7 +7,9 @@
 /* The engine that reads this file, or NULL with the reason in *error. */
 const engine *engines_choose(const char *path, engine_error *error);
 
-/* What rkllm_cpu_backend tells. */
-extern const char engines_about[];
+/* What rkllm_cpu_backend, rkllm_cpu_problem and rkllm_cpu_limits return. */
+const char *engines_about(void);
+const char *engines_problem(void);
+const char *engines_limits(void);
 
 #endif

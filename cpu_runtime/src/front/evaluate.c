@@ -38,7 +38,7 @@ static float *ask_embeddings(struct engine_host *run, const int32_t *ids, size_t
 }
 
 int run_evaluate(struct engine_host *run, const int32_t *ids, const float *rows, size_t n,
-                 bool want_all, const atomic_bool *stop, engine_error *error) {
+                 engine_rows keep, const atomic_bool *stop, engine_error *error) {
     struct session *session = run->session;
     float *asked = NULL;
     if (!rows && session->callbacks.embed) {
@@ -49,7 +49,7 @@ int run_evaluate(struct engine_host *run, const int32_t *ids, const float *rows,
         }
         rows = asked;
     }
-    int code = context_read(&session->context, ids, rows, n, want_all, stop, error);
+    int code = context_read(&session->context, ids, rows, n, keep, stop, error);
     free(asked);
     return code;
 }

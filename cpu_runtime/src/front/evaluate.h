@@ -10,6 +10,6 @@ bool run_make_room(struct engine_host *run, size_t n);
 /* Evaluate tokens, or rows in their place, through the user's embeddings where there are any.
  * Returns an ENGINE_ code. */
 int run_evaluate(struct engine_host *run, const int32_t *ids, const float *rows, size_t n,
-                 bool want_all, const atomic_bool *stop, engine_error *error);
+                 engine_rows keep, const atomic_bool *stop, engine_error *error);
 
 #endif

@@ -76,7 +76,7 @@ static int step(struct answer *answer, engine_error *error) {
         return ENGINE_REFUSED;
     }
     if (end || run->paused || limit_reached(run) || !has_room(run)) return ENGINE_ABORTED;
-    int code = run_evaluate(run, &id, NULL, 1, false, &run->session->stop, error);
+    int code = run_evaluate(run, &id, NULL, 1, ROWS_LAST, &run->session->stop, error);
     if (code == ENGINE_OK) answer->pending = NO_TOKEN;
     return code;
 }
@@ -89,7 +89,7 @@ static void read_pending(struct answer *answer) {
     atomic_bool never = false; /* an abort is why we may be here */
     bool kept = run->paused || run->request->keep_history;
     if (answer->pending == NO_TOKEN || !kept || context->n == context->capacity) return;
-    run_evaluate(run, &answer->pending, NULL, 1, false, &never, &ignored);
+    run_evaluate(run, &answer->pending, NULL, 1, ROWS_LAST, &never, &ignored);
 }
 
 static int say(struct answer *answer) {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 static void write_line(char severity, const char *format, va_list arguments) {
-    char line[512];
+    char line[768];
     vsnprintf(line, sizeof line, format, arguments);
     /* One call, so that lines of two threads do not mix. */
     fprintf(stderr, "%c rkllm: %s\n", severity, line);

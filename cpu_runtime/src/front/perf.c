@@ -1,5 +1,6 @@
 #include "perf.h"
 
+#include <stdio.h>
 #include <sys/resource.h>
 #include <time.h>
 
@@ -32,4 +33,14 @@ struct perf_figures perf_read(const struct perf_clock *clock) {
         .prefill_tokens = clock->prefill_tokens,
         .generated_tokens = clock->generated_tokens,
     };
+}
+
+double perf_free_memory(void) {
+    FILE *file = fopen("/proc/meminfo", "re");
+    char line[128];
+    double kb = -1;
+    if (!file) return -1;
+    while (kb < 0 && fgets(line, sizeof line, file)) sscanf(line, "MemAvailable: %lf kB", &kb);
+    fclose(file);
+    return kb < 0 ? -1 : kb * 1024;
 }

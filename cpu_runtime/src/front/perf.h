@@ -20,4 +20,7 @@ void perf_start(struct perf_clock *clock);
 void perf_prefilled(struct perf_clock *clock); /* only the first call of a run counts */
 struct perf_figures perf_read(const struct perf_clock *clock);
 
+/* Bytes of memory that can be had without swapping; -1 where the system does not say. */
+double perf_free_memory(void);
+
 #endif

@@ -24,11 +24,12 @@ static const float *kept_rows(const struct engine_host *run, size_t *width) {
 
 static int read_segments(struct engine_host *run, float *all, engine_error *error) {
     const struct prompt *prompt = &run->prompt;
+    engine_rows wanted = run->request->mode == MODE_HIDDEN ? ROWS_HIDDEN : ROWS_LOGITS;
     int code = ENGINE_OK;
     for (size_t i = 0; i < prompt->n_segments && code == ENGINE_OK; i++) {
         const struct segment *segment = &prompt->segments[i];
         code = run_evaluate(run, prompt->ids + segment->first, segment->rows, segment->n,
-                            all != NULL, &run->session->stop, error);
+                            all ? wanted : ROWS_LAST, &run->session->stop, error);
         if (code != ENGINE_OK || !all) continue;
         size_t width;
         const float *rows = kept_rows(run, &width);
@@ -48,11 +49,24 @@ void prefill_saved(struct engine_host *run) {
     prompt->segments->n -= run->reused;
 }
 
+/* Refuse rows that would not fit: the engine keeps them, and the caller gets a copy. */
+static int check_rows(const struct engine_host *run, size_t width, engine_error *error) {
+    const double mb = 1 << 20, need = 2.0 * (double)run->prompt.n * (double)width * sizeof(float);
+    double free_bytes = perf_free_memory();
+    if (free_bytes < 0 || need <= free_bytes) return ENGINE_OK;
+    snprintf(error->text, sizeof error->text,
+             "the %s of %zu tokens need %.0f MB of memory, but only %.0f MB are free",
+             run->request->mode == MODE_HIDDEN ? "hidden states" : "logits", run->prompt.n,
+             need / mb, free_bytes / mb);
+    return ENGINE_REFUSED;
+}
+
 int prefill(struct engine_host *run, float **all, engine_error *error) {
     run->clock.prefill_tokens = (int32_t)(run->prompt.n - run->reused);
     if (!all) return read_segments(run, NULL, error);
     size_t width;
     kept_rows(run, &width);
+    if (check_rows(run, width, error) != ENGINE_OK) return ENGINE_REFUSED;
     float *rows = malloc(run->prompt.n * width * sizeof *rows);
     if (!rows) return refuse(error, "there is not enough memory");
     int code = read_segments(run, rows, error);

@@ -56,19 +56,17 @@ static bool refuse(engine_error *error, const char *path, const char *why) {
 
 /* ---- Writing ---- */
 
-/* A copy of what the context holds; false when memory is short. */
-static bool capture(struct prompt_cache *saved, const struct context *context, uint64_t lora) {
+/* A copy of what the context holds, to be freed in any case. Returns NULL or why there is none. */
+static const char *capture(struct prompt_cache *saved, const struct context *context,
+                           uint64_t lora) {
     *saved = (struct prompt_cache){.n = context->n, .lora = lora};
     saved->size = context->engine->state_size(context->model, context->n);
     saved->ids = malloc(saved->n * sizeof *saved->ids + 1);
     saved->state = malloc(saved->size + 1);
-    if (!saved->ids || !saved->state) {
-        prompt_cache_free(saved);
-        return false;
-    }
+    if (!saved->ids || !saved->state) return strerror(ENOMEM);
     memcpy(saved->ids, context->ids, saved->n * sizeof *saved->ids);
-    context->engine->state_save(context->model, saved->n, saved->state);
-    return true;
+    int code = context->engine->state_save(context->model, saved->n, saved->state, saved->size);
+    return code == ENGINE_OK ? NULL : "this model's cache cannot be saved";
 }
 
 /* `path` is a pattern that becomes the name. */
@@ -99,7 +97,11 @@ static bool replace_file(const char *path, const struct head *head,
 bool prompt_cache_write(const char *path, const struct context *context, const engine_facts *facts,
                         uint64_t lora, engine_error *error) {
     struct prompt_cache saved;
-    if (!capture(&saved, context, lora)) return refuse(error, path, strerror(ENOMEM));
+    const char *fault = capture(&saved, context, lora);
+    if (fault) {
+        prompt_cache_free(&saved);
+        return refuse(error, path, fault);
+    }
     struct head head = {.model = hash_model(facts), .lora = lora, .n = saved.n,
                         .state_size = saved.size, .sum = hash_body(&saved)};
     memcpy(head.magic, MAGIC, sizeof MAGIC);
@@ -115,9 +117,6 @@ static const char *head_fault(const struct head *head, const struct context *con
     if (memcmp(head->magic, MAGIC, sizeof MAGIC) != 0) return "this is no saved prompt";
     if (head->model != hash_model(facts)) return "it was saved from another model";
     if (head->n == 0 || head->n > context->capacity) return "it does not fit into max_context_len";
-    if (head->state_size != context->engine->state_size(context->model, head->n)) {
-        return "it was saved from another model";
-    }
     return NULL;
 }
 
@@ -139,6 +138,8 @@ static const char *read_all(struct prompt_cache *saved, FILE *file, const struct
     if (!S_ISREG(status.st_mode)) return "this is no regular file";
     if (fread(&head, sizeof head, 1, file) != 1) return "this is no saved prompt";
     const char *fault = head_fault(&head, context, facts);
+    /* The engine judges the state; here it only must not be larger than its file. */
+    if (!fault && head.state_size > (uint64_t)status.st_size) fault = "the file is damaged";
     return fault ? fault : read_body(saved, &head, file);
 }
 

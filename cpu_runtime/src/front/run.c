@@ -6,18 +6,31 @@
 
 #include "evaluate.h"
 #include "generate.h"
+#include "limits.h"
 #include "log.h"
 #include "prefill.h"
 #include "text_out.h"
 
 /* ---- The prompt ---- */
 
+static int32_t end_token(const engine_facts *facts) {
+    return facts->eot >= 0 ? facts->eot : facts->eos;
+}
+
 /* An answer that was cut short still has to end before the next turn begins. */
 static bool close_turn(struct engine_host *run) {
-    const engine_facts *facts = run->session->facts;
-    int32_t end = facts->eot >= 0 ? facts->eot : facts->eos;
+    int32_t end = end_token(run->session->facts);
     if (!run->session->turn_open || run->session->context.n == 0 || end < 0) return true;
     return prompt_add(&run->prompt, &end, NULL, 1);
+}
+
+/* What the model's template has between an answer and the next turn. */
+static const char *turn_gap(const struct engine_host *run) {
+    const struct session *session = run->session;
+    const struct context *context = &session->context;
+    if (context->n == 0 || session->template.prefix) return NULL;
+    bool answered = session->turn_open || context->ids[context->n - 1] == end_token(session->facts);
+    return answered ? session->facts->turn_gap : NULL;
 }
 
 static const char *build_text(struct engine_host *run) {
@@ -27,7 +40,7 @@ static const char *build_text(struct engine_host *run) {
     struct parts parts = {0};
     bool opening = session->context.n == 0;
     const char *fault = template_render(&session->template, session->facts, run->request, opening,
-                                        run->resumed, &parts);
+                                        turn_gap(run), run->resumed, &parts);
     bool templated = !run->resumed && run->request->type != RKLLM_INPUT_EMBED;
     if (!fault && templated && !close_turn(run)) fault = "there is not enough memory";
     if (!fault) fault = prompt_add_parts(&run->prompt, &parts, opening, &tokenizer);
@@ -58,6 +71,11 @@ static const char *repeat_last(struct engine_host *run) {
 
 static const char *build_prompt(struct engine_host *run) {
     const struct session *session = run->session;
+    if (run->request->embeddings) {
+        const char *fault = limits_fault(session->facts->lacks | session->engine->lacks,
+                                         LACKS_EMBEDDINGS);
+        if (fault) return fault;
+    }
     bool tokens = run->request->type == RKLLM_INPUT_TOKEN;
     if (run->request->n_rows > session->context.capacity) {
         return "the input is longer than max_context_len";
@@ -139,7 +157,7 @@ static int play(struct engine_host *run) {
     prefill_saved(run);
     run->clock.prefill_tokens = (int32_t)(prompt->n - run->reused);
     context_read(&session->context, prompt->ids + run->reused, NULL, prompt->n - run->reused,
-                 false, NULL, NULL);
+                 ROWS_LAST, NULL, NULL);
     note_system(run);
     save_prompt(run);
     return session->engine->play(session->model, run, run->request->text, prompt->rendered);

@@ -5,8 +5,10 @@
 #include "abi.h"
 #include "callback.h"
 #include "engines.h"
+#include "limits.h"
 #include "log.h"
 #include "perf.h"
+#include "processors.h"
 
 /* ---- Opening ---- */
 
@@ -19,12 +21,11 @@ static const char *settings_fault(const struct settings *settings) {
     return sampling_fault(&settings->sampling);
 }
 
-/* What only a script can pretend to do. */
 static const char *engine_fault(const engine *chosen, const struct settings *settings) {
-    if (chosen->play) return NULL;
-    if (settings->n_batch > 1) return "n_batch above 1 is not available on the CPU";
-    if (settings->cross_attention) return "cross attention is not available on the CPU";
-    return NULL;
+    unsigned needs = 0;
+    if (settings->n_batch > 1) needs |= LACKS_BATCH;
+    if (settings->cross_attention) needs |= LACKS_CROSS_ATTENTION;
+    return limits_fault(chosen->lacks, needs);
 }
 
 static int refuse(const char *why) {
@@ -41,9 +42,13 @@ static int open_model(struct session *session) {
     if (!session->engine) return refuse(error.text);
     fault = engine_fault(session->engine, settings);
     if (fault) return refuse(fault);
-    int code = session->engine->open(settings->model_path, settings->n_ctx, &session->model,
-                                     &error);
-    return code == ENGINE_REFUSED ? refuse(error.text) : code;
+    engine_options options = {.n_ctx = settings->n_ctx,
+                              .processors = processors_to_use(settings->n_processors),
+                              .threads = processors_asked()};
+    int code = session->engine->open(settings->model_path, &options, &session->model, &error);
+    if (code == ENGINE_REFUSED) return refuse(error.text);
+    if (*error.text) log_warning("%s", error.text);
+    return code;
 }
 
 static int check_model(struct session *session) {

@@ -24,6 +24,7 @@ struct settings {
     struct sampling sampling;
     bool skip_special, ignore_eos, cross_attention;
     int32_t n_batch;
+    int32_t n_processors; /* to use at most; 0: no limit */
     char *image_start, *image_end; /* "" where there is none */
 };
 

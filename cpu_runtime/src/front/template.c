@@ -145,8 +145,8 @@ static const char *add_turn(struct parts *parts, const struct template *template
 }
 
 const char *template_render(const struct template *template, const engine_facts *facts,
-                            const struct request *request, bool opening, bool plain,
-                            struct parts *to) {
+                            const struct request *request, bool opening, const char *gap,
+                            bool plain, struct parts *to) {
     switch (request->type) {
         case RKLLM_INPUT_TOKEN: return NULL;
         case RKLLM_INPUT_EMBED: {
@@ -159,5 +159,6 @@ const char *template_render(const struct template *template, const engine_facts 
     if (plain) return add_words(to, request, facts);
     if (opening && !add_control(to, template->system)) return NO_MEMORY;
     to->n_system = to->n;
+    if (gap && !add_control(to, gap)) return NO_MEMORY;
     return add_turn(to, template, facts, request);
 }

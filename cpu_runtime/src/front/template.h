@@ -40,11 +40,12 @@ bool template_set(struct template *template, const char *system, const char *pre
 bool template_set_tools(struct template *template, const engine_facts *facts, const char *system,
                         const char *tools, const char *tag);
 
-/* The parts of one turn. `opening`: nothing came before. `plain`: without template, for a run that
- * continues another. Returns NULL or why it refuses; free the list either way. */
+/* The parts of one turn. `opening`: nothing came before. `gap`: what stands before the turn, or
+ * NULL. `plain`: without template, for a run that continues another. Returns NULL or why it
+ * refuses; free the list either way. */
 const char *template_render(const struct template *template, const engine_facts *facts,
-                            const struct request *request, bool opening, bool plain,
-                            struct parts *to);
+                            const struct request *request, bool opening, const char *gap,
+                            bool plain, struct parts *to);
 void parts_free(struct parts *parts);
 
 #endif

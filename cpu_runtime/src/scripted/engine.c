@@ -72,8 +72,9 @@ static int parse_file(engine_model *model, const char *path, engine_error *error
     return code;
 }
 
-static int open_model(const char *path, int32_t n_ctx, engine_model **model, engine_error *error) {
-    (void)n_ctx;
+static int open_model(const char *path, const engine_options *options, engine_model **model,
+                      engine_error *error) {
+    (void)options;
     engine_model *made = calloc(1, sizeof *made);
     if (!made) {
         snprintf(error->text, sizeof error->text, "there is not enough memory");
@@ -121,13 +122,14 @@ static int64_t tokenize(const engine_model *model, const char *text, size_t leng
 
 /* ---- What it only pretends to have ---- */
 
-static size_t state_size(const engine_model *model, size_t n) {
+static size_t state_size(engine_model *model, size_t n) {
     (void)model, (void)n;
     return 0;
 }
 
-static void state_save(const engine_model *model, size_t n, uint8_t *to) {
-    (void)model, (void)n, (void)to;
+static int state_save(engine_model *model, size_t n, uint8_t *to, size_t size) {
+    (void)model, (void)n, (void)to, (void)size;
+    return ENGINE_OK;
 }
 
 static int state_load(engine_model *model, size_t n, const uint8_t *from, size_t size) {
@@ -181,6 +183,7 @@ static int play(engine_model *model, engine_host *host, const char *input,
 
 const engine engine_scripted = {
     .name = "scripted",
+    .lacks = LACKS_VIDEO,
     .recognises = script_recognises,
     .open = open_model,
     .close = close_model,

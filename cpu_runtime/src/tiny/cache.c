@@ -82,13 +82,15 @@ static size_t rows_bytes(const engine_model *model, size_t n)
     return n * model->config.kv_dim * sizeof(float);
 }
 
-size_t tiny_state_size(const engine_model *model, size_t n)
+size_t tiny_state_size(engine_model *model, size_t n)
 {
     return sizeof(state_head) + 2 * model->config.n_layers * rows_bytes(model, n);
 }
 
-void tiny_state_save(const engine_model *model, size_t n, uint8_t *to)
+int tiny_state_save(engine_model *model, size_t n, uint8_t *to, size_t size)
 {
+    if (n > model->cache.n_used || size != tiny_state_size(model, n))
+        return ENGINE_REFUSED;
     const size_t bytes = rows_bytes(model, n);
     state_head head = head_of(model, n);
     memcpy(to, &head, sizeof head);
@@ -98,6 +100,7 @@ void tiny_state_save(const engine_model *model, size_t n, uint8_t *to)
         memcpy(to + bytes, tiny_cache_row(model->cache.values, model, layer, 0), bytes);
         to += 2 * bytes;
     }
+    return ENGINE_OK;
 }
 
 int tiny_state_load(engine_model *model, size_t n, const uint8_t *from, size_t size)

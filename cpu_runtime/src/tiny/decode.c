@@ -80,8 +80,9 @@ static bool run_layers(engine_model *model, size_t n, size_t position, const ato
 }
 
 int tiny_decode(engine_model *model, const int32_t *tokens, const float *embeddings, size_t n,
-                size_t position, bool want_all, const atomic_bool *stop, engine_error *error)
+                size_t position, engine_rows rows, const atomic_bool *stop, engine_error *error)
 {
+    const bool want_all = rows != ROWS_LAST;
     const size_t n_rows = want_all ? n : 1;
     model->n_rows = 0;
     if (check(model, tokens, embeddings, n, position, error) || make_room(model, n_rows, error))

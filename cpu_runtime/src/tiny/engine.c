@@ -116,13 +116,14 @@ int tiny_open_memory(const uint8_t *bytes, size_t size, int32_t n_ctx, engine_mo
     return result;
 }
 
-static int open_path(const char *path, int32_t n_ctx, engine_model **model, engine_error *error)
+static int open_path(const char *path, const engine_options *options, engine_model **model,
+                     engine_error *error)
 {
     tiny_gguf file;
     *model = NULL;
     int result = tiny_gguf_open(&file, path, error);
     if (result == ENGINE_OK) {
-        result = open_parsed(&file, n_ctx, model, error);
+        result = open_parsed(&file, options->n_ctx, model, error);
         tiny_gguf_close(&file);
     }
     return result;
@@ -163,6 +164,7 @@ static const float *hidden(const engine_model *model)
 
 const engine engine_tiny = {
     .name = "tiny",
+    .lacks = LACKS_BATCH | LACKS_CROSS_ATTENTION | LACKS_VIDEO,
     .recognises = tiny_gguf_recognises,
     .open = open_path,
     .close = close_model,

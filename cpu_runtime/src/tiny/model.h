@@ -88,14 +88,14 @@ static inline float *tiny_cache_row(float *rows, const engine_model *model, size
     return rows + (layer * model->cache.n_ctx + position) * model->config.kv_dim;
 }
 int tiny_erase(engine_model *model, size_t from, size_t to);
-size_t tiny_state_size(const engine_model *model, size_t n);
-void tiny_state_save(const engine_model *model, size_t n, uint8_t *to);
+size_t tiny_state_size(engine_model *model, size_t n);
+int tiny_state_save(engine_model *model, size_t n, uint8_t *to, size_t size);
 int tiny_state_load(engine_model *model, size_t n, const uint8_t *from, size_t size);
 
 bool tiny_scratch_make(tiny_scratch *scratch, const tiny_config *config, size_t n_ctx);
 void tiny_scratch_free(tiny_scratch *scratch);
 int tiny_decode(engine_model *model, const int32_t *tokens, const float *embeddings, size_t n,
-                size_t position, bool want_all, const atomic_bool *stop, engine_error *error);
+                size_t position, engine_rows rows, const atomic_bool *stop, engine_error *error);
 /* One layer over n <= TINY_BATCH vectors in scratch.x. */
 void tiny_layer(engine_model *model, size_t layer, size_t n, size_t position);
 /* y = matrix of the slot * x, with what the adapter in force adds. */

@@ -1,0 +1,186 @@
+/* The engine llama before it has a model: which libraries and files it refuses, and in which words.
+ * front_llama SOUND LACKS DEFAULTS CRASH MODEL: stubs of libllama with one fault each, and a model
+ * that they are asked to load. */
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+#include "front_support.h"
+
+static const char *model;
+
+static void load_it(void *path) {
+    RKLLMParam param = param_for(path);
+    LLMHandle handle = NULL;
+    init_with(&handle, &param);
+}
+
+static void load_in_child(void *path) {
+    status_of(load_it, path);
+}
+
+/* What a process says that is given this library and asked to load this file. */
+static const char *said(const char *library, const char *file) {
+    setenv("RKLLM_LLAMA_LIBRARY", library, 1);
+    return log_of(load_in_child, (void *)(uintptr_t)file);
+}
+
+#define CHECK_SAYS(text, part) CHECK(strstr((text), (part)) != NULL)
+
+static void missing_library_is_named(void) {
+    const char *text = said("/nowhere/libllama.so", model);
+    CHECK_SAYS(text, "rkllm_init: llama.cpp's library cannot be opened (/nowhere/libllama");
+    CHECK_SAYS(text, "rkllm llama install");
+}
+
+static void library_without_a_call_is_refused(const char *lacks) {
+    const char *text = said(lacks, model);
+    CHECK_SAYS(text, "lacks llama_decode: it is no libllama of release b8179");
+}
+
+static void unknown_defaults_are_refused(const char *defaults) {
+    CHECK_SAYS(said(defaults, model), "its parameters' defaults are not those of llama.cpp");
+}
+
+static void first_error_of_the_library_is_the_reason(const char *sound) {
+    CHECK_SAYS(said(sound, model), "unknown model architecture: 'new'\n");
+    CHECK(!strstr(said(sound, model), "failed to load model"));
+}
+
+static void crash_of_the_library_is_a_crash(const char *crash) {
+    setenv("RKLLM_LLAMA_LIBRARY", crash, 1);
+    int status = status_of(load_it, (void *)(uintptr_t)model);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
+/* ---- Files ---- */
+
+static char bytes[4096];
+static size_t length;
+
+static void put(const void *from, size_t n) {
+    memcpy(bytes + length, from, n);
+    length += n;
+}
+
+static void put_u32(uint32_t value) { put(&value, sizeof value); }
+
+static void put_u64(uint64_t value) { put(&value, sizeof value); }
+
+static void put_text(const char *text) {
+    put_u64(strlen(text));
+    put(text, strlen(text));
+}
+
+static void begin_file(uint64_t n_tensors, uint64_t n_keys) {
+    length = 0;
+    put("GGUF", 4);
+    put_u32(3);
+    put_u64(n_tensors);
+    put_u64(n_keys);
+}
+
+static void put_text_key(const char *key, const char *text) {
+    put_text(key);
+    put_u32(8);
+    put_text(text);
+}
+
+static void put_number_key(const char *key, uint32_t value) {
+    put_text(key);
+    put_u32(4);
+    put_u32(value);
+}
+
+static void put_tensor(uint64_t offset) {
+    put_text("token_embd.weight");
+    put_u32(1);
+    put_u64(32);
+    put_u32(0);
+    put_u64(offset);
+}
+
+static const char *said_of_file(const char *sound) {
+    return said(sound, write_file("model", bytes, length));
+}
+
+static void parts_and_kinds_are_named(const char *sound) {
+    begin_file(1, 3);
+    put_text_key("general.architecture", "qwen2");
+    put_number_key("split.no", 1);
+    put_number_key("split.count", 3);
+    put_tensor(0);
+    CHECK_SAYS(said_of_file(sound), "is part 2 of 3 of a split model");
+    begin_file(1, 1);
+    put_text_key("general.architecture", "clip");
+    put_tensor(0);
+    CHECK_SAYS(said_of_file(sound), "is the vision projector of a model");
+    begin_file(1, 2);
+    put_text_key("general.type", "adapter");
+    put_text_key("general.architecture", "llama");
+    put_tensor(0);
+    CHECK_SAYS(said_of_file(sound), "is an adapter: load it with rkllm_load_lora");
+    begin_file(0, 1);
+    put_text_key("general.architecture", "llama");
+    CHECK_SAYS(said_of_file(sound), "holds a vocabulary only");
+    begin_file(1, 0);
+    put_tensor(0);
+    CHECK_SAYS(said_of_file(sound), "does not say what architecture it is of");
+}
+
+static void cut_files_are_named(const char *sound) {
+    begin_file(1, 1);
+    put_text_key("general.architecture", "llama");
+    put_tensor(1 << 20);
+    CHECK_SAYS(said_of_file(sound), "is cut short: it has ");
+    size_t whole = length;
+    for (size_t cut = 1; cut + 4 < whole; cut += 7) {
+        length = whole - cut;
+        CHECK_SAYS(said_of_file(sound), "is cut short");
+    }
+    begin_file(UINT64_MAX, UINT64_MAX);
+    CHECK_SAYS(said_of_file(sound), "is a damaged GGUF file");
+}
+
+static void mistakes_are_named(const char *sound) {
+    static const struct {
+        const char *head, *says;
+    } MISTAKES[] = {
+        {"version https://git-lfs.github.com/spec/v1\n", "is a pointer of Git LFS"},
+        {"<!DOCTYPE html><html>", "is a web page"},
+        {"PK\x03\x04 and more", "is a ZIP archive"},
+        {"", "is empty"},
+        {"anything", "is neither a GGUF file nor a script"},
+    };
+    for (size_t i = 0; i < sizeof MISTAKES / sizeof *MISTAKES; i++) {
+        const char *file = write_file("model", MISTAKES[i].head, strlen(MISTAKES[i].head));
+        CHECK_SAYS(said(sound, file), MISTAKES[i].says);
+    }
+    static const char SAFETENSORS[] = "\x40\0\0\0\0\0\0\0{\"a\":1}";
+    const char *file = write_file("model", SAFETENSORS, sizeof SAFETENSORS);
+    CHECK_SAYS(said(sound, file), "is a safetensors file");
+}
+
+/* ---- What the library says of itself ---- */
+
+static void about_names_engines_and_limits(void) {
+    CHECK_SAYS(rkllm_cpu_backend(), "llama (");
+    CHECK_SAYS(rkllm_cpu_limits(), "llama: batch, cross_attention, video\nscripted: video\n");
+    CHECK_SAYS(rkllm_cpu_problem(), "cannot be opened");
+}
+
+int main(int argc, char **argv) {
+    if (argc != 6) return 2;
+    model = argv[5];
+    missing_library_is_named();
+    library_without_a_call_is_refused(argv[2]);
+    unknown_defaults_are_refused(argv[3]);
+    first_error_of_the_library_is_the_reason(argv[1]);
+    crash_of_the_library_is_a_crash(argv[4]);
+    parts_and_kinds_are_named(argv[1]);
+    cut_files_are_named(argv[1]);
+    mistakes_are_named(argv[1]);
+    setenv("RKLLM_LLAMA_LIBRARY", "/nowhere/libllama.so", 1);
+    about_names_engines_and_limits();
+    return finish_checks("front_llama");
+}
