@@ -25,8 +25,8 @@ def _layer(name: str, folders: str, outside: str) -> Layer:
 #: From the lowest up: a module imports from its own layer and from those before it.
 LAYERS = (
     _layer("words", "__init__ errors values interfaces", "attrs zope"),
-    _layer("pure", "wire abi board cpu chat", "attrs zope msgspec jinja2 tokenizers"),
-    _layer("mechanism", "runtime rpc description client_core", "attrs zope msgspec twisted"),
+    _layer("pure", "wire abi formats board cpu chat", "attrs zope msgspec jinja2 tokenizers"),
+    _layer("mechanism", "runtime models rpc description client_core", "attrs zope msgspec twisted"),
     _layer("domain", "npu isolation offload methods", "attrs zope msgspec twisted"),
     _layer("edge", "server client blocking systemd", "attrs zope twisted"),
     _layer("assembly", "daemon tap", "attrs zope msgspec twisted"),
@@ -47,10 +47,12 @@ WITHOUT_TWISTED = frozenset(
     {
         "wire",
         "abi",
+        "formats",
         "board",
         "cpu",
         "chat",
         "runtime",
+        "models",
         "client_core",
         "blocking",
         "cli",

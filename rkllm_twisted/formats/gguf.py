@@ -1,0 +1,227 @@
+"""The header of a GGUF file: what the model is, and how long the file must be.
+
+By the format's specification (ggml, docs/gguf.md, versions 2 and 3). Every length that the file
+states is bounded, for a file may state anything.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections import Counter
+from collections.abc import Mapping
+
+import attrs
+
+from rkllm_twisted.formats.reading import Cursor, ReadAt
+
+MAGIC = b"GGUF"
+#: A header with the largest vocabularies in use (260,000 tokens and their merges) has about 20 MB.
+MAX_HEADER_BYTES = 1 << 28
+MAX_KEYS = 1 << 16
+MAX_TENSORS = 1 << 20
+#: Of an array of texts: what the vocabularies in use have, times 16.
+MAX_ELEMENTS = 1 << 22
+#: Templates have up to 20 KB.
+MAX_TEXT_BYTES = 1 << 20
+#: Beyond this, texts of the metadata are left out.
+MAX_METADATA_BYTES = 1 << 22
+#: In bytes, by the specification.
+_MAX_NAME_BYTES = 1 << 16
+_MAX_DIMENSIONS = 8
+
+#: The type of a value -> its layout for :mod:`struct`; texts (8) and arrays (9) are not here.
+_LAYOUTS: Mapping[int, str] = dict(enumerate("BbHhIif?")) | {10: "Q", 11: "q", 12: "d"}
+_TEXT, _ARRAY = 8, 9
+
+
+@attrs.frozen
+class TensorType:
+    """How numbers are stored: ``count`` of them in ``size`` bytes."""
+
+    name: str
+    count: int
+    size: int
+
+
+#: By the number in the file (``enum ggml_type`` of ggml.h); those that only computing uses are not
+#: here.
+TENSOR_TYPES: Mapping[int, TensorType] = {
+    0: TensorType("F32", 1, 4),
+    1: TensorType("F16", 1, 2),
+    2: TensorType("Q4_0", 32, 18),
+    3: TensorType("Q4_1", 32, 20),
+    6: TensorType("Q5_0", 32, 22),
+    7: TensorType("Q5_1", 32, 24),
+    8: TensorType("Q8_0", 32, 34),
+    10: TensorType("Q2_K", 256, 84),
+    11: TensorType("Q3_K", 256, 110),
+    12: TensorType("Q4_K", 256, 144),
+    13: TensorType("Q5_K", 256, 176),
+    14: TensorType("Q6_K", 256, 210),
+    15: TensorType("Q8_K", 256, 292),
+    16: TensorType("IQ2_XXS", 256, 66),
+    17: TensorType("IQ2_XS", 256, 74),
+    18: TensorType("IQ3_XXS", 256, 98),
+    19: TensorType("IQ1_S", 256, 50),
+    20: TensorType("IQ4_NL", 32, 18),
+    21: TensorType("IQ3_S", 256, 110),
+    22: TensorType("IQ2_S", 256, 82),
+    23: TensorType("IQ4_XS", 256, 136),
+    24: TensorType("I8", 1, 1),
+    25: TensorType("I16", 1, 2),
+    26: TensorType("I32", 1, 4),
+    27: TensorType("I64", 1, 8),
+    28: TensorType("F64", 1, 8),
+    29: TensorType("IQ1_M", 256, 56),
+    30: TensorType("BF16", 1, 2),
+    34: TensorType("TQ1_0", 256, 54),
+    35: TensorType("TQ2_0", 256, 66),
+    39: TensorType("MXFP4", 32, 17),
+}
+
+
+@attrs.frozen
+class GGUFHeader:
+    """What a GGUF file says of itself.
+
+    :param metadata: its keys, without arrays and with short texts only.
+    :param parameters: how many numbers the model has.
+    :param quantization: the type of most of them, e.g. ``Q8_0``; None for a type not known here.
+    :param length: bytes that the file must have at least.
+    """
+
+    metadata: Mapping[str, object] = attrs.field(repr=False)
+    parameters: int
+    quantization: str | None
+    length: int
+
+    def text(self, key: str) -> str | None:
+        """A text of the metadata; None if it has no such key, or no text there."""
+        value = self.metadata.get(key)
+        return value if isinstance(value, str) else None
+
+    def count(self, key: str) -> int | None:
+        """A whole number of the metadata that is above 0; None likewise."""
+        value = self.metadata.get(key)
+        return value if type(value) is int and value > 0 else None
+
+    @property
+    def architecture(self) -> str | None:
+        """E.g. ``llama``."""
+        return self.text("general.architecture")
+
+    @property
+    def role(self) -> str:
+        """What the file is for: ``model``, ``adapter``, ``projector`` or ``part`` (of several)."""
+        if (self.count("split.count") or 1) > 1:
+            return "part"
+        if self.architecture == "clip" or self.text("general.type") == "mmproj":
+            return "projector"
+        return "adapter" if self.text("general.type") == "adapter" else "model"
+
+    @property
+    def name(self) -> str | None:
+        """The model's own name."""
+        return self.text("general.name")
+
+    @property
+    def context(self) -> int | None:
+        """Tokens that the model was trained to read at once."""
+        return self.count(f"{self.architecture}.context_length")
+
+    @property
+    def template(self) -> str | None:
+        """Its chat template (Jinja)."""
+        return self.text("tokenizer.chat_template")
+
+
+def read_gguf(read: ReadAt, size: int) -> GGUFHeader:
+    """Read the header of a file that begins with :data:`MAGIC`.
+
+    :param size: of the file in bytes.
+    :raises EndsEarly: the file ends within its header.
+    :raises ValueError: it is no GGUF that is known; saying why in words that follow "it".
+    """
+    cursor = Cursor(read, size, MAX_HEADER_BYTES)
+    if cursor.take(4) != MAGIC:
+        raise ValueError("does not begin as GGUF does")
+    version = cursor.number("I")
+    if version not in (2, 3):
+        big = version & 0xFFFF == 0
+        raise ValueError("is in big-endian order" if big else f"has version {version} of GGUF")
+    tensors, keys = cursor.number("Q"), cursor.number("Q")
+    if keys > MAX_KEYS or tensors > MAX_TENSORS:
+        raise ValueError(f"claims {keys} keys and {tensors} tensors")
+    metadata = _metadata(cursor, keys)
+    alignment = metadata.get("general.alignment", 32)
+    if type(alignment) is not int or alignment <= 0:
+        raise ValueError("has a general.alignment that is no number above 0")
+    found, ends = _tensors(cursor, tensors)
+    start = math.ceil(cursor.at / alignment) * alignment
+    most = TENSOR_TYPES.get(max(found, key=found.__getitem__, default=-1))
+    return GGUFHeader(metadata, found.total(), most.name if most else None, start + ends)
+
+
+def _metadata(cursor: Cursor, keys: int) -> Mapping[str, object]:
+    metadata: dict[str, object] = {}
+    room = MAX_METADATA_BYTES
+    for _ in range(keys):
+        name = _text(cursor, _MAX_NAME_BYTES)
+        value = _value(cursor, cursor.number("I"))
+        room -= len(name or "") + (len(value) if isinstance(value, str) else 8)
+        if name and value is not None and room > 0:
+            metadata[name] = value
+    return metadata
+
+
+def _text(cursor: Cursor, longest: int) -> str | None:
+    """A text; None if it is longer than that."""
+    length = cursor.number("Q")
+    if length > longest:
+        cursor.skip(length)
+        return None
+    return cursor.take(length).decode("utf-8", "replace")
+
+
+def _value(cursor: Cursor, kind: int) -> object:
+    if kind == _TEXT:
+        return _text(cursor, MAX_TEXT_BYTES)
+    if kind == _ARRAY:
+        _skip_array(cursor, cursor.number("I"), cursor.number("Q"))
+        return None
+    layout = _layout(kind)
+    value: object = struct.unpack(f"<{layout}", cursor.take(struct.calcsize(layout)))[0]
+    return value
+
+
+def _layout(kind: int) -> str:
+    if kind not in _LAYOUTS:  # an array of arrays, too: no model has one
+        raise ValueError(f"has a value of type {kind}, which is not known")
+    return _LAYOUTS[kind]
+
+
+def _skip_array(cursor: Cursor, kind: int, count: int) -> None:
+    if kind != _TEXT:
+        cursor.skip(count * struct.calcsize(_layout(kind)))
+    elif count > MAX_ELEMENTS:
+        raise ValueError(f"claims an array of {count} texts")
+    else:
+        cursor.skip_texts(count)
+
+
+def _tensors(cursor: Cursor, count: int) -> tuple[Counter[int], int]:
+    """The numbers of each type, and the end of the last tensor behind the header, in bytes."""
+    found: Counter[int] = Counter()
+    end = 0
+    for _ in range(count):
+        _text(cursor, _MAX_NAME_BYTES)
+        dimensions = cursor.number("I")
+        if dimensions > _MAX_DIMENSIONS:
+            raise ValueError(f"has a tensor of {dimensions} dimensions")
+        numbers = math.prod(struct.unpack(f"<{dimensions}Q", cursor.take(8 * dimensions)))
+        kind, offset = cursor.number("I"), cursor.number("Q")
+        found[kind] += numbers
+        known = TENSOR_TYPES.get(kind)
+        end = max(end, offset + (numbers // known.count * known.size if known else 0))
+    return found, end
