@@ -46,14 +46,14 @@ class INPU(Interface):
         params: Params,
         on_result: OnResult,
         client: Hashable = None,
-        form: Callable[[Result], Result] = ...,
+        transform: Callable[[Result], Result] = ...,
     ) -> Any:
         """Do ``rkllm_run`` or ``rkllm_run_async`` when its turn comes.
 
         :param on_result: called in the reactor thread with each RKLLMResult of state 0 or 1, in
             order, never after the Deferred has fired.
-        :param form: called in the NPU thread with each result: what takes long there keeps nobody
-            else waiting, see :meth:`ICall.written`.
+        :param transform: called in the NPU thread with each result: long work there delays no other
+            client, see :meth:`ICall.encode_floats`.
         :returns: a Deferred of the RKLLMResult that ends the run, with ``_callback_state`` 2 or 3.
             Where the runtime ended the run without one, it is made: text null, state 2.
         """
@@ -71,7 +71,7 @@ class INPU(Interface):
         """``rkllm_is_running``, around the queue. A Deferred of ``{…, "is_running": bool}``."""
 
     def constants() -> Mapping[str, Mapping[str, int]]:
-        """See :meth:`IRuntime.constants`."""
+        """The enums of the release: ``{"LLMCallState": {"RKLLM_RUN_NORMAL": 0, …}, …}``."""
 
     def version() -> RuntimeVersion:
         """Which runtime is in use."""
@@ -156,7 +156,7 @@ class ICall(Interface):
     def stream(result: object) -> None:
         """Send one partial result, in the form that the connection has chosen."""
 
-    def written(result: Result) -> Result:
+    def encode_floats(result: Result) -> Result:
         """Write the float arrays of a result in the form that the connection has chosen.
 
         Millions of numbers take seconds. This may be called in any thread, and lets others work.
@@ -225,7 +225,8 @@ class IRuntime(Interface):
         :param function: a function of rkllm.h, e.g. ``rkllm_init``.
         :param params: as the client sent them: positional in C's order or by C's names; the slots
             that the daemon owns (handle, callback, userdata) are null or left out.
-        :returns: a prepared call for :meth:`perform`, good for one use; it owns every buffer.
+        :returns: a prepared call for :meth:`perform`, good for one use; it owns every buffer. Its
+            ``model_path`` is that of the model that it loads, or None.
         :raises InvalidParams: naming the parameter or field.
         :raises NotInRelease: this release of the runtime lacks the function.
         """
@@ -263,23 +264,14 @@ class IRuntime(Interface):
     def is_running() -> bool:
         """Is a run under way? By meaning, whatever number the release uses."""
 
-    def empty_result() -> Result:
-        """An RKLLMResult that says nothing but that the run is over: state 2, text null."""
-
     failed = Attribute("bool: is it of no use any more, until somebody loads a model again?")
     problem = Attribute("str or None: how the process that held it ended last, if it was no good.")
-
-    def path_of(prepared: Any) -> str | None:
-        """The model_path that a prepared call loads, if it loads one. Pure."""
 
     def kill() -> bool:
         """End the call under way by force; it then fails with RuntimeCrashed. From any thread.
 
         :returns: False where that cannot be done: a thread cannot be ended.
         """
-
-    def constants() -> Mapping[str, Mapping[str, int]]:
-        """The enums of the release: ``{"LLMCallState": {"RKLLM_RUN_NORMAL": 0, …}, …}``."""
 
     def close() -> None:
         """Destroy the model if one is loaded. Idempotent; every later call raises NoModel."""

@@ -6,6 +6,7 @@ Clients import them from here: to them zope.interface would be no more than a sl
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from enum import IntEnum
 from typing import Any
 
 import attrs
@@ -15,6 +16,22 @@ Params = Sequence[object] | Mapping[str, object] | None
 #: An RKLLMResult: the structure's fields by name, and ``_callback_state``.
 Result = Mapping[str, Any]
 OnResult = Callable[[Result], object]
+
+
+class RunState(IntEnum):
+    """``_callback_state`` of an RKLLMResult (LLMCallState of rkllm.h)."""
+
+    NORMAL = 0
+    #: The bytes of a character are not complete.
+    WAITING = 1
+    FINISH = 2
+    ERROR = 3
+    #: Releases 1.1.x only: hidden states. The run goes on.
+    LAST_HIDDEN_LAYER = 4
+
+
+#: The states that end a run.
+LAST_STATES = frozenset({RunState.FINISH, RunState.ERROR})
 
 
 @attrs.frozen

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from rkllm_twisted.abi.layouts import CData, Layout
 from rkllm_twisted.abi.release import CType, Release, Struct
 from rkllm_twisted.errors import RuntimeRefused
-from rkllm_twisted.values import FloatArray
+from rkllm_twisted.values import FloatArray, RunState
 
 #: Array field -> the fields that say how many rows and columns it has (rkllm.h 1.3.0).
 SHAPES: Mapping[str, tuple[str, str]] = {
@@ -43,6 +43,12 @@ def to_json(layout: Layout, structure: CData) -> dict[str, object]:
     """
     struct = layout.release.structs[type(structure).__name__]
     return {name: read(structure) for name, read in _readers(layout.release, struct)}
+
+
+def empty_result(layout: Layout) -> dict[str, object]:
+    """Return an RKLLMResult that only says that the run has ended: state FINISH, text null."""
+    result = layout.structs["RKLLMResult"](token_id=-1)
+    return {**to_json(layout, result), "_callback_state": int(RunState.FINISH)}
 
 
 @functools.cache

@@ -47,6 +47,13 @@ class PreparedCall:
     alive: tuple[object, ...] = attrs.field(repr=False)
     floats: Mapping[int, Numbers] = attrs.field(repr=False)
 
+    @property
+    def model_path(self) -> str | None:
+        """The model that the call loads; None if the call is not rkllm_init."""
+        if self.function.name != "rkllm_init":
+            return None
+        return next((file.name for file in self.files), None)
+
 
 def prepare(layout: Layout, defaults: bytes, function: str, params: Params) -> PreparedCall:
     """Check the parameters of a request and build the arguments.
@@ -81,13 +88,6 @@ def prepare(layout: Layout, defaults: bytes, function: str, params: Params) -> P
         tuple(call.alive),
         call.floats,
     )
-
-
-def model_path_of(prepared: PreparedCall) -> str | None:
-    """The model that a call loads; None for any call but rkllm_init."""
-    if prepared.function.name != "rkllm_init":
-        return None
-    return next((file.name for file in prepared.files), None)
 
 
 def find_function(layout: Layout, function: str) -> Function:

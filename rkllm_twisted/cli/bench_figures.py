@@ -8,7 +8,8 @@ from typing import Any
 
 import attrs
 
-from rkllm_twisted.client_core.results import Perf, Result, State
+from rkllm_twisted.client_core.results import Perf, Result
+from rkllm_twisted.values import RunState
 
 
 @attrs.frozen
@@ -44,7 +45,7 @@ class Stopwatch:
 
     def take(self, result: Result, at: float) -> None:
         """Note a result."""
-        if result.state in (State.NORMAL, State.WAITING):
+        if result.state in (RunState.NORMAL, RunState.WAITING):
             self._first = at if self._first is None else self._first
             self._last = at
             self._tokens += 1

@@ -4,29 +4,17 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Mapping
-from enum import IntEnum
 from typing import Any, TypeVar
 
 import attrs
 
 from rkllm_twisted.errors import RuntimeRefused
-from rkllm_twisted.values import FloatArray, RuntimeVersion
+from rkllm_twisted.values import LAST_STATES, FloatArray, RunState, RuntimeVersion
 
 T = TypeVar("T")
 #: Rows of floats: lists of numbers, or after ``configure(floats="base64")`` their bytes.
 Rows = FloatArray | list[Any]
 Raw = Mapping[str, Any]
-
-
-class State(IntEnum):
-    """What a callback of the runtime says of its run (LLMCallState)."""
-
-    NORMAL = 0
-    WAITING = 1
-    FINISH = 2
-    ERROR = 3
-    LAST_HIDDEN_LAYER = 4
-    """1.1.x only."""
 
 
 @attrs.frozen
@@ -80,12 +68,12 @@ class Result:
 
 def result_of(raw: Raw) -> Result:
     """Read the one result of a run, with all its text."""
-    state = raw.get("_callback_state", State.FINISH)
-    perf = raw.get("perf") if state in (State.FINISH, State.ERROR) else None
+    state = raw.get("_callback_state", RunState.FINISH)
+    perf = raw.get("perf") if state in LAST_STATES else None
     return Result(
         text=raw.get("text") or "",
         token_id=raw.get("token_id", -1),
-        state=State(state) if state in _STATES else state,
+        state=RunState(state) if state in _STATES else state,
         perf=known(Perf, perf) if perf else None,
         logits=_rows(raw, "logits", "logits"),
         hidden_states=_rows(raw, "last_hidden_layer", "hidden_states"),
@@ -103,19 +91,19 @@ def chunk_of(raw: Raw) -> Result:
     :raises RuntimeRefused: it says that the run ended in an error.
     """
     result = result_of(raw)
-    if result.state == State.ERROR:
+    if result.state == RunState.ERROR:
         raise RuntimeRefused(
             "The run ended in an error; the daemon's log says why.",
             {"function": "rkllm_run", "status_code": -1},
         )
-    return result if result.state == State.NORMAL else _without_text(result)
+    return result if result.state == RunState.NORMAL else _without_text(result)
 
 
 def _without_text(result: Result) -> Result:
     return attrs.evolve(result, text="", rows=tuple(map(_without_text, result.rows)))
 
 
-_STATES = frozenset(State)
+_STATES = frozenset(RunState)
 
 
 def _rows(raw: Raw, part: str, array: str) -> Rows | None:

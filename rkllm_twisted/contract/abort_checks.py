@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 
-from rkllm_twisted.contract.raw_library import FINISH, RawLibrary, RunRecord
+from rkllm_twisted.contract.raw_library import RawLibrary, RunRecord
 from rkllm_twisted.contract.run_checks import SILENCE, states_of
 from rkllm_twisted.contract.verdict import NotTestable, Verdict, judged
+from rkllm_twisted.values import RunState
 
 #: Seconds after which the daemon gives an aborted run up and ends the runtime's process.
 PATIENCE = 5.0
@@ -29,7 +30,7 @@ class _Aborted:
         if self.ran.ended < at:
             raise NotTestable("The answer was over before it could be aborted.")
         self.took = self.ran.ended - at
-        self.after = sum(seen.at > at and seen.state != FINISH for seen in self.ran.seen)
+        self.after = sum(seen.at > at and seen.state != RunState.FINISH for seen in self.ran.seen)
 
 
 def abort_returns_zero(bare: RawLibrary) -> Verdict:
@@ -61,7 +62,7 @@ def aborted_run_finishes(bare: RawLibrary) -> Verdict:
     """The state of its last callback."""
     bare.loaded()
     ran = _Aborted(bare).ran
-    return judged(ran.seen[-1].state == FINISH, f"{states_of(ran)}.")
+    return judged(ran.seen[-1].state == RunState.FINISH, f"{states_of(ran)}.")
 
 
 def nothing_comes_late(bare: RawLibrary) -> Verdict:

@@ -20,8 +20,8 @@ from rkllm_twisted.contract.verdict import NotTestable
 from rkllm_twisted.errors import NotInRelease
 from rkllm_twisted.runtime.detect import detect_release
 from rkllm_twisted.runtime.library import open_file
+from rkllm_twisted.values import RunState
 
-NORMAL, WAITING, FINISH, ERROR = range(4)
 #: A run that is to be stopped must not end by itself before: each callback takes so many seconds.
 SLOW = 0.01
 QUESTION = "What is a module?"
@@ -72,7 +72,7 @@ class RunRecord:
     @property
     def text(self) -> bytes:
         """What was said."""
-        return b"".join(s.text or b"" for s in self.seen if s.state == NORMAL)
+        return b"".join(s.text or b"" for s in self.seen if s.state == RunState.NORMAL)
 
 
 class RawLibrary:

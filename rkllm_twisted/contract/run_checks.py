@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 
-from rkllm_twisted.contract.raw_library import ERROR, FINISH, NORMAL, WAITING, RawLibrary, RunRecord
+from rkllm_twisted.contract.raw_library import RawLibrary, RunRecord
 from rkllm_twisted.contract.verdict import NotTestable, Verdict, judged
+from rkllm_twisted.values import LAST_STATES, RunState
 
 #: Seconds to listen for what should not come.
 SILENCE = 2.0
@@ -52,7 +53,7 @@ def ends_with_finish(bare: RawLibrary) -> Verdict:
     """FINISH, once, at the end, in the mode that generates."""
     bare.loaded()
     ran = bare.run()
-    finishes = [seen for seen in ran.seen if seen.state == FINISH]
+    finishes = [seen for seen in ran.seen if seen.state == RunState.FINISH]
     holds = ran.status == 0 and len(finishes) == 1 and ran.seen[-1] is finishes[0]
     return judged(holds, f"{states_of(ran)}; FINISH came {len(finishes)} times.")
 
@@ -75,7 +76,7 @@ def _arrays(bare: RawLibrary, mode: int) -> Verdict:
     time.sleep(SILENCE)
     late = len(bare.seen) - len(ran.seen)
     brought = sum(seen.arrays for seen in ran.seen)
-    finish = "came" if any(seen.state == FINISH for seen in ran.seen) else "did not come"
+    finish = "came" if any(seen.state == RunState.FINISH for seen in ran.seen) else "did not come"
     holds = ran.status == 0 and brought > 0 and not late
     return judged(
         holds,
@@ -106,7 +107,11 @@ def figures_with_finish(bare: RawLibrary) -> Verdict:
     ran = _spoken(bare)
     if ran.seen[-1].generated is None:
         raise NotTestable(f"A result of release {bare.release} has no figures.")
-    early = sum(bool(seen.generated) for seen in ran.seen if seen.state in (NORMAL, WAITING))
+    early = sum(
+        bool(seen.generated)
+        for seen in ran.seen
+        if seen.state in (RunState.NORMAL, RunState.WAITING)
+    )
     last = ran.seen[-1].generated
     return judged(
         early == 0 and last > 0, f"{early} callbacks before the last had figures; the last: {last}."
@@ -117,7 +122,7 @@ def waits_for_characters(bare: RawLibrary) -> Verdict:
     """WAITING, and NORMAL with whole characters or the rest of them."""
     bare.loaded()
     ran = bare.run(MANY_BYTES)
-    waiting = sum(seen.state == WAITING for seen in ran.seen)
+    waiting = sum(seen.state == RunState.WAITING for seen in ran.seen)
     if not waiting:
         raise NotTestable("This model's answer had no character in several pieces.")
     try:
@@ -131,7 +136,7 @@ def fails_with_error(bare: RawLibrary) -> Verdict:
     """A prompt that is longer than the context."""
     bare.loaded()
     ran = bare.run("word " * 100_000)
-    failed = ran.status != 0 or any(seen.state == ERROR for seen in ran.seen)
+    failed = ran.status != 0 or any(seen.state == RunState.ERROR for seen in ran.seen)
     again = bare.run()
     return judged(
         failed and again.status == 0, f"{states_of(ran)}; the next run returned {again.status}."
@@ -148,7 +153,11 @@ def pauses(bare: RawLibrary) -> Verdict:
     first = bare.run()
     bare.reply = 0
     rest = bare.run("")
-    holds = first.status == 0 and len(first.seen) < len(whole.seen) and FINISH not in first.states
+    holds = (
+        first.status == 0
+        and len(first.seen) < len(whole.seen)
+        and RunState.FINISH not in first.states
+    )
     return judged(holds, f"Paused: {states_of(first)}; then: {states_of(rest)}.")
 
 
@@ -157,9 +166,9 @@ def runs_asynchronously(bare: RawLibrary) -> Verdict:
     bare.loaded()
     ran = bare.run(function="rkllm_run_async")
     deadline = time.monotonic() + 30
-    while not any(s.state in (FINISH, ERROR) for s in bare.seen) and time.monotonic() < deadline:
+    while not any(s.state in LAST_STATES for s in bare.seen) and time.monotonic() < deadline:
         time.sleep(0.05)
-    ended = any(seen.state == FINISH for seen in bare.seen)
+    ended = any(seen.state == RunState.FINISH for seen in bare.seen)
     return judged(
         ran.status == 0 and ended,
         f"It returned {ran.status}; {len(bare.seen)} callbacks; FINISH"

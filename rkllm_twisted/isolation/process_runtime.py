@@ -14,9 +14,8 @@ from typing import Any, TypeVar
 import attrs
 from zope.interface import implementer
 
-from rkllm_twisted.abi.from_c import to_json
 from rkllm_twisted.abi.layouts import layout_of
-from rkllm_twisted.abi.prepare import PreparedCall, model_path_of, prepare
+from rkllm_twisted.abi.prepare import PreparedCall, prepare
 from rkllm_twisted.abi.release import releases
 from rkllm_twisted.abi.return_codes import check_pausable, outputs_of
 from rkllm_twisted.errors import NoModel, RPCError
@@ -26,12 +25,11 @@ from rkllm_twisted.isolation.process import Channel
 from rkllm_twisted.isolation.supervisor import Supervisor
 from rkllm_twisted.runtime.files import Files
 from rkllm_twisted.runtime.probe import Findings
-from rkllm_twisted.values import OnResult, Params, Result
+from rkllm_twisted.values import OnResult, Params
 
 T = TypeVar("T")
 #: Seconds to learn how a child ended whose connection has broken.
 PATIENCE = 5.0
-FINISH = 2
 #: Beside ``rkllm_init``, what can be asked of a child that has no model.
 WITHOUT_MODEL = {"rkllm_createDefaultParam"}
 
@@ -48,6 +46,11 @@ class RemoteCall:
     function: str
     params: Params
     prepared: PreparedCall
+
+    @property
+    def model_path(self) -> str | None:
+        """See :class:`PreparedCall`."""
+        return self.prepared.model_path
 
 
 @implementer(IRuntime)
@@ -97,10 +100,6 @@ class ProcessRuntime:
     def problem(self) -> str | None:
         """How the last child ended that was not meant to; None once a model is loaded again."""
         return None if self.loaded else self._supervisor.problem
-
-    def path_of(self, prepared: RemoteCall) -> str | None:
-        """See :meth:`IRuntime.path_of`."""
-        return model_path_of(prepared.prepared)
 
     def kill(self) -> bool:
         """See :meth:`IRuntime.kill`. Called in the reactor thread."""
@@ -176,7 +175,7 @@ class ProcessRuntime:
             self._forget()
         elif errand.function == "rkllm_init":
             self._link = link
-            self._model_path = model_path_of(errand.prepared)
+            self._model_path = errand.model_path
 
     def _forget(self) -> None:
         self._link = self._model_path = None
@@ -202,15 +201,6 @@ class ProcessRuntime:
     def is_running(self) -> bool:
         """See :meth:`IRuntime.is_running`: true while a run has not come back from C."""
         return self.loaded and self._running
-
-    def empty_result(self) -> Result:
-        """See :meth:`IRuntime.empty_result`."""
-        result = self._layout.structs["RKLLMResult"](token_id=-1)
-        return {**to_json(self._layout, result), "_callback_state": FINISH}
-
-    def constants(self) -> Mapping[str, Mapping[str, int]]:
-        """See :meth:`IRuntime.constants`."""
-        return self._layout.release.enums
 
     def close(self) -> None:
         """See :meth:`IRuntime.close`."""

@@ -12,9 +12,9 @@ from zope.interface import implementer
 from rkllm_twisted.errors import RuntimeRefused
 from rkllm_twisted.interfaces import ICall, IRKLLMMethod
 from rkllm_twisted.methods._saving import check_saving
+from rkllm_twisted.values import RunState
 
 Result = Mapping[str, Any]
-NORMAL, ERROR = 0, 3
 #: Parts of a result that hold float arrays -> the member that is the array.
 ARRAYS = {"last_hidden_layer": "hidden_states", "logits": "logits"}
 
@@ -36,7 +36,7 @@ class JoinedResult:
         Text counts in state NORMAL only: a WAITING callback announces a character whose bytes are
         not all there, and the next NORMAL one brings it whole.
         """
-        if result["_callback_state"] == NORMAL and result["text"] is not None:
+        if result["_callback_state"] == RunState.NORMAL and result["text"] is not None:
             self._texts.append(result["text"])
         for part, array in ARRAYS.items():
             if result.get(part) and result[part][array] is not None:
@@ -51,7 +51,7 @@ class JoinedResult:
 
         :raises RuntimeRefused: the run ended in error.
         """
-        if final["_callback_state"] == ERROR:
+        if final["_callback_state"] == RunState.ERROR:
             raise RuntimeRefused(
                 "The run ended in an error; the runtime's log lines say why.",
                 {"function": Run.function, "status_code": -1},
@@ -82,7 +82,9 @@ class Run:
         """Queue the run."""
         check_saving(call)
         joined = JoinedResult()
-        done = call.npu.run(self.function, call.params, joined.add, call.conversation, call.written)
+        done = call.npu.run(
+            self.function, call.params, joined.add, call.conversation, call.encode_floats
+        )
         return done.addCallback(joined.finish)
 
 

@@ -25,7 +25,7 @@ class RunAsync:
         """Queue the run."""
         check_saving(call)
         return call.npu.run(
-            self.function, call.params, call.stream, call.conversation, call.written
+            self.function, call.params, call.stream, call.conversation, call.encode_floats
         )
 
 

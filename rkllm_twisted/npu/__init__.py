@@ -1,1 +1,1 @@
-"""The NPU: one thread, the queue before it, the watch over it."""
+"""The NPU: one thread, the queue in front of it, and the timeouts of its calls."""

@@ -1,7 +1,7 @@
-"""Whose conversation the KV cache holds, and whether another client may read on in it.
+"""Which client's conversation the KV cache holds, and whether another may continue it.
 
-The library keeps one history for everybody who uses it. A policy is asked before each call, in the
-NPU thread, with the turn taken: what it does and the call are one step for everybody else.
+The library keeps one history for all clients. A policy is called before each call, in the NPU
+thread and within its turn, so that no other client's call comes between the two.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ KEEP_SYSTEM_PROMPT = {"keep_system_prompt": 1}
 
 
 class History(Protocol):
-    """What is done before a call so that its client sees only what it may."""
+    """A policy: what happens to the cache before a call."""
 
     def before(self, runtime: IRuntime, function: str, client: Hashable, is_run: bool) -> None:
         """Prepare the cache for a call. In the NPU thread.
 
-        :raises RPCError: that failed, and the call must not be made.
+        :raises RPCError: this failed; the call must not be made.
         """
 
     def after(self, function: str) -> None:
-        """Take note of a call that has succeeded. In the NPU thread."""
+        """Record that a call has succeeded. In the NPU thread."""
 
 
 class Shared:
-    """One history for everybody: the library's own behaviour."""
+    """One history for all clients: the library's own behaviour."""
 
     def before(self, runtime: IRuntime, function: str, client: Hashable, is_run: bool) -> None:
         """See :class:`History`."""
@@ -41,11 +41,15 @@ class Shared:
 
 
 class PerConnection:
-    """The cache is cleared when a run comes from another client than the run before."""
+    """Clears the cache when a run comes from another client than the run before.
 
-    #: No run yet since the model was loaded: there is nothing to read on in.
+    The owner is the client of the last run that reached C. A cancelled run that never reached C
+    changes nothing.
+    """
+
+    #: No run yet since the model was loaded: the first run need not clear anything.
     _NOBODY = object()
-    #: Clearing failed: it is nobody's to read on in.
+    #: Clearing failed: no client may continue, the next run tries again.
     _UNKNOWN = object()
 
     def __init__(self) -> None:
@@ -66,15 +70,15 @@ class PerConnection:
             self._owner = self._NOBODY
 
 
-#: What ``--history`` may be.
+#: The values of ``--history``.
 HISTORIES: Mapping[str, Callable[[], History]] = {"shared": Shared, "connection": PerConnection}
 
 
 def history_for(runtime: IRuntime, name: str) -> History:
-    """Make the policy of a name.
+    """Make a policy by its name.
 
-    :param runtime: that it is to be used with.
-    :raises StartupError: the runtime's release cannot do it.
+    :param runtime: the runtime that the policy is used with.
+    :raises StartupError: the runtime's release cannot clear its cache.
     """
     if name == "connection":
         try:

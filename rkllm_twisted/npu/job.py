@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Hashable
+from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -11,62 +12,59 @@ from twisted.python.failure import Failure
 
 from rkllm_twisted.errors import Cancelled, RPCError
 from rkllm_twisted.interfaces import IRuntime
-from rkllm_twisted.values import OnResult, Result
+from rkllm_twisted.values import LAST_STATES, OnResult, Result, RunState
 
-#: ``_callback_state`` from this on ends a run (LLMCallState: 2 finish, 3 error).
-FINISH, ERROR = 2, 3
-
-
-#: What is done to each result of a run in the NPU thread, before the reactor gets it.
-Form = Callable[[Result], Result]
+#: Changes each result of a run in the NPU thread, before the reactor gets it.
+Transform = Callable[[Result], Result]
 
 
 def unchanged(result: Result) -> Result:
-    """Leave a result alone."""
+    """Return a result as it is."""
     return result
 
 
 def abort_quietly(runtime: IRuntime) -> None:
-    """Abort what runs; from any thread. Refused means that there was nothing to abort."""
+    """Abort the run under way, if there is one. From any thread."""
     with contextlib.suppress(RPCError):
         runtime.abort()
 
 
 @attrs.define(eq=False)
 class Job:
-    """A call, and what has come of it.
+    """A call and its outcome.
 
-    :param on_result: takes a run's partial results; None for what is no run.
+    :param prepared: the arguments, see :meth:`IRuntime.prepare`.
+    :param on_result: called with each partial result of a run; None if the call is not a run.
     :param client: whose call it is.
-    :param form: what is done to a run's results in the NPU thread.
+    :param transform: changes each result of a run, in the NPU thread.
     :ivar final: the result that ended the run.
-    :ivar given_up: the caller has been answered, whatever the thread still does.
-    :ivar outcome: what the caller holds.
+    :ivar abandoned: the caller has its answer; what the thread still does is dropped.
+    :ivar outcome: the caller's Deferred.
     """
 
     function: str
-    prepared: object
+    prepared: Any
     on_result: OnResult | None
     client: Hashable
-    form: Form = unchanged
+    transform: Transform = unchanged
     final: Result | None = None
-    given_up: bool = False
+    abandoned: bool = False
     outcome: Deferred[Result] = attrs.field(factory=Deferred)
 
     @property
     def is_run(self) -> bool:
-        """Is it a run, with partial results?"""
+        """True if the call is a run, which has partial results."""
         return self.on_result is not None
 
-    def give_up(self, error: RPCError) -> None:
-        """Answer the caller now; what the thread still does reaches nobody."""
-        if not self.given_up and not self.outcome.called:
-            self.given_up = True
+    def abandon(self, error: RPCError) -> None:
+        """Answer the caller now; drop what the thread still does."""
+        if not self.abandoned and not self.outcome.called:
+            self.abandoned = True
             self.outcome.errback(error)
 
-    def settle(self, result: Result | Failure) -> None:
-        """Answer the caller with what the thread brought back."""
-        if self.given_up or self.outcome.called:
+    def resolve(self, result: Result | Failure) -> None:
+        """Answer the caller with the result of the thread."""
+        if self.abandoned or self.outcome.called:
             return
         if isinstance(result, Failure):
             self.outcome.errback(result)
@@ -74,40 +72,41 @@ class Job:
             self.outcome.callback(result)
 
     def deliver(self, result: Result) -> None:
-        """Hand one partial result to the caller, in the reactor thread."""
-        if not self.given_up and self.on_result is not None:
+        """Pass one partial result to the caller. In the reactor thread."""
+        if not self.abandoned and self.on_result is not None:
             self.on_result(result)
 
     def check(self) -> None:
-        """Look whether anybody still waits for it.
+        """Check that the caller still waits for the answer.
 
-        :raises Cancelled: nobody does.
+        :raises Cancelled: the job was abandoned.
         """
-        if self.given_up:
+        if self.abandoned:
             raise Cancelled("The request was cancelled.")
 
-    def perform(self, runtime: IRuntime, partial: Callable[[Job, Result], object]) -> Result:
-        """Do the call, in the NPU thread.
+    def perform(self, runtime: IRuntime, partial: Callable[[Job, Result], object]) -> Result | None:
+        """Make the call. In the NPU thread.
 
-        :param partial: told each partial result, in this thread.
-        :raises RPCError: the runtime refused.
+        :param partial: called with each partial result, in this thread.
+        :returns: the outputs; for a run its last result, None if the runtime sent none.
+        :raises RPCError: the runtime refused the call.
         """
         if not self.is_run:
             outputs: Result = runtime.perform(self.prepared)
             return outputs
 
         def on_result(result: Result) -> None:
-            if self.given_up:
-                abort_quietly(runtime)  # again: the first came before the run had entered C
-            elif result["_callback_state"] in (FINISH, ERROR):
-                self.final = self.form(result)
+            if self.abandoned:
+                # The first abort may have come before the run had entered C.
+                abort_quietly(runtime)
+            elif result["_callback_state"] in LAST_STATES:
+                self.final = self.transform(result)
             else:
-                partial(self, self.form(result))
+                partial(self, self.transform(result))
 
         try:
             runtime.perform(self.prepared, on_result)
         except RPCError:
-            if self.final is None or self.final["_callback_state"] != ERROR:
+            if self.final is None or self.final["_callback_state"] != RunState.ERROR:
                 raise
-        empty: Result = runtime.empty_result()
-        return self.final or empty
+        return self.final

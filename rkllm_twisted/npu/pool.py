@@ -1,4 +1,4 @@
-"""The thread in which the library is called."""
+"""The thread that calls the library."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from twisted.python.threadpool import ThreadPool
 
 
 class _DaemonThread(threading.Thread):
-    """A thread that cannot keep the process alive: the library may hang in it for ever."""
+    """A daemon thread: the library may hang in it for ever, and the process must be able to end."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -1,7 +1,7 @@
-"""Fair turns at something that only one can use at a time.
+"""A fair queue for something that one client at a time can use.
 
-Turns go round the clients, not round the requests: who has eight requests waiting delays another
-client's single one by at most one turn.
+The turns go round the clients, not round the requests: a client with eight requests delays the
+single request of another by at most one turn.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from twisted.internet.defer import Deferred, fail, succeed
 
 from rkllm_twisted.errors import Busy, RPCError
 
-#: How many may wait in all, unless told otherwise.
+#: How many calls may wait in all, by default.
 QUEUE_LIMIT = 64
 
 
 class FairQueue:
     """A queue of turns.
 
-    :param limit: how many may wait, the one whose turn it is not counted.
+    :param limit: how many calls may wait; the one that has the turn does not count.
     """
 
     def __init__(self, limit: int = QUEUE_LIMIT) -> None:
@@ -29,19 +29,20 @@ class FairQueue:
         self._waiting: OrderedDict[Hashable, deque[Deferred[None]]] = OrderedDict()
 
     def __len__(self) -> int:
-        """How many wait."""
+        """The number of calls that wait."""
         return sum(map(len, self._waiting.values()))
 
     def waiting(self) -> list[tuple[Hashable, int]]:
-        """How many turns each client waits for, in the order in which they come round."""
+        """Each client and the number of its calls that wait, in the order of the next turns."""
         return [(client, len(turns)) for client, turns in self._waiting.items()]
 
-    def take(self, client: Hashable) -> Deferred[None]:
-        """Queue for a turn.
+    def acquire(self, client: Hashable) -> Deferred[None]:
+        """Wait for a turn.
 
-        :param client: whose turn it will be; the turns go round these.
-        :returns: a Deferred that fires when the turn has come; :meth:`done` must follow. Cancelled
-            before that, it leaves the queue. It has failed with Busy where the queue is full.
+        :param client: the turns go round the clients.
+        :returns: a Deferred that fires when the turn has come; call :meth:`release` at its end. If
+            it is cancelled before, it leaves the queue. It has failed with Busy if the queue is
+            full.
         """
         if not self._taken:
             self._taken = True
@@ -58,18 +59,18 @@ class FairQueue:
         self._waiting.setdefault(client, deque()).append(turn)
         return turn
 
-    def done(self) -> None:
-        """End the turn under way; the next begins at once."""
+    def release(self) -> None:
+        """End the current turn; the next one begins at once."""
         if not self._waiting:
             self._taken = False
             return
         client, turns = self._waiting.popitem(last=False)
         turn = turns.popleft()
         if turns:
-            self._waiting[client] = turns  # to the end of the round
+            self._waiting[client] = turns  # now the last of the round
         turn.callback(None)
 
-    def dismiss(self, error: RPCError) -> None:
+    def fail_all(self, error: RPCError) -> None:
         """Fail every turn that waits."""
         waiting, self._waiting = self._waiting, OrderedDict()
         for turns in waiting.values():
@@ -78,7 +79,7 @@ class FairQueue:
 
     def _leave(self, client: Hashable, turn: Deferred[None]) -> None:
         turns = self._waiting.get(client, deque())
-        if turn in turns:  # else it was dismissed
+        if turn in turns:  # else fail_all() has taken it
             turns.remove(turn)
             if not turns:
                 del self._waiting[client]

@@ -1,9 +1,9 @@
 """The one NPU: one thread, one model, one call at a time, in fair turns.
 
-Every call of the library runs in one thread, because the library's callbacks come on the thread
-that called ``rkllm_run`` and nothing is documented as thread-safe but ``rkllm_abort`` and
-``rkllm_is_running``. What a caller holds is an outer Deferred: cancelling it answers the caller at
-once, while the turn ends only when the thread is back from C.
+Every call of the library runs in one thread: its callbacks come on the thread that called
+``rkllm_run``, and only ``rkllm_abort`` and ``rkllm_is_running`` are documented as thread-safe. A
+caller has an outer Deferred: cancelling it answers the caller at once, but the turn ends only when
+the thread has returned from C.
 """
 
 from __future__ import annotations
@@ -19,10 +19,13 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
+from rkllm_twisted.abi.from_c import empty_result
+from rkllm_twisted.abi.layouts import layout_of
+from rkllm_twisted.abi.release import releases
 from rkllm_twisted.errors import Cancelled, NoModel, RPCError, ShuttingDown, TimedOut
 from rkllm_twisted.interfaces import INPU, IRuntime
 from rkllm_twisted.npu.history import History, Shared
-from rkllm_twisted.npu.job import Form, Job, abort_quietly, unchanged
+from rkllm_twisted.npu.job import Job, Transform, abort_quietly, unchanged
 from rkllm_twisted.npu.queue import QUEUE_LIMIT, FairQueue
 from rkllm_twisted.npu.timeouts import CallTimer, Timeouts
 from rkllm_twisted.values import (
@@ -38,7 +41,7 @@ from rkllm_twisted.values import (
 InThread = Callable[..., Deferred[Any]]
 FromThread = Callable[..., object]
 
-#: What the NPU's state is called while these calls are under way.
+#: Function -> the state of the NPU during such a call.
 STATES = {"rkllm_init": "loading", "rkllm_run": "running", "rkllm_run_async": "running"}
 
 
@@ -50,15 +53,15 @@ def thread_npu(
     history: History | None = None,
     timeouts: Timeouts | None = None,
 ) -> ThreadNPU:
-    """Put a runtime in a pool's thread.
+    """Make an NPU of a runtime and a thread pool.
 
-    :param pool: of one thread; starting and stopping it is the caller's.
-    :param timeouts: how long calls may take; for ever where left out.
+    :param pool: a pool of one thread, which the caller starts and stops.
+    :param timeouts: of calls; None: calls may take any time.
     """
     in_thread = partial(deferToThreadPool, reactor, pool)
     npu = ThreadNPU(runtime, in_thread, reactor.callFromThread, queue_limit, history)
     if timeouts is not None:
-        npu.watch_with(reactor, timeouts)
+        npu.set_timeouts(reactor, timeouts)
     return npu
 
 
@@ -66,11 +69,11 @@ def thread_npu(
 class ThreadNPU:
     """An :class:`~rkllm_twisted.interfaces.INPU` over a blocking runtime in a thread of its own.
 
-    :param runtime: touched in the NPU thread only, but for ``abort``, ``is_running``, ``prepare``.
-    :param in_thread: runs a function in the NPU thread; returns a Deferred of its result.
+    :param runtime: used in the NPU thread only, except ``abort``, ``is_running``, ``prepare``.
+    :param in_thread: calls a function in the NPU thread; returns a Deferred of its result.
     :param from_thread: ``reactor.callFromThread``.
     :param queue_limit: how many calls may wait.
-    :param history: what a client may see of the runs before; everything where left out.
+    :param history: what a client may see of earlier runs; None: everything.
     """
 
     def __init__(
@@ -82,29 +85,29 @@ class ThreadNPU:
         history: History | None = None,
     ) -> None:
         self._runtime = runtime
+        self._release = releases()[runtime.version.abi]
         self._in_thread = in_thread
         self._from_thread = from_thread
         self._history = history or Shared()
-        self._turns = FairQueue(queue_limit)
+        self._queue = FairQueue(queue_limit)
         self._under_way: Job | None = None
         self._closed: Deferred[None] | None = None
         self._state = "empty"
         self._runs = self._tokens = 0
-        self._watch: CallTimer | None = None
+        self._timer: CallTimer | None = None
         self._is_stuck = self._draining = False
         self._awaiting_idle: list[Deferred[None]] = []
 
-    def watch_with(self, clock: IReactorTime, timeouts: Timeouts) -> None:
+    def set_timeouts(self, clock: IReactorTime, timeouts: Timeouts) -> None:
         """End calls that take too long.
 
-        Where the runtime cannot be ended by force, the NPU is ``stuck`` until C returns, and
-        refuses work.
+        If the runtime cannot be killed, the NPU is ``stuck`` and refuses calls until C returns.
         """
-        self._watch = CallTimer(clock, timeouts, self._late, self._stuck)
+        self._timer = CallTimer(clock, timeouts, self._on_timeout, self._on_abort_timeout)
 
     def call(self, function: str, params: Params, client: Hashable = None) -> Deferred[Result]:
         """See :meth:`INPU.call`."""
-        return self._queue(function, params, client, None)
+        return self._submit(function, params, client, None)
 
     def run(
         self,
@@ -112,10 +115,10 @@ class ThreadNPU:
         params: Params,
         on_result: OnResult,
         client: Hashable = None,
-        form: Form = unchanged,
+        transform: Transform = unchanged,
     ) -> Deferred[Result]:
         """See :meth:`INPU.run`."""
-        return self._queue(function, params, client, on_result, form)
+        return self._submit(function, params, client, on_result, transform)
 
     def abort(self) -> Deferred[Result]:
         """See :meth:`INPU.abort`."""
@@ -136,8 +139,7 @@ class ThreadNPU:
 
     def constants(self) -> Mapping[str, Mapping[str, int]]:
         """See :meth:`INPU.constants`."""
-        constants: Mapping[str, Mapping[str, int]] = self._runtime.constants()
-        return constants
+        return self._release.enums
 
     def version(self) -> RuntimeVersion:
         """See :meth:`INPU.version`."""
@@ -146,32 +148,32 @@ class ThreadNPU:
 
     def status(self) -> NPUStatus:
         """See :meth:`INPU.status`."""
-        work = self._under_way
+        job = self._under_way
         return NPUStatus(
-            state=self._idle_state() if work is None else self._state,
+            state=self._idle_state() if job is None else self._state,
             model_path=self._runtime.model_path,
-            queue_length=len(self._turns),
+            queue_length=len(self._queue),
             runs=self._runs,
             tokens=self._tokens,
-            running=None if work is None else Running(work.client, work.function),
+            running=None if job is None else Running(job.client, job.function),
             problem=self._runtime.problem,
-            waiting=tuple(Waiting(client, calls) for client, calls in self._turns.waiting()),
+            waiting=tuple(Waiting(client, calls) for client, calls in self._queue.waiting()),
         )
 
     def drain(self) -> Deferred[None]:
         """See :meth:`INPU.drain`."""
         self._draining = True
-        self._turns.dismiss(ShuttingDown("The daemon is shutting down."))
+        self._queue.fail_all(ShuttingDown("The daemon is shutting down."))
         idle: Deferred[None] = Deferred()
         self._awaiting_idle.append(idle)
         if self._under_way is None or self._is_stuck:
-            self._tell_idle()
+            self._fire_idle()
         return idle
 
-    def _tell_idle(self) -> None:
+    def _fire_idle(self) -> None:
         waiting, self._awaiting_idle = self._awaiting_idle, []
         for idle in waiting:
-            if not idle.called:  # else whoever waited has lost patience
+            if not idle.called:  # else its owner has cancelled it
                 idle.callback(None)
 
     def close(self) -> Deferred[None]:
@@ -179,12 +181,12 @@ class ThreadNPU:
         if self._closed is None:
             closed: Deferred[None] = Deferred()
             self._closed = closed
-            self._turns.dismiss(ShuttingDown("The daemon is shutting down."))
+            self._queue.fail_all(ShuttingDown("The daemon is shutting down."))
             if self._under_way is not None:
-                self._give_up(
+                self._abandon(
                     self._under_way, ShuttingDown("The daemon shut down before the call ended.")
                 )
-            turn: Deferred[Any] = self._turns.take(None)
+            turn: Deferred[Any] = self._queue.acquire(None)
             turn.addCallback(lambda _: self._in_thread(self._runtime.close))
             turn.addBoth(self._now_closed).chainDeferred(closed)
         return self._closed
@@ -194,20 +196,20 @@ class ThreadNPU:
         return result
 
     def _idle_state(self) -> str:
-        """What the NPU is when nothing is under way. The model may have gone by itself."""
+        """Return the state while no call is under way. The model may have gone by itself."""
         if self._state == "closed":
             return self._state
         if self._runtime.failed:
             return "failed"
         return "loaded" if self._runtime.loaded else "empty"
 
-    def _queue(
+    def _submit(
         self,
         function: str,
         params: Params,
         client: Hashable,
         on_result: OnResult | None,
-        form: Form = unchanged,
+        transform: Transform = unchanged,
     ) -> Deferred[Result]:
         if self._closed is not None or self._draining:
             return fail(ShuttingDown("The daemon is shutting down."))
@@ -219,73 +221,72 @@ class ThreadNPU:
             prepared = self._runtime.prepare(function, params)
         except RPCError:
             return fail()
-        work = Job(function, prepared, on_result, client, form)
-        turn = self._turns.take(client)
-        work.outcome = Deferred(lambda _: self._cancel(work, turn))
-        turn.addCallbacks(lambda _: self._begin(work), lambda reason: self._no_turn(work, reason))
-        return work.outcome
+        job = Job(function, prepared, on_result, client, transform)
+        turn = self._queue.acquire(client)
+        job.outcome = Deferred(lambda _: self._cancel(job, turn))
+        turn.addCallbacks(lambda _: self._begin(job), lambda reason: self._no_turn(job, reason))
+        return job.outcome
 
-    def _no_turn(self, work: Job, reason: Failure) -> None:
-        if reason.check(RPCError):  # else the caller cancelled it and knows
-            work.settle(reason)
+    def _no_turn(self, job: Job, reason: Failure) -> None:
+        if reason.check(RPCError):  # else the caller has cancelled the call
+            job.resolve(reason)
 
-    def _cancel(self, work: Job, turn: Deferred[None]) -> None:
+    def _cancel(self, job: Job, turn: Deferred[None]) -> None:
         turn.cancel()  # no effect on a turn that has come
-        self._give_up(work, Cancelled("The request was cancelled."))
+        self._abandon(job, Cancelled("The request was cancelled."))
 
-    def _give_up(self, work: Job, error: RPCError) -> None:
-        work.give_up(error)
-        if work is self._under_way and work.is_run and self._runtime.loaded:
+    def _abandon(self, job: Job, error: RPCError) -> None:
+        job.abandon(error)
+        if job is self._under_way and job.is_run and self._runtime.loaded:
             abort_quietly(self._runtime)
-            if self._watch is not None:
-                self._watch.given_up()
+            if self._timer is not None:
+                self._timer.aborted()
 
-    def _late(self, error: TimedOut) -> None:
-        """The call under way takes too long."""
+    def _on_timeout(self, error: TimedOut) -> None:
         if self._under_way is not None:
-            self._give_up(self._under_way, error)
-            if self._watch is not None:
-                self._watch.given_up()
+            self._abandon(self._under_way, error)
+            if self._timer is not None:
+                self._timer.aborted()
 
-    def _stuck(self) -> None:
-        """The call under way is not back, although it was aborted."""
+    def _on_abort_timeout(self) -> None:
         if not self._runtime.kill():
             self._is_stuck = True
             self._state = "stuck"
-            self._turns.dismiss(
+            self._queue.fail_all(
                 TimedOut("The NPU is stuck in a call that cannot be ended; restart the daemon.")
             )
 
-    def _begin(self, work: Job) -> None:
-        self._under_way = work
-        self._state = STATES.get(work.function, self._idle_state())
-        if self._watch is not None:
-            self._watch.begin(work.function, self._runtime.path_of(work.prepared))
-        done = self._in_thread(self._in_npu, work)
-        done.addBoth(self._ended, work)
+    def _begin(self, job: Job) -> None:
+        self._under_way = job
+        self._state = STATES.get(job.function, self._idle_state())
+        if self._timer is not None:
+            self._timer.begin(job.function, job.prepared.model_path)
+        done = self._in_thread(self._in_npu, job)
+        done.addBoth(self._ended, job)
 
-    def _in_npu(self, work: Job) -> Result:
-        """Do the call, in the NPU thread."""
-        work.check()
-        self._history.before(self._runtime, work.function, work.client, work.is_run)
-        result = work.perform(self._runtime, partial(self._from_thread, self._deliver))
-        self._history.after(work.function)
-        return result
+    def _in_npu(self, job: Job) -> Result:
+        """Make the call. In the NPU thread."""
+        job.check()
+        self._history.before(self._runtime, job.function, job.client, job.is_run)
+        result = job.perform(self._runtime, partial(self._from_thread, self._deliver))
+        self._history.after(job.function)
+        # In some modes the runtime ends a run without a last result.
+        return result or empty_result(layout_of(self._release))
 
-    def _deliver(self, work: Job, result: Result) -> None:
+    def _deliver(self, job: Job, result: Result) -> None:
         self._tokens += 1
-        if self._watch is not None and not work.given_up:
-            self._watch.token()
-        work.deliver(result)
+        if self._timer is not None and not job.abandoned:
+            self._timer.token()
+        job.deliver(result)
 
-    def _ended(self, result: Result | Failure, work: Job) -> None:
-        """The thread is back: free the NPU, answer the caller."""
+    def _ended(self, result: Result | Failure, job: Job) -> None:
+        """Free the NPU and answer the caller: the thread has returned."""
         self._under_way = None
         self._is_stuck = False
-        if self._watch is not None:
-            self._watch.end()
-        self._runs += work.is_run
+        if self._timer is not None:
+            self._timer.end()
+        self._runs += job.is_run
         self._state = self._idle_state() if self._state != "closed" else self._state
-        self._turns.done()
-        work.settle(result)
-        self._tell_idle()
+        self._queue.release()
+        job.resolve(result)
+        self._fire_idle()

@@ -1,4 +1,4 @@
-"""Ends what takes too long: answers the caller, aborts, and at last ends the runtime by force."""
+"""Timeouts of calls: the caller is answered, the call aborted, at last the runtime killed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ GIB = 2**30
 
 @attrs.frozen
 class Timeouts:
-    """How long things may take, in seconds.
+    """Timeouts in seconds.
 
-    :param init: loading a model; None: :meth:`for_model`.
-    :param first_token: a run's first result, and any call that is neither run nor init.
-    :param token: each further result.
-    :param abort: from the abort to the return of C; then the runtime is ended by force.
+    :param init: of loading a model; None: see :meth:`for_model`.
+    :param first_token: of the first result of a run, and of any call that is neither run nor init.
+    :param token: of each further result.
+    :param abort: from the abort to the return of C; then the runtime is killed.
     """
 
     init: float | None = None
@@ -30,7 +30,7 @@ class Timeouts:
     abort: float = 5.0
 
     def for_model(self, path: str | None) -> float:
-        """What loading a model may take: 30 s, and 45 s for each GiB of its file."""
+        """Return the timeout of loading a model: 30 s, and 45 s for each GiB of its file."""
         if self.init is not None:
             return self.init
         size = 0
@@ -40,35 +40,36 @@ class Timeouts:
         return 30.0 + 45.0 * size / GIB
 
 
-#: Which option a call that has taken too long is to be helped with.
+#: Function -> the option that sets its timeout.
 OPTIONS: Mapping[str, str] = {"rkllm_init": "--init-timeout"}
 
 
 class CallTimer:
-    """Watches the one call under way.
+    """The timeouts of the one call under way.
 
-    :param late: called with the error for its caller, when it has taken too long; aborts it.
-    :param stuck: called when it is not back after the abort either.
+    :param on_timeout: called with the error for the caller when the call takes too long; it must
+        abort the call.
+    :param on_abort_timeout: called when the call has not returned after the abort.
     """
 
     def __init__(
         self,
         clock: IReactorTime,
         timeouts: Timeouts,
-        late: Callable[[TimedOut], None],
-        stuck: Callable[[], None],
+        on_timeout: Callable[[TimedOut], None],
+        on_abort_timeout: Callable[[], None],
     ) -> None:
         self._clock = clock
         self._timeouts = timeouts
-        self._late = late
-        self._stuck = stuck
+        self._on_timeout = on_timeout
+        self._on_abort_timeout = on_abort_timeout
         self._timer: IDelayedCall | None = None
         self._function = ""
 
     def begin(self, function: str, model_path: str | None) -> None:
-        """A call has begun.
+        """Start the timer of a call.
 
-        :param model_path: of the model that it loads.
+        :param model_path: of the model that the call loads, if it loads one.
         """
         self._function = function
         seconds = (
@@ -79,27 +80,27 @@ class CallTimer:
         self._set(seconds, OPTIONS.get(function, "--first-token-timeout"))
 
     def token(self) -> None:
-        """A result has come."""
+        """Restart the timer: a result has come."""
         if self._timer is not None:
             self._set(self._timeouts.token, "--token-timeout")
 
     def end(self) -> None:
-        """The call is back from C."""
+        """Stop the timer: the call has returned from C."""
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self._timer = None
 
-    def given_up(self) -> None:
-        """Nobody waits for the call any more, and it was aborted."""
+    def aborted(self) -> None:
+        """Give the call, which was aborted, its last seconds to return."""
         self.end()
-        self._timer = self._clock.callLater(self._timeouts.abort, self._stuck)
+        self._timer = self._clock.callLater(self._timeouts.abort, self._on_abort_timeout)
 
     def _set(self, seconds: float, option: str) -> None:
         self.end()
         self._timer = self._clock.callLater(seconds, self._expire, seconds, option)
 
     def _expire(self, seconds: float, option: str) -> None:
-        self._late(
+        self._on_timeout(
             TimedOut(
                 f"{self._function} took longer than {seconds:g} s; {option} sets how long it may"
                 " take.",

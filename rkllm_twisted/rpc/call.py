@@ -115,8 +115,8 @@ class RPCCall(LogEntry, kw_only=True):
         self.conversation.send(STREAM_FORMS[self.settings.stream](self.id, number, text))
         self.tokens = number + 1
 
-    def written(self, result: Result) -> Result:
-        """See :meth:`rkllm_twisted.interfaces.ICall.written`."""
+    def encode_floats(self, result: Result) -> Result:
+        """See :meth:`rkllm_twisted.interfaces.ICall.encode_floats`."""
         if self.settings.floats != "json":
             return result  # the bytes are there already
         written: Result = encoding.with_arrays_encoded(result, _let_others_work)

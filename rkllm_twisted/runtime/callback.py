@@ -15,9 +15,8 @@ from collections.abc import Callable
 from rkllm_twisted.abi.from_c import to_json
 from rkllm_twisted.abi.layouts import CData, Layout
 from rkllm_twisted.runtime.text import RunText
+from rkllm_twisted.values import LAST_STATES, RunState
 
-NORMAL, WAITING, FINISH, ERROR = range(4)
-_LAST = frozenset({FINISH, ERROR})
 #: What a callback returns: let the run go on, pause it (both rkllm.h 1.2.1; before, a callback
 #: returns nothing), and go on but release the output buffer (rkllm.h 1.3.0).
 _GO_ON, _PAUSE, _RELEASE = 0, 1, 2
@@ -75,7 +74,7 @@ class RunCallbacks:
                 self._on_result({**self._read(pointer, state), "_callback_state": state})
         except BaseException as failure:  # noqa: BLE001 - C could not do anything with it
             self._fail(failure)
-        if state in _LAST:
+        if state in LAST_STATES:
             self.ended.set()
             return _GO_ON
         if pausing:
@@ -96,7 +95,7 @@ class RunCallbacks:
 
     def _read(self, pointer: CData, state: int) -> dict[str, object]:
         # FINISH and ERROR deliver one result, however many rows there are.
-        if len(self._texts) == 1 or state in _LAST or not pointer:
+        if len(self._texts) == 1 or state in LAST_STATES or not pointer:
             return self._row(pointer.contents if pointer else None, self._texts[0], state)
         rows = [self._row(pointer[i], text, state) for i, text in enumerate(self._texts)]
         return {**rows[0], "results": rows}
@@ -127,9 +126,9 @@ def _has_arrays(pointer: CData) -> bool:
 
 
 def _reading(text: RunText, state: int) -> Callable[[bytes | None], str | None]:
-    if state in _LAST:
+    if state in LAST_STATES:
         return text.last
-    return text.waiting if state == WAITING else text.normal
+    return text.waiting if state == RunState.WAITING else text.normal
 
 
 class ResultCallback:

@@ -17,14 +17,13 @@ from rkllm_twisted.abi.prepare import (
     PreparedCall,
     find_function,
     inputs_for,
-    model_path_of,
     prepare,
 )
 from rkllm_twisted.abi.return_codes import check_pausable, outputs_of
 from rkllm_twisted.abi.scalars import param_error
 from rkllm_twisted.errors import NoModel, RuntimeRefused
 from rkllm_twisted.interfaces import IRuntime
-from rkllm_twisted.runtime.callback import FINISH, OnResult, ResultCallback, RunCallbacks
+from rkllm_twisted.runtime.callback import OnResult, ResultCallback, RunCallbacks
 from rkllm_twisted.runtime.detect import detect_release
 from rkllm_twisted.runtime.embedding_width import check_widths
 from rkllm_twisted.runtime.files import Files
@@ -117,11 +116,7 @@ class Runtime:
     @property
     def model_path(self) -> str | None:
         """The model_path of the rkllm_init that made the handle."""
-        return None if self._loaded is None else model_path_of(self._loaded.made_by)
-
-    def path_of(self, prepared: PreparedCall) -> str | None:
-        """See :meth:`IRuntime.path_of`."""
-        return model_path_of(prepared)
+        return None if self._loaded is None else self._loaded.made_by.model_path
 
     def kill(self) -> bool:
         """See :meth:`IRuntime.kill`: a thread in C cannot be ended."""
@@ -166,15 +161,6 @@ class Runtime:
                 return False
             # Headers up to 1.2.3 say the opposite; every library says 1 for running.
             return bool(self._functions["rkllm_is_running"](self._loaded.handle) == 1)
-
-    def empty_result(self) -> Outputs:
-        """See :meth:`IRuntime.empty_result`."""
-        result = self._layout.structs["RKLLMResult"](token_id=-1)
-        return {**to_json(self._layout, result), "_callback_state": FINISH}
-
-    def constants(self) -> Mapping[str, Mapping[str, int]]:
-        """See :meth:`IRuntime.constants`."""
-        return self._layout.release.enums
 
     def close(self) -> None:
         """See :meth:`IRuntime.close`."""

@@ -115,7 +115,7 @@ class FakeDaemon:
         )
         history = history_for(runtime, options["history"])
         npu = ThreadNPU(runtime, thread.in_thread, thread.from_thread, options["queue"], history)
-        npu.watch_with(self._clock, timeouts_of(options))
+        npu.set_timeouts(self._clock, timeouts_of(options))
         factory = factory_for(npu, options, find_methods(), self._clock)
         self._record(factory)
         return npu, factory

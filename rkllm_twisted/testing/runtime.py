@@ -14,7 +14,7 @@ import attrs
 from zope.interface import implementer
 
 from rkllm_twisted.abi.arguments import assign_arguments
-from rkllm_twisted.abi.from_c import to_json
+from rkllm_twisted.abi.from_c import empty_result, to_json
 from rkllm_twisted.abi.layouts import layout_of
 from rkllm_twisted.abi.prepare import find_function, prepare
 from rkllm_twisted.abi.release import release_for
@@ -24,9 +24,7 @@ from rkllm_twisted.interfaces import IRuntime
 from rkllm_twisted.isolation.process import ChildExit
 from rkllm_twisted.testing.answers import Answer, Book, Crash, End, Fault, Faults, Hang, Reply
 from rkllm_twisted.testing.results import default_param, figures
-from rkllm_twisted.values import OnResult, Params, RuntimeVersion
-
-NORMAL, WAITING, FINISH, ERROR = range(4)
+from rkllm_twisted.values import OnResult, Params, RunState, RuntimeVersion
 
 
 @attrs.frozen
@@ -38,6 +36,12 @@ class Prepared:
 
     function: str
     arguments: Mapping[str, Any]
+
+    @property
+    def model_path(self) -> str | None:
+        """The model that the call loads, if it loads one."""
+        param: Mapping[str, Any] = self.arguments.get("param") or {}
+        return param.get("model_path")
 
 
 def prompt_of(prepared: Prepared) -> str:
@@ -208,15 +212,20 @@ class FakeRuntime:
 
     def _partial(self, part: str | Mapping[str, Any], token: int) -> dict[str, Any]:
         members = {"text": part} if isinstance(part, str) else part
-        result = {**self.empty_result(), "token_id": token, "_callback_state": NORMAL, **members}
+        result = {
+            **empty_result(self._layout),
+            "token_id": token,
+            "_callback_state": RunState.NORMAL,
+            **members,
+        }
         if self._rows == 1:
             return result
         row = {name: value for name, value in result.items() if name != "_callback_state"}
         return {**result, "results": [row] * self._rows}
 
     def _last(self, end: End, prompt: str, tokens: int) -> dict[str, Any]:
-        state = FINISH if end is End.FINISH else ERROR
-        result = {**self.empty_result(), "text": "", "_callback_state": state}
+        state = RunState.FINISH if end is End.FINISH else RunState.ERROR
+        result = {**empty_result(self._layout), "text": "", "_callback_state": state}
         if "perf" in result:
             result["perf"] = figures(len(prompt.split()), tokens)
         return result
@@ -238,11 +247,6 @@ class FakeRuntime:
         self._paused = self._running
         return {**outputs_of("LLMResultCallback", 0), "paused": self._running}
 
-    def path_of(self, prepared: Prepared) -> str | None:
-        """See :meth:`IRuntime.path_of`."""
-        param: Mapping[str, Any] = prepared.arguments.get("param") or {}
-        return param.get("model_path")
-
     def kill(self) -> bool:
         """See :meth:`IRuntime.kill`: what hangs crashes."""
         if self._killable:
@@ -253,15 +257,6 @@ class FakeRuntime:
     def is_running(self) -> bool:
         """See :meth:`IRuntime.is_running`."""
         return self._running
-
-    def empty_result(self) -> dict[str, Any]:
-        """See :meth:`IRuntime.empty_result`."""
-        result = self._layout.structs["RKLLMResult"](token_id=-1)
-        return {**to_json(self._layout, result), "_callback_state": FINISH}
-
-    def constants(self) -> Mapping[str, Mapping[str, int]]:
-        """See :meth:`IRuntime.constants`."""
-        return self._layout.release.enums
 
     def close(self) -> None:
         """See :meth:`IRuntime.close`."""

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from strategies import FLOATS
 
-from rkllm_twisted.abi.from_c import LARGEST_ARRAY, shortest_float32, to_json
+from rkllm_twisted.abi.from_c import LARGEST_ARRAY, empty_result, shortest_float32, to_json
 from rkllm_twisted.abi.layouts import Layout, layout_of
 from rkllm_twisted.abi.release import releases
 from rkllm_twisted.errors import RuntimeRefused
@@ -123,3 +123,11 @@ def test_the_largest_floats() -> None:
         value = struct.unpack("<f", (0x7F7FFFFF - step).to_bytes(4, "little"))[0]
         assert float32(shortest_float32(value) or 0) == float32(value)
     assert shortest_float32(largest) == 3.4028235e38
+
+
+def test_the_empty_result(layout: Layout) -> None:
+    """It has the fields of the release and says only that the run has ended."""
+    empty = empty_result(layout)
+    names = [member.name for member in layout.release.structs["RKLLMResult"].members]
+    assert list(empty) == [*names, "_callback_state"]
+    assert (empty["text"], empty["token_id"], empty["_callback_state"]) == (None, -1, 2)

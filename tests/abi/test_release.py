@@ -68,3 +68,11 @@ def test_structures_without_a_name_are_called_after_their_place() -> None:
     union = releases()["1.2.1"].structs["RKLLMInput.union"]
     assert union.is_union
     assert {member.offset for member in union.members} == {0}
+
+
+@pytest.mark.parametrize("name", releases())
+def test_the_enums_of_a_release(name: str) -> None:
+    """State 4 exists in 1.1.x only."""
+    states = releases()[name].enums["LLMCallState"]
+    assert states["RKLLM_RUN_ERROR"] == 3
+    assert ("RKLLM_RUN_GET_LAST_HIDDEN_LAYER" in states) == (name == "1.1.4")

@@ -9,8 +9,9 @@ import pytest
 
 from rkllm_twisted.cli.bench_figures import PromptFigures, Sample, Spread, Stopwatch
 from rkllm_twisted.cli.plotting import plot
-from rkllm_twisted.client_core.results import Perf, Result, State
+from rkllm_twisted.client_core.results import Perf, Result
 from rkllm_twisted.errors import StartupError
+from rkllm_twisted.values import RunState
 
 PERF = Perf(prefill_time_ms=100, prefill_tokens=20, generate_time_ms=500, generate_tokens=10)
 
@@ -18,10 +19,10 @@ PERF = Perf(prefill_time_ms=100, prefill_tokens=20, generate_time_ms=500, genera
 def test_a_sample_is_what_a_client_meets() -> None:
     """First and last token count from the question; waiting results are tokens, too."""
     watch = Stopwatch(10.0)
-    watch.take(Result("a", 1, State.NORMAL), 10.5)
-    watch.take(Result("", 2, State.WAITING), 11.0)
-    watch.take(Result("b", 3, State.NORMAL), 12.0)
-    watch.take(Result("", -1, State.FINISH, PERF), 12.5)
+    watch.take(Result("a", 1, RunState.NORMAL), 10.5)
+    watch.take(Result("", 2, RunState.WAITING), 11.0)
+    watch.take(Result("b", 3, RunState.NORMAL), 12.0)
+    watch.take(Result("", -1, RunState.FINISH, PERF), 12.5)
     assert watch.sample() == Sample(0.5, 2.0, 3, PERF)
     assert watch.sample().rate == 1.5
 
@@ -29,7 +30,7 @@ def test_a_sample_is_what_a_client_meets() -> None:
 def test_an_answer_without_a_token_is_no_sample() -> None:
     """There is nothing to measure."""
     watch = Stopwatch(0.0)
-    watch.take(Result("", -1, State.FINISH), 1.0)
+    watch.take(Result("", -1, RunState.FINISH), 1.0)
     with pytest.raises(ValueError, match="No token"):
         watch.sample()
 

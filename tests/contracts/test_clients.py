@@ -10,9 +10,8 @@ import pytest
 import pytest_twisted
 from daemons import Daemon
 
-from rkllm_twisted.client_core.results import State
 from rkllm_twisted.errors import Closed, InvalidParams, MethodNotFound, NoAnswer, RuntimeRefused
-from rkllm_twisted.values import FloatArray, RuntimeVersion
+from rkllm_twisted.values import FloatArray, RunState, RuntimeVersion
 
 Connect = Callable[..., Any]
 
@@ -77,8 +76,8 @@ async def test_a_stream_gives_each_token_and_then_the_figures(
     *tokens, last = [result async for result in client.run_async("one two three")]
     assert [token.text for token in tokens] == ["one", " two", " three"]
     assert [token.token_id for token in tokens] == [0, 1, 2]
-    assert {token.state for token in tokens} == {State.NORMAL}
-    assert (last.text, last.state) == ("", State.FINISH)
+    assert {token.state for token in tokens} == {RunState.NORMAL}
+    assert (last.text, last.state) == ("", RunState.FINISH)
     assert last.perf.generate_tokens == 3
     assert last.perf.generate_rate > 0
     assert last.raw["perf"]["generate_tokens"] == 3
@@ -90,7 +89,7 @@ async def test_a_run_gives_the_whole_answer(daemon: Daemon, model: Path, connect
     client = await connect(daemon.path)
     await client.init(model)
     result = await client.run("one two three")
-    assert (result.text, result.state) == ("one two three", State.FINISH)
+    assert (result.text, result.state) == ("one two three", RunState.FINISH)
     assert result.perf.generate_tokens == 3
 
 
@@ -271,7 +270,7 @@ async def test_any_method_can_be_called(daemon: Daemon, model: Path, connect: Co
     result = await client.call("rkllm.run", {"rkllm_input": {"prompt_input": "a b"}})
     assert result["text"] == "a b"
     last = await client.call("rkllm.run_async", [{"prompt_input": "a b"}])
-    assert last["_callback_state"] == State.FINISH
+    assert last["_callback_state"] == RunState.FINISH
     raw = [r async for r in client.stream("rkllm.run_async", [{"prompt_input": "a b"}])]
     assert [r["text"] for r in raw] == ["a", " b", ""]
     assert [r async for r in client.stream("server.ping")] == ["pong"]

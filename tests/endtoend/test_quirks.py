@@ -15,9 +15,9 @@ import pytest
 from daemons import PATIENCE, Daemon, RawClient
 
 from rkllm_twisted.abi.release import releases
+from rkllm_twisted.values import RunState
 
 Script = Callable[[str], Path]
-NORMAL, WAITING, FINISH, ERROR = range(4)
 EVERY = list(releases())
 WITH_TOOLS = ["1.2.1", "1.3.0"]
 PROMPT = [{"prompt_input": "one two"}]
@@ -62,7 +62,7 @@ def await_log(daemon: Daemon, words: str) -> str:
 def test_no_finish_comes(daemon: Daemon, script: Script) -> None:
     """The end of the call ends the stream."""
     model = script('run\ntoken "a"\nnofinish\n')
-    assert states(played(daemon, model)) == [("a", NORMAL), (None, FINISH)]
+    assert states(played(daemon, model)) == [("a", RunState.NORMAL), (None, RunState.FINISH)]
 
 
 @pytest.mark.parametrize("mode", ["RKLLM_INFER_GET_LAST_HIDDEN_LAYER", "RKLLM_INFER_GET_LOGITS"])
@@ -83,17 +83,17 @@ def test_hidden_states_and_logits_come_without_finish(
         ("logits", "logits") if mode.endswith("LOGITS") else ("last_hidden_layer", "hidden_states")
     )
     assert len(first[layer][field]) == 2
-    assert (last[layer][field], last["_callback_state"]) == (None, FINISH)
+    assert (last[layer][field], last["_callback_state"]) == (None, RunState.FINISH)
 
 
 def test_text_may_be_null(daemon: Daemon, script: Script) -> None:
     """NULL is null, in every state."""
     model = script('run\nnull\nwaiting\ntoken "a"\nfinish\n')
     results = states(played(daemon, model))
-    assert results[0] == (None, NORMAL)
-    assert (None, WAITING) in results
-    assert results[-2] == ("a", NORMAL)
-    assert results[-1][1] == FINISH
+    assert results[0] == (None, RunState.NORMAL)
+    assert (None, RunState.WAITING) in results
+    assert results[-2] == ("a", RunState.NORMAL)
+    assert results[-1][1] == RunState.FINISH
 
 
 def test_init_succeeds_without_a_handle(daemon: Daemon, script: Script) -> None:
@@ -103,7 +103,7 @@ def test_init_succeeds_without_a_handle(daemon: Daemon, script: Script) -> None:
         assert answer["error"]["code"] == -32000
         assert "no handle" in answer["error"]["message"]
         assert client.ask("rkllm.run", PROMPT)["error"]["code"] == -32001
-    assert states(played(daemon, script('run\ntoken "a"\n')))[0] == ("a", NORMAL)
+    assert states(played(daemon, script('run\ntoken "a"\n')))[0] == ("a", RunState.NORMAL)
 
 
 def test_callbacks_after_an_abort_reach_no_other_request(daemon: Daemon, script: Script) -> None:
@@ -118,8 +118,8 @@ def test_callbacks_after_an_abort_reach_no_other_request(daemon: Daemon, script:
         assert second.ask("rkllm.abort")["result"]["success"]
         answers = second.stream("rkllm.run_async", [{"prompt_input": "next"}], 2)
         assert {answer["id"] for answer in answers} == {2}
-        assert states([answer["result"] for answer in answers])[0] == ("mine", NORMAL)
-        while first.line()["result"]["_callback_state"] != FINISH:
+        assert states([answer["result"] for answer in answers])[0] == ("mine", RunState.NORMAL)
+        while first.line()["result"]["_callback_state"] != RunState.FINISH:
             pass
         assert first.ask("server.ping", None, "last")["id"] == "last"
 
@@ -161,7 +161,7 @@ def test_is_running_says_true_for_running(daemon: Daemon, script: Script) -> Non
         runner.ask("rkllm.run_async", PROMPT)
         assert other.ask("rkllm.is_running")["result"]["is_running"] is True
         other.ask("rkllm.abort")
-        while runner.line()["result"]["_callback_state"] != FINISH:
+        while runner.line()["result"]["_callback_state"] != RunState.FINISH:
             pass
         assert other.ask("rkllm.is_running")["result"]["is_running"] is False
 
@@ -176,7 +176,7 @@ def test_run_async_is_rkllm_run_unless_told_otherwise(
     with daemon.connect() as client:
         last = client.stream("rkllm.run_async", PROMPT)[-1]
     if native:
-        assert last["result"]["_callback_state"] == FINISH
+        assert last["result"]["_callback_state"] == RunState.FINISH
     else:
         assert last["error"]["data"] == {"function": "rkllm_run_async", "status_code": -1}
 
@@ -184,7 +184,7 @@ def test_run_async_is_rkllm_run_unless_told_otherwise(
 def test_a_second_init_never_meets_a_model_that_is_loaded(daemon: Daemon, script: Script) -> None:
     """It would block for ever: the first model is destroyed before."""
     daemon.load(script('run\ntoken "old"\n'))
-    assert states(played(daemon, script('run\ntoken "new"\n')))[0] == ("new", NORMAL)
+    assert states(played(daemon, script('run\ntoken "new"\n')))[0] == ("new", RunState.NORMAL)
 
 
 def test_what_it_prints_is_no_protocol(daemon: Daemon, script: Script) -> None:
@@ -192,7 +192,7 @@ def test_what_it_prints_is_no_protocol(daemon: Daemon, script: Script) -> None:
     model = script(
         'run\nprint stdout "11:I rkllm: a\\n"\nprint stderr "E rkllm: b\\n"\ntoken "a"\n'
     )
-    assert states(played(daemon, model))[0] == ("a", NORMAL)
+    assert states(played(daemon, model))[0] == ("a", RunState.NORMAL)
     assert "runtime" in await_log(daemon, "I rkllm: a")
     assert "runtime" in await_log(daemon, "E rkllm: b")
 

@@ -75,7 +75,7 @@ class FakeCall:
     def stream(self, result: object) -> None:
         self.streamed.append(result)
 
-    def written(self, result: Any) -> Any:
+    def encode_floats(self, result: Any) -> Any:
         return result
 
 

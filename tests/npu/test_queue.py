@@ -21,17 +21,17 @@ def failure_of(deferred: Deferred[None]) -> type[BaseException] | None:
 def test_the_first_turn_comes_at_once() -> None:
     """Nobody waits for a free NPU."""
     turns = FairQueue()
-    assert turns.take("a").called
+    assert turns.acquire("a").called
     assert len(turns) == 0
 
 
 def test_a_turn_comes_when_the_one_before_is_done() -> None:
     """One at a time."""
     turns = FairQueue()
-    turns.take("a")
-    second = turns.take("a")
+    turns.acquire("a")
+    second = turns.acquire("a")
     assert not second.called
-    turns.done()
+    turns.release()
     assert second.called
 
 
@@ -40,10 +40,10 @@ def test_eight_requests_of_one_client_delay_another_by_one_turn() -> None:
     turns = FairQueue()
     order: list[str] = []
     for number in range(8):
-        turns.take("greedy").addCallback(lambda _, n=number: order.append(f"greedy{n}"))
-    turns.take("modest").addCallback(lambda _: order.append("modest"))
-    turns.done()
-    turns.done()
+        turns.acquire("greedy").addCallback(lambda _, n=number: order.append(f"greedy{n}"))
+    turns.acquire("modest").addCallback(lambda _: order.append("modest"))
+    turns.release()
+    turns.release()
     assert order == ["greedy0", "greedy1", "modest"]
 
 
@@ -51,30 +51,30 @@ def test_a_full_queue_refuses_with_its_length() -> None:
     """Beyond the limit the answer comes at once."""
     turns = FairQueue(limit=2)
     for _ in range(3):
-        turns.take("a")
+        turns.acquire("a")
     refused: list[Busy] = []
-    turns.take("b").addErrback(lambda failure: refused.append(failure.value))
+    turns.acquire("b").addErrback(lambda failure: refused.append(failure.value))
     assert refused[0].data == {"queue_length": 2}
 
 
 def test_a_cancelled_turn_leaves_the_queue() -> None:
     """It does not come, and its place is free."""
     turns = FairQueue(limit=1)
-    turns.take("a")
-    waiting = turns.take("a")
+    turns.acquire("a")
+    waiting = turns.acquire("a")
     waiting.cancel()
     assert failure_of(waiting) is CancelledError
     assert len(turns) == 0
-    turns.done()
-    assert turns.take("b").called
+    turns.release()
+    assert turns.acquire("b").called
 
 
 def test_dismissed_turns_fail_with_the_reason() -> None:
     """Shutting down empties the queue."""
     turns = FairQueue()
-    turns.take("a")
-    waiting = turns.take("b")
-    turns.dismiss(ShuttingDown("over"))
+    turns.acquire("a")
+    waiting = turns.acquire("b")
+    turns.fail_all(ShuttingDown("over"))
     assert failure_of(waiting) is ShuttingDown
     assert len(turns) == 0
 
@@ -95,7 +95,7 @@ def test_one_turn_at_a_time_and_none_is_lost(steps: list[tuple[str, str]]) -> No
     for client, step in steps:
         if step == "take":
             asked += 1
-            turn = turns.take(client)
+            turn = turns.acquire(client)
             waiting.append(turn)
             turn.addCallbacks(come, lambda failure: failure.trap(CancelledError) and None)
         elif step == "cancel" and waiting:
@@ -104,10 +104,10 @@ def test_one_turn_at_a_time_and_none_is_lost(steps: list[tuple[str, str]]) -> No
             turn.cancel()
         elif step == "done" and held:
             held -= 1
-            turns.done()
+            turns.release()
     while held:
         held -= 1
-        turns.done()
+        turns.release()
     assert came == asked - dropped
     assert len(turns) == 0
 
@@ -116,7 +116,7 @@ def test_one_turn_at_a_time_and_none_is_lost(steps: list[tuple[str, str]]) -> No
 def test_the_one_whose_turn_it_is_does_not_count_as_waiting(limit: int) -> None:
     """The limit is of those that wait."""
     turns = FairQueue(limit)
-    assert turns.take("a").called
-    waiting = [turns.take("a") for _ in range(limit)]
-    assert failure_of(turns.take("a")) is Busy
+    assert turns.acquire("a").called
+    waiting = [turns.acquire("a") for _ in range(limit)]
+    assert failure_of(turns.acquire("a")) is Busy
     assert len(turns) == len(waiting) == limit

@@ -33,7 +33,7 @@ class Rig:
     def __init__(self, runtime: FakeRuntime, timeouts: Timeouts) -> None:
         self.clock, self.thread, self.runtime = Clock(), StepThread(), runtime
         self.npu = ThreadNPU(runtime, self.thread.in_thread, self.thread.from_thread)
-        self.npu.watch_with(self.clock, timeouts)
+        self.npu.set_timeouts(self.clock, timeouts)
         self.errors: list[RPCError] = []
         self.npu.call("rkllm_init", [{"model_path": "m"}])
         self.thread.run()
@@ -68,7 +68,7 @@ def test_each_token_gives_the_next_one_its_time() -> None:
 
     rig = Rig(Killable({"hi": Answer(("x",) * 20)}, pace), QUICK)
     rig.npu = ThreadNPU(rig.runtime, rig.thread.in_thread, lambda call, *args: call(*args))
-    rig.npu.watch_with(rig.clock, QUICK)
+    rig.npu.set_timeouts(rig.clock, QUICK)
     rig.run()
     rig.thread.step()
     assert rig.errors == []

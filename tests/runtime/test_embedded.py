@@ -12,10 +12,9 @@ import pytest
 from rkllm_twisted.abi.release import releases
 from rkllm_twisted.errors import RPCError, RuntimeRefused
 from rkllm_twisted.runtime.runtime import Runtime, open_runtime
-from rkllm_twisted.values import FloatArray
+from rkllm_twisted.values import FloatArray, RunState
 
 INPUT = [{"prompt_input": "hi"}]
-NORMAL, WAITING, FINISH, ERROR = range(4)
 #: Seconds after which a test gives up.
 PATIENCE = 20
 
@@ -58,15 +57,15 @@ def test_a_run(load: Callable[[str], Runtime]) -> None:
     """Tokens as they come, and a FINISH."""
     seen = run(load('run\ntoken "Hel" 7\ntoken "lo"\nfinish'))
     texts = [(result["text"], result["_callback_state"]) for result in seen]
-    assert texts[:2] == [("Hel", NORMAL), ("lo", NORMAL)]
-    assert texts[-1][1] == FINISH
+    assert texts[:2] == [("Hel", RunState.NORMAL), ("lo", RunState.NORMAL)]
+    assert texts[-1][1] == RunState.FINISH
     assert seen[0]["token_id"] == 7
 
 
 def test_a_character_in_two_tokens(load: Callable[[str], Runtime]) -> None:
     """The runtime waits for the rest of it; no text is lost or doubled."""
     seen = run(load('run\ntoken "a\\xe2\\x82"\ntoken "\\xac!"\nfinish'))
-    texts = [result["text"] for result in seen if result["_callback_state"] == NORMAL]
+    texts = [result["text"] for result in seen if result["_callback_state"] == RunState.NORMAL]
     assert "".join(text or "" for text in texts) == "a€!"
 
 

@@ -188,10 +188,10 @@ def test_a_kernel_without_openat2_is_served_step_by_step(monkeypatch: pytest.Mon
 
     for number in (errno.ENOSYS, errno.EPERM):
         openat2.opener.cache_clear()
-        monkeypatch.setattr(openat2, "in_one_step", refusing(number))
+        monkeypatch.setattr(openat2, "open_with_openat2", refusing(number))
         assert openat2.opener() is open_componentwise
     openat2.opener.cache_clear()
-    monkeypatch.setattr(openat2, "in_one_step", refusing(errno.EIO))
+    monkeypatch.setattr(openat2, "open_with_openat2", refusing(errno.EIO))
     with pytest.raises(OSError):
         openat2.opener()
     openat2.opener.cache_clear()

@@ -19,11 +19,10 @@ from rkllm_twisted.abi.release import Release, releases
 from rkllm_twisted.errors import InvalidParams, RuntimeRefused
 from rkllm_twisted.runtime import runtime as module
 from rkllm_twisted.runtime.runtime import Runtime, open_runtime
-from rkllm_twisted.values import FloatArray
+from rkllm_twisted.values import FloatArray, RunState
 
 Call = Callable[..., Mapping[str, Any]]
 INPUT = [{"prompt_input": "hi"}]
-NORMAL, WAITING, FINISH, ERROR = range(4)
 
 
 @pytest.fixture
@@ -47,46 +46,62 @@ def run(loaded: Call, play: Callable[..., None]) -> Callable[..., list[dict[str,
 
 def test_each_callback_becomes_a_result(run: Any, release: Release) -> None:
     """Field by field, plus its state, in order."""
-    seen = run((NORMAL, {"text": b"Hel", "token_id": 5}), (NORMAL, {"text": b"lo"}), (FINISH, {}))
+    seen = run(
+        (RunState.NORMAL, {"text": b"Hel", "token_id": 5}),
+        (RunState.NORMAL, {"text": b"lo"}),
+        (RunState.FINISH, {}),
+    )
     names = [member.name for member in release.structs["RKLLMResult"].members]
     assert [list(result) for result in seen] == [[*names, "_callback_state"]] * 3
     assert [result["text"] for result in seen] == ["Hel", "lo", None]
-    assert [result["_callback_state"] for result in seen] == [NORMAL, NORMAL, FINISH]
+    assert [result["_callback_state"] for result in seen] == [
+        RunState.NORMAL,
+        RunState.NORMAL,
+        RunState.FINISH,
+    ]
     assert seen[0]["token_id"] == 5
 
 
 def test_a_character_that_is_split(run: Any) -> None:
     """It is whole in the text, whether the runtime waits for it or not."""
     euro = "€".encode()
-    seen = run((WAITING, {"text": euro[:2]}), (NORMAL, {"text": euro}), (FINISH, {}))
+    seen = run(
+        (RunState.WAITING, {"text": euro[:2]}),
+        (RunState.NORMAL, {"text": euro}),
+        (RunState.FINISH, {}),
+    )
     assert [result["text"] for result in seen] == ["", "€", None]
-    seen = run((NORMAL, {"text": b"a" + euro[:1]}), (NORMAL, {"text": euro[1:]}), (FINISH, {}))
+    seen = run(
+        (RunState.NORMAL, {"text": b"a" + euro[:1]}),
+        (RunState.NORMAL, {"text": euro[1:]}),
+        (RunState.FINISH, {}),
+    )
     assert [result["text"] for result in seen] == ["a", "€", None]
 
 
 def test_half_a_character_does_not_reach_the_next_run(run: Any) -> None:
     """Each run decodes its own text."""
-    seen = run((NORMAL, {"text": "€".encode()[:2]}))
+    seen = run((RunState.NORMAL, {"text": "€".encode()[:2]}))
     assert [result["text"] for result in seen] == [""]
-    assert run((NORMAL, {"text": b"a"}))[0]["text"] == "a"
+    assert run((RunState.NORMAL, {"text": b"a"}))[0]["text"] == "a"
 
 
 def test_a_finish_without_a_result(run: Any) -> None:
     """C may give NULL: the result then has the fields, and nothing in them."""
     (seen,) = run((-1, {}))
-    assert (seen["text"], seen["_callback_state"]) == (None, FINISH)
+    assert (seen["text"], seen["_callback_state"]) == (None, RunState.FINISH)
 
 
 def test_other_states_are_passed_on(run: Any) -> None:
     """1.1.x gives hidden states with state 4; the number stays what C says."""
-    assert run((4, {"text": b"x"}), (ERROR, {}))[0]["_callback_state"] == 4
+    assert run((4, {"text": b"x"}), (RunState.ERROR, {}))[0]["_callback_state"] == 4
 
 
 def test_perf_comes_as_it_is(loaded_with: Any) -> None:
     """The figures of RKLLMPerfStat, floats in their short form."""
     layout = layout_of(releases()["1.3.0"])
     call, recorder = loaded_with(layout.release)
-    recorder.play(layout, (FINISH, {"perf": (10.1, 3, 0.9, 7, 64.5)}))
+    recorder.play(layout, (RunState.FINISH, {"perf": (10.1, 3, 0.9, 7, 64.5)}))
     seen: list[dict[str, Any]] = []
     call("rkllm_run", INPUT, seen.append)
     assert seen[0]["perf"] == {
@@ -102,7 +117,7 @@ def test_hidden_states_are_copied(run: Any, layout: Layout) -> None:
     """They are the result's own, with rows and columns."""
     numbers = (ctypes.c_float * 4)(1, 2, 3, 4)
     hidden = layout.structs["RKLLMResultLastHiddenLayer"](numbers, 2, 2)
-    (seen,) = run((NORMAL, {"last_hidden_layer": hidden}))
+    (seen,) = run((RunState.NORMAL, {"last_hidden_layer": hidden}))
     numbers[0] = 99
     assert seen["last_hidden_layer"] == {
         "hidden_states": FloatArray(struct.pack("<4f", 1, 2, 3, 4), (2, 2)),
@@ -119,9 +134,9 @@ def test_several_answers_at_once(abi: str, batched: Any) -> None:
     euro = "€".encode()
     recorder.play(
         layout,
-        (NORMAL, {"text": b"a", "token_id": 1}),
-        (NORMAL, {"text": euro[:2], "token_id": 2}),
-        (NORMAL, {"text": euro[2:], "token_id": 3}),
+        (RunState.NORMAL, {"text": b"a", "token_id": 1}),
+        (RunState.NORMAL, {"text": euro[:2], "token_id": 2}),
+        (RunState.NORMAL, {"text": euro[2:], "token_id": 3}),
     )
     seen: list[dict[str, Any]] = []
     recorder.native.recorder_play(recorder._results, recorder._states, 2)
@@ -129,8 +144,8 @@ def test_several_answers_at_once(abi: str, batched: Any) -> None:
     # Two callbacks, each with a pointer to its own result and the next one.
     assert [[row["text"] for row in result["results"]] for result in seen] == [["a", ""], ["", "€"]]
     assert seen[0]["results"][1]["token_id"] == 2
-    assert (seen[0]["text"], seen[0]["_callback_state"]) == ("a", NORMAL)
-    recorder.play(layout, (FINISH, {"text": b"end"}))
+    assert (seen[0]["text"], seen[0]["_callback_state"]) == ("a", RunState.NORMAL)
+    recorder.play(layout, (RunState.FINISH, {"text": b"end"}))
     seen.clear()
     call("rkllm_run", INPUT, seen.append)
     assert [result["text"] for result in seen] == ["end"]
@@ -162,7 +177,9 @@ def test_a_list_of_one_input(loaded: Call, recorder: Recorder) -> None:
 
 def test_a_failing_listener(loaded: Call, play: Callable[..., None], recorder: Recorder) -> None:
     """What it raises does not reach C: the run is aborted, and then it is raised."""
-    play((NORMAL, {"text": b"a"}), (NORMAL, {"text": b"b"}), (FINISH, {}))
+    play(
+        (RunState.NORMAL, {"text": b"a"}), (RunState.NORMAL, {"text": b"b"}), (RunState.FINISH, {})
+    )
     seen: list[Any] = []
 
     def listen(result: Any) -> None:
@@ -173,7 +190,7 @@ def test_a_failing_listener(loaded: Call, play: Callable[..., None], recorder: R
         loaded("rkllm_run", INPUT, listen)
     assert len(seen) == 1
     assert recorder.last()["function"] == "rkllm_abort"
-    play((NORMAL, {"text": b"fine"}))
+    play((RunState.NORMAL, {"text": b"fine"}))
     loaded("rkllm_run", INPUT, seen.append)
     assert seen[-1]["text"] == "fine"
 
@@ -183,7 +200,7 @@ def test_what_c_gives_wrongly_ends_the_run(run: Any, layout: Layout) -> None:
     numbers = (ctypes.c_float * 1)()
     hidden = layout.structs["RKLLMResultLastHiddenLayer"](numbers, 2**31 - 1, 2**31 - 1)
     with pytest.raises(RuntimeRefused, match="hidden_states"):
-        run((NORMAL, {"last_hidden_layer": hidden}))
+        run((RunState.NORMAL, {"last_hidden_layer": hidden}))
 
 
 def test_a_run_that_is_refused(loaded: Call, recorder: Recorder) -> None:
@@ -199,7 +216,7 @@ def test_callbacks_after_the_run_reach_nobody(
     loaded: Call, play: Callable[..., None], recorder: Recorder
 ) -> None:
     """Neither after it has ended, nor in the next run."""
-    play((NORMAL, {"text": b"a"}))
+    play((RunState.NORMAL, {"text": b"a"}))
     seen: list[Any] = []
     loaded("rkllm_run", INPUT, seen.append)
     number = recorder.last()["userdata"]
@@ -218,7 +235,7 @@ def test_callbacks_after_the_run_reach_nobody(
 
 def test_a_run_without_a_listener(loaded: Call, play: Callable[..., None]) -> None:
     """Nobody need listen."""
-    play((NORMAL, {"text": b"a"}), (FINISH, {}))
+    play((RunState.NORMAL, {"text": b"a"}), (RunState.FINISH, {}))
     assert loaded("rkllm_run", INPUT) == {"success": True, "status_code": 0}
 
 
@@ -237,12 +254,14 @@ def native(recording_libraries: Callable[[Release], Path], model_file: str, tmp_
 def test_native_async_waits_for_the_last_result(native: tuple[Runtime, Recorder]) -> None:
     """With C's own rkllm_run_async the call ends with FINISH."""
     runtime, recorder = native
-    recorder.play(layout_of(releases()["1.3.0"]), (NORMAL, {"text": b"a"}), (FINISH, {}))
+    recorder.play(
+        layout_of(releases()["1.3.0"]), (RunState.NORMAL, {"text": b"a"}), (RunState.FINISH, {})
+    )
     seen: list[Any] = []
     outputs = runtime.perform(runtime.prepare("rkllm_run_async", INPUT), seen.append)
     assert outputs == {"success": True, "status_code": 0}
     assert recorder.last()["function"] == "rkllm_run_async"
-    assert [result["_callback_state"] for result in seen] == [NORMAL, FINISH]
+    assert [result["_callback_state"] for result in seen] == [RunState.NORMAL, RunState.FINISH]
 
 
 def test_native_async_without_a_last_result(
@@ -251,7 +270,7 @@ def test_native_async_without_a_last_result(
     """Some modes give none: the run has ended when it has begun and is not running."""
     monkeypatch.setattr(module, "POLL", 0.01)
     runtime, recorder = native
-    recorder.play(layout_of(releases()["1.3.0"]), (NORMAL, {"text": b"a"}))
+    recorder.play(layout_of(releases()["1.3.0"]), (RunState.NORMAL, {"text": b"a"}))
     seen: list[Any] = []
     assert runtime.perform(runtime.prepare("rkllm_run_async", INPUT), seen.append)["success"]
     assert len(seen) == 1
@@ -292,7 +311,7 @@ def test_the_trampoline_outlives_its_runtime(
     recorder = Recorder(ctypes.CDLL(str(library)), tmp_path / "recorded")
     runtime = open_runtime(str(library), None, {})
     runtime.perform(runtime.prepare("rkllm_init", [{"model_path": model_file}]))
-    recorder.play(layout, (NORMAL, {"text": b"late"}))
+    recorder.play(layout, (RunState.NORMAL, {"text": b"late"}))
     runtime.close()
     del runtime
     gc.collect()

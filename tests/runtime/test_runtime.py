@@ -135,21 +135,6 @@ def test_create_default_param(call: Call, release: Release) -> None:
     assert param["model_path"] is None
 
 
-def test_constants(runtime: Runtime, release: Release) -> None:
-    """The enums of the release, by name."""
-    states = runtime.constants()["LLMCallState"]
-    assert states["RKLLM_RUN_ERROR"] == 3
-    assert ("RKLLM_RUN_GET_LAST_HIDDEN_LAYER" in states) == (release.name == "1.1.4")
-
-
-def test_the_empty_result(runtime: Runtime, release: Release) -> None:
-    """It has the fields of the release, says nothing, and that the run is over."""
-    empty = runtime.empty_result()
-    names = [member.name for member in release.structs["RKLLMResult"].members]
-    assert list(empty) == [*names, "_callback_state"]
-    assert (empty["text"], empty["token_id"], empty["_callback_state"]) == (None, -1, 2)
-
-
 def test_functions_of_other_releases(runtime: Runtime) -> None:
     """A function that the release lacks is refused, with the releases that have it."""
     if runtime.version.abi in {"1.1.4", "1.2.0"}:
