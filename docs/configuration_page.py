@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from words import table
 
-from rkllm_twisted.daemon.options import Setting
+from rkllm_twisted.daemon.settings import Setting
 
 INTRODUCTION = """\
 # Configuration

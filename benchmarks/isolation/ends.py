@@ -14,7 +14,7 @@ from benchmarks.clients import Client
 from benchmarks.isolation.daemons import MODES, Daemon, daemon
 from benchmarks.processes import is_gone, wait_for
 from benchmarks.tables import Row, percentile, row
-from rkllm_twisted.daemon.service import DRAIN, PATIENCE
+from rkllm_twisted.daemon.service import CLOSE_GRACE_S, DRAIN_S
 from rkllm_twisted.errors import ShuttingDown
 from rkllm_twisted.rpc.limits import Limits
 
@@ -57,13 +57,15 @@ def ends() -> list[Row]:
             rows.append(shutdown(f"idle with a model, {mode}", running.stop(), IDLE))
         with daemon(mode) as running, reading(amid(running, "pace")):
             what = f"amid an endless stream that is read, {mode}"
-            rows.append(shutdown(what, running.stop(), DRAIN + TOLERANCE))
+            rows.append(shutdown(what, running.stop(), DRAIN_S + TOLERANCE))
         with daemon(mode) as running, closing(amid(running, "pace")):
             what = f"amid an endless stream that is not read, {mode}"
-            rows.append(shutdown(what, running.stop(), DRAIN + LINGER + TOLERANCE))
+            rows.append(shutdown(what, running.stop(), DRAIN_S + LINGER + TOLERANCE))
         with daemon(mode) as running, closing(amid(running, "hang")):
             what = f"with a runtime that hangs, {mode}"
-            rows.append(shutdown(what, running.stop(), DRAIN + PATIENCE + LINGER + TOLERANCE))
+            rows.append(
+                shutdown(what, running.stop(), DRAIN_S + CLOSE_GRACE_S + LINGER + TOLERANCE)
+            )
     with daemon("process") as running, closing(amid(running, "hang")):
         (child,) = running.children()
         running.stop(signal.SIGKILL)

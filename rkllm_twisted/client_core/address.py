@@ -8,10 +8,8 @@ import stat
 from collections.abc import Mapping
 
 from rkllm_twisted.errors import Disconnected, NoDaemon, NoPermission, NotADaemon, Unreachable
+from rkllm_twisted.values import DEFAULT_SOCKET, MAX_SOCKET_PATH_BYTES
 
-DEFAULT_SOCKET = "/tmp/rkllm.sock"
-#: Bytes of the path of a UNIX socket (unix(7): sun_path, and the NUL that ends it).
-LONGEST_PATH = 107
 #: Seconds that a daemon may take to greet, and to answer a ping after a silence.
 PATIENCE = 10.0
 #: Seconds of silence after which a client that waits asks whether the daemon is still there.
@@ -52,8 +50,10 @@ def checked_path(path: str) -> str:
 
     :raises Unreachable: it is too long. Neither sockets nor Twisted say so in words.
     """
-    if len(os.fsencode(path)) > LONGEST_PATH:
-        raise Unreachable(f"{path} is too long for a socket: {LONGEST_PATH} bytes at most.")
+    if len(os.fsencode(path)) > MAX_SOCKET_PATH_BYTES:
+        raise Unreachable(
+            f"{path} is too long for a socket: {MAX_SOCKET_PATH_BYTES} bytes at most."
+        )
     return path
 
 

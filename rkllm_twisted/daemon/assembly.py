@@ -1,7 +1,7 @@
-"""``twistd rkllm``'s service, also for whoever embeds the daemon.
+"""Makes the daemon of its options and its parts: nothing here but wiring.
 
-``makeService(options)`` only wires: it opens the library, so that a wrong one is found before
-anything listens, and returns a service that has not started.
+``makeService(options)`` opens the library, so that a wrong one is found before anything listens,
+and returns a service that has not started.
 """
 
 from __future__ import annotations
@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from twisted.application.service import IService
 from twisted.internet.defer import Deferred
 
-from rkllm_twisted.daemon.descriptions import describe_for
+from rkllm_twisted.daemon.about import About, describe_for
 from rkllm_twisted.daemon.hosting import RUNTIME_HOSTS, RuntimeHost
 from rkllm_twisted.daemon.options import Options
-from rkllm_twisted.daemon.service import About, DaemonService
+from rkllm_twisted.daemon.service import DaemonService
 from rkllm_twisted.interfaces import INPU, IListeningSocket, IRPCMethod
 from rkllm_twisted.npu.history import history_for
 from rkllm_twisted.npu.pool import NPUThreadPool
@@ -35,18 +34,18 @@ from rkllm_twisted.wire.messages import Message
 
 __all__ = [
     "Options",
-    "access_of",
     "daemon_in",
     "factory_for",
     "limits_of",
     "makeService",
+    "permissions_of",
     "socket_of",
     "timeouts_of",
 ]
 
 
 def limits_of(options: Options) -> Limits:
-    """What a connection may cost, as the options say."""
+    """The limits that the options set for connections."""
     return Limits(
         max_length=options["max-message"],
         max_unparsed=options["max-unparsed"],
@@ -57,7 +56,7 @@ def limits_of(options: Options) -> Limits:
 
 
 def timeouts_of(options: Options) -> Timeouts:
-    """How long calls may take, as the options say."""
+    """The timeouts that the options set for calls."""
     return Timeouts(
         init=options["init-timeout"],
         first_token=options["first-token-timeout"],
@@ -65,8 +64,8 @@ def timeouts_of(options: Options) -> Timeouts:
     )
 
 
-def access_of(options: Options) -> Permissions:
-    """Who may connect and who may administer, as the options say."""
+def permissions_of(options: Options) -> Permissions:
+    """The users and groups that may connect and that may administer, from the options."""
     return Permissions(
         clients=Principals(options["allow-uid"], options["allow-gid"]),
         administrators=Principals(options["admin-uid"], options["admin-gid"]),
@@ -81,43 +80,43 @@ def socket_of(options: Options) -> SocketFile:
 
 def makeService(
     options: Options, reactor: Any = None, source: IListeningSocket | None = None
-) -> IService:
-    """Make the daemon, ready to start.
+) -> DaemonService:
+    """Make a daemon that has not started.
 
     :param options: parsed :class:`Options`.
-    :param reactor: the one to run on; the global one where left out.
-    :param source: of the socket, where it is not the one that the options name.
-    :raises StartupError: the library, a plugin or the history cannot be had, and what to do.
+    :param reactor: the reactor to run on; the global one by default.
+    :param source: the socket to listen on; by default the one that the options name.
+    :raises StartupError: the library, a plugin or the history cannot be used; it says what to do.
     """
     if reactor is None:
         from twisted.internet import reactor  # noqa: PLC0415 - importing it would install one
     methods = find_methods()
-    home = RUNTIME_HOSTS[options["isolation"]](options, reactor)
-    return daemon_in(home, options, methods, reactor, source)
+    host = RUNTIME_HOSTS[options["isolation"]](options, reactor)
+    return daemon_in(host, options, methods, reactor, source)
 
 
 def daemon_in(
-    home: RuntimeHost,
+    host: RuntimeHost,
     options: Options,
     methods: Mapping[str, IRPCMethod],
     reactor: Any,
     source: IListeningSocket | None = None,
 ) -> DaemonService:
-    """Put the daemon together around a runtime.
+    """Make the daemon around a runtime.
 
-    :param home: where the runtime lives.
+    :param host: the runtime, and what keeps it running.
     :param source: see :func:`makeService`.
     :raises StartupError: the runtime cannot keep the histories that the options ask for.
     """
     pool = NPUThreadPool()
-    history = history_for(home.runtime, options["history"])
-    npu = thread_npu(reactor, pool, home.runtime, options["queue"], history, timeouts_of(options))
+    history = history_for(host.runtime, options["history"])
+    npu = thread_npu(reactor, pool, host.runtime, options["queue"], history, timeouts_of(options))
     reader = Reader(reactor)
     factory = factory_for(npu, options, methods, reactor, reader.read)
     listener = UNIXSocketService(
         reactor, source or socket_of(options), factory, descriptors_for(options["max-clients"])
     )
-    return DaemonService(reactor, home, pool, npu, factory, listener, reader)
+    return DaemonService(reactor, host, pool, npu, factory, listener, reader)
 
 
 def factory_for(
@@ -127,22 +126,22 @@ def factory_for(
     reactor: Any,
     read_elsewhere: Callable[[bytes], Deferred[Message]] | None = None,
 ) -> RPCFactory:
-    """Make what serves an NPU to clients.
+    """Make the factory that serves an NPU to clients.
 
     :param read_elsewhere: see :class:`RPCFactory`.
     """
     description = describe_for(methods, npu.version())
     about = About(reactor, npu, lambda: len(factory.connections), description)
-    journal = AccessLog(options["log-level"], options["log-prompts"])
-    dispatcher = Dispatcher(methods, npu, about, journal)
-    access = access_of(options)
+    access_log = AccessLog(options["log-level"], options["log-prompts"])
+    dispatcher = Dispatcher(methods, npu, about, access_log)
+    permissions = permissions_of(options)
     factory = RPCFactory(
         dispatcher,
         reactor,
         options["max-clients"],
         limits_of(options),
-        access.admit,
-        access.administers,
+        permissions.admit,
+        permissions.administers,
         read_elsewhere=read_elsewhere,
     )
     return factory

@@ -1,4 +1,4 @@
-"""``--check``: everything that starting a daemon would find wrong, and what it would do."""
+"""``--check``: whether the daemon would start, and what it would do."""
 
 from __future__ import annotations
 
@@ -6,26 +6,24 @@ from collections.abc import Iterator, Sequence
 
 from rkllm_twisted.daemon import assembly
 from rkllm_twisted.daemon.options import SETTINGS, Options
-from rkllm_twisted.daemon.service import DaemonService
 from rkllm_twisted.rpc.permissions import Principals
 from rkllm_twisted.rpc.registry import find_methods
 from rkllm_twisted.server.descriptors import descriptors_for, raise_limit
 from rkllm_twisted.values import RuntimeVersion
 
-#: Where the methods of this package are.
-OWN = "rkllm_twisted."
+#: The modules of this package's own methods begin so.
+OWN_PACKAGE = "rkllm_twisted."
 
 
 def check(options: Options) -> str:
-    """Look at the library, the plugins, the socket's place, and all that the options name.
+    """Check the library, the plugins, the socket's directory, and all that the options name.
 
-    Nothing is listened to, and no model is loaded. A daemon that runs meanwhile is not disturbed.
+    It neither listens nor loads a model, and does not disturb a daemon that runs.
 
     :returns: what the daemon would do, in lines.
-    :raises StartupError: it would not start, and what to do.
+    :raises StartupError: it would not start; the text says what to do.
     """
     daemon = assembly.makeService(options)
-    assert isinstance(daemon, DaemonService)
     raise_limit(descriptors_for(options["max-clients"]))
     socket = assembly.socket_of(options).check()
     return "\n".join(_lines(options, daemon.npu.version(), socket))
@@ -39,25 +37,25 @@ def _lines(options: Options, runtime: RuntimeVersion, socket: str) -> Iterator[s
         f" layout {runtime.abi}: {runtime.recognised_by})"
     )
     yield f"- listen on {options['socket']}, mode {options['mode']:04o}{socket}"
-    access = assembly.access_of(options)
-    yield f"- let in {_people(access.clients, 'everybody who may open the socket')}"
-    yield f"- let {_people(access.administrators, 'everybody who is let in')} administer it"
+    permissions = assembly.permissions_of(options)
+    yield f"- let in {_named(permissions.clients, 'every user that may open the socket')}"
+    yield f"- let {_named(permissions.administrators, 'every client')} administer it"
     yield f"- let C open {' and '.join(options['model-dir']) or 'any file that it may'}"
     yield f"- serve {_methods()}"
     yield f"- log {options['log-format']}, from level {options['log-level']} on"
     yield from _settings(options)
 
 
-def _people(people: Principals, everybody: str) -> str:
-    if not people:
-        return everybody
-    words = (("uid", people.users), ("gid", people.groups))
+def _named(principals: Principals, everyone: str) -> str:
+    if not principals:
+        return everyone
+    words = (("uid", principals.users), ("gid", principals.groups))
     return ", ".join(f"{word} {number}" for word, those in words for number in sorted(those))
 
 
 def _methods() -> str:
     found = find_methods()
-    others = [name for name, m in found.items() if not type(m).__module__.startswith(OWN)]
+    others = [name for name, m in found.items() if not type(m).__module__.startswith(OWN_PACKAGE)]
     return f"{len(found)} methods; from other packages: {_joined(others)}"
 
 

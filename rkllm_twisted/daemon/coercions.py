@@ -1,6 +1,8 @@
-"""What the values of options look like, as people write them: one function for each form.
+"""Values of options, from the texts that people write: one function for each form.
 
-Each makes the value from a text; its docstring's first line says what it must be.
+Each function raises ValueError if the text is wrong. Its ``coerceDoc``, the name that
+:mod:`twisted.python.usage` has for it, says what the text must be: an attribute and not the
+docstring, which ``python -OO`` removes.
 """
 
 from __future__ import annotations
@@ -11,24 +13,33 @@ import pwd
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
+
+Parse = TypeVar("Parse", bound=Callable[[str], object])
 
 
+def must_be(words: str) -> Callable[[Parse], Parse]:
+    """Decorate a function with what its text must be, for the error."""
+
+    def decorate(parse: Parse) -> Parse:
+        parse.coerceDoc = words  # type: ignore[attr-defined]
+        return parse
+
+    return decorate
+
+
+@must_be("an octal number from 0 to 0777, such as 0600")
 def octal(text: str) -> int:
-    """An octal number from 0 to 0777, such as 0600.
-
-    :raises ValueError: it is none.
-    """
+    """Read permission bits."""
     mode = int(text, 8)
     if not 0 <= mode <= 0o777:
         raise ValueError
     return mode
 
 
+@must_be("a whole number from 1")
 def positive(text: str) -> int:
-    """A whole number from 1.
-
-    :raises ValueError: it is none.
-    """
+    """Read a number of things."""
     number = int(text)
     if number < 1:
         raise ValueError
@@ -39,33 +50,33 @@ _SIZE = re.compile(r"([0-9]+)([KMG]?)(?:I?B)?", re.ASCII)
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
 
 
+@must_be("a number of bytes, or of K, M or G, such as 64M")
 def size(text: str) -> int:
-    """A number of bytes, or of K, M or G, such as 64M.
-
-    :raises ValueError: it is none, or zero.
-    """
+    """Read a number of bytes above 0."""
     match = _SIZE.fullmatch(text.strip().upper())
     if match is None:
         raise ValueError
     return positive(match[1]) * _UNITS[match[2]]
 
 
-def seconds(text: str) -> float:
-    """A number of seconds above 0.
+def size_text(number: int) -> str:
+    """Write a number of bytes in the largest unit that divides it."""
+    unit = next(u for u in reversed(_UNITS) if number % _UNITS[u] == 0)
+    return f"{number // _UNITS[unit]}{unit}"
 
-    :raises ValueError: it is none.
-    """
+
+@must_be("a number of seconds above 0")
+def seconds(text: str) -> float:
+    """Read a duration."""
     number = float(text)
     if not 0 < number < math.inf:
         raise ValueError
     return number
 
 
+@must_be("numbers of processors, such as 4-7 or 0,2")
 def processors(text: str) -> tuple[int, ...]:
-    """Numbers of processors, such as 4-7 or 0,2.
-
-    :raises ValueError: they are none.
-    """
+    """Read a list of processors."""
     found: set[int] = set()
     for part in text.split(","):
         first, _, last = part.partition("-")
@@ -75,11 +86,9 @@ def processors(text: str) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
+@must_be("a whole number from -1000 to 1000, see proc(5)")
 def oom_score(text: str) -> int:
-    """A whole number from -1000 to 1000, see proc(5).
-
-    :raises ValueError: it is none.
-    """
+    """Read a value of ``oom_score_adj``."""
     number = int(text)
     if not -1000 <= number <= 1000:
         raise ValueError
@@ -87,22 +96,20 @@ def oom_score(text: str) -> int:
 
 
 def one_of(names: Mapping[str, object]) -> Callable[[str], str]:
-    """Make the parser of an option that is one of a few words."""
+    """Make the parser of an option whose value is one of a few words."""
 
+    @must_be(" or ".join(names))
     def choose(text: str) -> str:
         if text not in names:
             raise ValueError
         return text
 
-    choose.__doc__ = " or ".join(names)
     return choose
 
 
+@must_be("yes or no")
 def switch(text: str) -> bool:
-    """Yes or no.
-
-    :raises ValueError: it is neither.
-    """
+    """Read the value of a flag."""
     word = text.lower()
     if word not in _SWITCH:
         raise ValueError
@@ -112,19 +119,15 @@ def switch(text: str) -> bool:
 _SWITCH = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 
+@must_be("the name or number of a user")
 def user(text: str) -> int:
-    """The name or number of a user.
-
-    :raises ValueError: there is no user of that name.
-    """
+    """Read a user; the value is its number."""
     return _number(text, lambda name: pwd.getpwnam(name).pw_uid)
 
 
+@must_be("the name or number of a group")
 def group(text: str) -> int:
-    """The name or number of a group.
-
-    :raises ValueError: there is no group of that name.
-    """
+    """Read a group; the value is its number."""
     return _number(text, lambda name: grp.getgrnam(name).gr_gid)
 
 
@@ -137,17 +140,14 @@ def _number(text: str, look_up: Callable[[str], int]) -> int:
         raise ValueError from None
 
 
+@must_be("a directory that is there")
 def directory(text: str) -> str:
-    """A directory that is there.
-
-    :raises ValueError: it is none.
-    """
+    """Read the path of a directory; the value is absolute."""
     path = Path(text).absolute()
     if not path.is_dir():
         raise ValueError
     return str(path)
 
 
-#: What may also be written as a number where there are numbers; other texts of digits (0600) are
-#: not the same number there.
+#: The forms that may also be written as a number in TOML.
 NUMBERS = frozenset({positive, size, seconds, oom_score, user, group})

@@ -1,4 +1,4 @@
-"""Where the runtime lives: in a child process, or in a thread of the daemon's own process."""
+"""Where the runtime runs: in a child process, or in a thread of the daemon's own process."""
 
 from __future__ import annotations
 
@@ -21,41 +21,46 @@ from rkllm_twisted.runtime.files import Files
 from rkllm_twisted.runtime.probe import probe
 from rkllm_twisted.runtime.runtime import open_runtime
 
+_runtime_log = Logger("rkllm.runtime")
+
 
 @attrs.frozen
 class RuntimeHost:
-    """A runtime, and the service that keeps its place.
+    """A runtime, and the service that keeps its process running.
 
-    :param is_fresh: does the process that it lives in move?
+    :param is_alive: true if the process that it runs in responds.
     """
 
     runtime: IRuntime
     service: Service
-    is_fresh: Callable[[], bool]
+    is_alive: Callable[[], bool]
 
 
 def in_thread(options: Options, _reactor: Any) -> RuntimeHost:
-    """Open the library here. A crash of it is a crash of the daemon.
+    """Open the library in this process. A crash of the library is a crash of the daemon.
 
     :raises LibraryError: it cannot be used.
     """
-    note = partial(Logger().info, "runtime: {line}")
     runtime = open_runtime(
         options["library"],
         options["abi"],
         native_async=options["native-async"],
-        files=Files(options["model-dir"], lambda line: note(line=line)),
+        files=Files(options["model-dir"], _log_line),
     )
-    return RuntimeHost(runtime, Service(), lambda: True)  # who asks has moved
+    return RuntimeHost(runtime, Service(), lambda: True)  # the caller runs in that very process
+
+
+def _log_line(line: str) -> None:
+    _runtime_log.info("runtime: {line}", line=line)
 
 
 def in_process(options: Options, reactor: Any) -> RuntimeHost:
-    """Look at the library in another process, and keep a child that opens it.
+    """Examine the library in another process, and keep a child process that opens it.
 
     :raises LibraryError: it cannot be used.
     """
     findings = probe(options["library"], options["abi"], os.environ)
-    setup = ChildConfig(
+    config = ChildConfig(
         library=findings.version.library,
         abi=findings.version.abi,
         native_async=options["native-async"],
@@ -63,14 +68,13 @@ def in_process(options: Options, reactor: Any) -> RuntimeHost:
         oom_score_adj=options["child-oom-score"],
         model_dirs=options["model-dir"],
     )
-    supervisor = Supervisor(reactor, setup)
+    supervisor = Supervisor(reactor, config)
     in_reactor = partial(blockingCallFromThread, reactor)
-    files = Files(options["model-dir"])
-    runtime = ProcessRuntime(findings, supervisor, in_reactor, files)
+    runtime = ProcessRuntime(findings, supervisor, in_reactor, Files(options["model-dir"]))
     return RuntimeHost(runtime, supervisor, supervisor.is_fresh)
 
 
-#: What ``--isolation`` may be.
+#: The values of ``--isolation``.
 RUNTIME_HOSTS: Mapping[str, Callable[[Options, Any], RuntimeHost]] = {
     "process": in_process,
     "thread": in_thread,

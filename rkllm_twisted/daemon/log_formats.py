@@ -1,7 +1,7 @@
-"""What the log looks like: text for people, JSON lines for machines, or lines for journald.
+"""The forms of the log: text for people, JSON lines for programs, lines for journald.
 
-twistd's own observers write text of every level. These write one of three forms, from a level on,
-to where twistd would have written.
+twistd's own observers write text of every level. :class:`Observer` writes one of three forms, from
+a level on, to the place where twistd would have written.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from twisted.logger import ILogObserver, LogEvent, formatEvent
 from twisted.python.logfile import LogFile
 from zope.interface import implementer
 
-#: Level -> its number in syslog(3), which journald reads at the beginning of a line.
+#: Level -> its number in syslog(3). journald reads it at the beginning of a line.
 PRIORITIES: Mapping[str, int] = {"debug": 7, "info": 6, "warn": 4, "error": 3, "critical": 2}
 LEVELS = tuple(PRIORITIES)
-#: What old-style events (twisted.python.log) hold beside what new ones do.
+#: Keys that only old-style events have (twisted.python.log).
 OLD_FIELDS = frozenset(
     {"message", "isError", "time", "system", "format", "printed", "why", "failure", "logLevel"}
 )
-#: Of a line of JSON, whatever an event's own fields are called.
+#: Keys of a line of JSON that no field of an event may replace.
 OWN_FIELDS = frozenset({"level", "logger", "traceback", *OLD_FIELDS})
 
 
-def _seconds(event: LogEvent) -> float:
+def _time_of(event: LogEvent) -> float:
     return float(event.get("log_time") or time.time())
 
 
-def _stamp(moment: float, form: str) -> str:
+def _formatted_time(moment: float, form: str) -> str:
     return time.strftime(form, time.localtime(moment))
 
 
-def _words(event: LogEvent) -> str:
-    """What it says, with its traceback if it has one."""
+def _message(event: LogEvent) -> str:
+    """The event's text, with its traceback if it has one."""
     text = formatEvent(event)
     if event.get("log_failure") is not None:
         text = f"{text}\n{_traceback(event)}"
@@ -45,7 +45,7 @@ def _words(event: LogEvent) -> str:
 
 
 def _utf8(text: str) -> str:
-    """Spell out what UTF-8 cannot say: the names of files may hold any bytes."""
+    """Escape what UTF-8 cannot encode: a file's name may hold any bytes."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
@@ -63,30 +63,30 @@ def _level(event: LogEvent) -> str:
 
 
 def as_text(event: LogEvent) -> str:
-    """A line for people: when, where, how important, what. Further lines are indented."""
-    when = _stamp(_seconds(event), "%Y-%m-%dT%H:%M:%S%z")
+    """Time, namespace, level and text in a line. Further lines of the text are indented."""
+    when = _formatted_time(_time_of(event), "%Y-%m-%dT%H:%M:%S%z")
     where = f"{event.get('log_namespace', '-')}#{_level(event)}"
-    return f"{when} [{where}] {_one(_words(event))}\n"
+    return f"{when} [{where}] {_one_event(_message(event))}\n"
 
 
-def _one(text: str) -> str:
-    """Let nobody begin a line of the log who only has a word in it."""
+def _one_event(text: str) -> str:
+    """Indent further lines, so that a text from a client cannot look like an event of its own."""
     return text.replace("\r", "\\r").replace("\n", "\n\t")
 
 
 def as_journald(event: LogEvent) -> str:
-    """The same without the time, which the journal has, and with the level as it reads it."""
+    """The same without the time, which the journal has, and with the level as journald reads it."""
     prefix = f"<{PRIORITIES[_level(event)]}>"
-    text = f"[{event.get('log_namespace', '-')}] {_one(_words(event))}"
+    text = f"[{event.get('log_namespace', '-')}] {_one_event(_message(event))}"
     return "".join(f"{prefix}{line}\n" for line in text.split("\n"))
 
 
 def as_json(event: LogEvent) -> str:
-    """One object: time, level, logger, message, and the event's own fields by name."""
-    moment = _seconds(event)
+    """One JSON object: time, level, logger, message, and the event's own fields by name."""
+    moment = _time_of(event)
     fields: dict[str, Any] = {
-        "time": f"{_stamp(moment, '%Y-%m-%dT%H:%M:%S')}.{int(moment % 1 * 1e6):06d}"
-        + _stamp(moment, "%z"),
+        "time": f"{_formatted_time(moment, '%Y-%m-%dT%H:%M:%S')}.{int(moment % 1 * 1e6):06d}"
+        + _formatted_time(moment, "%z"),
         "level": _level(event),
         "logger": event.get("log_namespace", "-"),
         "message": _utf8(formatEvent(event)),
@@ -95,18 +95,18 @@ def as_json(event: LogEvent) -> str:
         fields["traceback"] = _utf8(_traceback(event))
     for name, value in event.items():
         if not name.startswith("log_") and name not in OWN_FIELDS:
-            fields[name] = _plain(value)
+            fields[name] = _json_value(value)
     return msgspec.json.encode(fields).decode() + "\n"
 
 
-def _plain(value: object) -> object:
-    """A value that JSON has, or its text."""
+def _json_value(value: object) -> object:
+    """The value if JSON has it, else its text."""
     if value is None or isinstance(value, (bool, int, float)):
         return value
     return _utf8(str(value))
 
 
-#: What ``--log-format`` may be.
+#: The values of ``--log-format``.
 FORMATS: Mapping[str, Callable[[LogEvent], str]] = {
     "text": as_text,
     "json": as_json,
@@ -116,9 +116,9 @@ FORMATS: Mapping[str, Callable[[LogEvent], str]] = {
 
 @implementer(ILogObserver)
 class Observer:
-    """Writes the events from a level on.
+    """Writes events of a level and above.
 
-    :param out: has ``write`` and ``flush``.
+    :param out: where to write.
     :param form: one of :data:`FORMATS`.
     :param level: one of :data:`LEVELS`.
     """
@@ -129,16 +129,16 @@ class Observer:
         self._wanted = frozenset(LEVELS[LEVELS.index(level) :])
 
     def __call__(self, event: LogEvent) -> None:
-        """Take an event."""
+        """Write an event, if its level is high enough."""
         if _level(event) in self._wanted:
             self._out.write(self._form(event))
             self._out.flush()
 
 
 def observer_for(twistd: Mapping[str, Any], form: str, level: str) -> Observer | None:
-    """Make the observer for twistd's own options about the log.
+    """Make the observer that twistd's own options ask for.
 
-    :returns: None where twistd had better say itself what is wrong with them.
+    :returns: None if those options are wrong; twistd then says so in its own words.
     """
     name = twistd["logfile"]
     if twistd["nodaemon"] and name in (None, "", "-"):

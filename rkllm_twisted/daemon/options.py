@@ -1,4 +1,4 @@
-"""What ``twistd rkllm`` takes on its command line and from the environment, as one table."""
+"""The options of ``twistd rkllm``, as one table: command line, environment, file and help."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 from twisted.python import usage
 
-from rkllm_twisted.daemon import config
 from rkllm_twisted.daemon.coercions import (
     directory,
     group,
@@ -19,12 +18,20 @@ from rkllm_twisted.daemon.coercions import (
     processors,
     seconds,
     size,
+    size_text,
     switch,
     user,
 )
 from rkllm_twisted.daemon.log_formats import FORMATS, LEVELS
-from rkllm_twisted.daemon.setting import Setting
+from rkllm_twisted.daemon.settings import Setting, read_file
 from rkllm_twisted.npu.history import HISTORIES
+from rkllm_twisted.npu.queue import QUEUE_LIMIT
+from rkllm_twisted.npu.timeouts import Timeouts
+from rkllm_twisted.rpc.limits import Limits
+from rkllm_twisted.values import DEFAULT_SOCKET
+
+_LIMITS = Limits()
+_TIMEOUTS = Timeouts()
 
 SETTINGS: Mapping[str, Setting] = {
     "config": Setting(
@@ -32,17 +39,20 @@ SETTINGS: Mapping[str, Setting] = {
     ),
     "check": Setting(
         "no",
-        "Check everything, say what the daemon would do, and do nothing.",
+        "Check everything, print what the daemon would do, and exit.",
         parse=switch,
         in_file=False,
     ),
-    "socket": Setting("/tmp/rkllm.sock", "Path of the socket.", "RKLLM_UDS_PATH", short="s"),
+    "socket": Setting(DEFAULT_SOCKET, "Path of the socket.", "RKLLM_UDS_PATH", short="s"),
     "mode": Setting("0600", "Permission bits of the socket, octal.", parse=octal),
     "owner": Setting(
-        None, "User to give the socket to.", parse=user, otherwise="whoever starts the daemon"
+        None, "User to give the socket to.", parse=user, otherwise="the one that starts the daemon"
     ),
     "group": Setting(
-        None, "Group to give the socket to.", parse=group, otherwise="whoever starts the daemon's"
+        None,
+        "Group to give the socket to.",
+        parse=group,
+        otherwise="that of the user that starts the daemon",
     ),
     "library": Setting(
         None,
@@ -53,19 +63,19 @@ SETTINGS: Mapping[str, Setting] = {
     ),
     "abi": Setting(
         None,
-        "The runtime's release, where it does not say it itself: 1.3.0 …",
-        otherwise="what it says of itself",
+        "The runtime's release, if the library does not say it: 1.3.0 …",
+        otherwise="what the library says",
     ),
     "history": Setting(
         "shared",
-        "Whose runs a run reads on from: 'shared', everybody's, as the library does it;"
-        " 'connection', those of its own connection, until another one's run comes in between.",
+        "The history that a run continues: 'shared', that of all clients, as in the library;"
+        " 'connection', that of its own connection, until a run of another one comes between.",
         parse=one_of(HISTORIES),
     ),
     "isolation": Setting(
         "process",
-        "Where the runtime lives: 'process', a child whose crash costs the calls under way and no"
-        " more; 'thread', this process, for embedding.",
+        "Where the runtime runs: 'process', a child, so that a crash costs only the calls under"
+        " way; 'thread', the daemon's own process, for embedding.",
         parse=one_of({"process": None, "thread": None}),
     ),
     "init-timeout": Setting(
@@ -75,9 +85,13 @@ SETTINGS: Mapping[str, Setting] = {
         otherwise="30, and 45 for each GiB of the model's file",
     ),
     "first-token-timeout": Setting(
-        "300", "Seconds until a run's first token must have come.", parse=seconds
+        f"{_TIMEOUTS.first_token:g}",
+        "Seconds until a run's first token must have come.",
+        parse=seconds,
     ),
-    "token-timeout": Setting("60", "Seconds until each further token.", parse=seconds),
+    "token-timeout": Setting(
+        f"{_TIMEOUTS.token:g}", "Seconds until each further token.", parse=seconds
+    ),
     "child-cpus": Setting(
         None, "Processors for the runtime's process: 4-7 or 0,2.", parse=processors, otherwise="all"
     ),
@@ -86,7 +100,7 @@ SETTINGS: Mapping[str, Setting] = {
     ),
     "native-async": Setting(
         "no",
-        "Let rkllm.run_async use C's own rkllm_run_async, which fails on many releases.",
+        "Use C's own rkllm_run_async for rkllm.run_async; it fails on many releases.",
         parse=switch,
     ),
     "model-dir": Setting(
@@ -98,64 +112,76 @@ SETTINGS: Mapping[str, Setting] = {
     ),
     "allow-uid": Setting(
         None,
-        "Let this user connect, by name or number; repeat it for more.",
+        "A user that may connect, by name or number; repeat it for more.",
         parse=user,
-        otherwise="everybody who may open the socket",
+        otherwise="every user that may open the socket",
         separator=",",
     ),
     "allow-gid": Setting(
         None,
-        "Let the members of this group connect; repeat it for more.",
+        "A group that may connect, by name or number; repeat it for more.",
         parse=group,
-        otherwise="everybody who may open the socket",
+        otherwise="every user that may open the socket",
         separator=",",
     ),
     "admin-uid": Setting(
         None,
-        "Let this user load models and what else concerns everybody; the others then only"
-        " run. Repeat it for more.",
+        "A user that may load models and change what concerns all clients; other clients then"
+        " only run. Repeat it for more.",
         parse=user,
-        otherwise="everybody who is connected",
+        otherwise="every client",
         separator=",",
     ),
     "admin-gid": Setting(
         None,
-        "The same for the members of this group.",
+        "A group whose members may do the same; repeat it for more.",
         parse=group,
-        otherwise="everybody who is connected",
+        otherwise="every client",
         separator=",",
     ),
     "max-clients": Setting(
-        "100", "How many may be connected at once.", "RKLLM_MAX_CLIENTS", positive
+        "100", "Connections that may be open at once.", "RKLLM_MAX_CLIENTS", positive
     ),
-    "max-requests": Setting("8", "Requests under way for one connection.", parse=positive),
-    "queue": Setting("64", "Calls that may wait for the NPU, of all clients.", parse=positive),
-    "max-message": Setting("64M", "Bytes that one message from a client may have.", parse=size),
+    "max-requests": Setting(
+        str(_LIMITS.max_requests), "Requests under way for one connection.", parse=positive
+    ),
+    "queue": Setting(
+        str(QUEUE_LIMIT), "Calls that may wait for the NPU, of all clients.", parse=positive
+    ),
+    "max-message": Setting(
+        size_text(_LIMITS.max_length), "Bytes that one message from a client may have.", parse=size
+    ),
     "max-unparsed": Setting(
-        "256M", "Bytes of unfinished messages held for all clients together.", parse=size
+        size_text(_LIMITS.max_unparsed),
+        "Bytes of unfinished messages held for all clients together.",
+        parse=size,
     ),
-    "max-unread": Setting("1M", "Bytes held for a client that does not read.", parse=size),
+    "max-unread": Setting(
+        size_text(_LIMITS.max_unread), "Bytes held for a client that does not read.", parse=size
+    ),
     "unread-timeout": Setting(
-        "30", "Seconds after which a client that reads nothing is dropped.", parse=seconds
+        f"{_LIMITS.unread_timeout:g}",
+        "Seconds after which a client that reads nothing is dropped.",
+        parse=seconds,
     ),
     "log-format": Setting(
         "text",
-        "What the log looks like: 'text', for people; 'json', an object in each line; 'journald',"
-        " with levels as the journal reads them.",
+        "The form of the log: 'text', for people; 'json', an object in each line; 'journald',"
+        " with the levels that the journal reads.",
         parse=one_of(FORMATS),
     ),
     "log-level": Setting(
         "info",
-        "From which level on events are in the log: debug, info, warn or error.",
+        "The lowest level of events in the log: debug, info, warn or error.",
         "RKLLM_DAEMON_LOG_LEVEL",  # RKLLM_LOG_LEVEL is the library's own
         one_of({level: None for level in LEVELS if level != "critical"}),
     ),
-    "log-prompts": Setting("no", "Log what prompts say, too.", parse=switch),
+    "log-prompts": Setting("no", "Log the text of prompts, too.", parse=switch),
 }
 
 
 class Options(usage.Options):
-    """What ``twistd rkllm`` takes."""
+    """The options, parsed: values by name."""
 
     synopsis = "[options]"
     longdesc = (
@@ -173,25 +199,25 @@ class Options(usage.Options):
 
     def __init__(self) -> None:
         super().__init__()
-        #: Where the value of each setting comes from; what has its default is not there.
+        #: The source of each value that is not a default.
         self.sources: dict[str, str] = {}
         self._file: Mapping[str, Sequence[str]] = {}
 
     def postOptions(self) -> None:
-        """Check the values, and fill in what comes from the environment and from the file.
+        """Make all values, from the command line, the environment, the file and the defaults.
 
-        :raises usage.UsageError: a value is not usable.
+        :raises usage.UsageError: a value is wrong.
         """
         self._fill_in("config")
         if self["config"] is not None:
-            self._file = config.read(self["config"], SETTINGS)
+            self._file = read_file(self["config"], SETTINGS)
         for name in SETTINGS:
             if name != "config":
                 self._fill_in(name)
         if self["max-unparsed"] < self["max-message"]:
             raise usage.UsageError(
                 "--max-unparsed must not be less than --max-message: no message of that size could"
-                " come in."
+                " be received."
             )
 
     def _fill_in(self, name: str) -> None:
@@ -204,7 +230,7 @@ class Options(usage.Options):
         self[name] = setting.value("", [] if setting.default is None else [setting.default])
 
     def _given(self, name: str, setting: Setting) -> Iterator[tuple[str, Sequence[str] | None]]:
-        """Where a setting's value may come from, and the texts that stand for it there, if any."""
+        """The sources of a setting, first come first, each with its texts if it has any."""
         yield f"--{name}", setting.from_command_line(self.get(name))
         variable = setting.variable_of(name)
         yield variable, setting.from_environment(os.environ.get(variable))
@@ -212,7 +238,7 @@ class Options(usage.Options):
 
 
 def _collecting(name: str, setting: Setting) -> Callable[[Options, str], None]:
-    """Make the method by which :class:`usage.Options` takes an option several times."""
+    """Make the method ``opt_…`` of an option that may be repeated; its docstring is the help."""
 
     def take(self: Options, value: str) -> None:
         self.setdefault(name, []).append(value)

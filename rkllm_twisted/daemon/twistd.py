@@ -1,7 +1,7 @@
-"""``twistd rkllm``: the same parts as :mod:`rkllm_twisted.tap`, for a person at a terminal.
+"""``twistd rkllm``: the service of :mod:`rkllm_twisted.tap` under twistd.
 
-A daemon that cannot start says why in one sentence and exits with status 1, where an application
-that embeds the service gets the exception.
+A daemon that cannot start prints one sentence and exits with status 1; an application that embeds
+the service gets the exception. This module knows twistd's private names, no other does.
 """
 
 from __future__ import annotations
@@ -20,46 +20,50 @@ from twisted.python import usage
 from rkllm_twisted.daemon import assembly
 from rkllm_twisted.daemon.check import check
 from rkllm_twisted.daemon.log_formats import Observer, observer_for
+from rkllm_twisted.daemon.service import DaemonService
 from rkllm_twisted.errors import StartupError
 from rkllm_twisted.runtime.malloc import return_freed_blocks
-from rkllm_twisted.systemd.activation import activated_socket
-from rkllm_twisted.systemd.inherited import SystemdEnvironment, take_environment
-from rkllm_twisted.systemd.notify import NotifySocket
+from rkllm_twisted.systemd.sd_daemon import (
+    NotifySocket,
+    SystemdEnvironment,
+    activated_socket,
+    take_environment,
+)
 from rkllm_twisted.systemd.service import ReportingService
 
 __all__ = ["Options", "makeService"]
 
-#: Where twistd puts its process id unless told otherwise.
-TWISTDS_PID_FILE = "twistd.pid"
-STOPPING = (signal.SIGTERM, signal.SIGINT)
-
+#: twistd's default for --pidfile.
+TWISTD_PID_FILE = "twistd.pid"
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 _make_observer: Callable[[], Observer | None] | None = None
 
 
 def observer() -> Observer | None:
-    """What twistd's ``--logger`` names: twistd takes nothing but the name of a function.
+    """Make the log's observer. twistd's ``--logger`` takes only the name of such a function.
 
-    :returns: what the options ask for; None: twistd's own observer.
+    :returns: the observer that the options ask for; None for twistd's own.
     """
     return None if _make_observer is None else _make_observer()
 
 
 class Options(assembly.Options):
-    """What ``twistd rkllm`` takes."""
+    """The options of ``twistd rkllm``."""
 
     def postOptions(self) -> None:
-        """Do without twistd's pid file, unless one is asked for, and with a log of our form.
+        """Make the values, then set twistd's own options for pid file and log.
 
-        The pid file would keep the daemon out for as long as a killed one's process id lives on in
-        any other process. The lock beside the socket ends with its holder, and holds the number as
-        well.
+        :raises usage.UsageError: a value is wrong, or twistd's options contradict ours.
         """
         super().postOptions()
         twistd = self.parent
         if twistd is None:
             return
-        if twistd["pidfile"] == TWISTDS_PID_FILE:
+        # No pid file by default. One that a killed daemon left would refuse the next daemon while
+        # any other process has its number. The socket's lock ends with its holder, and holds the
+        # number, too.
+        if twistd["pidfile"] == TWISTD_PID_FILE:
             twistd["pidfile"] = ""
         if not twistd["logger"] and not twistd["syslog"]:
             global _make_observer
@@ -84,17 +88,17 @@ def _one_sentence() -> Iterator[None]:
 
 
 class _Terminal(MultiService):
-    """Turns the errors of starting into sentences, and signals into a clean end.
+    """Prints errors of starting as sentences, and stops in order on a signal.
 
-    twistd's own handlers would let the process die of the signal once everything has stopped; an
-    ordered stop is a success and exits with 0.
+    twistd's own handlers would raise the signal again once everything has stopped; an ordered stop
+    is a success and exits with 0.
     """
 
     def privilegedStartService(self) -> None:
         from twisted.internet import reactor  # noqa: PLC0415 - importing it would install one
 
-        # Before anybody can know that the daemon is there: this opens the socket.
-        _Stopping(reactor).begin()
+        # Before the socket opens: from then on a client or a script may know of the daemon.
+        _StopSignals(reactor).install()
         with _one_sentence():
             super().privilegedStartService()
 
@@ -103,39 +107,39 @@ class _Terminal(MultiService):
             super().startService()
 
 
-class _Stopping:
-    """Makes SIGTERM and SIGINT an ordered stop. A second one is not more urgent than the first."""
+class _StopSignals:
+    """Stops the reactor in order on SIGTERM and SIGINT. A second signal changes nothing."""
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
-        self._is_running = self._asked = False
+        self._is_running = self._is_stopping = False
 
-    def begin(self) -> None:
-        """Take the signals, and once more right after the reactor has taken them."""
-        self._listen()
-        self._reactor.addSystemEventTrigger("during", "startup", self._listen)
-        self._reactor.callWhenRunning(self._running)
-        self._reactor.addSystemEventTrigger("after", "shutdown", self._forget)
+    def install(self) -> None:
+        """Install the handlers, now and again after the reactor has installed its own."""
+        self._set_handlers()
+        self._reactor.addSystemEventTrigger("during", "startup", self._set_handlers)
+        self._reactor.callWhenRunning(self._on_running)
+        self._reactor.addSystemEventTrigger("after", "shutdown", self._forget_signal)
 
-    def _forget(self) -> None:
-        # For the signal that comes between the reactor's taking them and ours: twistd would die of
-        # it now that everything has stopped in order.
+    def _forget_signal(self) -> None:
+        # A signal that comes between the reactor's handlers and ours is kept there, and twistd
+        # would raise it again after the ordered stop.
         self._reactor._exitSignal = None
 
-    def _listen(self) -> None:
-        for number in STOPPING:
-            signal.signal(number, self._stop)
+    def _set_handlers(self) -> None:
+        for number in STOP_SIGNALS:
+            signal.signal(number, self._on_signal)
 
-    def _running(self) -> None:
-        """Stop the reactor, which has begun, if a signal has come before."""
+    def _on_running(self) -> None:
+        """Stop the reactor now if a signal came before it ran."""
         self._is_running = True
-        if self._asked:
+        if self._is_stopping:
             self._reactor.stop()
 
-    def _stop(self, *_: object) -> None:
-        if self._is_running and not self._asked:
+    def _on_signal(self, *_: object) -> None:
+        if self._is_running and not self._is_stopping:
             self._reactor.callFromThread(self._reactor.stop)
-        self._asked = True
+        self._is_stopping = True
 
 
 def makeService(options: Options) -> IService:
@@ -148,15 +152,17 @@ def makeService(options: Options) -> IService:
             sys.exit()
         inherited = take_environment(os.environ)
         daemon = assembly.makeService(options, source=activated_socket(inherited.sockets))
-        _reported(daemon, inherited).setServiceParent(terminal)
+        _with_systemd(daemon, inherited).setServiceParent(terminal)
     return terminal
 
 
-def _reported(daemon: IService, inherited: SystemdEnvironment) -> IService:
-    """The daemon, with news of it for systemd if systemd wants any."""
+def _with_systemd(daemon: DaemonService, inherited: SystemdEnvironment) -> IService:
+    """Wrap the daemon, if systemd wants notifications."""
     if inherited.notify is None:
         return daemon
     from twisted.internet import reactor  # noqa: PLC0415 - importing it would install one
 
-    tell = NotifySocket(inherited.notify).tell
-    return ReportingService(reactor, tell, inherited.watchdog, daemon)
+    notify = NotifySocket(inherited.notify).notify
+    return ReportingService(
+        reactor, notify, inherited.watchdog, daemon, daemon.summary, daemon.is_alive
+    )

@@ -161,5 +161,6 @@ def _errors(
 
 
 def _error_kind(error: type[errors.RPCError]) -> ErrorKind:
-    about = (inspect.getdoc(error) or "").split(" ``data``")[0]
+    # Python drops docstrings under -OO; the name is left then.
+    about = (inspect.getdoc(error) or error.__name__).split(" ``data``")[0]
     return ErrorKind(error.code, error.__name__, " ".join(about.split()))

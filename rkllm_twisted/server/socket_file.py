@@ -19,9 +19,8 @@ from zope.interface import implementer
 
 from rkllm_twisted.errors import SocketError
 from rkllm_twisted.interfaces import IListeningSocket
+from rkllm_twisted.values import MAX_SOCKET_PATH_BYTES
 
-#: sun_path of Linux holds 108 bytes, the last of them NUL (unix(7)).
-MAX_PATH_BYTES = 107
 #: A short queue makes clients fail with EAGAIN while the daemon is busy for a moment.
 BACKLOG = 1024
 #: chown(2)'s word for "leave it".
@@ -169,10 +168,10 @@ class SocketFile:
 
 
 def _check_path(path: Path) -> None:
-    if len(os.fsencode(path)) > MAX_PATH_BYTES:
+    if len(os.fsencode(path)) > MAX_SOCKET_PATH_BYTES:
         raise SocketError(
             f"The socket's path has {len(os.fsencode(path))} bytes, and a UNIX socket's may have"
-            f" {MAX_PATH_BYTES}: choose a shorter one with --socket than {path}."
+            f" {MAX_SOCKET_PATH_BYTES}: choose a shorter one with --socket than {path}."
         )
     if not path.parent.is_dir():
         raise SocketError(

@@ -1,1 +1,1 @@
-"""What passes between the daemon and systemd: an open socket, news of its state, a watchdog."""
+"""What the daemon and systemd exchange: an open socket, notifications, a watchdog."""

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from twisted.python.usage import UsageError
 
-from rkllm_twisted.daemon.config import read
 from rkllm_twisted.daemon.options import SETTINGS, Options
+from rkllm_twisted.daemon.settings import read_file
 
 EXAMPLE = Path(__file__).parents[2] / "etc" / "rkllm.toml"
 
@@ -137,7 +137,7 @@ def test_a_mistake_is_named_with_what_would_be_right(file: File, text: str, said
     if "\ud800" in text:
         file.path.write_bytes(text.encode("utf-8", "surrogatepass"))
         with pytest.raises(UsageError) as caught:
-            read(str(file.path), SETTINGS)
+            read_file(str(file.path), SETTINGS)
         assert str(caught.value).replace(str(file.path), "FILE").startswith(said)
     else:
         assert file.refusal(text).startswith(said)
@@ -147,7 +147,7 @@ def test_a_mistake_is_named_with_what_would_be_right(file: File, text: str, said
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, path: str, reason: str) -> None:
     """With the reason."""
     with pytest.raises(UsageError, match=f"^--config: {tmp_path / path}: {reason}"):
-        read(str(tmp_path / path), SETTINGS)
+        read_file(str(tmp_path / path), SETTINGS)
 
 
 def test_a_list_of_nobody_in_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,13 +165,13 @@ def lines_of_the_example() -> list[str]:
 
 def test_the_example_as_it_is_changes_nothing() -> None:
     """All is commented out."""
-    assert read(str(EXAMPLE), SETTINGS) == {}
+    assert read_file(str(EXAMPLE), SETTINGS) == {}
 
 
 def test_every_line_of_the_example_is_right(file: File) -> None:
     """Every setting is there, with a value that would do; a default where there is one."""
     file.path.write_text("\n".join(lines_of_the_example()))
-    found = read(str(file.path), SETTINGS)
+    found = read_file(str(file.path), SETTINGS)
     assert list(found) == [name for name, setting in SETTINGS.items() if setting.in_file]
     not_everywhere = {"owner", "group", "model-dir", "allow-uid", "allow-gid", "admin-gid"}
     for name, texts in found.items():

@@ -9,6 +9,7 @@ import pytest
 from twisted.python.usage import UsageError
 
 from rkllm_twisted.daemon.assembly import limits_of
+from rkllm_twisted.daemon.coercions import size, size_text
 from rkllm_twisted.daemon.options import SETTINGS, Options
 from rkllm_twisted.npu.queue import QUEUE_LIMIT
 from rkllm_twisted.rpc.limits import Limits
@@ -30,8 +31,8 @@ def parsed(*arguments: str) -> Options:
     return options
 
 
-def test_the_defaults_are_those_of_whoever_embeds_the_parts() -> None:
-    """Said in the options once more, for people."""
+def test_the_defaults_are_those_of_the_parts() -> None:
+    """An application that embeds the parts gets the same."""
     options = parsed()
     assert limits_of(options) == Limits()
     assert options["queue"] == QUEUE_LIMIT
@@ -45,6 +46,15 @@ def test_the_defaults_are_those_of_whoever_embeds_the_parts() -> None:
 def test_sizes_are_written_as_people_write_them(text: str, number: int) -> None:
     """Bytes, or powers of 1,024."""
     assert parsed(f"--max-unread={text}")["max-unread"] == number
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(1, "1"), (1023, "1023"), (3072, "3K"), (64 << 20, "64M"), (2 << 30, "2G")]
+)
+def test_a_size_is_shown_in_its_largest_unit(number: int, text: str) -> None:
+    """As the help and the documentation show the defaults."""
+    assert size_text(number) == text
+    assert size(text) == number
 
 
 def test_every_limit_reaches_the_connections() -> None:

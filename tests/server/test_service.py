@@ -23,7 +23,8 @@ from twisted.internet.threads import deferToThread
 
 from rkllm_twisted.errors import SocketError
 from rkllm_twisted.server.service import UNIXSocketService
-from rkllm_twisted.server.socket_file import MAX_PATH_BYTES, SAME, SocketFile, SocketLock
+from rkllm_twisted.server.socket_file import SAME, SocketFile, SocketLock
+from rkllm_twisted.values import MAX_SOCKET_PATH_BYTES
 
 #: Opens the socket and is killed, again and again, half the times at any moment on the way.
 KILLED = """
@@ -283,7 +284,7 @@ def test_a_directory_that_may_not_be_entered_is_one_sentence(
 
 def test_a_long_path_is_refused_with_both_lengths(tmp_path: Path) -> None:
     """sun_path is short."""
-    path = tmp_path / ("x" * MAX_PATH_BYTES)
+    path = tmp_path / ("x" * MAX_SOCKET_PATH_BYTES)
     with pytest.raises(SocketError, match=rf"has {len(str(path))} bytes.* may have 107"):
         service(path).startService()
 

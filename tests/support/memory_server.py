@@ -17,8 +17,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rkllm_twisted.daemon.descriptions import describe_for
-from rkllm_twisted.daemon.service import About
+from rkllm_twisted.daemon.about import About, describe_for
 from rkllm_twisted.interfaces import IRPCMethod
 from rkllm_twisted.npu.thread import ThreadNPU
 from rkllm_twisted.rpc.dispatch import Dispatcher

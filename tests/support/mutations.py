@@ -260,14 +260,14 @@ GUARDS = [
     # Settings
     _guard(
         "a list of nobody does not let everybody in",
-        "daemon/setting.py",
+        "daemon/settings.py",
         "if source and not texts:",
         "if False:",
         "daemon/test_config.py::test_a_list_of_nobody_in_the_environment_is_refused",
     ),
     _guard(
         "a mode in a file stands in quotes",
-        "daemon/config.py",
+        "daemon/settings.py",
         "if setting.is_number and isinstance(value, (int, float))",
         "if isinstance(value, (int, float))",
         "daemon/test_config.py::test_a_mistake_is_named_with_what_would_be_right",
@@ -593,22 +593,22 @@ GUARDS = [
     ),
     # systemd
     _guard(
-        "a hung runtime starves the watchdog",
+        "a hung runtime does not feed the watchdog",
         "systemd/service.py",
-        "if due and self._reported.is_fresh():",
-        "if due:",
-        f"{REPORTS}::test_what_stands_still_gives_no_sign_of_life",
+        "if is_due and self._is_alive():",
+        "if is_due:",
+        f"{REPORTS}::test_a_service_that_hangs_does_not_feed_the_watchdog",
     ),
     _guard(
-        "a model's name is no news",
-        "systemd/notify.py",
+        "a model's name adds no assignment",
+        "systemd/sd_daemon.py",
         "{value.translate(_CONTROL)}",
         "{value}",
-        f"{REPORTS}::test_a_models_name_cannot_say_more",
+        f"{REPORTS}::test_a_models_name_cannot_add_an_assignment",
     ),
     _guard(
         "another process's sockets are not adopted",
-        "systemd/inherited.py",
+        "systemd/sd_daemon.py",
         "return given[pid] == str(os.getpid()) if pid in given else unless_said",
         "return True",
         "systemd/test_sd_daemon.py",
@@ -630,7 +630,7 @@ GUARDS = [
     ),
     _guard(
         "what the release lacks is not described",
-        "daemon/descriptions.py",
+        "daemon/about.py",
         "if m.releases",
         "if True",
         "description/test_openrpc.py::test_it_is_that_of_the_loaded_release",

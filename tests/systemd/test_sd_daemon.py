@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from rkllm_twisted.errors import SocketError, StartupError
-from rkllm_twisted.systemd.activation import activated_socket
-from rkllm_twisted.systemd.inherited import SystemdEnvironment, take_environment
+from rkllm_twisted.systemd.sd_daemon import SystemdEnvironment, activated_socket, take_environment
 
-ME, SOMEBODY = str(os.getpid()), str(os.getppid())
+ME, ANOTHER = str(os.getpid()), str(os.getppid())
 
 
 def test_without_systemd_there_is_nothing() -> None:
@@ -38,30 +37,30 @@ def test_everything_is_read_and_removed() -> None:
 
 
 def test_sockets_need_no_names() -> None:
-    """LISTEN_FDNAMES came later than LISTEN_FDS, and not everybody sends it."""
+    """LISTEN_FDNAMES is newer than LISTEN_FDS, and may be missing."""
     assert take_environment({"LISTEN_FDS": "2", "LISTEN_PID": ME}).sockets == range(3, 5)
 
 
-@pytest.mark.parametrize("environ", [{"LISTEN_PID": SOMEBODY}, {}])
+@pytest.mark.parametrize("environ", [{"LISTEN_PID": ANOTHER}, {}])
 def test_sockets_for_another_process_are_left_alone(environ: dict[str, str]) -> None:
-    """The variables may have come down from a parent."""
+    """The variables may be a parent's."""
     assert take_environment({"LISTEN_FDS": "1", **environ}).sockets == range(0)
 
 
 def test_a_watchdog_for_another_process_is_not_fed() -> None:
     """sd_watchdog_enabled(3)."""
-    assert take_environment({"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": SOMEBODY}).watchdog is None
+    assert take_environment({"WATCHDOG_USEC": "1000000", "WATCHDOG_PID": ANOTHER}).watchdog is None
 
 
 def test_a_watchdog_may_name_no_process() -> None:
-    """Then it means whoever reads it."""
+    """Then it means the process that reads it."""
     assert take_environment({"WATCHDOG_USEC": "1500000"}).watchdog == 1.5
 
 
 @pytest.mark.parametrize(
     "environ", [{"LISTEN_FDS": "-1", "LISTEN_PID": ME}, {"WATCHDOG_USEC": "30s"}]
 )
-def test_what_is_no_number_is_named(environ: dict[str, str]) -> None:
+def test_a_variable_that_is_no_number_is_named(environ: dict[str, str]) -> None:
     """One sentence."""
     with pytest.raises(StartupError, match="The variable [A-Z_]* must be a whole number from 0"):
         take_environment(environ)
@@ -94,7 +93,7 @@ def no_socket() -> int:
 
 @pytest.mark.parametrize("wrong", [datagrams, internet, connection, no_socket])
 def test_another_kind_of_descriptor_is_refused(wrong: Callable[[], int]) -> None:
-    """Naming the unit and what it should have."""
+    """The error names the unit and what it must have."""
     descriptor = wrong()
     with pytest.raises(SocketError, match=r"rkllm\.socket must have one ListenStream= with a"):
         activated_socket([descriptor])
@@ -103,13 +102,13 @@ def test_another_kind_of_descriptor_is_refused(wrong: Callable[[], int]) -> None
 
 
 def test_several_sockets_are_refused() -> None:
-    """Which of them would be the daemon's?"""
+    """Only one can be the daemon's."""
     with pytest.raises(SocketError, match="systemd passed 2 sockets"):
         activated_socket([3, 4])
 
 
-def test_the_socket_tells_its_path_and_stays_out_of_children(tmp_path: Path) -> None:
-    """systemd passes it inheritable."""
+def test_the_socket_has_its_path_and_is_not_inherited(tmp_path: Path) -> None:
+    """systemd passes it so that children would inherit it."""
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(tmp_path / "s"))
         listening.listen()

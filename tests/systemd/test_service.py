@@ -1,4 +1,4 @@
-"""News for systemd: ready when ready, alive while it moves, never more than a line."""
+"""Notifications to systemd: ready, status, watchdog; each value is one line."""
 
 from __future__ import annotations
 
@@ -11,24 +11,23 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from rkllm_twisted.systemd.notify import NotifySocket
-from rkllm_twisted.systemd.service import ReportingService, summary_of
-from rkllm_twisted.values import NPUStatus
+from rkllm_twisted.systemd.sd_daemon import NotifySocket
+from rkllm_twisted.systemd.service import ReportingService
 
 
 class Reactor(Clock):
-    """A clock that has not begun to run."""
+    """A clock, and a reactor that does not run yet."""
 
     def __init__(self) -> None:
         super().__init__()
         self.waiting: list[object] = []
 
     def callWhenRunning(self, what: object) -> None:
-        """Keep it until :meth:`begin`."""
+        """Keep the call for :meth:`begin`."""
         self.waiting.append(what)
 
     def begin(self) -> None:
-        """Run, now."""
+        """Run the calls."""
         for what in self.waiting:
             what()  # type: ignore[operator]
 
@@ -36,140 +35,118 @@ class Reactor(Clock):
 class Worker(Service):
     """A service with a state."""
 
-    state, fresh = "idle", True
+    state, alive = "idle", True
 
     def __init__(self) -> None:
         self.stopped: Deferred[None] = Deferred()
 
     def summary(self) -> str:
-        """In a line."""
+        """The state."""
         return self.state
 
-    def is_fresh(self) -> bool:
-        """As the test has it."""
-        return self.fresh
+    def is_alive(self) -> bool:
+        """What the test has set."""
+        return self.alive
 
     def stopService(self) -> Deferred[None]:
-        """When the test says so."""
+        """A Deferred that the test fires."""
         return self.stopped
 
 
 class Scene:
-    """A worker, the service around it, and what was told."""
+    """A worker, the service around it, and the notifications that it sent."""
 
     def __init__(self, watchdog: float | None = 8.0) -> None:
         self.reactor, self.worker = Reactor(), Worker()
-        self.told: list[Mapping[str, str]] = []
-        self.service = ReportingService(self.reactor, self.told.append, watchdog, self.worker)
+        self.sent: list[Mapping[str, str]] = []
+        self.service = ReportingService(
+            self.reactor,
+            self.sent.append,
+            watchdog,
+            self.worker,
+            self.worker.summary,
+            self.worker.is_alive,
+        )
         self.service.startService()
 
-    def signs(self, seconds: float) -> list[float]:
-        """When signs of life were given within the next seconds."""
+    def heartbeats(self, seconds: float) -> list[float]:
+        """The times at which the watchdog was fed within the next seconds."""
         given = []
         for _ in range(round(seconds * 10)):
-            before = self.told.count({"WATCHDOG": "1"})
+            before = self.sent.count({"WATCHDOG": "1"})
             self.reactor.advance(0.1)
-            if self.told.count({"WATCHDOG": "1"}) > before:
+            if self.sent.count({"WATCHDOG": "1"}) > before:
                 given.append(round(self.reactor.seconds(), 1))
         return given
 
 
-def test_ready_is_told_once_the_reactor_accepts() -> None:
-    """And not when the service has merely been started."""
+def test_ready_is_sent_when_the_reactor_runs() -> None:
+    """And not when the service has only been started."""
     scene = Scene(watchdog=None)
-    assert scene.told == []
+    assert scene.sent == []
     scene.reactor.begin()
-    assert scene.told == [{"READY": "1", "STATUS": "idle"}]
+    assert scene.sent == [{"READY": "1", "STATUS": "idle"}]
 
 
 def test_a_service_that_was_stopped_before_is_never_ready() -> None:
-    """A signal may come first."""
+    """A signal may stop it before the reactor runs."""
     scene = Scene()
     scene.service.stopService()
     scene.reactor.begin()
-    assert not any("READY" in news for news in scene.told)
+    assert not any("READY" in news for news in scene.sent)
 
 
-def test_the_state_is_told_when_it_changes() -> None:
-    """And only then: each of them wakes systemd."""
+def test_the_state_is_sent_when_it_changes() -> None:
+    """And only then: each notification wakes systemd."""
     scene = Scene(watchdog=None)
     scene.reactor.begin()
     scene.reactor.pump([1] * 5)
     scene.worker.state = "busy"
     scene.reactor.pump([1] * 5)
-    assert scene.told[1:] == [{"STATUS": "busy"}]
+    assert scene.sent[1:] == [{"STATUS": "busy"}]
 
 
-def test_signs_of_life_come_twice_in_the_watchdogs_time() -> None:
+def test_the_watchdog_is_fed_twice_in_its_time() -> None:
     """sd_watchdog_enabled(3) recommends it."""
     scene = Scene(watchdog=8.0)
     scene.reactor.begin()
-    assert scene.told[-1] == {"WATCHDOG": "1"}
-    assert scene.signs(17) == pytest.approx([4, 8, 12, 16], abs=0.15)
+    assert scene.sent[-1] == {"WATCHDOG": "1"}
+    assert scene.heartbeats(17) == pytest.approx([4, 8, 12, 16], abs=0.15)
 
 
-def test_without_a_watchdog_there_are_none() -> None:
-    """Nobody asked."""
+def test_without_a_watchdog_nothing_is_fed() -> None:
+    """systemd has not asked for it."""
     scene = Scene(watchdog=None)
     scene.reactor.begin()
-    assert scene.signs(100) == []
+    assert scene.heartbeats(100) == []
 
 
-def test_what_stands_still_gives_no_sign_of_life() -> None:
-    """Else a hung NPU would look healthy. A late sign comes as soon as there is one."""
+def test_a_service_that_hangs_does_not_feed_the_watchdog() -> None:
+    """Else a hung NPU would look healthy. A late notification is sent as soon as it may."""
     scene = Scene(watchdog=8.0)
     scene.reactor.begin()
-    scene.worker.fresh = False
-    assert scene.signs(10.5) == []
-    scene.worker.fresh = True
-    assert scene.signs(1) == pytest.approx([11], abs=0.15)
+    scene.worker.alive = False
+    assert scene.heartbeats(10.5) == []
+    scene.worker.alive = True
+    assert scene.heartbeats(1) == pytest.approx([11], abs=0.15)
 
 
-def test_signs_of_life_go_on_while_it_stops() -> None:
-    """The run under way may end: that takes longer than some watchdogs wait."""
+def test_the_watchdog_is_fed_while_the_service_stops() -> None:
+    """The run under way may end, which may take longer than the watchdog waits."""
     scene = Scene(watchdog=8.0)
     scene.reactor.begin()
     stopped = scene.service.stopService()
-    assert scene.told[-1]["STOPPING"] == "1"
-    assert scene.signs(5) == pytest.approx([4], abs=0.15)
+    assert scene.sent[-1]["STOPPING"] == "1"
+    assert scene.heartbeats(5) == pytest.approx([4], abs=0.15)
     scene.worker.stopped.callback(None)
     assert stopped.called
-    assert scene.signs(10) == []
+    assert scene.heartbeats(10) == []
     assert scene.reactor.getDelayedCalls() == []
-
-
-@pytest.mark.parametrize(
-    ("status", "line"),
-    [
-        (NPUStatus("empty", None, 0, 0, 0), "no model is loaded; waiting calls: 0; clients: 2"),
-        (
-            NPUStatus("running", "/models/qwen.rkllm", 3, 0, 0),
-            "qwen.rkllm is running; waiting calls: 3; clients: 2",
-        ),
-        (
-            NPUStatus("failed", None, 0, 0, 0, "was killed by SIGSEGV"),
-            "the runtime's process was killed by SIGSEGV; rkllm.init tries again;"
-            " waiting calls: 0; clients: 2",
-        ),
-    ],
-)
-def test_the_state_names_model_and_queue(status: NPUStatus, line: str) -> None:
-    """For `systemctl status`."""
-    assert summary_of(status, 2) == line
-
-
-@pytest.mark.parametrize(
-    "state", ["empty", "loading", "loaded", "running", "stuck", "failed", "closed"]
-)
-def test_every_state_has_words(state: str) -> None:
-    """Those that NPUStatus documents."""
-    assert state in NPUStatus.__doc__  # type: ignore[operator]
-    assert summary_of(NPUStatus(state, None, 0, 0, 0), 0)
 
 
 @pytest.fixture
 def manager(tmp_path: Path) -> Iterator[socket.socket]:
-    """The end that systemd reads."""
+    """The socket that systemd reads."""
     receiving = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     receiving.bind(str(tmp_path / "notify"))
     receiving.settimeout(5)
@@ -177,18 +154,18 @@ def manager(tmp_path: Path) -> Iterator[socket.socket]:
     receiving.close()
 
 
-def test_news_are_assignments(manager: socket.socket) -> None:
-    """One a line."""
+def test_a_notification_is_one_assignment_per_line(manager: socket.socket) -> None:
+    """sd_notify(3)."""
     notify = NotifySocket(manager.getsockname())
-    notify.tell({"READY": "1", "STATUS": "größer"})
+    notify.notify({"READY": "1", "STATUS": "größer"})
     assert manager.recv(4096) == "READY=1\nSTATUS=größer".encode()
     notify.close()
 
 
-def test_a_models_name_cannot_say_more(manager: socket.socket) -> None:
-    """A file may be called anything."""
+def test_a_models_name_cannot_add_an_assignment(manager: socket.socket) -> None:
+    """A file may have any name."""
     notify = NotifySocket(manager.getsockname())
-    notify.tell({"STATUS": "evil\nMAINPID=1\r\x7f is loaded"})
+    notify.notify({"STATUS": "evil\nMAINPID=1\r\x7f is loaded"})
     assert manager.recv(4096) == b"STATUS=evil MAINPID=1   is loaded"
     notify.close()
 
@@ -199,13 +176,13 @@ def test_an_abstract_address_begins_with_an_at() -> None:
         receiving.bind(b"\0rkllm-test-%d" % id(receiving))
         receiving.settimeout(5)
         notify = NotifySocket("@" + receiving.getsockname()[1:].decode())
-        notify.tell({"READY": "1"})
+        notify.notify({"READY": "1"})
         assert receiving.recv(4096) == b"READY=1"
         notify.close()
 
 
-def test_nobody_to_tell_is_no_error(tmp_path: Path) -> None:
-    """The daemon's work goes on."""
+def test_a_socket_that_is_gone_is_no_error(tmp_path: Path) -> None:
+    """The daemon goes on without systemd."""
     notify = NotifySocket(str(tmp_path / "nobody"))
-    notify.tell({"READY": "1"})
+    notify.notify({"READY": "1"})
     notify.close()

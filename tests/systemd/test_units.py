@@ -18,10 +18,10 @@ import pytest
 from daemons import Daemon
 
 from rkllm_twisted.daemon.options import SETTINGS, Options
-from rkllm_twisted.daemon.service import DRAIN, PATIENCE
+from rkllm_twisted.daemon.service import CLOSE_GRACE_S, DRAIN_S
 from rkllm_twisted.isolation.process import FRESH
 from rkllm_twisted.isolation.supervisor import GRACE
-from rkllm_twisted.systemd.service import LOOK
+from rkllm_twisted.systemd.service import CHECK_INTERVAL_S
 
 ETC = Path(__file__).parents[2] / "etc"
 DAEMON = "usr/lib/rkllm-twisted/bin/twistd"
@@ -111,9 +111,9 @@ def test_the_npu_stays_in_reach() -> None:
 
 def test_the_times_fit_the_daemons() -> None:
     """An ordered stop is not cut off, and a runtime that recovers is no dead daemon."""
-    assert int(setting("TimeoutStopSec")) > DRAIN + PATIENCE + GRACE
+    assert int(setting("TimeoutStopSec")) > DRAIN_S + CLOSE_GRACE_S + GRACE
     watchdog = int(setting("WatchdogSec"))
-    assert watchdog / 2 + LOOK + FRESH < watchdog
+    assert watchdog / 2 + CHECK_INTERVAL_S + FRESH < watchdog
 
 
 def test_the_services_options_are_the_daemons(monkeypatch: pytest.MonkeyPatch) -> None:
