@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint typecheck unit runtime-check soak packages bench bench-check board docs clean
+.PHONY: demo test lint typecheck unit guards runtime-check soak packages bench bench-check board docs html \
+        release clean
 
 demo: $(VENV)/installed
 	@$(BIN)/rkllm demo
@@ -28,7 +29,11 @@ runtime-check:
 unit: $(VENV)/test-installed
 	$(BIN)/pytest --numprocesses=auto --dist=loadfile
 
-# The page that is made of the plugins and the layout table.
+# Takes out one guard of the package at a time: a test must fail. About half an hour.
+guards: $(VENV)/test-installed
+	$(BIN)/python tests/support/mutations.py
+
+# The pages that are made of the plugins, the layout table and the options.
 docs: $(VENV)/test-installed
 	$(BIN)/python docs/generate.py
 
@@ -48,6 +53,14 @@ CROSS := $(filter-out $(shell uname -m),$(if $(shell command -v aarch64-linux-gn
 packages: $(VENV)/test-installed
 	PYTHON=$(abspath $(BIN)/python) packaging/build dist $(CROSS)
 	RKLLM_PACKAGES=$(abspath dist) $(BIN)/pytest tests/packages
+
+# A release's version and changelog, its packages, and whether all of it agrees:
+# make release VERSION=0.2.0. Committing, tagging and uploading it remain for the maintainer.
+release: $(VENV)/test-installed
+	$(BIN)/python packaging/release.py prepare $(VERSION)
+	$(BIN)/python docs/generate.py --check
+	$(MAKE) packages
+	$(BIN)/python packaging/release.py check $(VERSION) dist
 
 # How fast, beside the limits of Twisted and of the machine, and beside other servers: under ten
 # minutes, and docs/performance/ has the figures. bench-check: a few rows, against the recorded ones.

@@ -3,5 +3,5 @@
 :mod:`~rkllm_twisted.board.sysfs` reads, below a root that is the machine's or a test's;
 :mod:`~rkllm_twisted.board.sensors` makes values of what changes (load, temperature, memory) and
 :mod:`~rkllm_twisted.board.machine` of what does not; :mod:`~rkllm_twisted.board.checks` judges.
-``docs/boards.md`` has the facts in words.
+``docs/runtime.md`` has the facts in words.
 """

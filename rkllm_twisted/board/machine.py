@@ -1,7 +1,7 @@
 """What does not change while a model runs, gathered once: :func:`look` makes a :class:`Machine`.
 
 Sources: the rknpu driver (``rknpu_debugger.c``, ``rknpu_drv.c``), drm(7), devfreq and cpufreq in
-sysfs, proc(5), group(5), and ``docs/boards.md``.
+sysfs, proc(5), group(5), and ``docs/runtime.md``.
 """
 
 from __future__ import annotations

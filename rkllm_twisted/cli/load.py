@@ -10,7 +10,7 @@ from rkllm_twisted.blocking import Client
 from rkllm_twisted.cli.terminal import waiting
 from rkllm_twisted.errors import NoAnswer, RPCError, Unreachable
 
-#: Who gives up a load that has begun is told that it goes on (docs/decisions.md).
+#: Who gives up a load that has begun is told that it goes on (docs/develop/decisions.md).
 GOES_ON = (
     "The daemon goes on loading {name}, which cannot be stopped half-way; `rkllm status` tells when"
     " it is there, and `rkllm destroy` unloads it then."

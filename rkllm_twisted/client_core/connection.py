@@ -2,7 +2,7 @@
 
 A :class:`ClientConnection` writes requests, and finds the request that each message of the daemon
 belongs to. It asks for streams as notifications, so that every request has exactly one answer,
-whatever its method is (docs/decisions.md).
+whatever its method is (docs/develop/decisions.md).
 """
 
 from __future__ import annotations

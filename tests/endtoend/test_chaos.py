@@ -24,7 +24,8 @@ DEATHS: dict[str, dict[str, int]] = {
     "exit 3": {"exit_code": 3},
     "exit 0": {"exit_code": 0},
 }
-#: Seconds for an error that a crash causes. On a busy machine; docs/isolation.md has the figure.
+#: Seconds for an error that a crash causes, on a busy machine; docs/performance/limits.md has the
+#: figure.
 AT_ONCE = 1.0
 HELLO = 'run\ntoken "Hello"\nfinish\n'
 

@@ -167,7 +167,7 @@ def test_a_hung_runtime_does_not_keep_the_daemon_from_ending(patient: Everywhere
             answers = [a for client in they.clients for a in left_over(client) if ends(a)]
             assert [a["error"]["code"] for a in answers] == [-32802] * CALLS
             assert rig.daemon.process.wait(20) == 0
-            assert time.monotonic() - begun < 15 + SLACK  # docs/isolation.md has the figure
+            assert time.monotonic() - begun < 15 + SLACK  # docs/limits.md has the figure
         wait_until(lambda: not is_alive(child))
 
     patient(work)

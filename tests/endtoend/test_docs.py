@@ -136,7 +136,8 @@ def await_client(path: Path, process: subprocess.Popen[bytes]) -> RawClient:
 
 def test_every_page_that_is_linked_is_there() -> None:
     """No dead links between the pages."""
-    for page in [PROJECT / "README.md", *(PROJECT / "docs").glob("**/*.md")]:
+    top = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md"]
+    for page in [*top, *(PROJECT / "docs").glob("**/*.md")]:
         text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
         for target in re.findall(r"\]\(([^)#:]+)\)", text):
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
@@ -148,10 +149,30 @@ def test_the_readme_leads_to_every_page() -> None:
     docs = PROJECT / "docs"
     pages = {
         str(page.relative_to(docs))
-        for part in ("", "guides")
+        for part in ("", "guides", "develop")
         for page in (docs / part).glob("*.md")
     }
     assert pages - linked == {"index.md", "changelog.md", "embedded-runtime.md"}
+
+
+def test_the_paths_that_contributing_names_exist() -> None:
+    """The map leads to files that are there."""
+    text = (PROJECT / "CONTRIBUTING.md").read_text()
+    names = {
+        name for name in re.findall(r"`((?:[\w.-]+/)*[\w.-]+(?:/|\.\w+))`", text) if "/" in name
+    }
+    for name in names:
+        if not re.search("NAME|PACKAGE|WORD", name):
+            places = (PROJECT, PROJECT / "rkllm_twisted")
+            assert any((place / name).exists() for place in places), name
+
+
+def test_the_targets_that_contributing_names_are_the_makefiles() -> None:
+    """What follows ``make`` is a target."""
+    text = (PROJECT / "CONTRIBUTING.md").read_text()
+    targets = set(re.findall(r"^([\w-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+    named = {word for words in re.findall(r"`make ([a-z -]+)", text) for word in words.split()}
+    assert {"guards", "release"} <= named <= targets
 
 
 def test_the_commands_page_works_in_scripts(start: Start) -> None:
