@@ -1,0 +1,120 @@
+"""The models that lie in the directories of --model-dir, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+import attrs
+
+from rkllm_twisted.abi.layouts import Layout
+from rkllm_twisted.models.directories import ModelDirectories
+from rkllm_twisted.models.file_cache import FileCache
+from rkllm_twisted.models.folder import ModelFolder
+from rkllm_twisted.models.named_model import NamedModel
+from rkllm_twisted.models.names import NameIndex
+from rkllm_twisted.models.scan import Scanner
+
+#: Kinds of files that the vendor's library may load: what is not known may be an RKLLM model.
+NPU_LOADS = frozenset({"rkllm", "unknown"})
+#: Those that the embedded runtimes load.
+CPU_LOADS = frozenset({"gguf", "script"})
+
+
+@attrs.frozen
+class Listing:
+    """What lies in the directories at one moment.
+
+    :param models: by name, in order.
+    :param problems: of what is left out, a sentence each.
+    """
+
+    models: tuple[NamedModel, ...]
+    problems: tuple[str, ...] = ()
+
+    def find(self, name: str) -> NamedModel:
+        """The model of a name or an alias; see :meth:`NameIndex.find`.
+
+        :raises InvalidParams: there is none, or several.
+        """
+        found = NameIndex([model.name for model in self.models], self._aliases()).find(name)
+        return next(model for model in self.models if model.name == found)
+
+    def _aliases(self) -> Mapping[str, Sequence[str]]:
+        aliases: dict[str, list[str]] = {}
+        for model in self.models:
+            for alias in dict.fromkeys(model.settings.aliases):
+                aliases.setdefault(alias, []).append(model.name)
+        return aliases
+
+    def clashes(self) -> Iterator[str]:
+        """Aliases that mean something else, too: a sentence each."""
+        names = {model.name for model in self.models}
+        for alias, owners in self._aliases().items():
+            if alias in names and owners != [alias]:
+                yield f"The alias {alias} of {', '.join(owners)} is the name of another model."
+            elif len(owners) > 1:
+                yield f"The alias {alias} is claimed by {', '.join(owners)}, and means none."
+
+
+class Catalogue:
+    """Models by name.
+
+    Each question looks at the directories anew; what is in a file is remembered while the file does
+    not change. Everything here blocks, and may be called in any thread.
+
+    :param directories: those of the options.
+    :param layout: of the loaded release of the runtime: what ``rkllm.toml`` may hold.
+    :param loads: the kinds of files that the runtime loads, by
+        :attr:`~rkllm_twisted.formats.file_kind.FileKind.name`.
+    """
+
+    def __init__(
+        self, directories: ModelDirectories, layout: Layout, loads: Collection[str] = NPU_LOADS
+    ) -> None:
+        self._directories = directories
+        self._cache = FileCache()
+        self._scanner = Scanner(layout, loads, self._cache)
+
+    def listing(self) -> Listing:
+        """All models. One that cannot be loaded is there, too, with its problems."""
+        found: dict[str, NamedModel] = {}
+        problems: list[str] = []
+        for model in self._scan(problems):
+            other = found.setdefault(model.name, model)
+            if other is not model:
+                problems.append(
+                    f"{model.path} is left out: {other.path} has the same name and goes first."
+                )
+        listing = Listing(tuple(found[name] for name in sorted(found)))
+        return attrs.evolve(listing, problems=(*problems, *listing.clashes()))
+
+    def _scan(self, problems: list[str]) -> Iterator[NamedModel]:
+        for number in range(len(self._directories.paths)):
+            flat = self._scanner.scan(ModelFolder(self._directories, number))
+            problems += flat.problems
+            for name in flat.folders:
+                inner = self._scanner.scan(ModelFolder(self._directories, number, name))
+                problems += inner.problems
+                yield from inner.models
+            yield from flat.models
+
+    def find(self, name: str) -> NamedModel:
+        """The model that a name means.
+
+        :raises InvalidParams: no model has the name, naming those that are close; or several do.
+        """
+        return self.listing().find(name)
+
+    def known_digest(self, model: NamedModel) -> str | None:
+        """SHA-256 of the model's file, if it was asked for before; reads nothing."""
+        return self._cache.known_digest(model.identity)
+
+    def digest(self, model: NamedModel, is_cancelled: Callable[[], bool] = lambda: False) -> str:
+        """SHA-256 of the model's file in hexadecimal. The first time, it is read to its end.
+
+        :param is_cancelled: asked every few megabytes.
+        :raises Cancelled: it said True.
+        :raises InvalidParams: the file changed meanwhile.
+        :raises OSError: it cannot be read.
+        """
+        return self._cache.digest(self._directories.open(*model.place), is_cancelled)

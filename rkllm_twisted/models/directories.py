@@ -1,0 +1,141 @@
+"""The directories of --model-dir, read so that no link leads out of them.
+
+The rules are those of :mod:`rkllm_twisted.runtime.files`, by which C opens the same files later.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Sequence
+
+import attrs
+
+from rkllm_twisted.runtime import openat2
+from rkllm_twisted.runtime.files import Descriptor, Root
+
+#: Files and folders of one folder that are looked at; the rest is left out, with a note.
+MAX_ENTRIES = 4096
+
+#: Why the kernel does not open a link, for :attr:`DirectoryEntry.problem`.
+_LINK_PROBLEMS = {
+    errno.EXDEV: "is a link that leads out of the directory of --model-dir",
+    errno.ENOENT: "is a link that leads to nothing",
+    errno.ELOOP: "is a link, and is not followed: it goes in a circle, or the kernel cannot keep it"
+    " inside the directory",
+}
+
+
+@attrs.frozen
+class FileIdentity:
+    """What changes when a file's content does.
+
+    :param size: in bytes.
+    :param modified_ns: nanoseconds since 1970.
+    """
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+
+
+@attrs.frozen
+class DirectoryEntry:
+    """One name in a folder.
+
+    :param problem: why it is neither, in words that follow its name.
+    """
+
+    name: str
+    is_file: bool = False
+    is_folder: bool = False
+    problem: str | None = None
+
+
+@attrs.frozen
+class OpenedFile:
+    """A regular file that is open for reading, for as long as something refers to this."""
+
+    descriptor: Descriptor = attrs.field(repr=False)
+    identity: FileIdentity
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Bytes from an offset on; fewer at the end.
+
+        :raises OSError: they cannot be read.
+        """
+        return os.pread(self.descriptor.fd, length, offset)
+
+    def is_unchanged(self) -> bool:
+        """True if the file is still what it was when it was opened."""
+        return _identity_of(self.descriptor.fd) == self.identity
+
+
+class ModelDirectories:
+    """Directories, each with its number, and what lies in them.
+
+    :param names: as the options have them.
+    :param opener: see :mod:`rkllm_twisted.runtime.openat2`.
+    :raises LibraryError: there is no such directory.
+    """
+
+    def __init__(self, names: Sequence[str], opener: openat2.Opener | None = None) -> None:
+        self._roots = [Root.at(name) for name in names]
+        self._open = opener or openat2.opener()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The absolute name of each."""
+        return tuple(root.names[0] for root in self._roots)
+
+    def entries(self, number: int, folder: str) -> list[DirectoryEntry]:
+        """What lies in a folder, by name; what begins with a dot is left out.
+
+        :param number: of the directory.
+        :param folder: below it; ``.`` for itself.
+        :raises OSError: it cannot be read.
+        """
+        opened = Descriptor(self._below(number, folder, os.O_RDONLY | os.O_DIRECTORY))
+        with os.scandir(opened.fd) as scan:
+            found = sorted(
+                ((item.name, item.is_symlink()) for item in scan if item.name[:1] != "."),
+            )
+        entries = [
+            self._entry(number, folder, name, is_link) for name, is_link in found[:MAX_ENTRIES]
+        ]
+        if len(found) > MAX_ENTRIES:
+            what = f"and what follows it is not looked at: {MAX_ENTRIES} files are the limit"
+            entries.append(DirectoryEntry(found[MAX_ENTRIES][0], problem=what))
+        return entries
+
+    def open(self, number: int, path: str) -> OpenedFile:
+        """Open a file.
+
+        :param path: below the directory.
+        :raises OSError: it cannot be read, is no regular file, or a link leads out.
+        """
+        # Looked at before it is opened: opening a device or a pipe may do something.
+        looked_at = Descriptor(self._below(number, path, os.O_PATH))
+        if not stat.S_ISREG(os.fstat(looked_at.fd).st_mode):
+            raise OSError(errno.EINVAL, "is not a regular file", path)
+        opened = Descriptor(os.open(looked_at.path, os.O_RDONLY | os.O_CLOEXEC))
+        return OpenedFile(opened, _identity_of(opened.fd))
+
+    def _below(self, number: int, path: str, flags: int) -> int:
+        return self._open(self._roots[number].directory.fd, path, flags)
+
+    def _entry(self, number: int, folder: str, name: str, is_link: bool) -> DirectoryEntry:
+        try:
+            looked_at = Descriptor(self._below(number, f"{folder}/{name}", os.O_PATH))
+            mode = os.fstat(looked_at.fd).st_mode
+        except OSError as error:
+            known = _LINK_PROBLEMS.get(error.errno or 0) if is_link else None
+            return DirectoryEntry(name, problem=known or f"cannot be read: {error.strerror}")
+        return DirectoryEntry(name, stat.S_ISREG(mode), stat.S_ISDIR(mode))
+
+
+def _identity_of(fd: int) -> FileIdentity:
+    status = os.fstat(fd)
+    return FileIdentity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)

@@ -1,0 +1,128 @@
+"""One model as the directories have it, and what is known of it without loading it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from rkllm_twisted.abi.release import Release
+from rkllm_twisted.abi.to_c import fields_of
+from rkllm_twisted.chat.families import family_of
+from rkllm_twisted.chat.family_table import FAMILIES
+from rkllm_twisted.errors import InvalidParams
+from rkllm_twisted.formats.file_kind import FileKind
+from rkllm_twisted.models.directories import FileIdentity
+from rkllm_twisted.models.setting_rules import CAPABILITIES, KINDS
+from rkllm_twisted.models.settings import ModelSettings
+
+#: ``{architecture}.pooling_type`` of GGUF (``enum llama_pooling_type``) -> kind and pooling.
+_POOLING_TYPES: Mapping[int, tuple[str, str | None]] = {
+    1: ("embedding", "mean"),
+    2: ("embedding", "cls"),
+    3: ("embedding", "last"),
+    4: ("rerank", None),
+}
+#: What a chat template says if the model can do something.
+_TEMPLATE_WORDS: Mapping[str, tuple[str, ...]] = {
+    "tools": ("tools",),
+    "thinking": ("enable_thinking", "<think>"),
+}
+#: Keys of GGUF of models that can fill a gap.
+_INSERT_KEYS = ("tokenizer.ggml.fim_mid_token_id", "tokenizer.ggml.middle_token_id")
+
+
+@attrs.frozen
+class NamedModel:
+    """A model.
+
+    :param name: the folder's, the file's without its ending, or both with a slash between.
+    :param place: number of its directory, and its file's path below.
+    :param path: the same as an absolute path, with the directory as the options have it.
+    :param identity: of the file when it was looked at.
+    :param companions: by role, the absolute paths of the files beside it
+        (:mod:`rkllm_twisted.models.companions`).
+    :param template: the text of its chat template, from the first that there is: the file named in
+        the settings, ``chat_template.jinja``, ``tokenizer_config.json``, the model's file itself.
+    :param problems: why it cannot be loaded, a sentence each.
+    """
+
+    name: str
+    place: tuple[int, str]
+    path: str
+    identity: FileIdentity
+    file: FileKind
+    settings: ModelSettings = attrs.field(factory=ModelSettings)
+    companions: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+    template: str | None = attrs.field(default=None, repr=False)
+    problems: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """See that it can be loaded.
+
+        :raises InvalidParams: it cannot, with all reasons.
+        """
+        if self.problems:
+            raise InvalidParams(" ".join(self.problems), {"parameter": "model", "model": self.name})
+
+    @property
+    def kind(self) -> str:
+        """What it is for: the settings', else what its files say, else chat."""
+        if self.settings.kind is not None:
+            return self.settings.kind
+        if "encoder" in self.companions:
+            return "vision"
+        return self._pooling_type[0]
+
+    @property
+    def pooling(self) -> str | None:
+        """How its hidden states become an embedding, if that is known."""
+        return self.settings.pooling or self._pooling_type[1]
+
+    @property
+    def _pooling_type(self) -> tuple[str, str | None]:
+        header = self.file.header
+        number = header.count(f"{header.architecture}.pooling_type") if header else None
+        return _POOLING_TYPES.get(number or 0, ("chat", None))
+
+    @property
+    def context(self) -> int | None:
+        """Tokens that it reads at once: what it is loaded with, else what its file says."""
+        wanted = self.settings.param.get("max_context_len")
+        if type(wanted) is int and wanted > 0:
+            return wanted
+        return self.file.header.context if self.file.header else None
+
+    @property
+    def family(self) -> str | None:
+        """Its row of :data:`FAMILIES`: the settings', else by its name."""
+        if self.settings.family is not None:
+            return self.settings.family
+        inner = self.file.header.name if self.file.header else None
+        names = filter(None, (self.name, inner and inner.replace(" ", "-")))
+        rows = (family_of(name, FAMILIES) for name in names)
+        return next((row.name for row in rows if row is not None), None)
+
+    @property
+    def capabilities(self) -> tuple[str, ...]:
+        """What it can do, in the order of :data:`CAPABILITIES`."""
+        found = {*(self.settings.capabilities or ()), *KINDS[self.kind]}
+        if self.settings.capabilities is None and "completion" in found:
+            template = self.template or ""
+            found |= {
+                name
+                for name, words in _TEMPLATE_WORDS.items()
+                if any(word in template for word in words)
+            }
+            metadata = self.file.header.metadata if self.file.header else {}
+            found |= {"insert"} if any(key in metadata for key in _INSERT_KEYS) else set()
+        return tuple(name for name in CAPABILITIES if name in found)
+
+    def init_param(self, release: Release) -> Mapping[str, object]:
+        """The RKLLMParam that loads it, for a release of the runtime."""
+        param = {"model_path": self.path, **self.settings.param}
+        image, fields = self.settings.image, fields_of(release, release.structs["RKLLMParam"])
+        if image is not None and "img_start" in fields:  # from 1.3.0 on they are in the input
+            texts = {"img_start": image.start, "img_content": image.content, "img_end": image.end}
+            param = {**texts, **param}
+        return param

@@ -1,0 +1,88 @@
+"""Names of models: which are usable, and which model a name means."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+
+import attrs
+
+from rkllm_twisted.errors import InvalidParams
+
+#: In characters: a folder and a file, as long as Linux lets them be.
+MAX_NAME = 511
+#: Of an unknown name, for the error.
+_SHOWN = 100
+_CLOSE = 3
+
+
+def is_usable(name: str) -> bool:
+    """True if a request can have the name, and it cannot be taken for a path that leads away."""
+    if not name.isprintable() or not 0 < len(name) <= MAX_NAME or name != name.strip():
+        return False  # half characters, which names that are not UTF-8 have, are not printable
+    return not {"", ".", ".."}.intersection(name.split("/"))
+
+
+@attrs.frozen
+class NameIndex:
+    """Which names mean what: the models' own before aliases, letters as written before others.
+
+    :param names: of the models.
+    :param aliases: each alias, and the names of the models that claim it.
+    """
+
+    names: Sequence[str]
+    aliases: Mapping[str, Sequence[str]]
+
+    def find(self, wanted: str) -> str:
+        """The name of the model that is meant.
+
+        :raises InvalidParams: no model has the name, with those that are close; or several do.
+        """
+        for found in self._candidates(wanted):
+            if len(found) == 1:
+                return found[0]
+            if found:
+                raise _error(
+                    f"{wanted!r} may be {_listed(found)}; write the name of one, with its capital"
+                    " letters.",
+                    found,
+                )
+        close = self._close(wanted)
+        shown = wanted if len(wanted) <= _SHOWN else f"{wanted[:_SHOWN]}…"
+        if close:
+            raise _error(f"There is no model {shown!r}; perhaps {_listed(close)} is meant.", close)
+        if not self.names:
+            raise _error(f"There is no model {shown!r}: no model lies in --model-dir.", ())
+        raise _error(f"There is no model {shown!r}; models.list has those that there are.", ())
+
+    def _candidates(self, wanted: str) -> Iterable[Sequence[str]]:
+        yield [name for name in self.names if name == wanted]
+        yield self.aliases.get(wanted, ())
+        folded = wanted.casefold()
+        yield [name for name in self.names if name.casefold() == folded]
+        yield sorted(
+            {
+                name
+                for alias, names in self.aliases.items()
+                if alias.casefold() == folded
+                for name in names
+            }
+        )
+
+    def _close(self, wanted: str) -> list[str]:
+        known = {name.casefold(): name for name in [*self.aliases, *self.names]}
+        folded = wanted[:MAX_NAME].casefold()
+        # A file's name, or the beginning of a model's, is closer than difflib thinks.
+        start = [name for key, name in known.items() if key.startswith(folded) and folded]
+        inside = [name for key, name in known.items() if folded.startswith(f"{key}.")]
+        like = [known[key] for key in difflib.get_close_matches(folded, known, _CLOSE)]
+        return list(dict.fromkeys([*sorted(start), *inside, *like]))[:_CLOSE]
+
+
+def _error(message: str, close: Sequence[str]) -> InvalidParams:
+    return InvalidParams(message, {"parameter": "model", "close": list(close)})
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))

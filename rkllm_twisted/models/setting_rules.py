@@ -1,0 +1,105 @@
+"""The keys of ``rkllm.toml`` that are no fields of rkllm.h: what each may be.
+
+A check returns the value as :class:`~rkllm_twisted.models.settings.ModelSettings` has it, or raises
+InvalidParams in the form of the errors of an rkllm.init.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+
+from rkllm_twisted.abi.scalars import kind_of, param_error, to_int, to_string
+from rkllm_twisted.chat.embeddings import POOLINGS
+from rkllm_twisted.chat.families import ImageMarks
+from rkllm_twisted.chat.family_table import FAMILIES
+from rkllm_twisted.models.names import is_usable
+
+#: What a model is for -> what it can do by that alone.
+KINDS: Mapping[str, tuple[str, ...]] = {
+    "chat": ("completion",),
+    "vision": ("completion", "vision"),
+    "embedding": ("embedding",),
+    "rerank": ("rerank",),
+}
+#: All that a model can do; Ollama's words (its ``/api/show``), and ``rerank``.
+CAPABILITIES = ("completion", "tools", "thinking", "vision", "insert", "embedding", "rerank")
+#: Models have up to ten.
+MAX_END_TOKENS = 64
+MAX_ALIASES = 64
+
+
+def _one_of(names: Collection[str], key: str, value: object) -> str:
+    if isinstance(value, str) and value in names:
+        return value
+    shown = repr(value) if isinstance(value, str) and len(value) < 100 else kind_of(value)
+    raise param_error(key, f"must be one of {', '.join(names)}, not {shown}")
+
+
+def _several(key: str, value: object, most: int) -> list[object]:
+    if not isinstance(value, list):
+        raise param_error(key, f"must be an array, not {kind_of(value)}")
+    if len(value) > most:
+        raise param_error(key, f"has {len(value)} elements; {most} are the limit")
+    return value
+
+
+def _text(key: str, value: object) -> str:
+    text = to_string(key, value).decode("utf-8")
+    if not text:
+        raise param_error(key, "is empty")
+    return text
+
+
+def _aliases(key: str, value: object) -> tuple[str, ...]:
+    names = [_text(f"{key}[{n}]", item) for n, item in enumerate(_several(key, value, MAX_ALIASES))]
+    for number, name in enumerate(names):
+        if not is_usable(name):
+            raise param_error(f"{key}[{number}]", "is no name that a request could have")
+    return tuple(names)
+
+
+def _capabilities(key: str, value: object) -> tuple[str, ...]:
+    items = enumerate(_several(key, value, len(CAPABILITIES)))
+    return tuple(_one_of(CAPABILITIES, f"{key}[{number}]", item) for number, item in items)
+
+
+def _end_token(key: str, value: object) -> int | str:
+    if isinstance(value, str):
+        return _text(key, value)
+    token = to_int(key, value, "int32_t")
+    if token < 0:
+        raise param_error(key, "is below 0, and tokens count from 0")
+    return token
+
+
+def _end_tokens(key: str, value: object) -> tuple[int | str, ...]:
+    items = enumerate(_several(key, value, MAX_END_TOKENS))
+    return tuple(_end_token(f"{key}[{number}]", item) for number, item in items)
+
+
+def _file_name(key: str, value: object) -> str:
+    name = _text(key, value)
+    if "/" in name or name in (".", ".."):
+        raise param_error(key, "must be the name of a file beside the model, without a folder")
+    return name
+
+
+def _image(key: str, value: object) -> ImageMarks:
+    parts = ("start", "content", "end")
+    if not isinstance(value, Mapping) or not value or not set(value) <= set(parts):
+        raise param_error(key, f"must be a table with {', '.join(parts)}")
+    texts = (to_string(f"{key}.{part}", value.get(part, "")) for part in parts)
+    return ImageMarks(*(text.decode("utf-8") for text in texts))
+
+
+CHECKS: Mapping[str, Callable[[str, object], object]] = {
+    "kind": lambda key, value: _one_of(KINDS, key, value),
+    "family": lambda key, value: _one_of([row.name for row in FAMILIES], key, value),
+    "template": _file_name,
+    "aliases": _aliases,
+    "capabilities": _capabilities,
+    "pooling": lambda key, value: _one_of(POOLINGS, key, value),
+    "end_tokens": _end_tokens,
+    "image": _image,
+    "base_domain_id": lambda key, value: to_int(key, value, "int32_t"),
+}

@@ -1,0 +1,50 @@
+"""The chat template that lies beside a model, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from rkllm_twisted.models.directories import OpenedFile
+
+#: In bytes: templates have up to 20 KB, a tokenizer_config.json with many tokens a few MB.
+MAX_TEMPLATE_BYTES = 1 << 20
+MAX_CONFIG_BYTES = 1 << 24
+
+
+def template_in_file(file: OpenedFile) -> str:
+    """The text of a template's file.
+
+    :raises ValueError: it is no text, or too long.
+    """
+    if file.identity.size > MAX_TEMPLATE_BYTES:
+        raise ValueError(f"is larger than {MAX_TEMPLATE_BYTES} bytes")
+    try:
+        return file.read(0, MAX_TEMPLATE_BYTES).decode("utf-8")
+    except UnicodeDecodeError:
+        raise ValueError("is not UTF-8") from None
+
+
+def template_in_config(file: OpenedFile) -> str | None:
+    """The ``chat_template`` of a ``tokenizer_config.json``; of several the default one.
+
+    :raises ValueError: it is no JSON object, or too long.
+    """
+    if file.identity.size > MAX_CONFIG_BYTES:
+        raise ValueError(f"is larger than {MAX_CONFIG_BYTES} bytes")
+    try:
+        config = msgspec.json.decode(file.read(0, MAX_CONFIG_BYTES), type=dict[str, object])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise ValueError("is not a JSON object") from None
+    template = config.get("chat_template")
+    if isinstance(template, list):
+        template = next(
+            (
+                each.get("template")
+                for each in template
+                if isinstance(each, Mapping) and each.get("name") == "default"
+            ),
+            None,
+        )
+    return template if isinstance(template, str) else None
