@@ -8,14 +8,14 @@ import attrs
 
 from rkllm_twisted.abi.layouts import Layout
 from rkllm_twisted.errors import InvalidParams
-from rkllm_twisted.models.directories import OpenedFile
+from rkllm_twisted.models.directories import ModelFile
 from rkllm_twisted.models.file_cache import FileCache
 from rkllm_twisted.models.folder import ModelFolder
 from rkllm_twisted.models.settings import MAX_BYTES, ModelSettings, read_settings
 from rkllm_twisted.models.template import template_in_config, template_in_file
 
 #: Where a template is looked for, in this order.
-_TEMPLATES: Mapping[str, Callable[[OpenedFile], str | None]] = {
+_TEMPLATES: Mapping[str, Callable[[ModelFile], str | None]] = {
     "template": template_in_file,
     "tokenizer_config": template_in_config,
 }
@@ -65,7 +65,7 @@ class Beside:
             where = self._folder.path_of(settings)
             self.problems.append(f"{where}: template: {named} does not lie beside the model.")
 
-    def _template(self, name: str, find: Callable[[OpenedFile], str | None]) -> str | None:
+    def _template(self, name: str, find: Callable[[ModelFile], str | None]) -> str | None:
         try:
             return self._cache.fact(self._folder.open(name), find)
         except (OSError, ValueError) as error:

@@ -55,7 +55,7 @@ class DirectoryEntry:
 
 
 @attrs.frozen
-class OpenedFile:
+class ModelFile:
     """A regular file that is open for reading, for as long as something refers to this."""
 
     descriptor: Descriptor = attrs.field(repr=False)
@@ -110,7 +110,7 @@ class ModelDirectories:
             entries.append(DirectoryEntry(found[MAX_ENTRIES][0], problem=what))
         return entries
 
-    def open(self, number: int, path: str) -> OpenedFile:
+    def open(self, number: int, path: str) -> ModelFile:
         """Open a file.
 
         :param path: below the directory.
@@ -121,7 +121,7 @@ class ModelDirectories:
         if not stat.S_ISREG(os.fstat(looked_at.fd).st_mode):
             raise OSError(errno.EINVAL, "is not a regular file", path)
         opened = Descriptor(os.open(looked_at.path, os.O_RDONLY | os.O_CLOEXEC))
-        return OpenedFile(opened, _identity_of(opened.fd))
+        return ModelFile(opened, _identity_of(opened.fd))
 
     def _below(self, number: int, path: str, flags: int) -> int:
         return self._open(self._roots[number].directory.fd, path, flags)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from rkllm_twisted.errors import Cancelled, InvalidParams
 from rkllm_twisted.formats.file_kind import FileKind, file_kind
-from rkllm_twisted.models.directories import FileIdentity, OpenedFile
+from rkllm_twisted.models.directories import FileIdentity, ModelFile
 
 #: Bytes between two looks at whether a digest is still wanted: some milliseconds' work.
 DIGEST_CHUNK_BYTES = 1 << 22
@@ -24,7 +24,7 @@ class FileCache:
     def __init__(self) -> None:
         self._facts: dict[tuple[FileIdentity, object], Any] = {}
 
-    def fact(self, file: OpenedFile, find: Callable[[OpenedFile], _Fact]) -> _Fact:
+    def fact(self, file: ModelFile, find: Callable[[ModelFile], _Fact]) -> _Fact:
         """What a function finds out of a file; it is called for content that is new only.
 
         :param find: a function at the top of a module: it is part of the key.
@@ -35,7 +35,7 @@ class FileCache:
             return known
         return self._keep(key, find(file))
 
-    def kind(self, file: OpenedFile) -> FileKind:
+    def kind(self, file: ModelFile) -> FileKind:
         """What kind of file it is."""
         return self.fact(file, _kind)
 
@@ -44,7 +44,7 @@ class FileCache:
         known: str | None = self._facts.get((identity, _DIGEST))
         return known
 
-    def digest(self, file: OpenedFile, is_cancelled: Callable[[], bool] = lambda: False) -> str:
+    def digest(self, file: ModelFile, is_cancelled: Callable[[], bool] = lambda: False) -> str:
         """SHA-256 of a file in hexadecimal. Reads all of it, the first time.
 
         :param is_cancelled: asked after each few megabytes.
@@ -76,5 +76,5 @@ class FileCache:
 _DIGEST = "sha256"
 
 
-def _kind(file: OpenedFile) -> FileKind:
+def _kind(file: ModelFile) -> FileKind:
     return file_kind(file.read, file.identity.size)

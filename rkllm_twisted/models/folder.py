@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from rkllm_twisted.models.directories import DirectoryEntry, ModelDirectories, OpenedFile
+from rkllm_twisted.models.directories import DirectoryEntry, ModelDirectories, ModelFile
 
 
 @attrs.frozen
@@ -23,7 +23,7 @@ class ModelFolder:
         """See :meth:`ModelDirectories.entries`."""
         return self.directories.entries(self.number, self.name or ".")
 
-    def open(self, file: str) -> OpenedFile:
+    def open(self, file: str) -> ModelFile:
         """See :meth:`ModelDirectories.open`."""
         return self.directories.open(self.number, self.below(file))
 

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 import msgspec
 
-from rkllm_twisted.models.directories import OpenedFile
+from rkllm_twisted.models.directories import ModelFile
 
 #: In bytes: templates have up to 20 KB, a tokenizer_config.json with many tokens a few MB.
 MAX_TEMPLATE_BYTES = 1 << 20
 MAX_CONFIG_BYTES = 1 << 24
 
 
-def template_in_file(file: OpenedFile) -> str:
+def template_in_file(file: ModelFile) -> str:
     """The text of a template's file.
 
     :raises ValueError: it is no text, or too long.
@@ -26,7 +26,7 @@ def template_in_file(file: OpenedFile) -> str:
         raise ValueError("is not UTF-8") from None
 
 
-def template_in_config(file: OpenedFile) -> str | None:
+def template_in_config(file: ModelFile) -> str | None:
     """The ``chat_template`` of a ``tokenizer_config.json``; of several the default one.
 
     :raises ValueError: it is no JSON object, or too long.

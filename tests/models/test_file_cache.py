@@ -10,7 +10,7 @@ import pytest
 
 from rkllm_twisted.errors import Cancelled, InvalidParams
 from rkllm_twisted.models import file_cache
-from rkllm_twisted.models.directories import ModelDirectories, OpenedFile
+from rkllm_twisted.models.directories import ModelDirectories, ModelFile
 from rkllm_twisted.models.file_cache import FileCache
 
 
@@ -21,7 +21,7 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def opened(path: Path) -> OpenedFile:
+def opened(path: Path) -> ModelFile:
     return ModelDirectories([os.fspath(path.parent)]).open(0, path.name)
 
 
@@ -73,7 +73,7 @@ def test_a_file_that_changes_while_it_is_read_has_no_digest(path: Path) -> None:
 def test_a_fact_is_found_once_for_one_content(path: Path) -> None:
     cache, found = FileCache(), []
 
-    def find(file: OpenedFile) -> int:
+    def find(file: ModelFile) -> int:
         found.append(file.identity.size)
         return len(found)
 
