@@ -46,6 +46,7 @@ SHOWN: Mapping[str, str] = {
     "owner": '"rkllm"',
     "group": '"rkllm"',
     "library": '"/usr/lib/librkllmrt.so"',
+    "llama": '"/usr/local/lib/rkllm-llama"',
     "abi": '"1.2.1"',
     "init-timeout": "120",
     "child-cpus": '"4-7"',

@@ -108,6 +108,7 @@ class RuntimeVersion:
     :param abi: the layout in use, e.g. ``1.2.1``.
     :param recognised_by: how the layout was chosen, in words.
     :param backend: ``npu``, or what an embedded runtime calls itself, e.g. ``cpu (tiny)``.
+    :param limits: what each engine of an embedded runtime cannot do.
     """
 
     library: str
@@ -115,6 +116,7 @@ class RuntimeVersion:
     abi: str
     recognised_by: str
     backend: str
+    limits: Mapping[str, Sequence[str]] = attrs.field(factory=dict)
 
 
 @attrs.frozen

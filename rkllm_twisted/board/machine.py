@@ -142,7 +142,9 @@ class Machine:
     @property
     def needs_npu(self) -> bool:
         """Is it Rockchip's library that is in question?"""
-        return isinstance(self.runtime, str) or not self.runtime.backend.startswith("cpu")
+        return isinstance(self.runtime, str) or not self.runtime.backend.startswith(
+            ("cpu", "llama")
+        )
 
 
 def look_at_machine(

@@ -1,6 +1,7 @@
 """The embedded runtime and its demonstration model, installed beside this file.
 
-One library per layout of rkllm.h, built from ``cpu_runtime/`` when the package is installed.
+Two libraries per layout of rkllm.h, built from ``cpu_runtime/`` when the package is installed:
+``cpu`` computes by itself, ``llama`` opens a libllama (:mod:`rkllm_twisted.cpu.libllama`).
 """
 
 from __future__ import annotations
@@ -12,13 +13,20 @@ from rkllm_twisted.errors import LibraryError
 _HERE = Path(__file__).parent
 
 
-def library_path(abi: str) -> Path:
+#: What ``--library`` calls the embedded runtime that computes by itself, and the one that opens
+#: llama.cpp's library.
+CPU, LLAMA = "cpu", "llama"
+
+
+def library_path(abi: str, family: str = CPU) -> Path:
     """Find the embedded runtime with a layout.
 
     :param abi: the layout, e.g. ``1.3.0``.
+    :param family: :data:`CPU` or :data:`LLAMA`.
     :raises LibraryError: it was not built.
     """
-    return _installed(f"librkllm-cpu-{abi}.so", "install a C compiler and reinstall rkllm-twisted")
+    remedy = "install a C compiler and reinstall rkllm-twisted"
+    return _installed(f"librkllm-{family}-{abi}.so", remedy)
 
 
 def demo_model() -> Path:

@@ -12,6 +12,7 @@ from twisted.application.service import Service
 from twisted.internet.threads import blockingCallFromThread
 from twisted.logger import Logger
 
+from rkllm_twisted.cpu import LLAMA, libllama
 from rkllm_twisted.daemon.options import Options
 from rkllm_twisted.interfaces import IRuntime
 from rkllm_twisted.isolation.child import ChildConfig
@@ -41,6 +42,7 @@ def in_thread(options: Options, _reactor: Any) -> RuntimeHost:
 
     :raises LibraryError: it cannot be used.
     """
+    _choose_llama(options)
     runtime = open_runtime(
         options["library"],
         options["abi"],
@@ -59,6 +61,7 @@ def in_process(options: Options, reactor: Any) -> RuntimeHost:
 
     :raises LibraryError: it cannot be used.
     """
+    _choose_llama(options)
     findings = probe(options["library"], options["abi"], os.environ)
     config = ChildConfig(
         library=findings.version.library,
@@ -72,6 +75,15 @@ def in_process(options: Options, reactor: Any) -> RuntimeHost:
     in_reactor = partial(blockingCallFromThread, reactor)
     runtime = ProcessRuntime(findings, supervisor, in_reactor, Files(options["model-dir"]))
     return RuntimeHost(runtime, supervisor, supervisor.is_fresh)
+
+
+def _choose_llama(options: Options) -> None:
+    """Before the library is opened, here or in another process.
+
+    :raises LibraryError: the file that is named is not there.
+    """
+    if options["llama"] is not None or options["library"] == LLAMA:
+        libllama.choose(options["llama"])
 
 
 #: The values of ``--isolation``.

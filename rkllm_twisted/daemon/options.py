@@ -56,10 +56,17 @@ SETTINGS: Mapping[str, Setting] = {
     ),
     "library": Setting(
         None,
-        "librkllmrt.so's path, or 'cpu' for the embedded runtime.",
+        "librkllmrt.so's path, or 'cpu' or 'llama' for an embedded runtime: by itself, or with an"
+        " installed llama.cpp.",
         variable="RKLLM_LIBRARY",
         otherwise="the loader's path",
         short="l",
+    ),
+    "llama": Setting(
+        None,
+        "For --library llama: the path of llama.cpp's libllama.so, or its folder.",
+        variable="RKLLM_LLAMA_LIBRARY",
+        otherwise="where 'rkllm llama install' puts it, then the loader's path",
     ),
     "abi": Setting(
         None,

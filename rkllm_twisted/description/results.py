@@ -98,7 +98,8 @@ RESULTS: Mapping[str, ResultModel] = {
                 "runtime",
                 "object",
                 "The runtime: library (its path), version (what it says of itself, or null), abi"
-                " (the layout in use), recognised_by (how that was chosen) and backend.",
+                " (the layout in use), recognised_by (how that was chosen), backend, and limits"
+                " (what each engine of an embedded runtime cannot do).",
             ),
         )
     ),

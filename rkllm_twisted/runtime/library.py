@@ -1,7 +1,7 @@
 """Find librkllmrt, open it, and say in one sentence why not.
 
-The embedded runtime is taken only when it is asked for by name (``cpu``), never instead of a
-library that is missing.
+An embedded runtime is taken only when it is asked for by name (``cpu`` or ``llama``), never instead
+of a library that is missing.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ import attrs
 from rkllm_twisted import cpu
 from rkllm_twisted.abi.layouts import CData
 from rkllm_twisted.abi.release import release_for, releases
+from rkllm_twisted.cpu import libllama
 from rkllm_twisted.errors import LibraryError
 
 #: What the loader is asked for when no library is named.
 SONAME = "librkllmrt.so"
-#: The name that asks for the embedded runtime.
-CPU = "cpu"
+#: The names that ask for an embedded runtime.
+EMBEDDED = (cpu.CPU, cpu.LLAMA)
 #: e_machine of an ELF header -> the machine, as ``uname -m`` calls it (elf.h).
 MACHINES: Mapping[int, str] = {
     3: "i686",
@@ -55,28 +56,49 @@ class OpenedFile:
         """What computes: ``npu``, or what an embedded runtime says of itself."""
         if not self.exports("rkllm_cpu_backend"):
             return "npu"
-        name = ctypes.CFUNCTYPE(ctypes.c_char_p)(("rkllm_cpu_backend", self.native))()
-        return (name or b"cpu").decode("utf-8", "replace")
+        return self._text("rkllm_cpu_backend") or cpu.CPU
+
+    @property
+    def problem(self) -> str | None:
+        """Why an embedded runtime cannot compute here, in one sentence."""
+        return self._text("rkllm_cpu_problem") or None
+
+    @property
+    def limits(self) -> dict[str, list[str]]:
+        """What each engine of an embedded runtime cannot do; nothing is known of an NPU's."""
+        lines = (line.partition(": ") for line in self._text("rkllm_cpu_limits").splitlines())
+        return {engine: names.split(", ") if names else [] for engine, _, names in lines}
+
+    def _text(self, function: str) -> str:
+        """What a function without parameters returns; nothing where there is none."""
+        if not self.exports(function):
+            return ""
+        text = ctypes.CFUNCTYPE(ctypes.c_char_p)((function, self.native))()
+        return (text or b"").decode("utf-8", "replace")
 
 
 def open_file(library: str | None, abi: str | None, environ: Mapping[str, str]) -> OpenedFile:
     """Find and open the library.
 
-    :param library: ``cpu``, a path, or ``None``: ``$RKLLM_LIBRARY`` if set, else what the loader
-        finds as librkllmrt.so.
+    :param library: ``cpu`` or ``llama``, a path, or ``None``: ``$RKLLM_LIBRARY`` if set, else what
+        the loader finds as librkllmrt.so.
     :param abi: the release wanted; chooses among the embedded libraries.
     :raises LibraryError: it is missing, for another machine, or not librkllmrt.
     """
     wanted = library or environ.get("RKLLM_LIBRARY")
     if wanted is None or wanted == "":
         opened = _open_by_loader()
-    elif wanted == CPU:
-        opened = _open_path(cpu.library_path(_embedded_abi(abi)))
+    elif wanted in EMBEDDED:
+        if wanted == cpu.LLAMA:
+            libllama.choose(environ.get(libllama.VARIABLE))
+        opened = _open_path(cpu.library_path(_embedded_abi(abi), wanted))
     else:
         opened = _open_path(Path(wanted).absolute())
     if not (opened.exports("rkllm_init") and opened.exports("rkllm_createDefaultParam")):
         what = "does not export rkllm_init: it is not Rockchip's RKLLM runtime"
         raise LibraryError(f"{opened.path} {what}; {_REMEDY}.")
+    if opened.problem is not None:
+        raise LibraryError(f"{opened.problem[0].upper()}{opened.problem[1:]}.")
     return opened
 
 

@@ -47,24 +47,19 @@ def open_runtime(
 ) -> Runtime:
     """Find librkllmrt, open it, and recognise its release.
 
-    :param library: ``cpu`` for the embedded runtime, or a path; else ``$RKLLM_LIBRARY``, else
-        what the loader finds.
+    :param library: ``cpu`` or ``llama`` for an embedded runtime, or a path; else
+        ``$RKLLM_LIBRARY``, else what the loader finds.
     :param abi: the release, if the library does not show it.
     :param native_async: see :class:`Runtime`; so is ``files``.
     :raises LibraryError: one sentence that says what to do.
     """
     opened = open_file(library, abi, environ)
     known = detect_release(opened, abi)
+    path, release = str(opened.path), known.release
     version = RuntimeVersion(
-        library=str(opened.path),
-        version=known.version,
-        abi=known.release.name,
-        recognised_by=known.reason,
-        backend=opened.backend,
+        path, known.version, release.name, known.reason, opened.backend, opened.limits
     )
-    return Runtime(
-        opened, layout_of(known.release), version, native_async=native_async, files=files
-    )
+    return Runtime(opened, layout_of(release), version, native_async=native_async, files=files)
 
 
 @implementer(IRuntime)

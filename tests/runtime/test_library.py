@@ -15,6 +15,7 @@ from rkllm_twisted import cpu
 from rkllm_twisted.abi.release import Release, releases
 from rkllm_twisted.errors import LibraryError
 from rkllm_twisted.runtime.library import open_file
+from rkllm_twisted.runtime.probe import probe
 
 OPTIONS = r"--library PATH.*--library cpu"
 
@@ -131,6 +132,37 @@ def test_the_embedded_library_of_a_layout(abi: str | None, layout: str) -> None:
 def test_the_embedded_library_by_environment() -> None:
     """$RKLLM_LIBRARY may ask for it, too."""
     assert open_file(None, None, {"RKLLM_LIBRARY": "cpu"}).backend.startswith("cpu")
+
+
+def test_the_engine_llama_names_the_libllama_that_is_missing(tmp_path: Path) -> None:
+    """One that is named and not there, and the loader's answer where none is named."""
+    missing = {"RKLLM_LLAMA_LIBRARY": str(tmp_path / "libllama.so")}
+    with pytest.raises(LibraryError, match=r"There is no .*/libllama.so: name llama.cpp's"):
+        probe("llama", None, missing)
+
+
+def test_the_engine_llama_refuses_what_is_no_libllama(tmp_path: Path) -> None:
+    """It says which function is missing."""
+    path, source = tmp_path / "libllama.so", tmp_path / "empty.c"
+    source.write_text("int nothing;\n")
+    compile_c(["-shared", "-o", str(path), str(source)])
+    with pytest.raises(LibraryError, match=r"libllama.so lacks llama_backend_init: .* b8179"):
+        probe("llama", None, {"RKLLM_LLAMA_LIBRARY": str(path)})
+
+
+def test_a_libllama_that_dies_when_it_is_opened_costs_nothing(tmp_path: Path) -> None:
+    """It is looked at in another process."""
+    path, source = tmp_path / "libllama.so", tmp_path / "dies.c"
+    source.write_text("__attribute__((constructor)) static void die(void) { __builtin_trap(); }\n")
+    compile_c(["-shared", "-fPIC", "-o", str(path), str(source)])
+    with pytest.raises(LibraryError, match=r"The library llama crashes while it is opened"):
+        probe("llama", None, {"RKLLM_LLAMA_LIBRARY": str(path)})
+
+
+def test_embedded_engines_say_what_they_cannot_do() -> None:
+    """A real library says nothing of the kind."""
+    limits = open_file("cpu", None, {}).limits
+    assert limits == {"tiny": ["batch", "cross_attention", "video"], "scripted": ["video"]}
 
 
 def test_an_embedded_library_that_was_not_built() -> None:

@@ -141,7 +141,7 @@ static int open_library(libllama *library, engine_error *error) {
     const char *asked;
     void *handle = open_handle(&asked);
     if (!handle) {
-        return llama_refuse(error, "llama.cpp's library cannot be opened (%.300s): %s", dlerror(),
+        return llama_refuse(error, "there is no libllama that can be opened (%.300s): %s", dlerror(),
                             REMEDY);
     }
     const char *missing = bind_all(handle, library);
