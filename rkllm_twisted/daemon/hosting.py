@@ -74,7 +74,7 @@ def in_process(options: Options, reactor: Any) -> RuntimeHost:
     supervisor = Supervisor(reactor, config)
     in_reactor = partial(blockingCallFromThread, reactor)
     runtime = ProcessRuntime(findings, supervisor, in_reactor, Files(options["model-dir"]))
-    return RuntimeHost(runtime, supervisor, supervisor.is_fresh)
+    return RuntimeHost(runtime, supervisor, supervisor.is_alive)
 
 
 def _choose_llama(options: Options) -> None:

@@ -1,1 +1,1 @@
-"""Where the runtime lives: a supervised process of its own, or a thread of the daemon's."""
+"""The library in a supervised process of its own."""

@@ -1,8 +1,8 @@
-"""The process that holds the runtime, so that the runtime may hang, crash or leak in it.
+"""The program of the process that holds the runtime, which may hang, crash or leak there.
 
-One thread does the calls, one listens to what goes beside a call (abort, pause) and for the end of
-the daemon, with which the process ends, and one lets the daemon hear a heartbeat. Neither reactor
-nor Twisted is here: the process starts quickly, and nothing waits for the runtime but its calls.
+One thread makes the calls. One reads what is not a call (abort, pause) and ends the process when
+the daemon's connection ends. One sends a heartbeat. There is no reactor and no Twisted here: the
+process starts quickly, and only calls wait for the runtime.
 """
 
 from __future__ import annotations
@@ -36,14 +36,13 @@ from rkllm_twisted.values import Result
 from rkllm_twisted.wire.framing import Netstrings, netstring
 
 #: The child's end of the socket pair, and of the pipe for its heartbeat.
-DESCRIPTOR, HEART = 3, 4
-#: Seconds between two heartbeats.
-BEAT = 1.0
-#: Bytes that are read at once, into one buffer: new ones, cut down to what came, leave holes in C's
-#: heap.
-READ = 2**20
-#: Bytes of one message: a prompt's embeddings, with room to spare.
-MAX_LENGTH = 2**31 - 1
+DESCRIPTOR, HEARTBEAT_FD = 3, 4
+HEARTBEAT_INTERVAL_S = 1.0
+#: Bytes of one read, always into the same buffer: new buffers, cut to what came, leave holes in
+#: C's heap.
+READ_BYTES = 2**20
+#: Bytes of one message: the embeddings of a prompt, with room to spare.
+MAX_MESSAGE_BYTES = 2**31 - 1
 #: prctl(2): the signal to get when the parent dies.
 PR_SET_PDEATHSIG = 1
 #: setvbuf(3): print at the end of each line. Of glibc and musl.
@@ -52,12 +51,12 @@ IOLBF = 1
 
 @attrs.frozen
 class ChildConfig:
-    """What the daemon tells its child on the command line.
+    """The settings of the child, which stand on its command line.
 
     :param library: see :func:`~rkllm_twisted.runtime.runtime.open_runtime`.
-    :param descriptors: wanted limit of open files; the runtime uses one for each NPU buffer.
-    :param cpus: the processors to run on, all where empty.
-    :param oom_score_adj: see proc(5); None leaves the daemon's own.
+    :param descriptors: the limit of open files; the runtime uses one for each NPU buffer.
+    :param cpus: the processors to run on; empty: all.
+    :param oom_score_adj: see proc(5); None: the daemon's own.
     :param model_dirs: see :class:`~rkllm_twisted.runtime.files.Files`.
     """
 
@@ -70,21 +69,21 @@ class ChildConfig:
     model_dirs: tuple[str, ...] = ()
 
     def to_argument(self) -> str:
-        """As one word of a command line."""
+        """Return the settings as one word of a command line."""
         return json.dumps(attrs.asdict(self))
 
     @classmethod
     def from_argument(cls, word: str) -> ChildConfig:
-        """The other way round."""
+        """Read the word of :meth:`to_argument`."""
         values = json.loads(word)
         lists = {name: tuple(values[name]) for name in ("cpus", "model_dirs")}
         return cls(**{**values, **lists})
 
 
 class ChildServer:
-    """Does what messages say.
+    """Makes the calls that messages ask for.
 
-    :param runtime: touched by the calls' thread, but for what goes beside a call.
+    :param runtime: used by the thread of the calls, except for abort and pause.
     :param connection: to the daemon.
     """
 
@@ -99,14 +98,14 @@ class ChildServer:
         }
 
     def serve(self) -> None:
-        """Do the calls, one after another, for ever; the callbacks come in this thread."""
+        """Make the calls, one after another, for ever. The callbacks come in this thread."""
         while True:
             self._perform(self._calls.get())
 
     def listen(self) -> None:
-        """Read messages until the daemon goes, and then end the process, whatever C does."""
-        frames = Netstrings(MAX_LENGTH)
-        buffer = memoryview(bytearray(READ))
+        """Read messages until the daemon's connection ends, then exit, whatever C does."""
+        frames = Netstrings(MAX_MESSAGE_BYTES)
+        buffer = memoryview(bytearray(READ_BYTES))
         with contextlib.suppress(ConnectionError):
             while size := self._connection.recv_into(buffer):
                 for frame in frames.feed(bytes(buffer[:size])):
@@ -115,7 +114,7 @@ class ChildServer:
         os._exit(0)
 
     def _now(self, message: messages.Now) -> None:
-        with contextlib.suppress(RPCError):  # there was nothing to abort or to pause
+        with contextlib.suppress(RPCError):  # no run to abort or to pause
             getattr(self._runtime, message.verb)()
 
     def _send(self, message: messages.FromChild) -> None:
@@ -132,7 +131,7 @@ class ChildServer:
             result = self._runtime.perform(prepared, partial if call.streams else None)
         except RPCError as error:
             self._fail(call, error)
-        except Exception:  # noqa: BLE001 - a fault of ours costs this call, not the model
+        except Exception:  # noqa: BLE001 - a bug here costs this call, not the model
             traceback.print_exc()  # on stderr, which is the daemon's log
             self._fail(call, InternalError("The runtime's process failed; the log says why."))
         else:
@@ -144,58 +143,58 @@ class ChildServer:
 
 
 def send_heartbeats() -> None:
-    """Say once a second that the process is not stopped."""
+    """Write a byte a second. It needs no answer: a busy daemon does not lose its child."""
     with contextlib.suppress(BrokenPipeError):
         while True:
-            os.write(HEART, b".")
-            time.sleep(BEAT)
+            os.write(HEARTBEAT_FD, b".")
+            time.sleep(HEARTBEAT_INTERVAL_S)
 
 
-def apply_limits(setup: ChildConfig) -> None:
-    """Take the rights and the place that the daemon wants its child to have."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the daemon's business
+def apply_limits(config: ChildConfig) -> None:
+    """Set the signals, limits and processors of this process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the daemon handles the Ctrl-C of a terminal
     libc = ctypes.CDLL(None)
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    # C keeps what is printed to a pipe until it has a block of it: a crash would take that along.
+    # C buffers a whole block of what it prints to a pipe; a crash would lose it.
     libc.setvbuf(ctypes.c_void_p.in_dll(libc, "stdout"), None, IOLBF, ctypes.c_size_t(0))
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = setup.descriptors if most == resource.RLIM_INFINITY else min(setup.descriptors, most)
+    wanted = config.descriptors if most == resource.RLIM_INFINITY else min(config.descriptors, most)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
-    if setup.cpus:
+    if config.cpus:
         with _blaming("--child-cpus"):
-            os.sched_setaffinity(0, setup.cpus)
-    if setup.oom_score_adj is not None:
+            os.sched_setaffinity(0, config.cpus)
+    if config.oom_score_adj is not None:
         with _blaming("--child-oom-score"):
-            Path("/proc/self/oom_score_adj").write_text(str(setup.oom_score_adj))
+            Path("/proc/self/oom_score_adj").write_text(str(config.oom_score_adj))
 
 
 @contextlib.contextmanager
 def _blaming(option: str) -> Iterator[None]:
-    """End with one sentence where the system does not do what an option asks for."""
+    """Exit with one sentence if the system refuses what an option asks for."""
     try:
         yield
     except OSError as error:
-        sys.exit(f"{option} cannot be had here: {error.strerror}.")
+        sys.exit(f"{option} is not possible here: {error.strerror}.")
 
 
 def main(argv: list[str]) -> None:
-    """Be the child until the daemon goes."""
-    setup = ChildConfig.from_argument(argv[1])
-    apply_limits(setup)
+    """Run the child until the daemon's connection ends."""
+    config = ChildConfig.from_argument(argv[1])
+    apply_limits(config)
     return_freed_blocks()
     try:
-        files = Files(setup.model_dirs, partial(print, file=sys.stderr, flush=True))
+        files = Files(config.model_dirs, partial(print, file=sys.stderr, flush=True))
         runtime = open_runtime(
-            setup.library, setup.abi, {}, native_async=setup.native_async, files=files
+            config.library, config.abi, {}, native_async=config.native_async, files=files
         )
     except StartupError as error:
         sys.exit(str(error))
-    for descriptor in (DESCRIPTOR, HEART):
+    for descriptor in (DESCRIPTOR, HEARTBEAT_FD):
         os.set_inheritable(descriptor, False)  # not for programs that the library may start
-    servant = ChildServer(runtime, socket.socket(fileno=DESCRIPTOR))
-    for task in (servant.listen, send_heartbeats):
+    server = ChildServer(runtime, socket.socket(fileno=DESCRIPTOR))
+    for task in (server.listen, send_heartbeats):
         threading.Thread(target=task, name=task.__name__, daemon=True).start()
-    servant.serve()
+    server.serve()
 
 
 if __name__ == "__main__":

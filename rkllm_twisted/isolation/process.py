@@ -1,7 +1,6 @@
-"""The child processes from the daemon's side: their start, their words, their end.
+"""A child process from the daemon's side: its start, its output, its heartbeat, its end.
 
-There is always one: as soon as a child has ended, another stands by. Each is a :class:`Channel` for
-the NPU thread, which talks to it, and a process for the reactor, which hears its lines and its
+The NPU thread talks to the child over a :class:`Channel`; the reactor reads its lines and its
 heartbeat.
 """
 
@@ -26,26 +25,28 @@ from twisted.python.failure import Failure
 
 from rkllm_twisted.errors import RuntimeCrashed
 from rkllm_twisted.isolation import messages
-from rkllm_twisted.isolation.child import DESCRIPTOR, HEART, MAX_LENGTH, READ, ChildConfig
+from rkllm_twisted.isolation.child import (
+    DESCRIPTOR,
+    HEARTBEAT_FD,
+    MAX_MESSAGE_BYTES,
+    READ_BYTES,
+    ChildConfig,
+)
 from rkllm_twisted.wire.framing import Netstrings, netstring
 
-#: Of the runtime's last words, so many lines go with the error.
+#: The number of the runtime's last lines that go with the error of a crash.
 LAST_LINES = 20
-#: A longer line of the runtime's is cut: it must not fill the daemon's memory or log.
-LONGEST_LINE = 4096
-#: Seconds without a heartbeat until the child is taken for stopped.
-PATIENCE = 10.0
-#: Seconds to read what a child has printed before its end.
-LAST_WORDS = 0.05
-#: Seconds until the first one: Python and the library are read from a slow card at boot.
-STARTING = 60.0
-#: A heartbeat is fresh for so many seconds.
-FRESH = 5.0
-#: A child that ends within so many seconds of its start, without a success, has failed to start;
-#: after so many of these in a row no more are started until somebody asks.
-YOUNG, TRIES = 60.0, 3
-#: Seconds before the second try; each further one waits twice as long.
-BACK_OFF = 0.5
+#: A longer line of the runtime is cut: it must not fill the daemon's memory or log.
+MAX_LINE_BYTES = 4096
+#: A child without a heartbeat for this time has stopped and is killed.
+HEARTBEAT_TIMEOUT_S = 10.0
+#: The time to the first heartbeat: at boot, Python and the library are read from a slow card.
+START_TIMEOUT_S = 60.0
+#: A child counts as alive for this time after a heartbeat.
+ALIVE_S = 5.0
+#: The time to read what a child printed before its end. A process that the library has started may
+#: hold the pipes open for longer.
+LAST_OUTPUT_S = 0.05
 
 
 @attrs.frozen
@@ -53,9 +54,9 @@ class ChildExit:
     """How a child ended.
 
     :param signal: the number of the signal that killed it, or None.
-    :param exit_code: what it exited with, or None.
+    :param exit_code: its exit code, or None.
     :param lines: the last lines that the runtime printed.
-    :param silent: was it killed because its heartbeat had stopped?
+    :param silent: True if the daemon killed it because its heartbeat had stopped.
     """
 
     signal: int | None
@@ -64,7 +65,7 @@ class ChildExit:
     silent: bool = False
 
     def reason(self) -> str:
-        """In words."""
+        """Return how it ended, as the rest of a sentence."""
         if self.silent:
             return "stopped answering and was killed"
         if self.signal is not None:
@@ -72,7 +73,7 @@ class ChildExit:
         return f"exited with code {self.exit_code}"
 
     def error(self) -> RuntimeCrashed:
-        """What the clients are told whose calls were under way."""
+        """Return the error for the clients that had a call under way."""
         how = {"signal": self.signal} if self.signal is not None else {"exit_code": self.exit_code}
         return RuntimeCrashed(
             f"The runtime's process {self.reason()}; load the model again with rkllm.init.",
@@ -81,31 +82,33 @@ class ChildExit:
 
 
 class Channel:
-    """The daemon's end of the talk with one child. Blocks: the NPU thread receives, any may send.
+    """The daemon's end of the connection to one child. It blocks.
 
-    :ivar ending: the :class:`ChildExit`, once the child has ended.
-    :ivar succeeded: has the child done any call well?
+    Only the NPU thread receives; any thread may send.
+
+    :ivar exit: the :class:`ChildExit`, once the child has ended.
+    :ivar succeeded: True once a call of the child has succeeded.
     """
 
     def __init__(self, connection: socket.socket) -> None:
-        self.ending: ChildExit | None = None
+        self.exit: ChildExit | None = None
         self.succeeded = False
         self._connection = connection
         self._ended = threading.Event()
         self._sending = threading.Lock()
         self._receiving = threading.Lock()
-        self._frames = Netstrings(MAX_LENGTH)
-        self._buffer = memoryview(bytearray(READ))
+        self._frames = Netstrings(MAX_MESSAGE_BYTES)
+        self._buffer = memoryview(bytearray(READ_BYTES))
         self._received: deque[bytes] = deque()
 
     def send(self, message: messages.ToChild) -> None:
-        """Send a message; a child that has ended does not get it, and that is told by its end."""
+        """Send a message. If the child has ended, the message is lost; :meth:`receive` shows it."""
         data = netstring(messages.pack(message))
         with self._sending, contextlib.suppress(OSError):
             self._connection.sendall(data)
 
     def receive(self) -> messages.FromChild | None:
-        """Wait for a message; None: the child has ended."""
+        """Wait for a message. None: the child has ended."""
         while not self._received:
             with self._receiving:
                 try:
@@ -118,50 +121,50 @@ class Channel:
         return messages.from_child(self._received.popleft())
 
     def close(self) -> None:
-        """Let the child end: it notices."""
+        """Shut the connection down, which makes the child exit."""
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
 
-    def over(self, ending: ChildExit) -> None:
-        """Say how the child ended."""
-        self.ending = ending
-        self.close()  # wakes who sends or receives
+    def set_exit(self, child_exit: ChildExit) -> None:
+        """Record how the child ended, and close the connection."""
+        self.exit = child_exit
+        self.close()  # wakes a thread that sends or receives
         with self._sending, self._receiving:
             self._connection.close()
-            # Now, and not when the garbage collector comes by: it is a megabyte for each child.
+            # Now, not at the next garbage collection: it is a megabyte for each child.
             self._buffer = memoryview(bytearray())
         self._ended.set()
 
     def wait(self, seconds: float) -> ChildExit:
-        """Wait until it is known how the child ended."""
+        """Wait for the exit of the child, at most so many seconds."""
         self._ended.wait(seconds)
-        return self.ending or ChildExit(None, None, ())
+        return self.exit or ChildExit(None, None, ())
 
 
 class _LineSplitter:
-    """Makes lines of the bytes of one stream."""
+    """Splits the bytes of one stream into lines."""
 
     def __init__(self, take: Callable[[str], None]) -> None:
         self._take = take
         self._rest = b""
 
     def feed(self, data: bytes) -> None:
-        """Take what was read."""
+        """Take bytes that were read."""
         *lines, rest = (self._rest + data).split(b"\n")
-        self._rest = rest[:LONGEST_LINE]
+        self._rest = rest[:MAX_LINE_BYTES]
         for line in lines:
-            self._take(line[:LONGEST_LINE].decode("utf-8", "replace").rstrip("\r"))
+            self._take(line[:MAX_LINE_BYTES].decode("utf-8", "replace").rstrip("\r"))
 
     def finish(self) -> None:
-        """The stream is over: what is left is a line, too."""
+        """Take the end of the stream: the rest is a line, too."""
         if self._rest:
             self.feed(b"\n")
 
 
 class ChildProcess(ProcessProtocol):
-    """One child, as the reactor sees it.
+    """One child as the reactor sees it.
 
-    :param ended: called once, when everything that the child said has been read.
+    :param ended: called once, when the child has ended and its output has been read.
     """
 
     log = Logger()
@@ -170,83 +173,94 @@ class ChildProcess(ProcessProtocol):
         self._reactor = reactor
         self._ended = ended
         self._lines: deque[str] = deque(maxlen=LAST_LINES)
-        self._words = {number: _LineSplitter(self._said) for number in (1, 2)}
+        self._streams = {number: _LineSplitter(self._take_line) for number in (1, 2)}
         self._silent = False
         self.started: float = reactor.seconds()
-        self._heard: float | None = None
+        self._last_heartbeat: float | None = None
         self.expected = False
-        self._alarm: IDelayedCall = reactor.callLater(STARTING, self._stopped)
+        self._timer: IDelayedCall = reactor.callLater(START_TIMEOUT_S, self._on_heartbeat_timeout)
 
-    def start(self, setup: ChildConfig) -> None:
-        """Make the process. It has the descriptors 0 to 4, and none of the daemon's others."""
+    def start(self, config: ChildConfig) -> None:
+        """Start the process. It has the descriptors 0 to 4 and no other of the daemon's."""
         ours, theirs = socket.socketpair()
         nothing = os.open(os.devnull, os.O_RDONLY)
-        self.link = Channel(ours)
+        self.channel = Channel(ours)
         try:
             self._reactor.spawnProcess(
                 self,
                 sys.executable,
-                [sys.executable, "-m", "rkllm_twisted.isolation.child", setup.to_argument()],
+                [sys.executable, "-m", "rkllm_twisted.isolation.child", config.to_argument()],
                 # twistd may have put its working directory on our path.
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-                childFDs={0: nothing, 1: "r", 2: "r", DESCRIPTOR: theirs.fileno(), HEART: "r"},
+                childFDs={
+                    0: nothing,
+                    1: "r",
+                    2: "r",
+                    DESCRIPTOR: theirs.fileno(),
+                    HEARTBEAT_FD: "r",
+                },
             )
         finally:
             os.close(nothing)
             theirs.close()
 
     def retire(self) -> None:
-        """Let it end; its end is no crash."""
+        """Make it exit; this is not a crash."""
         self.expected = True
-        self.link.close()
+        self.channel.close()
 
     def kill(self) -> None:
-        """End it now, whatever it does."""
+        """Kill it, whatever it does."""
         with contextlib.suppress(ProcessExitedAlready):
             assert self.transport is not None
             self.transport.signalProcess("KILL")
 
-    def is_fresh(self) -> bool:
-        """Has it beaten of late, or is it about to? A killed one that does not end has not."""
-        limit = self.started + STARTING if self._heard is None else self._heard + FRESH
-        fresh: bool = self._reactor.seconds() < limit
-        return fresh
+    def is_alive(self) -> bool:
+        """True if its last heartbeat is recent, or its first one is not due yet."""
+        if self._last_heartbeat is None:
+            limit = self.started + START_TIMEOUT_S
+        else:
+            limit = self._last_heartbeat + ALIVE_S
+        alive: bool = self._reactor.seconds() < limit
+        return alive
 
-    def _stopped(self) -> None:
+    def _on_heartbeat_timeout(self) -> None:
         self._silent = True
         self.kill()
 
     def childDataReceived(self, childFD: int, data: bytes) -> None:  # noqa: N803 - Twisted's name
-        """A heartbeat, or the runtime prints: these are log lines, never messages."""
-        if childFD == HEART:
-            self._heard = self._reactor.seconds()
-            self._alarm.reset(PATIENCE)
+        """Take a heartbeat, or what the runtime prints: log lines, never messages."""
+        if childFD == HEARTBEAT_FD:
+            self._last_heartbeat = self._reactor.seconds()
+            self._timer.reset(HEARTBEAT_TIMEOUT_S)
         else:
-            self._words[childFD].feed(data)
+            self._streams[childFD].feed(data)
 
-    def _said(self, line: str) -> None:
+    def _take_line(self, line: str) -> None:
         self._lines.append(line)
         self.log.info("runtime: {line}", line=line)
 
     def processExited(self, reason: Failure) -> None:
-        """It has ended; a process that it started may hold on to its descriptors."""
-        self._silence()
-        self._alarm = self._reactor.callLater(LAST_WORDS, self._deaf)
+        """Stop the timer. The pipes may stay open in a process that the child has started."""
+        self._cancel_timer()
+        self._timer = self._reactor.callLater(LAST_OUTPUT_S, self._close_pipes)
 
-    def _silence(self) -> None:
-        if self._alarm.active():
-            self._alarm.cancel()
+    def _cancel_timer(self) -> None:
+        if self._timer.active():
+            self._timer.cancel()
 
-    def _deaf(self) -> None:
+    def _close_pipes(self) -> None:
         assert self.transport is not None
-        for number in (1, 2, HEART):
+        for number in (1, 2, HEARTBEAT_FD):
             self.transport.closeChildFD(number)
 
     def processEnded(self, reason: Failure) -> None:
-        """It has ended, and everything that it said has been read."""
-        for words in self._words.values():
-            words.finish()
-        self._silence()
+        """Record the end, now that all output has been read."""
+        for stream in self._streams.values():
+            stream.finish()
+        self._cancel_timer()
         value: Any = reason.value
-        self.link.over(ChildExit(value.signal, value.exitCode, tuple(self._lines), self._silent))
+        self.channel.set_exit(
+            ChildExit(value.signal, value.exitCode, tuple(self._lines), self._silent)
+        )
         self._ended(self)

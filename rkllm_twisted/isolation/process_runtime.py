@@ -1,7 +1,9 @@
-"""The runtime in a child process, for the NPU thread: same interface, same errors, and one more.
+"""The runtime in a child process, for the NPU thread: an :class:`IRuntime` like the one in C.
 
-Parameters are checked here, by the same table, so that what is wrong is known at once; then they
-cross, arrays of floats as bytes. A child that ends in the middle of a call is a RuntimeCrashed.
+Queue, cancelling, history and timeouts are the same code for both. Parameters are checked here, by
+the same table, so that errors are found at once; then they are sent, arrays of floats as bytes. A
+child that ends during a call is a RuntimeCrashed. Nothing in the reactor waits for a child, which
+may be stopped: abort and pause are sent without waiting, is_running is what the daemon knows.
 """
 
 from __future__ import annotations
@@ -28,19 +30,19 @@ from rkllm_twisted.runtime.probe import Findings
 from rkllm_twisted.values import OnResult, Params
 
 T = TypeVar("T")
-#: Seconds to learn how a child ended whose connection has broken.
-PATIENCE = 5.0
-#: Beside ``rkllm_init``, what can be asked of a child that has no model.
+#: The time from the end of a connection to the exit of its child.
+CHILD_EXIT_TIMEOUT_S = 5.0
+#: The functions, except ``rkllm_init``, that need no model.
 WITHOUT_MODEL = {"rkllm_createDefaultParam"}
 
 
 @attrs.frozen
 class RemoteCall:
-    """A call that is ready to cross.
+    """A call that is ready to be sent.
 
-    :param params: as they are sent.
-    :param prepared: the same, as C would see it: proof that they are right. Its arrays of floats
-        are what is sent, and nobody reads their text again.
+    :param params: as the client sent them.
+    :param prepared: the same as C sees them, which has checked them. Its arrays of floats are sent
+        instead of the client's, so that the child need not read them again.
     """
 
     function: str
@@ -57,9 +59,9 @@ class RemoteCall:
 class ProcessRuntime:
     """See :class:`IRuntime`.
 
-    :param findings: what a probe of the library has shown.
-    :param files: what files C may open; any where left out. The child holds to the same.
-    :param in_reactor: calls a function in the reactor thread and waits for what it returns.
+    :param findings: of the probe of the library.
+    :param files: the files that C may open; None: any. The child has the same rule.
+    :param in_reactor: calls a function in the reactor thread and returns its result.
     """
 
     def __init__(
@@ -77,32 +79,32 @@ class ProcessRuntime:
         self._in_reactor = in_reactor
         self._files = files or Files()
         self._numbers = itertools.count(1)
-        self._link: Channel | None = None
+        self._channel: Channel | None = None
         self._running = False
         self._closed = False
 
     @property
     def loaded(self) -> bool:
-        """Is there a handle, in a child that lives?"""
-        return self._link is not None and self._link.ending is None
+        """True if there is a handle, in a child that has not ended."""
+        return self._channel is not None and self._channel.exit is None
 
     @property
     def model_path(self) -> str | None:
-        """Of the model that is loaded."""
+        """See :attr:`IRuntime.model_path`."""
         return self._model_path if self.loaded else None
 
     @property
     def failed(self) -> bool:
-        """Can no child be had?"""
+        """True if no child can be started."""
         return self._supervisor.failed
 
     @property
     def problem(self) -> str | None:
-        """How the last child ended that was not meant to; None once a model is loaded again."""
+        """How the last child crashed; None once a model is loaded again."""
         return None if self.loaded else self._supervisor.problem
 
     def kill(self) -> bool:
-        """See :meth:`IRuntime.kill`. Called in the reactor thread."""
+        """See :meth:`IRuntime.kill`. In the reactor thread only."""
         self._supervisor.kill()
         return True
 
@@ -115,91 +117,91 @@ class ProcessRuntime:
         if self._closed:
             raise NoModel("The runtime is closed.")
         self._files.check(prepared.prepared.files)  # before a model is given up for them
-        link = self._link_for(prepared.function)
+        channel = self._channel_for(prepared.function)
         self._running = on_result is not None
         try:
-            outputs: Mapping[str, Any] = self._exchange(link, prepared, on_result)
+            outputs: Mapping[str, Any] = self._exchange(channel, prepared, on_result)
             return outputs
         finally:
             self._running = False
 
-    def _link_for(self, function: str) -> Channel:
-        """A child: the one with the model, or, to load one, one that nobody has used."""
+    def _channel_for(self, function: str) -> Channel:
+        """Return the child with the model; for rkllm_init, one that has none."""
         if function == "rkllm_init":
             if self.loaded:
                 self._destroy()
             if self._supervisor.failed:
-                return self._ask(self._supervisor.fresh)
+                return self._ask(self._supervisor.restart)
         elif function not in WITHOUT_MODEL and not self._supervisor.failed:
-            return self._model()  # or at once an error: a child that starts need not be waited for
-        return self._ask(self._supervisor.link)
+            return self._model()  # fails at once after a crash: runs do not wait for a new child
+        return self._ask(self._supervisor.channel)
 
     def _ask(self, question: Callable[[], T]) -> T:
         answer: T = self._in_reactor(question)
         return answer
 
-    def _exchange(self, link: Channel, errand: RemoteCall, on_result: OnResult | None) -> Any:
-        """Send a call and take what comes of it."""
+    def _exchange(self, channel: Channel, call: RemoteCall, on_result: OnResult | None) -> Any:
+        """Send a call and receive its results."""
         number = next(self._numbers)
-        params = messages.with_arrays_packed(errand.params, errand.prepared.floats)
-        link.send(messages.Perform(number, errand.function, params, on_result is not None))
-        trouble: Exception | None = None
+        params = messages.with_arrays_packed(call.params, call.prepared.floats)
+        channel.send(messages.Perform(number, call.function, params, on_result is not None))
+        error: Exception | None = None
         while True:
-            message = link.receive()
+            message = channel.receive()
             if message is None:
                 self._forget()
-                raise link.wait(PATIENCE).error()
+                raise channel.wait(CHILD_EXIT_TIMEOUT_S).error()
             if message.number != number:
                 continue
             if isinstance(message, messages.Partial):
                 assert on_result is not None
                 try:
                     on_result(message.result)
-                except Exception as failure:  # noqa: BLE001 - raised below, when C is back
-                    trouble = trouble or failure
-                    link.send(messages.Now("abort"))
+                except Exception as failure:  # noqa: BLE001 - raised below, after C has returned
+                    error = error or failure
+                    channel.send(messages.Now("abort"))
                 continue
-            self._note(link, errand, message.loaded)
+            self._record_model(channel, call, message.loaded)
             if isinstance(message, messages.Failed):
                 raise message.error()
-            link.succeeded = True
-            if trouble is not None:
-                raise trouble
-            if errand.function == "rkllm_destroy" and not self._closed:
-                self._ask(self._supervisor.fresh)  # what the library did not free, the kernel does
+            channel.succeeded = True
+            if error is not None:
+                raise error
+            if call.function == "rkllm_destroy" and not self._closed:
+                self._ask(self._supervisor.restart)  # the kernel frees what the library leaks
             return message.result
 
-    def _note(self, link: Channel, errand: RemoteCall, loaded: bool) -> None:
-        """Remember whether there is a model, and in which child."""
+    def _record_model(self, channel: Channel, call: RemoteCall, loaded: bool) -> None:
+        """Record whether there is a model, and in which child."""
         if not loaded:
             self._forget()
-        elif errand.function == "rkllm_init":
-            self._link = link
-            self._model_path = errand.model_path
+        elif call.function == "rkllm_init":
+            self._channel = channel
+            self._model_path = call.model_path
 
     def _forget(self) -> None:
-        self._link = self._model_path = None
+        self._channel = self._model_path = None
 
     def _destroy(self) -> None:
-        assert self._link is not None
-        self._exchange(self._link, self.prepare("rkllm_destroy", None), None)
+        assert self._channel is not None
+        self._exchange(self._channel, self.prepare("rkllm_destroy", None), None)
 
     def abort(self) -> Mapping[str, Any]:
-        """See :meth:`IRuntime.abort`; what C says of it is not waited for."""
-        link = self._model()
+        """See :meth:`IRuntime.abort`. The status of C is not waited for."""
+        channel = self._model()
         outputs = outputs_of("rkllm_abort", 0 if self._running else -1)
-        link.send(messages.Now("abort"))
+        channel.send(messages.Now("abort"))
         return outputs
 
     def pause(self) -> Mapping[str, Any]:
         """See :meth:`IRuntime.pause`."""
         check_pausable(self._layout.release)
-        link, paused = self._model(), self._running
-        link.send(messages.Now("pause"))
+        channel, paused = self._model(), self._running
+        channel.send(messages.Now("pause"))
         return {**outputs_of("LLMResultCallback", 0), "paused": paused}
 
     def is_running(self) -> bool:
-        """See :meth:`IRuntime.is_running`: true while a run has not come back from C."""
+        """See :meth:`IRuntime.is_running`: true until a run has returned from C."""
         return self.loaded and self._running
 
     def close(self) -> None:
@@ -211,6 +213,6 @@ class ProcessRuntime:
         self._forget()
 
     def _model(self) -> Channel:
-        if self._link is None or self._link.ending is not None:
+        if self._channel is None or self._channel.exit is not None:
             raise NoModel("No model is loaded; load one with rkllm.init.")
-        return self._link
+        return self._channel

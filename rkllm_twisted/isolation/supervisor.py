@@ -1,4 +1,4 @@
-"""Sees to it that a child stands by, and gives up where none can be had."""
+"""Keeps a child process running: starts another when one ends, up to a number of failures."""
 
 from __future__ import annotations
 
@@ -11,83 +11,88 @@ from twisted.logger import Logger
 
 from rkllm_twisted.errors import RuntimeCrashed
 from rkllm_twisted.isolation.child import ChildConfig
-from rkllm_twisted.isolation.process import BACK_OFF, TRIES, YOUNG, Channel, ChildProcess
+from rkllm_twisted.isolation.process import Channel, ChildProcess
 
-#: Seconds that a child gets to end by itself when the daemon stops.
-GRACE = 1.0
+#: The time that a child has to exit by itself when the daemon stops.
+CHILD_EXIT_WAIT_S = 1.0
+#: A child that ends so soon after its start, without a successful call, has failed to start. After
+#: so many failures in a row no child is started until rkllm.init asks.
+EARLY_EXIT_S, MAX_EARLY_EXITS = 60.0, 3
+#: The delay before the second try; it doubles for each further one.
+BACK_OFF_S = 0.5
 
 
 class Supervisor(Service):
-    """Keeps one child process. All of it runs in the reactor thread.
+    """Keeps one child process running. Used in the reactor thread only.
 
-    :ivar problem: how the last child ended that was not meant to; None when all is well again.
-    :ivar failed: have several in a row ended as soon as they were started?
+    :ivar problem: how the last child ended that crashed; None after a fresh start.
+    :ivar failed: True if several children in a row have failed to start.
     """
 
     log = Logger()
 
-    def __init__(self, reactor: Any, setup: ChildConfig) -> None:
+    def __init__(self, reactor: Any, config: ChildConfig) -> None:
         self._reactor = reactor
-        self._setup = setup
+        self._config = config
         self._child: ChildProcess | None = None
         self._alive: set[ChildProcess] = set()
-        self._young_deaths = 0
-        self._later: IDelayedCall | None = None
+        self._early_exits = 0
+        self._timer: IDelayedCall | None = None
         self._all_ended: Deferred[None] | None = None
         self.problem: str | None = None
         self.failed = False
 
     def startService(self) -> None:
-        """Let a child stand by."""
+        """Start a child."""
         super().startService()
         self._spawn()
 
-    def link(self) -> Channel:
-        """The child that is to be talked to.
+    def channel(self) -> Channel:
+        """Return the connection to the child.
 
-        :raises RuntimeCrashed: there is none, and why.
+        :raises RuntimeCrashed: there is no child, and why.
         """
         if self._child is None and not self.failed:
             self._spawn()
         if self._child is None:
             raise RuntimeCrashed(
-                f"The runtime's process {self.problem}, {TRIES} times in a row; rkllm.init tries"
-                " again.",
+                f"The runtime's process {self.problem}, {MAX_EARLY_EXITS} times in a row;"
+                " rkllm.init tries again.",
                 {"reason": self.problem},
             )
-        return self._child.link
+        return self._child.channel
 
-    def fresh(self) -> Channel:
-        """Have a child that nobody has used: retire the one there is, or try again."""
+    def restart(self) -> Channel:
+        """Replace the child, if there is one, by a new one. Count no earlier failures."""
         self.failed = False
         self.problem = None
-        self._young_deaths = 0
+        self._early_exits = 0
         if self._child is not None:
             self._child.retire()
             self._child = None
         self._spawn()
-        return self.link()
+        return self.channel()
 
     def kill(self) -> None:
-        """End the child now, whatever it does; another takes its place."""
+        """Kill the child, whatever it does; another takes its place."""
         if self._child is not None:
             self._child.kill()
 
-    def is_fresh(self) -> bool:
-        """Do all children that have not ended move?"""
-        return all(child.is_fresh() for child in self._alive)
+    def is_alive(self) -> bool:
+        """True if all children that have not ended have a recent heartbeat."""
+        return all(child.is_alive() for child in self._alive)
 
     def stopService(self) -> Deferred[None]:
-        """Let all children end, and make sure that they do."""
+        """Make all children exit; kill those that do not."""
         super().stopService()
-        if self._later is not None and self._later.active():
-            self._later.cancel()
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
         for child in self._alive:
             child.retire()
         if not self._alive:
             return succeed(None)
         self._all_ended = Deferred()
-        self._later = self._reactor.callLater(GRACE, self._kill_all)
+        self._timer = self._reactor.callLater(CHILD_EXIT_WAIT_S, self._kill_all)
         return self._all_ended
 
     def _kill_all(self) -> None:
@@ -97,7 +102,7 @@ class Supervisor(Service):
     def _spawn(self) -> None:
         if self._child is None and self.running:
             child = ChildProcess(self._reactor, self._ended)
-            child.start(self._setup)
+            child.start(self._config)
             self._alive.add(child)
             self._child = child
 
@@ -108,19 +113,21 @@ class Supervisor(Service):
         if not child.expected:
             self._crashed(child)
         if self._all_ended is not None and not self._alive:
-            if self._later is not None and self._later.active():
-                self._later.cancel()
-            # In a turn of its own: Twisted is reaping its processes now, and whoever waits for this
-            # may let the reactor drop the others meanwhile, which would then be reaped twice.
+            if self._timer is not None and self._timer.active():
+                self._timer.cancel()
+            # Not in this turn: Twisted is reaping processes now, and a callback that makes it reap
+            # again would have the others reaped twice.
             self._reactor.callLater(0, self._all_ended.callback, None)
             self._all_ended = None
 
     def _crashed(self, child: ChildProcess) -> None:
-        assert child.link.ending is not None
-        self.problem = child.link.ending.reason()
+        assert child.channel.exit is not None
+        self.problem = child.channel.exit.reason()
         lived = self._reactor.seconds() - child.started
-        self._young_deaths = 0 if child.link.succeeded or lived > YOUNG else self._young_deaths + 1
-        self.failed = self._young_deaths >= TRIES
+        self._early_exits = (
+            0 if child.channel.succeeded or lived > EARLY_EXIT_S else self._early_exits + 1
+        )
+        self.failed = self._early_exits >= MAX_EARLY_EXITS
         self.log.error(
             "the runtime's process {reason} after {lived:.1f} s{more}",
             reason=self.problem,
@@ -128,5 +135,5 @@ class Supervisor(Service):
             more="; no more are started until rkllm.init asks" if self.failed else "",
         )
         if not self.failed and self.running:
-            delay = BACK_OFF * 2 ** (self._young_deaths - 1) if self._young_deaths else 0.0
-            self._later = self._reactor.callLater(delay, self._spawn)
+            delay = BACK_OFF_S * 2 ** (self._early_exits - 1) if self._early_exits else 0.0
+            self._timer = self._reactor.callLater(delay, self._spawn)

@@ -1,11 +1,12 @@
-"""The one function that C calls: results come in here, and no exception goes out.
+"""The one function that C calls. Results come in here, and no exception goes out.
 
-A run is known to C by a number, not by an address: a callback that comes late, after its run has
-ended, has a number that nobody listens to any more.
+C knows a run by a number, not by an address: the number of a callback that comes after its run has
+ended belongs to no run, and the callback is ignored.
 """
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import ctypes
 import itertools
@@ -14,29 +15,69 @@ from collections.abc import Callable
 
 from rkllm_twisted.abi.from_c import to_json
 from rkllm_twisted.abi.layouts import CData, Layout
-from rkllm_twisted.runtime.text import RunText
 from rkllm_twisted.values import LAST_STATES, RunState
 
-#: What a callback returns: let the run go on, pause it (both rkllm.h 1.2.1; before, a callback
-#: returns nothing), and go on but release the output buffer (rkllm.h 1.3.0).
-_GO_ON, _PAUSE, _RELEASE = 0, 1, 2
+#: What a callback returns: continue the run, pause it (both rkllm.h 1.2.1; before, a callback
+#: returns nothing), or continue and release the output buffer (rkllm.h 1.3.0).
+_CONTINUE, _PAUSE, _RELEASE = 0, 1, 2
 #: Releases in which the output buffer of a callback is kept until it is released.
 _KEEPING = frozenset({"1.3.0"})
 
-#: Every trampoline ever made. C keeps their addresses, and no library is ever unloaded: one that
-#: calls back late would call into freed memory.
+#: Every trampoline ever made. C keeps their addresses and no library is ever unloaded: a late
+#: callback would otherwise call freed memory.
 _FOR_EVER: list[CData] = []
 
 OnResult = Callable[[dict[str, object]], object]
 
 
+#: Bytes of UTF-8 that only continue a character.
+_CONTINUATION = range(0x80, 0xC0)
+_decoder = codecs.getincrementaldecoder("utf-8")
+
+
+class RunText:
+    """Decodes the ``text`` of one run's results, whose ends may lie inside a character.
+
+    A WAITING callback says that a character is not complete. The runtime sends the whole character
+    in a later NORMAL one, or only the rest of it if that text begins inside a character. The second
+    of two NORMAL callbacks brings a character that is split over both. Bytes that are not UTF-8
+    become U+FFFD.
+    """
+
+    def __init__(self) -> None:
+        self._decoder = _decoder("replace")
+        self._waiting = b""
+
+    def normal(self, text: bytes | None) -> str | None:
+        """Decode the text of a result in state NORMAL."""
+        if text is None:
+            return None
+        waiting, self._waiting = self._waiting, b""
+        if text and text[0] in _CONTINUATION:
+            text = waiting + text
+        return self._decoder.decode(text)
+
+    def waiting(self, text: bytes | None) -> str | None:
+        """Decode the text of a result in state WAITING, without its incomplete character."""
+        if text is None:
+            return None
+        decoder = _decoder("replace")
+        complete = decoder.decode(text)
+        self._waiting = decoder.getstate()[0]
+        return complete
+
+    def last(self, text: bytes | None) -> str | None:
+        """Decode the text of the last result, and the bytes that were never completed."""
+        complete = self._decoder.decode(text or b"", final=True)
+        return complete if complete or text is not None else None
+
+
 class RunCallbacks:
-    """The results of one run, on their way from C to whoever asked for them.
+    """The callbacks of one run.
 
     :param number: the run's userdata in C.
-    :param rows: answers computed at once (``n_batch``). With more than one, C gives an array of
-        results in states NORMAL and WAITING; it is passed on as the first one's fields and, in
-        ``results``, all of them.
+    :param rows: ``n_batch``. If it is greater than 1, C sends an array of results in the states
+        NORMAL and WAITING; ``on_result`` gets the fields of the first one and, in ``results``, all.
     :param stop: called, in a thread of its own, when ``on_result`` has failed.
     """
 
@@ -51,9 +92,9 @@ class RunCallbacks:
         self.number = number
         #: Set when the last result of the run has come.
         self.ended = threading.Event()
-        #: Has a result come, or was it aborted? Before, C may not have begun the run.
+        #: True once a result has come or the run was aborted. Before, C may not have begun it.
         self.begun = False
-        #: Shall the next callback pause it?
+        #: True if the next callback is to pause the run.
         self.pausing = False
         self._layout = layout
         self._on_result = on_result
@@ -63,32 +104,31 @@ class RunCallbacks:
         self._stopper: threading.Thread | None = None
 
     def receive(self, pointer: CData, state: int) -> int:
-        """Copy and pass on what C gives. Called in C's thread; raises nothing.
+        """Copy a result and pass it on. Called in C's thread; raises nothing.
 
-        :returns: what C is to do.
+        :returns: what C must do next.
         """
         self.begun = True
-        pausing = self.pausing  # what is asked for from now on is for the next callback
+        pausing = self.pausing  # read once: a later request is for the next callback
         try:
             if self._failure is None and self._on_result is not None:
                 self._on_result({**self._read(pointer, state), "_callback_state": state})
-        except BaseException as failure:  # noqa: BLE001 - C could not do anything with it
+        except BaseException as failure:  # noqa: BLE001 - must not cross into C
             self._fail(failure)
         if state in LAST_STATES:
             self.ended.set()
-            return _GO_ON
+            return _CONTINUE
         if pausing:
             self.ended.set()
             return _PAUSE
-        # Everything is copied by now, so nothing is lost with the buffer.
-        return (
-            _RELEASE if self._layout.release.name in _KEEPING and _has_arrays(pointer) else _GO_ON
-        )
+        # All arrays are copied by now: the buffer may go.
+        keeps = self._layout.release.name in _KEEPING and _has_arrays(pointer)
+        return _RELEASE if keeps else _CONTINUE
 
     def close(self) -> None:
-        """End the run, once C has: raise what went wrong in a callback."""
+        """End the run after C has returned; raise the error of a callback, if there was one."""
         if self._stopper is not None:
-            # It must not outlive the run: it would stop the next one.
+            # If it outlived the run, it would stop the next one.
             self._stopper.join()
         if self._failure is not None:
             raise self._failure
@@ -111,14 +151,14 @@ class RunCallbacks:
         if self._failure is None:
             self._failure = failure
             # Not in this thread: C may hold a lock while it calls back.
-            with contextlib.suppress(RuntimeError):  # no thread to be had: the run goes on
+            with contextlib.suppress(RuntimeError):  # no thread can be started: the run goes on
                 stopper = threading.Thread(target=self._stop, name="rkllm-stop", daemon=True)
                 stopper.start()
                 self._stopper = stopper
 
 
 def _has_arrays(pointer: CData) -> bool:
-    """Did the result bring hidden states or logits?"""
+    """True if the result has hidden states or logits."""
     if not pointer:
         return False
     result = pointer.contents
@@ -134,7 +174,7 @@ def _reading(text: RunText, state: int) -> Callable[[bytes | None], str | None]:
 class ResultCallback:
     """The trampoline. It lives as long as the library, which keeps its address.
 
-    :param stop: stops the run under way.
+    :param stop: stops the current run.
     """
 
     def __init__(self, layout: Layout, stop: Callable[[], object]) -> None:
@@ -144,27 +184,27 @@ class ResultCallback:
         self._run: RunCallbacks | None = None
         trampoline = layout.callbacks["LLMResultCallback"](self._receive)
         _FOR_EVER.append(trampoline)
-        #: What rkllm_init takes: the function, or since 1.3.0 a structure of functions.
+        #: The argument of rkllm_init: the function, or since 1.3.0 a structure of functions.
         self.argument = trampoline
         if "RKLLMCallback" in layout.structs:
             self._callbacks = layout.structs["RKLLMCallback"](result_callback=trampoline)
             self.argument = ctypes.pointer(self._callbacks)
 
     def begin(self, rows: int, on_result: OnResult | None) -> RunCallbacks:
-        """Listen to a new run."""
+        """Pass the callbacks of a new run on."""
         self._run = RunCallbacks(self._layout, next(self._numbers), rows, on_result, self._stop)
         return self._run
 
     def aborted(self) -> None:
-        """The run under way, if there is one, was aborted: C may send nothing more."""
+        """Record that the current run, if there is one, was aborted: C may send nothing more."""
         run = self._run
         if run is not None:
             run.begun = True
 
     def pause(self) -> bool:
-        """Let the next callback pause the run under way.
+        """Make the next callback pause the current run.
 
-        :returns: whether there is one.
+        :returns: True if there is a run.
         """
         run = self._run
         if run is not None:
@@ -172,11 +212,11 @@ class ResultCallback:
         return run is not None
 
     def end(self) -> None:
-        """Listen no more: what still comes reaches nobody."""
+        """Ignore the callbacks that still come."""
         self._run = None
 
     def _receive(self, pointer: CData, userdata: int | None, state: int) -> int:
         run = self._run
         if run is not None and userdata == run.number:
             return run.receive(pointer, state)
-        return _GO_ON
+        return _CONTINUE

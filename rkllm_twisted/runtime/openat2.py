@@ -21,7 +21,7 @@ SYS_OPENAT2 = 437
 RESOLVE_NO_MAGICLINKS, RESOLVE_BENEATH = 0x02, 0x08
 RESOLVE = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS
 #: The kernel gives up with EAGAIN when something is renamed while it walks; so often it is asked.
-TRIES = 128
+MAX_TRIES = 128
 #: What a kernel or a sandbox says that does not have openat2.
 WITHOUT = frozenset({errno.ENOSYS, errno.EPERM})
 
@@ -46,7 +46,7 @@ def open_with_openat2(directory: int, name: str, flags: int) -> int:
     """
     how = _OpenHow(flags | os.O_CLOEXEC, 0, RESOLVE)
     path = os.fsencode(name)
-    for _ in range(TRIES):
+    for _ in range(MAX_TRIES):
         size = ctypes.c_size_t(ctypes.sizeof(how))
         fd: int = _c().syscall(SYS_OPENAT2, directory, path, ctypes.byref(how), size)
         if fd >= 0:

@@ -26,7 +26,7 @@ from rkllm_twisted.runtime.runtime import open_runtime
 from rkllm_twisted.values import RuntimeVersion
 
 #: Seconds; a library that takes longer to open will not be of use.
-PATIENCE = 60.0
+PROBE_TIMEOUT_S = 60.0
 
 
 @attrs.frozen
@@ -63,7 +63,7 @@ def probe(library: str | None, abi: str | None, environ: Mapping[str, str]) -> F
     try:
         ended = look(library, abi, environ)
     except TimeoutError:
-        what = f"did not open within {PATIENCE:.0f} s"
+        what = f"did not open within {PROBE_TIMEOUT_S:.0f} s"
         raise LibraryError(f"The library {library or 'librkllmrt.so'} {what}.") from None
     if ended.status == 0:
         # The library may print while it is opened; the last line is ours.
@@ -82,7 +82,7 @@ def _started(library: str | None, abi: str | None, environ: Mapping[str, str]) -
     command = [sys.executable, "-m", __name__, json.dumps([library, abi])]
     try:
         done = subprocess.run(
-            command, env=environ, capture_output=True, timeout=PATIENCE, check=False
+            command, env=environ, capture_output=True, timeout=PROBE_TIMEOUT_S, check=False
         )
     except subprocess.TimeoutExpired:
         raise TimeoutError from None
@@ -98,7 +98,7 @@ def _forked(library: str | None, abi: str | None, environ: Mapping[str, str]) ->
             _look_and_exit(library, abi, environ, theirs, errors.fileno())
         os.close(theirs)
         with os.fdopen(ours, "rb") as answer:
-            is_there, _, _ = select.select([answer], [], [], PATIENCE)
+            is_there, _, _ = select.select([answer], [], [], PROBE_TIMEOUT_S)
             if not is_there:
                 os.kill(pid, signal.SIGKILL)
             told = answer.read()

@@ -25,16 +25,15 @@ from rkllm_twisted.errors import NoModel, RuntimeRefused
 from rkllm_twisted.interfaces import IRuntime
 from rkllm_twisted.runtime.callback import OnResult, ResultCallback, RunCallbacks
 from rkllm_twisted.runtime.detect import detect_release
-from rkllm_twisted.runtime.embedding_width import check_widths
 from rkllm_twisted.runtime.files import Files
 from rkllm_twisted.runtime.library import OpenedFile, open_file
-from rkllm_twisted.runtime.model import LoadedModel
+from rkllm_twisted.runtime.model import LoadedModel, check_widths
 from rkllm_twisted.values import Params, RuntimeVersion
 
 Outputs = dict[str, object]
 
 #: Seconds between two looks at whether a native asynchronous run is still under way.
-POLL = 0.5
+POLL_INTERVAL_S = 0.5
 
 
 def open_runtime(
@@ -253,7 +252,7 @@ class Runtime:
     def _start(self, prepared: PreparedCall, slots: Mapping[str, CData], run: RunCallbacks) -> int:
         if prepared.function.name == "rkllm_run_async" and self._native_async:
             status = self._call(prepared, **slots)
-            while status == 0 and not run.ended.wait(POLL):
+            while status == 0 and not run.ended.wait(POLL_INTERVAL_S):
                 # Some modes end without a last result, and an abort may. Before that the run may
                 # not have begun, and nothing tells that from having ended.
                 if run.begun and not self.is_running():

@@ -87,8 +87,8 @@ def test_the_last_printed_line_is_not_lost_in_cs_buffer() -> None:
     """C holds back what it prints to a pipe, unless it is told not to."""
     code = """
 import ctypes, os, signal
-from rkllm_twisted.isolation.child import Setup, settle_in
-settle_in(Setup("cpu"))
+from rkllm_twisted.isolation.child import ChildConfig, apply_limits
+apply_limits(ChildConfig("cpu"))
 ctypes.CDLL(None).puts(b"E rkllm: this is the end")
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -168,7 +168,7 @@ def test_a_place_that_cannot_be_had_is_said_in_one_sentence(start: Start) -> Non
     daemon = start("--child-cpus=9999")
     with daemon.connect() as client:
         wait_until(lambda: status_of(client)["state"] == "failed")
-    assert "runtime: --child-cpus cannot be had here: Invalid argument." in daemon.log.read_text()
+    assert "runtime: --child-cpus is not possible here: Invalid argument." in daemon.log.read_text()
 
 
 def test_streams_go_on_for_others_while_one_is_ended(start: Start, script: Script) -> None:

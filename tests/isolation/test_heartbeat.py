@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from twisted.internet.task import Clock
 
-from rkllm_twisted.isolation.child import HEART
-from rkllm_twisted.isolation.process import FRESH, PATIENCE, STARTING, ChildProcess
+from rkllm_twisted.isolation.child import HEARTBEAT_FD
+from rkllm_twisted.isolation.process import (
+    ALIVE_S,
+    HEARTBEAT_TIMEOUT_S,
+    START_TIMEOUT_S,
+    ChildProcess,
+)
 
 
 class Signals:
@@ -31,11 +36,11 @@ class Scene:
 def test_the_first_heartbeat_may_take_a_minute() -> None:
     """Python and the library are read from a slow card, while everything else starts as well."""
     scene = Scene()
-    scene.clock.advance(STARTING - 1)
-    assert scene.child.is_fresh()
+    scene.clock.advance(START_TIMEOUT_S - 1)
+    assert scene.child.is_alive()
     assert scene.signals.sent == []
     scene.clock.advance(1)
-    assert not scene.child.is_fresh()
+    assert not scene.child.is_alive()
     assert scene.signals.sent == ["KILL"]
 
 
@@ -43,11 +48,11 @@ def test_a_heart_that_stops_is_noticed_soon() -> None:
     """First it is no longer fresh, and no sign of life goes to systemd; then it is killed."""
     scene = Scene()
     scene.clock.advance(1)
-    scene.child.childDataReceived(HEART, b".")
-    scene.clock.advance(FRESH - 0.1)
-    assert scene.child.is_fresh()
+    scene.child.childDataReceived(HEARTBEAT_FD, b".")
+    scene.clock.advance(ALIVE_S - 0.1)
+    assert scene.child.is_alive()
     scene.clock.advance(0.2)
-    assert not scene.child.is_fresh()
+    assert not scene.child.is_alive()
     assert scene.signals.sent == []
-    scene.clock.advance(PATIENCE - FRESH)
+    scene.clock.advance(HEARTBEAT_TIMEOUT_S - ALIVE_S)
     assert scene.signals.sent == ["KILL"]

@@ -22,7 +22,7 @@ from rkllm_twisted.runtime import probe
 from rkllm_twisted.errors import LibraryError
 
 library, threads = sys.argv[1], int(sys.argv[2])
-probe.PATIENCE = float(sys.argv[3])
+probe.PROBE_TIMEOUT_S = float(sys.argv[3])
 over = threading.Event()
 for _ in range(threads - 1):
     threading.Thread(target=over.wait).start()

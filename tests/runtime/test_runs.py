@@ -268,7 +268,7 @@ def test_native_async_without_a_last_result(
     native: tuple[Runtime, Recorder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Some modes give none: the run has ended when it has begun and is not running."""
-    monkeypatch.setattr(module, "POLL", 0.01)
+    monkeypatch.setattr(module, "POLL_INTERVAL_S", 0.01)
     runtime, recorder = native
     recorder.play(layout_of(releases()["1.3.0"]), (RunState.NORMAL, {"text": b"a"}))
     seen: list[Any] = []
@@ -280,7 +280,7 @@ def test_native_async_aborted_before_the_first_result(
     native: tuple[Runtime, Recorder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An abort ends the wait, although nothing ever came."""
-    monkeypatch.setattr(module, "POLL", 0.01)
+    monkeypatch.setattr(module, "POLL_INTERVAL_S", 0.01)
     runtime, recorder = native
     prepared = runtime.prepare("rkllm_run_async", INPUT)
     outputs: list[Any] = []

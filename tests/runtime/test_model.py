@@ -12,7 +12,7 @@ import pytest
 from rkllm_twisted.abi.release import releases
 from rkllm_twisted.cpu import demo_model
 from rkllm_twisted.errors import InvalidParams, RuntimeRefused
-from rkllm_twisted.runtime.embedding_width import learn_width
+from rkllm_twisted.runtime.model import learn_width
 from rkllm_twisted.runtime.runtime import Runtime, open_runtime
 
 #: A model whose embeddings have 8 numbers, and that tells what it was given.
