@@ -75,7 +75,7 @@ bench-check: $(VENV)/installed
 LIBRARY ?= cpu
 MODEL ?= demo
 board: $(VENV)/installed
-	$(BIN)/python -m rkllm_twisted.contract --library $(LIBRARY) --model $(MODEL) \
+	$(BIN)/rkllm doctor --contract --library $(LIBRARY) --model $(MODEL) \
 	    --report board-report
 
 # The package is installed in place, so that twistd, which puts its working directory first on the

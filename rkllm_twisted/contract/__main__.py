@@ -10,8 +10,8 @@ import click
 from rkllm_twisted.contract.check import check_contract
 from rkllm_twisted.errors import StartupError
 
-#: Exit codes, for scripts: an assumption is contradicted; nothing could be checked.
-CONTRADICTS, UNUSABLE = 1, 2
+#: Exit codes: an assumption is contradicted; nothing could be checked.
+CONTRADICTED_EXIT, UNUSABLE_EXIT = 1, 2
 
 
 @click.command()
@@ -24,7 +24,7 @@ CONTRADICTS, UNUSABLE = 1, 2
     type=click.Path(path_type=Path),
     default="board-report",
     show_default=True,
-    help="Where to write the report; .md and .json are added.",
+    help="Path of the report; .md and .json are added.",
 )
 def main(
     library: str | None, abi: str | None, model: str, deadline: float | None, report: Path
@@ -34,11 +34,11 @@ def main(
     The exit code is 1 if an assumption is contradicted, 2 if nothing could be checked.
     """
     try:
-        is_well = check_contract(library, abi, model, report, deadline)
+        holds = check_contract(library, abi, model, report, deadline)
     except StartupError as error:
         click.echo(str(error), err=True)
-        sys.exit(UNUSABLE)
-    sys.exit(0 if is_well else CONTRADICTS)
+        sys.exit(UNUSABLE_EXIT)
+    sys.exit(0 if holds else CONTRADICTED_EXIT)
 
 
 if __name__ == "__main__":

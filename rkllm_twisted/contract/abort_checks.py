@@ -1,16 +1,16 @@
-"""Checks: abort and is_running."""
+"""Checks of rkllm_abort and rkllm_is_running."""
 
 from __future__ import annotations
 
 import time
 
 from rkllm_twisted.contract.raw_library import RawLibrary, RunRecord
-from rkllm_twisted.contract.run_checks import SILENCE, states_of
+from rkllm_twisted.contract.run_checks import LISTEN_S, states_of
 from rkllm_twisted.contract.verdict import NotTestable, Verdict, judged
 from rkllm_twisted.values import RunState
 
-#: Seconds after which the daemon gives an aborted run up and ends the runtime's process.
-PATIENCE = 5.0
+#: After how long the daemon kills the runtime's process because of a run that it aborted.
+ABORT_TIMEOUT_S = 5.0
 
 
 class _Aborted:
@@ -18,108 +18,111 @@ class _Aborted:
 
     :ivar status: what rkllm_abort returned.
     :ivar took: seconds from the abort to the return of rkllm_run.
-    :ivar after: callbacks after it, but for FINISH.
+    :ivar after: the number of callbacks after the abort, without FINISH.
     """
 
-    def __init__(self, bare: RawLibrary, **run: object) -> None:
+    def __init__(self, library: RawLibrary, **run: object) -> None:
         def abort() -> tuple[int, float]:
-            return bare.call("rkllm_abort"), time.monotonic()
+            return library.call("rkllm_abort"), time.monotonic()
 
         self.ran: RunRecord
-        self.ran, (self.status, at) = bare.beside(abort, **run)
+        self.ran, (self.status, at) = library.run_with(abort, **run)
         if self.ran.ended < at:
             raise NotTestable("The answer was over before it could be aborted.")
         self.took = self.ran.ended - at
-        self.after = sum(seen.at > at and seen.state != RunState.FINISH for seen in self.ran.seen)
+        self.after = sum(
+            callback.at > at and callback.state != RunState.FINISH
+            for callback in self.ran.callbacks
+        )
 
 
-def abort_returns_zero(bare: RawLibrary) -> Verdict:
-    """While running."""
-    bare.loaded()
-    aborted = _Aborted(bare)
+def abort_returns_zero(library: RawLibrary) -> Verdict:
+    """rkllm_abort returns 0 while a run is under way."""
+    library.load()
+    aborted = _Aborted(library)
     return judged(aborted.status == 0, f"rkllm_abort returned {aborted.status}.")
 
 
-def abort_ends_the_run(bare: RawLibrary) -> Verdict:
-    """Soon."""
-    bare.loaded()
-    aborted = _Aborted(bare)
+def abort_ends_the_run(library: RawLibrary) -> Verdict:
+    """rkllm_run returns soon after the abort."""
+    library.load()
+    aborted = _Aborted(library)
     return judged(
-        aborted.took < PATIENCE,
+        aborted.took < ABORT_TIMEOUT_S,
         f"rkllm_run returned {aborted.took * 1000:.0f} ms after the abort, {aborted.after} tokens"
         " later.",
     )
 
 
-def aborted_run_returns_zero(bare: RawLibrary) -> Verdict:
-    """The number."""
-    bare.loaded()
-    ran = _Aborted(bare).ran
+def aborted_run_returns_zero(library: RawLibrary) -> Verdict:
+    """rkllm_run returns 0 when it was aborted."""
+    library.load()
+    ran = _Aborted(library).ran
     return judged(ran.status == 0, f"{states_of(ran)}.")
 
 
-def aborted_run_finishes(bare: RawLibrary) -> Verdict:
-    """The state of its last callback."""
-    bare.loaded()
-    ran = _Aborted(bare).ran
-    return judged(ran.seen[-1].state == RunState.FINISH, f"{states_of(ran)}.")
+def aborted_run_finishes(library: RawLibrary) -> Verdict:
+    """The last callback of an aborted run is FINISH."""
+    library.load()
+    ran = _Aborted(library).ran
+    return judged(ran.callbacks[-1].state == RunState.FINISH, f"{states_of(ran)}.")
 
 
-def nothing_comes_late(bare: RawLibrary) -> Verdict:
-    """After the return of an aborted run."""
-    bare.loaded()
-    _Aborted(bare)
-    before = len(bare.seen)
-    time.sleep(SILENCE)
-    late = len(bare.seen) - before
-    return judged(late == 0, f"{late} callbacks came within {SILENCE:g} s of the return.")
+def nothing_comes_late(library: RawLibrary) -> Verdict:
+    """No callback comes after the return of an aborted run."""
+    library.load()
+    _Aborted(library)
+    before = len(library.callbacks)
+    time.sleep(LISTEN_S)
+    late = len(library.callbacks) - before
+    return judged(late == 0, f"{late} callbacks came within {LISTEN_S:g} s of the return.")
 
 
-def next_run_is_whole(bare: RawLibrary) -> Verdict:
-    """After an abort."""
-    bare.loaded()
-    whole = bare.run()
-    _Aborted(bare)
-    again = bare.run()
+def next_run_is_whole(library: RawLibrary) -> Verdict:
+    """The run after an aborted one is whole."""
+    library.load()
+    whole = library.run()
+    _Aborted(library)
+    again = library.run()
     return judged(
         again.status == 0 and again.states == whole.states,
         f"Before: {states_of(whole)}; after: {states_of(again)}.",
     )
 
 
-def abort_of_nothing(bare: RawLibrary) -> Verdict:
-    """It must not stop the run that comes next."""
-    bare.loaded()
-    whole = bare.run()
-    status = bare.call("rkllm_abort")
-    again = bare.run()
+def abort_of_nothing(library: RawLibrary) -> Verdict:
+    """An abort while nothing runs does not stop the next run."""
+    library.load()
+    whole = library.run()
+    status = library.call("rkllm_abort")
+    again = library.run()
     return judged(
-        len(again.seen) == len(whole.seen),
+        len(again.callbacks) == len(whole.callbacks),
         f"rkllm_abort returned {status} when nothing ran; the next run called back"
-        f" {len(again.seen)} times, the one before {len(whole.seen)} times.",
+        f" {len(again.callbacks)} times, the one before {len(whole.callbacks)} times.",
     )
 
 
-def abort_from_callbacks_thread(bare: RawLibrary) -> Verdict:
-    """The daemon repeats an abort inside a callback, for a run that had not begun."""
-    bare.loaded()
-    whole = bare.run()
+def abort_from_callbacks_thread(library: RawLibrary) -> Verdict:
+    """An abort inside a callback ends the run: the daemon aborts so a run that had not begun."""
+    library.load()
+    whole = library.run()
     returned: list[int] = []
-    bare.inside = lambda: returned.append(bare.call("rkllm_abort"))
-    ran = bare.run()
+    library.in_callback = lambda: returned.append(library.call("rkllm_abort"))
+    ran = library.run()
     return judged(
-        len(ran.seen) < len(whole.seen),
+        len(ran.callbacks) < len(whole.callbacks),
         f"rkllm_abort returned {returned[:3]} inside callbacks; {states_of(ran)}, without it"
-        f" {len(whole.seen)}.",
+        f" {len(whole.callbacks)}.",
     )
 
 
-def running_is_one(bare: RawLibrary) -> Verdict:
-    """1 while running, something else when not."""
-    bare.loaded()
-    before = bare.call("rkllm_is_running")
-    _, during = bare.beside(lambda: bare.call("rkllm_is_running"))
-    after = bare.call("rkllm_is_running")
+def running_is_one(library: RawLibrary) -> Verdict:
+    """rkllm_is_running returns 1 while a run is under way, and another number otherwise."""
+    library.load()
+    before = library.call("rkllm_is_running")
+    _, during = library.run_with(lambda: library.call("rkllm_is_running"))
+    after = library.call("rkllm_is_running")
     return judged(
         during == 1 and before != 1 and after != 1,
         f"{before} before the run, {during} while it was under way, {after} after it.",

@@ -1,13 +1,35 @@
-"""Everything that the code assumes of librkllmrt, in the order in which it matters."""
+"""The table of what the code assumes of librkllmrt, the most important first."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import attrs
+
 from rkllm_twisted.contract import abort_checks, run_checks, state_checks
-from rkllm_twisted.contract.verdict import Assumption
+from rkllm_twisted.contract.raw_library import RawLibrary
+from rkllm_twisted.contract.verdict import Verdict
+
+
+@attrs.frozen
+class Assumption:
+    """Something that the code relies on, or copes with.
+
+    :param name: a short name for the report.
+    :param text: what is assumed, in one sentence.
+    :param otherwise: what follows for the daemon if it is wrong.
+    :param check: checks it; None if no program can, and then ``otherwise`` says why.
+    """
+
+    name: str
+    text: str
+    otherwise: str
+    check: Callable[[RawLibrary], Verdict] | None = attrs.field(repr=False)
+
 
 COPES = "The daemon copes."
-#: The others need a model that loads.
-FIRST = "loads"
+#: The name of the assumption without which the later ones cannot be checked.
+MODEL_LOADS = "loads"
 ASSUMPTIONS: tuple[Assumption, ...] = (
     Assumption(
         "version",
@@ -16,7 +38,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         run_checks.says_version,
     ),
     Assumption(
-        FIRST,
+        MODEL_LOADS,
         "rkllm_init loads the model and gives a handle.",
         "Nothing else can be checked; see rkllm doctor, and the lines that the library printed.",
         run_checks.loads,
@@ -42,7 +64,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     Assumption(
         "userdata",
         "A callback brings the userdata of its run.",
-        "No result would reach anybody, since runs are told apart by it: report it.",
+        "No result would reach a client, since it tells runs apart: report it.",
         run_checks.brings_userdata,
     ),
     Assumption(
@@ -101,7 +123,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     ),
     Assumption(
         "abort ends",
-        f"After rkllm_abort, rkllm_run returns within {abort_checks.PATIENCE:g} s.",
+        f"After rkllm_abort, rkllm_run returns within {abort_checks.ABORT_TIMEOUT_S:g} s.",
         "Every cancelled run costs the model: the runtime's process is killed.",
         abort_checks.abort_ends_the_run,
     ),
@@ -120,7 +142,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     Assumption(
         "late callbacks",
         "Nothing comes after the return of an aborted run.",
-        f"{COPES} A callback with another run's number reaches nobody.",
+        f"{COPES} A callback with another run's number is dropped.",
         abort_checks.nothing_comes_late,
     ),
     Assumption(
@@ -143,7 +165,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     ),
     Assumption(
         "is_running",
-        "rkllm_is_running returns 1 while a run is under way, from another thread, and else not.",
+        "rkllm_is_running returns 1 on another thread while a run is under way, and only then.",
         "rkllm.is_running is wrong with --isolation thread.",
         abort_checks.running_is_one,
     ),
@@ -156,7 +178,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     Assumption(
         "history dropped",
         "Without keep_history a run leaves the cache as it was.",
-        "Answers depend on runs that were to leave no trace.",
+        "Answers depend on runs that should leave no history.",
         state_checks.drops_history,
     ),
     Assumption(
@@ -222,7 +244,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     Assumption(
         "LoRA, prompt cache, pictures",
         "Adapters, saved prompts and embeddings do what rkllm.h says.",
-        "It takes files that are made for the model; try them with the rkllm.* methods.",
+        "They need files that are made for the model; try them with the rkllm.* methods.",
         None,
     ),
 )

@@ -1,4 +1,4 @@
-"""The check as a whole: said on the terminal as it goes, and written down."""
+"""Checks all assumptions, printing results as they come, and writes the report."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from rkllm_twisted.contract.report import as_json, as_markdown, circumstances, counts
-from rkllm_twisted.contract.runner import CheckResult, run_check
+from rkllm_twisted.contract.runner import CheckResult, check_all
 from rkllm_twisted.contract.verdict import CONTRADICTED
 from rkllm_twisted.cpu import demo_model
 from rkllm_twisted.errors import StartupError
@@ -18,14 +18,14 @@ from rkllm_twisted.runtime.probe import probe
 def check_contract(
     library: str | None, abi: str | None, model: str, report: Path, deadline: float | None = None
 ) -> bool:
-    """Check everything, say so on the terminal, and write the report.
+    """Check everything, print each result, and write the report.
 
     :param library: as for ``twistd rkllm``.
     :param model: a path; with the embedded runtime ``demo`` is its demonstration model.
     :param report: the report's path without its suffix: ``.md`` and ``.json`` are written.
-    :param deadline: see :func:`examine`.
-    :returns: whether nothing is contradicted.
-    :raises StartupError: the library or the model cannot be used; one sentence.
+    :param deadline: see :func:`check_all`.
+    :returns: true if no assumption is contradicted.
+    :raises StartupError: the library or the model cannot be used.
     """
     runtime = probe(library, abi, os.environ).version
     path = demo_model() if model == "demo" else Path(model).absolute()
@@ -33,7 +33,7 @@ def check_contract(
         raise StartupError(f"There is no model {path}.")
     where = circumstances(runtime, str(path))
     click.echo(f"Checking {runtime.library} with {path}")
-    results = run_check(runtime.library, abi, str(path), deadline, tell)
+    results = check_all(runtime.library, abi, str(path), deadline, show)
     try:
         Path(f"{report}.md").write_text(as_markdown(where, results))
         Path(f"{report}.json").write_text(as_json(where, results))
@@ -44,6 +44,6 @@ def check_contract(
     return not counts(results)[CONTRADICTED]
 
 
-def tell(result: CheckResult) -> None:
-    """Say what came of a check."""
+def show(result: CheckResult) -> None:
+    """Print a result."""
     click.echo(f"{result.verdict.verdict:18} {result.assumption.name}: {result.verdict.seen}")

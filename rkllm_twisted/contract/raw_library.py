@@ -1,7 +1,7 @@
-"""The library as C has it: numbers returned, callbacks as they come, nothing mended.
+"""The library as C has it: returned numbers, and callbacks as they come.
 
-The daemon's own binding hides what is looked for here: it drops late callbacks, makes an end where
-the library sends none, and raises what is not 0.
+The daemon's own runtime hides what the checks look for: it drops late callbacks, makes an end if
+the library sends none, and raises an error for a status that is not 0.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ from typing import Any
 import attrs
 
 from rkllm_twisted.abi.layouts import CData, layout_of
-from rkllm_twisted.abi.prepare import PreparedCall, inputs_for, prepare
+from rkllm_twisted.abi.prepare import PreparedCall, inputs_for
+from rkllm_twisted.abi.prepare import prepare as prepare_call
 from rkllm_twisted.contract.verdict import NotTestable
 from rkllm_twisted.errors import NotInRelease
 from rkllm_twisted.runtime.detect import detect_release
 from rkllm_twisted.runtime.library import open_file
 from rkllm_twisted.values import RunState
 
-#: A run that is to be stopped must not end by itself before: each callback takes so many seconds.
-SLOW = 0.01
+#: How long each callback of a slow run takes, so that the run does not end before it is stopped.
+CALLBACK_DELAY_S = 0.01
 QUESTION = "What is a module?"
 
 
@@ -32,58 +33,60 @@ class CallbackRecord:
     """A callback.
 
     :param text: None for NULL.
-    :param thread: that it came on.
-    :param userdata: that it brought.
-    :param arrays: did it bring logits or hidden states?
-    :param generated: ``perf.generate_tokens``, or None where the release has no figures.
-    :param at: when, in seconds of the monotonic clock.
+    :param thread: the thread that it came on.
+    :param userdata: the value that it brought.
+    :param has_arrays: true if it brought logits or hidden states.
+    :param generated: ``perf.generate_tokens``; None if the release has no figures.
+    :param at: its time, in seconds of the monotonic clock.
     """
 
     state: int
     text: bytes | None
     thread: int
     userdata: int | None
-    arrays: bool
+    has_arrays: bool
     generated: int | None
     at: float
 
 
 @attrs.frozen
 class RunRecord:
-    """A run that has come back.
+    """A run that has returned.
 
     :param status: what rkllm_run returned.
-    :param seen: the callbacks until then.
-    :param began: when rkllm_run was called.
-    :param ended: when it returned.
+    :param callbacks: the callbacks until it returned.
+    :param began: the time of the call.
+    :param ended: the time of the return.
     """
 
     status: int
-    seen: tuple[CallbackRecord, ...]
+    callbacks: tuple[CallbackRecord, ...]
     began: float
     ended: float
 
     @property
     def states(self) -> list[int]:
-        """The callbacks' states, each row of equal ones once."""
-        states = [seen.state for seen in self.seen]
+        """The states of the callbacks, without repetitions."""
+        states = [callback.state for callback in self.callbacks]
         return [s for i, s in enumerate(states) if i == 0 or states[i - 1] != s]
 
     @property
     def text(self) -> bytes:
-        """What was said."""
-        return b"".join(s.text or b"" for s in self.seen if s.state == RunState.NORMAL)
+        """The text of the answer."""
+        return b"".join(s.text or b"" for s in self.callbacks if s.state == RunState.NORMAL)
 
 
 class RawLibrary:
-    """One opened library and the one handle in it.
+    """One opened library and its one handle.
 
-    :param model: the path of the model that checks load.
-    :ivar seen: every callback so far.
-    :ivar begun: set when the run under way has called back.
-    :ivar reply: what the next callbacks return.
-    :ivar slow: shall callbacks take a while?
-    :ivar inside: what callbacks do beside.
+    :param model: the path of the model that the checks load.
+    :ivar callbacks: every callback so far.
+    :ivar first_callback: set by the first callback of the run under way.
+    :ivar callback_returns: the number that callbacks return.
+    :ivar is_slow: true if each callback takes :data:`CALLBACK_DELAY_S`.
+    :ivar in_callback: called in each callback; None: nothing.
+    :ivar kept: everything that C was ever given.
+    :ivar init_param: the RKLLMParam that rkllm_init was given, and a copy of it.
     """
 
     def __init__(self, library: str, abi: str | None, model: str) -> None:
@@ -97,61 +100,64 @@ class RawLibrary:
         }
         self.defaults = bytes(self.functions["rkllm_createDefaultParam"]())
         self.handle = ctypes.c_void_p()
-        self.seen: list[CallbackRecord] = []
-        self.begun = threading.Event()
-        self.reply = 0
-        self.slow = False
-        self.alive: list[Any] = []  # everything that C was ever given
-        self._trampoline = self.layout.callbacks["LLMResultCallback"](self._called)
-        self.inside: Callable[[], object] | None = None
-        self.given: CData = None  # the RKLLMParam of rkllm_init
-        self.param: CData = None  # a copy of it
+        self.callbacks: list[CallbackRecord] = []
+        self.first_callback = threading.Event()
+        self.callback_returns = 0
+        self.is_slow = False
+        self.kept: list[Any] = []
+        self._trampoline = self.layout.callbacks["LLMResultCallback"](self._on_callback)
+        self.in_callback: Callable[[], object] | None = None
+        self.init_param: CData = None
+        self._init_param_copy: CData = None
 
     @property
     def release(self) -> str:
-        """The layout in use."""
+        """The release whose layout is in use."""
         return self.known.release.name
 
-    def prepared(self, function: str, params: Mapping[str, Any]) -> PreparedCall:
-        """Build the arguments of a call.
+    def prepare(self, function: str, params: Mapping[str, Any]) -> PreparedCall:
+        """Make the arguments of a call.
 
         :raises NotTestable: the release does not have the function.
         """
         try:
-            prepared = prepare(self.layout, self.defaults, function, params)
+            prepared = prepare_call(self.layout, self.defaults, function, params)
         except NotInRelease as error:
             raise NotTestable(str(error)) from None
-        self.alive.append(prepared)
+        self.kept.append(prepared)
         return prepared
 
     def call(self, function: str, params: Mapping[str, Any] | None = None, **slots: CData) -> int:
-        """Call C with the handle; the number it returns."""
-        return self.made(self.prepared(function, params or {}), **slots)
+        """Call a C function with the handle, and return its number."""
+        return self.call_prepared(self.prepare(function, params or {}), **slots)
 
-    def made(self, prepared: PreparedCall, **slots: CData) -> int:
-        """Make a prepared call, with other values in some slots."""
+    def call_prepared(self, prepared: PreparedCall, **slots: CData) -> int:
+        """Call C with prepared arguments.
+
+        :param slots: values that replace some of them.
+        """
         arguments = {**prepared.arguments, "handle": self.handle, **slots}
         ordered = (arguments[parameter.name] for parameter in prepared.function.parameters)
         return int(self.functions[prepared.function.name](*ordered))
 
     def init(self, **param: Any) -> int:
-        """Load the model, greedy, so that it says the same each time."""
+        """Load the model with greedy sampling, so that it gives the same answer each time."""
         given = {"model_path": self.model, "top_k": 1, **param}
-        prepared = self.prepared("rkllm_init", {"param": given})
+        prepared = self.prepare("rkllm_init", {"param": given})
         callback = self._trampoline
         if "RKLLMCallback" in self.layout.structs:
             whole = self.layout.structs["RKLLMCallback"](result_callback=callback)
-            self.alive.append(whole)
+            self.kept.append(whole)
             callback = ctypes.pointer(whole)
         self.handle = ctypes.c_void_p()
-        self.given = prepared.arguments["param"]
-        self.param = type(self.given).from_buffer_copy(self.given)
-        return self.made(prepared, handle=ctypes.byref(self.handle), callback=callback)
+        self.init_param = prepared.arguments["param"]
+        self._init_param_copy = type(self.init_param).from_buffer_copy(self.init_param)
+        return self.call_prepared(prepared, handle=ctypes.byref(self.handle), callback=callback)
 
-    def loaded(self, **param: Any) -> None:
+    def load(self, **param: Any) -> None:
         """Load the model.
 
-        :raises NotTestable: that does not succeed.
+        :raises NotTestable: it cannot be loaded.
         """
         status = self.init(**param)
         if status != 0 or not self.handle:
@@ -166,21 +172,21 @@ class RawLibrary:
     def run(
         self, prompt: str = QUESTION, userdata: int = 1, function: str = "rkllm_run", **infer: Any
     ) -> RunRecord:
-        """Run, and take down what comes."""
+        """Run, and record the callbacks."""
         params = {"rkllm_input": {"prompt_input": prompt}, "rkllm_infer_params": infer}
-        prepared = self.prepared(function, params)
+        prepared = self.prepare(function, params)
         for partial in prepared.partials:
             for name in partial.left_out:
-                setattr(partial.structure, name, getattr(self.param, name))
-        before = len(self.seen)
-        self.begun.clear()
+                setattr(partial.structure, name, getattr(self._init_param_copy, name))
+        before = len(self.callbacks)
+        self.first_callback.clear()
         began = time.monotonic()
         inputs = inputs_for(prepared, 1)
-        status = self.made(prepared, rkllm_input=inputs, userdata=userdata)
-        return RunRecord(status, tuple(self.seen[before:]), began, time.monotonic())
+        status = self.call_prepared(prepared, rkllm_input=inputs, userdata=userdata)
+        return RunRecord(status, tuple(self.callbacks[before:]), began, time.monotonic())
 
     def cache_size(self) -> int:
-        """Tokens in the cache."""
+        """The number of tokens in the cache."""
         sizes = (ctypes.c_int * 1)()
         status = self.call("rkllm_get_kv_cache_size", cache_sizes=sizes)
         if status != 0:
@@ -188,41 +194,41 @@ class RawLibrary:
         return int(sizes[0])
 
     def clear(self) -> int:
-        """Clear the cache, whatever parameters the release wants."""
+        """Clear the cache, without the system prompt; every release takes these parameters."""
         return self.call("rkllm_clear_kv_cache", {"keep_system_prompt": 0})
 
-    def beside(self, work: Callable[[], Any], **run: Any) -> tuple[RunRecord, Any]:
-        """Run slowly, and do something in another thread once it has begun.
+    def run_with(self, work: Callable[[], Any], **run: Any) -> tuple[RunRecord, Any]:
+        """Run slowly, and call ``work`` in another thread after the first callback.
 
-        :returns: the run, and what the work returned.
+        :returns: the run, and what ``work`` returned.
         :raises NotTestable: the run ended without a callback.
         """
         did: list[Any] = []
 
         def wait_and_work() -> None:
-            if self.begun.wait(60):
+            if self.first_callback.wait(60):
                 did.append(work())
 
         worker = threading.Thread(target=wait_and_work, daemon=True)
         worker.start()
-        self.slow = True
+        self.is_slow = True
         ran = self.run(**run)
-        self.slow = False
-        if not self.begun.is_set():
-            raise NotTestable(f"The run returned {ran.status} and called nobody back.")
+        self.is_slow = False
+        if not self.first_callback.is_set():
+            raise NotTestable(f"The run returned {ran.status} without a callback.")
         worker.join(10)
         if not did:
-            raise NotTestable("What was called beside the run did not return.")
+            raise NotTestable("What was called during the run did not return.")
         return ran, did[0]
 
-    def _called(self, pointer: CData, userdata: int | None, state: int) -> int:
-        self.seen.append(self._read(pointer, userdata, state))
-        self.begun.set()
-        if self.slow:
-            time.sleep(SLOW)
-        if self.inside is not None:
-            self.inside()
-        return self.reply
+    def _on_callback(self, pointer: CData, userdata: int | None, state: int) -> int:
+        self.callbacks.append(self._read(pointer, userdata, state))
+        self.first_callback.set()
+        if self.is_slow:
+            time.sleep(CALLBACK_DELAY_S)
+        if self.in_callback is not None:
+            self.in_callback()
+        return self.callback_returns
 
     def _read(self, pointer: CData, userdata: int | None, state: int) -> CallbackRecord:
         result = pointer.contents if pointer else self.layout.structs["RKLLMResult"]()
@@ -234,7 +240,7 @@ class RawLibrary:
             text=result.text,
             thread=threading.get_native_id(),
             userdata=userdata,
-            arrays=any(map(bool, arrays)),
+            has_arrays=any(map(bool, arrays)),
             generated=result.perf.generate_tokens if hasattr(result, "perf") else None,
             at=time.monotonic(),
         )

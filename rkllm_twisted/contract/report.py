@@ -1,4 +1,4 @@
-"""What was found, for people (Markdown) and for programs (JSON)."""
+"""The report: Markdown for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from rkllm_twisted.contract.runner import CheckResult
 from rkllm_twisted.contract.verdict import CONFIRMED, CONTRADICTED, UNTESTED
 from rkllm_twisted.values import RuntimeVersion
 
-#: Where a board says what it is (devicetree).
+#: The board's name in its device tree.
 BOARD = Path("/proc/device-tree/model")
 
 
 def circumstances(runtime: RuntimeVersion, model: str) -> dict[str, Any]:
-    """What a reader of the report must know to make use of it."""
+    """The facts that a reader of the report needs: software, board, library, model."""
     board = BOARD.read_text(errors="replace").strip("\0\n") if BOARD.exists() else None
     return {
         "rkllm_twisted": __version__,
@@ -36,7 +36,7 @@ def circumstances(runtime: RuntimeVersion, model: str) -> dict[str, Any]:
 
 
 def as_json(where: dict[str, Any], results: Sequence[CheckResult]) -> str:
-    """For programs: a list of assumptions, each with its verdict and what was seen."""
+    """The report for programs: each assumption with its verdict and what was seen."""
     assumptions = [
         {
             "name": result.assumption.name,
@@ -53,13 +53,13 @@ def as_json(where: dict[str, Any], results: Sequence[CheckResult]) -> str:
 
 
 def counts(results: Sequence[CheckResult]) -> dict[str, int]:
-    """How many there are of each verdict."""
+    """The number of assumptions with each verdict."""
     counted = Counter(result.verdict.verdict for result in results)
     return {verdict: counted[verdict] for verdict in (CONFIRMED, CONTRADICTED, UNTESTED)}
 
 
 def as_markdown(where: dict[str, Any], results: Sequence[CheckResult]) -> str:
-    """For people: a table, and what the contradicted ones mean."""
+    """The report for people: a table, and what follows from each contradiction."""
     runtime, model = where["runtime"], where["model"]
     counted = ", ".join(f"{number} {verdict}" for verdict, number in counts(results).items())
     parts = [

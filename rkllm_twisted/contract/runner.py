@@ -1,4 +1,4 @@
-"""Checks all assumptions, each in a process of its own with a deadline."""
+"""Checks all assumptions, each in a process of its own with a timeout."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ from pathlib import Path
 
 import attrs
 
-from rkllm_twisted.contract.assumptions import ASSUMPTIONS, FIRST
-from rkllm_twisted.contract.verdict import CONFIRMED, CONTRADICTED, UNTESTED, Assumption, Verdict
+from rkllm_twisted.contract.assumptions import ASSUMPTIONS, MODEL_LOADS, Assumption
+from rkllm_twisted.contract.verdict import CONFIRMED, CONTRADICTED, UNTESTED, Verdict
 
-#: Seconds for one check, and for each GiB of the model, which most checks load more than once.
-DEADLINE, PER_GIB = 120.0, 180.0
-#: Of what the library printed, so many lines stand in the report.
-LAST_LINES = 5
+#: How long one check may take, and how much longer for each GiB of the model, which most checks
+#: load more than once.
+CHECK_TIMEOUT_S, TIMEOUT_PER_GIB_S = 120.0, 180.0
+#: How many of the last lines that the library printed the report has.
+REPORTED_LINES = 5
+WORKER = "rkllm_twisted.contract.worker"
 
 
 @attrs.frozen
 class CheckResult:
-    """An assumption, and what came of checking it.
+    """An assumption and the verdict on it.
 
-    :param seconds: that it took.
-    :param lines: the last ones that the library printed.
+    :param seconds: how long the check took.
+    :param lines: the last lines that the library printed.
     """
 
     assumption: Assumption
@@ -37,51 +39,57 @@ class CheckResult:
     lines: tuple[str, ...] = ()
 
 
-def run_check(
+def check_all(
     library: str,
     abi: str | None,
     model: str,
     deadline: float | None = None,
-    tell: Callable[[CheckResult], object] = lambda _: None,
+    on_result: Callable[[CheckResult], object] = lambda _: None,
 ) -> list[CheckResult]:
-    """Check everything.
+    """Check all assumptions.
 
     :param library: a path, or ``cpu``.
     :param model: the path of the model to load.
-    :param deadline: seconds for one check; what :data:`DEADLINE` says where left out.
-    :param tell: told each result as it comes.
+    :param deadline: seconds for one check; by default as :data:`CHECK_TIMEOUT_S` says.
+    :param on_result: called with each result as it comes.
     """
     gibibytes = Path(model).stat().st_size / 2**30
-    seconds = DEADLINE + PER_GIB * gibibytes if deadline is None else deadline
+    seconds = CHECK_TIMEOUT_S + TIMEOUT_PER_GIB_S * gibibytes if deadline is None else deadline
     results: list[CheckResult] = []
     for assumption in ASSUMPTIONS:
-        results.append(_examine(assumption, results, [library, abi, model], seconds))
-        tell(results[-1])
+        results.append(_check(assumption, results, [library, abi, model], seconds))
+        on_result(results[-1])
     return results
 
 
-def _examine(
-    assumption: Assumption, results: list[CheckResult], what: list[str | None], deadline: float
+def _check(
+    assumption: Assumption, results: list[CheckResult], arguments: list[str | None], deadline: float
 ) -> CheckResult:
     if assumption.check is None:
         return CheckResult(assumption, Verdict(UNTESTED, assumption.otherwise))
-    if any(r.assumption.name == FIRST and r.verdict.verdict != CONFIRMED for r in results):
+    if any(r.assumption.name == MODEL_LOADS and r.verdict.verdict != CONFIRMED for r in results):
         return CheckResult(assumption, Verdict(UNTESTED, "The model does not load."))
     began = time.monotonic()
-    verdict, said = in_process([assumption.name, *what], deadline)
-    lines = tuple(said.decode("utf-8", "replace").splitlines()[-LAST_LINES:])
+    verdict, printed = in_process([assumption.name, *arguments], deadline)
+    lines = tuple(printed.decode("utf-8", "replace").splitlines()[-REPORTED_LINES:])
     return CheckResult(assumption, verdict, round(time.monotonic() - began, 1), lines)
 
 
-def in_process(what: list[str | None], deadline: float) -> tuple[Verdict, bytes]:
+def in_process(arguments: list[str | None], deadline: float) -> tuple[Verdict, bytes]:
     """Check one assumption in another process.
 
+    :param arguments: its name, the library, the layout or None, and the model.
     :returns: the verdict, and what the library printed.
     """
     ours, theirs = os.pipe()
     with os.fdopen(ours, "rb") as verdict:
         process = subprocess.Popen(
-            [sys.executable, "-m", "rkllm_twisted.contract.worker", json.dumps([theirs, *what])],
+            [
+                sys.executable,
+                "-m",
+                "rkllm_twisted.contract.worker",
+                json.dumps([theirs, *arguments]),
+            ],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -90,12 +98,12 @@ def in_process(what: list[str | None], deadline: float) -> tuple[Verdict, bytes]
             start_new_session=True,
         )
         os.close(theirs)
-        said, late = _wait(process, deadline)
-        if late:
+        printed, is_late = _wait(process, deadline)
+        if is_late:
             why = f"It was not done within {deadline:g} s and was killed."
-            return Verdict(CONTRADICTED, why), said
+            return Verdict(CONTRADICTED, why), printed
         data = verdict.read()
-    return _verdict(data, process.returncode), said
+    return _verdict(data, process.returncode), printed
 
 
 def _wait(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, bool]:

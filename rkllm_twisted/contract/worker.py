@@ -1,4 +1,4 @@
-"""Checks one assumption, in a process that may hang or crash: ``python -m …contract.one``."""
+"""Checks one assumption, in a process that may hang or crash: ``python -m …contract.worker``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rkllm_twisted.errors import RPCError, StartupError
 
 
 def check(name: str, library: str, abi: str | None, model: str) -> Verdict:
-    """Check an assumption, here."""
+    """Check an assumption in this process."""
     assumption = next(one for one in ASSUMPTIONS if one.name == name)
     assert assumption.check is not None
     try:
@@ -25,14 +25,14 @@ def check(name: str, library: str, abi: str | None, model: str) -> Verdict:
 
 
 def main(argv: list[str]) -> None:
-    """Check, and write the verdict to a descriptor: the library may print whatever it likes."""
+    """Check, and write the verdict to a descriptor, since the library may print to the others."""
     descriptor, *what = json.loads(argv[1])
     try:
         verdict = check(*what)
     except StartupError as error:
         sys.exit(str(error))
     os.write(descriptor, json.dumps(attrs.asdict(verdict)).encode())
-    os._exit(0)  # what the library does at the end of a process is not the question
+    os._exit(0)  # without the library's own exit functions, which may crash
 
 
 if __name__ == "__main__":

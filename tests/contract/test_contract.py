@@ -1,4 +1,4 @@
-"""The board check: against the embedded runtime, and against a library that does the contrary."""
+"""The checks of assumptions: on the embedded runtime, and on a library that contradicts each."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import pytest
 from daemons import environment
 
 from rkllm_twisted.abi.release import releases
-from rkllm_twisted.contract import runner as examining
-from rkllm_twisted.contract.abort_checks import PATIENCE
+from rkllm_twisted.contract import runner
+from rkllm_twisted.contract.abort_checks import ABORT_TIMEOUT_S
 from rkllm_twisted.contract.assumptions import ASSUMPTIONS
-from rkllm_twisted.contract.runner import in_process, run_check
+from rkllm_twisted.contract.runner import check_all, in_process
 from rkllm_twisted.contract.verdict import CONFIRMED, CONTRADICTED, UNTESTED, Verdict
 from rkllm_twisted.cpu import demo_model, library_path
 from rkllm_twisted.npu.timeouts import Timeouts
@@ -30,7 +30,7 @@ Build = Callable[..., Path]
 
 @pytest.fixture(scope="module")
 def contrary(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """Builds the contrary library."""
+    """Builds the library that can contradict each assumption."""
     directory = tmp_path_factory.mktemp("contrary")
 
     def build(*flags: str) -> Path:
@@ -48,14 +48,14 @@ def contrary(tmp_path_factory: pytest.TempPathFactory) -> Build:
 
 @pytest.fixture
 def model(tmp_path: Path) -> str:
-    """A file that passes for a model."""
+    """A file that this library takes for a model."""
     path = tmp_path / "model.rkllm"
     path.write_bytes(b"not read")
     return str(path)
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """The command."""
+    """Run the command."""
     return subprocess.run(
         [sys.executable, "-m", "rkllm_twisted.contract", *arguments],
         env=environment(),
@@ -66,7 +66,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_embedded_runtime_contradicts_nothing(tmp_path: Path) -> None:
-    """With its demonstration model, by the command that a board is checked with."""
+    """With its demonstration model, by the command for boards."""
     report = tmp_path / "report"
     done = run("--library", "cpu", "--model", "demo", "--report", str(report))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -86,13 +86,13 @@ def test_the_embedded_runtime_contradicts_nothing(tmp_path: Path) -> None:
 
 
 def test_the_documented_command_is_this_one() -> None:
-    """docs/operations.md's ``make board`` runs this module with the library and the model."""
+    """docs/operations.md's ``make board`` is ``rkllm doctor --contract``."""
     text = (PROJECT / "docs" / "operations.md").read_text()
     (command,) = re.findall(r"^make (board LIBRARY=.*)$", text, re.MULTILINE)
     shown = subprocess.run(
         ["make", "-n", *command.split()], cwd=PROJECT, capture_output=True, text=True, check=True
     ).stdout
-    assert "-m rkllm_twisted.contract --library /usr/lib/librkllmrt.so --model /var/lib" in shown
+    assert "rkllm doctor --contract --library /usr/lib/librkllmrt.so --model /var/lib" in shown
 
 
 def test_doctor_checks_the_same(contrary: Build, model: str, tmp_path: Path) -> None:
@@ -115,11 +115,11 @@ def test_doctor_checks_the_same(contrary: Build, model: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("release", list(releases()))
-def test_every_layout_is_spoken(release: str) -> None:
-    """A run to its end, on each."""
-    what = ["FINISH, generating", str(library_path(release)), None, str(demo_model())]
-    verdict, said = in_process(what, DEADLINE)
-    assert verdict.verdict == CONFIRMED, (verdict, said)
+def test_every_layout_can_be_checked(release: str) -> None:
+    """A run to its end on each."""
+    arguments = ["FINISH, generating", str(library_path(release)), None, str(demo_model())]
+    verdict, printed = in_process(arguments, DEADLINE)
+    assert verdict.verdict == CONFIRMED, (verdict, printed)
 
 
 def check(name: str, library: Path, model: str, deadline: float = DEADLINE) -> Verdict:
@@ -127,24 +127,26 @@ def check(name: str, library: Path, model: str, deadline: float = DEADLINE) -> V
 
 
 @pytest.mark.parametrize("name", CHECKED)
-def test_a_library_that_keeps_a_promise_is_said_to(name: str, contrary: Build, model: str) -> None:
-    """Each is confirmed, one by one."""
+def test_a_library_that_does_what_is_assumed_is_confirmed(
+    name: str, contrary: Build, model: str
+) -> None:
+    """One assumption at a time."""
     verdict = check(name, contrary(), model)
     assert verdict.verdict == CONFIRMED, verdict
 
 
 @pytest.mark.parametrize("name", [name for name in CHECKED if name != "version"])
-def test_a_library_that_breaks_a_promise_is_found_out(
+def test_a_library_that_does_something_else_is_contradicted(
     name: str, contrary: Build, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each is contradicted, one by one."""
+    """One assumption at a time."""
     monkeypatch.setenv("CONTRARY", name)
     verdict = check(name, contrary(), model)
     assert verdict.verdict == CONTRADICTED, verdict
 
 
-def test_a_library_that_does_not_say_its_version_is_found_out(contrary: Build, model: str) -> None:
-    """The layout is recognised by other signs, and that is said."""
+def test_a_library_without_a_version_is_contradicted(contrary: Build, model: str) -> None:
+    """The verdict says by what the layout was chosen."""
     verdict = check("version", contrary("-DUNNAMED"), model)
     assert verdict.verdict == CONTRADICTED
     assert "1.3.0" in verdict.seen
@@ -161,9 +163,9 @@ def test_a_library_that_does_not_say_its_version_is_found_out(contrary: Build, m
 def test_hangs_and_crashes_are_survived(
     fault: str, seen: str, contrary: Build, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A model that does not load is said once; the rest is not testable."""
+    """A model that does not load is one contradiction; the rest is not testable."""
     monkeypatch.setenv("CONTRARY", fault)
-    results = {r.assumption.name: r.verdict for r in run_check(str(contrary()), None, model, 3.0)}
+    results = {r.assumption.name: r.verdict for r in check_all(str(contrary()), None, model, 3.0)}
     assert results["loads"].verdict == CONTRADICTED
     assert seen in results["loads"].seen
     rest = [verdict for name, verdict in results.items() if name not in ("version", "loads")]
@@ -173,7 +175,7 @@ def test_hangs_and_crashes_are_survived(
 def test_a_contradiction_is_the_exit_code_and_stands_in_the_report(
     contrary: Build, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With what it means, and with what the library said."""
+    """With what follows from it, and what the library printed."""
     monkeypatch.setenv("CONTRARY", "loads")
     report = tmp_path / "report"
     done = run("--library", str(contrary()), "--model", model, "--report", str(report))
@@ -191,7 +193,7 @@ def test_a_contradiction_is_the_exit_code_and_stands_in_the_report(
         (["--library", "cpu", "--model", "/none.rkllm"], "There is no model /none.rkllm"),
     ],
 )
-def test_what_cannot_be_checked_is_said_in_a_sentence(arguments: list[str], said: str) -> None:
+def test_an_unusable_library_or_model_is_one_sentence(arguments: list[str], said: str) -> None:
     """With an exit code of its own."""
     done = run(*arguments)
     assert done.returncode == 2
@@ -200,25 +202,23 @@ def test_what_cannot_be_checked_is_said_in_a_sentence(arguments: list[str], said
 
 
 def test_what_the_library_prints_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Its last lines stand with the verdict; they cannot be taken for one."""
+    """The report has its last lines, and no line can be taken for a verdict."""
     script = tmp_path / "model.script"
     script.write_text('#!rkllm-script 1\ninit print stdout "{}\\n"\ninit fail "no memory"\n')
-    monkeypatch.setattr(
-        examining, "ASSUMPTIONS", [one for one in ASSUMPTIONS if one.name == "loads"]
-    )
-    (result,) = run_check(str(library_path("1.3.0")), None, str(script), DEADLINE)
+    monkeypatch.setattr(runner, "ASSUMPTIONS", [one for one in ASSUMPTIONS if one.name == "loads"])
+    (result,) = check_all(str(library_path("1.3.0")), None, str(script), DEADLINE)
     assert result.verdict.verdict == CONTRADICTED
     assert any("no memory" in line for line in result.lines)
     assert "{}" in result.lines
 
 
-def test_an_aborted_run_has_as_long_as_the_daemon_gives_it() -> None:
-    """The check and the daemon agree."""
-    assert Timeouts().abort == PATIENCE
+def test_an_aborted_run_may_take_as_long_as_in_the_daemon() -> None:
+    """The check and the daemon have the same limit."""
+    assert Timeouts().abort == ABORT_TIMEOUT_S
 
 
 def test_every_assumption_has_a_name_of_its_own() -> None:
-    """And says what is assumed, and what it means if that is wrong."""
+    """And two whole sentences: what is assumed, and what follows if it is wrong."""
     names = [assumption.name for assumption in ASSUMPTIONS]
     assert len(set(names)) == len(names) > 30
     for assumption in ASSUMPTIONS:
