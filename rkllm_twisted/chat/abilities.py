@@ -18,7 +18,7 @@ class Abilities:
     """What may be given to a template as it is.
 
     :param system: a system message at the beginning.
-    :param later_system: a system message amid the others.
+    :param later_system: a further system message amid the others.
     :param neighbours: two messages of one role in a row.
     :param tools: tools.
     :param calls: an earlier answer's tool calls, and their results.
@@ -113,7 +113,7 @@ def probe(template: ChatTemplate) -> Abilities:
     thoughts = {prober.render(user, enable_thinking=value) for value in (True, False)}
     return Abilities(
         system=prober.shows("system", "user"),
-        later_system=prober.shows("user", "assistant", "system", "user"),
+        later_system=prober.shows("system", "user", "system", "user"),
         neighbours=prober.shows("user", "user") and prober.shows("user", "assistant", "assistant"),
         tools="zqtool" in (prober.render(user, [_TOOL]) or ""),
         calls=bool(calls),

@@ -53,7 +53,8 @@ def _as_tokens(
         forced = ""
         if request.tools.required:
             beginning = _forced(model, request.tools, opened=_opened(model, pieces))
-            pieces, forced = merged([*pieces, *beginning]), text_of(beginning)
+            pieces = merged([*pieces, *beginning])
+            forced = model.tool_format.beginning(request.tools.only)
         return TokenContent(pieces, vocabulary.encode(pieces)), changes, forced
 
     fitted = fit(

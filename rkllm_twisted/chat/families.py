@@ -93,7 +93,7 @@ class Family:
 
 
 #: How control tokens are written: ``<|im_start|>``, ``<bos>``, ``<｜User｜>``, ``[INST]``.
-_MARK = re.compile(r"<[|｜]?/?[\w▁/ .-]{1,40}[|｜]?>|\[/?[A-Z][A-Z_]{2,30}\]")
+_MARK = re.compile(r"<[|｜]?/?[\w▁/.-]{1,40}[|｜]?>|\[/?[A-Z][A-Z_]{2,30}\]")
 
 
 def marks_in(*texts: str) -> tuple[str, ...]:

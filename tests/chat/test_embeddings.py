@@ -9,7 +9,7 @@ from array import array
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rkllm_twisted.chat.embeddings import (
@@ -33,6 +33,7 @@ def hidden(rows: list[list[float]]) -> FloatArray:
     return FloatArray(data.tobytes(), data.shape)
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 5).flatmap(
         lambda width: st.lists(

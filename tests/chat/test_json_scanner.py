@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rkllm_twisted.chat.json_scanner import MAX_DEPTH, Expect, JSONScanner, NotJSONError
@@ -34,12 +34,14 @@ def accepts(text: str) -> bool:
     return scanner.expect is Expect.NOTHING
 
 
+@settings(deadline=None)
 @given(st.lists(JSON, max_size=3) | st.dictionaries(st.text(), JSON), st.sampled_from([None, 1]))
 def test_json_is_taken(value: object, indent: int | None) -> None:
     assert accepts(json.dumps(value, indent=indent))
     assert accepts(json.dumps(value, ensure_ascii=False))
 
 
+@settings(deadline=None)
 @given(st.text('{}[]",:0-1.eE+ntrufals \\x\n', max_size=12))
 @example("[01]")
 @example("[1.]")

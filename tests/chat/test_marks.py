@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rkllm_twisted.chat.marks import FoundMark, Marks
@@ -34,6 +34,7 @@ def test_the_mark_that_begins_first_is_waited_for() -> None:
     assert marks.search("xabcd") == FoundMark("x", "abcd", "")
 
 
+@settings(deadline=None)
 @given(st.text("ab<>", max_size=12), st.lists(st.text("ab<>", min_size=1, max_size=3)))
 def test_nothing_is_lost(text: str, marks: list[str]) -> None:
     found = Marks(marks).search(text)
@@ -43,6 +44,7 @@ def test_nothing_is_lost(text: str, marks: list[str]) -> None:
 PIECES = st.lists(st.one_of(st.text("ab", max_size=3), st.sampled_from([Mark("<x>"), Mark("<y>")])))
 
 
+@settings(deadline=None)
 @given(PIECES, PIECES)
 def test_what_follows_a_beginning_completes_it(
     beginning: list[str | Mark], rest: list[str | Mark]
@@ -54,6 +56,7 @@ def test_what_follows_a_beginning_completes_it(
     assert merged([*begun, *follows]) == whole
 
 
+@settings(deadline=None)
 @given(PIECES, PIECES)
 def test_another_beginning_is_noticed(one: list[str | Mark], other: list[str | Mark]) -> None:
     begun, whole = merged(one), merged(other)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from answers_in_chunks import cut, parse, parse_every_way
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rkllm_twisted.chat.events import Content, Finish, Reasoning
@@ -65,6 +65,7 @@ def test_reasoning_tokens_are_counted() -> None:
 TEXTS = st.lists(st.sampled_from(["<think>", "</think>", "<", "a", " ", "\n"])).map("".join)
 
 
+@settings(deadline=None)
 @given(TEXTS, st.lists(st.integers(0, 40)), st.booleans())
 def test_chunks_make_no_difference(text: str, places: list[int], opened: bool) -> None:
     reading = OPENED if opened else MARKS

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 from answers_in_chunks import cut, parse, parse_every_way
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rkllm_twisted.chat.events import Content, Finish, Reasoning
 from rkllm_twisted.chat.families import ReasoningMarks
 from rkllm_twisted.chat.parsing import AnswerParser, Reading
 from rkllm_twisted.chat.stops import read_stops
+from rkllm_twisted.chat.tool_formats import TOOL_FORMATS
 from rkllm_twisted.errors import InvalidParams
 
 
@@ -28,6 +29,7 @@ def test_a_beginning_that_comes_to_nothing_is_given_out() -> None:
     ]
 
 
+@settings(deadline=None)
 @given(
     st.text("ab", max_size=20), st.text("ab", min_size=1, max_size=4), st.lists(st.integers(0, 20))
 )
@@ -65,6 +67,14 @@ def test_stop_texts_do_not_count_in_reasoning() -> None:
         Content("c"),
         Finish("stop"),
     ]
+
+
+def test_a_call_after_a_stop_text_is_none() -> None:
+    """Also where the stop text is recognised by what comes after it."""
+    reading = Reading(
+        tool_format=TOOL_FORMATS["hermes"], names=frozenset({"f"}), stops=("abcd", "bc")
+    )
+    assert parse_every_way(reading, 'abc<tool_call>{"name": "f"}') == [Content("a"), Finish("stop")]
 
 
 def test_an_end_token_that_the_runtime_ignores_ends_the_answer() -> None:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from answers_in_chunks import cut, parse, parse_every_way
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rkllm_twisted.chat.answer import collect
@@ -222,6 +222,7 @@ SPICE = [
 ]
 
 
+@settings(deadline=None)
 @given(st.data(), st.sampled_from(sorted(PARTS)))
 def test_chunks_make_no_difference_and_nothing_is_lost(data: st.DataObject, form: str) -> None:
     parts = data.draw(st.lists(st.sampled_from([*PARTS[form], *SPICE]), max_size=6))

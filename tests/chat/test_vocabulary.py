@@ -6,7 +6,7 @@ import json
 import sys
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from vocabularies import CHATML, KINDS, QWEN3, tokenizer, vocabulary
 
@@ -20,6 +20,7 @@ WORDS = st.text(st.sampled_from("ab .\nzéß你👍 <|>")) | st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.sampled_from(KINDS), st.data())
 def test_benign_prompts_get_the_tokens_that_the_library_gives_the_whole(
     kind: str, data: st.DataObject
@@ -36,6 +37,7 @@ def test_benign_prompts_get_the_tokens_that_the_library_gives_the_whole(
     assert list(own.encode(pieces)) == whole.ids
 
 
+@settings(deadline=None)
 @given(st.sampled_from(KINDS), st.data())
 def test_no_text_becomes_a_control_token(kind: str, data: st.DataObject) -> None:
     own = vocabulary(kind)
@@ -80,6 +82,7 @@ def test_generated_tokens_come_back_in_pieces() -> None:
     assert own.pieces(own.encode(pieces)) == pieces
 
 
+@settings(deadline=None)
 @given(st.sampled_from(KINDS), st.text("ab é你👍\n", max_size=12))
 def test_tokens_one_by_one_are_the_text(kind: str, text: str) -> None:
     """Characters that span tokens come whole."""
