@@ -93,6 +93,6 @@ def describe_for(methods: Mapping[str, IRPCMethod], runtime: RuntimeVersion) -> 
     description = attrs.evolve(every, methods=tuple(m for m in every.methods if m.releases))
     return SelfDescription(
         document=encode_floats(document(description, release, __version__)),
-        help={method.name: help_of(method) for method in description.methods},
+        help={method.name: help_of(method, description) for method in description.methods},
         signatures={method.name: signatures_of(method) for method in description.methods},
     )

@@ -1,15 +1,23 @@
-"""The description as XML-RPC's introspection has it, which txJSON-RPC took over. Pure.
+"""The description as text and as XML-RPC's introspection, which txJSON-RPC has as well. Pure.
 
-``system.methodHelp`` answers with text, ``system.methodSignature`` with a list of signatures, each
-``[type of the result, type of the first parameter, …]``.
+``system.methodHelp`` returns text for people, and ``rkllm methods NAME`` prints it.
+``system.methodSignature`` returns a list of signatures, each ``[type of the result, type of the
+first parameter, …]``.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from rkllm_twisted.description.model import Item, MethodDescription, ResultModel, Type
+from rkllm_twisted.description.model import (
+    Description,
+    Item,
+    MethodDescription,
+    ResultModel,
+    Structure,
+    Type,
+)
 
 ANY = "any"
 
@@ -17,7 +25,7 @@ ANY = "any"
 def signatures_of(method: MethodDescription) -> list[list[str]] | str:
     """List the ways to call a method by position: one for each number of parameters and each type.
 
-    :returns: the empty string where the parameters are not known, as txJSON-RPC does.
+    :returns: the empty string if the parameters are not known, as txJSON-RPC does.
     """
     if method.is_open:
         return ""
@@ -31,12 +39,17 @@ def signatures_of(method: MethodDescription) -> list[list[str]] | str:
     ]
 
 
-def help_of(method: MethodDescription) -> str:
-    """Explain a method, in a few lines."""
-    return "\n".join(_lines(method))
+def help_of(method: MethodDescription, description: Description) -> str:
+    """Explain a method: summary, parameters, result, errors, and the structures in them.
+
+    :param description: has the structures.
+    """
+    blocks = [_method_lines(method)]
+    blocks += [_structure_lines(structure) for structure in _structures(method, description)]
+    return "\n\n".join("\n".join(lines) for lines in blocks)
 
 
-def _lines(method: MethodDescription) -> Iterator[str]:
+def _method_lines(method: MethodDescription) -> Iterator[str]:
     yield method.summary
     if method.parameters:
         yield "Parameters:"
@@ -50,6 +63,25 @@ def _lines(method: MethodDescription) -> Iterator[str]:
     yield f"Errors: {codes}"
 
 
+def _structure_lines(structure: Structure) -> Iterator[str]:
+    yield f"{structure.name}: {structure.about}"
+    yield from (f"  {_line(item, False)}" for item in structure.fields)
+
+
+def _structures(method: MethodDescription, description: Description) -> Iterable[Structure]:
+    """The structures of the parameters and of the result, and those in them, each once."""
+    found: dict[str, Structure] = {}
+    names = [item.type.of or item.type.items for item in method.parameters]
+    names += [method.result.structure, *(item.type.of for item in method.result.items)]
+    while names:
+        name = names.pop(0)
+        if name is not None and name in description.structures and name not in found:
+            structure = description.structures[name]
+            found[name] = structure
+            names += [field.type.of or field.type.items for field in structure.fields]
+    return found.values()
+
+
 def _line(item: Item, is_optional: bool) -> str:
     kind = item.type.of or " or ".join(item.type.json) or ANY
     facts = ", ".join(filter(None, (kind, item.unit, "optional" if is_optional else "")))
@@ -57,7 +89,7 @@ def _line(item: Item, is_optional: bool) -> str:
 
 
 def _types(kind: Type) -> list[str]:
-    """Name the types that a value may have; null only where nothing else will do."""
+    """The types that a value may have; null only if it can be nothing else."""
     return [name for name in kind.json if name != "null"] or list(kind.json) or [ANY]
 
 

@@ -277,10 +277,11 @@ def test_methods_are_listed_and_explained(start: Start) -> None:
     assert "\nrkllm.run_async  " in listed
     explained = rkllm("methods", "rkllm.init", daemon=daemon).stdout
     assert explained.startswith("rkllm.init: ")
-    assert "\nparam  RKLLMParam, needed" in explained
-    assert "\n-32000 " in explained
-    assert "\nRKLLMParam\nmodel_path " in explained
-    assert "\nRKLLMExtendParam\n" in explained
+    assert "\n  param (RKLLMParam): " in explained
+    assert "\nErrors: -32602 InvalidParams, -32000 " in explained
+    assert "\nRKLLMParam: " in explained
+    assert "\n  model_path (string): " in explained
+    assert "\nRKLLMExtendParam: " in explained
 
 
 def test_methods_as_json_are_openrpc(start: Start) -> None:
