@@ -202,6 +202,28 @@ class IAdministrative(Interface):
     """
 
 
+class IWritesFile(Interface):
+    """Marks an :class:`IRPCMethod` with a parameter that names a file to be written.
+
+    The method itself checks that the client may do so, see :attr:`IConversation.administers`.
+    """
+
+
+class IImmediate(Interface):
+    """Marks an :class:`IRPCMethod` that does not wait for its turn at the NPU."""
+
+
+class INeedsModel(Interface):
+    """Marks an :class:`IRPCMethod` that fails with NoModel if no model is loaded."""
+
+
+class IReleaseMethod(IRPCMethod):
+    """A method that some releases of the runtime make impossible."""
+
+    def exists_in(release: Any) -> bool:
+        """True if it is possible with a release (:class:`rkllm_twisted.abi.release.Release`)."""
+
+
 class IRKLLMMethod(IRPCMethod):
     """A method that is a function of rkllm.h; its parameters come from the layout table."""
 

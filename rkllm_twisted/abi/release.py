@@ -114,6 +114,11 @@ class Release:
     def __hash__(self) -> int:
         return hash(self.name)
 
+    @property
+    def can_pause(self) -> bool:
+        """True if a callback can pause its run: it returns a number (rkllm.h 1.2.1)."""
+        return self.callbacks["LLMResultCallback"].returns.base == "int"
+
     def sort_of(self, kind: CType) -> str:
         """Name the sort of a type, by which it is converted.
 

@@ -40,14 +40,10 @@ def check_pausable(release: Release) -> None:
 
     :raises NotInRelease: it returns nothing; naming the releases whose callbacks do.
     """
-    if _pausable(release):
+    if release.can_pause:
         return
-    having = [v for known in releases().values() if _pausable(known) for v in known.covers]
+    having = [v for known in releases().values() if known.can_pause for v in known.covers]
     raise NotInRelease(
         f"A run of release {release.name} cannot be paused; it needs {having[0]} or later.",
         {"function": "LLMResultCallback", "releases": having},
     )
-
-
-def _pausable(release: Release) -> bool:
-    return release.callbacks["LLMResultCallback"].returns.base == "int"

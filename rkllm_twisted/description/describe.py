@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
@@ -37,21 +37,29 @@ from rkllm_twisted.description.structures import (
 from rkllm_twisted.interfaces import (
     IAdministrative,
     IDescribedMethod,
+    IImmediate,
+    INeedsModel,
+    IReleaseMethod,
     IRKLLMMethod,
     IRPCMethod,
+    IWritesFile,
 )
 from rkllm_twisted.rpc.conversation import NOT_COUNTED
 
-#: Methods that are no C function, and yet not possible with every release.
-POSSIBLE: Mapping[str, Callable[[Release], bool]] = {
-    "rkllm.pause": lambda release: release.callbacks["LLMResultCallback"].returns.base != "void",
+#: The errors of a method, in the order of the wire's table -> the facts (:func:`_facts`) of which
+#: one must hold.
+ERRORS: Mapping[type[errors.RPCError], tuple[str, ...]] = {
+    errors.InvalidParams: ("always",),
+    errors.RuntimeRefused: ("returns a status",),
+    errors.NoModel: ("needs a model",),
+    errors.Busy: ("queued", "counted"),
+    errors.TimedOut: ("queued",),
+    errors.RuntimeCrashed: ("queued",),
+    errors.NotAllowed: ("administrative", "writes a file"),
+    errors.NotInRelease: ("not in every release",),
+    errors.Cancelled: ("queued",),
+    errors.ShuttingDown: ("queued",),
 }
-#: Methods that are no C function, and yet need a model.
-NEED_A_MODEL = frozenset({"rkllm.pause"})
-#: Methods that go around the NPU's queue although they are C functions.
-AROUND_THE_QUEUE = frozenset({"rkllm.abort", "rkllm.is_running"})
-#: Methods that may write a file, which is for administrators.
-MAY_WRITE = frozenset({"rkllm.run", "rkllm.run_async"})
 #: Parameters that may be JSON of other types than their C type says -> those types.
 ALSO: Mapping[str, tuple[str, ...]] = {"tools": ("array", "object"), "rkllm_input": ("array",)}
 
@@ -69,7 +77,7 @@ def describe(methods: Mapping[str, IRPCMethod], releases: Sequence[Release]) -> 
 
 def _method(method: IRPCMethod, releases: Sequence[Release]) -> MethodDescription:
     function = method.function if IRKLLMMethod.providedBy(method) else None
-    having = [release for release in releases if _has(release, method.name, function)]
+    having = [release for release in releases if _has(release, method, function)]
     declared = [r.functions[function] for r in having] if function else []
     return MethodDescription(
         name=method.name,
@@ -97,11 +105,10 @@ def _result(method: IRPCMethod, function: str | None) -> ResultModel:
     return known or UNKNOWN
 
 
-def _has(release: Release, name: str, function: str | None) -> bool:
+def _has(release: Release, method: IRPCMethod, function: str | None) -> bool:
     if function is not None:
         return function in release.functions
-    possible = POSSIBLE.get(name)
-    return possible is None or possible(release)
+    return not IReleaseMethod.providedBy(method) or method.exists_in(release)
 
 
 def _slots(function: Function) -> tuple[Slot, ...]:
@@ -136,28 +143,28 @@ def _c_parameter(release: Release, function: Function, name: str) -> Item:
 def _errors(
     method: IRPCMethod, functions: Sequence[Function], not_everywhere: bool
 ) -> Iterator[type[errors.RPCError]]:
-    """Find what a method may answer with, in the order of the wire's table."""
-    name = method.name
-    queued = bool(functions) and name not in AROUND_THE_QUEUE
+    """Find the errors that a method may answer with, in the order of the wire's table."""
+    facts = _facts(method, functions, not_everywhere)
+    return (error for error, reasons in ERRORS.items() if any(facts[reason] for reason in reasons))
+
+
+def _facts(
+    method: IRPCMethod, functions: Sequence[Function], not_everywhere: bool
+) -> Mapping[str, bool]:
+    immediate = IImmediate.providedBy(method)
     with_handle = any(p.type.base == "LLMHandle" for f in functions for p in f.parameters)
-    returns_status = any(f.returns.base == "int" for f in functions) and name != "rkllm.is_running"
-    yield errors.InvalidParams
-    if returns_status:
-        yield errors.RuntimeRefused
-    if (with_handle and name != "rkllm.init") or name in NEED_A_MODEL:
-        yield errors.NoModel
-    if queued or name not in NOT_COUNTED:
-        yield errors.Busy
-    if queued:
-        yield errors.TimedOut
-        yield errors.RuntimeCrashed
-    if IAdministrative.providedBy(method) or name in MAY_WRITE:
-        yield errors.NotAllowed
-    if not_everywhere:
-        yield errors.NotInRelease
-    if queued:
-        yield errors.Cancelled
-        yield errors.ShuttingDown
+    status = any(f.returns.base == "int" for f in functions)
+    return {
+        "always": True,
+        "returns a status": status and method.name != "rkllm.is_running",
+        "needs a model": (with_handle and method.name != "rkllm.init")
+        or INeedsModel.providedBy(method),
+        "queued": bool(functions) and not immediate,
+        "counted": method.name not in NOT_COUNTED,
+        "administrative": IAdministrative.providedBy(method),
+        "writes a file": IWritesFile.providedBy(method),
+        "not in every release": not_everywhere,
+    }
 
 
 def _error_kind(error: type[errors.RPCError]) -> ErrorKind:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from rkllm_twisted.interfaces import IAdministrative, ICall, IRPCMethod
+from rkllm_twisted.interfaces import IAdministrative, ICall, INeedsModel, IReleaseMethod
 from rkllm_twisted.values import NoParams
 
 
-@implementer(IPlugin, IRPCMethod, IAdministrative)
+@implementer(IPlugin, IReleaseMethod, IAdministrative, INeedsModel)
 @attrs.frozen
 class Pause:
-    """Does what a C program does by returning 1 from its callback."""
+    """Pauses a run like a C program that returns 1 from its callback (rkllm.h 1.2.1)."""
 
     name = "rkllm.pause"
     summary = "Pause the run under way (the callback returns 1); the next run goes on from there."
     params = NoParams
     streams = False
+
+    def exists_in(self, release: Any) -> bool:
+        """See :class:`IReleaseMethod`."""
+        possible: bool = release.can_pause
+        return possible
 
     def call(self, call: ICall) -> object:
         """Go around the queue."""

@@ -10,7 +10,7 @@ from twisted.plugin import IPlugin
 from zope.interface import implementer
 
 from rkllm_twisted.errors import RuntimeRefused
-from rkllm_twisted.interfaces import ICall, IRKLLMMethod
+from rkllm_twisted.interfaces import ICall, IRKLLMMethod, IWritesFile
 from rkllm_twisted.methods._saving import check_saving
 from rkllm_twisted.values import RunState
 
@@ -67,7 +67,7 @@ class JoinedResult:
         return {**final, **self._parts, "text": "".join(self._texts)}
 
 
-@implementer(IPlugin, IRKLLMMethod)
+@implementer(IPlugin, IRKLLMMethod, IWritesFile)
 @attrs.frozen
 class Run:
     """Answers once, when the run is over."""

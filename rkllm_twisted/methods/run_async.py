@@ -6,11 +6,11 @@ import attrs
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from rkllm_twisted.interfaces import ICall, IRKLLMMethod
+from rkllm_twisted.interfaces import ICall, IRKLLMMethod, IWritesFile
 from rkllm_twisted.methods._saving import check_saving
 
 
-@implementer(IPlugin, IRKLLMMethod)
+@implementer(IPlugin, IRKLLMMethod, IWritesFile)
 @attrs.frozen
 class RunAsync:
     """Streams every callback of a run; the one that ends it is the result."""
