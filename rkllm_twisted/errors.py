@@ -1,13 +1,12 @@
 """Every error that this package raises on purpose.
 
-Three trees. :class:`RPCError` is what may reach a client: each class carries its JSON-RPC code, the
-message is one plain sentence that says what to do, ``data`` names the parameter or function. The
-mapping to the wire happens once, in :mod:`rkllm_twisted.rpc.dispatch`, and the one back once, in
-:data:`BY_CODE`. :class:`Unreachable` is what keeps a client from an answer: there is no daemon, or
-not any more. :class:`StartupError` is what keeps the daemon from starting. Both say one sentence
-for the person at the terminal.
+There are three trees. An :class:`RPCError` may reach a client: each class has its JSON-RPC code,
+the message is one plain sentence that says what to do, ``data`` names the parameter or function.
+:mod:`rkllm_twisted.rpc.dispatch` maps it to the wire, :data:`BY_CODE` back. An :class:`Unreachable`
+keeps a client from an answer: there is no daemon, or no longer. A :class:`StartupError` keeps the
+daemon from starting. Both are one sentence for the person at the terminal.
 
-They are plain exceptions, without attrs: importing that takes longer than a whole client.
+They are plain exceptions: importing attrs takes longer than a whole client.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import ClassVar
 
 
 class RPCError(Exception):
-    """An error that a client is told about.
+    """An error that a client gets as an answer.
 
     :param message: one plain sentence that says what is wrong and what to do.
     :param data: names the parameter, function or figure concerned; plain JSON values only.
@@ -53,9 +52,9 @@ class MethodNotFound(RPCError):
 
     @classmethod
     def named(cls, name: str, known: Collection[str]) -> MethodNotFound:
-        """Say that there is no such method, and which one may be meant.
+        """Make the error for a name, with the name that may be meant.
 
-        :param known: the names that there are.
+        :param known: the names of the methods.
         """
         import difflib  # noqa: PLC0415 - clients never get here
 
@@ -171,7 +170,7 @@ BY_CODE: Mapping[int, type[RPCError]] = {
 
 
 def error_from(body: object) -> RPCError:
-    """Make the exception that a decoded error object stands for."""
+    """Make the exception of a decoded error object."""
     match body:
         case {"code": int(code), "message": str(message), **rest}:
             data = rest.get("data")
@@ -183,26 +182,26 @@ def error_from(body: object) -> RPCError:
 
 
 class Unreachable(ConnectionError):
-    """Client side: no answer of a daemon can be had; the text is one sentence that says what to do.
+    """Client side: there is no answer from a daemon; the text is one sentence that says what to do.
 
-    The class itself stands for what no other class here does.
+    The class itself is used if no other class here fits.
     """
 
 
 class NoDaemon(Unreachable):
-    """Nobody listens at the socket."""
+    """No process listens at the socket."""
 
 
 class NoPermission(Unreachable):
-    """The socket's permissions do not let this user in."""
+    """The socket's permissions exclude this user."""
 
 
 class NotADaemon(Unreachable):
-    """What is there is no socket, or does not speak the daemon's protocol."""
+    """The path is not a socket, or its process does not speak the daemon's protocol."""
 
 
 class Disconnected(Unreachable):
-    """The connection ended before the answer had come."""
+    """The connection ended before the answer came."""
 
 
 class NoAnswer(Unreachable, TimeoutError):

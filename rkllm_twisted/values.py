@@ -1,6 +1,7 @@
-"""The values that cross the seams of :mod:`rkllm_twisted.interfaces`, which names them all.
+"""The values that :mod:`rkllm_twisted.interfaces` passes around.
 
-Clients import them from here: to them zope.interface would be no more than a slower start.
+They stand in a module of their own because clients need them without zope.interface, whose import
+would only make them start more slowly.
 """
 
 from __future__ import annotations
@@ -44,10 +45,10 @@ class NoParams:
 
 
 class FloatArray:
-    """Floats as the runtime left them, kept as bytes until a client's preferred form is known.
+    """Floats as the runtime left them: bytes, until the form that the client prefers is known.
 
-    No attrs class: msgspec would write one by itself, and asks for the form of any other. So what
-    holds such arrays is written without looking for them first.
+    It is not an attrs class, because msgspec encodes attrs classes by itself; for this class it
+    calls a hook, so that a result need not be searched for arrays before it is encoded.
 
     :param data: little-endian float32, 4 bytes each, row by row.
     :param shape: rows × columns, e.g. ``(num_tokens, vocab_size)``.
@@ -71,12 +72,12 @@ class FloatArray:
 
 @attrs.frozen
 class WrongArray:
-    """A parameter that was to be a float array and is none, where that was noticed elsewhere.
+    """A parameter that is not a valid float array, found by a process that does not know its name.
 
-    Whoever takes the parameter refuses it by its name.
+    The code that takes the parameter raises InvalidParams with the name.
 
-    :param where: in the parameter, e.g. ``[17]`` or ``.shape``.
-    :param what: is wrong with it.
+    :param where: the place in the parameter, e.g. ``[17]`` or ``.shape``.
+    :param what: what is wrong there.
     """
 
     where: str
@@ -85,11 +86,11 @@ class WrongArray:
 
 @attrs.frozen
 class Peer:
-    """Who is at the other end of a connection (``SO_PEERCRED``, as of its ``connect()``).
+    """The process at the other end of a connection (``SO_PEERCRED``, as of its ``connect()``).
 
-    :param number: counts the daemon's connections from 1; the name of a connection in the log.
-    :param pid: at that moment; the process may have ended since and another have its number.
-    :param groups: all that the process was in, ``gid`` among them.
+    :param number: of the connection, counted from 1; the log names a connection by it.
+    :param pid: the process may have ended since, and another may have its number.
+    :param groups: all groups of the process, ``gid`` among them.
     """
 
     number: int
@@ -121,7 +122,7 @@ class RuntimeVersion:
 
 @attrs.frozen
 class Running:
-    """The call that has its turn: a client as :class:`INPU` was given it, a function of rkllm.h."""
+    """The current call: its client (see :meth:`INPU.call`) and its function of rkllm.h."""
 
     client: Hashable
     function: str
@@ -129,7 +130,7 @@ class Running:
 
 @attrs.frozen
 class Waiting:
-    """A client, and how many of its calls wait for their turn."""
+    """A client and the number of its calls that wait for their turn."""
 
     client: Hashable
     calls: int
@@ -137,18 +138,18 @@ class Waiting:
 
 @attrs.frozen
 class NPUStatus:
-    """What the NPU is doing.
+    """The state of the NPU.
 
     :param state: ``empty`` (no model), ``loading``, ``loaded``, ``running``, ``stuck``
-        (in a call that cannot be ended), ``failed`` (no process for it can be had) or ``closed``.
+        (in a call that cannot be ended), ``failed`` (no process can be started for it) or
+        ``closed``.
     :param model_path: of the loaded model.
-    :param queue_length: calls that wait for their turn.
-    :param runs: runs that ended since the start, however they ended.
-    :param tokens: callbacks with a token since the start.
-    :param problem: how the runtime's process ended last, if that was a crash and no model has been
-        loaded since.
-    :param running: what has its turn; None if the NPU is free.
-    :param waiting: who waits, in the order in which the turns come round.
+    :param queue_length: the number of calls that wait for their turn.
+    :param runs: the number of runs since the start that have ended, in whatever way.
+    :param tokens: the number of callbacks with a token since the start.
+    :param problem: how the runtime's process crashed, if no model has been loaded since.
+    :param running: the current call; None if the NPU is free.
+    :param waiting: the clients that wait, in the order of the next turns.
     """
 
     state: str
@@ -163,12 +164,12 @@ class NPUStatus:
 
 @attrs.frozen
 class SelfDescription:
-    """What the daemon says of its methods, made once for the loaded release.
+    """The description of the daemon's methods, made once for the loaded release.
 
-    :param document: the OpenRPC document, written already: the result of ``rpc.discover``.
-    :param help: by method, its description as text.
-    :param signatures: by method, a list of ``[type of the result, types of the parameters …]``;
-        the empty string where nothing is known.
+    :param document: the OpenRPC document, already encoded: the result of ``rpc.discover``.
+    :param help: method name -> its description as text.
+    :param signatures: method name -> a list of ``[type of the result, types of the parameters …]``;
+        the empty string if the types are not known.
     """
 
     document: object
