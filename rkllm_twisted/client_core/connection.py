@@ -17,7 +17,7 @@ from rkllm_twisted.client_core.events import Answer, Event, Failed, Notified, Pa
 from rkllm_twisted.errors import InternalError, InvalidParams, NotADaemon, RPCError, error_from
 from rkllm_twisted.values import Params
 from rkllm_twisted.wire.framing import FramingError, Netstrings, netstring
-from rkllm_twisted.wire.writing import notification, request
+from rkllm_twisted.wire.jsonrpc import notification, request
 
 #: Bytes of one message of the daemon's: a model's hidden states as JSON have no smaller bound.
 MAX_LENGTH = 2**32

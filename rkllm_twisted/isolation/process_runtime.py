@@ -28,6 +28,7 @@ from rkllm_twisted.isolation.supervisor import Supervisor
 from rkllm_twisted.runtime.files import Files
 from rkllm_twisted.runtime.probe import Findings
 from rkllm_twisted.values import OnResult, Params
+from rkllm_twisted.wire.msgpack import with_arrays_packed
 
 T = TypeVar("T")
 #: The time from the end of a connection to the exit of its child.
@@ -143,7 +144,7 @@ class ProcessRuntime:
     def _exchange(self, channel: Channel, call: RemoteCall, on_result: OnResult | None) -> Any:
         """Send a call and receive its results."""
         number = next(self._numbers)
-        params = messages.with_arrays_packed(call.params, call.prepared.floats)
+        params = with_arrays_packed(call.params, call.prepared.floats)
         channel.send(messages.Perform(number, call.function, params, on_result is not None))
         error: Exception | None = None
         while True:

@@ -13,9 +13,8 @@ from typing import Any
 import msgspec
 
 from rkllm_twisted.errors import BY_CODE, InternalError, InvalidParams, RPCError
-from rkllm_twisted.isolation import messages
 from rkllm_twisted.values import FloatArray, Params, WrongArray
-from rkllm_twisted.wire import jsonrpc
+from rkllm_twisted.wire import jsonrpc, msgpack
 from rkllm_twisted.wire.messages import (
     Batch,
     Malformed,
@@ -101,7 +100,7 @@ def _fault(raw_id: bytes | None, error: RPCError) -> _Fault:
 def _mended(member: _Call | _Fault | _Answer) -> _Call | _Fault | _Answer:
     if not isinstance(member, _Call):
         return member
-    return msgspec.structs.replace(member, params=messages.with_big_integers_packed(member.params))
+    return msgspec.structs.replace(member, params=msgpack.with_big_integers_packed(member.params))
 
 
 def _unpacked(member: _Call | _Fault | _Answer) -> Single:
@@ -136,7 +135,7 @@ class _Packing:
 
     def _member(self, path: str, name: str, value: Any) -> Any:
         if name in self._floats and isinstance(value, (list, Mapping)):
-            return messages.with_arrays_packed(self._floats[name](value))
+            return msgpack.with_arrays_packed(self._floats[name](value))
         return self.pack(path, value)
 
     def _count(self, path: str, values: int) -> None:
@@ -150,4 +149,4 @@ class _Packing:
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(_Read, ext_hook=messages.extension)
+_decoder = msgspec.msgpack.Decoder(_Read, ext_hook=msgpack.ext_hook)

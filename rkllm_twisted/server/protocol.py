@@ -23,7 +23,7 @@ from rkllm_twisted.server.receive_buffer import ReceiveBuffer
 from rkllm_twisted.values import Peer
 from rkllm_twisted.wire import jsonrpc
 from rkllm_twisted.wire.messages import Malformed, Message
-from rkllm_twisted.wire.skeleton import LIGHT, is_heavy
+from rkllm_twisted.wire.validation import LIGHT, is_heavy
 
 if TYPE_CHECKING:
     from rkllm_twisted.server.factory import RPCFactory

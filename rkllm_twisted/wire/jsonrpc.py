@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from rkllm_twisted.errors import InvalidParams, InvalidRequest, ParseError, error_from
+from rkllm_twisted.errors import InvalidParams, InvalidRequest, ParseError, RPCError, error_from
 from rkllm_twisted.values import Params
 from rkllm_twisted.wire import fastpath, validation
+from rkllm_twisted.wire.encoding import encode
 from rkllm_twisted.wire.fastpath import ID_BEGINS, MAX_BATCH, MAX_ID
 from rkllm_twisted.wire.messages import (
     Batch,
@@ -25,8 +26,6 @@ from rkllm_twisted.wire.messages import (
     Request,
     Single,
 )
-from rkllm_twisted.wire.skeleton import without_long_strings
-from rkllm_twisted.wire.writing import batch, error, notification, request, response
 
 __all__ = [
     "Batch",
@@ -94,7 +93,7 @@ def parse_strictly(payload: bytes) -> Message:
     text = payload.lstrip(b" \t\r\n")
     if not text.startswith(b"["):
         envelope = _open(text)
-        bones = without_long_strings(text)
+        bones = validation.without_long_strings(text)
         return _too_much(bones) or _read(envelope, bones)
     slots = msgspec.structs.astuple(msgspec.json.decode(text, type=_Slots))
     members = [raw for raw in slots if isinstance(raw, Raw)]
@@ -102,13 +101,13 @@ def parse_strictly(payload: bytes) -> Message:
         return Malformed(InvalidRequest("The batch is empty."))
     if len(members) > MAX_BATCH:
         return Malformed(InvalidRequest(f"A batch may have {MAX_BATCH} members; send several."))
-    return _too_much(without_long_strings(text)) or Batch(
+    return _too_much(validation.without_long_strings(text)) or Batch(
         tuple(_member(bytes(member)) for member in members)
     )
 
 
 def _member(text: bytes) -> Single:
-    return _read(_open(text), without_long_strings(text))
+    return _read(_open(text), validation.without_long_strings(text))
 
 
 def _open(text: bytes) -> _Envelope | None:
@@ -215,3 +214,44 @@ def id_of(raw_id: bytes) -> object:
         return _value(raw_id)
     except ValueError:
         return raw_id
+
+
+def response(raw_id: bytes, result: bytes) -> bytes:
+    """Write the answer of a call that went well.
+
+    :param raw_id: the id's JSON text.
+    :param result: JSON text, see :func:`rkllm_twisted.wire.encoding.encode`.
+    """
+    return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (raw_id, result)
+
+
+def error(raw_id: bytes | None, failed: RPCError) -> bytes:
+    """Write the answer of a call that did not.
+
+    :param raw_id: the id's JSON text; None where it could not be read.
+    """
+    body: dict[str, object] = {"code": failed.code, "message": failed.message}
+    if failed.data is not None:
+        body["data"] = failed.data
+    return b'{"jsonrpc":"2.0","id":%b,"error":%b}' % (raw_id or b"null", encode(body))
+
+
+def request(request_id: object, method: str, params: object = None, floats: str = "json") -> bytes:
+    """Write a call that is to be answered.
+
+    :param floats: the form of float arrays in the params, see
+        :func:`rkllm_twisted.wire.encoding.encode`.
+    """
+    message = {"jsonrpc": "2.0", "id": request_id, "method": method}
+    return encode(message if params is None else {**message, "params": params}, floats)
+
+
+def notification(method: str, params: object = None) -> bytes:
+    """Write a call that is not to be answered."""
+    message = {"jsonrpc": "2.0", "method": method}
+    return encode(message if params is None else {**message, "params": params})
+
+
+def batch(messages: list[bytes]) -> bytes:
+    """Write several messages as one."""
+    return b"[%b]" % b",".join(messages)

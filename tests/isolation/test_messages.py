@@ -15,6 +15,7 @@ from rkllm_twisted.abi.prepare import prepare
 from rkllm_twisted.abi.release import releases
 from rkllm_twisted.isolation import messages
 from rkllm_twisted.values import FloatArray
+from rkllm_twisted.wire.msgpack import with_arrays_packed
 
 LAYOUT = layout_of(releases()["1.3.0"])
 NUMBERS = array("f", [0.5, -2.25, 3.0, 1e-30])
@@ -42,7 +43,7 @@ VALUES = st.recursive(
 @given(st.lists(VALUES))
 def test_params_come_out_as_they_went_in(params: list[Any]) -> None:
     """Whatever JSON can say, and float arrays; numbers of any size."""
-    sent = messages.Perform(1, "rkllm_run", messages.with_arrays_packed(params), False)
+    sent = messages.Perform(1, "rkllm_run", with_arrays_packed(params), False)
     assert messages.to_child(messages.pack(sent)).params == params  # type: ignore[union-attr]
 
 
@@ -56,7 +57,7 @@ def test_an_array_that_was_checked_crosses_as_its_bytes(sent: Any) -> None:
         }
     }
     prepared = prepare(LAYOUT, b"", "rkllm_run", params)
-    crossing = messages.with_arrays_packed(params, prepared.floats)
+    crossing = with_arrays_packed(params, prepared.floats)
     data = messages.pack(messages.Perform(1, "rkllm_run", crossing, True))
     assert NUMBERS.tobytes() in data
     assert AS_BASE64["base64"].encode() not in data
@@ -74,9 +75,7 @@ def test_an_array_that_was_checked_crosses_as_its_bytes(sent: Any) -> None:
 def test_an_array_in_a_result_comes_back_as_it_was(shape: tuple[int, ...]) -> None:
     """Its shape, too."""
     whole = FloatArray(NUMBERS.tobytes(), shape)
-    data = messages.pack(
-        messages.Done(1, messages.with_arrays_packed({"logits": {"logits": whole}}), True)
-    )
+    data = messages.pack(messages.Done(1, with_arrays_packed({"logits": {"logits": whole}}), True))
     message = messages.from_child(data)
     assert isinstance(message, messages.Done)
     assert message.result["logits"]["logits"] == whole

@@ -18,7 +18,7 @@ from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.offload import messages
 from rkllm_twisted.offload.worker import FLOATS, serve
 from rkllm_twisted.values import FloatArray
-from rkllm_twisted.wire import jsonrpc, skeleton
+from rkllm_twisted.wire import jsonrpc, validation
 from rkllm_twisted.wire.framing import Netstrings, netstring
 from rkllm_twisted.wire.messages import Batch, Malformed, Message, Notification, Reply, Request
 
@@ -144,16 +144,16 @@ def test_a_notification_has_no_id() -> None:
 @pytest.mark.parametrize(
     ("payload", "is_heavy"),
     [
-        (b"[" + b"1," * (skeleton.LIGHT // 2 - 2) + b"1]", False),
-        (b"[" + b"1," * (skeleton.LIGHT // 2) + b"1]", True),
-        (b'["' + b"A" * (skeleton.BULKY - 4) + b'"]', False),
-        (b'["' + b"A" * skeleton.BULKY + b'"]', True),
-        (b'["' + b"\\n" * skeleton.LIGHT + b'"]', True),
+        (b"[" + b"1," * (validation.LIGHT // 2 - 2) + b"1]", False),
+        (b"[" + b"1," * (validation.LIGHT // 2) + b"1]", True),
+        (b'["' + b"A" * (validation.BULKY - 4) + b'"]', False),
+        (b'["' + b"A" * validation.BULKY + b'"]', True),
+        (b'["' + b"\\n" * validation.LIGHT + b'"]', True),
     ],
 )
 def test_heavy_is_what_takes_long_to_read(payload: bytes, is_heavy: bool) -> None:
     """Many values or escapes, or very many bytes; a long string is read at the speed of memory."""
-    assert skeleton.is_heavy(payload) is is_heavy
+    assert validation.is_heavy(payload) is is_heavy
 
 
 def test_serving_ends_with_its_input() -> None:

@@ -9,10 +9,10 @@ from memory_client import FakeMethod, Pending, Talk, code, make_factory
 from twisted.internet.defer import Deferred
 
 from rkllm_twisted.errors import InternalError
-from rkllm_twisted.wire import jsonrpc, skeleton
+from rkllm_twisted.wire import jsonrpc, validation
 from rkllm_twisted.wire.messages import Message
 
-BIG = b'{"jsonrpc":"2.0","method":"echo","id":"big","params":[%b1]}\n' % (b"1," * skeleton.LIGHT)
+BIG = b'{"jsonrpc":"2.0","method":"echo","id":"big","params":[%b1]}\n' % (b"1," * validation.LIGHT)
 PING = b'{"jsonrpc":"2.0","method":"echo","id":"after"}\n'
 
 

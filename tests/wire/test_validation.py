@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rkllm_twisted.wire import validation
-from rkllm_twisted.wire.skeleton import STEP, without_long_strings
+from rkllm_twisted.wire.validation import STEP, without_long_strings
 
 #: Longer than what is left alone, whatever the place in the text.
 LONG = 2 * STEP + 1
