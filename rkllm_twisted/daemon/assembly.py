@@ -26,9 +26,9 @@ from rkllm_twisted.rpc.dispatch import Dispatcher
 from rkllm_twisted.rpc.limits import Limits
 from rkllm_twisted.rpc.permissions import Permissions, Principals
 from rkllm_twisted.rpc.registry import find_methods
-from rkllm_twisted.server.descriptors import descriptors_for
+from rkllm_twisted.server.endpoint import RKLLMServerEndpoint
 from rkllm_twisted.server.factory import RPCFactory
-from rkllm_twisted.server.service import UNIXSocketService
+from rkllm_twisted.server.service import UNIXSocketService, descriptors_for
 from rkllm_twisted.server.socket_file import SAME, SocketFile
 from rkllm_twisted.wire.messages import Message
 
@@ -113,9 +113,8 @@ def daemon_in(
     npu = thread_npu(reactor, pool, host.runtime, options["queue"], history, timeouts_of(options))
     reader = Reader(reactor)
     factory = factory_for(npu, options, methods, reactor, reader.read)
-    listener = UNIXSocketService(
-        reactor, source or socket_of(options), factory, descriptors_for(options["max-clients"])
-    )
+    endpoint = RKLLMServerEndpoint(reactor, source or socket_of(options))
+    listener = UNIXSocketService(endpoint, factory, descriptors_for(options["max-clients"]))
     return DaemonService(reactor, host, pool, npu, factory, listener, reader)
 
 

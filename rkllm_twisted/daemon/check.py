@@ -8,7 +8,7 @@ from rkllm_twisted.daemon import assembly
 from rkllm_twisted.daemon.options import SETTINGS, Options
 from rkllm_twisted.rpc.permissions import Principals
 from rkllm_twisted.rpc.registry import find_methods
-from rkllm_twisted.server.descriptors import descriptors_for, raise_limit
+from rkllm_twisted.server.service import descriptors_for, raise_limit
 from rkllm_twisted.values import RuntimeVersion
 
 #: The modules of this package's own methods begin so.

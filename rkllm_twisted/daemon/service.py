@@ -69,7 +69,7 @@ class DaemonService(MultiService):
             backend=runtime.backend,
             abi=runtime.abi,
             reason=runtime.recognised_by,
-            path=self._listener.path,
+            path=self._listener.endpoint.path,
         )
 
     def stopService(self) -> Deferred[None]:

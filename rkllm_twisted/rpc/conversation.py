@@ -95,9 +95,9 @@ class Conversation:
         self.npu = dispatcher.npu
         self.daemon = dispatcher.daemon
         self.send = send
-        self.quiet = dispatcher.journal.quiet
-        self.over = partial(dispatcher.journal.end, peer)
-        self._now = dispatcher.journal.clock
+        self.quiet = dispatcher.access_log.quiet
+        self.over = partial(dispatcher.access_log.end, peer)
+        self._now = dispatcher.access_log.clock
         self._idle = idle
         self._max_requests = max_requests
         self._closed = False
@@ -167,8 +167,8 @@ class Conversation:
         )
         try:
             method = self._admit(message.method, raw_id, in_batch)
-            if self.dispatcher.journal.prompts:
-                self.dispatcher.journal.note_params(exchange, message.params)
+            if self.dispatcher.access_log.prompts:
+                self.dispatcher.access_log.note_params(exchange, message.params)
             result = self.dispatcher.start(method, message.params, exchange)
             if not isinstance(result, Deferred):
                 return exchange.answer(result)

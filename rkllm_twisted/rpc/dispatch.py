@@ -55,7 +55,7 @@ class Dispatcher:
     :ivar methods: those, and the protocol's own.
     :ivar npu: for the methods.
     :ivar daemon: for the methods.
-    :ivar journal: has a line for each request.
+    :ivar access_log: has a line for each request.
     """
 
     log = Logger()
@@ -65,9 +65,9 @@ class Dispatcher:
         methods: Mapping[str, IRPCMethod],
         npu: INPU,
         daemon: IDaemon,
-        journal: AccessLog | None = None,
+        access_log: AccessLog | None = None,
     ) -> None:
-        self.journal = journal or AccessLog()
+        self.access_log = access_log or AccessLog()
         protocol_methods: list[IRPCMethod] = [CancelRequest()]
         self.methods = {**methods, **{method.name: method for method in protocol_methods}}
         self.npu = npu

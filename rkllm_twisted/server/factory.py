@@ -1,21 +1,22 @@
-"""The daemon's connections: made, counted, given their shares, and closed."""
+"""Makes the daemon's connections, on whatever endpoint listens."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import ServerFactory
 
-from rkllm_twisted.errors import Busy, RPCError
+from rkllm_twisted.errors import RPCError
+from rkllm_twisted.interfaces import IServerConnection
 from rkllm_twisted.rpc.dispatch import Dispatcher
 from rkllm_twisted.rpc.limits import Limits
 from rkllm_twisted.server import peer
-from rkllm_twisted.server.fairness import InputBudget, RoundRobin
 from rkllm_twisted.server.protocol import RPCProtocol
+from rkllm_twisted.server.state import ServerState
 from rkllm_twisted.values import Peer
 from rkllm_twisted.wire.messages import Message
 
@@ -25,18 +26,18 @@ __all__ = ["RPCFactory", "RPCProtocol"]
 class RPCFactory(ServerFactory):
     """Makes the connections, counts them, and closes them all.
 
-    A connection too many is told so as soon as its first byte has shown its framing, and closed.
+    It serves any stream endpoint: UNIX, TCP, TLS. Only a UNIX socket's clients have a process, a
+    user and groups (:class:`rkllm_twisted.values.Peer`); those of others have a number only.
+
+    A connection too many is refused as soon as its first byte has shown its framing, and closed.
 
     :param max_clients: connected at once.
-    :param admit: gives the error that a client is to be turned away with, or None.
-    :param administers: says whether a client may call what is administrative.
-    :param read_elsewhere: reads big messages without keeping the reactor from others, see
-        :class:`rkllm_twisted.offload.parser.Reader`; without it they are read at once.
+    :param admit: returns the error that a client is refused with, or None.
+    :param administers: returns whether a client may call what is administrative.
+    :param read_elsewhere: parses big messages while the reactor serves others, see
+        :class:`rkllm_twisted.offload.parser.Reader`; without it they are parsed at once.
     :param has_gone: see :func:`rkllm_twisted.server.peer.has_gone`.
-    :ivar connections: those that are served.
-    :ivar refused: how many were turned away since the start.
-    :ivar rounds: the connections' turns at the reactor.
-    :ivar hold: what they hold of input.
+    :ivar state: what the connections share.
     """
 
     noisy = False
@@ -52,72 +53,34 @@ class RPCFactory(ServerFactory):
         has_gone: Callable[[Any], bool] = peer.has_gone,
         read_elsewhere: Callable[[bytes], Deferred[Message]] | None = None,
     ) -> None:
-        self.dispatcher = dispatcher
-        self.reactor = reactor
-        self.limits = limits
-        self.administers = administers
-        self.has_gone = has_gone
-        self.read_elsewhere = read_elsewhere
-        self.rounds = RoundRobin(reactor)
-        self.hold = InputBudget(limits.max_unparsed)
-        self.connections: set[RPCProtocol] = set()
-        self.refused = 0
-        self._max_clients = max_clients
-        self._admit = admit
-        self._turned_away: set[RPCProtocol] = set()
+        self.state = ServerState(
+            dispatcher, reactor, max_clients, limits, admit, administers, has_gone, read_elsewhere
+        )
         self._numbers = itertools.count(1)
-        self._when_empty: list[Deferred[None]] = []
+
+    @property
+    def connections(self) -> Set[IServerConnection]:
+        """The connections that are served."""
+        return self.state.connections
+
+    @property
+    def refused(self) -> int:
+        """How many clients were refused since the start."""
+        return self.state.refused
 
     def buildProtocol(self, addr: IAddress | None) -> RPCProtocol | None:
-        """Make a connection's protocol; None, which closes it, if a crowd is being turned away."""
-        if len(self._turned_away) >= self._max_clients:
-            self.refused += 1
+        """Make a connection's protocol; None, which closes it, if a crowd is being refused."""
+        if self.state.is_crowded():
+            self.state.refused += 1
             return None
-        return RPCProtocol(self, next(self._numbers))
-
-    def opened(self, connection: RPCProtocol) -> RPCError | None:
-        """Count a connection in.
-
-        :returns: why it is turned away, if it is.
-        """
-        client = connection.peer
-        refusal = self._refusal(client)
-        where = self.connections if refusal is None else self._turned_away
-        where.add(connection)
-        self.refused += refusal is not None
-        self.dispatcher.journal.opened(client, refusal)
-        return refusal
-
-    def _refusal(self, client: Peer) -> RPCError | None:
-        if len(self.connections) >= self._max_clients:
-            # One that has just left may not have been noticed yet.
-            count = sum(not self.has_gone(other.transport) for other in self.connections)
-            if count < self._max_clients:
-                return self._admit(client)
-            return Busy(f"{count} clients are connected; try again later.", {"queue_length": count})
-        return self._admit(client)
-
-    def closed(self, connection: RPCProtocol) -> None:
-        """Count a connection out."""
-        self.dispatcher.journal.closed(connection.peer, connection.conversation.messages)
-        self.connections.discard(connection)
-        self._turned_away.discard(connection)
-        if not self.connections and not self._turned_away:
-            waiting, self._when_empty = self._when_empty, []
-            for empty in waiting:
-                empty.callback(None)
+        protocol = RPCProtocol(self.state, next(self._numbers))
+        protocol.factory = self
+        return protocol
 
     def close_all(self) -> Deferred[None]:
         """Answer everything under way with ShuttingDown, and close.
 
-        :returns: a Deferred that fires when the last connection is closed; after ``linger`` no
-            client is waited for.
+        :returns: a Deferred that fires when the last connection is closed; no client is waited for
+            longer than ``linger``.
         """
-        everyone = self.connections | self._turned_away
-        if not everyone:
-            return succeed(None)
-        empty: Deferred[None] = Deferred()
-        self._when_empty.append(empty)
-        for connection in everyone:
-            connection.shut_down()
-        return empty
+        return self.state.close_all()

@@ -7,25 +7,15 @@ as much of both as one.
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from rkllm_twisted.errors import Busy, RPCError
+from rkllm_twisted.errors import Busy
+from rkllm_twisted.interfaces import IServerConnection
 
 #: Seconds of one turn of the reactor that the messages of all connections may take; a message that
 #: has begun is not interrupted.
-BUDGET = 0.002
-
-
-class Connection(Protocol):
-    """A connection, as seen from here."""
-
-    def work(self) -> None:
-        """Handle some messages, and ask for another turn if there are more."""
-
-    def turn_away(self, error: RPCError) -> None:
-        """Forget what came in, tell the client, and close."""
+TURN_BUDGET_S = 0.002
 
 
 class RoundRobin:
@@ -37,21 +27,21 @@ class RoundRobin:
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._seconds = clock.seconds
-        self._waiting: OrderedDict[Connection, None] = OrderedDict()
+        self._waiting: OrderedDict[IServerConnection, None] = OrderedDict()
         self._next: IDelayedCall | None = None
         self._begun = 0.0
         self._spent = 0.0
 
-    def has_room_for(self, connection: Connection) -> bool:
-        """May it work now? Otherwise it has to :meth:`ask`."""
-        return self._spent < BUDGET and connection not in self._waiting
+    def has_room_for(self, connection: IServerConnection) -> bool:
+        """May it work now? Otherwise it has to :meth:`add`."""
+        return self._spent < TURN_BUDGET_S and connection not in self._waiting
 
-    def ask(self, connection: Connection) -> None:
+    def add(self, connection: IServerConnection) -> None:
         """Queue for a turn."""
         self._waiting[connection] = None
         self._go_on()
 
-    def leave(self, connection: Connection) -> None:
+    def remove(self, connection: IServerConnection) -> None:
         """Want no turn any more."""
         self._waiting.pop(connection, None)
         if not self._waiting and self._next is not None:
@@ -69,13 +59,13 @@ class RoundRobin:
         if now > self._begun:  # a wall clock may be set back
             self._spent += now - self._begun
         self._begun = now
-        if self._next is None and self._spent > BUDGET / 5:
+        if self._next is None and self._spent > TURN_BUDGET_S / 5:
             self._go_on()  # the next turn of the reactor begins a new account
-        return self._spent < BUDGET
+        return self._spent < TURN_BUDGET_S
 
     def is_over(self) -> bool:
         """Is this turn's time spent?"""
-        return self._spent >= BUDGET
+        return self._spent >= TURN_BUDGET_S
 
     def _go_on(self) -> None:
         if self._next is None:
@@ -101,10 +91,10 @@ class InputBudget:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._held: dict[Connection, int] = {}
+        self._held: dict[IServerConnection, int] = {}
         self.total = 0
 
-    def note(self, connection: Connection, held: int) -> None:
+    def note(self, connection: IServerConnection, held: int) -> None:
         """Say how much a connection holds now."""
         before = self._held.pop(connection, 0)
         if held:

@@ -16,9 +16,9 @@ from zope.interface import implementer
 from rkllm_twisted.rpc.limits import Limits
 
 #: The size at which Twisted's transports say that they have enough.
-SLICE = 64 * 1024
+WRITE_CHUNK = 64 * 1024
 #: What a transport holds at most when it has said so: all but that much, and one slice more.
-IN_TRANSPORT = 2 * SLICE
+IN_TRANSPORT = 2 * WRITE_CHUNK
 
 
 @implementer(IPushProducer)
@@ -61,7 +61,7 @@ class Outbox:
         """Send a framed message when its turn comes; nothing any more after :meth:`finish`."""
         if self._closed or self._at_end is not None:
             return
-        if self._is_gathering and self._gathered_size + len(message) <= SLICE:
+        if self._is_gathering and self._gathered_size + len(message) <= WRITE_CHUNK:
             self._gathered.append(message)
             self._gathered_size += len(message)
             return
@@ -86,7 +86,7 @@ class Outbox:
             self._take(messages[0] if len(messages) == 1 else b"".join(messages))
 
     def _take(self, data: bytes) -> None:
-        if self._waiting or self._paused or len(data) > SLICE:
+        if self._waiting or self._paused or len(data) > WRITE_CHUNK:
             self._store(data)
             self._pass_on()
         else:
@@ -111,10 +111,10 @@ class Outbox:
     def _store(self, message: bytes) -> None:
         self._held += len(message)
         last = self._waiting[-1] if self._waiting else None
-        if isinstance(last, bytearray) and len(last) + len(message) <= SLICE:
+        if isinstance(last, bytearray) and len(last) + len(message) <= WRITE_CHUNK:
             last += message
         else:
-            fits = len(message) <= SLICE
+            fits = len(message) <= WRITE_CHUNK
             self._waiting.append(bytearray(message) if fits else memoryview(message))
 
     def _unread(self) -> int:
@@ -126,7 +126,9 @@ class Outbox:
         limit = self._limits.max_unread
         if self._unread() <= limit or len(self._waiting) == 1:
             return False
-        longest = max((len(piece) for piece in self._waiting if len(piece) > SLICE), default=0)
+        longest = max(
+            (len(piece) for piece in self._waiting if len(piece) > WRITE_CHUNK), default=0
+        )
         return self._unread() - longest > limit
 
     def _tell(self) -> None:
@@ -144,9 +146,9 @@ class Outbox:
     def _pass_on(self) -> None:
         while self._waiting and not self._paused:
             piece = self._waiting.popleft()
-            if len(piece) > SLICE:
-                self._waiting.appendleft(piece[SLICE:])
-            data = bytes(piece[:SLICE])
+            if len(piece) > WRITE_CHUNK:
+                self._waiting.appendleft(piece[WRITE_CHUNK:])
+            data = bytes(piece[:WRITE_CHUNK])
             self._held -= len(data)
             self._passed_on += len(data)
             self._transport.write(data)

@@ -19,9 +19,9 @@ NOBODY = 2**32 - 1
 #: socket(7); since Linux 4.13, and not in Python's socket module.
 SO_PEERGROUPS = 59
 #: Bytes that the groups of most processes fit into; getsockopt of Python takes no more.
-FEW = 1024
+USUAL_GROUPS_BYTES = 1024
 #: Bytes of as many groups as a process can be in (NGROUPS_MAX is 65536).
-MOST = 4 * 65536
+MAX_GROUPS_BYTES = 4 * 65536
 
 
 def peer_of(number: int, transport: Any) -> Peer:
@@ -41,7 +41,7 @@ def _groups_of(handle: socket.socket) -> tuple[int, ...]:
     """The supplementary groups; none where the kernel is too old to tell them."""
     raw = b""
     try:
-        raw = handle.getsockopt(socket.SOL_SOCKET, SO_PEERGROUPS, FEW)
+        raw = handle.getsockopt(socket.SOL_SOCKET, SO_PEERGROUPS, USUAL_GROUPS_BYTES)
     except OSError as error:
         if error.errno == errno.ERANGE:
             with contextlib.suppress(OSError):
@@ -50,7 +50,7 @@ def _groups_of(handle: socket.socket) -> tuple[int, ...]:
 
 
 def _many_groups(handle: socket.socket) -> bytes:
-    buffer, length = ctypes.create_string_buffer(MOST), ctypes.c_uint(MOST)
+    buffer, length = ctypes.create_string_buffer(MAX_GROUPS_BYTES), ctypes.c_uint(MAX_GROUPS_BYTES)
     c = ctypes.CDLL(None, use_errno=True)
     arguments = (handle.fileno(), socket.SOL_SOCKET, SO_PEERGROUPS, buffer, ctypes.byref(length))
     if c.getsockopt(*arguments) != 0:

@@ -6,90 +6,100 @@ What a message means is not known here; :class:`~rkllm_twisted.rpc.conversation.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
+from twisted.protocols.basic import NetstringReceiver
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rkllm_twisted.errors import InternalError, RPCError
+from rkllm_twisted.interfaces import IServerConnection
 from rkllm_twisted.rpc.conversation import Conversation
 from rkllm_twisted.server import peer
 from rkllm_twisted.server.outbox import Outbox
 from rkllm_twisted.server.receive_buffer import ReceiveBuffer
+from rkllm_twisted.server.state import ServerState
 from rkllm_twisted.values import Peer
 from rkllm_twisted.wire import jsonrpc
+from rkllm_twisted.wire.framing import FramingError
 from rkllm_twisted.wire.messages import Malformed, Message
 from rkllm_twisted.wire.validation import LIGHT, is_heavy
 
-if TYPE_CHECKING:
-    from rkllm_twisted.server.factory import RPCFactory
-
 #: Seconds between two looks at whether a client that waits for an answer is still there.
-WATCH = 0.5
+GONE_CHECK_S = 0.5
+
+_log = Logger("rkllm.server")
 
 
-@implementer(IHalfCloseableProtocol)
-class RPCProtocol(ReceiveBuffer):
+@implementer(IServerConnection, IHalfCloseableProtocol)
+class RPCProtocol(NetstringReceiver):
     """One connection. Its first byte decides its framing for good; replies go out in kind.
+
+    A :class:`NetstringReceiver` by its interface: ``stringReceived`` takes a message,
+    ``sendString`` sends one. ``dataReceived`` is our own, over
+    :class:`~rkllm_twisted.server.receive_buffer.ReceiveBuffer`: it reads lines of JSON as well, and
+    parses no more at a time than the connection's turn allows.
 
     :param number: the connection's name in the log.
     """
 
-    log = Logger()
     conversation: Conversation
+    transport: Any  # Twisted's interfaces tell the reading and the writing half apart
 
-    def __init__(self, factory: RPCFactory, number: int) -> None:
-        super().__init__(factory.limits.max_length)
-        self.factory = factory
+    def __init__(self, state: ServerState, number: int) -> None:
+        self.MAX_LENGTH = state.limits.max_length
         self.peer = Peer(number)
+        self._shared = state
+        self._input = ReceiveBuffer(state.limits.max_length)
         self._refusal: RPCError | None = None
         self._not_reading: set[str] = set()
         self._timers: dict[str, IDelayedCall] = {}
-        self._pumping = False
-        self._ending = False
-        #: A big message, while it is read elsewhere: those behind it wait.
+        self._is_working = False
+        self._is_ending = False
+        #: A big message, while it is parsed elsewhere: those behind it wait.
         self._reading: Deferred[Message] | None = None
         self._reading_size = 0
-        #: What it was last said to hold.
+        #: What the input budget last heard.
         self._noted = 0
 
     def connectionMade(self) -> None:
-        """Learn who it is, and whether the daemon has room for it."""
-        limits, reactor = self.factory.limits, self.factory.reactor
+        """Find out which client it is, and whether the daemon has room for it."""
+        limits, reactor = self._shared.limits, self._shared.reactor
         self.peer = peer.peer_of(self.peer.number, self.transport)
         self._outbox = Outbox(self.transport, reactor, limits, self._hold_unread, self._drop)
         self.conversation = Conversation(
-            self.factory.dispatcher,
+            self._shared.dispatcher,
             self.peer,
-            self._send,
+            self.sendString,
             self._settle,
             limits.max_requests,
-            self.factory.administers(self.peer),
+            self._shared.administers(self.peer),
         )
-        self._refusal = self.factory.opened(self)
-        if self._refusal is not None:  # it is told in its own framing, once that is known
+        self._refusal = self._shared.opened(self)
+        if self._refusal is not None:  # it is answered in its own framing, once that is known
             self._later("linger", limits.linger, self.abort)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Cancel what is under way: the client is gone."""
-        self._ending = True
+        self._is_ending = True
         for timer in self._timers.values():
             if timer.active():
                 timer.cancel()
         self._outbox.stopProducing()
         self.conversation.close()
         self._forget()
-        self.factory.rounds.leave(self)
-        self.factory.hold.note(self, 0)
-        self.factory.closed(self)
+        self._shared.rounds.remove(self)
+        self._shared.input_budget.note(self, 0)
+        self._shared.closed(self)
 
     def readConnectionLost(self) -> None:
         """Half-closed: the client still gets its answers. Or gone: then it does not."""
-        self.input_ended = True
+        self._input.input_ended = True
         self._watch()
 
     def writeConnectionLost(self) -> None:
@@ -98,155 +108,160 @@ class RPCProtocol(ReceiveBuffer):
 
     def abort(self) -> None:
         """Close now, whatever has not been read."""
-        self._ending = True
+        self._is_ending = True
         self.transport.abortConnection()
 
     def shut_down(self) -> None:
         """Answer what is under way with an error, then close."""
         self.conversation.shut_down()
-        self._end(self.factory.limits.linger)
+        self._end(self._shared.limits.linger)
 
     def _end(self, patience: float) -> None:
         """Close once everything is read, or after so many seconds."""
-        if not self._ending:
-            self._ending = True
+        if not self._is_ending:
+            self._is_ending = True
             self.conversation.close()
             self._later("linger", patience, self.abort)
             self._outbox.finish(self.transport.loseConnection)
 
     def _drop(self, reason: str) -> None:
         number = self.peer.number
-        self.log.warn("client {number} is dropped: {reason}", number=number, reason=reason)
+        _log.warn("client {number} is dropped: {reason}", number=number, reason=reason)
         self.abort()
 
     def _later(self, name: str, seconds: float, call: Callable[[], None]) -> None:
         if not self._is_due(name):
-            self._timers[name] = self.factory.reactor.callLater(seconds, call)
+            self._timers[name] = self._shared.reactor.callLater(seconds, call)
 
     def _is_due(self, name: str) -> bool:
         return name in self._timers and self._timers[name].active()
 
     def dataReceived(self, data: bytes) -> None:
         """Take what was read."""
-        if self._ending:
+        if self._is_ending:
             return
-        has_room = self.factory.rounds.has_room_for(self)
-        self.put(data, now=has_room)
+        if self._refusal is not None:
+            self._refuse(data, self._refusal)
+            return
+        has_room = self._shared.rounds.has_room_for(self)
+        self._input.put(data, now=has_room)
         if has_room:
             self.work()
         else:
             self._hold("backlog", True)
-            self.factory.rounds.ask(self)
+            self._shared.rounds.add(self)
             self._note()
+
+    def _refuse(self, data: bytes, refusal: RPCError) -> None:
+        with suppress(FramingError):
+            self._input.choose_framing(data)
+        self.turn_away(refusal)
 
     def _note(self) -> None:
         held = self.held
         if held or self._noted:
             self._noted = held
-            self.factory.hold.note(self, held)
-
-    def framing_chosen(self) -> None:
-        """Turn the client away now, if the daemon has no room for it."""
-        if self._refusal is not None:
-            self.discard()
-            self.broken = self._refusal
+            self._shared.input_budget.note(self, held)
 
     def turn_away(self, error: RPCError) -> None:
-        """Forget what came in, tell the client, and close."""
+        """Forget what came in, answer with an error, and close."""
         self._forget()
-        self.broken = error
+        self._input.fail(error)
         self._settle()
 
     def _forget(self) -> None:
-        self.discard()
+        self._input.discard()
         if self._reading is not None:
             self._reading.cancel()
 
     @property
     def held(self) -> int:
         """How many bytes came in and are not answered; of what is under way, big messages only."""
-        return super().held + self._reading_size + self.conversation.held
+        return self._input.held + self._reading_size + self.conversation.held
 
     def work(self) -> None:
-        """Hand over some messages; the others wait for the reactor's next turn."""
-        if self._pumping:
+        """Answer some messages; the others wait for the reactor's next turn."""
+        if self._is_working:
             return
-        self._pumping = True
-        may_go_on = self.factory.rounds.may_go_on
-        self.factory.rounds.begin()
+        self._is_working = True
+        source, may_go_on = self._input, self._shared.rounds.may_go_on
+        self._shared.rounds.begin()
         self._outbox.gather()
-        messages = self._messages
-        for _ in range(self.factory.limits.messages_per_turn):
-            if self._ending or self._reading or "unread" in self._not_reading:
+        for _ in range(self._shared.limits.messages_per_turn):
+            if self._is_ending or self._reading or "unread" in self._not_reading:
                 break
-            if not messages and not self.has_message(may_go_on):
+            if not source.has_message(may_go_on):
                 break
-            self._receive(self.take())
-            if not (messages or self._unparsed or self.input_ended) or not may_go_on():
+            self.stringReceived(source.take())
+            if not source.has_more() or not may_go_on():
                 break
         self._outbox.flush()
-        self._pumping = False
+        self._is_working = False
         if not self._is_at_rest():
             self._settle()
         may_go_on()
 
     def _is_at_rest(self) -> bool:
         """Is everything answered, as nearly always? Then there is nothing to settle."""
-        is_read = self.is_empty() and not (self._noted or self._not_reading or self._reading)
-        return is_read and not (self.input_ended or self.broken or self.conversation.busy)
+        source = self._input
+        is_read = source.is_empty() and not (self._noted or self._not_reading or self._reading)
+        return is_read and not (source.input_ended or source.broken or self.conversation.busy)
 
-    def _receive(self, payload: bytes) -> None:
-        read = self.factory.read_elsewhere
-        if len(payload) > LIGHT and read is not None and is_heavy(payload):
-            self._reading_size = len(payload)
-            self._reading = message = read(payload)
+    def stringReceived(self, string: bytes) -> None:
+        """Take a message, in whichever framing it came."""
+        read = self._shared.read_elsewhere
+        if len(string) > LIGHT and read is not None and is_heavy(string):
+            self._reading_size = len(string)
+            self._reading = message = read(string)
             message.addErrback(_unreadable).addCallback(self._has_read)
             return
-        answer = self.conversation.received(payload)
+        answer = self.conversation.received(string)
         if answer is not None:
-            self._outbox.send(self.frame(answer))
+            self._outbox.send(self._input.frame(answer))
 
     def _has_read(self, message: Message | None) -> None:
         size, self._reading, self._reading_size = self._reading_size, None, 0
         answer = None if message is None else self.conversation.take(message, size)
         if answer is not None:
-            self._send(answer)
+            self.sendString(answer)
         self._settle()
 
     def _settle(self) -> None:
         """Decide what comes next: more messages, more bytes, or the end."""
-        if self._pumping:  # it will be asked at the end of that
+        if self._is_working:  # at the end of that it is done
             return
         self._note()
-        if self._ending:
+        if self._is_ending:
             return
-        limits, is_reading = self.factory.limits, self._reading is not None
-        is_backlog = self.has_more() or is_reading
+        source, is_reading = self._input, self._reading is not None
+        is_backlog = source.has_more() or is_reading
         if is_backlog or self._not_reading:
             self._hold("backlog", is_backlog)
         if is_reading or self._is_waited_for():
-            self._later("watch", WATCH, self._watch)
+            self._later("watch", GONE_CHECK_S, self._watch)
         elif is_backlog:
             if "unread" not in self._not_reading:
-                self.factory.rounds.ask(self)
-        elif self.broken is not None:
-            self._send(jsonrpc.error(None, self.broken))
-            self._end(limits.linger)
-        elif self.input_ended:
-            self._end(limits.unread_timeout)
+                self._shared.rounds.add(self)
+        elif source.broken is not None:
+            self.sendString(jsonrpc.error(None, source.broken))
+            self._end(self._shared.limits.linger)
+        elif source.input_ended:
+            self._end(self._shared.limits.unread_timeout)
 
     def _is_waited_for(self) -> bool:
-        """Is there nothing more to handle, but something to answer?"""
-        return self.conversation.busy and self.broken is None and not self.has_more()
+        """Is nothing left to take, but something to answer?"""
+        source = self._input
+        return self.conversation.busy and source.broken is None and not source.has_more()
 
     def _watch(self) -> None:
-        if self.factory.has_gone(self.transport):
+        if self._shared.has_gone(self.transport):
             self.abort()
         else:
             self._settle()
 
-    def _send(self, message: bytes) -> None:
-        self._outbox.send(self.frame(message))
+    def sendString(self, string: bytes) -> None:
+        """Send a message in the connection's framing."""
+        self._outbox.send(self._input.frame(string))
 
     def _hold_unread(self, is_crowded: bool) -> None:
         was_crowded = "unread" in self._not_reading
@@ -258,7 +273,7 @@ class RPCProtocol(ReceiveBuffer):
         """Read on only while no reason speaks against it."""
         before = bool(self._not_reading)
         (self._not_reading.add if is_held else self._not_reading.discard)(reason)
-        if before == bool(self._not_reading) or self.input_ended or self._ending:
+        if before == bool(self._not_reading) or self._input.input_ended or self._is_ending:
             return
         (self.transport.resumeProducing if before else self.transport.pauseProducing)()
 

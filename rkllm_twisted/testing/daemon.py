@@ -177,8 +177,9 @@ class FakeDaemon:
         return runtime
 
     def _record(self, factory: RPCFactory) -> None:
-        factory.dispatcher = Recorder(factory.dispatcher, self._hear)
-        factory.read_elsewhere = None  # a reactor that handles no signals sees no process end
+        state = factory.state
+        state.dispatcher = Recorder(state.dispatcher, self._hear)
+        state.read_elsewhere = None  # a reactor that handles no signals sees no process end
 
     def _hear(self, call: Call) -> None:
         self.calls.append(call)

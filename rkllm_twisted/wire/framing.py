@@ -10,6 +10,7 @@ in its length also when it comes byte by byte, and a big one's buffer is given b
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from enum import Enum
 
 from rkllm_twisted.errors import InvalidRequest, ParseError
@@ -119,6 +120,19 @@ class Netstrings:
         self._max_length = max_length
         self._buffer = bytearray()
 
+    def __len__(self) -> int:
+        """Return how many bytes there are of the message that has begun."""
+        return len(self._buffer)
+
+    def clear(self) -> None:
+        """Forget the message that has begun."""
+        self._buffer = bytearray()
+
+    def finish(self) -> list[bytes]:
+        """The connection has ended: half a netstring is no message."""
+        self.clear()
+        return []
+
     def feed(self, data: bytes) -> list[bytes]:
         """Take what was read.
 
@@ -139,7 +153,7 @@ class Netstrings:
                     messages.append(bytes(view[span[0] : span[1]]))
                 start = span[1] + 1
         except FramingError as error:
-            self._buffer = bytearray()
+            self.clear()
             error.messages = tuple(messages)
             raise
         del self._buffer[:start]  # and with it the memory
@@ -185,17 +199,17 @@ class Lines:
 
     def __init__(self, max_length: int = MAX_LENGTH) -> None:
         self._max_length = max_length
-        self._begin()
+        self.clear()
 
-    def _begin(self) -> None:
-        """Forget the message that was; the next one is looked at from its first byte."""
+    def clear(self) -> None:
+        """Forget the message that has begun; the next one is parsed from its first byte."""
         self._buffer = bytearray()
         self._depth = 0
         self._in_string = False
         self._escaped = False
 
     def __len__(self) -> int:
-        """How many bytes there are of the message that has begun."""
+        """Return how many bytes there are of the message that has begun."""
         return len(self._buffer)
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -214,7 +228,7 @@ class Lines:
                 messages += self.finish()
             self._take(rest, messages)
         except FramingError as error:
-            self._begin()
+            self.clear()
             error.messages = tuple(messages)
             raise
         return messages
@@ -224,7 +238,7 @@ class Lines:
         if not self._buffer:
             return []
         message = bytes(self._buffer).rstrip(b" \t\r")
-        self._begin()
+        self.clear()
         return [message]
 
     def _take(self, text: bytes, messages: list[bytes]) -> None:
@@ -240,7 +254,7 @@ class Lines:
             if end is None:
                 return
             messages.append(bytes(self._buffer))
-            self._begin()
+            self.clear()
             at = end
 
     def _keep(self, text: bytes) -> None:
@@ -275,5 +289,8 @@ class Lines:
 
 
 #: What takes the messages of a connection apart, and what puts one together.
-RECEIVERS = {Kind.NETSTRINGS: Netstrings, Kind.LINES: Lines}
-FRAMES = {Kind.NETSTRINGS: netstring, Kind.LINES: line}
+RECEIVERS: Mapping[Kind, type[Netstrings] | type[Lines]] = {
+    Kind.NETSTRINGS: Netstrings,
+    Kind.LINES: Lines,
+}
+FRAMES: Mapping[Kind, Callable[[bytes], bytes]] = {Kind.NETSTRINGS: netstring, Kind.LINES: line}

@@ -79,9 +79,9 @@ def test_a_small_message_is_read_here(talk: Talk, elsewhere: Elsewhere) -> None:
 def test_its_bytes_count_while_it_is_read(talk: Talk, elsewhere: Elsewhere) -> None:
     """For the limit on what all connections hold."""
     talk.send(BIG)
-    assert talk.protocol.factory.hold.total >= len(BIG) - 1
+    assert talk.factory.state.input_budget.total >= len(BIG) - 1
     elsewhere.finish()
-    assert talk.protocol.factory.hold.total == 0
+    assert talk.factory.state.input_budget.total == 0
 
 
 def test_its_bytes_count_until_it_is_answered(elsewhere: Elsewhere) -> None:
@@ -95,10 +95,10 @@ def test_its_bytes_count_until_it_is_answered(elsewhere: Elsewhere) -> None:
     elsewhere.finish()
     while talk.turn():
         pass
-    assert factory.hold.total == len(BIG) - 1
+    assert factory.state.input_budget.total == len(BIG) - 1
     for work in pending.works:
         work.callback(None)
-    assert factory.hold.total == 0
+    assert factory.state.input_budget.total == 0
 
 
 def test_a_half_closed_client_gets_its_answer(talk: Talk, elsewhere: Elsewhere) -> None:
@@ -125,7 +125,7 @@ def test_who_leaves_is_forgotten(talk: Talk, elsewhere: Elsewhere) -> None:
     talk.send(BIG)
     talk.vanish()
     assert elsewhere.forgotten == 1
-    assert talk.protocol.factory.hold.total == 0
+    assert talk.factory.state.input_budget.total == 0
 
 
 def test_a_reader_that_fails_costs_the_message(talk: Talk, elsewhere: Elsewhere) -> None:

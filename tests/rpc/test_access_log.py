@@ -23,7 +23,7 @@ Lines = list[LogEvent]
 
 
 def collected(wanted: Callable[[LogEvent], bool]) -> Iterator[Lines]:
-    """Those of the journal's events."""
+    """Those of the access_log's events."""
     events: Lines = []
 
     def observe(event: LogEvent) -> None:
@@ -62,12 +62,12 @@ def fields(event: LogEvent) -> dict[str, Any]:
     return {name: value for name, value in event.items() if not name.startswith("log_")}
 
 
-def talk(journal: AccessLog, *methods: FakeMethod) -> Talk:
-    """A connection whose requests are in a journal."""
+def talk(access_log: AccessLog, *methods: FakeMethod) -> Talk:
+    """A connection whose requests are in a access_log."""
     factory = make_factory()
     made = dispatcher(methods)
-    made.journal = journal
-    return Talk(factory=RPCFactory(made, factory.reactor, has_gone=lambda _: False))
+    made.access_log = access_log
+    return Talk(factory=RPCFactory(made, factory.state.reactor, has_gone=lambda _: False))
 
 
 def test_a_line_has_client_user_method_id_duration_and_outcome(lines: Lines) -> None:
@@ -180,11 +180,11 @@ def test_a_refusal_is_a_warning(lines: Lines) -> None:
 def test_a_flood_of_requests_does_not_fill_the_disk(lines: Lines) -> None:
     """So many lines a second; the rest is counted, and the count is logged."""
     clock = Clock()
-    journal = AccessLog(clock=clock)
+    access_log = AccessLog(clock=clock)
 
     def ask(count: int) -> None:
         for _ in range(count):
-            journal.end(PEER, LogEntry("x", b"1", clock()))
+            access_log.end(PEER, LogEntry("x", b"1", clock()))
 
     ask(MOST + 50)
     assert len(lines) == MOST
@@ -206,10 +206,10 @@ def test_a_long_name_is_cut(lines: Lines) -> None:
 def test_coming_and_going_has_lines(all_lines: Lines) -> None:
     """Who is turned away by name is a warning; those of others are left out where it is quieter."""
     for level in ("info", "warn"):
-        journal = AccessLog(level)
-        journal.opened(PEER, None)
-        journal.opened(PEER, NotAllowed("No."))
-        journal.closed(PEER, 3)
+        access_log = AccessLog(level)
+        access_log.opened(PEER, None)
+        access_log.opened(PEER, NotAllowed("No."))
+        access_log.closed(PEER, 3)
     assert [(formatEvent(line), line["log_level"].name) for line in all_lines] == [
         ("client 7 connected: pid 100, uid 1000, gid 10", "info"),
         ("client 7 turned away (-32005): pid 100, uid 1000, gid 10", "warn"),
@@ -220,8 +220,8 @@ def test_coming_and_going_has_lines(all_lines: Lines) -> None:
 
 def test_who_comes_and_goes_all_the_time_does_not_fill_the_disk(all_lines: Lines) -> None:
     """The same limit for all lines together."""
-    journal = AccessLog(clock=Clock())
+    access_log = AccessLog(clock=Clock())
     for _ in range(MOST):
-        journal.opened(PEER, None)
-        journal.closed(PEER, 0)
+        access_log.opened(PEER, None)
+        access_log.closed(PEER, 0)
     assert len(all_lines) == MOST

@@ -10,8 +10,8 @@ from twisted.internet.task import Clock
 
 from rkllm_twisted.errors import Busy, RPCError
 from rkllm_twisted.server.factory import RPCFactory
-from rkllm_twisted.server.fairness import BUDGET, InputBudget, RoundRobin
-from rkllm_twisted.server.receive_buffer import SLICE
+from rkllm_twisted.server.fairness import TURN_BUDGET_S, InputBudget, RoundRobin
+from rkllm_twisted.server.receive_buffer import PARSE_CHUNK
 from rkllm_twisted.wire.framing import netstring
 
 KIB = 1024
@@ -37,7 +37,7 @@ class Worker:
             if not self.rounds.may_go_on():
                 break
         if self.messages:
-            self.rounds.ask(self)
+            self.rounds.add(self)
 
     def turn_away(self, error: RPCError) -> None:
         raise AssertionError(error)
@@ -61,11 +61,11 @@ def test_a_turn_of_the_reactor_is_as_short_for_many_as_for_one(many: int) -> Non
     rounds = RoundRobin(clock)
     workers = [Worker(rounds, clock, 50) for _ in range(many)]
     for worker in workers:
-        rounds.ask(worker)
+        rounds.add(worker)
     turns = []
     while any(worker.messages for worker in workers):
         turns.append(turn(clock))
-    assert max(turns) <= BUDGET + 0.0011
+    assert max(turns) <= TURN_BUDGET_S + 0.0011
     assert sum(turns) == pytest.approx(many * 50 * 0.001)
 
 
@@ -73,9 +73,9 @@ def test_turns_go_round() -> None:
     """Nobody is served twice before everybody has been served once."""
     clock = Clock()
     rounds = RoundRobin(clock)
-    workers = [Worker(rounds, clock, 1000, cost=2 * BUDGET) for _ in range(5)]
+    workers = [Worker(rounds, clock, 1000, cost=2 * TURN_BUDGET_S) for _ in range(5)]
     for worker in workers:
-        rounds.ask(worker)
+        rounds.add(worker)
     for _ in range(12):
         turn(clock)
     assert sorted(worker.handled for worker in workers) == [2, 2, 2, 3, 3]
@@ -86,9 +86,9 @@ def test_who_leaves_gets_no_turn() -> None:
     clock = Clock()
     rounds = RoundRobin(clock)
     worker = Worker(rounds, clock, 1)
-    rounds.ask(worker)
+    rounds.add(worker)
     assert not rounds.has_room_for(worker)
-    rounds.leave(worker)
+    rounds.remove(worker)
     assert rounds.has_room_for(worker)
     assert clock.getDelayedCalls() == []
 
@@ -100,7 +100,7 @@ def test_a_clock_that_is_set_back_costs_nobody_a_turn() -> None:
     rounds.begin()
     clock.rightNow -= 3600
     assert rounds.may_go_on()
-    clock.rightNow += BUDGET / 2
+    clock.rightNow += TURN_BUDGET_S / 2
     assert rounds.may_go_on()
 
 
@@ -109,11 +109,11 @@ def test_a_connections_messages_wait_when_the_turns_time_is_spent() -> None:
     clock = Clock()
 
     def slow(_: object) -> None:
-        clock.rightNow += 2 * BUDGET
+        clock.rightNow += 2 * TURN_BUDGET_S
 
     factory = make_factory([FakeMethod("echo", slow)])
-    factory.reactor = clock
-    factory.rounds = RoundRobin(clock)
+    factory.state.reactor = clock
+    factory.state.rounds = RoundRobin(clock)
     first, second = Talk(factory=factory), Talk(factory=factory)
     first.send((PING + b"\n") * 3)
     second.send((PING + b"\n") * 3)
@@ -149,7 +149,7 @@ def test_beyond_the_limit_the_biggest_holder_goes() -> None:
     assert answer["id"] is None
     assert answer["error"]["data"] == {"max_unparsed": 100 * KIB}
     assert big.closing
-    assert factory.hold.total == 51 * KIB
+    assert factory.state.input_budget.total == 51 * KIB
     for talk in (small, last):
         assert not talk.closing
         talk.send(b"]\n")
@@ -165,7 +165,7 @@ def test_a_message_that_has_begun_counts_in_both_framings(begun: bytes) -> None:
     one = Talk(factory=factory)
     for at in range(0, len(begun), 1000):
         one.send(begun[at : at + 1000])
-    assert 60 * KIB <= factory.hold.total <= 60 * KIB + 10
+    assert 60 * KIB <= factory.state.input_budget.total <= 60 * KIB + 10
     two = Talk(factory=factory)
     two.send(begun)
     assert [one.closing, two.closing].count(True) == 1
@@ -177,11 +177,11 @@ def test_what_is_handled_or_left_behind_does_not_count() -> None:
     talk = Talk(factory=factory)
     for _ in range(10):
         talk.send(netstring(b"[" + b" " * 60 * KIB + b"]"))
-        assert factory.hold.total == 0
+        assert factory.state.input_budget.total == 0
     talk.send(b"60000:" + b"x" * 50_000)
-    assert factory.hold.total == 50_000
+    assert factory.state.input_budget.total == len(b"60000:") + 50_000
     talk.vanish()
-    assert factory.hold.total == 0
+    assert factory.state.input_budget.total == 0
 
 
 def test_messages_that_wait_for_their_turn_count() -> None:
@@ -190,10 +190,10 @@ def test_messages_that_wait_for_their_turn_count() -> None:
     talk = Talk(factory=factory)
     framed = netstring(json.dumps(request(1, "echo")).encode() + b" " * KIB)
     talk.send(framed * 20)
-    assert factory.hold.total > 18 * KIB
+    assert factory.state.input_budget.total > 18 * KIB
     talk.clock.pump([0] * 20)
     assert len(talk.replies()) == 20
-    assert factory.hold.total == 0
+    assert factory.state.input_budget.total == 0
 
 
 def test_who_is_turned_away_takes_its_requests_along() -> None:
@@ -205,9 +205,9 @@ def test_who_is_turned_away_takes_its_requests_along() -> None:
     talk.send(b"[" + b" " * 2 * KIB)
     assert pending.cancelled == 1
     assert [code(answer) for answer in talk.answers()] == [Busy.code]
-    assert factory.hold.total == 0
+    assert factory.state.input_budget.total == 0
     talk.send(b" " * 2 * KIB)
-    assert factory.hold.total == 0, "what still comes is not kept"
+    assert factory.state.input_budget.total == 0, "what still comes is not kept"
 
 
 def test_the_account_is_exact() -> None:
@@ -233,21 +233,22 @@ def test_parsing_is_work_too() -> None:
     """A message that comes in many slices takes several turns where its parsing takes long."""
     clock = Clock()
     factory = make_factory([FakeMethod("echo")])
-    factory.reactor = clock
-    factory.rounds = RoundRobin(clock)
+    factory.state.reactor = clock
+    factory.state.rounds = RoundRobin(clock)
     talk = Talk(factory=factory)
     talk.send(b"[")  # now it parses lines
-    parse = talk.protocol._parse
+    buffer = talk.protocol._input
+    parse = buffer._parse
 
     def slow(data: bytes) -> None:
-        clock.rightNow += 2 * BUDGET
+        clock.rightNow += 2 * TURN_BUDGET_S
         parse(data)
 
-    talk.protocol._parse = slow  # type: ignore[method-assign]
-    talk.send(b"[" * 10 * SLICE)
+    buffer._parse = slow  # type: ignore[method-assign]
+    talk.send(b"[" * 10 * PARSE_CHUNK)
     turns = 1
     while clock.getDelayedCalls():
-        assert turn(clock) < 3 * BUDGET
+        assert turn(clock) < 3 * TURN_BUDGET_S
         turns += 1
     assert turns >= 10
     assert talk.transport.producerState == "producing"

@@ -14,7 +14,7 @@ from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from zope.interface.verify import verifyObject
 
 from rkllm_twisted.errors import Busy, NotAllowed, ShuttingDown
-from rkllm_twisted.server.outbox import SLICE, Outbox
+from rkllm_twisted.server.outbox import WRITE_CHUNK, Outbox
 from rkllm_twisted.wire.framing import netstring
 
 PING = b'{"jsonrpc":"2.0","method":"echo","id":1}'
@@ -117,7 +117,7 @@ def test_nothing_is_handled_once_the_connection_is_to_be_closed() -> None:
     talk.protocol.dataReceived(b'{"jsonrpc":"2.0","method":"count"}\n')
     talk.protocol.dataReceived(b"x" * 1000)
     assert works == []
-    assert not talk.protocol._unparsed
+    assert not talk.protocol._input._unparsed
 
 
 # Fairness
@@ -141,7 +141,7 @@ def test_thousands_of_empty_messages_are_not_parsed_at_once() -> None:
     talk = Talk()
     talk.send(b"0:," * 21_845)
     assert len(talk.replies()) == 64
-    assert len(talk.protocol._messages) < 4096
+    assert len(talk.protocol._input._messages) < 4096
     talk.vanish()
     assert not talk.clock.getDelayedCalls()
 
@@ -201,7 +201,7 @@ def test_a_big_answer_goes_out_in_slices() -> None:
     talk.transport.write = pausing  # type: ignore[method-assign]
     while not talk.raw().endswith(b"\n"):
         talk.transport.producer.resumeProducing()
-    assert max(sizes) == SLICE
+    assert max(sizes) == WRITE_CHUNK
     assert sum(sizes) > MIB
 
 
@@ -326,11 +326,11 @@ def test_one_answer_may_be_longer_than_the_bound() -> None:
 
 
 def test_a_big_messages_buffer_is_given_back() -> None:
-    """NetstringReceiver would keep it."""
+    """Before the connection's next message."""
     talk = Talk()
     talk.send(netstring(PING + b" " * MIB))
     assert talk.replies() == [PONG]
-    assert sys.getsizeof(talk.protocol._payload) < 10_000
+    assert sys.getsizeof(talk.protocol._input._receiver._buffer) < 10_000  # type: ignore[union-attr]
 
 
 # Half-close, and being gone

@@ -26,8 +26,9 @@ from rkllm_twisted.errors import ShuttingDown
 from rkllm_twisted.rpc.dispatch import Dispatcher
 from rkllm_twisted.rpc.limits import Limits
 from rkllm_twisted.server import peer
+from rkllm_twisted.server.endpoint import RKLLMServerEndpoint
 from rkllm_twisted.server.factory import RPCFactory
-from rkllm_twisted.server.service import OpenedPort
+from rkllm_twisted.server.socket_file import SocketFile
 from rkllm_twisted.values import Peer
 from rkllm_twisted.wire.framing import netstring
 
@@ -49,11 +50,8 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
         factory = RPCFactory(dispatcher, reactor, limits=Limits(**limits))
         factories.append(factory)
         path = str(tmp_path / "s")
-        opened = socket.socket(socket.AF_UNIX)
-        opened.bind(path)
-        opened.listen(50)
-        ports.append(OpenedPort(opened, factory, reactor))
-        ports[-1].startListening()
+        endpoint = RKLLMServerEndpoint(reactor, SocketFile(path, 0o600))
+        endpoint.listen(factory).addCallback(ports.append)
 
         def connect() -> socket.socket:
             client = socket.socket(socket.AF_UNIX)
@@ -117,7 +115,7 @@ async def test_a_pipe_to_nc_gets_its_answers(serve: Serve, end: bytes) -> None:
         looks.append(peer.has_gone(transport))
         return looks[-1]
 
-    factory.has_gone = has_gone
+    factory.state.has_gone = has_gone
     client = connect()
     client.sendall(message(request(1, "echo")) + message(request(2, "wait")).rstrip() + end)
     client.shutdown(socket.SHUT_WR)
@@ -391,7 +389,7 @@ async def test_idle_clients_do_not_keep_what_they_once_sent(
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(factory.connections) == 50
-    assert factory.hold.total == 0
+    assert factory.state.input_budget.total == 0
     assert held < 1_000_000
 
 

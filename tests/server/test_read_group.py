@@ -14,7 +14,7 @@ from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
-from rkllm_twisted.server.read_group import MOST, ReadGroup
+from rkllm_twisted.server.transport import READS_PER_TURN, ReadGroup
 
 Flush = Callable[..., list[Failure]]
 
@@ -126,12 +126,12 @@ def test_one_alone_is_read_from_without_asking_who(group: ReadGroup, make: Make)
 
 def test_a_turn_reads_so_many_and_the_next_the_others(group: ReadGroup, make: Make) -> None:
     """Although those that were first have sent again."""
-    crowd = make(MOST + 10)
+    crowd = make(READS_PER_TURN + 10)
     for one in crowd:
         one.client.send(b"1")
     group.doRead()
     read = [one for one in crowd if one.data]
-    assert len(read) == MOST
+    assert len(read) == READS_PER_TURN
     for one in read:
         one.client.send(b"2")
     group.doRead()
@@ -145,7 +145,7 @@ def test_who_does_nothing_else_but_send_is_read_so_often(group: ReadGroup, make:
     eager.client.send(b"1")
     eager.does = lambda: reads.append(1)  # type: ignore[assignment,return-value]  # reads nothing
     group.doRead()
-    assert len(reads) == MOST
+    assert len(reads) == READS_PER_TURN
 
 
 def test_who_leaves_is_read_from_no_more(group: ReadGroup, make: Make) -> None:

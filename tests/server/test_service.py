@@ -22,6 +22,7 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.threads import deferToThread
 
 from rkllm_twisted.errors import SocketError
+from rkllm_twisted.server.endpoint import RKLLMServerEndpoint
 from rkllm_twisted.server.service import UNIXSocketService
 from rkllm_twisted.server.socket_file import SAME, SocketFile, SocketLock
 from rkllm_twisted.values import MAX_SOCKET_PATH_BYTES
@@ -85,7 +86,7 @@ def service(
 ) -> UNIXSocketService:
     """A service that greets."""
     source = SocketFile(str(path), mode, owner, group)
-    return UNIXSocketService(reactor, source, Factory.forProtocol(Greeting))
+    return UNIXSocketService(RKLLMServerEndpoint(reactor, source), Factory.forProtocol(Greeting))
 
 
 @attrs.frozen
@@ -373,7 +374,8 @@ async def test_connections_outlive_the_listening(path: Path) -> None:
             self.transport.write(b"still here")
 
     source = SocketFile(str(path), 0o600)
-    listening = UNIXSocketService(reactor, source, made := Factory.forProtocol(Waiting))
+    made = Factory.forProtocol(Waiting)
+    listening = UNIXSocketService(RKLLMServerEndpoint(reactor, source), made)
     accepted: Deferred[None] = Deferred()
     build = made.buildProtocol
 

@@ -338,7 +338,7 @@ class Server(RuleBasedStateMachine):
     def _check_empty(self) -> None:
         factory, npu = self.house.factory, self.house.npu
         assert factory.connections == set()
-        assert factory._turned_away == set()
+        assert factory.state.turned_away == set()
         assert self.house.clock.getDelayedCalls() == []
         assert npu.status().queue_length == 0
         assert npu.status().state in ("empty", "loaded", "closed")
@@ -388,7 +388,7 @@ class Server(RuleBasedStateMachine):
     @rule(kind=st.sampled_from(Kind), form=st.sampled_from(["responses", "notifications"]))
     def connect(self, kind: Kind, form: str) -> None:
         """A client comes and chooses its forms."""
-        if len(self.house.factory._turned_away) >= CLIENTS:
+        if len(self.house.factory.state.turned_away) >= CLIENTS:
             assert self.house.connect() is None
         else:
             self._connect(kind, form)

@@ -16,8 +16,9 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
-from rkllm_twisted.server.service import OpenedPort
-from rkllm_twisted.server.transport import PromptTransport
+from rkllm_twisted.server.endpoint import RKLLMServerEndpoint
+from rkllm_twisted.server.socket_file import SocketFile
+from rkllm_twisted.server.transport import ClientTransport
 
 reactor: Any = installed_reactor  # its type depends on the platform
 PATIENCE = 30.0
@@ -60,11 +61,8 @@ def connect(tmp_path: Path) -> Iterator[Connect]:
             made.append(Heard())
             return made[-1]
 
-    opened = socket.socket(socket.AF_UNIX)
-    opened.bind(str(tmp_path / "s"))
-    opened.listen()
-    port = OpenedPort(opened, Keeping(), reactor)
-    port.startListening()
+    endpoint = RKLLMServerEndpoint(reactor, SocketFile(str(tmp_path / "s"), 0o600))
+    port = pytest_twisted.blockon(endpoint.listen(Keeping()))
 
     async def one() -> tuple[socket.socket, Heard]:
         client = socket.socket(socket.AF_UNIX)
@@ -102,7 +100,7 @@ def read(client: socket.socket, size: int) -> bytes:
 async def test_what_the_socket_takes_is_there_at_once(connect: Connect) -> None:
     """Without a turn of the reactor."""
     client, protocol = await connect()
-    assert isinstance(protocol.transport, PromptTransport)
+    assert isinstance(protocol.transport, ClientTransport)
     protocol.transport.write(b"now")
     client.setblocking(False)
     assert client.recv(100) == b"now"

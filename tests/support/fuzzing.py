@@ -165,7 +165,7 @@ class Fuzzer:
 
     def _let_all_happen(self, transport: MemoryTransport) -> None:
         self.house.thread.run()
-        while self.house.factory.rounds._next is not None:
+        while self.house.factory.state.rounds._next is not None:
             self.house.clock.advance(0)
         if transport.closing:
             self.house.clock.advance(0)

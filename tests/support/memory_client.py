@@ -98,7 +98,7 @@ class Talk:
         self, methods: Iterable[FakeMethod] = SPEC_METHODS, factory: RPCFactory | None = None
     ) -> None:
         self.factory = factory or make_factory(methods)
-        clock = self.factory.reactor
+        clock = self.factory.state.reactor
         assert isinstance(clock, Clock)
         self.clock = clock
         self.transport = StringTransport()

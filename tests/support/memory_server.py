@@ -261,7 +261,7 @@ class House:
 
 def held(protocol: RPCProtocol) -> int:
     """Bytes of a connection's input that the server keeps."""
-    return max(protocol.held, protocol._payload.getbuffer().nbytes)
+    return protocol.held
 
 
 def unread(protocol: RPCProtocol) -> int:
