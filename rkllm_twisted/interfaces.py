@@ -141,7 +141,6 @@ class IListeningSocket(Interface):
 class IServerConnection(Interface):
     """A client's connection, as the server sees it that shares out time and memory among all."""
 
-    peer = Attribute("The :class:`Peer`.")
     transport = Attribute("Twisted's transport.")
     conversation = Attribute("The :class:`IConversation`; ``messages`` counts what came in.")
 

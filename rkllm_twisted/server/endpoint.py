@@ -11,12 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred, execute
-from twisted.internet.endpoints import UNIXServerEndpoint
 from twisted.internet.interfaces import IProtocolFactory
 
 from rkllm_twisted.interfaces import IListeningSocket
 from rkllm_twisted.server.socket_file import SAME, SocketFile
 from rkllm_twisted.server.transport import UNIXPort
+
+# Importing Twisted's endpoints removes systemd's variables from the environment, and the daemon
+# reads them only when it has been configured.
+_environment = dict(os.environ)
+from twisted.internet.endpoints import UNIXServerEndpoint  # noqa: E402 - see above
+
+os.environ.update(_environment)
 
 
 class RKLLMServerEndpoint(UNIXServerEndpoint):

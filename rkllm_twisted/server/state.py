@@ -62,7 +62,7 @@ class ServerState:
 
         :returns: why it is turned away, if it is.
         """
-        client = connection.peer
+        client = connection.conversation.peer
         refusal = self._refusal(client)
         (self.connections if refusal is None else self.turned_away).add(connection)
         self.refused += refusal is not None
@@ -80,7 +80,8 @@ class ServerState:
 
     def closed(self, connection: IServerConnection) -> None:
         """Count a connection out."""
-        self.dispatcher.access_log.closed(connection.peer, connection.conversation.messages)
+        conversation = connection.conversation
+        self.dispatcher.access_log.closed(conversation.peer, conversation.messages)
         self.connections.discard(connection)
         self.turned_away.discard(connection)
         if not self.connections and not self.turned_away:

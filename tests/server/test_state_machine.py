@@ -625,7 +625,7 @@ class Server(RuleBasedStateMachine):
 
 def search(monkeypatch: pytest.MonkeyPatch, examples: int, steps: int) -> None:
     """Let hypothesis look for a sequence of events that breaks a promise."""
-    monkeypatch.setattr(outbox, "SLICE", ROOM)
+    monkeypatch.setattr(outbox, "WRITE_CHUNK", ROOM)
     monkeypatch.setattr(outbox, "IN_TRANSPORT", 2 * ROOM)
     run_state_machine_as_test(
         Server,
