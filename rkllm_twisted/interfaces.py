@@ -138,22 +138,6 @@ class IListeningSocket(Interface):
         """Release what :meth:`open` took, once the daemon listens no more. Idempotent."""
 
 
-class IServerConnection(Interface):
-    """A client's connection, as the server sees it that shares out time and memory among all."""
-
-    transport = Attribute("Twisted's transport.")
-    conversation = Attribute("The :class:`IConversation`; ``messages`` counts what came in.")
-
-    def work() -> None:
-        """Answer some messages, and ask for another turn if there are more."""
-
-    def turn_away(error: Any) -> None:
-        """Forget what came in, answer with an error, and close."""
-
-    def shut_down() -> None:
-        """Answer what is under way with ShuttingDown, then close."""
-
-
 class ICall(Interface):
     """One request, for the method that answers it."""
 

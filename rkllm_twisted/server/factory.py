@@ -11,10 +11,10 @@ from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import ServerFactory
 
 from rkllm_twisted.errors import RPCError
-from rkllm_twisted.interfaces import IServerConnection
 from rkllm_twisted.rpc.dispatch import Dispatcher
 from rkllm_twisted.rpc.limits import Limits
 from rkllm_twisted.server import peer
+from rkllm_twisted.server.fairness import IServerConnection
 from rkllm_twisted.server.protocol import RPCProtocol
 from rkllm_twisted.server.state import ServerState
 from rkllm_twisted.values import Peer

@@ -9,13 +9,29 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from zope.interface import Attribute, Interface
 
-from rkllm_twisted.errors import Busy
-from rkllm_twisted.interfaces import IServerConnection
+from rkllm_twisted.errors import Busy, RPCError
 
 #: Seconds of one turn of the reactor that the messages of all connections may take; a message that
 #: has begun is not interrupted.
 TURN_BUDGET_S = 0.002
+
+
+class IServerConnection(Interface):
+    """A client's connection, as the server sees it that shares out time and memory among all."""
+
+    transport = Attribute("Twisted's transport.")
+    conversation = Attribute("The :class:`IConversation`; ``messages`` counts what came in.")
+
+    def work() -> None:
+        """Answer some messages, and ask for another turn if there are more."""
+
+    def turn_away(error: RPCError) -> None:  # noqa: N805 - an interface has no self
+        """Forget what came in, answer with an error, and close."""
+
+    def shut_down() -> None:
+        """Answer what is under way with ShuttingDown, then close."""
 
 
 class RoundRobin:

@@ -18,9 +18,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rkllm_twisted.errors import InternalError, RPCError
-from rkllm_twisted.interfaces import IServerConnection
 from rkllm_twisted.rpc.conversation import Conversation
 from rkllm_twisted.server import peer
+from rkllm_twisted.server.fairness import IServerConnection
 from rkllm_twisted.server.outbox import Outbox
 from rkllm_twisted.server.receive_buffer import ReceiveBuffer
 from rkllm_twisted.server.state import ServerState

@@ -9,10 +9,9 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 
 from rkllm_twisted.errors import Busy, RPCError
-from rkllm_twisted.interfaces import IServerConnection
 from rkllm_twisted.rpc.dispatch import Dispatcher
 from rkllm_twisted.rpc.limits import Limits
-from rkllm_twisted.server.fairness import InputBudget, RoundRobin
+from rkllm_twisted.server.fairness import InputBudget, IServerConnection, RoundRobin
 from rkllm_twisted.values import Peer
 from rkllm_twisted.wire.messages import Message
 
