@@ -7,8 +7,9 @@ BIN := $(VENV)/bin
 .PHONY: demo test lint typecheck unit guards runtime-check soak packages bench bench-check board docs html \
         release clean
 
+# make demo MODEL=smollm2 fetches a real model and llama.cpp's library, once.
 demo: $(VENV)/installed
-	@$(BIN)/rkllm demo
+	@$(BIN)/rkllm demo $(if $(filter-out demo,$(MODEL)),--model $(MODEL))
 
 test: lint typecheck runtime-check unit
 

@@ -23,8 +23,9 @@ COMMANDS = {
     "bench": "Measure how soon and how fast the model answers.",
     "doctor": "Look for what keeps models from running here, and say what mends it.",
     "completion": "Print what makes SHELL complete rkllm's commands and options.",
-    "demo": "Start a daemon with the bundled model, ask it something, show the figures, stop it.",
+    "demo": "Start a daemon with a small model, ask it something, show the figures, stop it.",
     "demo-model": "Print the path of the bundled model.",
+    "llama": "Install llama.cpp's library, or say which one is used.",
 }
 
 

@@ -3,47 +3,75 @@
 from __future__ import annotations
 
 import os
+import platform
 import shlex
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
+import attrs
 import click
 
 from rkllm_twisted.blocking import Client, Unreachable
 from rkllm_twisted.cli.command_group import debug_option
 from rkllm_twisted.cli.terminal import say
 from rkllm_twisted.client_core.results import Perf
-from rkllm_twisted.cpu import demo_model
+from rkllm_twisted.cpu import CPU, LLAMA, demo_model, libllama
+from rkllm_twisted.cpu.packages import MODELS, cache_folder, fetch_libllama, fetch_model
 
 #: Seconds that the daemon may take to listen, and to stop.
 PATIENCE = 20.0
 HOW_TO_GO_ON = """
 How to go on:
-  {bin}twistd -n rkllm --library cpu
+  {bin}twistd -n rkllm --library {library}
       starts a daemon of your own
-  {bin}rkllm run --model $({bin}rkllm demo-model) "What is a list?"
-      loads the bundled model into it and asks something
+  {bin}rkllm run --model {model} "What is a list?"
+      loads the model into it and asks something
   {bin}rkllm chat
       talks with the model; {bin}rkllm --help lists what else there is
 On a board, leave --library out: librkllmrt.so is found on the loader's path.
 """
 
 
+@attrs.frozen
+class Demonstration:
+    """What is shown.
+
+    :param library: see ``twistd rkllm --library``.
+    :param model: finds the model's file.
+    """
+
+    library: str
+    model: Callable[[], Path]
+    prompt: str
+
+
+BUNDLED = Demonstration(CPU, demo_model, "What is a module?")
+
+
 @click.command()
 @debug_option
-@click.option("--prompt", default="What is a module?", show_default=True)
-def command(prompt: str) -> None:
-    """Start a daemon with the bundled model, ask it something, show the figures, stop it."""
+@click.option("--prompt", help="What to ask, instead of a question that suits the model.")
+@click.option(
+    "--model",
+    "name",
+    type=click.Choice(list(MODELS)),
+    help="A real model, which is fetched once, with llama.cpp; otherwise the bundled one.",
+)
+def command(prompt: str | None, name: str | None) -> None:
+    """Start a daemon with a small model, ask it something, show the figures, stop it."""
+    chosen = BUNDLED if name is None else fetched(name)
+    prompt = prompt or chosen.prompt
     with tempfile.TemporaryDirectory(prefix="rkllm-demo-") as directory:
         path = str(Path(directory) / "rkllm.sock")
-        with daemon(path) as client:
-            model = demo_model()
+        with daemon(path, chosen.library) as client:
+            model = chosen.model()
             click.echo(f"Loading   {model} ({model.stat().st_size / 1e6:.1f} MB)")
             client.init(model, top_k=1)  # greedy, so that the demo says the same each time
             click.echo(f"Asking    {prompt}\n")
@@ -54,7 +82,22 @@ def command(prompt: str) -> None:
         f" (prompt: {perf.prefill_tokens} tokens at {perf.prefill_rate:.0f} tokens/s),"
         f" {perf.memory_usage_mb:.0f} MB"
     )
-    click.echo(HOW_TO_GO_ON.format(bin=own_bin()), nl=False)
+    own = own_bin()
+    shown = f"$({own}rkllm demo-model)" if name is None else shlex.quote(str(model))
+    click.echo(HOW_TO_GO_ON.format(bin=own, library=chosen.library, model=shown), nl=False)
+
+
+def fetched(name: str) -> Demonstration:
+    """Have a model and a libllama, which are fetched where they are missing.
+
+    :raises StartupError: they cannot be had.
+    """
+    say_err = partial(click.echo, err=True)
+    if libllama.find(os.environ) is None:
+        folder = libllama.user_folder(os.environ)
+        fetch_libllama(platform.machine(), folder, say_err)
+    model = fetch_model(MODELS[name], cache_folder(), say_err)
+    return Demonstration(LLAMA, lambda: model, MODELS[name].question)
 
 
 def own_bin() -> str:
@@ -69,13 +112,13 @@ def own_bin() -> str:
 
 
 @contextmanager
-def daemon(path: str) -> Iterator[Client]:
+def daemon(path: str, library: str) -> Iterator[Client]:
     """A daemon on a socket of its own for as long as the context lasts, and a client of it.
 
     :raises Unreachable: it did not start; the text holds what it said.
     """
     run = "from twisted.scripts.twistd import run; run()"
-    options = ["--nodaemon", "--pidfile=", "rkllm", "--library=cpu", f"--socket={path}"]
+    options = ["--nodaemon", "--pidfile=", "rkllm", f"--library={library}", f"--socket={path}"]
     click.echo(f"Starting  twistd {shlex.join(options)}")
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(

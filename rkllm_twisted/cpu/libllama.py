@@ -6,6 +6,7 @@ Nothing of llama.cpp is in this package. What is found here is told to the C lib
 
 from __future__ import annotations
 
+import ctypes.util
 import os
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
@@ -46,6 +47,15 @@ def locate(named: str | None, environ: Mapping[str, str]) -> Path | None:
     if not found.is_file():
         raise LibraryError(f"There is no {path}: name llama.cpp's libllama.so with --llama PATH.")
     return found
+
+
+def find(environ: Mapping[str, str]) -> str | None:
+    """Say which libllama would be opened: a path, or a name that the loader knows.
+
+    :raises LibraryError: see :func:`locate`.
+    """
+    found = locate(environ.get(VARIABLE), environ)
+    return ctypes.util.find_library("llama") if found is None else str(found)
 
 
 def choose(named: str | None, environ: MutableMapping[str, str] = os.environ) -> None:
