@@ -1,7 +1,7 @@
-"""What a machine's files say of it, as far as RKLLM is concerned.
+"""Examines a machine through its files, as far as RKLLM needs it.
 
-:mod:`~rkllm_twisted.board.sysfs` reads, below a root that is the machine's or a test's;
-:mod:`~rkllm_twisted.board.sensors` makes values of what changes (load, temperature, memory) and
-:mod:`~rkllm_twisted.board.machine` of what does not; :mod:`~rkllm_twisted.board.checks` judges.
-``docs/runtime.md`` has the facts in words.
+:mod:`~rkllm_twisted.board.sysfs` reads files, below the machine's root or a test's;
+:mod:`~rkllm_twisted.board.sensors` reads what changes (load, temperature, memory) and
+:mod:`~rkllm_twisted.board.machine` what does not; :mod:`~rkllm_twisted.board.checks` judges.
+``docs/boards.md`` has the facts.
 """

@@ -1,4 +1,4 @@
-"""What a user of these boards gets wrong: the table of checks."""
+"""The table of checks of ``rkllm doctor``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rkllm_twisted.board import npu_checks as npu
 from rkllm_twisted.board.finding import SKIPPED, Finding
 from rkllm_twisted.board.machine import Machine
 
-#: The checks, in the order in which one mends things.
+#: The checks, in the order in which their faults are mended.
 CHECKS: Mapping[str, Callable[[Machine], Finding | None]] = {
     "board": npu.board,
     "runtime": use.runtime,
@@ -23,12 +23,12 @@ CHECKS: Mapping[str, Callable[[Machine], Finding | None]] = {
     "daemon": use.daemon,
     "socket": use.socket,
 }
-#: What matters for Rockchip's library only.
+#: The checks that matter only for Rockchip's library.
 NPU_ONLY = frozenset({"board", "driver", "devices", "heaps", "descriptors", "governor", "heat"})
 
 
 def run_checks(machine: Machine) -> Mapping[str, Finding]:
-    """Make all checks that say something about this machine."""
+    """Make all checks that apply to a machine; findings by the check's name."""
     found: dict[str, Finding] = {}
     for name, check in CHECKS.items():
         if name in NPU_ONLY and not machine.needs_npu:

@@ -7,13 +7,13 @@ import shlex
 from rkllm_twisted.board.finding import OK, SKIPPED, WARNING, WRONG, Finding
 from rkllm_twisted.board.machine import Machine
 
-#: Memory for context and buffers beside the model's weights, as a part of its file.
+#: Memory for context and buffers, as a part of the model's size.
 HEADROOM = 0.2
 GIB = 1024**3
 
 
 def runtime(machine: Machine) -> Finding:
-    """Is there a librkllmrt, and which?"""
+    """Check that there is a librkllmrt, and which."""
     if isinstance(machine.runtime, str):
         missing_gomp = "libgomp" in machine.runtime
         return Finding(
@@ -31,7 +31,7 @@ def runtime(machine: Machine) -> Finding:
 
 
 def memory(machine: Machine) -> Finding:
-    """Does the model fit?"""
+    """Check that the model fits into memory."""
     model, free = machine.model, machine.memory_available
     if model is None:
         return Finding(SKIPPED, "No model is loaded; name one with --model to see whether it fits.")
@@ -54,7 +54,7 @@ def memory(machine: Machine) -> Finding:
 
 
 def daemon(machine: Machine) -> Finding:
-    """Does a daemon answer?"""
+    """Check that a daemon answers."""
     if machine.daemon.problem is not None:
         return Finding(WRONG, machine.daemon.problem, machine.daemon.remedy)
     state = machine.daemon.status.get("state", "of unknown state")
@@ -69,7 +69,7 @@ def daemon(machine: Machine) -> Finding:
 
 
 def socket(machine: Machine) -> Finding:
-    """Is the daemon's socket open to those it is meant for, and to nobody else?"""
+    """Check that the daemon's socket is not open to every user."""
     node = machine.socket
     if node is None:
         return Finding(SKIPPED, f"There is no socket {machine.daemon.socket}.")
@@ -77,7 +77,7 @@ def socket(machine: Machine) -> Finding:
     if mode & 0o002:
         return Finding(
             WARNING,
-            f"Everybody on this machine may use {node.path} (mode {mode:04o}).",
+            f"Every user of this machine may use {node.path} (mode {mode:04o}).",
             "twistd -n rkllm --mode 0660",
         )
     return Finding(OK, f"{node.path} has the mode {mode:04o}.")

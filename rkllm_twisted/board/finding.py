@@ -1,4 +1,4 @@
-"""What comes of a check."""
+"""The result of a check."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ OK, WARNING, WRONG, SKIPPED = "ok", "warning", "wrong", "skipped"
 
 @attrs.frozen
 class Finding:
-    """What came of a check.
+    """The result of a check.
 
     :param level: ``ok``, ``warning`` (it works, but not well), ``wrong``, or ``skipped``.
     :param message: one sentence.
-    :param remedy: the command, or the advice, that mends it.
+    :param remedy: the command, or the advice, that mends the fault.
     """
 
     level: str

@@ -1,4 +1,4 @@
-"""What does not change while a model runs, gathered once: :func:`look` makes a :class:`Machine`.
+"""Reads what does not change while a model runs: :func:`look_at_machine` makes a :class:`Machine`.
 
 Sources: the rknpu driver (``rknpu_debugger.c``, ``rknpu_drv.c``), drm(7), devfreq and cpufreq in
 sysfs, proc(5), group(5), and ``docs/runtime.md``.
@@ -11,17 +11,17 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from rkllm_twisted.board.sensors import celsius, family, kibibytes
+from rkllm_twisted.board.sensors import celsius, kibibytes, process_tree
 from rkllm_twisted.board.sysfs import RootedFiles
 from rkllm_twisted.values import RuntimeVersion
 
-#: Where the driver says its version; the first that can be read counts.
+#: The driver's files with its version; the first that can be read counts.
 DRIVER_VERSION = (
     "proc/rknpu/version",
     "sys/kernel/debug/rknpu/version",
     "sys/module/rknpu/version",
 )
-#: Present where mainline's driver has the NPU; librkllmrt cannot use it.
+#: Present if mainline's driver has the NPU; librkllmrt cannot use it.
 ROCKET = ("sys/module/rocket", "sys/class/accel/accel0")
 CONTAINER = (".dockerenv", "run/.containerenv")
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
@@ -34,9 +34,9 @@ Version = tuple[int, int, int]
 
 @attrs.frozen
 class Account:
-    """Whose rights count: those of the daemon, or of who asks where there is none.
+    """The account that opens the NPU: the daemon's, or the caller's if no daemon answers.
 
-    :param name: as ``usermod`` knows it.
+    :param name: its name for ``usermod``.
     """
 
     uid: int
@@ -46,7 +46,7 @@ class Account:
 
 @attrs.frozen
 class Node:
-    """A file by which something is reached, and whom it lets in.
+    """A device file or a socket, and its permissions.
 
     :param group: the name of its group.
     """
@@ -58,7 +58,7 @@ class Node:
     group: str
 
     def lets_in(self, account: Account) -> bool:
-        """May the account read and write it? (Access lists, as logind's, are not looked at.)"""
+        """True if the account may read and write it. Access lists (logind's) are ignored."""
         if account.uid == 0:
             return True
         if account.uid == self.uid:
@@ -72,8 +72,8 @@ class Node:
 class Model:
     """A model's file.
 
-    :param size: bytes; None where it cannot be read.
-    :param loaded: does the daemon hold it already?
+    :param size: bytes; None if it cannot be read.
+    :param loaded: true if the daemon has loaded it.
     """
 
     path: str
@@ -83,12 +83,12 @@ class Model:
 
 @attrs.frozen
 class Daemon:
-    """What the daemon answers.
+    """The daemon's answers.
 
-    :param problem: why it does not, in one sentence.
+    :param problem: why it does not answer, in one sentence.
     :param remedy: what to do about that.
-    :param version: of ``server.version``.
-    :param status: of ``server.status``.
+    :param version: the answer to ``server.version``.
+    :param status: the answer to ``server.status``.
     """
 
     socket: str
@@ -99,25 +99,25 @@ class Daemon:
 
     @property
     def pid(self) -> int | None:
-        """Its process, if it answers."""
+        """Its process; None if it does not answer."""
         pid = self.status.get("pid")
         return pid if isinstance(pid, int) else None
 
 
 @attrs.frozen
 class Machine:
-    """All that :mod:`rkllm_twisted.board.checks` looks at.
+    """Everything that :mod:`rkllm_twisted.board.checks` examines.
 
     :param architecture: as ``uname -m`` says it.
-    :param compatible: of the device tree, e.g. ``rockchip,rk3588``; empty where there is none.
+    :param compatible: the device tree's names, e.g. ``rockchip,rk3588``; empty if there is none.
     :param driver: the rknpu driver's version.
-    :param driver_forbidden: it is there, but only root may read its version.
-    :param nodes: by which the NPU is reached.
+    :param driver_forbidden: true if only root may read the driver's version.
+    :param nodes: the device files of the NPU.
     :param heaps: the nodes below ``/dev/dma_heap``.
-    :param node_is_link: ``/dev/rknpu`` is a symbolic link.
+    :param node_is_link: true if ``/dev/rknpu`` is a symbolic link.
     :param open_files: the limit that the runtime has, or can get.
-    :param governors: what sets a frequency -> the governor that is in force.
-    :param runtime: the library that the daemon has or would have, or why there is none.
+    :param governors: a file that names a governor -> the governor.
+    :param runtime: the library that the daemon has or would open, or why there is none.
     """
 
     architecture: str
@@ -141,7 +141,7 @@ class Machine:
 
     @property
     def needs_npu(self) -> bool:
-        """Is it Rockchip's library that is in question?"""
+        """True if the library is Rockchip's, or none was found."""
         return isinstance(self.runtime, str) or not self.runtime.backend.startswith(
             ("cpu", "llama")
         )
@@ -155,11 +155,11 @@ def look_at_machine(
     model: str | None = None,
     architecture: str = "aarch64",
 ) -> Machine:
-    """Look at a machine.
+    """Read a machine.
 
-    :param account: who asks; the daemon's own account counts where it answers.
+    :param account: the caller's; if the daemon answers, its account is used instead.
     :param runtime: see :class:`Machine`.
-    :param model: the file of a model that is to be loaded.
+    :param model: the file of a model to load.
     """
     return Machine(
         architecture=architecture,
@@ -197,8 +197,8 @@ def driver_version(files: RootedFiles) -> Version | None:
 def npu_nodes(files: RootedFiles) -> list[str]:
     """The device nodes of the NPU.
 
-    A driver that is built for DRM has a card and a render node, whose numbers depend on the board;
-    any other has ``/dev/rknpu``.
+    A driver that is built for DRM has a card and a render node, with numbers that depend on the
+    board; any other has ``/dev/rknpu``.
     """
     cards = files.glob("sys/class/drm/card*") + files.glob("sys/class/drm/renderD*")
     mine = [card for card in cards if "rknpu" in _driver_of(files, card).lower()]
@@ -207,12 +207,12 @@ def npu_nodes(files: RootedFiles) -> list[str]:
 
 
 def _driver_of(files: RootedFiles, card: str) -> str:
-    """The lines DRIVER= and OF_COMPATIBLE_0= of the device behind a DRM node."""
+    """The text with DRIVER= and OF_COMPATIBLE_0= of the device of a DRM node."""
     return files.text(f"{card}/device/uevent") or ""
 
 
 def nodes_of(files: RootedFiles, names: Sequence[str]) -> tuple[Node, ...]:
-    """Owner and mode of files; those that are not there are left out."""
+    """Owner and mode of the files that exist."""
     groups = group_names(files)
     return tuple(
         Node(f"/{name}", stat.st_mode, stat.st_uid, stat.st_gid, groups.get(stat.st_gid, ""))
@@ -228,11 +228,11 @@ def group_names(files: RootedFiles) -> Mapping[int, str]:
 
 
 def open_files(files: RootedFiles, pid: int | None) -> int | None:
-    """How many files the runtime's process may open, or this one's children could.
+    """The number of files that the runtime's process may open, or a child of this process could.
 
-    The daemon's child raises its soft limit as far as the hard one allows.
+    It is the hard limit, since the daemon's child raises its soft limit to it.
     """
-    who = "self" if pid is None else list(family(files, pid))[-1]
+    who = "self" if pid is None else list(process_tree(files, pid))[-1]
     found = _OPEN_FILES.search(files.text(f"proc/{who}/limits") or "")
     if found is None:
         return None
@@ -241,7 +241,7 @@ def open_files(files: RootedFiles, pid: int | None) -> int | None:
 
 
 def governors(files: RootedFiles) -> Mapping[str, str]:
-    """Who sets the frequencies of the NPU, of memory, and of the processors."""
+    """The governors of the NPU, of memory, and of the processors."""
     names = [
         *files.glob("sys/class/devfreq/*npu*/governor"),
         *files.glob("sys/class/devfreq/dmc/governor"),
@@ -251,7 +251,10 @@ def governors(files: RootedFiles) -> Mapping[str, str]:
 
 
 def owner(files: RootedFiles, pid: int, otherwise: Account) -> Account:
-    """The account that a process runs as."""
+    """The account of a process.
+
+    :param otherwise: returned if the process cannot be read.
+    """
     ids = {
         name: text.split() for name, text in _IDS.findall(files.text(f"proc/{pid}/status") or "")
     }
@@ -265,7 +268,7 @@ def owner(files: RootedFiles, pid: int, otherwise: Account) -> Account:
 
 
 def model_of(files: RootedFiles, path: str | None, daemon: Daemon) -> Model | None:
-    """The model that is to be loaded, or that the daemon holds."""
+    """The model to load, or else the one that the daemon has loaded."""
     held = daemon.status.get("model_path")
     if path is None and not isinstance(held, str):
         return None

@@ -1,4 +1,4 @@
-"""Checks of what Rockchip's library needs of the machine. Pure."""
+"""Checks of the board, the driver and the permissions that Rockchip's library needs. Pure."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from rkllm_twisted.board.finding import OK, SKIPPED, WARNING, WRONG, Finding
 from rkllm_twisted.board.machine import Machine, Node
 
 #: The oldest driver that the vendor's guide allows.
-DRIVER_NEEDED = (0, 9, 8)
-#: What the vendor's own server asks for; each buffer of the NPU is an open file.
+OLDEST_DRIVER = (0, 9, 8)
+#: The vendor's own server asks for the first number. Each buffer of the NPU is an open file.
 FILES_WANTED, FILES_NEEDED = 102400, 4096
-#: For which there is a librkllmrt.
+#: The architectures that librkllmrt is built for.
 ARCHITECTURES = frozenset({"aarch64", "armv7l"})
-HOT = 85.0
-FAST = frozenset({"performance", "userspace"})
+THROTTLES_AT_CELSIUS = 85.0
+#: Governors that do not change the frequency.
+FIXED = frozenset({"performance", "userspace"})
 
 
 def board(machine: Machine) -> Finding:
-    """Is this a board that RKLLM knows?"""
+    """Check that this is a board that RKLLM supports."""
     chips = [name.partition(",")[2] for name in machine.compatible if name.startswith("rockchip,")]
     if chips:
         return Finding(OK, f"This is a board with Rockchip's {chips[-1]}.")
@@ -36,10 +37,10 @@ def board(machine: Machine) -> Finding:
 
 
 def driver(machine: Machine) -> Finding:
-    """Is the kernel's driver there, and new enough?"""
+    """Check that the kernel has the driver, and that it is new enough."""
     if machine.driver is not None:
-        version, needed = _dotted(machine.driver), _dotted(DRIVER_NEEDED)
-        if machine.driver >= DRIVER_NEEDED:
+        version, needed = _dotted(machine.driver), _dotted(OLDEST_DRIVER)
+        if machine.driver >= OLDEST_DRIVER:
             return Finding(OK, f"The rknpu driver is {version}.")
         return Finding(
             WRONG,
@@ -77,7 +78,7 @@ def _dotted(version: tuple[int, int, int]) -> str:
 
 
 def devices(machine: Machine) -> Finding:
-    """Are the NPU's device nodes there, and may the daemon use them?"""
+    """Check that the NPU's device nodes exist, and that the daemon may use them."""
     if machine.node_is_link:
         return Finding(
             WRONG,
@@ -99,17 +100,17 @@ def devices(machine: Machine) -> Finding:
         )
     shut = [node for node in machine.nodes if not node.lets_in(machine.account)]
     if shut:
-        return Finding(WRONG, _shut(shut, machine), _let_in(shut, machine))
+        return Finding(WRONG, _shut_text(shut, machine), _permission_remedy(shut, machine))
     return Finding(OK, f"{machine.account.name} may use {_listed(machine.nodes)}.")
 
 
 def heaps(machine: Machine) -> Finding | None:
-    """May the daemon have buffers of memory that devices can read?"""
+    """Check that the daemon may allocate memory that devices can read."""
     shut = [node for node in machine.heaps if not node.lets_in(machine.account)]
     if not machine.heaps:
         return None
     if shut:
-        return Finding(WARNING, _shut(shut, machine), _let_in(shut, machine))
+        return Finding(WARNING, _shut_text(shut, machine), _permission_remedy(shut, machine))
     return Finding(OK, f"{machine.account.name} may use {_listed(machine.heaps)}.")
 
 
@@ -117,12 +118,12 @@ def _listed(nodes: tuple[Node, ...] | list[Node]) -> str:
     return " and ".join(node.path for node in nodes)
 
 
-def _shut(nodes: list[Node], machine: Machine) -> str:
+def _shut_text(nodes: list[Node], machine: Machine) -> str:
     return f"{machine.account.name} may not read and write {_listed(nodes)}."
 
 
-def _let_in(nodes: list[Node], machine: Machine) -> str:
-    """Join the groups that may; where no group but root's may, let the group video."""
+def _permission_remedy(nodes: list[Node], machine: Machine) -> str:
+    """The remedy: join the groups that may use the nodes; if there are none, give them to video."""
     by_group = [node for node in nodes if node.gid != 0 and node.mode & 0o060 == 0o060]
     if len(by_group) == len(nodes):
         groups = ",".join(sorted({node.group or str(node.gid) for node in nodes}))
@@ -132,7 +133,7 @@ def _let_in(nodes: list[Node], machine: Machine) -> str:
 
 
 def descriptors(machine: Machine) -> Finding:
-    """May the runtime open enough files?"""
+    """Check that the runtime may open enough files."""
     limit = machine.open_files
     if limit is None:
         return Finding(SKIPPED, "The limit of open files cannot be read.")
@@ -147,10 +148,10 @@ def descriptors(machine: Machine) -> Finding:
 
 
 def governor(machine: Machine) -> Finding:
-    """Do NPU, memory and processors run at full speed?"""
+    """Check that NPU, memory and processors run at a fixed frequency."""
     if not machine.governors:
-        return Finding(SKIPPED, "This kernel does not say who sets the frequencies.")
-    slow = {name: held for name, held in machine.governors.items() if held not in FAST}
+        return Finding(SKIPPED, "This kernel does not name the governors of the frequencies.")
+    slow = {name: held for name, held in machine.governors.items() if held not in FIXED}
     if not slow:
         return Finding(OK, "The frequencies of NPU, memory and processors are fixed.")
     held = ", ".join(sorted(set(slow.values())))
@@ -162,10 +163,10 @@ def governor(machine: Machine) -> Finding:
 
 
 def heat(machine: Machine) -> Finding:
-    """Is the chip so hot that it slows down?"""
+    """Check that the chip is not so hot that it slows down."""
     if machine.celsius is None:
         return Finding(SKIPPED, "This kernel does not say how hot the NPU is.")
-    if machine.celsius >= HOT:
+    if machine.celsius >= THROTTLES_AT_CELSIUS:
         return Finding(
             WARNING,
             f"The NPU has {machine.celsius:.0f} °C: the kernel slows it down.",

@@ -1,4 +1,4 @@
-"""What changes while a model runs: the NPU's load and heat, and who has how much memory.
+"""Reads what changes while a model runs: the NPU's load and heat, and memory.
 
 Sources: the rknpu driver's ``rknpu_debugger.c`` (``load`` and ``version`` in debugfs, which only
 root may read, and on some kernels in ``/proc/rknpu``), devfreq, thermal zones, proc(5).
@@ -13,8 +13,8 @@ import attrs
 
 from rkllm_twisted.board.sysfs import RootedFiles
 
-#: Where the driver says how busy it is, the first that can be read counts. The ``load`` of devfreq
-#: is not among them: under the vendor's governor it says 100 % at all times.
+#: The driver's files with its load; the first that can be read counts. The ``load`` of devfreq is
+#: not among them: under the vendor's governor it is 100 % at all times.
 LOAD = ("proc/rknpu/load", "sys/kernel/debug/rknpu/load")
 NPU_FREQUENCY = "sys/class/devfreq/*npu*/cur_freq"
 ZONES = "sys/class/thermal/thermal_zone*"
@@ -26,12 +26,12 @@ _KIB = re.compile(r"^(\w+):\s+(\d+) kB$", re.MULTILINE)
 
 @attrs.frozen
 class Readings:
-    """How the machine is now; None where it does not say.
+    """The state of the machine now; None for what it does not say.
 
     :param npu_load: percent, one number per core of the NPU.
-    :param npu_hz: its frequency.
-    :param celsius: of the NPU, or of what is nearest to it.
-    :param memory_available: bytes that could be had without swapping.
+    :param npu_hz: the NPU's frequency in Hz.
+    :param celsius: the temperature of the NPU, or of the nearest sensor.
+    :param memory_available: bytes that are available without swapping.
     :param memory_total: bytes.
     :param resident: bytes that the daemon and its children hold.
     """
@@ -45,9 +45,9 @@ class Readings:
 
 
 def read(files: RootedFiles, pid: int | None = None) -> Readings:
-    """Read the machine.
+    """Read all of it.
 
-    :param pid: the daemon's.
+    :param pid: the daemon's process; None if it is not known.
     """
     memory = kibibytes(files.text("proc/meminfo"))
     return Readings(
@@ -61,7 +61,10 @@ def read(files: RootedFiles, pid: int | None = None) -> Readings:
 
 
 def npu_load(files: RootedFiles) -> tuple[int, ...] | None:
-    """Percent for each core: ``NPU load:  Core0: 12%, Core1:  0%,`` or ``NPU load:  7%``."""
+    """The load of each core in percent.
+
+    The text is ``NPU load:  Core0: 12%, Core1:  0%,`` or ``NPU load:  7%``.
+    """
     for name in LOAD:
         found = _PERCENT.findall(files.text(name) or "")
         if found:
@@ -70,7 +73,7 @@ def npu_load(files: RootedFiles) -> tuple[int, ...] | None:
 
 
 def npu_hz(files: RootedFiles) -> int | None:
-    """The NPU's frequency."""
+    """The NPU's frequency in Hz."""
     return next((files.number(name) for name in files.glob(NPU_FREQUENCY)), None)
 
 
@@ -86,21 +89,20 @@ def celsius(files: RootedFiles) -> float | None:
 
 
 def kibibytes(text: str | None) -> Mapping[str, int]:
-    """The lines ``Name: 123 kB`` of a file of proc(5), in bytes."""
+    """Read the lines ``Name: 123 kB`` of a file of proc(5); bytes by name."""
     return {name: int(number) * 1024 for name, number in _KIB.findall(text or "")}
 
 
 def resident(files: RootedFiles, pid: int) -> int | None:
-    """Bytes of memory that a process and its children hold; shared pages count for each."""
-    found = [
-        kibibytes(files.text(f"proc/{each}/status")).get("VmRSS") for each in family(files, pid)
-    ]
+    """The bytes that a process and its descendants hold; shared pages count for each of them."""
+    tree = process_tree(files, pid)
+    found = [kibibytes(files.text(f"proc/{each}/status")).get("VmRSS") for each in tree]
     known = [size for size in found if size is not None]
     return sum(known) if known else None
 
 
-def family(files: RootedFiles, pid: int) -> Iterator[int]:
-    """A process and all that it started."""
+def process_tree(files: RootedFiles, pid: int) -> Iterator[int]:
+    """A process and its descendants."""
     yield pid
     for child in (files.text(f"proc/{pid}/task/{pid}/children") or "").split():
-        yield from family(files, int(child))
+        yield from process_tree(files, int(child))

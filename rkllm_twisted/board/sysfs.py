@@ -1,4 +1,4 @@
-"""The files of a machine, below a root that a test can make."""
+"""Reads files below a root, which is the machine's or a test's."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class RootedFiles:
     root: Path = Path("/")
 
     def text(self, name: str) -> str | None:
-        """What a file says, without the white space around it; None if it cannot be read.
+        """The text of a file without the white space around it; None if it cannot be read.
 
         :param name: below the root, without a slash in front.
         """
@@ -28,7 +28,7 @@ class RootedFiles:
             return None
 
     def number(self, name: str) -> int | None:
-        """The whole number that a file consists of; None if there is none."""
+        """The whole number in a file; None if there is none."""
         text = self.text(name)
         try:
             return None if text is None else int(text)
@@ -43,7 +43,7 @@ class RootedFiles:
         return (self.root / name).read_bytes()
 
     def is_forbidden(self, name: str) -> bool:
-        """Is it the permissions that keep a file from being read?"""
+        """True if permissions prevent reading the file."""
         try:
             self.read(name)
         except PermissionError:
@@ -53,11 +53,11 @@ class RootedFiles:
         return False
 
     def exists(self, name: str) -> bool:
-        """Is there such a file or directory, as far as one can see?"""
+        """True if there is such a file or directory."""
         return os.path.lexists(self.root / name)
 
     def is_link(self, name: str) -> bool:
-        """Is it a symbolic link?"""
+        """True if it is a symbolic link."""
         return (self.root / name).is_symlink()
 
     def stat(self, name: str) -> os.stat_result | None:
@@ -68,7 +68,7 @@ class RootedFiles:
             return None
 
     def glob(self, pattern: str) -> list[str]:
-        """The names that fit a pattern, in order."""
+        """The names that match a pattern, sorted."""
         try:
             return sorted(str(path.relative_to(self.root)) for path in self.root.glob(pattern))
         except OSError:

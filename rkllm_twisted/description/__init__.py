@@ -1,1 +1,1 @@
-"""The methods described: values for a page, an OpenRPC document or a listing."""
+"""Describes the methods: values, and the OpenRPC document and texts made of them."""

@@ -1,6 +1,6 @@
-"""What a method that is no C function tells of itself: its attrs classes, read as a description.
+"""Describes methods that are no C function, by the attrs classes of their parameters and results.
 
-Third-party classes may hold whatever Python can say; what has no JSON Schema is told as "anything".
+A third party's class may have any annotation; one that has no JSON Schema is described as anything.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import msgspec
 from rkllm_twisted.description.model import Default, Item, Origin, ResultModel, Type
 
 _PARAM_DOC = re.compile(r":param (\w+): (.*?)(?=\s*(?::\w+[ :]|\Z))", re.DOTALL)
-#: Where an OpenRPC document keeps them.
+#: Where an OpenRPC document has its schemas.
 SCHEMAS = "#/components/schemas/"
 _ANYTHING = Type(())
 _NAMES: Mapping[type, str] = {type(None): "null", int: "integer", str: "string"}
@@ -27,10 +27,11 @@ Schema: TypeAlias = Mapping[str, Any]
 def own_parameters(params: type | None, prefix: str = "") -> tuple[Item, ...]:
     """Describe the attrs class of a method's parameters, or of its result.
 
-    The types are those of its fields, as :func:`msgspec.convert` checks them; the meanings those of
-    ``:param …:`` in its docstring.
+    The types are those of its fields, as :func:`msgspec.convert` checks them; the meanings are
+    those of ``:param …:`` in its docstring.
 
-    :param prefix: of the names of what the types refer to, so that two methods' are not mixed up.
+    :param prefix: put before the names of schemas that the types refer to, so that those of two
+        methods stay apart.
     """
     if params is None:
         return ()
@@ -44,14 +45,18 @@ def own_parameters(params: type | None, prefix: str = "") -> tuple[Item, ...]:
 
 
 def own_result(result: object, prefix: str = "") -> ResultModel:
-    """Describe the type of a result; that of an attrs class by its fields."""
+    """Describe the type of a result; an attrs class is described by its fields."""
     if isinstance(result, type) and attrs.has(result):
         return ResultModel(items=own_parameters(result, prefix))
     return ResultModel(type=type_of_hint(result, prefix))
 
 
 def type_of_hint(hint: object, prefix: str = "") -> Type:
-    """Describe an annotation; None where there is none."""
+    """Describe an annotation.
+
+    :param hint: the annotation; None if there is none.
+    :param prefix: see :func:`own_parameters`.
+    """
     if hint is None:
         return _ANYTHING
     try:
@@ -59,7 +64,7 @@ def type_of_hint(hint: object, prefix: str = "") -> Type:
             [hint], schema_hook=lambda _: {}, ref_template=f"{SCHEMAS}{prefix}{{name}}"
         )
         msgspec.json.encode((schema, parts))
-    except Exception:  # noqa: BLE001 - somebody else's class, with whatever is in it
+    except Exception:  # noqa: BLE001 - a third party's class may have anything in it
         return _ANYTHING
     parts = {f"{prefix}{name}": part for name, part in parts.items()}
     return Type(tuple(dict.fromkeys(_json_types(schema, parts))), schema=schema, parts=parts)
@@ -68,7 +73,7 @@ def type_of_hint(hint: object, prefix: str = "") -> Type:
 def _hints_of(params: type) -> Mapping[str, object]:
     try:
         return typing.get_type_hints(params, include_extras=True)
-    except Exception:  # noqa: BLE001 - a name that only a type checker can resolve, for one
+    except Exception:  # noqa: BLE001 - such as a name that only a type checker resolves
         return {}
 
 
@@ -86,7 +91,7 @@ def _own_parameter(field: attrs.Attribute[object], kind: Type, meanings: Mapping
 
 
 def _json_types(schema: Schema, parts: Mapping[str, Schema]) -> tuple[str, ...]:
-    """Name the JSON types that a schema of msgspec's allows; none at all where it does not say."""
+    """The JSON types that a schema of msgspec's allows; none if it allows any."""
     if "$ref" in schema:
         return _json_types(parts[schema["$ref"].removeprefix(SCHEMAS)], parts)
     if "anyOf" in schema:

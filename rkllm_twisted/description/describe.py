@@ -1,7 +1,7 @@
 """Makes the description of methods, from the plugins and the layout table. Pure.
 
-:func:`describe` gives the values of :mod:`rkllm_twisted.description.model`; what form they take
-(a page, an OpenRPC document, a listing in a terminal) is somebody else's business.
+:func:`describe` returns the values of :mod:`rkllm_twisted.description.model`; other modules make a
+page, an OpenRPC document or text of them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The examples: what a client sends and gets, played by a test against a real daemon. Pure."""
+"""The examples: what a client sends and receives. A test plays them on a real daemon. Pure."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from rkllm_twisted.description.model import MethodDescription
 class Example:
     """A call that is answered with a result.
 
-    :param about: what is special, in a few words; may be empty.
-    :param params: by name, each of the method's own that was given.
-    :param partial: the results before the last one, of a stream.
+    :param about: what it shows, in a few words; may be empty.
+    :param params: the given parameters by name, without the daemon's own.
+    :param partial: the results of a stream before the last one.
     """
 
     about: str
@@ -32,7 +32,7 @@ class Example:
 
 @functools.cache
 def table() -> Mapping[str, Any]:
-    """Read examples.json; the JSON is read at the first call."""
+    """Read examples.json, at the first call."""
     read = json.loads(Path(__file__).with_name("examples.json").read_text("utf-8"))
     assert isinstance(read, dict)
     return read
@@ -60,7 +60,7 @@ def _steps(name: str, release: Release) -> Iterator[Mapping[str, Any]]:
 
 
 def _by_name(method: MethodDescription, release: Release, params: Any) -> dict[str, Any]:
-    """Give the parameters their names, without those that are left out."""
+    """The parameters by name, without those that are left out."""
     if method.function is not None:
         params = assign_arguments(release.functions[method.function], params)
     elif not isinstance(params, Mapping):
@@ -70,7 +70,7 @@ def _by_name(method: MethodDescription, release: Release, params: Any) -> dict[s
 
 
 def _plain(value: Any) -> Any:
-    """Put a value of its kind in the place of each placeholder."""
+    """Replace each placeholder by a value of its kind."""
     if isinstance(value, dict):
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, list):

@@ -1,6 +1,6 @@
-"""The values that describe the methods: what ``docs/methods.md`` and ``rpc.discover`` are made of.
+"""The values that describe the methods. ``docs/methods.md`` and ``rpc.discover`` are made of them.
 
-Facts only, in words that suit any form; :mod:`rkllm_twisted.description.describe` makes them.
+:mod:`rkllm_twisted.description.describe` makes them.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ import attrs
 
 @attrs.frozen
 class Type:
-    """What a value may be.
+    """The type of a value.
 
     :param json: the JSON types that fit: ``string``, ``integer``, ``number``, ``boolean``,
-        ``object``, ``array``, ``null``; none at all where anything does.
-    :param c: as rkllm.h declares it; None for what C does not know.
-    :param least: of a whole number.
-    :param greatest: of a whole number.
-    :param of: the structure or enum that it is.
-    :param items: what an array holds: ``number`` or ``integer``, or the structure.
-    :param length: of an array that has always the same.
-    :param schema: its JSON Schema, where a plugin's annotation is all that is known.
-    :param parts: what that schema refers to, by name in ``#/components/schemas``.
+        ``object``, ``array``, ``null``; empty if any type fits.
+    :param c: the declaration in rkllm.h; None if it has none.
+    :param least: the least whole number.
+    :param greatest: the greatest whole number.
+    :param of: the structure or enum.
+    :param items: the elements of an array: ``number``, ``integer``, or a structure.
+    :param length: the number of elements of an array, if it is fixed.
+    :param schema: the JSON Schema, if it comes from a plugin's annotation.
+    :param parts: the schemas that this one refers to, by name in ``#/components/schemas``.
     """
 
     json: tuple[str, ...]
@@ -40,7 +40,7 @@ class Type:
 
 
 class Origin(enum.Enum):
-    """Where a default comes from."""
+    """The origin of a default."""
 
     VALUE = "a value"
     LIBRARY = "the loaded library's own, see rkllm.createDefaultParam"
@@ -49,9 +49,9 @@ class Origin(enum.Enum):
 
 @attrs.frozen
 class Default:
-    """What a value is that was left out.
+    """The value of a parameter or field that is left out.
 
-    :param value: for :attr:`Origin.VALUE`.
+    :param value: the value, for :attr:`Origin.VALUE`.
     """
 
     origin: Origin
@@ -64,12 +64,12 @@ class Item:
 
     :param meaning: one line.
     :param unit: ``tokens``, ``ms`` …
-    :param default: None where it must be there, or where the daemon is the one who gives it.
-    :param required: must a client give it?
-    :param rows: of an array: the fields whose product is its number of elements or rows.
-    :param exact: is that its number of elements? Else each row has a width that is the model's.
-    :param chosen_by: the value of ``input_type`` with which it is there, and only then.
-    :param releases: of the runtime, oldest first, that have it.
+    :param default: None if it is required, or if the daemon sends it.
+    :param required: true if a client must send it.
+    :param rows: for an array: the fields whose product is its number of elements or rows.
+    :param exact: true if that is the number of elements; else each row has the model's width.
+    :param chosen_by: the only value of ``input_type`` with which it is there.
+    :param releases: the releases of the runtime that have it, oldest first.
     """
 
     name: str
@@ -88,9 +88,9 @@ class Item:
 class Structure:
     """A structure of rkllm.h.
 
-    :param fields: of all releases; one that has changed its type stands there once for each.
-    :param sent: do clients send it?
-    :param received: does the daemon?
+    :param fields: those of all releases; one whose type has changed is there once for each type.
+    :param sent: true if clients send it.
+    :param received: true if clients receive it.
     """
 
     name: str
@@ -122,7 +122,7 @@ class Enum:
 
 @attrs.frozen
 class ErrorKind:
-    """An error that a method may answer with."""
+    """An error that a method may return."""
 
     code: int
     name: str
@@ -131,9 +131,9 @@ class ErrorKind:
 
 @attrs.frozen
 class Slot:
-    """A parameter's place in C's order.
+    """A parameter in C's order.
 
-    :param owned: does the daemon fill it?
+    :param owned: true if the daemon fills it.
     """
 
     name: str
@@ -142,13 +142,13 @@ class Slot:
 
 @attrs.frozen
 class ResultModel:
-    """What a method answers.
+    """The result of a method.
 
-    :param about: in words, where the parts do not say it.
-    :param structure: of rkllm.h, whose fields the result has.
+    :param about: a description, if the parts do not say enough.
+    :param structure: the structure of rkllm.h whose fields the result has.
     :param items: its other parts.
-    :param sometimes: those of them that are not always there.
-    :param type: of one that is no object with such parts.
+    :param sometimes: the parts that may be missing.
+    :param type: its type, if it is not an object with such parts.
     """
 
     about: str = ""
@@ -162,12 +162,12 @@ class ResultModel:
 class MethodDescription:
     """A method.
 
-    :param function: the C function that it is; None for the daemon's own methods.
-    :param administrative: is it for administrators, where there are some?
-    :param slots: every parameter in C's order, as in the newest of the releases described.
-    :param is_open: does it look at its parameters itself, so that nobody else knows them?
-    :param errors: that it may answer with, beside those that any request may get.
-    :param releases: that have it.
+    :param function: its C function; None for the daemon's own methods.
+    :param administrative: true if only administrators may call it, if there are some.
+    :param slots: every parameter in C's order, as in the newest described release.
+    :param is_open: true if it checks its parameters itself, so that they are not known here.
+    :param errors: its errors, without those that any request may have.
+    :param releases: the releases that have it.
     """
 
     name: str
@@ -185,9 +185,9 @@ class MethodDescription:
 
 @attrs.frozen
 class Description:
-    """All methods, and what their parameters and results are made of.
+    """All methods, and the structures and enums in their parameters and results.
 
-    :param releases: of the runtime that are described, oldest first.
+    :param releases: the described releases of the runtime, oldest first.
     """
 
     methods: tuple[MethodDescription, ...]

@@ -1,6 +1,6 @@
-"""What the names of rkllm.h mean and in which units, as frozen values read from field-notes.json.
+"""The meaning and unit of each name of rkllm.h, as frozen values read from field-notes.json.
 
-A table of its own beside ``rkllm-abi.json``: that one is what the compiler sees, this one is words.
+``rkllm-abi.json`` has what the compiler sees; this table has the words.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import attrs
 class Note:
     """What a field or parameter means.
 
-    :param unit: ``tokens``, ``ms`` …; None for what has none.
+    :param unit: ``tokens``, ``ms`` …; None if there is none.
     """
 
     meaning: str
@@ -28,8 +28,8 @@ class Note:
 class Group:
     """The notes of a structure, a function or an enum.
 
-    :param about: the whole in one line; empty for functions, whose methods say it.
-    :param notes: by the name of the field, parameter or value.
+    :param about: one line; empty for functions, since their methods have a summary.
+    :param notes: by field, parameter or value.
     """
 
     about: str
@@ -38,10 +38,10 @@ class Group:
 
 @attrs.frozen
 class Notes:
-    """All of the table.
+    """The whole table.
 
-    :param functions: parameters by C function.
-    :param units: by the name of a field or parameter, wherever it stands.
+    :param functions: the notes of parameters, by C function.
+    :param units: by the name of a field or parameter, in any structure or function.
     """
 
     structures: Mapping[str, Group]
@@ -52,7 +52,7 @@ class Notes:
 
 @functools.cache
 def notes() -> Notes:
-    """Read the table; the JSON is read at the first call."""
+    """Read the table, at the first call."""
     table = json.loads(Path(__file__).with_name("field-notes.json").read_text("utf-8"))
     units = table["units"]
     return Notes(

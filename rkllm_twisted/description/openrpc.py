@@ -1,7 +1,7 @@
-"""The description as an OpenRPC document: what ``rpc.discover`` answers. Pure.
+"""The description as an OpenRPC document, which ``rpc.discover`` returns. Pure.
 
-OpenRPC 1.3.2 (https://spec.open-rpc.org): one result per request, so that of a stream it is the
-last one; ``x-streams`` marks the methods that send others before, ``x-partial-results`` shows them
+OpenRPC 1.3.2 (https://spec.open-rpc.org) knows one result per request. For a method that streams it
+is the last one; ``x-streams`` marks such methods, and ``x-partial-results`` has the earlier results
 in examples.
 """
 
@@ -33,8 +33,8 @@ response. It cannot be in a batch."""
 def document(description: Description, release: Release, version: str) -> dict[str, Any]:
     """Make the document.
 
-    :param description: of this one release.
-    :param version: of the daemon.
+    :param description: the description for this one release.
+    :param version: the daemon's.
     """
     schemas = Schemas(description)
     methods = [_method(method, schemas, release) for method in description.methods]
@@ -65,24 +65,24 @@ def _method(method: MethodDescription, schemas: Schemas, release: Release) -> di
     return {
         "name": method.name,
         "summary": method.summary,
-        **_said("description", " ".join(_sentences(method))),
+        **_if_any("description", " ".join(_sentences(method))),
         "paramStructure": "either",
         "params": [_parameter(item, schemas) for item in method.parameters],
         "result": {
             "name": result.structure or "result",
-            **_said("description", result.about),
+            **_if_any("description", result.about),
             "schema": schemas.of_result(result),
         },
         "errors": [{"$ref": f"#/components/errors/{error.name}"} for error in method.errors],
         "examples": [_example(f"{method.name} {i}", e) for i, e in enumerate(examples, 1)],
         "x-streams": method.streams,
         "x-administrative": method.administrative,
-        **_said("x-function", method.function),
+        **_if_any("x-function", method.function),
     }
 
 
-def _said(name: str, value: object) -> dict[str, object]:
-    """Make a member that is there only if it says something."""
+def _if_any(name: str, value: object) -> dict[str, object]:
+    """Make a member; none if its value is empty."""
     return {name: value} if value else {}
 
 
@@ -98,22 +98,22 @@ def _sentences(method: MethodDescription) -> Iterator[str]:
 
 def _parameter(item: Item, schemas: Schemas) -> dict[str, Any]:
     schema = schemas.of_item(item, sent=True)
-    about = _said("description", schema.pop("description", ""))
+    about = _if_any("description", schema.pop("description", ""))
     return {"name": item.name, **about, "required": item.required, "schema": schema}
 
 
 def _example(name: str, example: Example) -> dict[str, Any]:
     return {
         "name": name,
-        **_said("description", example.about),
+        **_if_any("description", example.about),
         "params": [{"name": name, "value": value} for name, value in example.params.items()],
         "result": {"name": "result", "value": example.result},
-        **_said("x-partial-results", list(example.partial)),
+        **_if_any("x-partial-results", list(example.partial)),
     }
 
 
 def _referred(schemas: Mapping[str, Schema], methods: object) -> dict[str, Schema]:
-    """Keep those that a method refers to, or that one of those does."""
+    """Keep the schemas that methods refer to, directly or through others."""
     left, kept = set(_references(methods)), set[str]()
     while left:
         kept |= left

@@ -1,6 +1,6 @@
-"""What the daemon's own methods answer, as a table: no plugin and no header says it.
+"""The results of the daemon's own methods, as a table: neither plugins nor rkllm.h have them.
 
-A test compares it with what a daemon really answers.
+A test compares the table with a daemon's answers.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from rkllm_twisted.description.notes import notes
 
 
 def _item(name: str, json: str, meaning: str, unit: str | None = None, **facts: str) -> Item:
-    """Describe a part of a result; ``json`` names the types that it may have."""
+    """Describe a part of a result; ``json`` names its JSON types."""
     kind = Type(tuple(json.split(" or ")), **facts)  # type: ignore[arg-type]  # names only
     return Item(name, kind, meaning, unit)
 
@@ -31,9 +31,9 @@ _RUN = (
     ),
 )
 _SOMETIMES = frozenset({"results"})
-#: What a C function answers that no entry of :data:`RESULTS` is for.
+#: The result of a C function that is not in :data:`RESULTS`.
 STATUS = ResultModel(items=_DONE)
-#: What any other method answers: a third party's may be anything.
+#: The result of any other method: a third party's may be anything.
 UNKNOWN = ResultModel("What the plugin says.")
 #: By method.
 RESULTS: Mapping[str, ResultModel] = {

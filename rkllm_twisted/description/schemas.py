@@ -1,9 +1,9 @@
 """The description's types as JSON Schema (draft 7, which is OpenRPC's). Pure.
 
-What clients send and what they receive are two things: enums are sent as number or name and
-received as numbers; a structure that is sent has required fields and no unknown ones, and one that
-is received has all of its fields. A structure that is both stands there twice, the received one
-with :data:`RECEIVED` behind its name.
+What clients send and what they receive differs: enums are sent as number or name and received as
+numbers; a structure that is sent has required fields and no unknown ones, and one that is received
+has all of its fields. A structure that is both has two schemas; the name of the received one ends
+with :data:`RECEIVED`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ RECEIVED = ".received"
 class _Array:
     """An array behind a pointer.
 
-    :param is_nested: may a list of it stand in rows? Only of floats.
+    :param is_nested: true if it may be a list of rows; only floats may.
     """
 
     name: str
@@ -54,7 +54,7 @@ _ARRAYS: Mapping[str, _Array] = {
         False,
     ),
 }
-#: Where a default comes from that no schema can state.
+#: Words for the default that no schema can state.
 _ORIGINS: Mapping[Origin, str] = {
     Origin.LIBRARY: "Left out: the library's own, see rkllm.createDefaultParam.",
     Origin.MODEL: "Left out: what rkllm.init was told.",
@@ -62,7 +62,7 @@ _ORIGINS: Mapping[Origin, str] = {
 
 
 def ref(name: str) -> Schema:
-    """Refer to a component."""
+    """Make a reference to a component."""
     return {"$ref": f"{SCHEMAS}{name}"}
 
 
@@ -79,7 +79,7 @@ class Schemas:
         return _either([self._one(kind, name, sent) for name in kind.json])
 
     def of_item(self, item: Item, sent: bool) -> Schema:
-        """Make the schema of a parameter, a field or a part of a result, with what is known."""
+        """Make the schema of a parameter, a field or a part of a result, with its description."""
         facts = {"description": " ".join(_sentences(item)), "x-unit": item.unit, "x-c": item.type.c}
         schema = {**self.of_type(item.type, sent), **{k: v for k, v in facts.items() if v}}
         if sent and item.default is not None and item.default.origin is Origin.VALUE:
@@ -87,7 +87,7 @@ class Schemas:
         return schema
 
     def of_result(self, result: ResultModel) -> Schema:
-        """Make the schema of what a method answers."""
+        """Make the schema of a method's result."""
         if not result.items and not result.structure:
             return self.of_type(result.type, sent=False)
         always = [item.name for item in result.items if item.name not in result.sometimes]
@@ -98,7 +98,7 @@ class Schemas:
         return {"allOf": [whole, parts]} if parts else whole
 
     def components(self) -> dict[str, Schema]:
-        """Make all that the others refer to."""
+        """Make the schemas that the others refer to."""
         made: dict[str, Schema] = {}
         for structure in self.description.structures.values():
             for sent in (True, False):
@@ -115,7 +115,7 @@ class Schemas:
         return made
 
     def _name(self, name: str, sent: bool) -> str:
-        """Name a component; one that is only received has its own name, too."""
+        """The name of a component; a structure that is sent and received has two."""
         return name if sent or name not in self._sent() else f"{name}{RECEIVED}"
 
     def _sent(self) -> Iterator[str]:
@@ -129,7 +129,7 @@ class Schemas:
         fields = structure.fields if sent else [_received(field) for field in structure.fields]
         names = [field.name for field in fields if field.required or not sent]
         whole = {"title": structure.name, "description": structure.about}
-        # More may come with a later release; what is sent too much is refused.
+        # A later release may return more fields. A field that it does not know is refused.
         return {
             **whole,
             **self._object(fields, names, sent),
@@ -145,7 +145,7 @@ class Schemas:
         }
 
     def _one(self, kind: Type, json: str, sent: bool) -> Schema:
-        """Make the schema for one of the JSON types that a value may have."""
+        """Make the schema for one of the JSON types of a value."""
         if json == "null":
             return {"type": "null"}
         if kind.of and kind.of in self.description.enums:
@@ -170,14 +170,14 @@ class Schemas:
 
 
 def _received(field: Item) -> Item:
-    """What must be there when it is sent may be null where it comes from, as model_path."""
+    """A field that must be sent may be null when it is received, as model_path."""
     if not field.required:
         return field
     return attrs.evolve(field, type=attrs.evolve(field.type, json=(*field.type.json, "null")))
 
 
 def _either(options: list[Schema]) -> Schema:
-    """Join schemas of which one must fit; bare types go into one list."""
+    """Join schemas of which one must fit; types alone become one list."""
     options = [option for i, option in enumerate(options) if option not in options[:i]]
     if len(options) < 2:
         return options[0] if options else {}
@@ -200,7 +200,7 @@ def _sentences(item: Item) -> Iterator[str]:
 def _default(value: object) -> Schema:
     try:
         return {"default": msgspec.json.decode(msgspec.json.encode(value))}
-    except Exception:  # noqa: BLE001 - a plugin's value that JSON cannot say
+    except Exception:  # noqa: BLE001 - a plugin's value may have no JSON
         return {}
 
 
@@ -222,7 +222,7 @@ def _arrays() -> Iterator[tuple[str, Schema]]:
         yield _array_name(items, True), _list_or_base64(array, array.element)
         yield f"{array.name}.base64", _base64(array)
         if array.is_nested:
-            # What JSON cannot say, such as an infinity, leaves as null.
+            # A number without JSON, such as an infinity, is sent as null.
             element = {"type": [array.element["type"], "null"]}
             yield _array_name(items, False), _list_or_base64(array, element)
 

@@ -31,32 +31,33 @@ _JSON: Mapping[str, tuple[str, ...]] = {
     "float": ("number",),
     "integer": ("integer",),
 }
-#: The sorts whose fields may be null: NULL in C, and null in the place of a structure or an array
-#: means that it is left out. A structure in a result is always there.
+#: The sorts of fields that may be null: NULL in C, and null in place of a structure or an array
+#: leaves it out. A structure in a result is always there.
 _NULL_SENT = frozenset({"string", "numbers", "pointer", "array", "structure"})
 _NULL_RECEIVED = _NULL_SENT - {"structure"}
-#: The sort of a type -> what a field of it is that is left out; null where it is not here.
+#: The sort of a type -> the value of a field that is left out; null if the sort is missing here.
 _ZEROS: Mapping[str, object] = {"enum": 0, "bool": False, "float": 0, "integer": 0}
 
 
 @attrs.frozen
 class Found:
-    """Something to describe, in the releases where it was found."""
+    """An item, and the releases that have it."""
 
     item: Item
     releases: tuple[str, ...]
 
 
 def covered(releases: Iterable[Release]) -> tuple[str, ...]:
-    """Every release of the runtime that has one of the layouts."""
+    """The releases of the runtime that have one of the layouts."""
     return tuple(version for release in releases for version in release.covers)
 
 
 def merged(found: Sequence[Found]) -> tuple[Item, ...]:
-    """Join the same item of several releases into one; each knows then which have it.
+    """Join the same item of several releases into one item with all of them.
 
-    :param found: the oldest release first. The order of the items is that of the newest release,
-        with those that it lacks behind.
+    The order is that of the newest release; items that it lacks come last.
+
+    :param found: the oldest release first.
     """
     joined: dict[Item, tuple[str, ...]] = {}
     for releases in reversed(list(dict.fromkeys(one.releases for one in found))):
@@ -90,7 +91,7 @@ def _declared(kind: CType) -> str:
 def structures_and_enums(
     releases: Sequence[Release],
 ) -> tuple[dict[str, Structure], dict[str, Enum]]:
-    """Describe what clients send and receive; what C alone sees is left out."""
+    """Describe the structures and enums that clients send and receive, without those of C alone."""
     sent = set(_reached(releases, _sent_roots(releases)))
     received = set(_reached(releases, {"RKLLMResult", "RKLLMParam"}))
     names = dict.fromkeys(name for release in releases for name in release.structs)
@@ -114,7 +115,7 @@ def _sent_roots(releases: Sequence[Release]) -> set[str]:
 
 
 def _reached(releases: Sequence[Release], roots: set[str]) -> Iterator[str]:
-    """The structures, and those in them."""
+    """The names of the structures, and of those in them."""
     for release in releases:
         left = [name for name in roots if name in release.structs]
         while left:

@@ -636,9 +636,9 @@ GUARDS = [
         "description/test_openrpc.py::test_it_is_that_of_the_loaded_release",
     ),
     _guard(
-        "somebody else's odd class is described as anything",
+        "a third party's odd class is described as anything",
         "description/annotations.py",
-        "except Exception:  # noqa: BLE001 - a name that only a type checker can resolve, for one",
+        "except Exception:  # noqa: BLE001 - such as a name that only a type checker resolves",
         "except ZeroDivisionError:",
         "description/test_openrpc.py::test_what_cannot_be_described_is_anything",
     ),
