@@ -14,23 +14,21 @@ INTRODUCTION = """\
 
 <!-- Made by docs/generate.py of the table in rkllm_twisted/daemon/options.py: change that. -->
 
-Every option of `twistd rkllm`. Its value is the first of these that there is:
+Every option of `twistd rkllm`. The value comes from the first of these places that has one:
 
-1. the option on the command line, after `rkllm`;
-2. the variable of the environment; an empty one counts as none;
-3. the key in the TOML file of `--config`, which is the option's name without the dashes;
+1. the command line, after `rkllm`;
+2. the environment; an empty variable counts as none;
+3. the TOML file of `--config`, under the option's name without the dashes;
 4. the default.
 
-Options without a value are `yes` or `no` in the environment, `true` or `false` in the file. An
-option that may be repeated takes all its values from where it is found first: the places do not add
-up. In the file such values are a list. Numbers may be numbers there; what only looks like one, such
-as the mode `"0600"`, stands in quotes. [etc/rkllm.toml](../etc/rkllm.toml) has every key, commented
-out.
+A flag is `yes` or `no` in the environment, `true` or `false` in the file. An option that may be
+repeated takes all its values from one place; in the file they are a list. The file may have numbers
+as numbers, but the mode must be a string: `"0600"`. [etc/rkllm.toml](../etc/rkllm.toml) has every
+key, commented out.
 
-A key that does not exist is refused by name, and so is a value that cannot be right, with what it
-must be. `--check` looks at all of it, and at the library, the plugins and the socket's place, says
-what the daemon would do, which settings are not the defaults and where they come from, and ends:
-with 0 if it would start. It disturbs no daemon that runs.
+The daemon refuses an unknown key and a wrong value by name. `--check` checks the settings, the
+library, the plugins and the socket's directory, prints what the daemon would do and which settings
+are not the defaults, and exits: with 0 if the daemon would start. It disturbs no running daemon.
 
 ```sh
 twistd -n rkllm --config etc/rkllm.toml --library cpu --check
@@ -39,7 +37,7 @@ twistd -n rkllm --config etc/rkllm.toml --library cpu --check
 EXAMPLE = """\
 # Settings of `twistd rkllm`: twistd -n rkllm --config rkllm.toml
 # Made by docs/generate.py. Each line shows the default, or an example where there is none.
-# Options and variables of the environment go before this file; see docs/configuration.md.
+# Options and environment variables override this file; see docs/configuration.md.
 """
 #: Settings without a default -> a value to show in the example, as TOML.
 SHOWN: Mapping[str, str] = {

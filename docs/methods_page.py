@@ -19,21 +19,21 @@ INTRODUCTION = """\
 <!-- Made by docs/generate.py. Change the code or its notes and examples, not this page. -->
 
 Every method of the daemon with its parameters, its result, its errors and examples. The page is
-made from the method plugins and the table of rkllm.h's layouts. Each example was asked of a daemon
-by a test, on every release that it names, and was answered like this. How messages travel, stream
-and are cancelled stands in [wire.md](wire.md).
+made from the method plugins and the table of rkllm.h's layouts. A test sends each example to a
+daemon, on every release that it names, and compares the answer. [The wire](wire.md) describes how
+messages are framed, streamed and cancelled.
 
 ## Reading this page
 
 **Parameters** go by position, in the C function's order, or by name. The slots that the daemon
-fills itself (the handle, the callback, `userdata`, outputs) are null or left out; they stand as
-`null` here. The handle's null may be missing, and so may everything at the end that is not
-required. A first null stands for the handle, unless the first parameter may itself be null: then it
-does so only in a list that has more values than the method has parameters.
+fills (the handle, the callback, `userdata`, outputs) are null or left out; this page shows them as
+`null`. The handle's null may be left out, and so may everything at the end that is not required. A
+first null is the handle, unless the first parameter may itself be null: then it is the handle only
+in a list that has more values than the method has parameters.
 
-**Structures** are objects with the C field names. A field that is left out has its default. Null in
-the place of text, an array or a structure means that it is left out. A field that does not exist,
-or not in the loaded release, is refused by name.
+**Structures** are objects with the C field names. A field that is left out has its default. Null
+instead of text, an array or a structure means that it is left out. A field that does not exist, or
+not in the loaded release, is refused by name.
 
 **Enums** are numbers or names in requests, and numbers in results.
 
@@ -43,23 +43,24 @@ or not in the loaded release, is refused by name.
 
 **Arrays** of `float *`, `int32_t *` and `int *` are arrays of numbers; those of floats may be
 nested row by row. They may also be `{{"base64": …, "dtype": "<f4", "shape": […]}}` (`<i4` for whole
-numbers). Those of floats leave in that form after `server.configure {{"floats": "base64"}}`.
+numbers). The daemon sends those of floats in that form after `server.configure {{"floats":
+"base64"}}`.
 
-**Releases** are those of the runtime. What says nothing is in all of them: {releases}.
+**Releases** are those of the runtime: {releases}. What names none is in all of them.
 
-In the **examples** `→` is sent and `←` comes back. Files stand in `/models`; the scripted models
-that make the answers predictable stand [at the end](#models-of-the-examples). A string in angle
-brackets that is all of a value in an answer is a placeholder for what is different each time:
+In the **examples** `→` is sent and `←` is the answer. Files are in `/models`; the scripted models
+that make the answers predictable are [at the end](#models-of-the-examples). A string in angle
+brackets that is all of a value in an answer is a placeholder for a value that varies:
 
 {placeholders}
 """
 #: A remark under a structure's heading.
 REMARKS: Mapping[str, str] = {
-    "RKLLMParam": "The defaults are the loaded library's own: `rkllm.createDefaultParam` tells"
+    "RKLLMParam": "The defaults are the loaded library's own: `rkllm.createDefaultParam` returns"
     " them. Its [examples](#rkllmcreatedefaultparam) show those of the embedded runtime; other"
-    " libraries have others. There `model_path` may be null.",
+    " libraries have others. In `rkllm.createDefaultParam`, `model_path` may be null.",
     "RKLLMExtendParam": "The defaults are the loaded library's own, as those of RKLLMParam.",
-    "RKLLMSamplingParam": "What is left out is what the model was loaded with.",
+    "RKLLMSamplingParam": "The default of each field is the value that the model was loaded with.",
 }
 #: The prefix of the methods' names -> the heading of their part of the page.
 GROUPS: Mapping[str, str] = {
