@@ -10,12 +10,15 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TextIO
 
 import msgspec
-from twisted.logger import ILogObserver, LogEvent, formatEvent
+from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent
 from twisted.python.logfile import LogFile
 from zope.interface import implementer
+
+from rkllm_twisted.daemon.log_output import LogOutput
 
 #: Level -> its number in syslog(3). journald reads it at the beginning of a line.
 PRIORITIES: Mapping[str, int] = {"debug": 7, "info": 6, "warn": 4, "error": 3, "critical": 2}
@@ -114,6 +117,19 @@ FORMATS: Mapping[str, Callable[[LogEvent], str]] = {
 }
 
 
+def _dropped_line(form: str, count: int) -> str:
+    """The line that says how many events were dropped."""
+    return FORMATS[form](
+        {
+            "log_level": LogLevel.warn,
+            "log_namespace": "rkllm.daemon",
+            "log_time": time.time(),
+            "log_format": "{dropped} events of the log were dropped: its reader stood still",
+            "dropped": count,
+        }
+    )
+
+
 @implementer(ILogObserver)
 class Observer:
     """Writes events of a level and above.
@@ -123,7 +139,9 @@ class Observer:
     :param level: one of :data:`LEVELS`.
     """
 
-    def __init__(self, out: TextIO | LogFile, form: str = "text", level: str = "info") -> None:
+    def __init__(
+        self, out: TextIO | LogFile | LogOutput, form: str = "text", level: str = "info"
+    ) -> None:
         self._out = out
         self._form = FORMATS[form]
         self._wanted = frozenset(LEVELS[LEVELS.index(level) :])
@@ -142,7 +160,7 @@ def observer_for(twistd: Mapping[str, Any], form: str, level: str) -> Observer |
     """
     name = twistd["logfile"]
     if twistd["nodaemon"] and name in (None, "", "-"):
-        return Observer(sys.stdout, form, level)
+        return Observer(LogOutput(sys.stdout.fileno(), partial(_dropped_line, form)), form, level)
     if name == "-":
         return None
     file = LogFile.fromFullPath(name or "twistd.log")

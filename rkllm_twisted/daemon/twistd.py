@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from twisted.application.service import IService, MultiService
+from twisted.logger import Logger
 from twisted.python import usage
 
 from rkllm_twisted.daemon import assembly
@@ -36,6 +37,8 @@ __all__ = ["Options", "makeService"]
 #: twistd's default for --pidfile.
 TWISTD_PID_FILE = "twistd.pid"
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+_log = Logger("rkllm.daemon")
 
 _make_observer: Callable[[], Observer | None] | None = None
 
@@ -99,12 +102,23 @@ class _Terminal(MultiService):
 
         # Before the socket opens: from then on a client or a script may know of the daemon.
         _StopSignals(reactor).install()
+        _ignore_rotation(reactor)
         with _one_sentence():
             super().privilegedStartService()
 
     def startService(self) -> None:
         with _one_sentence():
             super().startService()
+
+
+def _ignore_rotation(reactor: Any) -> None:
+    """Ignore SIGUSR1 unless there is a log file to rotate: by default it ends the process."""
+
+    def on_signal(*_: object) -> None:
+        reactor.callFromThread(_log.warn, "SIGUSR1 is ignored: there is no --logfile to rotate")
+
+    if signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL:
+        signal.signal(signal.SIGUSR1, on_signal)
 
 
 class _StopSignals:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 from daemons import PATIENCE, Daemon, environment, twistd
+from many_clients import wait_until
 
 Start = Callable[..., Daemon]
 Script = Callable[[str], Path]
@@ -152,3 +154,34 @@ def test_a_format_beside_twistds_own_is_refused(tmp_path: Path) -> None:
     )
     assert done.returncode != 0
     assert "leave out either them or --log-format" in done.stdout + done.stderr
+
+
+def test_a_log_that_nobody_reads_does_not_stop_the_daemon(tmp_path: Path) -> None:
+    """Its lines are dropped and counted; a reader that goes on reads the number."""
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 16384)
+    daemon = Daemon(tmp_path, stdout=writing)
+    os.close(writing)
+    try:
+        with daemon.connect() as client:
+            for number in range(200):
+                client.ask("no.such.method." + "x" * 200, None, number)
+            assert client.ask("server.ping", None, 7)["result"] == "pong"
+            log = os.read(reading, 1 << 20)
+            assert b"dropped" not in log
+            client.ask("no.such.method")
+            log = os.read(reading, 1 << 20)
+        assert re.search(rb"#warn\] \d+ events of the log were dropped: its reader", log)
+    finally:
+        os.close(reading)
+        assert daemon.stop() == 0
+
+
+def test_sigusr1_without_a_logfile_is_ignored_and_said(start: Start) -> None:
+    """By default it would end the process."""
+    daemon = start()
+    daemon.process.send_signal(signal.SIGUSR1)
+    line = "SIGUSR1 is ignored: there is no --logfile to rotate"
+    wait_until(lambda: line in daemon.log.read_text())
+    with daemon.connect() as client:
+        assert client.ask("server.ping")["result"] == "pong"

@@ -99,6 +99,7 @@ class Daemon:
     :param options: after ``rkllm``, beside the socket.
     :param twistd_options: before it.
     :param wrapper: a command that starts the daemon in its place.
+    :param stdout: a descriptor for its output; a file by default.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class Daemon:
         library: str | None = "cpu",
         twistd_options: Sequence[str] = ("--nodaemon", "--pidfile="),
         wrapper: Sequence[str] = (),
+        stdout: int | None = None,
     ) -> None:
         self.path = directory / "rkllm.sock"
         self.log = directory / "daemon.log"
@@ -122,7 +124,11 @@ class Daemon:
         ]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                command, stdout=log, stderr=subprocess.STDOUT, cwd=directory, env=environment()
+                command,
+                stdout=log if stdout is None else stdout,
+                stderr=log,
+                cwd=directory,
+                env=environment(),
             )
         self._await_socket()
 

@@ -257,6 +257,27 @@ GUARDS = [
         "return text",
         "daemon/test_log_formats.py::test_a_newline_in_a_word_begins_no_line_of_the_log",
     ),
+    _guard(
+        "a reader of the log that stands still blocks nothing",
+        "daemon/log_output.py",
+        "while data and self._has_room(deadline):",
+        "while data:",
+        "daemon/test_log_output.py::test_a_reader_that_stands_still_costs_one_short_wait",
+    ),
+    _guard(
+        "a reader of the log that stands still costs one wait",
+        "daemon/log_output.py",
+        "(0.0 if self._is_stalled else STALL_S)",
+        "STALL_S",
+        "daemon/test_log_output.py::test_a_reader_that_stands_still_costs_one_short_wait",
+    ),
+    _guard(
+        "SIGUSR1 without a log file is ignored",
+        "daemon/twistd.py",
+        "        _ignore_rotation(reactor)\n",
+        "",
+        "endtoend/test_log.py::test_sigusr1_without_a_logfile_is_ignored_and_said",
+    ),
     # Settings
     _guard(
         "a list of nobody does not let everybody in",

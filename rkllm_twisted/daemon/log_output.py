@@ -1,0 +1,69 @@
+"""Writes the log to a descriptor without ever blocking the reactor for long.
+
+A pipe whose reader stands still, or a terminal that is stopped, would block a plain write for ever,
+and the daemon with it. What cannot be written is dropped and counted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import time
+from collections.abc import Callable
+
+#: poll(2) promises room for so many bytes (PIPE_BUF of Linux), so a write of them does not block.
+ROOM = 4096
+#: How long a write waits for a reader that is only slow. One that stands still costs it once.
+STALL_S = 0.1
+
+
+class LogOutput:
+    """A descriptor that log lines are written to.
+
+    :param descriptor: where to write; its flags stay as they are, since other processes share them.
+    :param dropped_line: makes the line that says how many lines were dropped.
+    """
+
+    def __init__(self, descriptor: int, dropped_line: Callable[[int], str]) -> None:
+        self._descriptor = descriptor
+        self._dropped_line = dropped_line
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLOUT)
+        self._rest = b""  # of a line that has begun
+        self._dropped = 0
+        self._is_stalled = False
+
+    def write(self, text: str) -> None:
+        """Write the lines of an event, or count the event as dropped."""
+        deadline = time.monotonic() + (0.0 if self._is_stalled else STALL_S)
+        self._rest = self._written(self._rest, deadline)
+        if self._rest:
+            self._dropped += 1
+            self._is_stalled = True
+            return
+        if self._dropped:
+            text = self._dropped_line(self._dropped) + text
+        data = text.encode("utf-8", "backslashreplace")
+        rest = self._written(data, deadline)
+        self._is_stalled = bool(rest)
+        if len(rest) == len(data):
+            self._dropped += 1
+        else:
+            self._dropped, self._rest = 0, rest
+
+    def flush(self) -> None:
+        """Do nothing: nothing is held back that could be written."""
+
+    def _written(self, data: bytes, deadline: float) -> bytes:
+        """Write as much as there is room for; the rest."""
+        # A reader that has gone is no reason to stop serving.
+        with contextlib.suppress(OSError):
+            while data and self._has_room(deadline):
+                data = data[os.write(self._descriptor, data[:ROOM]) :]
+            return data
+        return b""
+
+    def _has_room(self, deadline: float) -> bool:
+        wait = max(0.0, deadline - time.monotonic())
+        return bool(self._poll.poll(wait * 1000))

@@ -1,0 +1,102 @@
+"""Writing the log never blocks for long: a reader that stands still costs lines, not the daemon."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from rkllm_twisted.daemon.log_output import ROOM, STALL_S, LogOutput
+
+LINE = "x" * 99 + "\n"
+#: Of the pipe. poll(2) has room if a whole page is free.
+PAGES = 4
+
+
+class Pipe:
+    """A small pipe, and the log's output into it."""
+
+    def __init__(self) -> None:
+        self.reader, self.writer = os.pipe()
+        fcntl.fcntl(self.writer, fcntl.F_SETPIPE_SZ, PAGES * ROOM)
+        self.output = LogOutput(self.writer, "{} dropped\n".format)
+
+    def read(self) -> str:
+        """Read what is in it."""
+        os.set_blocking(self.reader, False)
+        found = b""
+        try:
+            while data := os.read(self.reader, 65536):
+                found += data
+        except BlockingIOError:
+            pass
+        return found.decode()
+
+    def fill(self, lines: int = 500) -> None:
+        """Write more lines than it can hold."""
+        for _ in range(lines):
+            self.output.write(LINE)
+
+
+@pytest.fixture
+def pipe() -> Iterator[Pipe]:
+    """A pipe that is empty."""
+    made = Pipe()
+    yield made
+    for descriptor in (made.reader, made.writer):
+        os.close(descriptor)
+
+
+def test_lines_are_written_as_they_come(pipe: Pipe) -> None:
+    """Nothing is held back."""
+    pipe.output.write("one\n")
+    pipe.output.write("two\n")
+    assert pipe.read() == "one\ntwo\n"
+
+
+def test_a_reader_that_stands_still_costs_one_short_wait(pipe: Pipe) -> None:
+    """Not one for each line."""
+    begun = time.monotonic()
+    pipe.fill(1000)
+    assert time.monotonic() - begun < 10 * STALL_S
+
+
+def test_dropped_lines_are_counted_when_the_reader_goes_on(pipe: Pipe) -> None:
+    """Whole lines are missing, and their number stands where they would."""
+    pipe.fill()
+    before = pipe.read()
+    pipe.output.write("after\n")
+    lines = (before + pipe.read()).splitlines()
+    assert lines[-1] == "after"
+    assert lines[-2] == f"{500 - len(lines) + 2} dropped"
+    assert set(lines[:-2]) == {LINE.strip()}
+
+
+def test_a_line_that_was_begun_is_finished_first(pipe: Pipe) -> None:
+    """A line longer than the pipe has its rest later."""
+    long = "y" * (2 * PAGES * ROOM) + "\n"
+    pipe.output.write(long)
+    pipe.output.write("dropped\n")
+    found = pipe.read()
+    for _ in range(8):
+        pipe.output.write("more\n")
+        found += pipe.read()
+    assert found.startswith(long)
+    assert "\n2 dropped\nmore\n" in found or "\n1 dropped\nmore\n" in found
+    assert "dropped\ndropped" not in found
+
+
+def test_a_reader_that_has_gone_is_no_error(pipe: Pipe) -> None:
+    """The daemon goes on serving."""
+    os.close(pipe.reader)
+    pipe.fill(2)
+    pipe.reader = os.dup(pipe.writer)
+
+
+def test_a_surrogate_is_escaped(pipe: Pipe) -> None:
+    """UTF-8 cannot encode it."""
+    pipe.output.write("a\ud800\n")
+    assert pipe.read() == "a\\ud800\n"
