@@ -11,14 +11,14 @@ from datetime import datetime
 import attrs
 
 from rkllm_twisted.chat.arrange import arrange
-from rkllm_twisted.chat.fitting import fit
+from rkllm_twisted.chat.fitting import TokenCount, fit
 from rkllm_twisted.chat.messages import Conversation
 from rkllm_twisted.chat.model import ChatModel, Tier
 from rkllm_twisted.chat.parsing import Reading
 from rkllm_twisted.chat.prompts import ChatRequest, PlainContent, Prompt, TokenContent
 from rkllm_twisted.chat.renderers import Renderer
 from rkllm_twisted.chat.segments import Mark, Pieces, merged, split_marks, text_of
-from rkllm_twisted.chat.slot import slot_content
+from rkllm_twisted.chat.slot import not_shown, slot_content
 from rkllm_twisted.chat.tools import Tools, with_instruction
 from rkllm_twisted.chat.transcript import transcript
 from rkllm_twisted.chat.vocabulary import Vocabulary
@@ -47,27 +47,51 @@ def _as_tokens(
     request: ChatRequest,
     now: datetime,
 ) -> Prompt:
-    def rendered(messages: Conversation) -> tuple[TokenContent, tuple[str, ...], str]:
-        arranged, changes = arrange(messages, request.tools, renderer.abilities)
-        pieces = renderer.render(arranged, now=now, tools=request.tools, thinking=request.thinking)
-        forced = ""
-        if request.tools.required:
-            beginning = _forced(model, request.tools, opened=_opened(model, pieces))
-            pieces = merged([*pieces, *beginning])
-            forced = model.tool_format.beginning(request.tools.only)
-        return TokenContent(pieces, vocabulary.encode(pieces)), changes, forced
+    tools = request.tools
 
-    fitted = fit(
+    def rendered(messages: Conversation) -> _Rendered:
+        arranged, changes = arrange(messages, tools, renderer.abilities)
+        pieces = renderer.render(arranged, now=now, tools=tools, thinking=request.thinking)
+        if not pieces:
+            raise not_shown()
+        opened = _opened(model, pieces)
+        if tools.required:
+            pieces = merged([*pieces, *_forced(model, tools, opened=opened)])
+        at_least = vocabulary.count_at_least(pieces)
+        tokens = () if at_least > model.context else vocabulary.encode(pieces)
+        count = TokenCount(len(tokens)) if tokens else TokenCount(at_least, exact=False)
+        return _Rendered(pieces, tokens, count, changes, opened)
+
+    made = fit(
         request.messages,
         rendered,
-        lambda made: len(made[0].tokens),
+        lambda made: made.count,
         context=model.context,
         max_new_tokens=request.max_new_tokens,
         truncate=request.truncate,
     )
-    content, changes, forced = fitted.made
-    opened = not forced and _opened(model, content.pieces)
-    return Prompt(content, _reading(model, request, opened=opened), changes, fitted.dropped, forced)
+    return Prompt(
+        TokenContent(made.prompt.pieces, made.prompt.tokens),
+        _reading(model, request, opened=made.prompt.opened and not tools.required),
+        made.prompt.changes,
+        made.dropped,
+        model.tool_format.beginning(tools.only) if tools.required else "",
+    )
+
+
+@attrs.frozen
+class _Rendered:
+    """A prompt on its way.
+
+    :param tokens: none if there are certainly too many.
+    :param opened: True if the template ends within the reasoning.
+    """
+
+    pieces: Pieces
+    tokens: tuple[int, ...]
+    count: TokenCount
+    changes: tuple[str, ...]
+    opened: bool
 
 
 def _opened(model: ChatModel, pieces: Pieces) -> bool:
@@ -85,11 +109,13 @@ def _forced(model: ChatModel, tools: Tools, *, opened: bool) -> Pieces:
     form = model.tool_format
     closed = f"{model.reasoning.close}\n\n" if opened and model.reasoning else ""
     marks = [*form.opens, *form.closes, closed.strip()]
-    known = model.vocabulary.control if model.vocabulary else {}
-    pieces: list[str | Mark] = [*split_marks(closed + form.begin, filter(known.get, marks))]
+    control = model.vocabulary.control if model.vocabulary else {}
+    pieces: list[str | Mark] = [
+        *split_marks(closed + form.begin, filter(control.__contains__, marks))
+    ]
     if tools.only is not None:
         pieces.append(json.dumps(tools.only, ensure_ascii=False)[1:-1])
-        pieces += split_marks(form.arguments, filter(known.get, marks))
+        pieces += split_marks(form.arguments, filter(control.__contains__, marks))
     return merged(pieces)
 
 

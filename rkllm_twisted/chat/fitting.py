@@ -14,20 +14,35 @@ Made = TypeVar("Made")
 
 
 @attrs.frozen
+class TokenCount:
+    """How many tokens a prompt has.
+
+    :param exact: False if there may be more.
+    """
+
+    tokens: int
+    exact: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.tokens} tokens" if self.exact else f"{self.tokens} tokens or more"
+
+
+@attrs.frozen
 class Fitted(Generic[Made]):
     """What was made of as much of a conversation as fits.
 
+    :param prompt: that was made.
     :param dropped: how many messages were left out.
     """
 
-    made: Made
+    prompt: Made
     dropped: int
 
 
 def fit(
     messages: Conversation,
     make: Callable[[Conversation], Made],
-    count: Callable[[Made], int],
+    count: Callable[[Made], TokenCount],
     *,
     context: int,
     max_new_tokens: int | None,
@@ -36,7 +51,7 @@ def fit(
     """Make the prompt of a conversation, without its oldest turns if need be.
 
     :param make: makes the prompt of messages.
-    :param count: of its tokens.
+    :param count: of its tokens; of what is certainly too long, a lower bound will do.
     :param context: tokens that there is room for, the answer's included.
     :param max_new_tokens: of the answer; room for them is left when turns are left out.
     :param truncate: False to refuse what does not fit.
@@ -44,7 +59,7 @@ def fit(
     """
     made = make(messages)
     tokens = count(made)
-    if tokens < context:
+    if tokens.tokens < context:
         return Fitted(made, 0)
     if not truncate:
         raise _too_long(
@@ -56,16 +71,21 @@ def fit(
     # Half of the context at least is for the conversation.
     room = context - min(max_new_tokens or context // 4, context // 2)
     system, starts = _turns(messages)
-    few, many = 1, len(starts) - 1  # how many turns to leave out
-    while few < many:
-        middle = (few + many) // 2
-        if count(make((*system, *messages[starts[middle] :]))) <= room:
-            many = middle
-        else:
-            few = middle + 1
-    start = starts[min(few, len(starts) - 1)]
+
+    def fits(turns: int) -> bool:
+        return count(make((*system, *messages[starts[-turns] :]))).tokens <= room
+
+    # From the newest on, so that the work grows with the context and not with the conversation.
+    keep, too_many = 1, 2
+    while too_many < len(starts) and fits(too_many):
+        keep, too_many = too_many, 2 * too_many
+    too_many = min(too_many, len(starts))  # all of them are known not to fit
+    while too_many - keep > 1:
+        middle = (keep + too_many) // 2
+        keep, too_many = (middle, too_many) if fits(middle) else (keep, middle)
+    start = starts[-keep]
     made = make((*system, *messages[start:]))
-    if count(made) >= context:
+    if count(made).tokens >= context:
         raise _too_long("The last turn alone", "make it shorter", count(made), context)
     return Fitted(made, start - len(system))
 
@@ -80,13 +100,13 @@ def _turns(messages: Conversation) -> tuple[Conversation, list[int]]:
     return messages[:first], starts
 
 
-def _too_long(what: str, remedy: str, tokens: int, context: int) -> InvalidParams:
+def _too_long(what: str, remedy: str, count: TokenCount, context: int) -> InvalidParams:
     return InvalidParams(
-        f"{what} has {tokens} tokens and the model's context is {context}: {remedy}.",
+        f"{what} has {count} and the model's context is {context}: {remedy}.",
         {
             "parameter": "messages",
             "reason": "context_length",
-            "prompt_tokens": tokens,
+            "prompt_tokens": count.tokens,
             "context": context,
         },
     )

@@ -14,7 +14,7 @@ import attrs
 from rkllm_twisted.chat.messages import Conversation
 from rkllm_twisted.chat.model import ChatModel, Tier
 from rkllm_twisted.chat.prompts import PlainContent, Prompt, SlotContent, TokenContent
-from rkllm_twisted.chat.segments import after, merged
+from rkllm_twisted.chat.segments import Mark, Pieces, after, merged
 from rkllm_twisted.chat.trail import CacheKey, Trail, same_conversation
 
 
@@ -107,7 +107,7 @@ def _with_tokens(
     cached: tuple[int, ...] = ()
     tokens = content.tokens
     if trail is not None and trail.key == key and model.vocabulary is not None:
-        rest = after(trail.pieces, content.pieces)
+        rest = _new(trail, content.pieces)
         if rest:  # at least one token has to be read for there to be an answer
             cached, tokens = trail.tokens, model.vocabulary.encode(rest, first=False)
     read = Trail(key, (*cached, *tokens), merged(content.pieces))
@@ -128,6 +128,15 @@ def _with_tokens(
         len(cached),
         len(tokens),
     )
+
+
+def _new(trail: Trail, pieces: Pieces) -> Pieces | None:
+    """Return what a prompt has beyond the cache, or None if it does not begin like that."""
+    rest = after(trail.pieces, pieces)
+    if rest is None or not trail.ended:
+        return rest
+    # Which of its end tokens the model chose is not told; the template's own stands there.
+    return rest[1:] if rest and isinstance(rest[0], Mark) else None
 
 
 def _with_slot(

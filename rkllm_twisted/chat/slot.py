@@ -42,14 +42,19 @@ def slot_content(messages: Conversation, render: Render, marks: tuple[str, ...])
 
     before, found, postfix = text((*earlier, _saying(newest, probe)), True).partition(probe)
     if not found:
-        raise InvalidParams(
-            "The model's chat template does not show the last message.", {"parameter": "model"}
-        )
+        raise not_shown()
     prefix = "" if newest.role == "tool" else _prefix(text)
     if not before.endswith(prefix):
         prefix = ""
     system = before[: len(before) - len(prefix)]
     return SlotContent(system, prefix, postfix, messages, broken_up(newest.text, marks))
+
+
+def not_shown() -> InvalidParams:
+    """Return the error for a template that leaves out what is to be answered."""
+    return InvalidParams(
+        "The model's chat template does not show the last message.", {"parameter": "model"}
+    )
 
 
 def _saying(message: Message, text: str) -> Message:

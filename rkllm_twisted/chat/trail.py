@@ -15,6 +15,9 @@ from rkllm_twisted.chat.model import Tier
 from rkllm_twisted.chat.segments import Pieces, merged
 from rkllm_twisted.chat.vocabulary import Vocabulary
 
+#: Of a token that the runtime has read and not told.
+NO_TOKEN = -1
+
 
 @attrs.frozen
 class CacheKey:
@@ -36,7 +39,9 @@ class Trail:
     """What the cache holds.
 
     :param tokens: tier A: all of them.
-    :param pieces: tier A: the same as text, as far as prompts are compared with it.
+    :param pieces: tier A: the same as text, with which prompts are compared.
+    :param ended: tier A: True if an end token comes last that no callback has brought. It is
+        :data:`NO_TOKEN` among the tokens, and none of the pieces.
     :param messages: tiers B and C: the conversation, an answer last.
     :param in_slot: tier B: how many of the messages are in the system slot.
     :param size: of the cache, as the runtime counts; None if nobody has asked.
@@ -45,6 +50,7 @@ class Trail:
     key: CacheKey
     tokens: tuple[int, ...] = ()
     pieces: Pieces = ()
+    ended: bool = False
     messages: Conversation = ()
     in_slot: int = 0
     size: int | None = None
@@ -74,14 +80,13 @@ class Outcome:
     """How a run ended.
 
     :param answer: as the client will send it back.
-    :param whole: True if the model ended it, and the answer is all that it wrote: no stop text, no
-        limit of tokens, no broken call.
+    :param ended: True if the model ended it itself: no stop text, no limit of tokens.
     :param tokens: the ids that the callbacks brought.
     :param size: of the cache now (``rkllm_get_kv_cache_size``); None if that is not known.
     """
 
     answer: Message
-    whole: bool
+    ended: bool
     tokens: tuple[int, ...] = ()
     size: int | None = None
 
@@ -99,26 +104,30 @@ def after_answer(
         return None
     if read.key.tier is Tier.TOKENS:
         return _with_tokens(read, outcome, vocabulary) if vocabulary is not None else None
-    if not outcome.whole:
+    if not outcome.ended:
         return None
     return attrs.evolve(read, messages=(*read.messages, outcome.answer), size=outcome.size)
 
 
 def _with_tokens(read: Trail, outcome: Outcome, vocabulary: Vocabulary) -> Trail | None:
-    """Tokens are counted, so an answer that was cut off is known as well."""
-    generated = outcome.tokens
+    """Tokens are counted, so an answer that was cut off is known as well.
+
+    The last token of an answer was chosen, and need not have been read; an end token may have been
+    read, and no callback brings it. Any other difference means that not all is known.
+    """
     if outcome.size is None:
         return None
-    # The last token of an answer was chosen, and need not have been read. Any other difference
-    # means that not all is known.
-    missing = len(read.tokens) + len(generated) - outcome.size
-    if missing not in (0, 1) or missing > len(generated):
+    generated = outcome.tokens
+    unread = len(read.tokens) + len(generated) - outcome.size
+    if unread not in (-1 if outcome.ended else 0, 0, 1) or unread > len(generated):
         return None
-    held = generated[: len(generated) - missing]
+    held = generated[: len(generated) - max(unread, 0)]
+    ended = unread < 0
     return attrs.evolve(
         read,
-        tokens=(*read.tokens, *held),
+        tokens=(*read.tokens, *held, *((NO_TOKEN,) if ended else ())),
         pieces=merged([*read.pieces, *vocabulary.pieces(held, read.tokens)]),
+        ended=ended,
         size=outcome.size,
     )
 

@@ -46,6 +46,7 @@ class Vocabulary:
             unknown = _unknown(settings["model"])
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise _unusable("it is no tokenizer.json") from error
+        self._longest: int | None = None
         self._whole = _tokenizer(settings)
         spaces = [one for one in added if _is_space(one["content"])]
         settings = {**settings, "added_tokens": spaces, "post_processor": None}
@@ -85,6 +86,17 @@ class Vocabulary:
     def count(self, pieces: Pieces) -> int:
         """Return how many tokens a prompt has."""
         return len(self.encode(pieces))
+
+    def count_at_least(self, pieces: Pieces) -> int:
+        """Return how many tokens a prompt certainly has, without encoding it.
+
+        No token is longer than the longest, and normalising makes a text four times shorter at
+        most. Megabytes that no context has room for are known at once.
+        """
+        if self._longest is None:
+            self._longest = max(map(len, self._whole.get_vocab()), default=1)
+        letters = sum(len(piece) for piece in pieces if isinstance(piece, str))
+        return letters // (4 * self._longest)
 
     def decode(self, tokens: Sequence[int]) -> str:
         """Return the text of tokens, control tokens included."""

@@ -15,7 +15,7 @@ from rkllm_twisted.chat.compose import compose
 from rkllm_twisted.chat.events import Content, Finish, Reasoning, ToolCallArguments, ToolCallBegin
 from rkllm_twisted.chat.families import ReasoningMarks, named
 from rkllm_twisted.chat.family_table import FAMILIES
-from rkllm_twisted.chat.fitting import fit
+from rkllm_twisted.chat.fitting import TokenCount, fit
 from rkllm_twisted.chat.messages import Conversation, say
 from rkllm_twisted.chat.model import ChatModel, Tier, chat_model, read_specials
 from rkllm_twisted.chat.prompts import ChatRequest
@@ -137,6 +137,11 @@ def turns(count: int) -> Conversation:
     return (say("system", "s"), *talk, say("user", "last"))
 
 
+def counted(messages: Conversation) -> TokenCount:
+    """As if a message were a token."""
+    return TokenCount(len(messages))
+
+
 def test_a_conversation_that_is_too_long_is_refused_with_the_figures() -> None:
     with pytest.raises(InvalidParams, match="leave messages out, or ask with truncate") as error:
         compose(qwen3(100), ChatRequest(turns(30)), NOW)
@@ -147,6 +152,12 @@ def test_a_conversation_that_is_too_long_is_refused_with_the_figures() -> None:
         "prompt_tokens": tokens,
         "context": 100,
     }
+
+
+def test_ten_megabytes_are_refused_without_counting_each_token() -> None:
+    request = ChatRequest((say("user", "x y" * 3_400_000),), truncate=True)
+    with pytest.raises(InvalidParams, match=r"The last turn alone has \d+ tokens or more and"):
+        compose(qwen3(), request, NOW)
 
 
 def test_truncate_loses_whole_oldest_turns_and_says_how_many_messages() -> None:
@@ -170,16 +181,18 @@ def test_a_last_turn_that_is_too_long_is_refused() -> None:
 
 def test_a_turn_is_lost_with_its_calls_and_results() -> None:
     talk = (say("user", "a"), say("assistant", "b"), say("tool", "c"), say("user", "d"))
-    fitted = fit(talk, lambda given: given, len, context=4, max_new_tokens=3, truncate=True)
-    assert (fitted.made, fitted.dropped) == (talk[3:], 3)
+    fitted = fit(talk, lambda given: given, counted, context=4, max_new_tokens=3, truncate=True)
+    assert (fitted.prompt, fitted.dropped) == (talk[3:], 3)
 
 
 def test_as_many_turns_are_kept_as_there_is_room_for() -> None:
     """The system message, whole turns of two, and the last of one."""
     for context in range(8, 60):
-        fitted = fit(turns(30), lambda g: g, len, context=context, max_new_tokens=2, truncate=True)
+        fitted = fit(
+            turns(30), lambda g: g, counted, context=context, max_new_tokens=2, truncate=True
+        )
         room = context - 2
-        assert len(fitted.made) == 2 + (room - 2) // 2 * 2
+        assert len(fitted.prompt) == 2 + (room - 2) // 2 * 2
 
 
 def test_2000_turns_are_truncated_with_a_few_renderings() -> None:
@@ -189,8 +202,8 @@ def test_2000_turns_are_truncated_with_a_few_renderings() -> None:
         made.append(len(given))
         return given
 
-    fitted = fit(turns(2000), make, len, context=100, max_new_tokens=10, truncate=True)
-    assert len(fitted.made) == 90
+    fitted = fit(turns(2000), make, counted, context=100, max_new_tokens=10, truncate=True)
+    assert len(fitted.prompt) == 90
     assert len(made) < 16
 
 
@@ -227,8 +240,10 @@ def test_slots_follow_each_other_in_a_conversation() -> None:
 
 
 def test_a_template_that_hides_the_last_message_is_refused() -> None:
-    with pytest.raises(InvalidParams, match="does not show the last message"):
-        compose(chat_model("m", 100, template="nothing"), ChatRequest(HI), NOW)
+    for template, own in (("nothing", None), ("", vocabulary("byte_level"))):
+        model = chat_model("m", 100, template=template, vocabulary=own)
+        with pytest.raises(InvalidParams, match="does not show the last message"):
+            compose(model, ChatRequest(HI), NOW)
 
 
 def test_specials_are_read_in_both_forms() -> None:

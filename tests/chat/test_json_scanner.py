@@ -42,7 +42,7 @@ def test_json_is_taken(value: object, indent: int | None) -> None:
 
 
 @settings(deadline=None)
-@given(st.text('{}[]",:0-1.eE+ntrufals \\x\n', max_size=12))
+@given(st.text('{}[]",:0-1.eE+ntrufals \\x\n', max_size=12).map(lambda text: f"[{text}"))
 @example("[01]")
 @example("[1.]")
 @example("[-]")
@@ -55,8 +55,11 @@ def test_json_is_taken(value: object, indent: int | None) -> None:
 @example("[1}")
 @example("[\x001]")
 def test_what_is_no_json_is_not(text: str) -> None:
+    if text.lstrip()[:1] not in ("{", "["):
+        return  # a number at the top has no end that could be seen
     try:
-        is_json = isinstance(json.loads(text, parse_constant=None), list | dict)
+        json.loads(text)
+        is_json = True
     except ValueError:
         is_json = False
     assert accepts(text) == is_json

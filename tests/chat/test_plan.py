@@ -56,13 +56,11 @@ class Board:
         self.cache.read(planned)
         return planned
 
-    def answer(
-        self, planned: Plan, text: str, *, whole: bool = True, unread: bool = False
-    ) -> Message:
+    def answer(self, planned: Plan, text: str, *, ended: bool = True, unread: int = 0) -> Message:
         """Answer and settle what is known."""
-        tokens = self.cache.write(text, last_unread=unread)
+        tokens = self.cache.write(text, unread=unread)
         answer = say("assistant", text)
-        outcome = Outcome(answer, whole, tokens, self.cache.size)
+        outcome = Outcome(answer, ended, tokens, self.cache.size)
         self.known.trail = after_answer(planned.trail, outcome, self.model.vocabulary)
         return answer
 
@@ -189,7 +187,7 @@ def test_tier_c_passes_a_tools_result_as_such() -> None:
     board = Board(Tier.RUNTIME)
     planned = board.read((asked(1),), tools=TOOLS)
     call = Message("assistant", tool_calls=(ToolCall("call_1", "f", "{}"),))
-    outcome = Outcome(call, whole=True, size=9)
+    outcome = Outcome(call, ended=True, size=9)
     board.known.trail = after_answer(planned.trail, outcome, None)
     sent_back = attrs.evolve(
         call, tool_calls=tuple(attrs.evolve(c, id="x") for c in call.tool_calls)
@@ -199,11 +197,12 @@ def test_tier_c_passes_a_tools_result_as_such() -> None:
     assert result.run_input == {"role": "tool", "prompt_input": "w3"}
 
 
-def test_tier_a_reads_the_end_mark_that_the_cache_lacks() -> None:
-    """The model's last token was chosen, and is not in the cache."""
+@pytest.mark.parametrize("unread", [-1, 0, 1])
+def test_tier_a_reads_what_the_cache_lacks_of_an_answer_and_no_more(unread: int) -> None:
+    """The last token was chosen and need not be in it; an end token may be, without a callback."""
     board = Board(Tier.TOKENS)
     planned = board.read((asked(1),))
-    answer = board.answer(planned, "w2", unread=True)
+    answer = board.answer(planned, "w2", unread=unread)
     assert board.known.trail is not None
     second = board.read((asked(1), answer, asked(3)))
     assert second.goes_on
@@ -212,7 +211,7 @@ def test_tier_a_reads_the_end_mark_that_the_cache_lacks() -> None:
     assert board.cache.text == own.decode(expected.content.tokens)
 
 
-@pytest.mark.parametrize("difference", [-2, 1])
+@pytest.mark.parametrize("difference", [-2, 2])
 def test_tier_a_trusts_no_cache_whose_size_does_not_fit(difference: int) -> None:
     board = Board(Tier.TOKENS)
     planned = board.read((asked(1),))
@@ -221,13 +220,15 @@ def test_tier_a_trusts_no_cache_whose_size_does_not_fit(difference: int) -> None
     assert after_answer(planned.trail, outcome, board.model.vocabulary) is None
     unknown = attrs.evolve(outcome, size=None)
     assert after_answer(planned.trail, unknown, board.model.vocabulary) is None
+    cut_off = attrs.evolve(outcome, ended=False, size=board.cache.size + 1)
+    assert after_answer(planned.trail, cut_off, board.model.vocabulary) is None, "no end token"
 
 
 def test_tier_a_goes_on_after_an_answer_that_was_cut_off() -> None:
     """Its tokens are counted; tiers B and C would leave out the end mark."""
     for tier, goes_on in ((Tier.TOKENS, True), (Tier.TEMPLATE, False), (Tier.RUNTIME, False)):
         board = Board(tier)
-        answer = board.answer(board.read((asked(1),)), "w2 w3", whole=False)
+        answer = board.answer(board.read((asked(1),)), "w2 w3", ended=False)
         assert board.read((asked(1), answer, asked(4))).goes_on == goes_on
 
 
@@ -279,7 +280,7 @@ STEPS = st.lists(
     st.tuples(
         st.integers(0, 2),  # whose conversation
         st.sampled_from(["ask", "again", "edit", "cancel", "cut", "stop", "foreign", "system"]),
-        st.booleans(),
+        st.integers(-1, 1),  # how many tokens the cache lacks
     ),
     max_size=12,
 )
@@ -288,7 +289,7 @@ STEPS = st.lists(
 @settings(deadline=None)
 @given(st.sampled_from(TIERS), STEPS)
 def test_each_answer_depends_on_its_own_messages_only(
-    tier: Tier, steps: list[tuple[int, str, bool]]
+    tier: Tier, steps: list[tuple[int, str, int]]
 ) -> None:
     """Whatever came before: the model reads the words of the request, in order, and no others."""
     board = Board(tier)
@@ -312,8 +313,11 @@ def test_each_answer_depends_on_its_own_messages_only(
         if step == "cancel":
             board.cache.write("w98")
             continue
+        ended = step not in ("cut", "stop")
         written = f"w{count + 2000}" + (" and more" if step == "stop" else "")
-        answer = board.answer(planned, written, whole=step not in ("cut", "stop"), unread=unread)
+        answer = board.answer(
+            planned, written, ended=ended, unread=unread if ended or unread > 0 else 0
+        )
         if step == "stop":  # the client gets what stands before the stop text
             answer = say("assistant", f"w{count + 2000}")
         talks[who] = (*messages, say("assistant", answer.text))

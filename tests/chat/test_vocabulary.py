@@ -60,6 +60,16 @@ def test_many_forged_control_tokens_take_no_longer_than_others() -> None:
     assert own.control["<|im_end|>"] not in tokens
 
 
+@settings(deadline=None)
+@given(
+    st.sampled_from(["byte_level", "first_space", "newlines"]), st.text("ab \n你é", max_size=300)
+)
+def test_the_lower_bound_is_one(kind: str, text: str) -> None:
+    own = vocabulary(kind)
+    assert own.count_at_least((text,)) <= own.count((text,))
+    assert own.count_at_least((text * 1000,)) >= len(text)
+
+
 def test_a_mark_that_is_no_token_of_the_model_is_named() -> None:
     with pytest.raises(InvalidParams, match=r"lacks the token '<\|eot_id\|>'"):
         vocabulary("byte_level").encode((Mark("<|eot_id|>"),))

@@ -64,14 +64,17 @@ class TextCache:
             self._system_read = True
         self._texts.append(f"{prefix}{run_input['prompt_input']}{postfix}")
 
-    def write(self, text: str, *, last_unread: bool = False) -> tuple[int, ...]:
-        """The model writes an answer; return its tokens.
+    def write(self, text: str, *, unread: int = 0) -> tuple[int, ...]:
+        """The model writes an answer; return the tokens that callbacks bring.
 
-        :param last_unread: True if the last token is not in the cache.
+        :param unread: how many of them, at the end, are not in the cache; -1 if the end token is,
+            too, which no callback brings.
         """
         if self._vocabulary is None:
             self._texts.append(text)
             return ()
         tokens = self._vocabulary.encode_text(text)
-        self._tokens += tokens[: len(tokens) - last_unread]
+        self._tokens += tokens[: len(tokens) - max(unread, 0)]
+        if unread < 0:
+            self._tokens.append(self._vocabulary.control["<|im_end|>"])
         return tokens

@@ -1,0 +1,123 @@
+"""What the trail assumes of a runtime's cache holds on the embedded one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from rkllm_twisted.chat.compose import compose
+from rkllm_twisted.chat.families import named
+from rkllm_twisted.chat.family_table import FAMILIES
+from rkllm_twisted.chat.messages import say
+from rkllm_twisted.chat.model import ChatModel, Tier, chat_model
+from rkllm_twisted.chat.parsing import Reading
+from rkllm_twisted.chat.plan import CLEAR, CLEAR_BUT_SYSTEM, Plan, plan
+from rkllm_twisted.chat.prompts import ChatRequest, Prompt, TokenContent
+from rkllm_twisted.chat.trail import CacheKey, Outcome, Trail, after_answer, cache_size
+from rkllm_twisted.cpu import demo_model
+from rkllm_twisted.runtime.runtime import Runtime, open_runtime
+
+ANSWER = say("assistant", "")
+
+
+class Numbers:
+    """A vocabulary in which the text of a token is its number."""
+
+    def encode(self, pieces: Sequence[str], *, first: bool = True) -> tuple[int, ...]:
+        return tuple(map(int, "".join(pieces).split()))
+
+    def pieces(self, tokens: Sequence[int], before: Sequence[int] = ()) -> tuple[str, ...]:
+        return tuple(f"{token} " for token in tokens)
+
+
+class Board:
+    """The embedded runtime with its model."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self.model = ChatModel("tiny", 512, vocabulary=Numbers())
+        self.call(
+            "rkllm_init", {"model_path": str(demo_model()), "top_k": 1, "max_context_len": 512}
+        )
+
+    def call(self, function: str, *params: object, on_result: Any = None) -> Mapping[str, Any]:
+        return self._runtime.perform(self._runtime.prepare(function, list(params)), on_result)
+
+    def run(self, run_input: Mapping[str, Any], limit: int) -> tuple[tuple[int, ...], int]:
+        """Run; return the tokens that came, and how many were read."""
+        results: list[Mapping[str, Any]] = []
+        options = {"keep_history": 1, "max_new_tokens": limit}
+        self.call("rkllm_run", run_input, options, on_result=results.append)
+        tokens = tuple(one["token_id"] for one in results if one["_callback_state"] == 0)
+        return tokens, results[-1]["perf"]["prefill_tokens"]
+
+    def answer(
+        self, planned: Plan, *, ended: bool = False
+    ) -> tuple[tuple[int, ...], int, Trail | None]:
+        """Carry out a plan; return the tokens, how many were read, and what is known after it."""
+        for one in planned.calls:
+            self.call(one.function, *one.params)
+        tokens, read = self.run(planned.run_input, 6)
+        outcome = Outcome(ANSWER, ended=ended, tokens=tokens, size=self.size)
+        return tokens, read, after_answer(planned.trail, outcome, self.model.vocabulary)
+
+    @property
+    def size(self) -> int | None:
+        return cache_size(self.call("rkllm_get_kv_cache_size"))
+
+
+@pytest.fixture
+def board() -> Iterator[Board]:
+    runtime = open_runtime("cpu", "1.3.0")
+    yield Board(runtime)
+    runtime.close()
+
+
+def prompt(*tokens: int) -> Prompt:
+    return Prompt(TokenContent(("".join(f"{one} " for one in tokens),), tokens), Reading())
+
+
+def test_a_conversation_in_pieces_is_the_conversation_as_a_whole(board: Board) -> None:
+    """Each turn reads its own tokens only, and the answer is the same."""
+    first, _, trail = board.answer(plan(board.model, prompt(1, 50, 60, 70), None))
+    assert trail is not None
+    assert trail.tokens == (1, 50, 60, 70, *first)
+    whole = (1, 50, 60, 70, *first, 80, 90)
+    on = plan(board.model, prompt(*whole), trail)
+    assert (on.goes_on, on.calls) == (True, ())
+    second, read, trail = board.answer(on)
+    assert read == 2
+    anew = plan(board.model, prompt(*whole), None)
+    assert anew.calls == (CLEAR,)
+    assert board.answer(anew)[:2] == (second, 4 + len(first) + 2)
+    assert trail is not None
+
+
+def test_the_end_token_is_in_the_cache_and_no_callback_brings_it(board: Board) -> None:
+    """So after an answer that ended by itself the cache has one token more."""
+    board.call("rkllm_clear_kv_cache", 0)
+    run_input = {"role": "user", "prompt_input": "What is a generator?"}
+    tokens, read = board.run(run_input, 100)
+    before = Trail(CacheKey("tiny", None, Tier.TOKENS), (0,) * read)
+    ended = Outcome(ANSWER, ended=True, tokens=tokens, size=board.size)
+    trail = after_answer(before, ended, board.model.vocabulary)
+    assert trail is not None
+    assert trail.ended
+    assert len(trail.tokens) == board.size
+
+
+def test_asking_again_in_tier_b_reads_the_newest_message_only(board: Board) -> None:
+    """The earlier conversation stays in the system slot, and the answer is the same."""
+    model = chat_model("tiny", 512, family=named("chatml", FAMILIES))
+    talk = (say("user", "What is a list?"), say("assistant", "A type."), say("user", "And a set?"))
+    asked = compose(model, ChatRequest(talk), datetime(2026, 1, 2))
+    first, read, trail = board.answer(plan(model, asked, None), ended=True)
+    size = board.size
+    again = plan(model, asked, trail)
+    assert again.calls == (CLEAR_BUT_SYSTEM,)
+    second, read_again, _ = board.answer(again)
+    assert (second, board.size) == (first, size)
+    assert 0 < read_again < read
