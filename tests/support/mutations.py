@@ -756,6 +756,63 @@ GUARDS = [
         "account",
         "board/test_checks.py::test_the_daemons_account_counts_where_it_answers",
     ),
+    # Chat
+    _guard(
+        "what a message says of control tokens is letters",
+        "chat/vocabulary.py",
+        "        if self._guarded.isdisjoint(ids):",
+        "        if True:",
+        "chat/test_vocabulary.py::test_no_text_becomes_a_control_token",
+    ),
+    _guard(
+        "a template that decides by its own control tokens is refused",
+        "chat/template.py",
+        'if "".join(one if isinstance(one, str) else one.text for one in pieces) != plain:',
+        "if False:",
+        "chat/test_template.py::test_a_template_that_cannot_be_used_is_refused",
+    ),
+    _guard(
+        "a template multiplies no text beyond the bound",
+        "chat/sandbox.py",
+        'intercepted_binops = frozenset(["*", "**"])',
+        "intercepted_binops = frozenset()",
+        "chat/test_template.py::test_a_template_that_cannot_be_used_is_refused",
+    ),
+    _guard(
+        "marks in messages are broken up where marks count in text",
+        "chat/slot.py",
+        "broken_up(piece, marks) if isinstance(piece, str)",
+        "piece if isinstance(piece, str)",
+        "chat/test_plan.py::test_tier_b_feeds_the_slots_of_the_template",
+    ),
+    _guard(
+        "a turn that is interrupted leaves an unknown cache",
+        "chat/trail.py",
+        "trail, self.trail = self.trail, None",
+        "trail = self.trail",
+        "chat/test_plan.py::test_a_turn_that_was_interrupted_leaves_an_unknown_cache",
+    ),
+    _guard(
+        "a cache whose size does not fit is unknown",
+        "chat/trail.py",
+        "if unread not in (-1 if outcome.ended else 0, 0, 1) or unread > len(generated):",
+        "if unread > len(generated):",
+        "chat/test_plan.py::test_tier_a_trusts_no_cache_whose_size_does_not_fit",
+    ),
+    _guard(
+        "another model's or adapter's cache is not gone on with",
+        "chat/plan.py",
+        "if trail is not None and trail.key == key and model.vocabulary is not None:",
+        "if trail is not None and model.vocabulary is not None:",
+        "chat/test_plan.py::test_another_model_or_adapter_begins_anew",
+    ),
+    _guard(
+        "the beginning of a stop text is held back",
+        "chat/marks.py",
+        "held = self._held_from(text) if more else len(text)",
+        "held = len(text)",
+        "chat/test_stops.py::test_no_beginning_of_a_stop_text_leaks",
+    ),
 ]
 
 
