@@ -4,80 +4,87 @@
         for chunk in client.run_async("Hello"):
             print(chunk.text, end="")
 
-It imports neither Twisted nor zope.interface; what reads and writes JSON is imported by the first
-client that is made, and what makes results of it by the first run. So a program that only may have
-something to ask starts as soon as one that has not.
+This module imports neither Twisted nor zope.interface. The first client that is made imports what
+reads and writes JSON, and its first run imports the typed results. So a program that may never need
+the daemon starts as fast as one that does not use it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import time
+from _thread import get_ident
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from rkllm_twisted.client_core import calls
+from rkllm_twisted.client_core import methods
 from rkllm_twisted.client_core.address import (
-    PATIENCE,
-    QUIET,
+    PING_AFTER_S,
+    PING_TIMEOUT_S,
     default_socket,
     lost_error,
     silent_text,
     timeout_text,
 )
-from rkllm_twisted.client_core.events import Answer, Arrival, Failed, Notified, Part
-from rkllm_twisted.client_core.shape import shaped_like
+from rkllm_twisted.client_core.call import (
+    MethodCall,
+    checked_timeout,
+    like_function,
+    remote_params,
+    unchanged,
+)
+from rkllm_twisted.client_core.events import Arrival, ErrorAnswer, FinalAnswer, Notified, Part
+from rkllm_twisted.client_core.result_iterator import Results
 from rkllm_twisted.client_core.unix_socket import UNIXSocket, without_interrupts
 from rkllm_twisted.errors import Closed, NoAnswer, Unreachable
 
 if TYPE_CHECKING:
     from rkllm_twisted.values import Params
 
-__all__ = ["Client", "Unreachable", "default_socket"]
+__all__ = ["Client", "Results", "Unreachable", "default_socket"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _method(make: Callable[P, calls.Call[T]]) -> Callable[Concatenate[Client, P], T]:
-    """Make the client's method for one of the daemon's."""
+def _method(make: Callable[P, MethodCall[T]]) -> Callable[Concatenate[Client, P], T]:
+    """Make the client's method for a function of :mod:`~rkllm_twisted.client_core.methods`."""
 
-    @shaped_like(make)
-    def ask(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
+    @like_function(make, "")
+    def send(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
         call = make(*args, **kwargs)
         return call.read(self.call(call.method, call.params, timeout=call.timeout))
 
-    return ask
+    return send
 
 
-def _stream(make: Callable[P, calls.Call[T]]) -> Callable[Concatenate[Client, P], Iterator[T]]:
-    """Make the client's method for one of the daemon's that streams."""
+def _stream(make: Callable[P, MethodCall[T]]) -> Callable[Concatenate[Client, P], Results[T]]:
+    """Make the client's method for a function whose method streams."""
 
-    @shaped_like(make)
-    def ask(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+    @like_function(make, "Results")
+    def send(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Results[T]:
         call = make(*args, **kwargs)
-        results = self.stream(call.method, call.params, timeout=call.timeout)
-        with contextlib.closing(results):
-            yield from map(call.read, results)
+        results = self._results(call.method, call.params, call.timeout, call.read)
+        return Results(call.method, results)
 
-    return ask
+    return send
 
 
 class Client:
-    """One connection to a daemon, for one thread at a time.
+    """One connection to a daemon. One thread at a time may use it.
 
     Whatever ends a call early (a timeout, Ctrl-C, leaving a loop) cancels its request and nothing
     else: the connection stays usable.
 
-    :param path: of the daemon's socket; ``$RKLLM_UDS_PATH`` or ``/tmp/rkllm.sock`` where left out.
-    :param timeout: seconds to wait for each answer and each partial result; None for as long as
+    :param path: the daemon's socket; None means ``$RKLLM_UDS_PATH`` or ``/tmp/rkllm.sock``.
+    :param timeout: seconds to wait for each answer and each partial result; None means as long as
         the daemon takes. A daemon that does not even answer pings is given up in any case.
-    :raises Unreachable: there is no daemon, or it may not be used.
-    :raises RPCError: the daemon refuses the connection.
+    :raises Unreachable: if there is no daemon, or this user may not use it.
+    :raises RPCError: if the daemon refuses the connection.
     """
 
     def __init__(
@@ -86,16 +93,20 @@ class Client:
         from rkllm_twisted.client_core.connection import ClientConnection  # noqa: PLC0415 - see the module
 
         self.path = os.fspath(path or default_socket()).removeprefix("unix:")
-        self.timeout = timeout
-        self._caller = ClientConnection(self.path)
+        self.timeout = checked_timeout(timeout)
+        self._connection = ClientConnection(self.path)
         self._inboxes: dict[int, deque[Arrival]] = {}
         self._ended: Exception | None = None
-        self._pipe = UNIXSocket(self.path, self._take)
+        self._user: dict[str, int] = {}  # the thread that is in a call
+        self._socket = UNIXSocket(self.path, self._on_data)
         try:
             self._greet()
         except BaseException:
             self.close()
             raise
+
+    def __repr__(self) -> str:
+        return f"<blocking.Client of {self.path}, {self._ended or 'connected'}>"
 
     def __enter__(self) -> Client:
         return self
@@ -109,126 +120,166 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Leave; what was asked for and not answered is cancelled by the daemon."""
-        self._end(Closed("This client is closed; make another."))
+        """Close the connection; the daemon cancels the requests that are not answered yet."""
+        with self._one_thread():
+            self._end(Closed("This client is closed; make another one."))
 
     def call(self, method: str, params: Params = None, *, timeout: float | None = None) -> Any:
-        """Ask, and wait for the one answer.
+        """Send any request, and wait for its one answer.
 
-        :param timeout: seconds for this call; the client's own where left out.
+        :param timeout: seconds for this call; None means the client's own timeout.
         :returns: the result.
-        :raises RPCError: the daemon's error, as the class of its code.
-        :raises Unreachable: the connection broke, or the answer did not come in time.
+        :raises RPCError: if the daemon answers with an error; its class depends on the code.
+        :raises Unreachable: if the connection breaks, or the answer does not come in time.
         """
-        result = None
-        for result in self.stream(method, params, timeout=timeout):  # noqa: B007 - the last counts
+        result: Any = None
+        seconds = checked_timeout(timeout)
+        for result in self._results(method, params, seconds):  # noqa: B007 - the last counts
             pass
         return result
 
+    def callRemote(self, method: str, *args: object, **kwargs: object) -> Any:
+        """Send any request as in Perspective Broker: parameters by position or by name.
+
+        :raises TypeError: if they are given both ways, which JSON-RPC does not allow.
+        """
+        return self.call(method, remote_params(method, args, kwargs))
+
     def stream(
         self, method: str, params: Params = None, *, timeout: float | None = None
-    ) -> Generator[Any, None, None]:
-        """Ask, and give each partial result as it comes, and the final one at last.
+    ) -> Results[Any]:
+        """Send any request, and return each partial result as it comes, and then the final one.
 
-        A method that does not stream gives its one result.
+        A method that does not stream has one result.
 
-        :param timeout: seconds for each of them; the client's own where left out.
-        :raises RPCError, Unreachable: as :meth:`call`.
+        :param timeout: seconds for each result; None means the client's own timeout.
+        :raises RPCError, Unreachable: while the results are read, as :meth:`call`.
         """
-        number = 0
-        try:
-            with without_interrupts():
-                number = self._ask(*self._caller.ask(method, params))
-            event: Arrival = Part(number, None)
-            while isinstance(event, Part):
-                event = self._next(number, method, timeout)
-                yield event.result
-        finally:
-            self._leave(number)
+        seconds = checked_timeout(timeout)
+        return Results(method, self._results(method, params, seconds))
 
-    run_async = _stream(calls.run_async)
-    init = _method(calls.init)
-    run = _method(calls.run)
-    abort = _method(calls.abort)
-    pause = _method(calls.pause)
-    is_running = _method(calls.is_running)
-    destroy = _method(calls.destroy)
-    load_lora = _method(calls.load_lora)
-    load_prompt_cache = _method(calls.load_prompt_cache)
-    release_prompt_cache = _method(calls.release_prompt_cache)
-    clear_kv_cache = _method(calls.clear_kv_cache)
-    get_kv_cache_size = _method(calls.get_kv_cache_size)
-    set_chat_template = _method(calls.set_chat_template)
-    set_function_tools = _method(calls.set_function_tools)
-    set_cross_attn_params = _method(calls.set_cross_attn_params)
-    create_default_param = _method(calls.create_default_param)
-    get_constants = _method(calls.get_constants)
-    status = _method(calls.status)
-    version = _method(calls.version)
-    ping = _method(calls.ping)
-    configure = _method(calls.configure)
+    run_async = _stream(methods.run_async)
+    init = _method(methods.init)
+    run = _method(methods.run)
+    abort = _method(methods.abort)
+    pause = _method(methods.pause)
+    is_running = _method(methods.is_running)
+    destroy = _method(methods.destroy)
+    load_lora = _method(methods.load_lora)
+    load_prompt_cache = _method(methods.load_prompt_cache)
+    release_prompt_cache = _method(methods.release_prompt_cache)
+    clear_kv_cache = _method(methods.clear_kv_cache)
+    get_kv_cache_size = _method(methods.get_kv_cache_size)
+    set_chat_template = _method(methods.set_chat_template)
+    set_function_tools = _method(methods.set_function_tools)
+    set_cross_attn_params = _method(methods.set_cross_attn_params)
+    create_default_param = _method(methods.create_default_param)
+    get_constants = _method(methods.get_constants)
+    status = _method(methods.status)
+    version = _method(methods.version)
+    ping = _method(methods.ping)
+    configure = _method(methods.configure)
+
+    @contextmanager
+    def _one_thread(self) -> Iterator[None]:
+        """Refuse a second thread: it would take the messages of the first.
+
+        :raises RuntimeError: if another thread is in a call.
+        """
+        # `setdefault` is atomic. A lock would stay locked if Ctrl-C came just after it was taken.
+        if self._user.setdefault("thread", get_ident()) != get_ident():
+            raise RuntimeError(
+                "This client is in use by another thread; make one Client for each thread."
+            )
+        try:
+            yield
+        finally:
+            self._user.clear()
 
     def _greet(self) -> None:
-        number = self._ask(*self._caller.greet())
-        if not self._wait(self._inboxes[number], PATIENCE):
+        number = self._send(*self._connection.greet())
+        if not self._wait(self._inboxes[number], PING_TIMEOUT_S):
             raise NoAnswer(silent_text(self.path))
         self._next(number, "server.configure", None)
         del self._inboxes[number]
 
-    def _ask(self, number: int, data: bytes) -> int:
+    def _results(
+        self,
+        method: str,
+        params: Params,
+        timeout: float | None,
+        read: Callable[[Any], T] = unchanged,
+    ) -> Generator[T, None, None]:
+        number = 0
+        try:
+            with without_interrupts(), self._one_thread():
+                number = self._send(*self._connection.ask(method, params))
+            event: Arrival = Part(number, None)
+            while isinstance(event, Part):
+                with self._one_thread():
+                    event = self._next(number, method, timeout)
+                yield read(event.result)
+        finally:
+            self._leave(number)
+
+    def _send(self, number: int, data: bytes) -> int:
         """Send a request.
 
-        :raises Exception: what ended the connection.
+        :raises Exception: the error that has ended the connection.
         """
         if self._ended is not None:
             raise self._ended
         self._inboxes[number] = deque()
-        self._pipe.put(data)
+        self._socket.send(data)
         return number
 
     def _leave(self, number: int) -> None:
-        """Forget a request; one that is not answered yet is cancelled."""
+        """Forget a request, and cancel it if it is not answered yet."""
         with without_interrupts():
             self._inboxes.pop(number, None)
-            self._pipe.put(self._caller.cancel(number))
+            data = self._connection.cancel(number)
+            if data:
+                with self._one_thread():
+                    self._socket.send(data)
 
-    def _next(self, number: int, method: str, timeout: float | None) -> Part | Answer:
-        """Give what came next for a request.
+    def _next(self, number: int, method: str, timeout: float | None) -> Part | FinalAnswer:
+        """Return what comes next for a request.
 
-        :raises RPCError, Unreachable: it failed.
+        :raises RPCError, Unreachable: if the request has failed.
         """
         inbox = self._inboxes[number]
         seconds = self.timeout if timeout is None else timeout
         if not self._wait(inbox, math.inf if seconds is None else seconds):
             raise NoAnswer(timeout_text(self.path, method, seconds or 0))
         event = inbox.popleft()
-        if isinstance(event, Failed):
+        if isinstance(event, ErrorAnswer):
             raise event.error
-        assert isinstance(event, Part | Answer)
+        assert isinstance(event, Part | FinalAnswer)
         return event
 
     def _wait(self, inbox: deque[Arrival], seconds: float) -> bool:
-        """Wait until there is something in the inbox, and tell whether there is.
+        """Wait until the inbox has an event, and return True if it has one.
 
-        A daemon from which nothing comes for a while is pinged; one that does not answer is gone.
+        The wait itself may be as long as a run. A daemon that sends nothing for a while gets a
+        ping, and one that does not answer the ping is given up.
         """
         now = time.monotonic()
-        deadline, quiet, pinged = now + seconds, now + QUIET, False
+        deadline, ping_at, has_pinged = now + seconds, now + PING_AFTER_S, False
         while not inbox and now < deadline:
-            if self._pipe.turn(min(deadline, quiet) - now):
-                quiet, pinged = time.monotonic() + QUIET, False
-            elif (now := time.monotonic()) >= quiet:
-                if pinged:
+            if self._socket.poll(min(deadline, ping_at) - now):
+                ping_at, has_pinged = time.monotonic() + PING_AFTER_S, False
+            elif (now := time.monotonic()) >= ping_at:
+                if has_pinged:
                     self._end(NoAnswer(silent_text(self.path)))
                 else:
-                    self._pipe.put(self._caller.ask("server.ping")[1])
-                    quiet, pinged = now + PATIENCE, True
+                    self._socket.send(self._connection.ask("server.ping")[1])
+                    ping_at, has_pinged = now + PING_TIMEOUT_S, True
             now = time.monotonic()
         return bool(inbox)
 
-    def _take(self, data: bytes) -> None:
-        """Take what was read; nothing is the end."""
-        for event in self._caller.feed(data):
+    def _on_data(self, data: bytes) -> None:
+        """Process the bytes that were read; none means that the daemon has closed."""
+        for event in self._connection.feed(data):
             if isinstance(event, Notified):
                 continue
             if event.id is None:
@@ -239,9 +290,9 @@ class Client:
             self._end(lost_error(self.path))
 
     def _end(self, error: Exception) -> None:
-        """Let everything fail that is not answered."""
+        """Close the connection, and fail every request that is not answered yet."""
         if self._ended is None:
             self._ended = error
-            self._pipe.close()
+            self._socket.close()
             for number, inbox in self._inboxes.items():
-                inbox.append(Failed(number, error))
+                inbox.append(ErrorAnswer(number, error))

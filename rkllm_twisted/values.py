@@ -12,10 +12,6 @@ from typing import Any
 
 import attrs
 
-#: Where the daemon listens, and clients connect, unless told otherwise.
-DEFAULT_SOCKET = "/tmp/rkllm.sock"
-#: Bytes of the path of a UNIX socket: sun_path of Linux holds 108, the last of them NUL (unix(7)).
-MAX_SOCKET_PATH_BYTES = 107
 #: The parameters of a request as they came: positional, by name, or none at all.
 Params = Sequence[object] | Mapping[str, object] | None
 #: An RKLLMResult: the structure's fields by name, and ``_callback_state``.

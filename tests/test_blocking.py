@@ -179,13 +179,13 @@ def test_ctrl_c_while_bytes_are_taken_in_loses_none(
 ) -> None:
     """A megabyte comes in several reads: without the first the rest would mean nothing."""
     with Client(daemon.path) as client:
-        feed = client._caller.feed
+        feed = client._connection.feed
 
         def interrupted(data: bytes) -> object:
             signal.raise_signal(signal.SIGINT)
             return feed(data)
 
-        monkeypatch.setattr(client._caller, "feed", interrupted)
+        monkeypatch.setattr(client._connection, "feed", interrupted)
         with pytest.raises(KeyboardInterrupt):
             client.run("x" * 2**20)
         monkeypatch.undo()

@@ -14,16 +14,9 @@ PACKAGE = Path(rkllm_twisted.__file__).parent
 TWICE = {
     "Client",
     "Options",
-    "Answer",
-    "Call",
     "Conversation",
-    "End",
-    "Failed",
     "Function",
     "Params",
-    "Reply",
-    "Status",
-    "Version",
     "_Call",
 }
 

@@ -1,6 +1,7 @@
-"""The ``rkllm`` command: a client for the terminal, free of Twisted. One module per command.
+"""The ``rkllm`` command, a client for the terminal that does not import Twisted.
 
-A command's module is imported when the command is used; ``rkllm --help`` needs the table alone.
+Each command has a module, which is imported when the command is used: a script does not pay for
+tables and line editing, and ``rkllm --help`` needs only the table of summaries.
 """
 
 from __future__ import annotations
@@ -9,21 +10,21 @@ import click
 
 from rkllm_twisted.cli.command_group import Commands, debug_option, show_version
 
-#: Command -> what it does. Its module has the command's name, with ``_`` for ``-``; there it is the
-#: object ``command``.
+#: Command -> its summary. The module has the command's name, with ``_`` for ``-``; the object in it
+#: is ``command``.
 COMMANDS = {
-    "chat": "Talk with the model, in a terminal.",
-    "run": "Run PROMPT and print the answer as it comes.",
-    "init": "Load the model at PATH, which replaces the one that is loaded.",
+    "chat": "Chat with the model in a terminal.",
+    "run": "Run the model on PROMPT and print the answer as it comes.",
+    "init": "Load the model at PATH; it replaces the loaded model.",
     "destroy": "Unload the model.",
-    "abort": "Stop the run under way, whoever asked for it.",
-    "status": "Tell what daemon, queue, NPU and memory are doing.",
+    "abort": "Stop the current run, whichever client has started it.",
+    "status": "Show the state of the daemon, queue, NPU and memory.",
     "call": "Call METHOD with JSON parameters and print each result as a line of JSON.",
     "methods": "List the daemon's methods, or explain NAME.",
-    "bench": "Measure how soon and how fast the model answers.",
-    "doctor": "Look for what keeps models from running here, and say what mends it.",
-    "completion": "Print what makes SHELL complete rkllm's commands and options.",
-    "demo": "Start a daemon with a small model, ask it something, show the figures, stop it.",
+    "bench": "Measure the time to the first token and the tokens per second.",
+    "doctor": "Check whether models can run on this machine, and say how to fix what is wrong.",
+    "completion": "Print a script with which SHELL completes rkllm's commands and options.",
+    "demo": "Start a daemon with a small model, run a prompt, show the figures, and stop it.",
     "demo-model": "Print the path of the bundled model.",
     "llama": "Install llama.cpp's library, or say which one is used.",
 }
@@ -41,7 +42,7 @@ COMMANDS = {
     expose_value=False,
     is_eager=True,
     callback=show_version,
-    help="Tell the version.",
+    help="Print the version.",
 )
 @debug_option
 @click.pass_context

@@ -11,5 +11,5 @@ from rkllm_twisted.cli.connected import with_client
 @click.command()
 @with_client
 def command(client: Client) -> None:
-    """Stop the run under way, whoever asked for it."""
+    """Stop the current run, whichever client has started it."""
     client.call("rkllm.abort")

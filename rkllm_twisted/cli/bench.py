@@ -1,4 +1,4 @@
-"""``rkllm bench``: how soon and how fast the model answers."""
+"""``rkllm bench``: the time to the first token, and the tokens per second."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from rkllm_twisted.cli.bench_figures import PromptFigures, Sample, Spread, Stopw
 from rkllm_twisted.cli.connected import dump, json_option, model_option, params_option, with_client
 from rkllm_twisted.cli.load import load
 from rkllm_twisted.cli.terminal import console, waiting
-from rkllm_twisted.errors import RuntimeRefused
+from rkllm_twisted.errors import RuntimeRefused, StartupError
 
-#: A short question, one with something to read, and one that takes a long answer.
+#: A short question, a question with a text to read, and a question with a long answer.
 PROMPTS = (
     "What is a module?",
     "Summarise in one sentence: a UNIX socket joins two processes on one machine, has a name in the"
@@ -24,17 +24,18 @@ PROMPTS = (
     "Explain step by step how a computer starts, from the power switch to the prompt of a shell.",
 )
 
+#: The longest label of a prompt below its bars.
+LABEL_CHARACTERS = 24
+
 
 def _svg(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
-    """A file that can be drawn: what is missing is said before minutes are spent on measuring."""
+    """Check the plot's file and library before minutes of measuring."""
     if path is None:
         return None
     if path.suffix != ".svg":
         raise click.BadParameter(f"{path.name!r} does not end in .svg: plots are SVG.")
     if not path.absolute().parent.is_dir():
         raise click.BadParameter(f"There is no directory {str(path.parent)!r}.")
-    from rkllm_twisted.cli.plotting import pygal  # noqa: PLC0415 - only here
-
     pygal()
     return path
 
@@ -42,18 +43,18 @@ def _svg(_: click.Context, __: click.Parameter, path: Path | None) -> Path | Non
 @click.command()
 @with_client
 @model_option
-@click.option("--prompt", "prompts", multiple=True, help="Ask this; may be given several times.")
+@click.option("--prompt", "prompts", multiple=True, help="A prompt; repeat it for more.")
 @click.option(
     "-n", "--repeat", type=click.IntRange(1), default=3, show_default=True, help="Runs per prompt."
 )
-@click.option("--warm-up/--no-warm-up", default=True, help="Make one run before that counts not.")
+@click.option("--warm-up/--no-warm-up", default=True, help="Do one unmeasured run first.")
 @click.option(
     "--plot",
     "plot_path",
     type=click.Path(path_type=Path, dir_okay=False, writable=True),
     callback=_svg,
     metavar="FILE.svg",
-    help="Draw the figures.",
+    help="Write a plot of the figures.",
 )
 @params_option("RKLLMInferParam, such as max_new_tokens=64")
 @json_option
@@ -67,21 +68,21 @@ def command(
     params: Mapping[str, Any],
     as_json: bool,
 ) -> None:
-    """Measure how soon and how fast the model answers.
+    """Measure the time to the first token and the tokens per second.
 
-    Time to the first token and tokens per second are what this client meets, from the question on,
-    queue and socket included. How fast the runtime generates and reads the prompt are its own
-    figures. Each is the median of the repeats, with the least and the greatest in brackets.
+    This client measures both from the moment it sends the prompt, queue and socket included.
+    "generated/s" and "read/s" are the runtime's own figures for the answer and for the prompt. Each
+    figure is the median of the repeats, with the minimum and the maximum in brackets.
     """
     if model is not None:
         load(client, model)
-    asked = tuple(prompts) or PROMPTS
+    to_run = tuple(prompts) or PROMPTS
     if warm_up:
         with waiting("Warming up"):
-            _run(client, asked[0], params)
+            _run(client, to_run[0], params)
     measured = []
-    for number, prompt in enumerate(asked, 1):
-        with waiting(f"Prompt {number} of {len(asked)}, {repeat} runs"):
+    for number, prompt in enumerate(to_run, 1):
+        with waiting(f"Prompt {number} of {len(to_run)}, {repeat} runs"):
             samples = [_run(client, prompt, params) for _ in range(repeat)]
         measured.append(PromptFigures(prompt, samples))
     status = client.call("server.status")
@@ -91,23 +92,21 @@ def command(
     else:
         _show(measured)
     if plot_path is not None:
-        from rkllm_twisted.cli.plotting import plot  # noqa: PLC0415 - only here
-
         plot(measured, plot_path, Path(str(status.get("model_path"))).name)
 
 
 def _run(client: Client, prompt: str, params: Mapping[str, Any]) -> Sample:
-    watch = Stopwatch(time.perf_counter())
+    stopwatch = Stopwatch(time.perf_counter())
     for result in client.run_async(prompt, **params):
-        watch.take(result, time.perf_counter())
+        stopwatch.add(result, time.perf_counter())
     try:
-        return watch.sample()
+        return stopwatch.sample()
     except ValueError:
-        raise RuntimeRefused(f"The model had no answer to {prompt!r}.") from None
+        raise RuntimeRefused(f"The model returned no token for {prompt!r}.") from None
 
 
 def _show(measured: Sequence[PromptFigures]) -> None:
-    from rich.table import Table  # noqa: PLC0415 - --json does without
+    from rich.table import Table  # noqa: PLC0415 - --json does not need it
     from rich.text import Text  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False)
@@ -129,3 +128,41 @@ def _cell(spread: Spread | None, form: str) -> str:
         form.format(value) for value in (spread.median, spread.least, spread.greatest)
     )
     return median if least == greatest else f"{median} ({least}–{greatest})"
+
+
+def pygal() -> Any:
+    """Return the module that draws. It writes SVG, and the benchmarks use it, too.
+
+    :raises StartupError: if it is not installed.
+    """
+    try:
+        import pygal  # type: ignore[import-untyped]  # noqa: PLC0415 - an extra, needed here only
+    except ImportError:
+        raise StartupError(
+            "--plot needs pygal; install it with: pip install 'rkllm-twisted[plot]'"
+        ) from None
+    return pygal
+
+
+def plot(measured: Sequence[PromptFigures], path: Path, title: str) -> None:
+    """Draw both figures of each prompt, with the range of the repeats.
+
+    :raises StartupError: if pygal is not installed.
+    """
+    chart = pygal().Bar(title=title, show_legend=True, legend_at_bottom=True, x_label_rotation=20)
+    chart.config.js = []  # without scripts a browser shows it as an image, too
+    chart.x_labels = [_short(each.prompt) for each in measured]
+    chart.add("time to first token, ms", [_bar(each.first_ms) for each in measured])
+    chart.add("tokens/s", [_bar(each.rate) for each in measured], secondary=True)
+    path.write_bytes(chart.render(disable_xml_declaration=False))
+
+
+def _bar(spread: Spread | None) -> object:
+    if spread is None:
+        return None
+    return {"value": spread.median, "ci": {"low": spread.least, "high": spread.greatest}}
+
+
+def _short(prompt: str) -> str:
+    line = " ".join(prompt.split())
+    return line if len(line) <= LABEL_CHARACTERS else f"{line[: LABEL_CHARACTERS - 1]}…"

@@ -1,4 +1,4 @@
-"""The figures of ``rkllm bench``. Pure."""
+"""The figures of ``rkllm bench``, without I/O."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from rkllm_twisted.values import RunState
 
 @attrs.frozen
 class Sample:
-    """One answer, as a client met it.
+    """One run, as the client has measured it.
 
-    :param first_s: seconds from the question to the first token.
-    :param last_s: seconds from the question to the last token.
-    :param tokens: how many came.
+    :param first_s: seconds from the prompt to the first token.
+    :param last_s: seconds from the prompt to the last token.
+    :param tokens: how many tokens came.
     :param perf: the runtime's own figures, on releases that have them.
     """
 
@@ -29,13 +29,13 @@ class Sample:
 
     @property
     def rate(self) -> float:
-        """Tokens per second of the whole answer, the wait for its first token included."""
+        """Tokens per second of the whole answer, including the wait for the first token."""
         return self.tokens / self.last_s
 
 
 @attrs.define
 class Stopwatch:
-    """Makes a sample of the results of a run, each with the moment at which it came."""
+    """Measures a run from its results and the time of each."""
 
     begun: float
     _first: float | None = None
@@ -43,8 +43,8 @@ class Stopwatch:
     _tokens: int = 0
     _perf: Perf | None = None
 
-    def take(self, result: Result, at: float) -> None:
-        """Note a result."""
+    def add(self, result: Result, at: float) -> None:
+        """Add a result that came at a time in seconds."""
         if result.state in (RunState.NORMAL, RunState.WAITING):
             self._first = at if self._first is None else self._first
             self._last = at
@@ -52,9 +52,9 @@ class Stopwatch:
         self._perf = result.perf or self._perf
 
     def sample(self) -> Sample:
-        """What came of it.
+        """Return the sample of the run.
 
-        :raises ValueError: no token came.
+        :raises ValueError: if no token came.
         """
         if self._first is None:
             raise ValueError("No token came.")
@@ -63,7 +63,7 @@ class Stopwatch:
 
 @attrs.frozen
 class Spread:
-    """The median of some figures, the least and the greatest."""
+    """The median, the minimum and the maximum of some figures."""
 
     median: float
     least: float
@@ -71,14 +71,14 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float | None]) -> Spread | None:
-        """Summarise; None where there is no figure."""
+        """Return the spread of the figures that are not None; None if there are none."""
         known = [value for value in values if value is not None]
         return cls(statistics.median(known), min(known), max(known)) if known else None
 
 
 @attrs.frozen
 class PromptFigures:
-    """A prompt, and the answers to it."""
+    """A prompt, and the samples of its runs."""
 
     prompt: str
     samples: Sequence[Sample]
@@ -90,7 +90,7 @@ class PromptFigures:
 
     @property
     def rate(self) -> Spread | None:
-        """Tokens per second as the client met them, from the question on."""
+        """Tokens per second, measured by the client from the prompt on."""
         return Spread.of([sample.rate for sample in self.samples])
 
     @property
@@ -109,7 +109,7 @@ class PromptFigures:
         return Spread.of([sample.tokens for sample in self.samples])
 
     def to_json(self) -> Mapping[str, Any]:
-        """All of it, for programs."""
+        """Return all figures and samples, for ``--json``."""
         figures = {
             "first_token_ms": self.first_ms,
             "tokens_per_second": self.rate,

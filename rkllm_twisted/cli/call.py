@@ -9,18 +9,18 @@ from typing import Any
 import click
 
 from rkllm_twisted.blocking import Client
+from rkllm_twisted.cli.completion import complete_method
 from rkllm_twisted.cli.connected import dump, with_client
-from rkllm_twisted.cli.naming import complete_method
 
 
 def _json(_: click.Context, __: click.Parameter, text: str | None) -> Any:
-    """A parameter that is JSON: an array or an object."""
+    """Read the JSON of the parameters."""
     try:
         value = json.loads(text) if text is not None else None
     except ValueError as error:
         raise click.BadParameter(f"This is not JSON: {error}.") from None
     if value is not None and not isinstance(value, list | dict):
-        raise click.BadParameter("Parameters are a JSON array or object.")
+        raise click.BadParameter("Parameters must be a JSON array or object.")
     return value
 
 
@@ -31,7 +31,7 @@ def _json(_: click.Context, __: click.Parameter, text: str | None) -> Any:
 def command(client: Client, method: str, params: Any) -> None:
     """Call METHOD with JSON parameters and print each result as a line of JSON.
 
-    A method that streams has as many lines as results.
+    A method that streams prints one line for each result.
     """
     with closing(client.stream(method, params)) as results:
         for result in results:

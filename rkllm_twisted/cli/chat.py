@@ -1,4 +1,4 @@
-"""``rkllm chat``: a conversation on a terminal."""
+"""``rkllm chat``: a conversation in a terminal."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from rkllm_twisted.cli.chat_session import ChatSession
 from rkllm_twisted.cli.connected import model_option, params_option, with_client
 from rkllm_twisted.cli.exit_codes import exit_reason
 from rkllm_twisted.cli.load import load
-from rkllm_twisted.cli.terminal import is_terminal, patiently, say, waiting
+from rkllm_twisted.cli.terminal import is_terminal, say, show_wait, waiting
 from rkllm_twisted.errors import RPCError, Unreachable
 
 HELP = """\
-Enter sends; Alt-Enter, or a backslash at the end of a line, begins a new line.
+Enter sends; Alt-Enter, or a backslash at the end of a line, starts a new line.
 Ctrl-C stops the answer; Ctrl-D leaves.
-/clear       begins a new conversation
+/clear       starts a new conversation
 /perf        shows the figures of the last answer
 /save FILE   writes the conversation to a file: JSON if its name ends in .json, else Markdown
-/help        shows this
+/help        shows this help
 /quit        leaves
 """
 
 
 class Chat:
-    """Reads what a person types, and does it.
+    """Reads questions and commands, and executes them.
 
-    :param read: gives the next input; raises EOFError at the end.
+    :param read: returns the next input; raises EOFError at the end.
     """
 
     def __init__(self, conversation: ChatSession, read: Callable[[], str]) -> None:
@@ -54,32 +54,32 @@ class Chat:
 
     @property
     def commands(self) -> list[str]:
-        """What begins with a slash."""
+        """The commands, which begin with a slash."""
         return list(self._commands)
 
-    def go_on(self) -> None:
-        """Talk until the person leaves.
+    def run(self) -> None:
+        """Read and execute until the end of the input.
 
-        :raises Unreachable: the daemon has gone.
+        :raises Unreachable: if the daemon has gone.
         """
         with suppress(EOFError):
             while True:
                 with suppress(KeyboardInterrupt):
-                    self._do(self._read().strip())
+                    self._execute(self._read().strip())
 
-    def _do(self, text: str) -> None:
+    def _execute(self, text: str) -> None:
         name, _, rest = text.partition(" ")
         if name.startswith("/"):
             command = self._commands.get(name)
             if command is None:
-                print(f"There is no {name}; /help lists what there is.")
+                print(f"There is no command {name}; /help lists the commands.")
             else:
                 self._attempt(lambda: command(rest.strip()))
         elif text:
             self._attempt(lambda: self._answer(text))
 
     def _attempt(self, work: Callable[[], object]) -> None:
-        """Do what may be refused: the chat goes on, unless the daemon has gone."""
+        """Print an error of the daemon or of a file, and continue."""
         try:
             work()
         except Unreachable:
@@ -90,7 +90,7 @@ class Chat:
     def _answer(self, text: str) -> None:
         try:
             with closing(self._conversation.ask(text)) as pieces:
-                for piece in patiently(pieces):
+                for piece in show_wait(pieces):
                     say(piece)
         finally:
             say("\n")
@@ -98,11 +98,11 @@ class Chat:
     def _clear(self, _: str) -> None:
         with waiting("Waiting for the NPU"):
             self._conversation.clear()
-        print("A new conversation begins.")
+        print("A new conversation starts.")
 
     def _save(self, name: str) -> None:
         if not name:
-            print("Name a file: /save FILE")
+            print("Give the name of a file: /save FILE")
             return
         path = Path(name).expanduser()
         self._conversation.save(path)
@@ -113,10 +113,12 @@ class Chat:
 
 
 def figures(conversation: ChatSession) -> str:
-    """The figures of the last answer, in a line."""
+    """Return the figures of the last answer as one line."""
     perf = conversation.perf
     if perf is None:
-        return "There are no figures: no answer is complete yet, or this release has none."
+        return (
+            "There are no figures: no answer is complete, or this release of the runtime has none."
+        )
     return (
         f"prompt: {perf.prefill_tokens} tokens in {perf.prefill_time_ms:.0f} ms"
         f" ({perf.prefill_rate:.1f}/s); answer: {perf.generate_tokens} tokens in"
@@ -126,21 +128,21 @@ def figures(conversation: ChatSession) -> str:
 
 
 def state_directory() -> Path:
-    """Where this user's programs keep what they remember (XDG Base Directory Specification)."""
+    """Return the directory for this user's state files (XDG Base Directory Specification)."""
     named = os.environ.get("XDG_STATE_HOME", "")
     base = Path(named) if named.startswith("/") else Path.home() / ".local" / "state"
     return base / "rkllm"
 
 
 def _history() -> FileHistory | None:
-    """What was typed in earlier chats; none where there is no place for it."""
+    """Return the input of earlier chats; None if it cannot be stored."""
     directory = state_directory()
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = directory / "history"
         path.touch(mode=0o600)
     except OSError as error:
-        print(f"rkllm: What you type is not remembered: {error}.", file=sys.stderr)
+        print(f"rkllm: Your input will not be kept for the next chat: {error}.", file=sys.stderr)
         return None
     return FileHistory(str(path))
 
@@ -165,7 +167,7 @@ def _keys() -> KeyBindings:
 
 
 def on_a_terminal(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Refuse to begin where no person types."""
+    """Refuse to start if stdin is not a terminal."""
 
     @wraps(function)
     def command(*args: Any, **kwargs: Any) -> Any:
@@ -181,17 +183,17 @@ def on_a_terminal(function: Callable[..., Any]) -> Callable[..., Any]:
 @on_a_terminal
 @with_client
 @model_option
-@click.option("--system", help="A system prompt: what the model should know before all else.")
-@click.option("--continue", "go_on", is_flag=True, help="Read on from what was said before.")
+@click.option("--system", help="A system prompt, sent before the first question.")
+@click.option("--continue", "go_on", is_flag=True, help="Keep the history of earlier runs.")
 @params_option("RKLLMInferParam")
 def command(
     client: Client, model: str | None, system: str | None, go_on: bool, params: Mapping[str, Any]
 ) -> None:
-    """Talk with the model, in a terminal.
+    """Chat with the model in a terminal.
 
-    Enter sends, Alt-Enter begins a new line, Ctrl-C stops the answer, Ctrl-D leaves; /help says
-    more. A conversation begins with an empty history, unless --continue is given; on a daemon with
-    one history for all (--history shared), clearing it is everybody's.
+    Enter sends, Alt-Enter starts a new line, Ctrl-C stops the answer, Ctrl-D leaves; /help lists
+    the commands. A chat starts with an empty history, unless --continue is given. On a daemon with
+    one history for all clients (--history shared) this clears the history for every client.
     """
     if model is not None:
         load(client, model)
@@ -205,7 +207,9 @@ def command(
     )
     chat = Chat(conversation, session.prompt)
     session.completer = WordCompleter(chat.commands, sentence=True)
-    print(f"{status.model_path or 'No model is loaded'} ({status.backend}); /help says more.")
+    print(
+        f"{status.model_path or 'No model is loaded'} ({status.backend}); /help lists the commands."
+    )
     if not conversation.remembers:
-        print("This release of the runtime does not remember: each question stands alone.")
-    chat.go_on()
+        print("This release of the runtime keeps no history: it answers each question by itself.")
+    chat.run()

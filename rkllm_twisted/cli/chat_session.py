@@ -1,4 +1,4 @@
-"""A conversation with the model, without the terminal that it is held in."""
+"""A conversation with the model, independent of the terminal."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Any
 import attrs
 
 from rkllm_twisted.blocking import Client
-from rkllm_twisted.client_core.calls import run_async
+from rkllm_twisted.client_core.methods import run_async
 from rkllm_twisted.client_core.results import Perf
 from rkllm_twisted.errors import NoModel, NotInRelease
 
-#: The first release whose runs can keep their history, and whose history can be cleared.
-REMEMBERS = (1, 2)
+#: The first release with `keep_history` and `rkllm_clear_kv_cache`.
+FIRST_WITH_HISTORY = (1, 2)
 
 
 @attrs.frozen
 class Turn:
-    """What one side said.
+    """One message of the conversation.
 
     :param role: ``user`` or ``assistant``.
     """
@@ -32,13 +32,14 @@ class Turn:
 
 @attrs.define
 class ChatSession:
-    """Questions and answers, which the model reads on from.
+    """A conversation of which the model keeps the history.
 
-    :param system: stands before the first question of a conversation, on any release and with any
-        model: a chat template's own place for it would change the template for every client.
+    :param system: the system prompt. It is sent before the first question, which works on any
+        release and with any model; `rkllm_set_chat_template` would need the model's whole template
+        and would change it for every client.
     :param params: further fields of the RKLLMInferParam.
-    :ivar turns: what was said, oldest first.
-    :ivar perf: the last answer's figures.
+    :ivar turns: the messages, oldest first.
+    :ivar perf: the figures of the last answer.
     """
 
     client: Client
@@ -49,46 +50,46 @@ class ChatSession:
     _remembers: bool | None = attrs.field(default=None, init=False)
 
     def ask(self, text: str) -> Generator[str, None, None]:
-        """Ask, and give the answer piece by piece.
+        """Send a question, and return the answer piece by piece.
 
-        Closing the iterator stops the answer; what came of it belongs to the conversation.
+        Closing the iterator stops the answer; the pieces so far stay in the conversation.
 
         :raises RPCError, Unreachable: as :meth:`Client.stream`.
         """
         prompt = f"{self.system}\n\n{text}" if self.system and not self.turns else text
         infer = {**({"keep_history": 1} if self.remembers else {}), **self.params}
         call = run_async(prompt, **infer)
-        said = []
+        pieces = []
         self.perf = None
         try:
             with closing(self.client.stream(call.method, call.params)) as results:
                 for result in map(call.read, results):
                     self.perf = result.perf
-                    said.append(result.text)
+                    pieces.append(result.text)
                     yield result.text
         finally:
-            if said:
-                self.turns += Turn("user", text), Turn("assistant", "".join(said))
+            if pieces:
+                self.turns += Turn("user", text), Turn("assistant", "".join(pieces))
 
     @property
     def remembers(self) -> bool:
-        """Can the loaded release keep what was said?"""
+        """True if the loaded release can keep a history."""
         if self._remembers is None:
             release = self.client.version().runtime.abi.split(".")
-            self._remembers = tuple(map(int, release[:2])) >= REMEMBERS
+            self._remembers = tuple(map(int, release[:2])) >= FIRST_WITH_HISTORY
         return self._remembers
 
     def clear(self) -> None:
-        """Begin anew: nothing that was said, here or by others, is read on from."""
+        """Begin a new conversation: clear the daemon's history and this one."""
         with suppress(NotInRelease, NoModel):
             self.client.clear_kv_cache()
         self.turns.clear()
         self.perf = None
 
     def save(self, path: Path) -> None:
-        """Write what was said: JSON where the name ends so, Markdown otherwise.
+        """Write the conversation as JSON if the name ends in .json, otherwise as Markdown.
 
-        :raises OSError: it cannot be written.
+        :raises OSError: if the file cannot be written.
         """
         if path.suffix == ".json":
             content = {"system": self.system, "turns": [attrs.asdict(turn) for turn in self.turns]}

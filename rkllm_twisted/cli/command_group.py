@@ -1,4 +1,4 @@
-"""What all commands have in common: they are found by name, and they end in order."""
+"""The group of all commands: it imports a command by name, and turns errors into exit codes."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _DEBUG = "rkllm.debug"
 
 
 def debug_option(command: Any) -> Any:
-    """Add ``--debug``, which may stand before and after a command's name."""
+    """Add ``--debug``, which may stand before or after a command's name."""
     return click.option(
         "--debug",
         is_flag=True,
         expose_value=False,
         is_eager=True,
         callback=_set_debug,
-        help="Show where an error comes from.",
+        help="Print the traceback of an error.",
     )(command)
 
 
@@ -33,9 +33,9 @@ def _set_debug(context: click.Context, _: click.Parameter, value: bool) -> None:
 
 
 def show_version(context: click.Context, _: click.Parameter, value: bool) -> None:
-    """Print the version and leave; it is looked up then only."""
+    """Print the version and exit."""
     if value and not context.resilient_parsing:
-        from rkllm_twisted import __version__  # noqa: PLC0415 - takes a while
+        from rkllm_twisted import __version__  # noqa: PLC0415 - reading the metadata takes a while
 
         click.echo(f"{PROGRAM}, version {__version__}")
         context.exit()
@@ -44,7 +44,7 @@ def show_version(context: click.Context, _: click.Parameter, value: bool) -> Non
 class Commands(click.Group):
     """Commands whose modules are imported when they are used.
 
-    :param summaries: the commands' names, and what each does.
+    :param summaries: command -> what it does.
     """
 
     def __init__(self, *args: Any, summaries: Mapping[str, str], **kwargs: Any) -> None:
@@ -52,11 +52,11 @@ class Commands(click.Group):
         self._summaries = summaries
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All of them, in the order of the table."""
+        """Return the names in the order of the table."""
         return list(self._summaries)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one."""
+        """Import the module of a command, and return the command."""
         if cmd_name not in self._summaries:
             return None
         command: click.Command = import_module(
@@ -65,7 +65,7 @@ class Commands(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List them from the table, without importing any."""
+        """Write the summaries from the table, without importing any command."""
         with formatter.section("Commands"):
             formatter.write_dl(list(self._summaries.items()))
 
@@ -77,12 +77,12 @@ class Commands(click.Group):
         standalone_mode: bool = True,
         **extra: Any,
     ) -> Any:
-        """Do what the command line says, and leave with an exit code."""
+        """Run the command line, and exit with a code of the table in ``exit_codes``."""
         if not standalone_mode:
             return super().main(args, prog_name or PROGRAM, complete_var, False, **extra)
-        _stand_in()
+        _replace_closed_streams()
         if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a model's characters
+            sys.stdout.reconfigure(errors="replace")  # the terminal's encoding may lack a character
         try:
             code = super().main(args, PROGRAM, complete_var, False, **extra)
         except click.ClickException as error:
@@ -92,13 +92,13 @@ class Commands(click.Group):
         sys.exit(code if isinstance(code, int) else 0)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; what it raises becomes an exit code and one sentence."""
+        """Run a command; turn an exception into an exit code and one sentence."""
         try:
             result = super().invoke(ctx)
-            sys.stdout.flush()  # the reader may have gone: now is the time to see that
+            sys.stdout.flush()  # raises BrokenPipeError if the reader has gone
         except (click.ClickException, click.Abort, click.exceptions.Exit):
             raise
-        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - this is where they end
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the one boundary of the command
             from rkllm_twisted.cli.exit_codes import exit_reason  # noqa: PLC0415 - not needed by --help
 
             if ctx.meta.get(_DEBUG):
@@ -108,10 +108,10 @@ class Commands(click.Group):
         return result
 
 
-def _stand_in() -> None:
-    """Let something stand where a parent has closed a stream (``rkllm … >&-``).
+def _replace_closed_streams() -> None:
+    """Open /dev/null in place of a stream that the parent has closed (``rkllm … >&-``).
 
-    Python has None there, and the daemon's socket would get the stream's number.
+    Otherwise Python has None there, and the daemon's socket would get the stream's descriptor.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
@@ -119,7 +119,7 @@ def _stand_in() -> None:
 
 
 def _usage(error: click.ClickException) -> str:
-    """Say what is wrong with the command line, and where to look."""
+    """Return what is wrong with the command line, and which help to read."""
     words = error.format_message().replace("\n", " ").rstrip(".")
     context = getattr(error, "ctx", None)
     if context is None:
@@ -128,12 +128,12 @@ def _usage(error: click.ClickException) -> str:
 
 
 def _leave(code: int, sentence: str | None = None) -> NoReturn:
-    """Say why, if there is something to say, and go."""
+    """Print the sentence, if there is one, and exit."""
     if sentence is not None:
         click.echo(f"{PROGRAM}: {sentence}", err=True)
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        # Python flushes once more at its end and would complain.
+        # Python flushes again when it exits, and would print a traceback.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)

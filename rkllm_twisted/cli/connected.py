@@ -1,4 +1,4 @@
-"""What commands that talk to the daemon have in common."""
+"""Options and helpers of the commands that connect to the daemon."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ socket_option = click.option(
     default=default_socket,
     show_default="$RKLLM_UDS_PATH or /tmp/rkllm.sock",
     type=click.Path(),
-    help="Path of the daemon's socket.",
+    help="The path of the daemon's socket.",
 )
 timeout_option = click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
-    help="Give up, and cancel, when an answer or its next part takes longer.",
+    help="Cancel when an answer, or the next part of it, takes longer.",
 )
 model_option = click.option(
     "--model",
     type=click.Path(),
-    help="Load this model first (a file on the daemon's machine, this one).",
+    help="Load this model file first.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
 def with_client(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Make a command of a function whose first parameter is a connected client."""
+    """Connect a client, and pass it to the function as the first argument."""
 
     @wraps(function)
     def command(*args: Any, socket_path: str, timeout: float | None, **kwargs: Any) -> Any:
         with Client(socket_path, timeout=timeout) as client:
             return function(client, *args, **kwargs)
 
-    found: Callable[..., Any] = debug_option(timeout_option(socket_option(command)))
-    return found
+    decorated: Callable[..., Any] = debug_option(timeout_option(socket_option(command)))
+    return decorated
 
 
 def params_option(what: str) -> Callable[[Any], Any]:
     """Add ``-p NAME=VALUE`` for the fields of a structure.
 
-    :param what: the structure, for the help.
+    :param what: the name of the structure, for the help.
     """
     return click.option(
         "-p",
@@ -59,7 +59,7 @@ def params_option(what: str) -> Callable[[Any], Any]:
         multiple=True,
         metavar="NAME=VALUE",
         callback=_assignments,
-        help=f"A field of {what}; VALUE is JSON, or text. May be given several times.",
+        help=f"A field of {what}; VALUE is JSON or text. Repeat it for more fields.",
     )
 
 
@@ -79,5 +79,5 @@ def _assignments(
 
 
 def dump(value: object) -> str:
-    """A JSON value on one line, readable for people too."""
+    """Return a value as one line of JSON, with non-ASCII characters as they are."""
     return json.dumps(value, ensure_ascii=False)

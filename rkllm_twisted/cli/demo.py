@@ -1,4 +1,4 @@
-"""``rkllm demo``: the whole way once, from starting the daemon to the figures of an answer."""
+"""``rkllm demo``: start a daemon, load a model, run a prompt, show the figures."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ from rkllm_twisted.client_core.results import Perf
 from rkllm_twisted.cpu import CPU, LLAMA, demo_model, libllama
 from rkllm_twisted.cpu.packages import MODELS, cache_folder, fetch_libllama, fetch_model
 
-#: Seconds that the daemon may take to listen, and to stop.
-PATIENCE = 20.0
-HOW_TO_GO_ON = """
-How to go on:
+#: The daemon must listen, and must stop, within this time.
+DAEMON_TIMEOUT_S = 20.0
+NEXT_STEPS = """
+Next steps:
   {bin}twistd -n rkllm --library {library}
       starts a daemon of your own
   {bin}rkllm run --model {model} "What is a list?"
-      loads the model into it and asks something
+      loads the model into it and runs a prompt
   {bin}rkllm chat
-      talks with the model; {bin}rkllm --help lists what else there is
-On a board, leave --library out: librkllmrt.so is found on the loader's path.
+      starts a chat; {bin}rkllm --help lists the other commands
+On a board, omit --library: the daemon finds librkllmrt.so on the loader's path.
 """
 
 
 @attrs.frozen
 class Demonstration:
-    """What is shown.
+    """What a demonstration runs.
 
     :param library: see ``twistd rkllm --library``.
-    :param model: finds the model's file.
+    :param model: returns the path of the model.
     """
 
     library: str
@@ -57,15 +57,15 @@ BUNDLED = Demonstration(CPU, demo_model, "What is a module?")
 
 @click.command()
 @debug_option
-@click.option("--prompt", help="What to ask, instead of a question that suits the model.")
+@click.option("--prompt", help="A prompt, instead of one that suits the model.")
 @click.option(
     "--model",
     "name",
     type=click.Choice(list(MODELS)),
-    help="A real model, which is fetched once, with llama.cpp; otherwise the bundled one.",
+    help="A real model, which is downloaded once together with llama.cpp.",
 )
 def command(prompt: str | None, name: str | None) -> None:
-    """Start a daemon with a small model, ask it something, show the figures, stop it."""
+    """Start a daemon with a small model, run a prompt, show the figures, and stop it."""
     chosen = BUNDLED if name is None else fetched(name)
     prompt = prompt or chosen.prompt
     with tempfile.TemporaryDirectory(prefix="rkllm-demo-") as directory:
@@ -73,7 +73,7 @@ def command(prompt: str | None, name: str | None) -> None:
         with daemon(path, chosen.library) as client:
             model = chosen.model()
             click.echo(f"Loading   {model} ({model.stat().st_size / 1e6:.1f} MB)")
-            client.init(model, top_k=1)  # greedy, so that the demo says the same each time
+            client.init(model, top_k=1)  # greedy, so that each demo prints the same answer
             click.echo(f"Asking    {prompt}\n")
             perf, first = ask(client, prompt)
     click.echo(
@@ -84,13 +84,13 @@ def command(prompt: str | None, name: str | None) -> None:
     )
     own = own_bin()
     shown = f"$({own}rkllm demo-model)" if name is None else shlex.quote(str(model))
-    click.echo(HOW_TO_GO_ON.format(bin=own, library=chosen.library, model=shown), nl=False)
+    click.echo(NEXT_STEPS.format(bin=own, library=chosen.library, model=shown), nl=False)
 
 
 def fetched(name: str) -> Demonstration:
-    """Have a model and a libllama, which are fetched where they are missing.
+    """Return a demonstration of a real model; download the model and libllama if needed.
 
-    :raises StartupError: they cannot be had.
+    :raises StartupError: if they cannot be downloaded.
     """
     say_err = partial(click.echo, err=True)
     if libllama.find(os.environ) is None:
@@ -101,7 +101,7 @@ def fetched(name: str) -> Demonstration:
 
 
 def own_bin() -> str:
-    """What to put before a command so that a shell finds it: nothing where it is on the path."""
+    """Return the directory of this command for a shell; empty if it is on the path."""
     here = Path(sys.argv[0]).absolute().parent
     if str(here) in os.environ.get("PATH", "").split(os.pathsep):
         return ""
@@ -113,9 +113,9 @@ def own_bin() -> str:
 
 @contextmanager
 def daemon(path: str, library: str) -> Iterator[Client]:
-    """A daemon on a socket of its own for as long as the context lasts, and a client of it.
+    """Start a daemon, return a client of it, and stop the daemon at the end of the context.
 
-    :raises Unreachable: it did not start; the text holds what it said.
+    :raises Unreachable: if it did not start; the text has the daemon's output.
     """
     run = "from twisted.scripts.twistd import run; run()"
     options = ["--nodaemon", "--pidfile=", "rkllm", f"--library={library}", f"--socket={path}"]
@@ -133,26 +133,26 @@ def daemon(path: str, library: str) -> Iterator[Client]:
             raise Unreachable(f"The daemon did not start:\n{log.read()}") from None
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(PATIENCE)
+            process.wait(DAEMON_TIMEOUT_S)
 
 
 def await_daemon(process: subprocess.Popen[bytes], path: str) -> Client:
-    """Connect as soon as the daemon listens."""
-    deadline = time.monotonic() + PATIENCE
+    """Connect when the daemon listens."""
+    deadline = time.monotonic() + DAEMON_TIMEOUT_S
     while True:
         try:
             return Client(path)
         except Unreachable:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise
-        time.sleep(0.02)  # until the socket is there; nothing else announces it
+        time.sleep(0.02)  # nothing announces the socket
 
 
 def ask(client: Client, prompt: str) -> tuple[Perf, float]:
-    """Print the answer as it comes.
+    """Run the prompt and print the answer as it comes.
 
     :returns: the run's figures, and the seconds to its first token.
-    :raises RPCError: the run ended in an error.
+    :raises RPCError: if the run ended in an error.
     """
     begun = time.perf_counter()
     first = 0.0

@@ -1,4 +1,4 @@
-"""``rkllm doctor``: what keeps models from running here, and what mends it."""
+"""``rkllm doctor``: what prevents models from running on this machine, and how to fix it."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from rkllm_twisted.errors import LibraryError, NoDaemon, NoPermission, RPCError,
 from rkllm_twisted.runtime.probe import probe
 from rkllm_twisted.values import RuntimeVersion
 
-#: Seconds that the daemon may take to say how it is.
-PATIENCE = 5.0
+#: The longest wait for the daemon's version and status.
+DOCTOR_TIMEOUT_S = 5.0
 #: Level -> its mark, and the mark's colour.
 MARKS = {OK: ("ok", "green"), WARNING: ("!", "yellow"), WRONG: ("WRONG", "red"), SKIPPED: ("-", "")}
 
@@ -39,21 +39,21 @@ MARKS = {OK: ("ok", "green"), WARNING: ("!", "yellow"), WRONG: ("WRONG", "red"),
 @debug_option
 @socket_option
 @click.option(
-    "--library", type=click.Path(), help="librkllmrt.so's path, or cpu, as for twistd rkllm."
+    "--library", type=click.Path(), help="The path of librkllmrt.so, or cpu, as for twistd rkllm."
 )
 @click.option("--abi", help="The runtime's release, as for twistd rkllm.")
-@click.option("--model", type=click.Path(), help="Would this model fit?")
+@click.option("--model", type=click.Path(), help="Check that this model fits into the memory.")
 @click.option(
     "--contract",
     is_flag=True,
-    help="Check instead what the daemon assumes of the library, with --model, and write a report.",
+    help="Check what the daemon assumes about the library instead; needs --model, writes a report.",
 )
 @click.option(
     "--report",
     type=click.Path(path_type=Path),
     default="board-report",
     show_default=True,
-    help="Where --contract writes; .md and .json are added.",
+    help="The file that --contract writes, without .md and .json.",
 )
 @click.option("--root", type=click.Path(path_type=Path), default=Path("/"), hidden=True)
 @json_option
@@ -67,14 +67,14 @@ def command(
     root: Path,
     as_json: bool,
 ) -> None:
-    """Look for what keeps models from running here, and say what mends it.
+    """Check whether models can run on this machine, and say how to fix what is wrong.
 
-    The exit code is 1 if something is wrong. Where a daemon answers, its account and its library
-    are looked at; else those of who asks.
+    The exit code is 1 if something is wrong. If a daemon answers, this checks the daemon's user and
+    library, otherwise your own.
     """
     if contract:
         if model is None:
-            raise click.UsageError("--contract needs --model: the model to try the library with.")
+            raise click.UsageError("--contract needs --model, a model to test the library with.")
         sys.exit(Exit.OK if check_contract(library, abi, model, report) else Exit.FAILED)
     daemon = ask_daemon(socket_path)
     path = None if model is None else str(Path(model).absolute())
@@ -90,9 +90,9 @@ def command(
 
 
 def ask_daemon(path: str) -> Daemon:
-    """How a daemon is, or why it does not say and what to do about that."""
+    """Return the daemon's version and status, or why there is none and what to do."""
     try:
-        with Client(path, timeout=PATIENCE) as client:
+        with Client(path, timeout=DOCTOR_TIMEOUT_S) as client:
             version, status = client.call("server.version"), client.call("server.status")
     except NoPermission as error:
         return Daemon(path, str(error), "twistd -n rkllm --mode 0660 --group GROUP, one of yours")
@@ -104,10 +104,13 @@ def ask_daemon(path: str) -> Daemon:
 
 
 def _runtime(daemon: Daemon, library: str | None, abi: str | None) -> RuntimeVersion | str:
-    """The library that is asked about: the one that is named, the daemon's, the machine's."""
-    told = daemon.version.get("runtime")
-    if library is None and isinstance(told, Mapping):
-        return known(RuntimeVersion, told)
+    """Return the library to check: the one that is given, the daemon's, or this machine's.
+
+    As in the daemon, the embedded runtime is never chosen without being given.
+    """
+    loaded = daemon.version.get("runtime")
+    if library is None and isinstance(loaded, Mapping):
+        return known(RuntimeVersion, loaded)
     try:
         return probe(library, abi, os.environ).version
     except LibraryError as error:

@@ -1,6 +1,6 @@
-"""How the command ends: its exit codes, and the one sentence that says why.
+"""The exit codes of the command, and the sentence for each error.
 
-The table is for scripts, and stands in ``docs/cli.md`` in words.
+``docs/cli.md`` has the same table for the authors of scripts.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from rkllm_twisted import errors
 
 
 class Exit(IntEnum):
-    """Exit codes; each has its meaning beside it."""
+    """The exit codes; :data:`MEANINGS` explains them."""
 
     OK = 0
     FAILED = 1
@@ -32,35 +32,35 @@ class Exit(IntEnum):
     PIPE = 141
 
 
-#: What each code tells a script.
+#: Exit code -> its meaning.
 MEANINGS = {
     Exit.OK: "It worked.",
     Exit.FAILED: "The daemon or the runtime refused, or `doctor` found something wrong.",
-    Exit.USAGE: "The command was used wrongly; nothing was sent.",
+    Exit.USAGE: "The command line is wrong; nothing was sent.",
     Exit.NO_DAEMON: "No daemon can be reached.",
     Exit.NO_MODEL: "No model is loaded.",
-    Exit.BUSY: "The queue is full, or the connection's share of it; try again later.",
+    Exit.BUSY: "The queue, or the connection's share of it, is full; try again later.",
     Exit.TIMED_OUT: "The runtime or the daemon did not answer in time.",
-    Exit.CRASHED: "The process that holds the runtime died.",
+    Exit.CRASHED: "The runtime's process died.",
     Exit.LOST: "The connection was lost before the answer was complete.",
-    Exit.NOT_ALLOWED: "The socket's permissions or the daemon do not let this user.",
-    Exit.CANCELLED: "Somebody cancelled the request, or the daemon is stopping.",
-    Exit.FAULT: "A fault of the command itself; `--debug` shows where.",
+    Exit.NOT_ALLOWED: "The socket's permissions or the daemon do not allow this user.",
+    Exit.CANCELLED: "The request was cancelled, or the daemon is stopping.",
+    Exit.FAULT: "A fault of the command itself; `--debug` prints the traceback.",
     Exit.INTERRUPTED: "Ctrl-C.",
-    Exit.PIPE: "The reader of the output went away.",
+    Exit.PIPE: "The reader of the output has gone.",
 }
 
 
 @attrs.frozen
 class ExitReason:
-    """An exit code, and one sentence for stderr; None says nothing."""
+    """An exit code, and one sentence for stderr; None prints nothing."""
 
     code: Exit
     sentence: str | None = None
 
 
-#: Error -> exit code, and what to say instead of the error's own words. The first that fits counts.
-ENDINGS: Sequence[tuple[type[BaseException], Exit, str | None]] = (
+#: Error -> exit code, and a sentence that replaces the error's own. The first row that fits counts.
+REASONS: Sequence[tuple[type[BaseException], Exit, str | None]] = (
     (errors.NoModel, Exit.NO_MODEL, "No model is loaded; load one with `rkllm init PATH`."),
     (errors.Busy, Exit.BUSY, None),
     (errors.TimedOut, Exit.TIMED_OUT, None),
@@ -78,24 +78,24 @@ ENDINGS: Sequence[tuple[type[BaseException], Exit, str | None]] = (
 
 
 def exit_reason(error: BaseException) -> ExitReason:
-    """Say how the command ends that met this error."""
+    """Return the exit code and the sentence for an error."""
     if isinstance(error, KeyboardInterrupt):
-        return ExitReason(Exit.INTERRUPTED, str(error) or None)  # what goes on, if something does
+        return ExitReason(Exit.INTERRUPTED, str(error) or None)
     if isinstance(error, BrokenPipeError) and not isinstance(error, errors.Unreachable):
         return ExitReason(Exit.PIPE)
-    for kind, code, sentence in ENDINGS:
+    for kind, code, sentence in REASONS:
         if isinstance(error, kind):
-            return ExitReason(code, sentence or _words(error))
+            return ExitReason(code, sentence or _sentence(error))
     if isinstance(error, OSError):
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         return ExitReason(Exit.FAILED, f"A file or the terminal cannot be used: {what}.")
     fault = f"{type(error).__name__}: {error}"
     return ExitReason(
-        Exit.FAULT, f"This is a fault of rkllm itself ({fault}); --debug shows where."
+        Exit.FAULT, f"This is a fault of rkllm itself ({fault}); --debug prints the traceback."
     )
 
 
-def _words(error: BaseException) -> str:
-    """The error's sentence on one line, and the number of one that the daemon sent."""
+def _sentence(error: BaseException) -> str:
+    """Return the error's sentence on one line; for an error of the daemon, with its code."""
     text = " ".join(str(error).split())
     return f"{text} ({error.code})" if isinstance(error, errors.RPCError) else text

@@ -18,7 +18,7 @@ from rkllm_twisted.cli.load import load
 @params_option("RKLLMParam, such as max_context_len=4096")
 @click.argument("path", type=click.Path())
 def command(client: Client, params: Mapping[str, Any], path: str) -> None:
-    """Load the model at PATH, which replaces the one that is loaded."""
+    """Load the model at PATH; it replaces the loaded model."""
     begun = time.monotonic()
     load(client, path, params)
     click.echo(f"Loaded {path} in {time.monotonic() - begun:.1f} s.")

@@ -1,4 +1,4 @@
-"""Loading a model, with something to look at meanwhile."""
+"""Loads a model, and shows a progress line on a terminal."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from rkllm_twisted.blocking import Client
 from rkllm_twisted.cli.terminal import waiting
 from rkllm_twisted.errors import NoAnswer, RPCError, Unreachable
 
-#: Who gives up a load that has begun is told that it goes on (docs/develop/decisions.md).
-GOES_ON = (
-    "The daemon goes on loading {name}, which cannot be stopped half-way; `rkllm status` tells when"
-    " it is there, and `rkllm destroy` unloads it then."
+# The library cannot stop a load, so a person who gives up must know that the model will be there.
+STILL_LOADING = (
+    "The daemon continues to load {name}, because loading cannot be stopped; `rkllm status` shows"
+    " when the model is loaded, and `rkllm destroy` unloads it then."
 )
-#: Seconds that somebody who has given up waits for one more answer.
-BRIEFLY = 2.0
+#: The longest wait for the daemon's status after a person has given up.
+STATUS_TIMEOUT_S = 2.0
 
 
 def load(client: Client, path: str, params: Mapping[str, Any] | None = None) -> None:
     """Load a model.
 
-    :param path: the caller's, so a relative one is made absolute.
+    :param path: a relative path is made absolute.
     :param params: further fields of RKLLMParam.
-    :raises KeyboardInterrupt, NoAnswer: the person, or the client's timeout, has given up; with a
-        sentence where the daemon loads all the same.
+    :raises KeyboardInterrupt, NoAnswer: on Ctrl-C or a timeout; with a sentence if the daemon still
+        loads the model.
     """
     name = Path(path).name
     try:
         with waiting(f"Loading {name}"):
             client.init(path, **(params or {}))
-    except (KeyboardInterrupt, NoAnswer) as given_up:
+    except (KeyboardInterrupt, NoAnswer) as error:
         if _is_loading(client):
-            raise type(given_up)(GOES_ON.format(name=name)) from None
+            raise type(error)(STILL_LOADING.format(name=name)) from None
         raise
 
 
 def _is_loading(client: Client) -> bool:
-    """Is the load under way? One that waited for its turn has been cancelled."""
+    """Return True if the daemon is loading. A load that was still queued has been cancelled."""
     try:
-        state: object = client.call("server.status", timeout=BRIEFLY)["state"]
+        state: object = client.call("server.status", timeout=STATUS_TIMEOUT_S)["state"]
     except (RPCError, Unreachable):
         return False
     return state == "loading"

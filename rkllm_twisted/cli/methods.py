@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from rkllm_twisted.blocking import Client
+from rkllm_twisted.cli.completion import complete_method
 from rkllm_twisted.cli.connected import dump, json_option, with_client
-from rkllm_twisted.cli.naming import complete_method
 from rkllm_twisted.cli.terminal import console
 
 

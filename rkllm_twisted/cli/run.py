@@ -1,4 +1,4 @@
-"""``rkllm run``: one prompt, one answer."""
+"""``rkllm run``: one prompt and its answer."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ import click
 from rkllm_twisted.blocking import Client
 from rkllm_twisted.cli.connected import dump, json_option, model_option, params_option, with_client
 from rkllm_twisted.cli.load import load
-from rkllm_twisted.cli.terminal import is_terminal, patiently, say
-from rkllm_twisted.client_core.calls import Call, run_async
+from rkllm_twisted.cli.terminal import is_terminal, say, show_wait
+from rkllm_twisted.client_core.call import MethodCall
+from rkllm_twisted.client_core.methods import run_async
 from rkllm_twisted.client_core.results import Result
 
 
 def _prompt(context: click.Context, _: click.Parameter, argument: str | None) -> str | None:
-    """The prompt, from where it is; before a daemon is talked to."""
+    """Read the prompt from its source, before the client connects."""
     file: str | None = context.params.get("file")
     if argument is not None and file is not None:
         raise click.UsageError("Give the prompt as an argument or with --file, not both", context)
@@ -46,42 +47,42 @@ def _prompt(context: click.Context, _: click.Parameter, argument: str | None) ->
     is_eager=True,
     help="Read the prompt from a file; - is stdin.",
 )
-@click.option("--role", help="Whose words these are: user, tool …")
-@click.option("--keep-history", is_flag=True, help="Keep the run in the model's history.")
+@click.option("--role", help="The role of the prompt's author: user, tool …")
+@click.option("--keep-history", is_flag=True, help="Keep this run in the model's history.")
 @params_option("RKLLMInferParam")
 @json_option
 @click.argument("prompt", required=False, callback=_prompt)
 def command(
     client: Client,
     model: str | None,
-    file: str | None,  # noqa: ARG001 - has become the prompt
+    file: str | None,  # noqa: ARG001 - _prompt has read it
     role: str | None,
     keep_history: bool,
     params: Mapping[str, Any],
     as_json: bool,
     prompt: str,
 ) -> None:
-    """Run PROMPT and print the answer as it comes.
+    """Run the model on PROMPT and print the answer as it comes.
 
-    Without PROMPT, or with -, the prompt is read from stdin. With --json each result of the stream
-    is a line, as the daemon sends it.
+    Without PROMPT, or if it is -, the prompt is read from stdin. With --json each result of the
+    stream is printed as one line, as the daemon sends it.
     """
     if model is not None:
         load(client, model)
     if keep_history:
         params = {"keep_history": 1, **params}
-    question = {"prompt_input": prompt, **({"role": role} if role is not None else {})}
-    _print(client, run_async(question, **params), as_json)
+    rkllm_input = {"prompt_input": prompt, **({"role": role} if role is not None else {})}
+    _print(client, run_async(rkllm_input, **params), as_json)
 
 
-def _print(client: Client, call: Call[Result], as_json: bool) -> None:
+def _print(client: Client, call: MethodCall[Result], as_json: bool) -> None:
     begun = False
     try:
         with closing(client.stream(call.method, call.params)) as results:
-            for raw in patiently(results):
+            for raw in show_wait(results):
                 if as_json:
                     print(dump(raw), flush=True)
-                result = call.read(raw)  # raises where the run ended in an error
+                result = call.read(raw)  # raises if the run has ended in an error
                 if not as_json:
                     begun = True
                     say(result.text)

@@ -19,41 +19,41 @@ from rkllm_twisted.cli.terminal import console, is_terminal
 
 @click.command()
 @with_client
-@click.option("-w", "--watch", is_flag=True, help="Look again and again, until Ctrl-C.")
+@click.option("-w", "--watch", is_flag=True, help="Update the view until Ctrl-C.")
 @click.option(
     "--interval",
     type=click.FloatRange(min=0.05),
     default=1.0,
     show_default=True,
-    help="Seconds between two looks.",
+    help="Seconds between two updates.",
 )
 @click.option("--root", type=click.Path(path_type=Path), default=Path("/"), hidden=True)
 @json_option
 def command(client: Client, watch: bool, interval: float, root: Path, as_json: bool) -> None:
-    """Tell what daemon, queue, NPU and memory are doing.
+    """Show the state of the daemon, queue, NPU and memory.
 
-    With --watch and --json, or where stdout is no terminal, each look is a line.
+    With --watch, each update is one line if --json is given or stdout is not a terminal.
     """
     files = RootedFiles(root)
     if not watch:
-        snapshot = _look(client, files)
+        snapshot = _update(client, files)
         print(dump(snapshot.to_json()) if as_json else _page(snapshot))
     elif as_json or not is_terminal(sys.stdout):
-        for snapshot in _looks(client, files, interval):
+        for snapshot in _updates(client, files, interval):
             print(dump(snapshot.to_json()) if as_json else _line(snapshot), flush=True)
     else:
-        _live(_looks(client, files, interval))
+        _live(_updates(client, files, interval))
 
 
-def _look(client: Client, files: RootedFiles) -> StatusView:
+def _update(client: Client, files: RootedFiles) -> StatusView:
     status = client.call("server.status")
     return StatusView(status, read(files, status.get("pid")), time.monotonic())
 
 
-def _looks(client: Client, files: RootedFiles, interval: float) -> Iterator[StatusView]:
+def _updates(client: Client, files: RootedFiles, interval: float) -> Iterator[StatusView]:
     snapshot = None
     while True:
-        snapshot = _look(client, files).after(snapshot)
+        snapshot = _update(client, files).after(snapshot)
         yield snapshot
         time.sleep(interval)
 
@@ -67,7 +67,7 @@ def _line(snapshot: StatusView) -> str:
 
 
 def _live(snapshots: Iterator[StatusView]) -> None:
-    from rich.live import Live  # noqa: PLC0415 - the other ways to show a status do without
+    from rich.live import Live  # noqa: PLC0415 - only the live view needs it
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""What ``rkllm status`` shows: the daemon's own word, and what the machine's files say."""
+"""What ``rkllm status`` shows: the daemon's status, and readings of the machine."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ MIB = 2**20
 
 @attrs.frozen
 class StatusView:
-    """One moment.
+    """The status at one time.
 
-    :param status: of ``server.status``.
-    :param at: seconds, of any clock that does not go back.
+    :param status: the result of ``server.status``.
+    :param at: seconds of a monotonic clock.
     """
 
     status: Mapping[str, Any]
@@ -26,14 +26,14 @@ class StatusView:
     tokens_per_second: float | None = None
 
     def after(self, earlier: StatusView | None) -> StatusView:
-        """The same moment, knowing how fast tokens came since an earlier one."""
+        """Return the same status with the tokens per second since an earlier one."""
         if earlier is None or self.at <= earlier.at:
             return self
         tokens = self.status.get("tokens", 0) - earlier.status.get("tokens", 0)
         return attrs.evolve(self, tokens_per_second=max(tokens, 0) / (self.at - earlier.at))
 
     def to_json(self) -> Mapping[str, Any]:
-        """For programs: the status, and beside it what is not the daemon's word."""
+        """Return the daemon's status and the readings, for ``--json``."""
         return {
             **self.status,
             "tokens_per_second": self.tokens_per_second,
@@ -41,7 +41,7 @@ class StatusView:
         }
 
     def rows(self) -> Mapping[str, str]:
-        """For people: a name and a text for each thing that is known."""
+        """Return name -> text for everything that is known."""
         status, now = self.status, self.readings
         rows = {
             "state": _state(status),

@@ -1,4 +1,4 @@
-"""Writing for a person on a terminal, or for the program at the other end of a pipe."""
+"""Output for a person at a terminal, or for a program at the other end of a pipe."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Control characters that a model's text could play with a terminal; tab and new line may stay.
-_PLAIN = dict.fromkeys([*range(32), *range(127, 160)], "�")
-del _PLAIN[9], _PLAIN[10]
-#: Columns of a table that goes into a pipe: nothing is to be cut off there.
-WIDE = 200
-#: Seconds without a word after which a person wants to know whether anything happens.
-LONG = 1.0
+#: Control characters, which could change a terminal's state. Tab and new line are allowed.
+_PRINTABLE = dict.fromkeys([*range(32), *range(127, 160)], "�")
+del _PRINTABLE[9], _PRINTABLE[10]
+#: The width of a table that goes into a pipe, where nothing may be cut off.
+PIPE_COLUMNS = 200
+#: A wait that takes longer is shown.
+SHOW_WAIT_AFTER_S = 1.0
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Is there a person at the other end?"""
+    """Return True if a person reads or writes the stream."""
     try:
         return stream.isatty()
     except ValueError:  # closed
@@ -35,21 +35,21 @@ def is_terminal(stream: TextIO) -> bool:
 
 
 def say(text: str) -> None:
-    """Write a piece of a model's answer, at once. A terminal gets no control characters."""
-    sys.stdout.write(text.translate(_PLAIN) if is_terminal(sys.stdout) else text)
+    """Write a piece of a model's answer at once; a terminal gets no control characters."""
+    sys.stdout.write(text.translate(_PRINTABLE) if is_terminal(sys.stdout) else text)
     sys.stdout.flush()
 
 
 def console() -> Console:
-    """Where tables go: without colours and as wide as needed where no person looks."""
-    from rich.console import Console  # noqa: PLC0415 - takes longer than most commands
+    """Return the console for tables; into a pipe, without colours and with all columns."""
+    from rich.console import Console  # noqa: PLC0415 - the import takes longer than most commands
 
-    return Console(width=None if is_terminal(sys.stdout) else WIDE, highlight=False)
+    return Console(width=None if is_terminal(sys.stdout) else PIPE_COLUMNS, highlight=False)
 
 
 @contextmanager
 def waiting(what: str) -> Iterator[None]:
-    """Show on stderr that something is under way, and for how long; on a terminal only."""
+    """Show a progress line on stderr, if that is a terminal."""
     if not is_terminal(sys.stderr):
         yield
         return
@@ -62,25 +62,25 @@ def waiting(what: str) -> Iterator[None]:
 
 @contextmanager
 def waiting_long(what: str) -> Iterator[None]:
-    """Show the same if it is not over soon."""
+    """Show the same only after :data:`SHOW_WAIT_AFTER_S`."""
     if not is_terminal(sys.stderr):
         yield
         return
     shown: list[Progress] = []
-    timer = Timer(LONG, lambda: shown.append(_spinner(what, LONG)))
+    timer = Timer(SHOW_WAIT_AFTER_S, lambda: shown.append(_spinner(what, SHOW_WAIT_AFTER_S)))
     timer.start()
     try:
         yield
     finally:
-        with without_interrupts():  # a second Ctrl-C would leave the terminal without its cursor
+        with without_interrupts():  # a second Ctrl-C would leave the cursor hidden
             timer.cancel()
             timer.join()
             for progress in shown:
                 progress.stop()
 
 
-def patiently(pieces: Iterator[T]) -> Iterator[T]:
-    """Give the pieces of an answer; a long wait for the first one is shown."""
+def show_wait(pieces: Iterator[T]) -> Iterator[T]:
+    """Return the pieces of an answer; show a long wait for the first one."""
     with waiting_long("Waiting for the model"):
         first = list(islice(pieces, 1))
     yield from first
@@ -88,9 +88,9 @@ def patiently(pieces: Iterator[T]) -> Iterator[T]:
 
 
 def _spinner(what: str, already: float = 0.0) -> Progress:
-    """Begin to show it.
+    """Start a progress line.
 
-    :param already: seconds that it has taken so far.
+    :param already: seconds that have passed so far.
     """
     from rich.console import Console  # noqa: PLC0415 - see above
     from rich.progress import (  # noqa: PLC0415 - see above

@@ -1,4 +1,4 @@
-"""Streams for asyncio tasks, which cannot wait for Deferreds."""
+"""Streams for asyncio tasks, which cannot await Deferreds."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ T = TypeVar("T")
 
 
 async def for_asyncio(results: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
-    """Give the results of a stream to an asyncio task, on Twisted's asyncio reactor.
+    """Return the results of a stream to an asyncio task, on Twisted's asyncio reactor.
 
-    Leaving the loop and cancelling the task cancel the request, as in Twisted. What gives a
-    Deferred needs no help: ``await client.run("Hello").asFuture(loop)``.
+    Leaving the loop and cancelling the task cancel the request, as in Twisted. A Deferred does not
+    need this function: ``await client.run("Hello").asFuture(loop)``.
 
-    :param results: what ``run_async`` or ``stream`` gives.
+    :param results: the return value of ``run_async`` or ``stream``.
     """
     loop = asyncio.get_running_loop()
 
-    async def following() -> T:
+    async def next_result() -> T:
         return await results.__anext__()
 
     try:
         while True:
             try:
-                result = await Deferred.fromCoroutine(following()).asFuture(loop)
+                result = await Deferred.fromCoroutine(next_result()).asFuture(loop)
             except StopAsyncIteration:
                 return
             yield result
     finally:
-        await results.aclose()  # this waits for nothing, so that asyncio may drive it
+        await results.aclose()  # it awaits no Deferred, so asyncio can run it

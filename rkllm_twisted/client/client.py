@@ -1,4 +1,4 @@
-"""The client for Twisted: every method of the daemon as one that gives a Deferred."""
+"""The client for Twisted: one method for each method of the daemon, which returns a Deferred."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from rkllm_twisted.client.connection import ClientProtocol, OnNotification
-from rkllm_twisted.client_core import calls
+from rkllm_twisted.client_core import methods
 from rkllm_twisted.client_core.address import timeout_text
-from rkllm_twisted.client_core.events import Answer, Arrival, Failed, Part
-from rkllm_twisted.client_core.shape import shaped_like
+from rkllm_twisted.client_core.call import (
+    MethodCall,
+    checked_timeout,
+    like_function,
+    remote_params,
+)
+from rkllm_twisted.client_core.events import Arrival, ErrorAnswer, FinalAnswer, Part
 from rkllm_twisted.errors import NoAnswer
 from rkllm_twisted.values import Params
 
@@ -23,46 +28,49 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _method(make: Callable[P, calls.Call[T]]) -> Callable[Concatenate[Client, P], Deferred[T]]:
-    """Make the client's method for one of the daemon's."""
+def _method(make: Callable[P, MethodCall[T]]) -> Callable[Concatenate[Client, P], Deferred[T]]:
+    """Make the client's method for a function of :mod:`~rkllm_twisted.client_core.methods`."""
 
-    @shaped_like(make)
-    def ask(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+    @like_function(make, "Deferred")
+    def send(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
         call = make(*args, **kwargs)
         return self.call(call.method, call.params, timeout=call.timeout).addCallback(call.read)
 
-    return ask
+    return send
 
 
 def _stream(
-    make: Callable[P, calls.Call[T]],
+    make: Callable[P, MethodCall[T]],
 ) -> Callable[Concatenate[Client, P], AsyncGenerator[T, None]]:
-    """Make the client's method for one of the daemon's that streams."""
+    """Make the client's method for a function whose method streams."""
 
-    @shaped_like(make)
-    async def ask(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[T, None]:
-        call = make(*args, **kwargs)
-        results = self.stream(call.method, call.params, timeout=call.timeout)
-        async with contextlib.aclosing(results):
-            async for result in results:
-                yield call.read(result)
+    @like_function(make, "AsyncGenerator")
+    def send(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> AsyncGenerator[T, None]:
+        return _read(self, make(*args, **kwargs))
 
-    return ask
+    return send
+
+
+async def _read(client: Client, call: MethodCall[T]) -> AsyncGenerator[T, None]:
+    results = client.stream(call.method, call.params, timeout=call.timeout)
+    async with contextlib.aclosing(results):
+        async for result in results:
+            yield call.read(result)
 
 
 class Client(ClientProtocol):
-    """What :func:`rkllm_twisted.client.connect` gives.
+    """One connection to a daemon, made by :func:`rkllm_twisted.client.connect`.
 
     Cancelling a Deferred, a timeout, and leaving an ``async for`` loop cancel their own request and
     nothing else: the connection stays usable. A cancelled Deferred fails with Twisted's
-    ``CancelledError``, one whose daemon is gone with an
-    :class:`~rkllm_twisted.errors.Unreachable`, every other with the
+    ``CancelledError``, one whose connection is lost with an
+    :class:`~rkllm_twisted.errors.Unreachable`, any other with the
     :class:`~rkllm_twisted.errors.RPCError` of its code.
 
     :param where: the daemon's address, for messages.
-    :param timeout: seconds to wait for each answer and each partial result; None for as long as
+    :param timeout: seconds to wait for each answer and each partial result; None means as long as
         the daemon takes. A daemon that does not even answer pings is given up in any case.
-    :param on_notification: told what belongs to no request.
+    :param on_notification: called with each notification that belongs to no request.
     """
 
     def __init__(
@@ -73,7 +81,10 @@ class Client(ClientProtocol):
         on_notification: OnNotification | None = None,
     ) -> None:
         super().__init__(clock, where, on_notification)
-        self.timeout = timeout
+        self.timeout = checked_timeout(timeout)
+
+    def __repr__(self) -> str:
+        return f"<Client of {self.where}, {self.state}>"
 
     async def __aenter__(self) -> Client:
         return self
@@ -89,55 +100,58 @@ class Client(ClientProtocol):
     def call(
         self, method: str, params: Params = None, *, timeout: float | None = None
     ) -> Deferred[Any]:
-        """Ask for anything, also for methods that other packages have added.
+        """Send any request, such as one for a method of a third party.
 
-        :param timeout: seconds for this call; the client's own where left out.
+        :param timeout: seconds for this call; None means the client's own timeout.
         :returns: a Deferred of the result.
         """
         answer: Deferred[Any] = Deferred()
 
-        def arrived(event: Arrival) -> None:
-            if isinstance(event, Failed):
+        def on_event(event: Arrival) -> None:
+            if isinstance(event, ErrorAnswer):
                 answer.errback(event.error)
-            elif isinstance(event, Answer):
+            elif isinstance(event, FinalAnswer):
                 answer.callback(event.result)
 
-        def left(failure: Failure) -> Failure:
+        def leave(failure: Failure) -> Failure:
             self.leave(number)
             return failure
 
+        seconds = checked_timeout(timeout)
         try:
-            number = self.ask(method, params, arrived)
-        except Exception:  # noqa: BLE001 - the Deferred tells everything
+            number = self.ask(method, params, on_event)
+        except Exception:  # noqa: BLE001 - any failure belongs to the Deferred
             return fail()
-        return self._limited(answer.addErrback(left), method, timeout)
+        return self._limited(answer.addErrback(leave), method, seconds)
 
     def callRemote(self, method: str, *args: object, **kwargs: object) -> Deferred[Any]:
-        """Ask as in Perspective Broker: parameters by position or by name.
+        """Send any request as in Perspective Broker: parameters by position or by name.
 
-        :raises TypeError: they are given both ways; JSON-RPC knows one or the other.
+        :raises TypeError: if they are given both ways, which JSON-RPC does not allow.
         """
-        if args and kwargs:
-            raise TypeError(f"{method} takes parameters by position or by name, not both.")
-        return self.call(method, list(args) or kwargs or None)
+        return self.call(method, remote_params(method, args, kwargs))
 
-    async def stream(
+    def stream(
         self, method: str, params: Params = None, *, timeout: float | None = None
     ) -> AsyncGenerator[Any, None]:
-        """Ask, and give each partial result as it comes, and the final one at last.
+        """Send any request, and return each partial result as it comes, and then the final one.
 
-        A method that does not stream gives its one result. The request is sent when the loop
-        begins.
+        A method that does not stream has one result. The request is sent when the loop begins.
 
-        :param timeout: seconds for each of them; the client's own where left out.
+        :param timeout: seconds for each result; None means the client's own timeout.
         """
+        return self._results(method, params, checked_timeout(timeout))
+
+    async def _results(
+        self, method: str, params: Params, timeout: float | None
+    ) -> AsyncGenerator[Any, None]:
         inbox: DeferredQueue[Arrival] = DeferredQueue()
         number = self.ask(method, params, inbox.put)
         try:
             event: Arrival = Part(number, None)
             while isinstance(event, Part):
                 event = await self._limited(inbox.get(), method, timeout)
-                if isinstance(event, Failed):
+                if isinstance(event, ErrorAnswer):
                     raise event.error
                 yield event.result
         finally:
@@ -148,29 +162,29 @@ class Client(ClientProtocol):
         if seconds is None:
             return waiting
 
-        def too_late(_: object, seconds: float) -> T:
+        def on_timeout(_: object, seconds: float) -> T:
             raise NoAnswer(timeout_text(self.where, method, seconds))
 
-        return waiting.addTimeout(seconds, self._clock, too_late)
+        return waiting.addTimeout(seconds, self._clock, on_timeout)
 
-    run_async = _stream(calls.run_async)
-    init = _method(calls.init)
-    run = _method(calls.run)
-    abort = _method(calls.abort)
-    pause = _method(calls.pause)
-    is_running = _method(calls.is_running)
-    destroy = _method(calls.destroy)
-    load_lora = _method(calls.load_lora)
-    load_prompt_cache = _method(calls.load_prompt_cache)
-    release_prompt_cache = _method(calls.release_prompt_cache)
-    clear_kv_cache = _method(calls.clear_kv_cache)
-    get_kv_cache_size = _method(calls.get_kv_cache_size)
-    set_chat_template = _method(calls.set_chat_template)
-    set_function_tools = _method(calls.set_function_tools)
-    set_cross_attn_params = _method(calls.set_cross_attn_params)
-    create_default_param = _method(calls.create_default_param)
-    get_constants = _method(calls.get_constants)
-    status = _method(calls.status)
-    version = _method(calls.version)
-    ping = _method(calls.ping)
-    configure = _method(calls.configure)
+    run_async = _stream(methods.run_async)
+    init = _method(methods.init)
+    run = _method(methods.run)
+    abort = _method(methods.abort)
+    pause = _method(methods.pause)
+    is_running = _method(methods.is_running)
+    destroy = _method(methods.destroy)
+    load_lora = _method(methods.load_lora)
+    load_prompt_cache = _method(methods.load_prompt_cache)
+    release_prompt_cache = _method(methods.release_prompt_cache)
+    clear_kv_cache = _method(methods.clear_kv_cache)
+    get_kv_cache_size = _method(methods.get_kv_cache_size)
+    set_chat_template = _method(methods.set_chat_template)
+    set_function_tools = _method(methods.set_function_tools)
+    set_cross_attn_params = _method(methods.set_cross_attn_params)
+    create_default_param = _method(methods.create_default_param)
+    get_constants = _method(methods.get_constants)
+    status = _method(methods.status)
+    version = _method(methods.version)
+    ping = _method(methods.ping)
+    configure = _method(methods.configure)

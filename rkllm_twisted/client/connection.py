@@ -1,4 +1,4 @@
-"""One connection to a daemon from the client's end: requests out, and what comes back to whom."""
+"""The Twisted protocol of a client: it sends requests, and passes on what comes for each."""
 
 from __future__ import annotations
 
@@ -12,53 +12,54 @@ from twisted.logger import Logger
 from twisted.protocols.policies import TimeoutMixin
 from twisted.python.failure import Failure
 
-from rkllm_twisted.client_core.address import PATIENCE, QUIET, lost_error, silent_text
+from rkllm_twisted.client_core.address import PING_AFTER_S, PING_TIMEOUT_S, lost_error, silent_text
 from rkllm_twisted.client_core.connection import ClientConnection
-from rkllm_twisted.client_core.events import Arrival, Failed, Notified, Part
+from rkllm_twisted.client_core.events import Arrival, ErrorAnswer, Notified, Part
 from rkllm_twisted.errors import Closed, NoAnswer
 from rkllm_twisted.values import Params
 
-#: Takes what comes for one request.
-Sink = Callable[[Arrival], object]
-#: Told a notification that belongs to no request: its method and parameters.
+#: Called with what comes for one request.
+OnEvent = Callable[[Arrival], object]
+#: Called with the method and parameters of a notification that belongs to no request.
 OnNotification = Callable[[str, Params], object]
+
+_log = Logger("rkllm.client")
 
 
 def _ignore(method: str, params: Params) -> None:
-    """Be told of a notification, and do nothing."""
+    """Ignore a notification."""
 
 
-class _Moment:
-    """Something that comes once, well or not, and that any number may wait for."""
+class _OneTimeEvent:
+    """An event that happens once, as a success or a failure, and that any number may wait for."""
 
     def __init__(self) -> None:
         self._waiting: list[Deferred[None]] = []
-        self._come: Callable[[], Deferred[None]] | None = None
+        self._result: Callable[[], Deferred[None]] | None = None
 
     def wait(self) -> Deferred[None]:
-        """Give a Deferred of it."""
-        if self._come is not None:
-            return self._come()
+        """Return a Deferred of the event."""
+        if self._result is not None:
+            return self._result()
         self._waiting.append(Deferred())
         return self._waiting[-1]
 
-    def come(self, error: Exception | None = None) -> None:
-        """Let it be there; what comes later counts no more."""
-        if self._come is None:
-            self._come = lambda: succeed(None) if error is None else fail(error)
+    def fire(self, error: Exception | None = None) -> None:
+        """Report the event; only the first call counts."""
+        if self._result is None:
+            self._result = lambda: succeed(None) if error is None else fail(error)
             for waiter in self._waiting:
-                self._come().chainDeferred(waiter)
+                self._result().chainDeferred(waiter)
 
 
 class ClientProtocol(Protocol, TimeoutMixin):
-    """Sends requests and hands what comes to their sinks.
+    """Sends requests, and calls each request's function with what comes for it.
 
     :param where: the daemon's address, for messages.
-    :param on_notification: told what belongs to no request.
+    :param on_notification: called with each notification that belongs to no request.
     """
 
-    log = Logger()
-    transport: Any  # those of stream sockets have abortConnection, ITransport has not
+    transport: Any  # a stream socket's transport has abortConnection, which ITransport lacks
 
     def __init__(
         self, clock: IReactorTime, where: str, on_notification: OnNotification | None = None
@@ -66,113 +67,122 @@ class ClientProtocol(Protocol, TimeoutMixin):
         self.where = where
         self._clock = clock
         self._on_notification = on_notification or _ignore
-        self._caller = ClientConnection(where)
-        self._sinks: dict[int, Sink] = {}
+        self._connection = ClientConnection(where)
+        self._on_event: dict[int, OnEvent] = {}
         self._ended: Exception | None = None
-        self._greeted = _Moment()
-        self._gone = _Moment()
-        self._pinged = False
+        self._greeted = _OneTimeEvent()
+        self._lost = _OneTimeEvent()
+        self._has_pinged = False
+
+    @property
+    def state(self) -> str:
+        """``connected``, or the sentence that says why not, for a person."""
+        return "connected" if self._ended is None else str(self._ended)
 
     def ready(self) -> Deferred[None]:
         """Wait until the daemon has answered for the first time.
 
-        :raises RPCError: it refuses the connection.
-        :raises Unreachable: it does not answer, or is no daemon.
+        :raises RPCError: if the daemon refuses the connection.
+        :raises Unreachable: if it does not answer, or is not the daemon.
         """
         return self._greeted.wait()
 
     def close(self) -> Deferred[None]:
-        """Leave; what was asked for and not answered is cancelled by the daemon.
+        """Close the connection; the daemon cancels the requests that are not answered yet.
 
         :returns: a Deferred that fires when the connection is closed.
         """
-        self._end(Closed("This client is closed; make another."))
-        return self._gone.wait()
+        self._end(Closed("This client is closed; make another one."))
+        return self._lost.wait()
 
-    def ask(self, method: str, params: Params, sink: Sink) -> int:
+    def ask(self, method: str, params: Params, on_event: OnEvent) -> int:
         """Send a request.
 
-        :param sink: called with each partial result, then once with the answer or the failure.
+        :param on_event: called with each partial result, then once with the answer or the failure.
         :returns: its number, for :meth:`leave`.
-        :raises InvalidParams: the parameters have no JSON form.
-        :raises Exception: what ended the connection.
+        :raises InvalidParams: if the parameters cannot be written as JSON.
+        :raises Exception: the error that has ended the connection.
         """
-        return self._send(*self._caller.ask(method, params), sink)
+        return self._send(*self._connection.ask(method, params), on_event)
 
     def leave(self, number: int) -> None:
-        """Forget a request; one that is not answered yet is cancelled."""
-        self._sinks.pop(number, None)
-        data = self._caller.cancel(number)
+        """Forget a request, and cancel it if it is not answered yet."""
+        self._on_event.pop(number, None)
+        data = self._connection.cancel(number)
         if data and self._ended is None:
             self._write(data)
 
-    def _send(self, number: int, data: bytes, sink: Sink) -> int:
+    def _send(self, number: int, data: bytes, on_event: OnEvent) -> int:
         if self._ended is not None:
             raise self._ended
-        self._sinks[number] = sink
+        self._on_event[number] = on_event
         self._write(data)
-        self._watch()
+        self._expect_data()
         return number
 
     def _write(self, data: bytes) -> None:
         self.transport.write(data)
 
     def connectionMade(self) -> None:
-        """Greet; what follows need not wait for the answer."""
+        """Send the greeting; the next requests do not wait for its answer."""
 
-        def arrived(event: Arrival) -> None:
-            self._greeted.come(event.error if isinstance(event, Failed) else None)
+        def on_event(event: Arrival) -> None:
+            self._greeted.fire(event.error if isinstance(event, ErrorAnswer) else None)
 
-        self._send(*self._caller.greet(), arrived)
-        self._pinged = True  # a greeting is as good as a ping
-        self.setTimeout(PATIENCE)
+        self._send(*self._connection.greet(), on_event)
+        self._has_pinged = True  # the greeting serves as a ping
+        self.setTimeout(PING_TIMEOUT_S)
 
     def dataReceived(self, data: bytes) -> None:
-        """Take what was read."""
-        for event in self._caller.feed(data):
+        """Process the bytes that were read."""
+        for event in self._connection.feed(data):
             if isinstance(event, Notified):
-                self._notified(event)
-            elif isinstance(event, Failed) and event.id is None:
+                self._notify(event)
+            elif isinstance(event, ErrorAnswer) and event.id is None:
                 self._end(event.error)
             else:
-                self._arrived(event)
-        self._watch()
+                self._pass_on(event)
+        self._expect_data()
 
-    def _notified(self, event: Notified) -> None:
+    def _notify(self, event: Notified) -> None:
         try:
             self._on_notification(event.method, event.params)
-        except Exception:  # noqa: BLE001 - a listener's fault must not cost the connection
-            self.log.failure("the listener to {method} failed", method=event.method)
+        except Exception:  # noqa: BLE001 - a fault of the program must not cost the connection
+            _log.failure("on_notification failed for {method}", method=event.method)
 
-    def _arrived(self, event: Arrival) -> None:
+    def _pass_on(self, event: Arrival) -> None:
         assert event.id is not None
         is_part = isinstance(event, Part)
-        sink = self._sinks.get(event.id) if is_part else self._sinks.pop(event.id, None)
-        if sink is not None:
-            sink(event)
+        functions = self._on_event
+        on_event = functions.get(event.id) if is_part else functions.pop(event.id, None)
+        if on_event is not None:
+            on_event(event)
 
-    def _watch(self) -> None:
-        """Expect a sign of life while something is waited for."""
-        self._pinged = False
-        self.setTimeout(QUIET if self._sinks else None)
+    def _expect_data(self) -> None:
+        """Start the timer for the next data of the daemon, if any request is open."""
+        self._has_pinged = False
+        self.setTimeout(PING_AFTER_S if self._on_event else None)
 
     def timeoutConnection(self) -> None:
-        """Ask a silent daemon whether it is there; give up one that does not answer that."""
-        if self._pinged:
+        """Send a ping to a silent daemon; give up a daemon that does not answer the ping.
+
+        Only silence ends a wait, because how long a run may take is for the daemon to decide.
+        """
+        if self._has_pinged:
             self._end(NoAnswer(silent_text(self.where)))
         else:
-            self._pinged = True
-            self._write(self._caller.ask("server.ping")[1])
-            self.setTimeout(PATIENCE)
+            self._has_pinged = True
+            self._write(self._connection.ask("server.ping")[1])
+            self.setTimeout(PING_TIMEOUT_S)
 
     def callLater(self, period: float, func: Callable[[], None]) -> Any:
-        """For :class:`TimeoutMixin`: on this client's clock."""
+        """See :class:`TimeoutMixin`; this uses the client's clock."""
         return self._clock.callLater(period, func)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Let everything fail that is not answered."""
+        """Fail every request that is not answered yet."""
         self._end(lost_error(self.where))
-        self._gone.come()
+        self._lost.fire()
 
     def _end(self, error: Exception) -> None:
         if self._ended is not None:
@@ -180,6 +190,6 @@ class ClientProtocol(Protocol, TimeoutMixin):
         self._ended = error
         self.setTimeout(None)
         self.transport.abortConnection()  # a daemon that does not read must not keep it open
-        sinks, self._sinks = self._sinks, {}
-        for number, sink in sinks.items():
-            sink(Failed(number, error))
+        functions, self._on_event = self._on_event, {}
+        for number, on_event in functions.items():
+            on_event(ErrorAnswer(number, error))

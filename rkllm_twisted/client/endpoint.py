@@ -1,8 +1,9 @@
-"""How a Twisted program gets its client: once, or again and again."""
+"""How a Twisted program gets a client: ``connect`` once, or a service that connects again."""
 
 from __future__ import annotations
 
 import errno
+import os
 import re
 from typing import Any
 
@@ -22,6 +23,8 @@ from rkllm_twisted.client.connection import OnNotification
 from rkllm_twisted.client_core.address import checked_path, connect_error, default_socket
 from rkllm_twisted.errors import Unreachable
 
+#: What a program may give as the daemon's address.
+Address = str | os.PathLike[str] | IStreamClientEndpoint
 _UNIX = re.compile(r"unix:(?:path=)?((?:[^:\\]|\\.)*)")
 
 
@@ -31,7 +34,7 @@ class DaemonEndpoint:
     """An endpoint whose failures say what to do.
 
     :param where: the daemon's address, for messages.
-    :param is_path: whether that is the path of a UNIX socket.
+    :param is_path: True if that is the path of a UNIX socket.
     """
 
     endpoint: IStreamClientEndpoint
@@ -41,7 +44,7 @@ class DaemonEndpoint:
     def connect(self, factory: Any) -> Deferred[Any]:
         """See :class:`IStreamClientEndpoint`.
 
-        :raises Unreachable: it cannot be connected to.
+        :raises Unreachable: if it cannot be connected to.
         """
         return self.endpoint.connect(factory).addErrback(self._explain)
 
@@ -52,36 +55,40 @@ class DaemonEndpoint:
         if not self.is_path:
             return Failure(connect_error(self.where, None, str(error)))
         number = getattr(error, "osError", None) or getattr(error, "errno", None)
-        # A socket whose backlog is full looks to Twisted like one that was closed.
+        # Twisted reports no errno for a socket whose backlog is full.
         known = number if isinstance(number, int) else errno.EAGAIN
         return Failure(connect_error(self.where, known, str(error)))
 
 
-def daemon_endpoint(
-    reactor: Any, description: str | IStreamClientEndpoint | None
-) -> DaemonEndpoint:
-    """Find the endpoint that is meant.
+def daemon_endpoint(reactor: Any, description: Address | None) -> DaemonEndpoint:
+    """Return the endpoint for an address.
 
     :param description: an endpoint or its description, the path of a socket, or None for
         ``$RKLLM_UDS_PATH`` or ``/tmp/rkllm.sock``.
-    :raises ValueError: the text describes no endpoint.
-    :raises Unreachable: the path is too long for a socket.
+    :raises ValueError: if the text does not describe an endpoint.
+    :raises Unreachable: if the path is too long for a socket.
     """
     if description is None:
         description = default_socket()
+    if isinstance(description, os.PathLike):
+        return _path_endpoint(reactor, os.fspath(description))
     if not isinstance(description, str):
         return DaemonEndpoint(description, str(description), is_path=False)
-    if description.startswith(("/", ".")):
-        endpoint = UNIXClientEndpoint(reactor, checked_path(description))
-        return DaemonEndpoint(endpoint, description, is_path=True)
+    if description.startswith(("/", ".")) or ":" not in description:
+        return _path_endpoint(reactor, description)
     endpoint = clientFromString(reactor, description)
     match = _UNIX.match(description)
     where = checked_path(re.sub(r"\\(.)", r"\1", match[1])) if match else description
     return DaemonEndpoint(endpoint, where, is_path=match is not None)
 
 
+def _path_endpoint(reactor: Any, path: str) -> DaemonEndpoint:
+    endpoint = UNIXClientEndpoint(reactor, checked_path(path))
+    return DaemonEndpoint(endpoint, path, is_path=True)
+
+
 @attrs.define(eq=False)
-class _Clients(Factory):
+class _ClientFactory(Factory):
     """Makes a client for each connection."""
 
     reactor: Any
@@ -97,24 +104,25 @@ class _Clients(Factory):
 
 def connect(
     reactor: Any,
-    endpoint: str | IStreamClientEndpoint | None = None,
+    endpoint: Address | None = None,
     *,
     timeout: float | None = None,
     on_notification: OnNotification | None = None,
 ) -> Deferred[Client]:
     """Connect to a daemon.
 
-    :param endpoint: such as ``unix:/tmp/rkllm.sock``; ``$RKLLM_UDS_PATH`` or ``/tmp/rkllm.sock``
-        where left out.
+    :param endpoint: an endpoint, its description such as ``unix:/tmp/rkllm.sock``, or the path of
+        a socket; None means ``$RKLLM_UDS_PATH`` or ``/tmp/rkllm.sock``.
     :param timeout: see :class:`Client`.
-    :returns: a Deferred of the :class:`Client`, once the daemon has answered.
-    :raises Unreachable: there is no daemon, or it may not be used.
-    :raises RPCError: the daemon refuses the connection.
+    :param on_notification: see :class:`Client`.
+    :returns: a Deferred that fires with the :class:`Client` when the daemon has answered.
+    :raises Unreachable: if there is no daemon, or this user may not use it.
+    :raises RPCError: if the daemon refuses the connection.
     """
 
     async def connected() -> Client:
         address = daemon_endpoint(reactor, endpoint)
-        factory = _Clients(reactor, address.where, timeout, on_notification)
+        factory = _ClientFactory(reactor, address.where, timeout, on_notification)
         client: Client = await address.connect(factory)
         try:
             await client.ready()
@@ -132,11 +140,11 @@ def _ready(client: Any) -> Deferred[None]:
 
 
 class RKLLMClientService(ClientService):
-    """Keeps a client connected: whenever the connection is lost, it tries again, less and less
-    often.
+    """Keeps a client connected.
 
-    Ask :meth:`whenConnected` for the client before each use. With ``failAfterFailures=1`` it fails
-    with the reason instead of waiting for the daemon to come back.
+    When the connection is lost it connects again, and waits longer after each failure. Call
+    :meth:`whenConnected` to get the client before each use. With ``failAfterFailures=1`` that fails
+    with the reason instead of waiting until the daemon is back.
 
     :param endpoint, timeout, on_notification: as in :func:`connect`.
     :param retry_policy: failures in a row -> seconds until the next try.
@@ -145,14 +153,14 @@ class RKLLMClientService(ClientService):
     def __init__(
         self,
         reactor: Any,
-        endpoint: str | IStreamClientEndpoint | None = None,
+        endpoint: Address | None = None,
         *,
         timeout: float | None = None,
         on_notification: OnNotification | None = None,
         retry_policy: Any = None,
     ) -> None:
         address = daemon_endpoint(reactor, endpoint)
-        factory = _Clients(reactor, address.where, timeout, on_notification)
+        factory = _ClientFactory(reactor, address.where, timeout, on_notification)
         super().__init__(
             address,
             factory,
@@ -162,20 +170,26 @@ class RKLLMClientService(ClientService):
         )
         self._reactor = reactor
 
-    def whenConnected(self, failAfterFailures: int | None = None) -> Deferred[Any]:  # noqa: N803
+    def whenConnected(  # type: ignore[override]  # Twisted's says Deferred[IProtocol]
+        self,
+        failAfterFailures: int | None = None,  # noqa: N803 - Twisted's name
+    ) -> Deferred[Client]:
         """Wait for the connection.
 
-        :param failAfterFailures: so many in a row are told; None: it waits until one succeeds.
+        :param failAfterFailures: fail after so many failures in a row; None means wait until a
+            connection succeeds.
         :returns: a Deferred of the :class:`Client`.
-        :raises Unreachable, RPCError: why there is none.
+        :raises Unreachable, RPCError: the last failure.
         """
         return Deferred.fromCoroutine(self._when_connected(failAfterFailures))
 
-    async def _when_connected(self, failures: int | None) -> Any:
-        # ClientService learns last of a connection that is lost, and may not be stopped by who is
-        # told of one that failed: both are right a turn of the reactor later.
+    async def _when_connected(self, failures: int | None) -> Client:
+        # ClientService learns of a lost connection after its users do, and cannot be stopped from a
+        # callback of a failed one. Both work one turn of the reactor later.
         await deferLater(self._reactor, 0)
         try:
-            return await super().whenConnected(failures)
+            client: Any = await super().whenConnected(failures)
+            assert isinstance(client, Client)
+            return client
         finally:
             await deferLater(self._reactor, 0)

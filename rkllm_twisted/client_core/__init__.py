@@ -1,1 +1,1 @@
-"""What a client knows of a daemon: pure, and the same for every kind of client."""
+"""What every kind of client needs: pure code, except for ``unix_socket``."""

@@ -1,4 +1,4 @@
-"""Where a daemon is, and what to say when it cannot be reached."""
+"""The daemon's address, and the errors for a daemon that cannot be reached."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import stat
 from collections.abc import Mapping
 
 from rkllm_twisted.errors import Disconnected, NoDaemon, NoPermission, NotADaemon, Unreachable
-from rkllm_twisted.values import DEFAULT_SOCKET, MAX_SOCKET_PATH_BYTES
+from rkllm_twisted.wire.socket_path import DEFAULT_SOCKET, MAX_SOCKET_PATH_BYTES
 
-#: Seconds that a daemon may take to greet, and to answer a ping after a silence.
-PATIENCE = 10.0
-#: Seconds of silence after which a client that waits asks whether the daemon is still there.
-QUIET = 30.0
+#: The daemon must answer a greeting or a ping within this time.
+PING_TIMEOUT_S = 10.0
+#: A client that waits sends a ping when nothing has come for this time.
+PING_AFTER_S = 30.0
 
-#: What ``connect()`` says -> the error, and its sentence for a path.
+#: errno of ``connect()`` -> the error, and its sentence for a path.
 _PROBLEMS: Mapping[int, tuple[type[Unreachable], str]] = {
     errno.ENOENT: (
         NoDaemon,
@@ -23,32 +23,30 @@ _PROBLEMS: Mapping[int, tuple[type[Unreachable], str]] = {
     ),
     errno.ECONNREFUSED: (
         NoDaemon,
-        "No daemon listens at {path} any more, what is there was left by one that was killed;"
+        "No daemon listens at {path} any more: a daemon that was killed has left this socket;"
         " start one with: twistd -n rkllm --socket {path}",
     ),
-    errno.EACCES: (
-        NoPermission,
-        "The permissions of {path} do not let you in; start the daemon with --mode 0666 or"
-        " another that does, or become its user.",
+    errno.ENOTDIR: (
+        NotADaemon,
+        "{path} cannot be a socket: a part of the path is not a directory.",
     ),
-    errno.ENOTDIR: (NotADaemon, "{path} cannot be a socket: a part of it is no directory."),
     errno.EAGAIN: (
         Unreachable,
-        "The daemon at {path} takes no connections, too many wait already; try again later, or"
-        " see its log.",
+        "The daemon at {path} accepts no connection now, because too many clients are waiting; try"
+        " again later, or read the daemon's log.",
     ),
 }
 
 
 def default_socket() -> str:
-    """Where a daemon's socket is when nobody says otherwise."""
+    """Return the path of the socket that is used when none is given."""
     return os.environ.get("RKLLM_UDS_PATH") or DEFAULT_SOCKET
 
 
 def checked_path(path: str) -> str:
-    """Give the path of a socket, if it can be one.
+    """Return the path of a socket.
 
-    :raises Unreachable: it is too long. Neither sockets nor Twisted say so in words.
+    :raises Unreachable: if it is too long. Neither the kernel nor Twisted says so in words.
     """
     if len(os.fsencode(path)) > MAX_SOCKET_PATH_BYTES:
         raise Unreachable(
@@ -58,41 +56,84 @@ def checked_path(path: str) -> str:
 
 
 def connect_error(path: str, number: int | None, text: str) -> Unreachable:
-    """Make the error for a daemon that could not be connected to.
+    """Return the error for a daemon that could not be connected to.
 
     :param number: the errno of ``connect()``, if there was one.
-    :param text: what was said of it, for cases that have no sentence of their own.
+    :param text: the system's message, for a case that has no sentence here.
     """
+    if number in (errno.EACCES, errno.EPERM):
+        return NoPermission(_no_permission(path))
     if number == errno.ECONNREFUSED and not _is_socket(path):
-        return NotADaemon(f"{path} is no socket; name the daemon's, see --socket of twistd rkllm.")
+        return NotADaemon(
+            f"{path} is not a socket; name the daemon's socket, see --socket of twistd rkllm."
+        )
     kind, sentence = _PROBLEMS.get(
-        number or 0, (Unreachable, "No daemon can be reached at {path}: {text}.")
+        number or 0, (Unreachable, "The daemon at {path} cannot be reached: {text}.")
     )
     return kind(sentence.format(path=path, text=text.rstrip(".")))
+
+
+def _no_permission(path: str) -> str:
+    """Say why this user may not connect, and name the group that may if there is one."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - pathlib would be a slower start
+    except OSError:  # a directory on the way to the socket is closed to this user
+        return (
+            f"This user may not enter the directory of {path}; use a user or a group that may, or"
+            " start the daemon with a --socket that this user can reach."
+        )
+    if status.st_mode & stat.S_IWGRP:
+        group = _group_name(status.st_gid)
+        return (
+            f"Only members of the group {group} may use {path}; join it with: sudo usermod -aG"
+            f" {group} $USER, and log in again."
+        )
+    return (
+        f"Only the user {_user_name(status.st_uid)} may use {path}; become that user, or start the"
+        " daemon with --mode 0660 --group GROUP, one of your groups."
+    )
+
+
+def _group_name(number: int) -> str:
+    import grp  # noqa: PLC0415 - only for an error
+
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return str(number)
+
+
+def _user_name(number: int) -> str:
+    import pwd  # noqa: PLC0415 - only for an error
+
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
 
 
 def _is_socket(path: str) -> bool:
     try:
         return stat.S_ISSOCK(os.stat(path).st_mode)  # noqa: PTH116 - pathlib would be a slower start
-    except OSError:  # it went away
+    except OSError:  # it has been removed since
         return True
 
 
 def lost_error(where: str) -> Disconnected:
-    """Make the error for a connection that ended."""
+    """Return the error for a connection that ended."""
     return Disconnected(
-        f"The connection to the daemon at {where} was lost; see its log, and connect again."
+        f"The connection to the daemon at {where} was lost; read its log, and connect again."
     )
 
 
 def timeout_text(where: str, method: str, seconds: float) -> str:
-    """Say that an answer did not come in time."""
+    """Return the sentence for an answer that did not come in time."""
     return (
-        f"The daemon at {where} did not answer {method} within {seconds:g} s, so it was"
-        " cancelled; allow more time with timeout, or look at server.status."
+        f"The daemon at {where} did not answer {method} within {seconds:g} s, so the request was"
+        " cancelled; set a longer timeout, or look at server.status."
     )
 
 
 def silent_text(where: str) -> str:
-    """Say that nothing comes any more."""
+    """Return the sentence for a daemon that does not answer a ping."""
     return f"The daemon at {where} does not answer any more, not even a ping; see whether it runs."

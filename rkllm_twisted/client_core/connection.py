@@ -1,9 +1,4 @@
-"""The client's half of a connection: bytes in, values out, and the other way.
-
-A :class:`ClientConnection` writes requests, and finds the request that each message of the daemon
-belongs to. It asks for streams as notifications, so that every request has exactly one answer,
-whatever its method is (docs/develop/decisions.md).
-"""
+"""The client's half of a connection, without I/O: requests to bytes, and bytes to events."""
 
 from __future__ import annotations
 
@@ -13,24 +8,24 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from rkllm_twisted.client_core.events import Answer, Event, Failed, Notified, Part
+from rkllm_twisted.client_core.events import ErrorAnswer, Event, FinalAnswer, Notified, Part
 from rkllm_twisted.errors import InternalError, InvalidParams, NotADaemon, RPCError, error_from
 from rkllm_twisted.values import Params
 from rkllm_twisted.wire.framing import FramingError, Netstrings, netstring
 from rkllm_twisted.wire.jsonrpc import notification, request
 
-#: Bytes of one message of the daemon's: a model's hidden states as JSON have no smaller bound.
-MAX_LENGTH = 2**32
-#: What a stream's partial results are sent as.
+#: The longest message that is read from a daemon. A model's hidden states as JSON can be this long.
+MAX_MESSAGE_BYTES = 2**32
+#: The notification that carries a stream's partial result.
 PARTIAL = "rkllm.result"
 NOT_OURS = (
-    "What answers at {where} does not speak the daemon's protocol; is that the socket of twistd"
-    " rkllm?"
+    "The program that answers at {where} does not speak the daemon's protocol; check that this is"
+    " the socket of twistd rkllm."
 )
 
 
 class _Message(msgspec.Struct):
-    """Whatever a daemon sends."""
+    """Any message of a daemon."""
 
     id: int | str | float | UnsetType | None = UNSET
     method: str | UnsetType = UNSET
@@ -47,13 +42,17 @@ class _Partial(msgspec.Struct):
 
 
 class ClientConnection:
-    """One connection's requests. It does no I/O: what it returns is to be sent.
+    """The requests of one connection. It does no I/O: the caller sends the bytes that it returns.
+
+    It asks for streams as notifications, so that every request has exactly one answer. With several
+    responses for one id a client would have to know which methods stream, and what the last result
+    of each looks like; for a third party's method it knows neither.
 
     :param where: the daemon's address, for messages.
-    :param max_length: bytes of the longest message that is taken.
+    :param max_length: bytes of the longest message that is accepted.
     """
 
-    def __init__(self, where: str, max_length: int = MAX_LENGTH) -> None:
+    def __init__(self, where: str, max_length: int = MAX_MESSAGE_BYTES) -> None:
         self._where = where
         self._ids = itertools.count(1)
         self._frames = Netstrings(max_length)
@@ -61,25 +60,25 @@ class ClientConnection:
         self._broken = False
 
     def greet(self) -> tuple[int, bytes]:
-        """Write the request that a connection begins with; others need not wait for its answer."""
+        """Return the first request of a connection; the next ones need not wait for its answer."""
         return self.ask("server.configure", {"stream": "notifications"})
 
     def ask(self, method: str, params: Params = None) -> tuple[int, bytes]:
-        """Write a request.
+        """Return a new request.
 
-        :param params: JSON values; :class:`FloatArray` is sent as base64.
+        :param params: JSON values; a :class:`FloatArray` is sent as base64.
         :returns: its id, and the bytes to send.
-        :raises InvalidParams: the parameters have no JSON form.
+        :raises InvalidParams: if the parameters cannot be written as JSON.
         """
         number = next(self._ids)
-        data = netstring(_written(request, number, method, params))
+        data = netstring(_encode_request(number, method, params))
         self._open.add(number)
         return number, data
 
     def cancel(self, number: int) -> bytes:
-        """Give a request up: nothing is told of it any more, and the daemon is to stop it.
+        """Forget a request: no event follows for it, and the daemon stops it.
 
-        :returns: the bytes to send; none where it has been answered already.
+        :returns: the bytes to send; none if the request has been answered already.
         """
         if number not in self._open:
             return b""
@@ -87,9 +86,9 @@ class ClientConnection:
         return netstring(notification("$/cancelRequest", {"id": number}))
 
     def feed(self, data: bytes) -> list[Event]:
-        """Take what was read.
+        """Read bytes of the daemon.
 
-        :returns: what it means, in order. What does not concern an open request is left out.
+        :returns: the events, in order. Messages that concern no open request are left out.
         """
         if self._broken:
             return []
@@ -99,7 +98,7 @@ class ClientConnection:
             messages, broken = list(error.messages), True
         events = [event for message in messages for event in self._read(message)]
         if broken and not self._broken:
-            events.append(self._give_up())
+            events.append(self._not_ours())
         return events
 
     def _read(self, text: bytes) -> list[Event]:
@@ -110,11 +109,11 @@ class ClientConnection:
             if isinstance(message.method, str):
                 return self._notified(message.method, message)
         except (msgspec.DecodeError, RecursionError):
-            return [self._give_up()]
+            return [self._not_ours()]
         return self._answered(message)
 
     def _notified(self, method: str, message: _Message) -> list[Event]:
-        if message.id is not UNSET:  # a request of the daemon's: there are none that we know
+        if message.id is not UNSET:  # a request: no daemon known to us sends any
             return []
         if method == PARTIAL:
             part = msgspec.json.decode(message.params or b"", type=_Partial)
@@ -124,31 +123,30 @@ class ClientConnection:
     def _answered(self, message: _Message) -> list[Event]:
         if message.id is None and message.error is not UNSET:
             self._open.clear()
-            return [Failed(None, _error(message))]
+            return [ErrorAnswer(None, _error(message))]
         if not isinstance(message.id, int) or message.id not in self._open:
             return []
         self._open.remove(message.id)
         if message.error is not UNSET:
-            return [Failed(message.id, _error(message))]
+            return [ErrorAnswer(message.id, _error(message))]
         try:
-            return [Answer(message.id, msgspec.json.decode(message.result or b"null"))]
+            return [FinalAnswer(message.id, msgspec.json.decode(message.result or b"null"))]
         except (ValueError, RecursionError) as error:
             problem = f"The daemon's answer cannot be read: {error}."
-            return [Failed(message.id, InternalError(problem))]
+            return [ErrorAnswer(message.id, InternalError(problem))]
 
-    def _give_up(self) -> Failed:
+    def _not_ours(self) -> ErrorAnswer:
         self._broken = True
         self._open.clear()
-        return Failed(None, NotADaemon(NOT_OURS.format(where=self._where)))
+        return ErrorAnswer(None, NotADaemon(NOT_OURS.format(where=self._where)))
 
 
 def _error(message: _Message) -> RPCError:
     return error_from(msgspec.json.decode(message.error or b"null"))
 
 
-def _written(write: Any, *what: Any) -> bytes:
+def _encode_request(number: int, method: str, params: Params) -> bytes:
     try:
-        data: bytes = write(*what, floats="base64")
-        return data
+        return request(number, method, params, floats="base64")
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise InvalidParams(f"The parameters have no JSON form: {error}.") from None
+        raise InvalidParams(f"The parameters cannot be written as JSON: {error}.") from None

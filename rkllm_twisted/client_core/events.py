@@ -1,6 +1,7 @@
-"""What the bytes of a daemon mean to a client; :class:`~.caller.Caller` reads them.
+"""What comes from a daemon, as a client sees it.
 
-They are named tuples, which cost a client's start nothing.
+These are named tuples in a module of their own, because a program that imports a client should not
+have to import msgspec, as :mod:`~rkllm_twisted.client_core.connection` does.
 """
 
 from __future__ import annotations
@@ -18,17 +19,17 @@ class Part(NamedTuple):
     result: Any
 
 
-class Answer(NamedTuple):
-    """The one answer to a request that went well; nothing follows for this id."""
+class FinalAnswer(NamedTuple):
+    """The one successful answer to a request; nothing follows for this id."""
 
     id: int
     result: Any
 
 
-class Failed(NamedTuple):
-    """The answer to a request that did not.
+class ErrorAnswer(NamedTuple):
+    """The one error answer to a request.
 
-    :param id: None: it concerns the connection, so every request that is open has failed.
+    :param id: None if the error concerns the connection: every open request has failed.
     """
 
     id: int | None
@@ -43,5 +44,5 @@ class Notified(NamedTuple):
 
 
 #: What comes for a request.
-Arrival = Part | Answer | Failed
+Arrival = Part | FinalAnswer | ErrorAnswer
 Event = Arrival | Notified

@@ -1,4 +1,4 @@
-"""Results as a Python program wants them; what came stands beside it, in ``raw``."""
+"""Typed results. Each keeps the daemon's own result in ``raw``."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def _per_second(count: int, milliseconds: float) -> float:
 class Result:
     """An RKLLMResult.
 
-    :param text: what this result adds to the answer; empty where it adds nothing.
-    :param token_id: of the token; -1 where there is none.
-    :param state: of the run.
-    :param perf: the figures, with the result that ends a run, on releases that have them.
-    :param logits: a row for each token, in that mode.
-    :param hidden_states: a row for each token, in that mode.
+    :param text: the text that this result adds to the answer; it may be empty.
+    :param token_id: the token's number; -1 if there is no token.
+    :param state: the state of the run.
+    :param perf: the figures, in the result that ends a run, on releases that have them.
+    :param logits: one row for each token, in the mode for logits.
+    :param hidden_states: one row for each token, in the mode for hidden states.
     :param rows: with ``n_batch`` above 1, one result for each row.
-    :param raw: the RKLLMResult as it came, field by field.
+    :param raw: the RKLLMResult as the daemon has sent it.
     """
 
     text: str
@@ -67,7 +67,7 @@ class Result:
 
 
 def result_of(raw: Raw) -> Result:
-    """Read the one result of a run, with all its text."""
+    """Read the only result of ``rkllm.run``, with all the text."""
     state = raw.get("_callback_state", RunState.FINISH)
     perf = raw.get("perf") if state in LAST_STATES else None
     return Result(
@@ -85,15 +85,16 @@ def result_of(raw: Raw) -> Result:
 def chunk_of(raw: Raw) -> Result:
     """Read one result of a stream.
 
-    The text of a stream is that of its NORMAL results. A waiting one announces a character whose
-    bytes are not all there yet, and a finishing one may repeat what was said.
+    Only NORMAL results add text. A WAITING result announces a character with bytes that are still
+    missing, and a FINISH result may repeat text.
 
-    :raises RuntimeRefused: it says that the run ended in an error.
+    :raises RuntimeRefused: if the run has ended in an error. The end of a loop over the texts would
+        look like success.
     """
     result = result_of(raw)
     if result.state == RunState.ERROR:
         raise RuntimeRefused(
-            "The run ended in an error; the daemon's log says why.",
+            "The run ended in an error; the daemon's log has the runtime's reason.",
             {"function": "rkllm_run", "status_code": -1},
         )
     return result if result.state == RunState.NORMAL else _without_text(result)
@@ -114,12 +115,12 @@ def _rows(raw: Raw, part: str, array: str) -> Rows | None:
 
 
 @attrs.frozen
-class Status:
-    """What ``server.status`` tells; see ``docs/methods.md``.
+class DaemonStatus:
+    """The result of ``server.status``; see ``docs/methods.md``.
 
     :param state: ``empty``, ``loading``, ``loaded``, ``running``, ``stuck``, ``failed`` or
         ``closed``.
-    :param raw: all of it.
+    :param raw: the whole result.
     """
 
     state: str = ""
@@ -136,24 +137,24 @@ class Status:
 
 
 @attrs.frozen
-class Version:
-    """What ``server.version`` tells: the daemon's version, and which runtime it has loaded."""
+class DaemonVersion:
+    """The result of ``server.version``: the versions of the daemon and of its runtime."""
 
     version: str
     runtime: RuntimeVersion
 
 
-def status_of(raw: Raw) -> Status:
+def status_of(raw: Raw) -> DaemonStatus:
     """Read the result of ``server.status``."""
-    return attrs.evolve(known(Status, raw), raw=raw)
+    return attrs.evolve(known(DaemonStatus, raw), raw=raw)
 
 
-def version_of(raw: Raw) -> Version:
+def version_of(raw: Raw) -> DaemonVersion:
     """Read the result of ``server.version``."""
-    return Version(raw["version"], known(RuntimeVersion, raw["runtime"]))
+    return DaemonVersion(raw["version"], known(RuntimeVersion, raw["runtime"]))
 
 
 def known(kind: type[T], raw: Raw) -> T:
-    """Make a value of the members that its class has: a later daemon may tell more."""
+    """Make a value from the members that its class has; a later daemon may send more."""
     names = (field.name for field in attrs.fields(kind))  # type: ignore[arg-type]
     return kind(**{name: raw[name] for name in names if name in raw})

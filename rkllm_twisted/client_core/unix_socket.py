@@ -1,8 +1,8 @@
-"""A socket that is read and written at once, and that Ctrl-C leaves in order.
+"""A UNIX socket that reads and writes at the same time, and that Ctrl-C leaves in order.
 
-A client that only writes while it has something to write, and only reads then, waits for ever on a
-daemon that does the same. And an exception that comes between reading bytes and taking them in
-would lose them, and with them every message that follows.
+A client that reads only after it has written everything would deadlock with a daemon that stops
+reading from a client that does not read. And an exception between reading bytes and processing
+them would lose the bytes, and with them every message that follows.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from rkllm_twisted.client_core.address import PATIENCE, checked_path, connect_error
+from rkllm_twisted.client_core.address import PING_TIMEOUT_S, checked_path, connect_error
 
-#: Bytes of one read.
-READ = 2**18
+#: The most that one read returns.
+READ_BYTES = 2**18
 
 
 @contextmanager
 def without_interrupts() -> Iterator[None]:
-    """Hold Ctrl-C back until the end of the block.
+    """Delay Ctrl-C until the end of the block.
 
-    Only the main thread is ever interrupted; in others this does nothing.
+    In threads other than the main one this does nothing, because Python interrupts only that one.
     """
     held: list[tuple[int, FrameType | None]] = []
 
@@ -50,19 +50,20 @@ def without_interrupts() -> Iterator[None]:
 class UNIXSocket:
     """A connection to a UNIX socket.
 
-    :param path: of the socket.
-    :param take: called with what was read; with nothing when the other end has closed.
-    :raises Unreachable: it cannot be connected to.
+    :param path: the socket's path.
+    :param on_data: called with the bytes that were read; with ``b""`` when the other end has
+        closed.
+    :raises Unreachable: if it cannot be connected to.
     """
 
-    def __init__(self, path: str, take: Callable[[bytes], None]) -> None:
+    def __init__(self, path: str, on_data: Callable[[bytes], None]) -> None:
         checked_path(path)
-        self._take = take
+        self._on_data = on_data
         self._outgoing = bytearray()
         self._socket = socket.socket(socket.AF_UNIX)
         try:
-            # A full backlog would refuse a socket that does not block at once.
-            seconds, fraction = divmod(PATIENCE, 1)
+            # Connect while the socket blocks: a full backlog refuses a non-blocking one at once.
+            seconds, fraction = divmod(PING_TIMEOUT_S, 1)
             limit = struct.pack("ll", int(seconds), int(1e6 * fraction))
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
             self._socket.connect(path)
@@ -74,18 +75,18 @@ class UNIXSocket:
             self._socket.close()
             raise
 
-    def put(self, data: bytes) -> None:
-        """Send as much as can be sent now, and the rest with the next turns."""
+    def send(self, data: bytes) -> None:
+        """Send as much as can be sent now; the next calls of :meth:`poll` send the rest."""
         with without_interrupts():
             self._outgoing += data
             if self._outgoing and self._socket.fileno() >= 0:
                 self._write()
 
-    def turn(self, seconds: float) -> bool:
-        """Wait until something can be read or written, and do it.
+    def poll(self, seconds: float) -> bool:
+        """Wait until bytes can be read or written, and read or write them.
 
-        :param seconds: to wait at most.
-        :returns: whether anything was.
+        :param seconds: the longest wait.
+        :returns: False if the time has passed.
         """
         poll = select.poll()
         poll.register(self._socket, select.POLLIN | (select.POLLOUT if self._outgoing else 0))
@@ -98,7 +99,7 @@ class UNIXSocket:
         return True
 
     def close(self) -> None:
-        """Close it."""
+        """Close the socket, and drop what was not sent yet."""
         self._outgoing.clear()
         self._socket.close()
 
@@ -107,15 +108,15 @@ class UNIXSocket:
             sent = self._socket.send(self._outgoing)
         except BlockingIOError:
             return
-        except OSError:  # the other end has closed; what it said before is still to be read
+        except OSError:  # the other end has closed; what it sent before must still be read
             sent = len(self._outgoing)
         del self._outgoing[:sent]
 
     def _read(self) -> None:
         try:
-            data = self._socket.recv(READ)
+            data = self._socket.recv(READ_BYTES)
         except BlockingIOError:
             return
         except OSError:
             data = b""
-        self._take(data)
+        self._on_data(data)

@@ -28,7 +28,7 @@ from rkllm_twisted.npu.history import HISTORIES
 from rkllm_twisted.npu.queue import QUEUE_LIMIT
 from rkllm_twisted.npu.timeouts import Timeouts
 from rkllm_twisted.rpc.limits import Limits
-from rkllm_twisted.values import DEFAULT_SOCKET
+from rkllm_twisted.wire.socket_path import DEFAULT_SOCKET
 
 _LIMITS = Limits()
 _TIMEOUTS = Timeouts()

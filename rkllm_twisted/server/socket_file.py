@@ -19,7 +19,7 @@ from zope.interface import implementer
 
 from rkllm_twisted.errors import SocketError
 from rkllm_twisted.interfaces import IListeningSocket
-from rkllm_twisted.values import MAX_SOCKET_PATH_BYTES
+from rkllm_twisted.wire.socket_path import MAX_SOCKET_PATH_BYTES
 
 #: A short queue makes clients fail with EAGAIN while the daemon is busy for a moment.
 BACKLOG = 1024

@@ -1,6 +1,6 @@
-"""Test doubles: the daemon without a board, for whoever tests a program that talks to it.
+"""Test doubles of the daemon, for the tests of programs that use it.
 
-See ``docs/testing.md``. They are held to the real daemon by a contract suite.
+See ``docs/testing.md``. A contract suite compares them with the real daemon.
 """
 
 from rkllm_twisted.testing.answers import Answer, Crash, Disconnect, End, Hang

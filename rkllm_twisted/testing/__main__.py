@@ -16,41 +16,45 @@ from rkllm_twisted.testing.recorder import Call
 from rkllm_twisted.testing.script import read_script
 
 
-def say(event: dict[str, object]) -> None:
-    """Print a line of JSON, for whoever has started it; nobody has to read it."""
+def print_event(event: dict[str, object]) -> None:
+    """Print a line of JSON for the program that has started this one; it need not read it."""
     with contextlib.suppress(BrokenPipeError):
         print(json.dumps(event, ensure_ascii=False), flush=True)
 
 
-def hear(call: Call) -> None:
-    """Tell of a call."""
-    say({"method": call.method, "params": call.params, "client": call.client})
+def print_call(call: Call) -> None:
+    """Print a client's call."""
+    print_event({"method": call.method, "params": call.params, "client": call.client})
 
 
 @click.command()
-@click.option("--script", type=click.Path(path_type=Path), help="What to answer: a JSON file.")
-@click.option("--socket", "path", help="Where to listen.  [default: a path of its own]")
+@click.option("--script", type=click.Path(path_type=Path), help="A JSON file with the answers.")
+@click.option("--socket", "path", help="The path to listen at.  [default: a new path]")
 def main(script: Path | None, path: str | None) -> None:
-    """Play the daemon until SIGTERM.
+    """Act as the daemon until SIGTERM.
 
-    Prints {"listening": PATH} when clients may come, and then a line for each call of theirs.
+    Prints {"listening": PATH} when clients may connect, and then one line for each of their calls.
     """
     try:
         with tempfile.TemporaryDirectory(prefix="rkllm-fake-") as directory:
-            daemon = FakeDaemon(heard=hear) if script is None else read_script(script, heard=hear)
+            daemon = (
+                FakeDaemon(on_call=print_call)
+                if script is None
+                else read_script(script, on_call=print_call)
+            )
             serve(daemon, path or str(Path(directory) / "rkllm.sock"))
     except StartupError as error:
         sys.exit(str(error))
 
 
 def serve(daemon: FakeDaemon, path: str) -> None:
-    """Serve until a signal comes."""
+    """Serve until a signal ends the process."""
     from twisted.internet import reactor  # noqa: PLC0415 - importing it would install one
 
     service = daemon.service(path, reactor)
     service.startService()
     reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
-    reactor.callWhenRunning(say, {"listening": path})
+    reactor.callWhenRunning(print_event, {"listening": path})
     reactor.run()
 
 

@@ -1,4 +1,4 @@
-"""What a fake daemon is told to answer: texts, exact results, and everything that can go wrong."""
+"""What a fake daemon answers: texts, exact results, and faults."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rkllm_twisted.errors import RPCError
 
 
 class End(enum.Enum):
-    """How a run ends that nothing befalls."""
+    """How a run ends if no fault occurs."""
 
     FINISH = "with a callback in state 2"
     ERROR = "with a callback in state 3, and status -1"
@@ -24,9 +24,9 @@ class End(enum.Enum):
 
 @attrs.frozen
 class Crash:
-    """The runtime's process dies: the call is answered with -32004, and the model is gone.
+    """The runtime's process dies: the call is answered with -32004, and no model is loaded.
 
-    :param signal: what kills it.
+    :param signal: the signal that kills it.
     """
 
     signal: int = signal.SIGSEGV
@@ -34,19 +34,19 @@ class Crash:
 
 @attrs.frozen
 class Hang:
-    """Nothing more comes, until the run is aborted or cancelled, or a time limit ends it."""
+    """Nothing more comes until the run is aborted or cancelled, or a timeout ends it."""
 
 
 @attrs.frozen
 class Disconnect:
-    """The connection is closed, after what was sent before."""
+    """The connection is closed after the results so far."""
 
 
 Fault: TypeAlias = RPCError | Crash | Hang | Disconnect
 
 
 def tokens_of(text: str) -> tuple[str, ...]:
-    """Split a text as a tokenizer might: a word with the space before it."""
+    """Split a text into words, each with the space before it, as a tokenizer might."""
     return tuple(re.findall(r"\s*\S+|\s+", text))
 
 
@@ -58,11 +58,11 @@ def _parts(given: str | Sequence[str | Mapping[str, Any]]) -> tuple[str | Mappin
 class Answer:
     """What a fake run does.
 
-    :param parts: one callback each: a text, which is split into tokens; or a sequence of tokens,
-        and of members that an RKLLMResult is to have (``_callback_state`` among them).
-    :param then: how it ends: an :class:`End`, or what befalls it.
-    :param endless: repeat the parts until aborted.
-    :param delay: seconds before each callback. An endless answer without one takes 1 ms.
+    :param parts: the callbacks: a text, which is split into tokens; or a sequence of tokens and of
+        mappings with members of an RKLLMResult, such as ``_callback_state``.
+    :param then: how the run ends: an :class:`End`, or a fault.
+    :param endless: repeat the parts until the run is aborted.
+    :param delay: seconds before each callback; 1 ms if the answer is endless and this is 0.
     """
 
     parts: tuple[str | Mapping[str, Any], ...] = attrs.field(
@@ -74,43 +74,43 @@ class Answer:
 
     @property
     def pause(self) -> float:
-        """Seconds before each callback: without any, an endless answer would let nobody work."""
+        """Seconds before each callback; without any an endless answer would block the reactor."""
         return self.delay or (0.001 if self.endless else 0.0)
 
 
-#: An answer; or its text; or what befalls the run; or one after the other, of which the last
-#: repeats; or a function of the prompt.
+#: An answer; or its text; or a fault; or a sequence of replies, one for each run, of which the last
+#: repeats; or a function that returns the reply to a prompt.
 Reply: TypeAlias = Union[
     Answer, str, RPCError, Crash, Hang, Disconnect, "Sequence[Reply]", "Callable[[str], Reply]"
 ]
 
 
-#: A method, e.g. ``rkllm.init`` -> what befalls its calls, or one thing after the other, of which
-#: the last repeats; None: nothing does.
+#: A method, e.g. ``rkllm.init`` -> the fault of each call, or a sequence of faults, one for each
+#: call, of which the last repeats; None means no fault.
 Faults: TypeAlias = Mapping[str, "Fault | Sequence[Fault | None] | None"]
 T = TypeVar("T")
 
 
-class _Series:
-    """Knows which of several replies is the next. The last one repeats."""
+class _Sequences:
+    """Returns the replies of several sequences in order; the last one of each repeats."""
 
     def __init__(self) -> None:
-        self._given: Counter[object] = Counter()
+        self._count: Counter[object] = Counter()
 
     def next(self, key: object, replies: Sequence[T]) -> T:
-        """Give the next one of a key's."""
-        number = self._given[key]
-        self._given[key] += 1
+        """Return the next reply of a key's sequence."""
+        number = self._count[key]
+        self._count[key] += 1
         return replies[min(number, len(replies) - 1)]
 
 
-class Book:
-    """Finds the answer to a prompt.
+class ReplyTable:
+    """Finds the answer to a prompt, and the fault of a call.
 
-    :param answers: a prompt, or a pattern that is found in one -> the reply. The mapping may be
-        changed at any time.
+    :param answers: a prompt, or a pattern that matches somewhere in one -> the reply. The mapping
+        may be changed at any time.
     :param default: the reply to any other prompt.
-    :param faults: what befalls calls; may be changed as well.
+    :param faults: the faults of calls; the mapping may be changed at any time.
     """
 
     def __init__(
@@ -119,18 +119,18 @@ class Book:
         self._answers = answers
         self._default = default
         self._faults = faults
-        self._series = _Series()
+        self._sequences = _Sequences()
 
-    def look_up(self, prompt: str) -> Answer:
-        """Give the answer whose turn it is."""
+    def answer(self, prompt: str) -> Answer:
+        """Return the next answer to a prompt."""
         key = next((key for key in list(self._answers) if _fits(key, prompt)), None)
         reply = self._default if key is None else self._answers[key]
         return self._answer((key,), prompt, reply)
 
     def fault(self, function: str) -> Fault | None:
-        """Give what befalls a call of a C function now."""
+        """Return the fault of this call of a C function."""
         fault = self._faults.get(function.replace("_", ".", 1))
-        return self._series.next(function, fault) if isinstance(fault, Sequence) else fault
+        return self._sequences.next(function, fault) if isinstance(fault, Sequence) else fault
 
     def _answer(self, key: tuple[object, ...], prompt: str, reply: Reply) -> Answer:
         if isinstance(reply, Answer):
@@ -140,7 +140,7 @@ class Book:
         if isinstance(reply, RPCError | Crash | Hang | Disconnect):
             return Answer((), then=reply)
         if isinstance(reply, Sequence):
-            return self._answer((*key, "next"), prompt, self._series.next(key, reply))
+            return self._answer((*key, "next"), prompt, self._sequences.next(key, reply))
         return self._answer(key, prompt, reply(prompt))
 
 

@@ -1,9 +1,11 @@
-"""A daemon without a board: the real server, methods and queue over a runtime that plays a part."""
+"""A daemon without a board: the real server, methods and queue, with a fake runtime."""
 
 from __future__ import annotations
 
+import functools
 import re
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.task import Clock
 from twisted.internet.threads import blockingCallFromThread
 
@@ -23,31 +26,43 @@ from rkllm_twisted.npu.thread import ThreadNPU
 from rkllm_twisted.rpc.registry import find_methods
 from rkllm_twisted.server.factory import RPCFactory
 from rkllm_twisted.testing.answers import Answer, Faults, Reply
-from rkllm_twisted.testing.background import background_reactor
 from rkllm_twisted.testing.memory_transport import MemoryEndpoint
 from rkllm_twisted.testing.recorder import Call, Recorder
 from rkllm_twisted.testing.runtime import FakeRuntime
 from rkllm_twisted.testing.threads import ClockThread
 
 
-class FakeDaemon:
-    """What a program under test talks to instead of ``twistd rkllm``.
+@functools.cache
+def background_reactor() -> Any:
+    """Return a reactor that runs in a thread, for programs that have none or block their own.
 
-    :param answers: a prompt, or a pattern that is found in one -> the reply.
+    There is one for the process; the first call starts it, and it never stops.
+    """
+    reactor = EPollReactor()
+    threading.Thread(
+        target=reactor.run, args=(False,), name="rkllm-fake-reactor", daemon=True
+    ).start()
+    return reactor
+
+
+class FakeDaemon:
+    """Takes the place of ``twistd rkllm`` for a program under test.
+
+    :param answers: a prompt, or a pattern that matches somewhere in one -> the reply.
     :param default: the reply to any other prompt.
-    :param faults: a method, e.g. ``rkllm.init`` -> what befalls each call of it, or a sequence of
-        faults, one after the other; None in it is a call that succeeds. The last one repeats.
-        What befalls a run is said by its answer.
-    :param model: the path of a model that is loaded from the start; none is where left out, as
-        with the real daemon.
-    :param options: of ``twistd rkllm``, e.g. ``["--queue", "1"]``.
-    :param release: of the runtime that it plays.
-    :param reactor: what time the connections in memory have; a clock of its own where left out,
-        which stands still until :meth:`flush` or :meth:`advance`.
-    :param heard: is told each :class:`Call` before it is answered.
+    :param faults: a method, e.g. ``rkllm.init`` -> the fault of each call, or a sequence of faults,
+        one for each call; None in it is a call that succeeds. The last one repeats. The fault of a
+        run is a part of its answer.
+    :param model: the path of a model that is loaded from the start; None means none, as with the
+        real daemon.
+    :param options: options of ``twistd rkllm``, e.g. ``["--queue", "1"]``.
+    :param release: the release of the fake runtime.
+    :param reactor: the clock of the connections in memory; None means a new clock, which stands
+        still until :meth:`flush` or :meth:`advance`.
+    :param on_call: called with each :class:`Call` before it is answered.
     :ivar answers: the answers, which may be changed at any time.
-    :ivar faults: the faults, too.
-    :ivar calls: what clients have called, in order.
+    :ivar faults: the faults, which may be changed at any time.
+    :ivar calls: the calls of all clients, in order.
     """
 
     def __init__(
@@ -60,12 +75,12 @@ class FakeDaemon:
         options: Sequence[str] = (),
         release: str = "1.3.0",
         reactor: Any = None,
-        heard: Callable[[Call], object] = lambda _: None,
+        on_call: Callable[[Call], object] = lambda _: None,
     ) -> None:
         self.answers = dict(answers or {})
         self.faults = dict(faults or {})
         self.calls: list[Call] = []
-        self._heard = heard
+        self._on_call = on_call
         self._default = default
         self._model = model
         self._options = options
@@ -76,21 +91,21 @@ class FakeDaemon:
     # In memory
 
     def endpoint(self) -> MemoryEndpoint:
-        """Connects any Twisted client, in memory; no reactor has to run."""
+        """Return an endpoint that connects any Twisted client in memory; no reactor has to run."""
         if self._memory is None:
             self._memory = self._in_memory()
         return MemoryEndpoint(self._clock, self._memory[1])
 
     def flush(self) -> None:
-        """Let everything happen that is due now."""
+        """Do everything that is due now."""
         self.advance(0)
 
     def advance(self, seconds: float) -> None:
-        """Let so much time pass for the connections in memory."""
+        """Advance the clock of the connections in memory."""
         self._clock.advance(seconds)
 
     def close(self) -> None:
-        """Shut the connections in memory, as a daemon that stops does; clients may come again."""
+        """Close the connections in memory, as a daemon that stops; clients may connect again."""
         if self._memory is not None:
             (npu, factory), self._memory = self._memory, None
             npu.close()
@@ -124,13 +139,13 @@ class FakeDaemon:
 
     @contextmanager
     def listening(self, path: str | None = None) -> Iterator[str]:
-        """Serve on a UNIX socket, in a thread, for as long as the context lasts.
+        """Serve on a UNIX socket, in a thread, until the end of the context.
 
-        It may be entered again: that is a daemon that was started anew.
+        Entering it again is like starting the daemon again.
 
-        :param path: of the socket; one in a directory of its own where left out.
+        :param path: the socket's path; None means a path in a new directory.
         :returns: the path, for a ``with``.
-        :raises StartupError: as with the real daemon, e.g. the socket is in use.
+        :raises StartupError: as the real daemon, e.g. if the socket is in use.
         """
         with tempfile.TemporaryDirectory(prefix="rkllm-fake-") as directory:
             reactor = background_reactor()
@@ -144,7 +159,7 @@ class FakeDaemon:
                 blockingCallFromThread(reactor, stop)
 
     def service(self, path: str, reactor: Any) -> FakeService:
-        """Make the daemon on a socket, to be started and stopped in a reactor of one's own."""
+        """Return the daemon on a socket as a service, for a program with its own reactor."""
         runtime = self._runtime(
             lambda: reactor.callFromThread(_hang_up, service.daemon.npu, service.daemon.factory)
         )
@@ -178,18 +193,18 @@ class FakeDaemon:
 
     def _record(self, factory: RPCFactory) -> None:
         state = factory.state
-        state.dispatcher = Recorder(state.dispatcher, self._hear)
-        state.read_elsewhere = None  # a reactor that handles no signals sees no process end
+        state.dispatcher = Recorder(state.dispatcher, self._record_call)
+        state.read_elsewhere = None  # it needs a reactor that handles SIGCHLD
 
-    def _hear(self, call: Call) -> None:
+    def _record_call(self, call: Call) -> None:
         self.calls.append(call)
-        self._heard(call)
+        self._on_call(call)
 
 
 class FakeService(Service):
-    """A fake daemon on a socket. It stops at once, whatever hangs in it.
+    """A fake daemon on a socket. It stops at once, even if a call hangs.
 
-    :ivar daemon: the real one that it is made of.
+    :ivar daemon: the real service that it contains.
     """
 
     def __init__(self, daemon: DaemonService, runtime: FakeRuntime) -> None:
@@ -197,12 +212,12 @@ class FakeService(Service):
         self._runtime = runtime
 
     def startService(self) -> None:
-        """Begin to serve."""
+        """Start to serve."""
         super().startService()
         self.daemon.startService()
 
     def stopService(self) -> Deferred[None]:
-        """End what is under way and stop."""
+        """End the current call and stop."""
         super().stopService()
         return ensureDeferred(self._stop())
 
@@ -214,7 +229,7 @@ class FakeService(Service):
 
 
 def _hang_up(npu: ThreadNPU, factory: RPCFactory) -> None:
-    """Close the connection whose call is under way."""
+    """Close the connection that has sent the current call."""
     running = npu.status().running
     for connection in list(factory.connections):
         if running is not None and connection.conversation is running.client:

@@ -1,4 +1,4 @@
-"""Connections in memory: both ends are Twisted transports, and a clock moves the bytes."""
+"""Connections in memory: both ends are Twisted transports, and a clock delivers the bytes."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from twisted.internet.interfaces import (
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-#: Bytes that may be on their way before the sender is asked to wait; a kernel's buffer.
-ROOM = 2**17
+#: The sender is paused when more bytes are in transit, as with a kernel's buffer.
+BUFFER_BYTES = 2**17
 
 
 @implementer(ITransport)
-class End:
-    """One end of a connection. It behaves as Twisted's UNIX transports do.
+class MemoryTransport:
+    """One end of a connection. It behaves like Twisted's UNIX transports.
 
     :param clock: bytes arrive in its next turn, never while they are written.
     """
@@ -49,32 +49,32 @@ class End:
         self._producer: Any = None
         self._producer_waits = False
 
-    def join(self, other: End, protocol: IProtocol) -> None:
-        """Be connected."""
+    def join(self, other: MemoryTransport, protocol: IProtocol) -> None:
+        """Connect this end to the other one and to its protocol."""
         self._other, self._protocol = other, protocol
 
     # Writing
 
     def write(self, data: bytes) -> None:
-        """Send."""
+        """Send bytes."""
         if self.connected and not self._ended and data:
             self._other._put(data)
-            if self._other._size > ROOM and self._producer and not self._producer_waits:
+            if self._other._size > BUFFER_BYTES and self._producer and not self._producer_waits:
                 self._producer_waits = True
                 self._producer.pauseProducing()
 
     def writeSequence(self, data: Any) -> None:
-        """Send all of these."""
+        """Send several byte strings."""
         self.write(b"".join(data))
 
     def loseWriteConnection(self) -> None:
-        """Send no more."""
+        """Send nothing more."""
         if not self._ended:
             self._ended = True
             self._other._put(None)
 
     def loseConnection(self, reason: Failure | None = None) -> None:
-        """Close, once everything has arrived."""
+        """Close when everything has arrived."""
         self.disconnecting = True
         self._clock.callLater(0, self._close_if_done)
 
@@ -82,22 +82,22 @@ class End:
         if not (self.connected and self.disconnecting) or self._producer_waits:
             return
         if self._other.connected and self._other._size:
-            return  # it asks again when it has read
+            return  # its _read() calls this again
         self._other._lose(ConnectionDone())
         self._lose(ConnectionDone())
 
     def abortConnection(self) -> None:
-        """Close now."""
+        """Close at once."""
         self._clock.callLater(0, self._other._lose, ConnectionLost())
         self._clock.callLater(0, self._lose, ConnectionAborted())
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Tell a producer when to wait. Only those that push are known here."""
+        """Register a producer that pushes; others are not supported."""
         assert streaming, "a pulling producer is not supported"
         self._producer = producer
 
     def unregisterProducer(self) -> None:
-        """The producer has no more."""
+        """Remove the producer."""
         self._producer, self._producer_waits = None, False
         if self.disconnecting:
             self.loseConnection()
@@ -126,18 +126,18 @@ class End:
             self.loseConnection()
 
     def _read(self) -> None:
-        """Be told that the other end has read."""
+        """Continue after the other end has read."""
         if self._producer_waits and not self._other._size:
             self._producer_waits = False
             self._producer.resumeProducing()
         self._close_if_done()
 
     def pauseProducing(self) -> None:
-        """Read no more."""
+        """Stop reading."""
         self._reads = False
 
     def resumeProducing(self) -> None:
-        """Read on."""
+        """Continue to read."""
         self._reads = True
         self._clock.callLater(0, self._deliver)
 
@@ -145,7 +145,7 @@ class End:
         """Close."""
         self.loseConnection()
 
-    # The end
+    # Closing
 
     def _lose(self, reason: Exception) -> None:
         if self.connected:
@@ -155,11 +155,11 @@ class End:
             self._protocol.connectionLost(Failure(reason))
 
     def getPeer(self) -> IAddress:
-        """A path that does not exist."""
+        """Return an address that does not exist."""
         return self._address
 
     def getHost(self) -> IAddress:
-        """The same."""
+        """Return the same address."""
         return self._address
 
 
@@ -167,7 +167,7 @@ class End:
 class MemoryEndpoint:
     """Connects clients to a server factory.
 
-    :param factory: the server's; None refuses.
+    :param factory: the server's factory; None refuses every connection.
     """
 
     def __init__(self, clock: IReactorTime, factory: IProtocolFactory | None) -> None:
@@ -185,7 +185,8 @@ class MemoryEndpoint:
         if client is None:
             protocolFactory.doStop()
             return fail(ConnectError(string="the factory makes no protocol"))
-        ours, theirs = End(self._clock, self._address), End(self._clock, self._address)
+        ours = MemoryTransport(self._clock, self._address)
+        theirs = MemoryTransport(self._clock, self._address)
         ours.join(theirs, server)
         theirs.join(ours, client)
         server.makeConnection(ours)

@@ -11,14 +11,14 @@ from rkllm_twisted.testing.daemon import FakeDaemon
 
 @pytest.fixture
 def fake_rkllm() -> Iterator[FakeDaemon]:
-    """A fake daemon; override this fixture to give it answers or a model from the start."""
+    """A fake daemon. Override this fixture for a daemon with answers or a model."""
     with FakeDaemon() as daemon:
         yield daemon
 
 
 @pytest.fixture
 def rkllm_socket(fake_rkllm: FakeDaemon, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The path of a socket on which ``fake_rkllm`` serves; ``$RKLLM_UDS_PATH`` says it, too."""
+    """The path of a socket of ``fake_rkllm``; ``$RKLLM_UDS_PATH`` is set to it."""
     with fake_rkllm.listening() as path:
         monkeypatch.setenv("RKLLM_UDS_PATH", path)
         yield path

@@ -1,4 +1,4 @@
-"""What clients have asked for, taken down on its way to the methods."""
+"""Records the calls of clients before the methods get them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rkllm_twisted.values import Params
 class Call:
     """A request or a notification of a client.
 
-    :param params: as they were sent.
+    :param params: as the client has sent them.
     :param client: the number of the connection, from 1.
     """
 
@@ -26,16 +26,17 @@ class Call:
 
 
 class Recorder(Dispatcher):
-    """A dispatcher that tells what it is to do before it does it.
+    """A dispatcher that reports each call before it starts it.
 
-    :param dispatcher: whose place it takes: it has everything that that one has.
+    :param dispatcher: the dispatcher that it replaces; it takes over all of its attributes.
+    :param on_call: called with each call.
     """
 
-    def __init__(self, dispatcher: Dispatcher, tell: Callable[[Call], object]) -> None:
+    def __init__(self, dispatcher: Dispatcher, on_call: Callable[[Call], object]) -> None:
         vars(self).update(vars(dispatcher))
-        self._tell = tell
+        self._on_call = on_call
 
     def start(self, method: IRPCMethod, params: Params, exchange: RPCCall) -> object:
         """See :meth:`Dispatcher.start`."""
-        self._tell(Call(method.name, params, exchange.conversation.peer.number))
+        self._on_call(Call(method.name, params, exchange.conversation.peer.number))
         return super().start(method, params, exchange)

@@ -1,4 +1,4 @@
-"""What a runtime in memory gives that nothing has computed: defaults, results, figures."""
+"""The defaults, results and figures of the fake runtime."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rkllm_twisted.abi.from_c import to_json
 from rkllm_twisted.abi.layouts import CData, layout_of
 from rkllm_twisted.abi.release import release_for
 
-#: What the embedded runtime's rkllm_createDefaultParam says, too (cpu_runtime/src/front/abi.c).
+#: The same values as the embedded runtime's rkllm_createDefaultParam (cpu_runtime/src/front/abi.c).
 DEFAULTS: Mapping[str, object] = {
     "max_context_len": 512,
     "max_new_tokens": 256,
@@ -30,7 +30,7 @@ EXTENDED: Mapping[str, int] = {"enabled_cpus_num": 4, "enabled_cpus_mask": 0x0F,
 
 @functools.cache
 def default_param(release: str) -> CData:
-    """What rkllm_createDefaultParam returns. Kept for ever: it points to its strings."""
+    """Return the structure of rkllm_createDefaultParam. It owns its strings, so it is cached."""
     param = layout_of(release_for(release)).structs["RKLLMParam"]()
     for structure, values in ((param, DEFAULTS), (param.extend_param, EXTENDED)):
         for name, value in values.items():
@@ -40,14 +40,14 @@ def default_param(release: str) -> CData:
 
 
 def fake_result(text: str | None, state: int, tokens: int = 0) -> dict[str, Any]:
-    """An RKLLMResult as runtime 1.2.1 and later give it."""
+    """Return an RKLLMResult of runtime 1.2.1 and later."""
     structure = layout_of(release_for("1.2.1")).structs["RKLLMResult"]
     result = to_json(layout_of(release_for("1.2.1")), structure(token_id=tokens))
     return {**result, "text": text, "perf": figures(0, tokens), "_callback_state": state}
 
 
 def figures(prompt: int, tokens: int) -> dict[str, Any]:
-    """An RKLLMPerfStat: 1 ms for each token of the prompt, 10 ms for each of the answer."""
+    """Return an RKLLMPerfStat: 1 ms for each token of the prompt, 10 ms for each of the answer."""
     return {
         "prefill_time_ms": 1.0 * prompt,
         "prefill_tokens": prompt,

@@ -1,4 +1,4 @@
-"""A runtime in memory: the parameters, layouts and errors of a real one, and scripted answers."""
+"""A fake runtime: the parameters, layouts and errors of a real one, and scripted answers."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from rkllm_twisted.abi.return_codes import check_pausable, outputs_of
 from rkllm_twisted.errors import NoModel, RPCError
 from rkllm_twisted.interfaces import IRuntime
 from rkllm_twisted.isolation.process import ChildExit
-from rkllm_twisted.testing.answers import Answer, Book, Crash, End, Fault, Faults, Hang, Reply
+from rkllm_twisted.testing.answers import Answer, Crash, End, Fault, Faults, Hang, Reply, ReplyTable
 from rkllm_twisted.testing.results import default_param, figures
 from rkllm_twisted.values import OnResult, Params, RunState, RuntimeVersion
 
 
 @attrs.frozen
 class Prepared:
-    """A call whose parameters are right.
+    """A call with checked parameters.
 
-    :param arguments: C name -> value, as the client sent it.
+    :param arguments: C name -> value, as the client has sent it.
     """
 
     function: str
@@ -45,7 +45,7 @@ class Prepared:
 
 
 def prompt_of(prepared: Prepared) -> str:
-    """The text that a run is asked; empty where it is given tokens or embeddings."""
+    """Return the prompt of a run; empty if its input is tokens or embeddings."""
     given = prepared.arguments["rkllm_input"]
     first = given[0] if isinstance(given, list) else given
     multimodal = first.get("multimodal_input") or {}
@@ -54,19 +54,20 @@ def prompt_of(prepared: Prepared) -> str:
 
 @implementer(IRuntime)
 class FakeRuntime:
-    """A runtime whose answers depend on the prompt alone.
+    """A runtime with answers that depend only on the prompt.
 
-    :param answers: see :class:`~rkllm_twisted.testing.answers.Book`.
-    :param pace: called at each moment of a run at which other threads may act: before it enters
+    :param answers: see :class:`~rkllm_twisted.testing.answers.ReplyTable`.
+    :param pace: called at each point of a run at which other threads may act: before it enters
         "C", before each of its callbacks, and before it returns.
-    :param default: the reply to prompts that are not among the answers.
-    :param faults: what befalls calls that are not runs.
-    :param release: whose layout it has.
-    :param wait: waits for so many seconds, None for ever, or until ``wake`` is called.
-    :param disconnect: closes the connection whose call is under way. Called in the NPU thread.
-    :param killable: can what hangs be ended by force, as in a process of its own?
-    :ivar performed: the functions that "C" was called with, in order.
-    :ivar prompt: of the run that is in "C" now.
+    :param default: the reply to prompts that have no answer.
+    :param faults: the faults of calls that are not runs.
+    :param release: the release with the layout to use.
+    :param wait: waits for a number of seconds, or without limit if it is None, or until ``wake`` is
+        called.
+    :param disconnect: closes the connection of the current call. Called in the NPU thread.
+    :param killable: True if a call that hangs can be killed, as in a child process.
+    :ivar performed: the functions that were called in "C", in order.
+    :ivar prompt: the prompt of the run that is in "C" now.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class FakeRuntime:
         known = release_for(release)
         self.version = RuntimeVersion("fake", release, known.name, "it is a fake", "fake")
         self._layout = layout_of(known)
-        self._book = Book({} if answers is None else answers, default, faults)
+        self._replies = ReplyTable({} if answers is None else answers, default, faults)
         self._pace = pace
         self._stopped = threading.Event()  # aborted or killed
         self._wait = wait or self._stopped.wait
@@ -102,28 +103,28 @@ class FakeRuntime:
         self.prompt: str | None = None
 
     def prepare(self, function: str, params: Params) -> Prepared:
-        """See :meth:`IRuntime.prepare`: the checks are the real ones."""
+        """See :meth:`IRuntime.prepare`; the checks are the real ones."""
         defaults = bytes(default_param(self.version.abi))
         prepare(self._layout, defaults, function, params)
         return Prepared(function, assign_arguments(find_function(self._layout, function), params))
 
     def perform(self, prepared: Prepared, on_result: OnResult | None = None) -> dict[str, Any]:
-        """See :meth:`IRuntime.perform`. No file is looked at."""
+        """See :meth:`IRuntime.perform`. It opens no file."""
         function = prepared.function
         self.performed.append(function)
         if function not in _WITHOUT_MODEL:
             self._check_model()
         if on_result is None:
             self._stopped.clear()
-            self._befall(self._book.fault(function))
+            self._execute_fault(self._replies.fault(function))
         return _PERFORM.get(function, FakeRuntime._plain)(self, prepared, on_result)
 
     def _check_model(self) -> None:
         if not self.loaded:
             raise NoModel("No model is loaded; load one with rkllm.init.")
 
-    def _befall(self, fault: Fault | None) -> None:
-        """Let something go wrong."""
+    def _execute_fault(self, fault: Fault | None) -> None:
+        """Do what a fault says."""
         if fault is None:
             return
         if isinstance(fault, RPCError):
@@ -140,12 +141,12 @@ class FakeRuntime:
 
     def _crash(self, signal: int) -> RPCError:
         self.load(None)
-        ending = ChildExit(signal, None, ())
-        self.problem = ending.reason()
-        return ending.error()
+        child_exit = ChildExit(signal, None, ())
+        self.problem = child_exit.reason()
+        return child_exit.error()
 
     def load(self, model_path: str | None, rows: int = 1) -> None:
-        """Have a model, or none."""
+        """Set the loaded model; None means no model."""
         self.loaded, self.model_path, self._rows = model_path is not None, model_path, rows
 
     def _plain(self, prepared: Prepared, _: OnResult | None) -> dict[str, Any]:
@@ -175,19 +176,19 @@ class FakeRuntime:
         self._stopped.clear()
         self._running, self._paused, self.prompt = True, False, prompt
         try:
-            end = self._generate(self._book.look_up(prompt), prompt, on_result)
+            end = self._generate(self._replies.answer(prompt), prompt, on_result)
         finally:
             self._running, self.prompt = False, None
         return outputs_of(prepared.function, -1 if end is End.ERROR else 0)
 
     def _generate(self, answer: Answer, prompt: str, on_result: OnResult) -> End:
-        """Call back.
+        """Make the callbacks of a run.
 
-        :returns: how the run ended.
+        :returns: how the run has ended.
         """
         parts, tokens = deque(answer.parts), 0
         while parts and not self._stopped.is_set():
-            self._moment(answer)
+            self._pause_before_callback(answer)
             on_result(self._partial(parts[0], tokens))
             tokens += 1
             if self._paused:
@@ -196,16 +197,16 @@ class FakeRuntime:
         end = answer.then
         if not isinstance(end, End):
             if not self._stopped.is_set():
-                self._befall(end)
-            end = End.FINISH  # what befell it has been aborted
+                self._execute_fault(end)
+            end = End.FINISH  # the run was aborted during its fault
         self._running = False
         if end is not End.SILENT:
-            self._moment(answer)
+            self._pause_before_callback(answer)
             on_result(self._last(end, prompt, tokens))
         self._pace()
         return end
 
-    def _moment(self, answer: Answer) -> None:
+    def _pause_before_callback(self, answer: Answer) -> None:
         if answer.pause and not self._stopped.is_set():
             self._wait(answer.pause)
         self._pace()
@@ -248,7 +249,7 @@ class FakeRuntime:
         return {**outputs_of("LLMResultCallback", 0), "paused": self._running}
 
     def kill(self) -> bool:
-        """See :meth:`IRuntime.kill`: what hangs crashes."""
+        """See :meth:`IRuntime.kill`; a call that hangs crashes."""
         if self._killable:
             self._killed = True
             self._stop()
@@ -264,7 +265,7 @@ class FakeRuntime:
 
 
 _WITHOUT_MODEL = frozenset({"rkllm_createDefaultParam", "rkllm_init"})
-#: Function -> what performs it, where more is needed than a model.
+#: Function -> the method that performs it; all others only need a model.
 _PERFORM: Mapping[str, Callable[[FakeRuntime, Prepared, OnResult | None], dict[str, Any]]] = {
     "rkllm_createDefaultParam": FakeRuntime._create_default_param,
     "rkllm_init": FakeRuntime._init,

@@ -10,8 +10,8 @@
   "release": "1.3.0"
 }
 
-Every member may be left out. ``matching`` has regular expressions. A reply is a text, a list of
-replies, one after the other, or an object with the members of :class:`Reply`.
+Every member may be left out. The keys of ``matching`` are regular expressions. A reply is a text, a
+list of replies, one for each run, or an object with the members of :class:`ScriptReply`.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from rkllm_twisted.errors import BY_CODE, RemoteError, RPCError, StartupError
 from rkllm_twisted.testing.answers import Answer, Crash, Disconnect, End, Fault, Hang
 from rkllm_twisted.testing.daemon import FakeDaemon
 
-#: What ``then`` may be by name.
-ENDINGS: Mapping[str, Callable[[], End | Fault]] = {
+#: The names that ``then`` may be.
+ENDS: Mapping[str, Callable[[], End | Fault]] = {
     "finish": lambda: End.FINISH,
     "error": lambda: End.ERROR,
     "silent": lambda: End.SILENT,
@@ -38,22 +38,22 @@ ENDINGS: Mapping[str, Callable[[], End | Fault]] = {
 }
 
 
-class Error(msgspec.Struct, forbid_unknown_fields=True):
-    """A JSON-RPC error that a call is answered with."""
+class ScriptError(msgspec.Struct, forbid_unknown_fields=True):
+    """The JSON-RPC error that answers a call."""
 
     code: int
     message: str
     data: dict[str, Any] | None = None
 
-    def made(self) -> RPCError:
-        """As an exception."""
+    def exception(self) -> RPCError:
+        """Return it as an exception."""
         known = BY_CODE.get(self.code)
         if known is None:
             return RemoteError(self.code, self.message, self.data)
         return known(self.message, self.data)
 
 
-class Reply(msgspec.Struct, forbid_unknown_fields=True):
+class ScriptReply(msgspec.Struct, forbid_unknown_fields=True):
     """See :class:`~rkllm_twisted.testing.answers.Answer`.
 
     ``text`` is split into tokens; ``parts`` are tokens, or members of an RKLLMResult. ``then`` is
@@ -62,13 +62,13 @@ class Reply(msgspec.Struct, forbid_unknown_fields=True):
 
     text: str = ""
     parts: list[str | dict[str, Any]] | None = None
-    then: str | Error = "finish"
+    then: str | ScriptError = "finish"
     endless: bool = False
     delay: float = 0.0
 
 
 class Script(msgspec.Struct, forbid_unknown_fields=True):
-    """The file as a whole."""
+    """The whole file."""
 
     answers: dict[str, Any] = {}
     matching: dict[str, Any] = {}
@@ -80,10 +80,10 @@ class Script(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def read_script(path: Path, **more: Any) -> FakeDaemon:
-    """Make the daemon that a file describes.
+    """Return the daemon that a file describes.
 
     :param more: further parameters of :class:`FakeDaemon`.
-    :raises StartupError: the file cannot be read or is wrong; says where.
+    :raises StartupError: if the file cannot be read or is wrong; the sentence says where.
     """
     try:
         script = msgspec.json.decode(path.read_bytes(), type=Script)
@@ -109,7 +109,7 @@ def _reply(given: Any) -> Any:
         return given
     if isinstance(given, list):
         return [_reply(one) for one in given]
-    reply = msgspec.convert(given, Reply)
+    reply = msgspec.convert(given, ScriptReply)
     parts = reply.text if reply.parts is None else reply.parts
     return Answer(parts, _then(reply.then), reply.endless, reply.delay)
 
@@ -119,12 +119,12 @@ def _fault(given: Any) -> Any:
         return None
     if isinstance(given, list):
         return [_fault(one) for one in given]
-    return _then(msgspec.convert(given, str | Error))
+    return _then(msgspec.convert(given, str | ScriptError))
 
 
-def _then(given: str | Error) -> Any:
-    if isinstance(given, Error):
-        return given.made()
-    if given not in ENDINGS:
-        raise ValueError(f"{given!r} is none of {', '.join(ENDINGS)}")
-    return ENDINGS[given]()
+def _then(given: str | ScriptError) -> Any:
+    if isinstance(given, ScriptError):
+        return given.exception()
+    if given not in ENDS:
+        raise ValueError(f"{given!r} is not one of {', '.join(ENDS)}")
+    return ENDS[given]()

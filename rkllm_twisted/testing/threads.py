@@ -1,6 +1,6 @@
-"""NPU threads that go as a test says, and not by chance.
+"""NPU threads that a test steps, so that nothing depends on chance.
 
-Each of them stands in for a pool's thread and the reactor's end of it:
+Each of them replaces the pool's thread and ``callFromThread``:
 ``ThreadNPU(runtime, thread.in_thread, thread.from_thread)``
 """
 
@@ -17,14 +17,14 @@ from twisted.python.failure import Failure
 
 
 class StepThread:
-    """An NPU thread and the reactor's end of it, both stepped by the test."""
+    """An NPU thread and its calls to the reactor, both stepped by the test."""
 
     def __init__(self) -> None:
         self._jobs: deque[Callable[[], None]] = deque()
         self._calls: deque[Callable[[], object]] = deque()
 
     def in_thread(self, function: Callable[..., Any], *args: Any) -> Deferred[Any]:
-        """Take a job for the thread."""
+        """Queue a job for the thread."""
         done: Deferred[Any] = Deferred()
 
         def job() -> None:
@@ -39,34 +39,34 @@ class StepThread:
         return done
 
     def from_thread(self, function: Callable[..., object], *args: Any) -> None:
-        """Take a call for the reactor."""
+        """Queue a call for the reactor."""
         self._calls.append(lambda: function(*args))
 
     def __len__(self) -> int:
-        """How many jobs wait for the thread."""
+        """Return how many jobs wait for the thread."""
         return len(self._jobs)
 
     def go(self) -> None:
-        """Let the thread do one job to its end."""
+        """Do one whole job of the thread."""
         self._jobs.popleft()()
 
     @property
     def calls(self) -> int:
-        """How many calls wait for the reactor."""
+        """The number of calls that wait for the reactor."""
         return len(self._calls)
 
     def deliver(self) -> None:
-        """Let the reactor do the oldest of the calls that came from the thread."""
+        """Make the oldest call for the reactor."""
         self._calls.popleft()()
 
     def step(self) -> None:
-        """Let the thread do one job to its end, then the reactor all that came of it."""
+        """Do one whole job of the thread, then all calls for the reactor."""
         self.go()
         while self._calls:
             self.deliver()
 
     def run(self) -> None:
-        """Step until nothing is left."""
+        """Step until no job and no call is left."""
         while self._jobs:
             self.step()
 
@@ -74,10 +74,10 @@ class StepThread:
 class PacedThread(StepThread):
     """A StepThread that also stops inside a job, at each :meth:`pace`.
 
-    A job runs in a thread of its own, but only while the test waits for it in :meth:`go`: nothing
-    is left to chance. ``FakeRuntime(pace=thread.pace)`` makes every moment of a run such a stop.
+    A job runs in a new thread, but only while the test waits for it in :meth:`go`, so nothing
+    depends on chance. With ``FakeRuntime(pace=thread.pace)`` it stops before each callback.
 
-    :ivar busy: is the thread in a job now?
+    :ivar busy: True while the thread is in a job.
     """
 
     def __init__(self) -> None:
@@ -87,16 +87,16 @@ class PacedThread(StepThread):
 
     @property
     def idle(self) -> bool:
-        """Is nothing under way, neither in the thread nor on its way to or from there?"""
+        """True if there is no job in progress, no queued job and no queued call."""
         return not (self.busy or self._jobs or self._calls)
 
     def pace(self) -> None:
-        """Stop here until the test says :meth:`go`. Called in the job."""
+        """Stop until the test calls :meth:`go`. Called in the job."""
         self._has_stopped.release()
         self._may_go.acquire()
 
     def go(self) -> None:
-        """Let the thread go on to its next stop: a moment of its job, or the job's end."""
+        """Continue to the next stop: a :meth:`pace`, or the end of the job."""
         if self.busy:
             self._may_go.release()
         else:
@@ -111,7 +111,7 @@ class PacedThread(StepThread):
         self._has_stopped.release()
 
     def step(self) -> None:
-        """Let the thread end the job that it is in, or do the next; then the reactor all calls."""
+        """Finish the current job, or do the next one, then make all calls for the reactor."""
         self.go()
         while self.busy:
             self.go()
@@ -119,7 +119,7 @@ class PacedThread(StepThread):
             self.deliver()
 
     def run(self) -> None:
-        """Step until nothing is left."""
+        """Step until no job and no call is left."""
         while not self.idle:
             if self.busy or self._jobs:
                 self.step()
@@ -128,36 +128,39 @@ class PacedThread(StepThread):
 
 
 class ClockThread(PacedThread):
-    """A PacedThread that goes on by itself when its clock says so: one moment per turn.
+    """A PacedThread that a clock steps: it continues to the next stop once per turn.
 
-    With a :class:`~twisted.internet.task.Clock` it goes when the test advances that, with a reactor
-    in that reactor's turns. Whoever sleeps in it does not keep the clock from going on.
+    With a :class:`~twisted.internet.task.Clock` it continues when the test advances the clock, with
+    a reactor in the reactor's turns. A job that sleeps does not stop the clock.
     """
 
     def __init__(self, clock: IReactorTime) -> None:
         super().__init__()
         self._clock = clock
         self._next: IDelayedCall | None = None
-        self._nap: float | None = 0.0
+        self._sleep_s: float | None = 0.0
 
     def in_thread(self, function: Callable[..., Any], *args: Any) -> Deferred[Any]:
-        """Take a job for the thread."""
+        """Queue a job for the thread."""
         done = super().in_thread(function, *args)
         if not self.busy:
             self._go_after(0.0)
         return done
 
     def pace(self) -> None:
-        """Let the reactor have its turn. Called in the job."""
+        """Stop until the next turn of the reactor. Called in the job."""
         self.sleep(0.0)
 
     def sleep(self, seconds: float | None) -> None:
-        """Sleep for so long, or with None for ever, or until :meth:`wake`. Called in the job."""
-        self._nap = seconds
+        """Sleep until :meth:`wake`, or for some seconds; None means without limit.
+
+        Called in the job.
+        """
+        self._sleep_s = seconds
         super().pace()
 
     def wake(self) -> None:
-        """Let who sleeps go on."""
+        """Wake a job that sleeps."""
         if self.busy and threading.current_thread() is not self._worker:
             self._go_after(0.0)
 
@@ -168,15 +171,17 @@ class ClockThread(PacedThread):
     def _go_after(self, seconds: float) -> None:
         if self._next is not None and self._next.active():
             self._next.cancel()
-        self._next = self._clock.callLater(seconds, self._moment)
+        self._next = self._clock.callLater(seconds, self._continue)
 
-    def _moment(self) -> None:
+    def _continue(self) -> None:
         self._next = None
         self.go()
         while self._calls:
             self.deliver()
         if self.busy:
-            if self._nap is not None and self._next is None:  # else a call has woken it by now
-                self._go_after(self._nap)
+            if (
+                self._sleep_s is not None and self._next is None
+            ):  # otherwise a call has woken the job
+                self._go_after(self._sleep_s)
         elif self._jobs and self._next is None:
             self._go_after(0.0)

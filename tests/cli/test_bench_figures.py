@@ -7,8 +7,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from rkllm_twisted.cli.bench import plot
 from rkllm_twisted.cli.bench_figures import PromptFigures, Sample, Spread, Stopwatch
-from rkllm_twisted.cli.plotting import plot
 from rkllm_twisted.client_core.results import Perf, Result
 from rkllm_twisted.errors import StartupError
 from rkllm_twisted.values import RunState
@@ -19,10 +19,10 @@ PERF = Perf(prefill_time_ms=100, prefill_tokens=20, generate_time_ms=500, genera
 def test_a_sample_is_what_a_client_meets() -> None:
     """First and last token count from the question; waiting results are tokens, too."""
     watch = Stopwatch(10.0)
-    watch.take(Result("a", 1, RunState.NORMAL), 10.5)
-    watch.take(Result("", 2, RunState.WAITING), 11.0)
-    watch.take(Result("b", 3, RunState.NORMAL), 12.0)
-    watch.take(Result("", -1, RunState.FINISH, PERF), 12.5)
+    watch.add(Result("a", 1, RunState.NORMAL), 10.5)
+    watch.add(Result("", 2, RunState.WAITING), 11.0)
+    watch.add(Result("b", 3, RunState.NORMAL), 12.0)
+    watch.add(Result("", -1, RunState.FINISH, PERF), 12.5)
     assert watch.sample() == Sample(0.5, 2.0, 3, PERF)
     assert watch.sample().rate == 1.5
 
@@ -30,7 +30,7 @@ def test_a_sample_is_what_a_client_meets() -> None:
 def test_an_answer_without_a_token_is_no_sample() -> None:
     """There is nothing to measure."""
     watch = Stopwatch(0.0)
-    watch.take(Result("", -1, RunState.FINISH), 1.0)
+    watch.add(Result("", -1, RunState.FINISH), 1.0)
     with pytest.raises(ValueError, match="No token"):
         watch.sample()
 

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from rkllm_twisted import errors
 from rkllm_twisted.cli import COMMANDS, main
 from rkllm_twisted.cli.connected import with_client
-from rkllm_twisted.cli.exit_codes import ENDINGS, MEANINGS, Exit, exit_reason
+from rkllm_twisted.cli.exit_codes import MEANINGS, REASONS, Exit, exit_reason
 
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 #: What --help has no use for: what is slow to import, and Twisted.
@@ -108,7 +108,7 @@ def test_every_error_ends_with_a_code_and_one_line(kind: type[Exception]) -> Non
 def test_each_special_error_comes_before_its_base() -> None:
     """Or its row would never count."""
     seen: list[type[BaseException]] = []
-    for kind, _, _ in ENDINGS:
+    for kind, _, _ in REASONS:
         assert not any(issubclass(kind, earlier) for earlier in seen)
         seen.append(kind)
 

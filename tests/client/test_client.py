@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 
 from rkllm_twisted.client import Client, RKLLMClientService, connect
 from rkllm_twisted.client.endpoint import daemon_endpoint
-from rkllm_twisted.client_core.address import PATIENCE, QUIET
+from rkllm_twisted.client_core.address import PING_AFTER_S, PING_TIMEOUT_S
 from rkllm_twisted.errors import Disconnected, NoAnswer, NoDaemon
 from rkllm_twisted.wire.framing import Netstrings, netstring
 
@@ -256,19 +256,19 @@ class InMemory:
 def test_silence_is_asked_about_only_while_something_is_waited_for() -> None:
     """A client that waits for nothing sends nothing, however long it lives."""
     there = InMemory()
-    there.clock.advance(10 * QUIET)
+    there.clock.advance(10 * PING_AFTER_S)
     assert there.sent() == []
     waiting = there.client.call("a")
     there.transport.clear()
-    there.clock.advance(QUIET)
+    there.clock.advance(PING_AFTER_S)
     (ping,) = there.sent()
     assert b"server.ping" in ping
     there.answer(b'{"id":3,"result":"pong"}')
-    there.clock.advance(QUIET - 1)
+    there.clock.advance(PING_AFTER_S - 1)
     assert there.sent() == []
     there.answer(b'{"id":2,"result":5}')
     assert waiting.result == 5
-    there.clock.advance(10 * QUIET)
+    there.clock.advance(10 * PING_AFTER_S)
     assert there.sent() == []
     assert not there.transport.disconnected
 
@@ -277,8 +277,8 @@ def test_a_ping_without_an_answer_ends_the_connection() -> None:
     """And everything that waits."""
     there = InMemory()
     waiting = there.client.call("a")
-    there.clock.advance(QUIET)
-    there.clock.advance(PATIENCE)
+    there.clock.advance(PING_AFTER_S)
+    there.clock.advance(PING_TIMEOUT_S)
     assert there.transport.disconnected
     failed: list[Any] = []
     waiting.addErrback(failed.append)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rkllm_twisted.client_core.connection import ClientConnection
-from rkllm_twisted.client_core.events import Answer, Event, Failed, Notified, Part
+from rkllm_twisted.client_core.events import ErrorAnswer, Event, FinalAnswer, Notified, Part
 from rkllm_twisted.errors import BY_CODE, InternalError, NotADaemon, RemoteError, RPCError
 from rkllm_twisted.values import FloatArray
 from rkllm_twisted.wire.framing import Netstrings, netstring
@@ -46,30 +46,30 @@ def error(number: object, code: int, message: str = "No.", **more: object) -> ob
 
 def comparable(event: Event) -> object:
     """An event with its class; of exceptions, which are equal to themselves only, what is meant."""
-    if not isinstance(event, Failed):
+    if not isinstance(event, ErrorAnswer):
         return type(event), event
     return (event.id, type(event.error), str(event.error), getattr(event.error, "data", None))
 
 
 #: What a daemon may say to a client with the requests 1 and 2 open, and what it means.
 TALKS: dict[str, tuple[list[object], list[Event]]] = {
-    "an answer": ([{"jsonrpc": "2.0", "id": 1, "result": [1, "ä"]}], [Answer(1, [1, "ä"])]),
-    "an answer of null": ([{"jsonrpc": "2.0", "id": 1, "result": None}], [Answer(1, None)]),
+    "an answer": ([{"jsonrpc": "2.0", "id": 1, "result": [1, "ä"]}], [FinalAnswer(1, [1, "ä"])]),
+    "an answer of null": ([{"jsonrpc": "2.0", "id": 1, "result": None}], [FinalAnswer(1, None)]),
     "a stream": (
         [partial(2, {"text": "a"}), partial(2, None), {"id": 2, "result": {"text": "b"}}],
-        [Part(2, {"text": "a"}), Part(2, None), Answer(2, {"text": "b"})],
+        [Part(2, {"text": "a"}), Part(2, None), FinalAnswer(2, {"text": "b"})],
     ),
     "two streams at once": (
         [partial(1), partial(2), {"id": 2, "result": 0}, partial(1), {"id": 1, "result": 0}],
-        [Part(1, "x"), Part(2, "x"), Answer(2, 0), Part(1, "x"), Answer(1, 0)],
+        [Part(1, "x"), Part(2, "x"), FinalAnswer(2, 0), Part(1, "x"), FinalAnswer(1, 0)],
     ),
     "an error": (
         [error(1, -32001, data={"a": 1})],
-        [Failed(1, BY_CODE[-32001]("No.", {"a": 1}))],
+        [ErrorAnswer(1, BY_CODE[-32001]("No.", {"a": 1}))],
     ),
     "an error of the connection": (
         [error(None, -32002), {"id": 1, "result": 0}],
-        [Failed(None, BY_CODE[-32002]("No."))],
+        [ErrorAnswer(None, BY_CODE[-32002]("No."))],
     ),
     "answers to what was never asked": (
         [
@@ -84,7 +84,7 @@ TALKS: dict[str, tuple[list[object], list[Event]]] = {
     ),
     "a second answer": (
         [{"id": 1, "result": 0}, {"id": 1, "result": 1}, partial(1), error(1, -32001)],
-        [Answer(1, 0)],
+        [FinalAnswer(1, 0)],
     ),
     "a notification": (
         [{"jsonrpc": "2.0", "method": "other.news", "params": {"a": 1}}, {"method": "more"}],
@@ -94,7 +94,7 @@ TALKS: dict[str, tuple[list[object], list[Event]]] = {
     "a number that Python does not read": (
         [msgspec.Raw(b'{"id":1,"result":' + b"9" * 5000 + b"}")],
         [
-            Failed(
+            ErrorAnswer(
                 1, InternalError("The daemon's answer cannot be read: Integer value out of range.")
             )
         ],
@@ -147,8 +147,8 @@ def test_what_is_no_daemon_ends_the_connection_once(rubbish: str, feed: Feed) ->
     caller = asked()
     answer = netstring(b'{"id":1,"result":0}')
     first, last = feed(caller, answer + RUBBISH[rubbish] + netstring(b'{"id":2,"result":0}'))
-    assert comparable(first) == (Answer, Answer(1, 0))
-    assert isinstance(last, Failed)
+    assert comparable(first) == (FinalAnswer, FinalAnswer(1, 0))
+    assert isinstance(last, ErrorAnswer)
     assert last.id is None
     assert isinstance(last.error, NotADaemon)
     assert WHERE in str(last.error)
@@ -168,7 +168,7 @@ def test_any_bytes_are_taken_without_an_exception(data: bytes, cut: int) -> None
 def test_each_code_has_its_class(code: int) -> None:
     """With message and data as they came."""
     (event,) = asked().feed(netstring(msgspec.json.encode(error(1, code, data={"a": 1}))))
-    assert isinstance(event, Failed)
+    assert isinstance(event, ErrorAnswer)
     assert type(event.error) is BY_CODE[code]
     assert (event.error.message, event.error.data) == ("No.", {"a": 1})
 
@@ -177,7 +177,7 @@ def test_each_code_has_its_class(code: int) -> None:
 def test_an_unknown_code_is_an_rpc_error_all_the_same(data: dict[str, object]) -> None:
     """Third-party methods may have their own."""
     (event,) = asked().feed(netstring(msgspec.json.encode(error(1, -31999, **data))))
-    assert isinstance(event, Failed)
+    assert isinstance(event, ErrorAnswer)
     assert isinstance(event.error, RemoteError)
     assert (event.error.code, str(event.error)) == (-31999, "No.")
 
@@ -186,7 +186,7 @@ def test_an_unknown_code_is_an_rpc_error_all_the_same(data: dict[str, object]) -
 def test_an_error_without_a_code_is_one_too(body: object) -> None:
     """Nobody waits for ever for what a daemon could not say."""
     (event,) = asked().feed(netstring(msgspec.json.encode({"id": 1, "error": body})))
-    assert isinstance(event, Failed)
+    assert isinstance(event, ErrorAnswer)
     assert isinstance(event.error, RPCError)
 
 
@@ -228,7 +228,7 @@ def test_a_cancelled_request_is_heard_of_no_more() -> None:
     assert sent(cancel) == {"jsonrpc": "2.0", "method": "$/cancelRequest", "params": {"id": 1}}
     messages = [partial(1), error(1, -32800), {"id": 2, "result": 0}]
     data = b"".join(netstring(msgspec.json.encode(message)) for message in messages)
-    assert list(map(comparable, caller.feed(data))) == [(Answer, Answer(2, 0))]
+    assert list(map(comparable, caller.feed(data))) == [(FinalAnswer, FinalAnswer(2, 0))]
 
 
 def test_what_is_answered_is_not_cancelled() -> None:

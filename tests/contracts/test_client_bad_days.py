@@ -72,9 +72,9 @@ async def listening(
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients that give a silent daemon up after half a second."""
     for module in ("blocking", "client.connection"):
-        monkeypatch.setattr(f"rkllm_twisted.{module}.QUIET", 0.25)
-        monkeypatch.setattr(f"rkllm_twisted.{module}.PATIENCE", 0.25)
-    monkeypatch.setattr("rkllm_twisted.client_core.unix_socket.PATIENCE", 0.25)
+        monkeypatch.setattr(f"rkllm_twisted.{module}.PING_AFTER_S", 0.25)
+        monkeypatch.setattr(f"rkllm_twisted.{module}.PING_TIMEOUT_S", 0.25)
+    monkeypatch.setattr("rkllm_twisted.client_core.unix_socket.PING_TIMEOUT_S", 0.25)
 
 
 @pytest_twisted.ensureDeferred

@@ -25,7 +25,7 @@ from rkllm_twisted.errors import SocketError
 from rkllm_twisted.server.endpoint import RKLLMServerEndpoint
 from rkllm_twisted.server.service import UNIXSocketService
 from rkllm_twisted.server.socket_file import SAME, SocketFile, SocketLock
-from rkllm_twisted.values import MAX_SOCKET_PATH_BYTES
+from rkllm_twisted.wire.socket_path import MAX_SOCKET_PATH_BYTES
 
 #: Opens the socket and is killed, again and again, half the times at any moment on the way.
 KILLED = """

@@ -87,14 +87,14 @@ GUARDS = [
     _guard(
         "the blocking client gives up a daemon that answers no ping",
         "blocking.py",
-        "                if pinged:",
+        "                if has_pinged:",
         "                if False:",
         "contracts/test_client_bad_days.py::test_a_daemon_that_is_stopped_is_given_up",
     ),
     _guard(
         "the Twisted client gives up a daemon that answers no ping",
         "client/connection.py",
-        "        if self._pinged:",
+        "        if self._has_pinged:",
         "        if False:",
         "client/test_client.py::test_a_ping_without_an_answer_ends_the_connection",
     ),
@@ -745,7 +745,7 @@ GUARDS = [
     _guard(
         "a terminal gets no control characters",
         "cli/terminal.py",
-        "text.translate(_PLAIN) if is_terminal(sys.stdout) else text",
+        "text.translate(_PRINTABLE) if is_terminal(sys.stdout) else text",
         "text",
         "cli/test_terminal.py::test_a_terminal_gets_no_control_characters",
     ),

@@ -9,7 +9,8 @@ import pytest
 
 from rkllm_twisted import blocking, client
 from rkllm_twisted.abi.release import releases
-from rkllm_twisted.client_core import calls
+from rkllm_twisted.client_core import methods
+from rkllm_twisted.client_core.call import MethodCall
 from rkllm_twisted.rpc.registry import find_methods
 
 #: What clients do by other means: leaving a loop, ``Deferred.cancel()``, ``call()``.
@@ -23,19 +24,19 @@ def functions() -> dict[str, Any]:
     """The table."""
     return {
         name: function
-        for name, function in inspect.getmembers(calls, inspect.isfunction)
-        if function.__module__ == calls.__name__ and not name.startswith("_")
+        for name, function in inspect.getmembers(methods, inspect.isfunction)
+        if function.__module__ == methods.__name__ and not name.startswith("_")
     }
 
 
-def made(name: str) -> calls.Call[Any]:
+def made(name: str) -> MethodCall[Any]:
     """A call with what must be given."""
     needed = [
         ARGUMENTS[p.name]
         for p in inspect.signature(functions()[name]).parameters.values()
         if p.default is p.empty and p.kind is not p.VAR_KEYWORD
     ]
-    call: calls.Call[Any] = functions()[name](*needed)
+    call: MethodCall[Any] = functions()[name](*needed)
     return call
 
 
@@ -53,13 +54,24 @@ def test_a_method_looks_like_its_call(kind: Any) -> None:
     assert "max_context_len" in kind.init.__doc__
     assert [*inspect.signature(kind.init).parameters] == ["self", "model_path", "timeout", "param"]
     bound = inspect.signature(kind.load_lora.__get__(object()))
-    assert str(bound) == "(path: 'Path', name: 'str', scale: 'float' = 1.0)"
+    assert [*bound.parameters] == ["path", "name", "scale"]
+
+
+def test_a_method_shows_what_it_returns() -> None:
+    """The blocking client a value, Twisted's a Deferred of it."""
+
+    def returns(method: Any) -> str:
+        return str(inspect.signature(method).return_annotation)
+
+    assert returns(blocking.Client.run) == "Result"
+    assert returns(client.Client.run) == "Deferred[Result]"
+    assert returns(client.Client.run_async) == "AsyncGenerator[Result]"
 
 
 def test_each_method_of_the_daemon_has_a_call() -> None:
     """A new plugin of the package's own needs a line in the table."""
-    methods = {name for name in find_methods() if not name.startswith(DESCRIBING)}
-    assert {made(name).method for name in functions()} == methods - OTHERWISE
+    own = {name for name in find_methods() if not name.startswith(DESCRIBING)}
+    assert {made(name).method for name in functions()} == own - OTHERWISE
 
 
 @pytest.mark.parametrize("name", sorted(functions()))

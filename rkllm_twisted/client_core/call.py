@@ -1,0 +1,97 @@
+"""A call of one of the daemon's methods, and what both clients do with it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+if TYPE_CHECKING:
+    import inspect
+
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+
+
+class MethodCall(Generic[T]):
+    """A request, and how to read its answer.
+
+    :param read: converts the result, and each partial result.
+    :param timeout: seconds to wait for each result; None means the client's own timeout.
+    """
+
+    def __init__(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None,
+        read: Callable[[Any], T],
+        timeout: float | None = None,
+    ) -> None:
+        self.method: Final = method
+        self.params: Final = params
+        self.read: Final = read
+        self.timeout: Final = timeout
+
+
+def like_function(make: Callable[..., object], returns: str) -> Callable[[F], F]:
+    """Return a decorator that gives a method the name, documentation and parameters of ``make``.
+
+    :param returns: the generic class that the method returns, such as ``Deferred``; empty if it
+        returns the plain value.
+    """
+
+    def decorate(method: F) -> F:
+        functools.update_wrapper(method, make)
+        method.__wrapped__ = _Signature(make, returns)  # type: ignore[attr-defined]
+        return method
+
+    return decorate
+
+
+class _Signature:
+    """What ``inspect.signature`` finds behind a client's method.
+
+    The signature is made on demand, because importing ``inspect`` takes a third of the time that
+    the rest of a client's import takes.
+    """
+
+    def __init__(self, make: Callable[..., object], returns: str) -> None:
+        self.__wrapped__ = make
+        self._returns = returns
+
+    @functools.cached_property
+    def __signature__(self) -> inspect.Signature:
+        import inspect  # noqa: PLC0415 - see above
+
+        signature = inspect.signature(self.__wrapped__)
+        self_ = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+        value = str(signature.return_annotation).removeprefix("MethodCall[").removesuffix("]")
+        return signature.replace(
+            parameters=[self_, *signature.parameters.values()],
+            return_annotation=f"{self._returns}[{value}]" if self._returns else value,
+        )
+
+
+def checked_timeout(seconds: float | None) -> float | None:
+    """Return a timeout.
+
+    :raises TypeError: if it is not a number.
+    """
+    if seconds is not None and not isinstance(seconds, int | float):
+        raise TypeError(f"timeout is a number of seconds, or None, not {seconds!r}.")
+    return seconds
+
+
+def remote_params(method: str, args: Sequence[object], kwargs: Mapping[str, object]) -> Any:
+    """Return the params of a ``callRemote``.
+
+    :raises TypeError: if they are given both ways.
+    """
+    if args and kwargs:
+        raise TypeError(f"{method} takes parameters by position or by name, not both.")
+    return list(args) or kwargs or None
+
+
+def unchanged(result: Any) -> Any:
+    """Return the result as it came."""
+    return result

@@ -1,0 +1,12 @@
+"""The path of the daemon's socket.
+
+These constants are not in ``values``, because clients need them before anything else, and importing
+attrs takes longer than the rest of a client.
+"""
+
+from __future__ import annotations
+
+#: The daemon listens here, and clients connect here, if no other path is given.
+DEFAULT_SOCKET = "/tmp/rkllm.sock"
+#: The longest path of a UNIX socket: sun_path of Linux has 108 bytes with the final NUL (unix(7)).
+MAX_SOCKET_PATH_BYTES = 107
