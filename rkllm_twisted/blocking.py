@@ -32,13 +32,13 @@ from rkllm_twisted.client_core.address import (
 )
 from rkllm_twisted.client_core.call import (
     MethodCall,
+    Results,
     checked_timeout,
     like_function,
     remote_params,
     unchanged,
 )
 from rkllm_twisted.client_core.events import Arrival, ErrorAnswer, FinalAnswer, Notified, Part
-from rkllm_twisted.client_core.result_iterator import Results
 from rkllm_twisted.client_core.unix_socket import UNIXSocket, without_interrupts
 from rkllm_twisted.errors import Closed, NoAnswer, Unreachable
 

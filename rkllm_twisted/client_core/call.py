@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -31,6 +32,49 @@ class MethodCall(Generic[T]):
         self.params: Final = params
         self.read: Final = read
         self.timeout: Final = timeout
+
+
+class Results(Generic[T]):
+    """The results of one request of a blocking client, in order.
+
+    The request is sent when the first result is asked for. Leaving the loop, :meth:`close` and the
+    end of a ``with`` block cancel it.
+    """
+
+    def __init__(self, method: str, results: Generator[T, None, None]) -> None:
+        self._method = method
+        self._results = results
+        self._is_used = False
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        self._is_used = True
+        return next(self._results)
+
+    def __enter__(self) -> Results[T]:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Cancel the request, if it is not answered yet."""
+        self._is_used = True
+        self._results.close()
+
+    def __del__(self) -> None:
+        if not self._is_used:
+            warnings.warn(
+                f"The results of {self._method} were never read, so the request was not sent; read"
+                " them with `for result in …`.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+    def __repr__(self) -> str:
+        return f"<results of {self._method}>"
 
 
 def like_function(make: Callable[..., object], returns: str) -> Callable[[F], F]:

@@ -318,7 +318,7 @@ def test_ctrl_c_says_that_a_load_goes_on(loading: tuple[Daemon, Path, Path]) -> 
         assert process.stderr is not None
         said = process.stderr.read()
         assert is_one_sentence(said)
-        assert f"goes on loading {model.name}" in said
+        assert f"continues to load {model.name}" in said
         assert "`rkllm destroy` unloads it" in said
         with begin("destroy", daemon=daemon) as undoing:
             gate.touch()
@@ -334,7 +334,7 @@ def test_a_load_that_takes_longer_than_one_waits_goes_on(
     done = rkllm("init", "--timeout=0.5", str(model), daemon=daemon)
     assert done.returncode == 6
     assert is_one_sentence(done.stderr)
-    assert "goes on loading" in done.stderr
+    assert "continues to load" in done.stderr
     gate.touch()
     with daemon.connect() as watcher:
         await_state(watcher, "loaded")

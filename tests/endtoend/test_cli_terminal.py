@@ -21,7 +21,7 @@ def test_a_chat_answers_and_ends(start: Start, script: Script, tmp_path: Path) -
     daemon = start()
     daemon.load(script(ECHO))
     with terminal("chat", "--system", "Be kind.", daemon=daemon, state=tmp_path) as child:
-        child.expect("/help says more")
+        child.expect("/help lists the commands")
         child.expect("^>")
         child.send("hello\r")
         child.expect("Be kind.\r\n\r\nhello\r\n")
@@ -78,13 +78,13 @@ def test_a_chats_commands(start: Start, script: Script, tmp_path: Path) -> None:
         child.send("/nope\r")
         child.expect("There is no /nope")
         child.send("/save\r")
-        child.expect("Name a file")
+        child.expect("Give the name of a file")
         child.send("/save /nowhere/x\r")
         child.expect("rkllm: .*/nowhere/x: No such file or directory")
         child.send(f"/save {saved}\r")
         child.expect("Saved 2 turns")
         child.send("/clear\r")
-        child.expect("A new conversation begins")
+        child.expect("A new conversation starts")
         child.send(f"/save {tmp_path / 'empty.json'}\r")
         child.expect("Saved 0 turns")
         child.send(CTRL_D)
@@ -165,7 +165,7 @@ def test_a_state_directory_that_cannot_be_is_no_reason_not_to_chat(
     daemon = start()
     daemon.load(script(ECHO))
     with terminal("chat", daemon=daemon, state=tmp_path / "file") as child:
-        child.expect("What you type is not remembered")
+        child.expect("Your input will not be kept")
         child.expect("^>")
         child.send(CTRL_D)
         assert child.end() == 0
