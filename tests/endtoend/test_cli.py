@@ -331,7 +331,7 @@ def test_bench_of_a_model_without_an_answer_says_so(start: Start, script: Script
     daemon.load(script("run\nfinish\n"))
     done = rkllm("bench", "--prompt", "hi", daemon=daemon)
     assert done.returncode == 1
-    assert "no answer to 'hi'" in done.stderr
+    assert "no token for 'hi'" in done.stderr
 
 
 def test_doctor_is_content_with_an_embedded_runtime(start: Start) -> None:
