@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from rkllm_twisted.board import daemon_checks as use
 from rkllm_twisted.board import npu_checks as npu
-from rkllm_twisted.board.finding import SKIPPED, Finding
+from rkllm_twisted.board.finding import SKIPPED, WRONG, Finding
 from rkllm_twisted.board.machine import Machine
 
 #: The checks, in the order in which their faults are mended.
@@ -33,6 +33,14 @@ def run_checks(machine: Machine) -> Mapping[str, Finding]:
     for name, check in CHECKS.items():
         if name in NPU_ONLY and not machine.needs_npu:
             found[name] = Finding(SKIPPED, "The embedded runtime needs no NPU.")
+        elif name in _needs_board(machine) and found["board"].level == WRONG:
+            # One cause is one finding: without a board the rest must fail as well.
+            found[name] = Finding(SKIPPED, "There is no board that RKLLM supports.")
         elif (finding := check(machine)) is not None:
             found[name] = finding
     return found
+
+
+def _needs_board(machine: Machine) -> frozenset[str]:
+    """The checks that only a board can pass; a library that is named may be wrong anywhere."""
+    return NPU_ONLY - {"board"} | (frozenset() if machine.library_is_named else {"runtime"})

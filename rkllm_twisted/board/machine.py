@@ -1,7 +1,6 @@
 """Reads what does not change while a model runs: :func:`look_at_machine` makes a :class:`Machine`.
 
-Sources: the rknpu driver (``rknpu_debugger.c``, ``rknpu_drv.c``), drm(7), devfreq and cpufreq in
-sysfs, proc(5), group(5), and ``docs/runtime.md``.
+Sources: proc(5), group(5), and ``docs/runtime.md``.
 """
 
 from __future__ import annotations
@@ -11,25 +10,32 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
+from rkllm_twisted.board.npu import (
+    DRIVER_VERSION,
+    ROCKET,
+    Version,
+    driver_version,
+    governors,
+    npu_nodes,
+)
 from rkllm_twisted.board.sensors import celsius, kibibytes, process_tree
 from rkllm_twisted.board.sysfs import RootedFiles
 from rkllm_twisted.values import RuntimeVersion
 
-#: The driver's files with its version; the first that can be read counts.
-DRIVER_VERSION = (
-    "proc/rknpu/version",
-    "sys/kernel/debug/rknpu/version",
-    "sys/module/rknpu/version",
+#: Present in a container: Docker's, Podman's, systemd-nspawn's or LXC's, a Kubernetes pod's.
+CONTAINER = (
+    ".dockerenv",
+    "run/.containerenv",
+    "run/systemd/container",
+    "var/run/secrets/kubernetes.io",
+    "run/secrets/kubernetes.io",
 )
-#: Present if mainline's driver has the NPU; librkllmrt cannot use it.
-ROCKET = ("sys/module/rocket", "sys/class/accel/accel0")
-CONTAINER = (".dockerenv", "run/.containerenv")
-_VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
+#: Mounts that a container's runtime makes of its own files, and words in their lines of mountinfo.
+#: The host has such mounts, too, but at other places.
+CONTAINER_MOUNTS = frozenset({"/", "/etc/hosts"})
+_CONTAINER_RUNTIME = re.compile(r"kubelet|containerd|crio|docker|containers/storage|libpod|/lxc/")
 _OPEN_FILES = re.compile(r"^Max open files\s+(\w+)\s+(\w+)", re.MULTILINE)
 _IDS = re.compile(r"^(Uid|Gid|Groups):[ \t]*(.*)$", re.MULTILINE)
-
-#: Major, minor, patch level.
-Version = tuple[int, int, int]
 
 
 @attrs.frozen
@@ -118,6 +124,7 @@ class Machine:
     :param open_files: the limit that the runtime has, or can get.
     :param governors: a file that names a governor -> the governor.
     :param runtime: the library that the daemon has or would open, or why there is none.
+    :param library_is_named: true if the user has named the library.
     """
 
     architecture: str
@@ -138,6 +145,7 @@ class Machine:
     daemon: Daemon
     socket: Node | None
     model: Model | None
+    library_is_named: bool
 
     @property
     def needs_npu(self) -> bool:
@@ -154,6 +162,7 @@ def look_at_machine(
     daemon: Daemon,
     model: str | None = None,
     architecture: str = "aarch64",
+    library_is_named: bool = False,
 ) -> Machine:
     """Read a machine.
 
@@ -166,7 +175,7 @@ def look_at_machine(
         compatible=tuple(
             filter(None, (files.text("proc/device-tree/compatible") or "").split("\0"))
         ),
-        in_container=any(map(files.exists, CONTAINER)),
+        in_container=is_container(files),
         driver=driver_version(files),
         driver_forbidden=any(map(files.is_forbidden, DRIVER_VERSION)),
         has_rocket=any(map(files.exists, ROCKET)),
@@ -182,33 +191,17 @@ def look_at_machine(
         daemon=daemon,
         socket=next(iter(nodes_of(files, [daemon.socket.lstrip("/")])), None),
         model=model_of(files, model, daemon),
+        library_is_named=library_is_named,
     )
 
 
-def driver_version(files: RootedFiles) -> Version | None:
-    """The version in ``RKNPU driver: v0.9.8``."""
-    for name in DRIVER_VERSION:
-        found = _VERSION.search(files.text(name) or "")
-        if found:
-            return (int(found[1]), int(found[2]), int(found[3]))
-    return None
-
-
-def npu_nodes(files: RootedFiles) -> list[str]:
-    """The device nodes of the NPU.
-
-    A driver that is built for DRM has a card and a render node, with numbers that depend on the
-    board; any other has ``/dev/rknpu``.
-    """
-    cards = files.glob("sys/class/drm/card*") + files.glob("sys/class/drm/renderD*")
-    mine = [card for card in cards if "rknpu" in _driver_of(files, card).lower()]
-    found = [f"dev/dri/{card.rpartition('/')[2]}" for card in mine]
-    return found + (["dev/rknpu"] if files.exists("dev/rknpu") else [])
-
-
-def _driver_of(files: RootedFiles, card: str) -> str:
-    """The text with DRIVER= and OF_COMPATIBLE_0= of the device of a DRM node."""
-    return files.text(f"{card}/device/uevent") or ""
+def is_container(files: RootedFiles) -> bool:
+    """True in a container, a Kubernetes pod among them, which has no file that says so."""
+    if any(map(files.exists, CONTAINER)):
+        return True
+    mounts = (files.text("proc/self/mountinfo") or "").splitlines()
+    own = [line for line in mounts if CONTAINER_MOUNTS.intersection(line.split()[4:5])]
+    return any(map(_CONTAINER_RUNTIME.search, own))
 
 
 def nodes_of(files: RootedFiles, names: Sequence[str]) -> tuple[Node, ...]:
@@ -238,16 +231,6 @@ def open_files(files: RootedFiles, pid: int | None) -> int | None:
         return None
     limit = found[2]
     return 2**31 if limit == "unlimited" else int(limit)
-
-
-def governors(files: RootedFiles) -> Mapping[str, str]:
-    """The governors of the NPU, of memory, and of the processors."""
-    names = [
-        *files.glob("sys/class/devfreq/*npu*/governor"),
-        *files.glob("sys/class/devfreq/dmc/governor"),
-        *files.glob("sys/devices/system/cpu/cpufreq/policy*/scaling_governor"),
-    ]
-    return {f"/{name}": text for name in names if (text := files.text(name))}
 
 
 def owner(files: RootedFiles, pid: int, otherwise: Account) -> Account:

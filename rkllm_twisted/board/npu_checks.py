@@ -13,6 +13,8 @@ OLDEST_DRIVER = (0, 9, 8)
 FILES_WANTED, FILES_NEEDED = 102400, 4096
 #: The architectures that librkllmrt is built for.
 ARCHITECTURES = frozenset({"aarch64", "armv7l"})
+#: The chips that RKLLM supports, by the beginning of their names in the device tree.
+CHIPS = ("rk3588", "rk3576", "rk3562", "rv1126b")
 THROTTLES_AT_CELSIUS = 85.0
 #: Governors that do not change the frequency.
 FIXED = frozenset({"performance", "userspace"})
@@ -21,8 +23,16 @@ FIXED = frozenset({"performance", "userspace"})
 def board(machine: Machine) -> Finding:
     """Check that this is a board that RKLLM supports."""
     chips = [name.partition(",")[2] for name in machine.compatible if name.startswith("rockchip,")]
+    supported = [chip for chip in chips if chip.startswith(CHIPS)]
+    if supported:
+        return Finding(OK, f"This is a board with Rockchip's {supported[-1]}.")
     if chips:
-        return Finding(OK, f"This is a board with Rockchip's {chips[-1]}.")
+        return Finding(
+            WRONG,
+            f"RKLLM does not support Rockchip's {chips[-1]}: it needs an RK3588, RK3576, RK3562 or"
+            " RV1126B.",
+            "twistd -n rkllm --library cpu",
+        )
     if machine.in_container and machine.architecture in ARCHITECTURES:
         return Finding(
             WARNING,
@@ -127,6 +137,9 @@ def _permission_remedy(nodes: list[Node], machine: Machine) -> str:
     by_group = [node for node in nodes if node.gid != 0 and node.mode & 0o060 == 0o060]
     if len(by_group) == len(nodes):
         groups = ",".join(sorted({node.group or str(node.gid) for node in nodes}))
+        if machine.account.name.isdigit():  # usermod knows no user without a name
+            options = " ".join(f"--group-add {node.gid}" for node in nodes)
+            return f"docker run {options} …, or start it with the groups {groups}"
         return f"sudo usermod -aG {groups} {shlex.quote(machine.account.name)}, then log in again"
     paths = " ".join(node.path for node in nodes)
     return f"sudo chgrp video {paths} && sudo chmod 0660 {paths}, and a udev rule to keep it"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import platform
+import pwd
 import shlex
 import sys
 from collections.abc import Mapping
@@ -79,7 +79,15 @@ def command(
     daemon = ask_daemon(socket_path)
     path = None if model is None else str(Path(model).absolute())
     runtime, processor = _runtime(daemon, library, abi), platform.machine()
-    machine = look_at_machine(RootedFiles(root), _account(), runtime, daemon, path, processor)
+    machine = look_at_machine(
+        RootedFiles(root),
+        own_account(),
+        runtime,
+        daemon,
+        path,
+        processor,
+        library_is_named=bool(library or os.environ.get("RKLLM_LIBRARY")),
+    )
     findings = run_checks(machine)
     if as_json:
         print(dump(_json(findings)))
@@ -117,8 +125,14 @@ def _runtime(daemon: Daemon, library: str | None, abi: str | None) -> RuntimeVer
         return str(error)
 
 
-def _account() -> Account:
-    return Account(os.geteuid(), frozenset({os.getegid(), *os.getgroups()}), getpass.getuser())
+def own_account() -> Account:
+    """The account that the command runs as."""
+    uid = os.geteuid()
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:  # as in a container that runs with a number only
+        name = str(uid)
+    return Account(uid, frozenset({os.getegid(), *os.getgroups()}), name)
 
 
 def _is_well(findings: Mapping[str, Finding]) -> bool:

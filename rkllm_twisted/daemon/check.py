@@ -30,7 +30,11 @@ def check(options: Options) -> str:
 
 
 def _lines(options: Options, runtime: RuntimeVersion, socket: str) -> Iterator[str]:
-    yield "All is well. The daemon would"
+    if socket:
+        yield f"All is well, but another program serves {options['socket']} now."
+        yield "Once that has ended, the daemon would"
+    else:
+        yield "All is well. The daemon would"
     where = {"process": "in a process of its own", "thread": "in its own process"}
     yield (
         f"- open {runtime.library} {where[options['isolation']]} (backend {runtime.backend},"

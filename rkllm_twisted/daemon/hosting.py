@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -13,7 +14,9 @@ from twisted.internet.threads import blockingCallFromThread
 from twisted.logger import Logger
 
 from rkllm_twisted.cpu import LLAMA, libllama
+from rkllm_twisted.daemon.coercions import processors
 from rkllm_twisted.daemon.options import Options
+from rkllm_twisted.errors import StartupError
 from rkllm_twisted.interfaces import IRuntime
 from rkllm_twisted.isolation.child import ChildConfig
 from rkllm_twisted.isolation.process_runtime import ProcessRuntime
@@ -21,6 +24,9 @@ from rkllm_twisted.isolation.supervisor import Supervisor
 from rkllm_twisted.runtime.files import Files
 from rkllm_twisted.runtime.probe import probe
 from rkllm_twisted.runtime.runtime import open_runtime
+
+#: The processors that are online, such as ``0-7`` (Documentation/admin-guide/cputopology.rst).
+ONLINE = Path("/sys/devices/system/cpu/online")
 
 _runtime_log = Logger("rkllm.runtime")
 
@@ -62,6 +68,7 @@ def in_process(options: Options, reactor: Any) -> RuntimeHost:
     :raises LibraryError: it cannot be used.
     """
     _choose_llama(options)
+    _check_processors(options["child-cpus"] or ())
     findings = probe(options["library"], options["abi"], os.environ)
     config = ChildConfig(
         library=findings.version.library,
@@ -84,6 +91,22 @@ def _choose_llama(options: Options) -> None:
     """
     if options["llama"] is not None or options["library"] == LLAMA:
         libllama.choose(options["llama"])
+
+
+def _check_processors(wanted: Sequence[int]) -> None:
+    """Refuse processors that this machine lacks; the kernel would silently use the others.
+
+    :raises StartupError: naming those that there are.
+    """
+    try:
+        online = processors(ONLINE.read_text())
+    except (OSError, ValueError):
+        online = tuple(range(os.cpu_count() or 1))
+    if missing := sorted(set(wanted).difference(online)):
+        raise StartupError(
+            f"--child-cpus names processors that this machine does not have: {missing}; it has"
+            f" {min(online)}-{max(online)}."
+        )
 
 
 #: The values of ``--isolation``.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from twisted.python import usage
 
+from rkllm_twisted import __version__
 from rkllm_twisted.daemon.coercions import (
     directory,
     group,
@@ -22,8 +24,9 @@ from rkllm_twisted.daemon.coercions import (
     switch,
     user,
 )
+from rkllm_twisted.daemon.help_text import help_text
 from rkllm_twisted.daemon.log_formats import FORMATS, LEVELS
-from rkllm_twisted.daemon.settings import Setting, read_file
+from rkllm_twisted.daemon.settings import Setting, collected, read_file
 from rkllm_twisted.npu.history import HISTORIES
 from rkllm_twisted.npu.queue import QUEUE_LIMIT
 from rkllm_twisted.npu.timeouts import Timeouts
@@ -213,19 +216,33 @@ class Options(usage.Options):
     def postOptions(self) -> None:
         """Make all values, from the command line, the environment, the file and the defaults.
 
-        :raises usage.UsageError: a value is wrong.
+        :raises usage.UsageError: values are wrong; a line for each.
         """
         self._fill_in("config")
+        problems: list[str] = []
         if self["config"] is not None:
-            self._file = read_file(self["config"], SETTINGS)
+            self._file = read_file(self["config"], SETTINGS, problems)
         for name in SETTINGS:
             if name != "config":
-                self._fill_in(name)
-        if self["max-unparsed"] < self["max-message"]:
-            raise usage.UsageError(
+                with collected(problems):
+                    self._fill_in(name)
+        if not problems and self["max-unparsed"] < self["max-message"]:
+            problems.append(
                 "--max-unparsed must not be less than --max-message: no message of that size could"
                 " be received."
             )
+        if problems:
+            raise usage.UsageError("\n".join(problems))
+
+    def opt_version(self) -> None:
+        """Print the version and exit."""
+        print(f"rkllm_twisted {__version__}")
+        sys.exit()
+
+    def getUsage(self, width: int | None = None) -> str:
+        """Make the text of ``--help``, without the line of :attr:`synopsis`."""
+        columns = width or int(os.environ.get("COLUMNS") or 80)
+        return help_text(SETTINGS, self.longdesc, columns)
 
     def _fill_in(self, name: str) -> None:
         setting = SETTINGS[name]

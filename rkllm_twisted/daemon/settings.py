@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -106,12 +107,24 @@ class Setting:
             raise usage.UsageError(f"{source} must be {wanted}, not {text!r}.") from None
 
 
-def read_file(path: str, settings: Mapping[str, Setting]) -> Mapping[str, Sequence[str]]:
+@contextmanager
+def collected(problems: list[str]) -> Iterator[None]:
+    """Collect the text of a UsageError, so that all mistakes are reported."""
+    try:
+        yield
+    except usage.UsageError as error:
+        problems.append(str(error))
+
+
+def read_file(
+    path: str, settings: Mapping[str, Setting], problems: list[str]
+) -> Mapping[str, Sequence[str]]:
     """Read the file of ``--config``.
 
     :param settings: all settings, by name.
+    :param problems: a sentence is added for each mistake in the file.
     :returns: for each setting in the file, the texts that would stand for it on a command line.
-    :raises usage.UsageError: the file cannot be read, is not TOML, or has something wrong in it.
+    :raises usage.UsageError: the file cannot be read, or is not TOML.
     """
     try:
         values = tomllib.loads(Path(path).read_text("utf-8"))
@@ -119,22 +132,23 @@ def read_file(path: str, settings: Mapping[str, Setting]) -> Mapping[str, Sequen
         raise usage.UsageError(f"--config: {path}: {error.strerror}.") from None
     except ValueError as error:  # of TOML as of UTF-8
         raise usage.UsageError(f"{path} is not TOML: {error}.") from None
-    for name in values:
+    texts: dict[str, Sequence[str]] = {}
+    for name, value in values.items():
         if name not in settings or not settings[name].in_file:
-            raise _unknown(path, name, settings)
-    return {
-        name: list(_texts(f"{name} in {path}", settings[name], value))
-        for name, value in values.items()
-    }
+            problems.append(_unknown(path, name, settings))
+            continue
+        with collected(problems):
+            texts[name] = list(_texts(f"{name} in {path}", settings[name], value))
+    return texts
 
 
-def _unknown(path: str, name: str, settings: Mapping[str, Setting]) -> usage.UsageError:
+def _unknown(path: str, name: str, settings: Mapping[str, Setting]) -> str:
     if name in settings:
-        return usage.UsageError(f"{path}: {name} is for the command line only.")
+        return f"{path}: {name} is for the command line only."
     known = [other for other, setting in settings.items() if setting.in_file]
     close = difflib.get_close_matches(name.lower().replace("_", "-"), known, 1)
     hint = f"; perhaps {close[0]} is meant" if close else "; docs/configuration.md has all"
-    return usage.UsageError(f"{path}: there is no setting {name!r}{hint}.")
+    return f"{path}: there is no setting {name!r}{hint}."
 
 
 def _texts(source: str, setting: Setting, value: object) -> Iterator[str]:

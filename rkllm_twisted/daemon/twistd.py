@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -53,6 +53,17 @@ def observer() -> Observer | None:
 
 class Options(assembly.Options):
     """The options of ``twistd rkllm``."""
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        """Parse a command line; print what is wrong with it and exit.
+
+        twistd would print all of the help to standard output, and one mistake below it.
+        """
+        try:
+            super().parseOptions(options)
+        except usage.UsageError as error:
+            lines = "\n".join(f"twistd rkllm: {line}" for line in str(error).splitlines())
+            sys.exit(lines)
 
     def postOptions(self) -> None:
         """Make the values, then set twistd's own options for pid file and log.

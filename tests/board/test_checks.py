@@ -44,6 +44,26 @@ BAD: Mapping[str, tuple[str, dict[str, Any], str, str, str]] = {
         "container",
         "systempaths=unconfined",
     ),
+    **{
+        f"an {chip}": (
+            "board",
+            {"proc/device-tree/compatible": f"maker,board\0rockchip,{chip}\0"},
+            WRONG,
+            chip,
+            "--library cpu",
+        )
+        for chip in ("rk3566", "rk3568", "rk3399")
+    },
+    **{
+        f"a board with {chip}": (
+            "board",
+            {"proc/device-tree/compatible": f"maker,board\0rockchip,{chip}\0"},
+            OK,
+            chip,
+            "",
+        )
+        for chip in ("rk3588s", "rk3576", "rk3562", "rv1126b")
+    },
     "an old driver": ("driver", {VERSION: "RKNPU driver: v0.9.6"}, WRONG, "0.9.6", "upgrade"),
     "a driver of 0.10": ("driver", {VERSION: "RKNPU driver: v0.10.0"}, OK, "0.10.0", ""),
     "debugfs is not mounted": ("driver", {VERSION: None}, WARNING, "debugfs", "mount -t debugfs"),
@@ -123,6 +143,71 @@ def test_a_container_on_a_pc_is_no_board(tmp_path: Path) -> None:
     """There is no librkllmrt for its processor."""
     files = paint(tmp_path, {"proc/device-tree/compatible": None, ".dockerenv": ""})
     assert run_checks(machine(files, architecture="x86_64"))["board"].level == WRONG
+
+
+MOUNT = "36 35 0:42 {root} {point} rw,relatime - {kind} {source} rw{options}\n"
+#: What makes a container -> the files that say so.
+CONTAINERS: Mapping[str, dict[str, str]] = {
+    "Docker": {".dockerenv": ""},
+    "Podman": {"run/.containerenv": ""},
+    "a pod with a service account": {"var/run/secrets/kubernetes.io/serviceaccount/token": "x"},
+    "a pod with nothing": {
+        "proc/self/mountinfo": MOUNT.format(
+            root="/var/lib/kubelet/pods/7/etc-hosts",
+            point="/etc/hosts",
+            kind="ext4",
+            source="/dev/mmcblk0p2",
+            options="",
+        )
+    },
+    "containerd": {
+        "proc/self/mountinfo": MOUNT.format(
+            root="/",
+            point="/",
+            kind="overlay",
+            source="overlay",
+            options=",upperdir=/var/lib/containerd/snapshots/9/fs",
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("case", CONTAINERS)
+def test_a_container_is_known(tmp_path: Path, case: str) -> None:
+    """Its device tree is hidden, so the board is not known: no reason to say that there is none."""
+    changes = {"proc/device-tree/compatible": None, **CONTAINERS[case]}
+    assert find(tmp_path, "board", changes).level == WARNING
+
+
+def test_a_host_that_runs_containers_is_no_container(tmp_path: Path) -> None:
+    """It has their mounts, below /var/lib."""
+    mount = MOUNT.format(
+        root="/", point="/var/lib/docker/overlay2/7", kind="overlay", source="overlay", options=""
+    )
+    changes = {**NO_NODES, "proc/self/mountinfo": mount}
+    assert "container" not in find(tmp_path, "devices", changes).message
+
+
+def test_off_a_board_one_cause_is_one_finding(tmp_path: Path) -> None:
+    """What only a board can have is skipped."""
+    runtime = "There is no librkllmrt.so on the loader's path."
+    found = run_checks(machine(paint(tmp_path, dict.fromkeys(ROCK_5B)), runtime=runtime))
+    assert [name for name, f in found.items() if f.level == WRONG] == ["board"]
+
+
+def test_a_library_that_is_named_is_judged_off_a_board_too(tmp_path: Path) -> None:
+    """It is another cause."""
+    files = paint(tmp_path, dict.fromkeys(ROCK_5B))
+    found = run_checks(machine(files, runtime="There is no x.so.", library_is_named=True))
+    assert [name for name, f in found.items() if f.level == WRONG] == ["board", "runtime"]
+
+
+def test_an_account_without_a_name_is_not_for_usermod(tmp_path: Path) -> None:
+    """A container may run as a number."""
+    account = Account(12345, frozenset({12345}), "12345")
+    found = find(tmp_path, "devices", account=account)
+    assert found.remedy is not None
+    assert found.remedy.startswith("docker run --group-add 44 ")
 
 
 def test_a_driver_whose_version_is_roots_is_no_error(tmp_path: Path) -> None:

@@ -137,17 +137,30 @@ def test_a_mistake_is_named_with_what_would_be_right(file: File, text: str, said
     if "\ud800" in text:
         file.path.write_bytes(text.encode("utf-8", "surrogatepass"))
         with pytest.raises(UsageError) as caught:
-            read_file(str(file.path), SETTINGS)
+            read_file(str(file.path), SETTINGS, [])
         assert str(caught.value).replace(str(file.path), "FILE").startswith(said)
     else:
         assert file.refusal(text).startswith(said)
+
+
+def test_all_mistakes_are_named(file: File) -> None:
+    """Those of the file, of its values, and of the command line."""
+    file.path.write_text('queu = 1\nmode = 384\nmax-clients = 0\nsocket = "/x"')
+    with pytest.raises(UsageError) as caught:
+        Options().parseOptions([f"--config={file.path}", "--token-timeout=soon"])
+    assert str(caught.value).replace(str(file.path), "FILE").splitlines() == [
+        "FILE: there is no setting 'queu'; perhaps queue is meant.",
+        "mode in FILE must be text in quotes, not 384.",
+        "--token-timeout must be a number of seconds above 0, not 'soon'.",
+        "max-clients in FILE must be a whole number from 1, not '0'.",
+    ]
 
 
 @pytest.mark.parametrize(("path", "reason"), [("missing", "No such file"), (".", "Is a directory")])
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, path: str, reason: str) -> None:
     """With the reason."""
     with pytest.raises(UsageError, match=f"^--config: {tmp_path / path}: {reason}"):
-        read_file(str(tmp_path / path), SETTINGS)
+        read_file(str(tmp_path / path), SETTINGS, [])
 
 
 def test_a_list_of_nobody_in_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,13 +178,13 @@ def lines_of_the_example() -> list[str]:
 
 def test_the_example_as_it_is_changes_nothing() -> None:
     """All is commented out."""
-    assert read_file(str(EXAMPLE), SETTINGS) == {}
+    assert read_file(str(EXAMPLE), SETTINGS, []) == {}
 
 
 def test_every_line_of_the_example_is_right(file: File) -> None:
     """Every setting is there, with a value that would do; a default where there is one."""
     file.path.write_text("\n".join(lines_of_the_example()))
-    found = read_file(str(file.path), SETTINGS)
+    found = read_file(str(file.path), SETTINGS, [])
     assert list(found) == [name for name, setting in SETTINGS.items() if setting.in_file]
     not_everywhere = {"owner", "group", "model-dir", "allow-uid", "allow-gid", "admin-gid"}
     for name, texts in found.items():

@@ -146,6 +146,19 @@ def test_the_readmes_options_are_there_with_their_defaults() -> None:
         assert (SETTINGS[name].default or "") in default
 
 
+def test_the_help_has_the_order_of_the_table() -> None:
+    """Some sentences say more about the option before."""
+    shown = re.findall(r"^  (?:-., |    )--([a-z-]+)", parsed().getUsage(), re.MULTILINE)
+    assert shown == [*SETTINGS, "version", "help"]
+
+
+@pytest.mark.parametrize("width", [20, 60, 80, 200])
+def test_the_help_fits_the_terminal(width: int) -> None:
+    """A very narrow one gets lines of 20 columns beside the options."""
+    widest = max(map(len, parsed().getUsage(width).splitlines()))
+    assert widest <= max(width, len("      --first-token-timeout=  ") + 20)
+
+
 def test_an_option_may_be_given_several_times() -> None:
     """Those that name people; all of them count, and numbers stand for themselves."""
     options = parsed("--allow-uid=0", "--allow-uid=65000", "--admin-gid=root")

@@ -70,6 +70,7 @@ def test_a_daemon_that_runs_is_not_disturbed(start: Start) -> None:
     daemon = start()
     code, said = checked(daemon.path.parent, "--library=cpu", f"--socket={daemon.path}")
     assert code == 0
+    assert said.startswith(f"All is well, but another program serves {daemon.path} now.\n")
     assert f"- listen on {daemon.path}, mode 0600 (another program listens there now)" in said
     with daemon.connect() as client:
         assert client.ask("server.ping")["result"] == "pong"
@@ -94,6 +95,7 @@ def test_a_dead_daemons_socket_stays_where_it_is(tmp_path: Path) -> None:
         (["--library=cpu", "--abi=9.9"], "9.9"),
         (["--library=cpu", "--abi=1.1.4", "--history=connection"], "--history"),
         (["--library=cpu", "--max-clients=99999999"], "file descriptors"),
+        (["--library=cpu", "--child-cpus=8191"], "does not have: [8191]; it has 0-"),
         (["--library=cpu", "--queue=0"], "--queue must be a whole number from 1, not '0'"),
         (["--library=cpu", "--config=bad.toml"], "perhaps queue is meant"),
     ],

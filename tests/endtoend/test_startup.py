@@ -14,6 +14,8 @@ import pytest
 from daemons import Daemon, RawClient, environment, twistd
 from many_clients import wait_until
 
+from rkllm_twisted import __version__
+
 Start = Callable[..., Daemon]
 
 
@@ -98,8 +100,19 @@ def test_a_wrong_option_is_named(tmp_path: Path, option: str, word: str) -> None
     done = subprocess.run(
         command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=30
     )
-    assert done.returncode != 0
-    assert word in (done.stdout + done.stderr).strip().splitlines()[-1]
+    assert done.returncode == 1
+    assert not done.stdout
+    [line] = done.stderr.splitlines()
+    assert line.startswith("twistd rkllm: ")
+    assert word in line
+
+
+def test_the_version_is_the_daemons(tmp_path: Path) -> None:
+    """Not Twisted's."""
+    done = subprocess.run(
+        [*twistd(), "rkllm", "--version"], cwd=tmp_path, capture_output=True, text=True, timeout=30
+    )
+    assert (done.returncode, done.stdout) == (0, f"rkllm_twisted {__version__}\n")
 
 
 def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
