@@ -217,6 +217,14 @@ class IReleaseMethod(IRPCMethod):
         """True if it is possible with a release (:class:`rkllm_twisted.abi.release.Release`)."""
 
 
+class IUncounted(Interface):
+    """Marks a method that ends or shows the work under way: ``max_requests`` does not stop it."""
+
+
+class IQuiet(Interface):
+    """Marks a method that only looks: its success is logged at the level debug."""
+
+
 class IRKLLMMethod(IRPCMethod):
     """A method that is a function of rkllm.h; its parameters come from the layout table."""
 

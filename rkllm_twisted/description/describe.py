@@ -42,9 +42,9 @@ from rkllm_twisted.interfaces import (
     IReleaseMethod,
     IRKLLMMethod,
     IRPCMethod,
+    IUncounted,
     IWritesFile,
 )
-from rkllm_twisted.rpc.conversation import NOT_COUNTED
 
 #: The errors of a method, in the order of the wire's table -> the facts (:func:`_facts`) of which
 #: one must hold.
@@ -160,7 +160,7 @@ def _facts(
         "needs a model": (with_handle and method.name != "rkllm.init")
         or INeedsModel.providedBy(method),
         "queued": bool(functions) and not immediate,
-        "counted": method.name not in NOT_COUNTED,
+        "counted": not IUncounted.providedBy(method),
         "administrative": IAdministrative.providedBy(method),
         "writes a file": IWritesFile.providedBy(method),
         "not in every release": not_everywhere,

@@ -6,11 +6,11 @@ import attrs
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from rkllm_twisted.interfaces import IAdministrative, ICall, IImmediate, IRKLLMMethod
+from rkllm_twisted.interfaces import IAdministrative, ICall, IImmediate, IRKLLMMethod, IUncounted
 from rkllm_twisted.methods._function import OnlyHandle
 
 
-@implementer(IPlugin, IRKLLMMethod, IImmediate, IAdministrative)
+@implementer(IPlugin, IRKLLMMethod, IImmediate, IAdministrative, IUncounted)
 @attrs.frozen
 class Abort:
     """Stops the run under way, whoever asked for it, as it does in C."""

@@ -6,7 +6,7 @@ import attrs
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from rkllm_twisted.interfaces import ICall, IRPCMethod
+from rkllm_twisted.interfaces import ICall, IRPCMethod, IUncounted
 
 
 @attrs.frozen
@@ -19,7 +19,7 @@ class Params:
     id: str | int | float | None
 
 
-@implementer(IPlugin, IRPCMethod)
+@implementer(IPlugin, IRPCMethod, IUncounted)
 @attrs.frozen
 class Cancel:
     """Cancels one of the connection's own requests."""

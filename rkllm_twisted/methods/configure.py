@@ -6,7 +6,7 @@ import attrs
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from rkllm_twisted.interfaces import ICall, IRPCMethod
+from rkllm_twisted.interfaces import ICall, IQuiet, IRPCMethod
 
 
 @attrs.frozen
@@ -21,7 +21,7 @@ class Params:
     floats: str | None = None
 
 
-@implementer(IPlugin, IRPCMethod)
+@implementer(IPlugin, IRPCMethod, IQuiet)
 @attrs.frozen
 class Configure:
     """Sets the forms in which a connection wants its streams and floats."""

@@ -6,11 +6,11 @@ import attrs
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from rkllm_twisted.interfaces import ICall, IRPCMethod
+from rkllm_twisted.interfaces import ICall, IQuiet, IRPCMethod
 from rkllm_twisted.values import NoParams
 
 
-@implementer(IPlugin, IRPCMethod)
+@implementer(IPlugin, IRPCMethod, IQuiet)
 @attrs.frozen
 class Discover:
     """Tells a program what there is to call."""

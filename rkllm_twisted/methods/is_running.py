@@ -6,11 +6,11 @@ import attrs
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from rkllm_twisted.interfaces import ICall, IImmediate, IRKLLMMethod
+from rkllm_twisted.interfaces import ICall, IImmediate, IQuiet, IRKLLMMethod, IUncounted
 from rkllm_twisted.methods._function import OnlyHandle
 
 
-@implementer(IPlugin, IRKLLMMethod, IImmediate)
+@implementer(IPlugin, IRKLLMMethod, IImmediate, IQuiet, IUncounted)
 @attrs.frozen
 class IsRunning:
     """Tells whether a run is under way, by meaning and not by the release's number."""

@@ -6,11 +6,11 @@ import attrs
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from rkllm_twisted.interfaces import ICall, IRPCMethod
+from rkllm_twisted.interfaces import ICall, IQuiet, IRPCMethod
 from rkllm_twisted.methods._about import AboutParams, of_method
 
 
-@implementer(IPlugin, IRPCMethod)
+@implementer(IPlugin, IRPCMethod, IQuiet)
 @attrs.frozen
 class MethodHelp:
     """Explains a method to a person."""

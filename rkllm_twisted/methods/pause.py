@@ -8,11 +8,11 @@ import attrs
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from rkllm_twisted.interfaces import IAdministrative, ICall, INeedsModel, IReleaseMethod
+from rkllm_twisted.interfaces import IAdministrative, ICall, INeedsModel, IReleaseMethod, IUncounted
 from rkllm_twisted.values import NoParams
 
 
-@implementer(IPlugin, IReleaseMethod, IAdministrative, INeedsModel)
+@implementer(IPlugin, IReleaseMethod, IAdministrative, INeedsModel, IUncounted)
 @attrs.frozen
 class Pause:
     """Pauses a run like a C program that returns 1 from its callback (rkllm.h 1.2.1)."""

@@ -16,27 +16,10 @@ from twisted.logger import Logger, LogLevel
 from rkllm_twisted.errors import NotAllowed, RPCError
 from rkllm_twisted.values import Params, Peer
 
-#: Methods that only look, and may be called as often as a client likes: their success is for
-#: debugging.
-QUIET_METHODS = frozenset(
-    {
-        "rkllm.get_constants",
-        "rkllm.is_running",
-        "rpc.discover",
-        "server.configure",
-        "server.ping",
-        "server.status",
-        "server.version",
-        "system.listMethods",
-        "system.methodHelp",
-        "system.methodSignature",
-    }
-)
-#: Lines of one second; what comes beyond is counted. A client can connect, and ask for nonsense,
+#: What comes beyond is counted. A client can connect, and ask for nonsense,
 #: ten thousand times a second, and a disk must not fill with that.
-MOST = 1000
-#: Characters of a prompt.
-LONGEST = 10_000
+LINES_PER_SECOND = 1000
+MAX_PROMPT_CHARS = 10_000
 #: Fields that hold what a user said.
 PROMPTS = frozenset({"prompt_input", "prompt"})
 
@@ -52,7 +35,8 @@ class LogEntry(msgspec.Struct, eq=False):
 
     :param method: as it was asked for.
     :param id: as it was sent; None for a notification.
-    :param begun: when it came, in seconds of the journal's clock.
+    :param begun: when it came, in seconds of the log's clock.
+    :param is_quiet: its success is for debugging, see :class:`~rkllm_twisted.interfaces.IQuiet`.
     :ivar tokens: that a run has generated; None for what is no run.
     :ivar error: what it was answered with; None if it went well.
     :ivar prompt: what the user said, if that is to be logged.
@@ -61,6 +45,7 @@ class LogEntry(msgspec.Struct, eq=False):
     method: str
     id: bytes | None
     begun: float
+    is_quiet: bool = False
     tokens: int | None = None
     error: RPCError | None = None
     prompt: str | None = None
@@ -72,7 +57,7 @@ class AccessLog:
     :param level: of the log, one of :data:`LEVELS`; a line below it costs nothing.
     :param prompts: are prompts to be logged?
     :param clock: tells the time in seconds.
-    :ivar quiet: methods whose success leaves no line.
+    :ivar has_quiet: is the success of quiet methods logged?
     """
 
     def __init__(
@@ -82,7 +67,7 @@ class AccessLog:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._level = LEVELS.index(level)
-        self.quiet = QUIET_METHODS if self._level > _LOOKED else frozenset()
+        self.has_quiet = self._level <= _LOOKED
         self.prompts = prompts
         self.clock = clock
         self._second, self._lines, self._left_out = 0, 0, 0
@@ -120,12 +105,10 @@ class AccessLog:
 
     def note_params(self, entry: LogEntry, params: Params) -> None:
         """Remember what the user said; only where :attr:`prompts` are to be logged."""
-        entry.prompt = " ".join(_prompts_in(params))[:LONGEST] or None
+        entry.prompt = " ".join(_prompts_in(params))[:MAX_PROMPT_CHARS] or None
 
     def end(self, peer: Peer, entry: LogEntry) -> None:
         """It is answered."""
-        if entry.error is None and entry.method in self.quiet:
-            return
         level = _level_of(entry)
         if level >= self._level and self._has_room():
             self._write(peer, entry, level)
@@ -137,8 +120,8 @@ class AccessLog:
                 _log.warn("{left_out} more lines are left out", left_out=self._left_out)
             self._second, self._lines, self._left_out = second, 0, 0
         self._lines += 1
-        self._left_out += self._lines > MOST
-        return self._lines <= MOST
+        self._left_out += self._lines > LINES_PER_SECOND
+        return self._lines <= LINES_PER_SECOND
 
     def _write(self, peer: Peer, entry: LogEntry, level: int) -> None:
         fields: dict[str, Any] = {
@@ -170,7 +153,7 @@ class AccessLog:
 
 def _level_of(entry: LogEntry) -> int:
     if entry.error is None:
-        return _LOOKED if entry.method in QUIET_METHODS else _DONE
+        return _LOOKED if entry.is_quiet else _DONE
     return _REFUSED if isinstance(entry.error, NotAllowed) else _DONE
 
 

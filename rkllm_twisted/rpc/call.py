@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, ClassVar, Protocol
+from enum import Enum
+from typing import Any
 
 import attrs
+import msgspec
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from rkllm_twisted.errors import RPCError
-from rkllm_twisted.interfaces import INPU, ICall, IDaemon
+from rkllm_twisted.interfaces import INPU, ICall, IConversation, IDaemon
 from rkllm_twisted.rpc.access_log import LogEntry, tokens_of
-from rkllm_twisted.values import Peer, Result
+from rkllm_twisted.rpc.dispatch import Dispatcher, forget_frames
+from rkllm_twisted.values import Result
 from rkllm_twisted.wire import encoding, jsonrpc
+
+_log = Logger("rkllm.rpc")
 
 
 def _as_response(raw_id: bytes, _seq: int, result: bytes) -> bytes:
@@ -35,10 +39,15 @@ STREAM_FORMS: Mapping[str, Callable[[bytes, int, bytes], bytes]] = {
 }
 
 
-#: Takes an answer, or None where there is to be none.
-Answered = Callable[[bytes | None], object]
-#: Called when an answer is not there at once; gives what takes it when it is.
-Promise = Callable[[], Answered]
+class Later(Enum):
+    """Says that a reply is not there yet."""
+
+    LATER = "later"
+
+
+LATER = Later.LATER
+#: Takes a reply when it is there: its bytes, or None for a notification's.
+OnReply = Callable[[bytes | None], object]
 
 
 @attrs.frozen
@@ -54,168 +63,148 @@ def _let_others_work() -> None:
     time.sleep(0)
 
 
-class Conversation(Protocol):
-    """A conversation, as seen from here: whose exchange it is."""
-
-    peer: Peer
-    quiet: frozenset[str]
-    npu: INPU
-    daemon: IDaemon
-
-    @property
-    def send(self) -> Callable[[bytes], object]:
-        """Take a partial result's message for the client."""
-
-    @property
-    def over(self) -> Callable[[LogEntry], object]:
-        """Put an exchange that is over into the log."""
-
-
-def _nobody(_: bytes | None) -> None:
-    """Wait for no answer."""
+def _ignore(_: bytes | None) -> None:
+    """Do nothing with a reply."""
 
 
 @implementer(ICall)
-class RPCCall(LogEntry, kw_only=True):
-    """A call, from its arrival to its one answer; what its method is given, and the log after it.
+class RPCCall(msgspec.Struct, eq=False, kw_only=True):
+    """A request being answered, once: what its method is given, and what the log says after it.
 
-    Whoever begins it takes the answer if it is there at once, as most are. For another it waits.
+    A struct of msgspec's: there is one for each request, so it must cost little.
 
-    :param id: the request's as it came; None for a notification, which is never answered.
-    :param conversation: whose request this is.
-    :param settings: the forms that this had chosen when the request came.
-    :ivar params: what the method has to know.
+    :param settings: the forms that the conversation had chosen when the request came.
+    :param send: takes each partial result's message for the client.
+    :ivar params: of the request, as the method's class.
+    :ivar is_open: it is not answered yet.
     """
 
-    log: ClassVar[Logger] = Logger()
-
-    conversation: Conversation
+    conversation: IConversation
+    dispatcher: Dispatcher
+    entry: LogEntry
     settings: Settings
+    send: Callable[[bytes], object]
     params: object = None
     is_open: bool = True
     _work: Deferred[Any] | None = None
-    _answered: Answered = _nobody
+    _on_reply: OnReply = _ignore
 
     @property
     def npu(self) -> INPU:
         """See :class:`ICall`."""
-        return self.conversation.npu
+        return self.dispatcher.npu
 
     @property
     def daemon(self) -> IDaemon:
         """See :class:`ICall`."""
-        return self.conversation.daemon
+        return self.dispatcher.daemon
 
     def stream(self, result: object) -> None:
-        """Send a partial result; after the answer nothing is sent any more."""
-        if not self.is_open or self.id is None:
+        """Send a partial result; after the reply nothing is sent any more."""
+        entry = self.entry
+        if not self.is_open or entry.id is None:
             return
         text = encoding.encode(result, self.settings.floats)
-        number = self.tokens or 0
-        self.conversation.send(STREAM_FORMS[self.settings.stream](self.id, number, text))
-        self.tokens = number + 1
+        number = entry.tokens or 0
+        self.send(STREAM_FORMS[self.settings.stream](entry.id, number, text))
+        entry.tokens = number + 1
 
     def encode_floats(self, result: Result) -> Result:
         """See :meth:`rkllm_twisted.interfaces.ICall.encode_floats`."""
         if self.settings.floats != "json":
             return result  # the bytes are there already
-        written: Result = encoding.with_arrays_encoded(result, _let_others_work)
-        return written
+        encoded: Result = encoding.with_arrays_encoded(result, _let_others_work)
+        return encoded
 
     def answer(self, result: object) -> bytes | None:
-        """End it well.
+        """Reply with a result.
 
-        :returns: the answer; None where there is to be none.
+        :returns: the reply; None for a notification's.
         :raises TypeError, ValueError, OverflowError: the result has no JSON form.
         """
-        answer = None
-        if self.id is not None:
-            text = encoding.encode(result, self.settings.floats)
-            answer = jsonrpc.response(self.id, text)
+        reply, entry = None, self.entry
+        if entry.id is not None:
+            reply = jsonrpc.response(entry.id, encoding.encode(result, self.settings.floats))
         if isinstance(result, dict):
-            self.tokens = tokens_of(result) or self.tokens
+            entry.tokens = tokens_of(result) or entry.tokens
         self.is_open = False
-        if self.method not in self.conversation.quiet:
-            self.conversation.over(self)
-        return answer
+        access_log = self.dispatcher.access_log
+        if access_log.has_quiet or not entry.is_quiet:
+            access_log.end(self.conversation.peer, entry)
+        return reply
 
     def refuse(self, error: RPCError) -> bytes | None:
-        """End it with an error; one of a notification is only logged.
+        """Reply with an error; that of a notification is only logged.
 
-        :returns: the answer; None where there is to be none.
+        :returns: the reply; None for a notification's.
         :raises TypeError, ValueError, OverflowError: the error's data has no JSON form.
         """
-        answer = None if self.id is None else jsonrpc.error(self.id, error)
-        self.error = error
+        reply = None if self.entry.id is None else jsonrpc.error(self.entry.id, error)
+        self.entry.error = error
         self.is_open = False
-        self.conversation.over(self)
-        return answer
+        self.dispatcher.access_log.end(self.conversation.peer, self.entry)
+        forget_frames(error)
+        return reply
 
-    def wait(self, work: Deferred[Any], answered: Answered) -> None:
-        """Be under way.
+    def wait(self, work: Deferred[Any], on_reply: OnReply) -> None:
+        """Reply later.
 
         :param work: what goes on for it.
-        :param answered: called once, with what :meth:`answer` or :meth:`refuse` gives.
+        :param on_reply: called once, with what :meth:`answer` or :meth:`refuse` returns.
         """
         self._work = work
-        self._answered = answered
+        self._on_reply = on_reply
 
     def succeed(self, result: object) -> None:
-        """Answer with the result of the work."""
+        """Reply with the result of the work."""
         if self.is_open:
-            self._answered(self.answer(result))
+            self._reply(self.answer(result))
 
     def fail(self, error: RPCError) -> None:
-        """Answer with what became of the work."""
+        """Reply with the error of the work."""
         if self.is_open:
-            self._answered(self.refuse(error))
+            self._reply(self.refuse(error))
 
-    def stop(self, reason: RPCError) -> None:
-        """Answer with an error now, and cancel the work."""
+    def _reply(self, reply: bytes | None) -> None:
+        on_reply, self._on_reply, self._work = self._on_reply, _ignore, None  # it may refer to us
+        on_reply(reply)
+
+    def cancel(self, reason: RPCError) -> None:
+        """Reply with an error now, then cancel the work: nobody waits for a canceller."""
+        work = self._work
         self.fail(reason)
         try:
-            if self._work is not None:
-                self._work.cancel()
+            if work is not None:
+                work.cancel()
         except Exception:  # noqa: BLE001 - one bad canceller must not keep the others alive
-            self.log.failure("cancelling {method} failed", method=self.method[:100])
+            _log.failure("cancelling {method} failed", method=self.entry.method[:100])
 
 
 class BatchReply:
-    """The answers to a batch, which leave together when the last one is there."""
+    """The replies to a batch, which leave together when the last one is there.
 
-    def __init__(self) -> None:
-        self._answers: list[bytes | None] = []
-        self._missing = 0
-        self._answered: Answered | None = None
+    :param size: how many members the batch has.
+    """
 
-    def add(self, answer: bytes | None) -> None:
-        """Take the answer of the next member, if it is there at once and there is to be one."""
-        if answer is not None:
-            self._answers.append(answer)
+    def __init__(self, size: int) -> None:
+        self._replies: list[bytes | None] = [None] * size
+        self._missing = size
+        self._on_reply: OnReply | None = None
 
-    def promise(self) -> Answered:
-        """Keep the place of a member that takes longer."""
-        self._answers.append(None)
-        self._missing += 1
-        return partial(self._put, len(self._answers) - 1)
+    def put(self, place: int, reply: bytes | None) -> None:
+        """Take the reply of a member; None for a notification's."""
+        self._replies[place] = reply
+        self._missing -= 1
+        if self._on_reply is not None and not self._missing:
+            self._on_reply(self._text())
 
-    def whole(self, promise: Promise) -> bytes | None:
-        """Say that all members have begun.
-
-        :param promise: of the batch's answer.
-        :returns: that answer; None if it is not there yet, or all members are notifications.
-        """
+    def reply(self, on_reply: OnReply) -> bytes | Later | None:
+        """Return the batch's reply, or :data:`LATER`: then the callback takes it."""
         if self._missing:
-            self._answered = promise()
-            return None
+            self._on_reply = on_reply
+            return LATER
         return self._text()
 
-    def _put(self, place: int, answer: bytes | None) -> None:
-        self._answers[place] = answer
-        self._missing -= 1
-        if self._answered is not None and not self._missing:
-            self._answered(self._text())
-
     def _text(self) -> bytes | None:
-        real = [answer for answer in self._answers if answer is not None]
-        return jsonrpc.batch(real) if real else None
+        replies = [reply for reply in self._replies if reply is not None]
+        return jsonrpc.batch(replies) if replies else None

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -26,28 +26,22 @@ from rkllm_twisted.errors import (
     ShuttingDown,
 )
 from rkllm_twisted.interfaces import IAdministrative, IConversation, IRPCMethod
-from rkllm_twisted.rpc.call import STREAM_FORMS, Answered, BatchReply, Promise, RPCCall, Settings
-from rkllm_twisted.rpc.dispatch import Dispatcher
+from rkllm_twisted.rpc.access_log import LogEntry
+from rkllm_twisted.rpc.call import (
+    LATER,
+    STREAM_FORMS,
+    BatchReply,
+    Later,
+    OnReply,
+    RPCCall,
+    Settings,
+)
+from rkllm_twisted.rpc.dispatch import Dispatcher, forget_frames
+from rkllm_twisted.rpc.limits import DEFAULTS
 from rkllm_twisted.values import Peer
 from rkllm_twisted.wire import encoding, jsonrpc
 from rkllm_twisted.wire.jsonrpc import Batch, Malformed, Message, Notification, Request
 
-T = TypeVar("T")
-
-#: Enough to keep the NPU busy; more would only fill the queue that all clients share.
-MAX_REQUESTS = 8
-#: What ends or looks at the work under way must get through when there is too much of it.
-NOT_COUNTED = frozenset(
-    {
-        "$/cancelRequest",
-        "rkllm.abort",
-        "rkllm.is_running",
-        "rkllm.pause",
-        "server.cancel",
-        "server.ping",
-        "server.status",
-    }
-)
 #: Bytes of a message that need not be counted while it is under way: there are not that many.
 SMALL = 16 * 1024
 CHOICES: Mapping[str, tuple[str, ...]] = {
@@ -70,8 +64,6 @@ class Conversation:
     :ivar dispatcher: as given.
     :ivar npu: for the methods, like ``daemon``.
     :ivar send: as given.
-    :ivar over: puts an exchange that is over into the log.
-    :ivar quiet: methods that leave no line there if they succeed.
     :ivar messages: how many came in.
     :ivar held: bytes of the messages that are not answered yet, small ones left aside.
     :param administers: may it call what is administrative?
@@ -83,7 +75,7 @@ class Conversation:
         peer: Peer,
         send: Callable[[bytes], None],
         idle: Callable[[], None] = _nothing,
-        max_requests: int = MAX_REQUESTS,
+        max_requests: int = DEFAULTS.max_requests,
         administers: bool = True,
     ) -> None:
         self.peer = peer
@@ -95,8 +87,6 @@ class Conversation:
         self.npu = dispatcher.npu
         self.daemon = dispatcher.daemon
         self.send = send
-        self.quiet = dispatcher.access_log.quiet
-        self.over = partial(dispatcher.access_log.end, peer)
         self._now = dispatcher.access_log.clock
         self._idle = idle
         self._max_requests = max_requests
@@ -120,7 +110,7 @@ class Conversation:
             return jsonrpc.error(None, error)
 
     def take(self, message: Message, size: int) -> bytes | None:
-        """Take one message that has been read.
+        """Take one message that has been parsed.
 
         :param size: of its bytes.
         :returns: see :meth:`received`.
@@ -128,32 +118,37 @@ class Conversation:
         if self._closed:
             return None
         self.messages += 1
-        promise = self._promise if size <= SMALL else partial(self._promise, size)
+        on_reply = self._deliver if size <= SMALL else partial(self._deliver, size=size)
         if type(message) is Batch:
-            answers = BatchReply()
-            for member in message.members:
-                answers.add(self._take(member, answers.promise, in_batch=True))
-            answer = answers.whole(promise)
+            reply = self._take_batch(message, on_reply)
         else:
-            answer = self._take(message, promise, in_batch=False)
-        return None if self._closed else answer
+            reply = self._take(message, on_reply, in_batch=False)
+        if reply is LATER:
+            self.held += 0 if size <= SMALL else size
+            return None
+        return None if self._closed else reply
 
-    def _promise(self, size: int = 0) -> Answered:
-        """Say where an answer that is not there yet goes.
+    def _take_batch(self, batch: Batch, on_reply: OnReply) -> bytes | Later | None:
+        replies = BatchReply(len(batch.members))
+        for place, member in enumerate(batch.members):
+            on_member = partial(replies.put, place)
+            reply = self._take(member, on_member, in_batch=True)
+            if reply is not LATER:
+                on_member(reply)
+        return replies.reply(on_reply)
+
+    def _deliver(self, reply: bytes | None, size: int = 0) -> None:
+        """Send a reply that was not there at once.
 
         :param size: of its message, if that is not small.
         """
-        self.held += size
-        return partial(self._deliver, size)
-
-    def _deliver(self, size: int, answer: bytes | None) -> None:
-        if answer is not None and not self._closed:
-            self.send(answer)
+        if reply is not None and not self._closed:
+            self.send(reply)
         self.held -= size
         if size or not self._under_way:
             self._idle()
 
-    def _take(self, message: Message, promise: Promise, in_batch: bool) -> bytes | None:
+    def _take(self, message: Message, on_reply: OnReply, in_batch: bool) -> bytes | Later | None:
         if type(message) is Request:  # first, because nearly all are
             raw_id: bytes | None = message.id
         elif type(message) is Notification:
@@ -162,21 +157,28 @@ class Conversation:
             return jsonrpc.error(message.id, message.error)
         else:  # a reply
             return None
-        exchange = RPCCall(
-            message.method, raw_id, self._now(), conversation=self, settings=self.settings
+        dispatcher, name = self.dispatcher, message.method
+        call = RPCCall(
+            conversation=self,
+            dispatcher=dispatcher,
+            entry=LogEntry(name, raw_id, self._now(), name in dispatcher.quiet),
+            settings=self.settings,
+            send=self.send,
         )
         try:
-            method = self._admit(message.method, raw_id, in_batch)
-            if self.dispatcher.access_log.prompts:
-                self.dispatcher.access_log.note_params(exchange, message.params)
-            result = self.dispatcher.start(method, message.params, exchange)
+            method = self._admit(name, raw_id, in_batch)
+            if dispatcher.access_log.prompts:
+                dispatcher.access_log.note_params(call.entry, message.params)
+            result = dispatcher.start(method, message.params, call)
             if not isinstance(result, Deferred):
-                return exchange.answer(result)
-            self._wait(exchange, result, promise)
+                return call.answer(result)
+            self._wait(call, result, on_reply)
+        except RPCError as error:
+            return self._refuse(call, error)
         except BaseException:  # noqa: BLE001 - whatever it is, as a Deferred would take it
-            return self._tell(exchange.refuse, Failure(), exchange)
+            return self._refuse(call, self._explain(Failure(), call))
         else:
-            return None
+            return LATER
 
     def _admit(self, name: str, raw_id: bytes | None, in_batch: bool) -> IRPCMethod:
         """Find the method.
@@ -206,10 +208,11 @@ class Conversation:
     def _make_sure_of_room(self, method: IRPCMethod, raw_id: bytes | None) -> None:
         if raw_id is not None and jsonrpc.id_of(raw_id) in self._under_way:
             raise InvalidRequest("A request with this id is under way; use another.")
-        if len(self._under_way) >= self._max_requests and method.name not in NOT_COUNTED:
+        count = len(self._under_way)
+        if count >= self._max_requests and method.name not in self.dispatcher.uncounted:
             raise Busy(
-                f"This connection has {len(self._under_way)} requests under way; wait for one.",
-                {"queue_length": len(self._under_way)},
+                f"This connection has {count} requests under way; wait for one.",
+                {"queue_length": count},
             )
 
     def _not_allowed(self, method: IRPCMethod) -> NotAllowed:
@@ -219,27 +222,38 @@ class Conversation:
             {"method": method.name},
         )
 
-    def _wait(self, exchange: RPCCall, work: Deferred[Any], promise: Promise) -> None:
-        key = exchange if exchange.id is None else jsonrpc.id_of(exchange.id)
-        self._under_way[key] = exchange
-        exchange.wait(work, partial(self._leave, key, promise()))
-        work.addCallback(exchange.succeed).addErrback(self._failed, exchange)
+    def _wait(self, call: RPCCall, work: Deferred[Any], on_reply: OnReply) -> None:
+        raw_id = call.entry.id
+        key = call if raw_id is None else jsonrpc.id_of(raw_id)
+        self._under_way[key] = call
+        call.wait(work, partial(self._leave, key, on_reply))
+        work.addCallback(call.succeed).addErrback(self._failed, call)
         if self._closed:  # while it began
-            exchange.stop(Cancelled("The connection is closed."))
+            call.cancel(Cancelled("The connection is closed."))
 
-    def _leave(self, key: object, answered: Answered, answer: bytes | None) -> None:
+    def _leave(self, key: object, on_reply: OnReply, reply: bytes | None) -> None:
         del self._under_way[key]
-        answered(answer)
+        on_reply(reply)
 
-    def _failed(self, failure: Failure, exchange: RPCCall) -> None:
-        self._tell(exchange.fail, failure, exchange)
-
-    def _tell(self, tell: Callable[[RPCError], T], failure: Failure, exchange: RPCCall) -> T:
-        explain, number = self.dispatcher.explain, self.peer.number
+    def _failed(self, failure: Failure, call: RPCCall) -> None:
+        if not call.is_open and failure.check(RPCError, CancelledError):
+            return  # it was cancelled, so it has its answer
+        error = self._explain(failure, call)
         try:
-            return tell(explain(failure, exchange.method, number))
+            call.fail(error)
         except Exception:  # noqa: BLE001 - the error's data has no JSON form
-            return tell(explain(Failure(), exchange.method, number))
+            forget_frames(error)
+            call.fail(self._explain(Failure(), call))
+
+    def _refuse(self, call: RPCCall, error: RPCError) -> bytes | None:
+        try:
+            return call.refuse(error)
+        except Exception:  # noqa: BLE001 - the error's data has no JSON form
+            forget_frames(error)
+            return call.refuse(self._explain(Failure(), call))
+
+    def _explain(self, failure: Failure, call: RPCCall) -> RPCError:
+        return self.dispatcher.explain(failure, call.entry.method, self.peer.number)
 
     def configure(self, settings: Mapping[str, str]) -> Mapping[str, str]:
         """See :meth:`IConversation.configure`."""
@@ -261,22 +275,22 @@ class Conversation:
             request_id, (str, int, float, type(None))
         ):
             return False
-        exchange = self._under_way.get(request_id)
-        if exchange is None:
+        call = self._under_way.get(request_id)
+        if call is None:
             return False
-        exchange.stop(Cancelled("The request was cancelled."))
+        call.cancel(Cancelled("The request was cancelled."))
         return True
 
     def close(self) -> None:
         """Cancel everything: the client has left."""
         self._closed = True
-        self._stop_all(Cancelled("The client has left."))
+        self._cancel_all(Cancelled("The client has left."))
 
     def shut_down(self) -> None:
         """Answer everything with an error: the daemon is stopping."""
-        self._stop_all(ShuttingDown("The daemon is stopping; try again when it is back."))
+        self._cancel_all(ShuttingDown("The daemon is stopping; try again when it is back."))
         self._closed = True
 
-    def _stop_all(self, reason: RPCError) -> None:
-        for exchange in list(self._under_way.values()):
-            exchange.stop(reason)
+    def _cancel_all(self, reason: RPCError) -> None:
+        for call in list(self._under_way.values()):
+            call.cancel(reason)

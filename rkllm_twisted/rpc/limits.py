@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import attrs
 
-from rkllm_twisted.rpc import conversation
 from rkllm_twisted.wire import framing
 
 
@@ -16,7 +15,8 @@ class Limits:
     :param max_unparsed: of all connections together: what came in and is no whole message yet,
         waits for its turn, or is not answered yet; beyond, the connection that holds most is
         closed.
-    :param max_requests: under way at once; beyond, a request is answered with Busy.
+    :param max_requests: under way at once; beyond, a request is answered with Busy. Eight keep the
+        NPU busy; more would only fill the queue that all clients share.
     :param max_unread: held for a client that does not read, beside one long message. From half of
         that on its requests wait unread; beyond, because something streams to it, it is dropped.
     :param unread_timeout: how long a client may read nothing of what waits for it.
@@ -26,8 +26,12 @@ class Limits:
 
     max_length: int = framing.MAX_LENGTH
     max_unparsed: int = 256 * 1024 * 1024
-    max_requests: int = conversation.MAX_REQUESTS
+    max_requests: int = 8
     max_unread: int = 1024 * 1024
     unread_timeout: float = 30.0
     messages_per_turn: int = 64
     linger: float = 1.0
+
+
+#: The one place of each default.
+DEFAULTS = Limits()

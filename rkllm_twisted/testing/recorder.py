@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 import attrs
 
-from rkllm_twisted.interfaces import IRPCMethod
-from rkllm_twisted.rpc.call import RPCCall
+from rkllm_twisted.interfaces import ICall, IRPCMethod
 from rkllm_twisted.rpc.dispatch import Dispatcher
 from rkllm_twisted.values import Params
 
@@ -36,7 +35,7 @@ class Recorder(Dispatcher):
         vars(self).update(vars(dispatcher))
         self._on_call = on_call
 
-    def start(self, method: IRPCMethod, params: Params, exchange: RPCCall) -> object:
+    def start(self, method: IRPCMethod, params: Params, call: ICall) -> object:
         """See :meth:`Dispatcher.start`."""
-        self._on_call(Call(method.name, params, exchange.conversation.peer.number))
-        return super().start(method, params, exchange)
+        self._on_call(Call(method.name, params, call.conversation.peer.number))
+        return super().start(method, params, call)

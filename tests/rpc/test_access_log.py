@@ -9,10 +9,11 @@ import pytest
 from memory_client import FakeMethod, Talk, dispatcher, make_factory, notification, request
 from twisted.internet.defer import Deferred
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
+from zope.interface import implementer
 
 from rkllm_twisted.errors import NoModel, NotAllowed
-from rkllm_twisted.methods.run import Run
-from rkllm_twisted.rpc.access_log import MOST, QUIET_METHODS, AccessLog, LogEntry
+from rkllm_twisted.interfaces import IQuiet
+from rkllm_twisted.rpc.access_log import LINES_PER_SECOND, AccessLog, LogEntry
 from rkllm_twisted.rpc.registry import find_methods
 from rkllm_twisted.server.factory import RPCFactory
 from rkllm_twisted.testing import fake_result
@@ -152,18 +153,36 @@ def test_prompts_are_logged_only_if_that_is_asked_for(lines: Lines, params: Any)
 
 def test_what_only_looks_is_for_debugging(lines: Lines) -> None:
     """Where it goes well; all these methods are there."""
-    assert set(find_methods()) >= QUIET_METHODS
+
+    @implementer(IQuiet)
+    class Looks(FakeMethod):
+        pass
+
     for level in ("info", "debug"):
-        client = talk(
-            AccessLog(level), FakeMethod("server.ping"), FakeMethod("server.status", refusing)
-        )
+        client = talk(AccessLog(level), Looks("server.ping"), Looks("server.status", refusing))
         client.ask(request(1, "server.ping"), request(2, "server.status"))
     assert [(line["method"], line["log_level"].name) for line in lines] == [
         ("server.status", "info"),
         ("server.ping", "debug"),
         ("server.status", "info"),
     ]
-    assert Run.name not in QUIET_METHODS
+
+
+def test_the_methods_that_only_look_are_marked() -> None:
+    """Each method whose success changes nothing that clients share."""
+    quiet = {name for name, method in find_methods().items() if IQuiet.providedBy(method)}
+    assert quiet == {
+        "rkllm.get_constants",
+        "rkllm.is_running",
+        "rpc.discover",
+        "server.configure",
+        "server.ping",
+        "server.status",
+        "server.version",
+        "system.listMethods",
+        "system.methodHelp",
+        "system.methodSignature",
+    }
 
 
 def test_a_refusal_is_a_warning(lines: Lines) -> None:
@@ -186,15 +205,15 @@ def test_a_flood_of_requests_does_not_fill_the_disk(lines: Lines) -> None:
         for _ in range(count):
             access_log.end(PEER, LogEntry("x", b"1", clock()))
 
-    ask(MOST + 50)
-    assert len(lines) == MOST
+    ask(LINES_PER_SECOND + 50)
+    assert len(lines) == LINES_PER_SECOND
     clock.now += 1
     ask(1)
-    assert len(lines) == MOST + 2
+    assert len(lines) == LINES_PER_SECOND + 2
     assert lines[-2]["left_out"] == 50
     clock.now += 1
     ask(1)
-    assert len(lines) == MOST + 3
+    assert len(lines) == LINES_PER_SECOND + 3
 
 
 def test_a_long_name_is_cut(lines: Lines) -> None:
@@ -221,7 +240,7 @@ def test_coming_and_going_has_lines(all_lines: Lines) -> None:
 def test_who_comes_and_goes_all_the_time_does_not_fill_the_disk(all_lines: Lines) -> None:
     """The same limit for all lines together."""
     access_log = AccessLog(clock=Clock())
-    for _ in range(MOST):
+    for _ in range(LINES_PER_SECOND):
         access_log.opened(PEER, None)
         access_log.closed(PEER, 0)
-    assert len(all_lines) == MOST
+    assert len(all_lines) == LINES_PER_SECOND

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 import msgspec
 import pytest
@@ -16,6 +18,7 @@ from memory_client import (
     request,
 )
 from twisted.internet.defer import CancelledError, Deferred, succeed
+from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from rkllm_twisted.errors import (
@@ -23,11 +26,13 @@ from rkllm_twisted.errors import (
     Cancelled,
     InvalidParams,
     NoModel,
+    RPCError,
     RuntimeRefused,
     ShuttingDown,
 )
-from rkllm_twisted.interfaces import ICall, IConversation, IRPCMethod
-from rkllm_twisted.rpc.dispatch import CancelRequest
+from rkllm_twisted.interfaces import ICall, IConversation, IRPCMethod, IUncounted
+from rkllm_twisted.rpc.dispatch import CancelRequest, Dispatcher
+from rkllm_twisted.rpc.registry import find_methods
 from rkllm_twisted.values import FloatArray
 
 
@@ -445,17 +450,68 @@ def test_too_many_requests_under_way_are_refused_at_once() -> None:
     assert [a["id"] for a in talk.ask(request(99, "wait"))] == [0]
 
 
-@pytest.mark.parametrize("name", ["server.cancel", "rkllm.abort", "server.status", "server.ping"])
-def test_what_ends_or_looks_at_work_always_gets_through(name: str) -> None:
+@implementer(IUncounted)
+class Uncounted(FakeMethod):
+    """A method that ends or looks at work."""
+
+
+def test_what_ends_or_looks_at_work_always_gets_through() -> None:
     """A full connection can still be emptied."""
-    talk = Talk(
-        factory=make_factory([FakeMethod("wait", Pending()), FakeMethod(name)], max_requests=1)
-    )
+    methods = [FakeMethod("wait", Pending()), Uncounted("look")]
+    talk = Talk(factory=make_factory(methods, max_requests=1))
     talk.ask(request(1, "wait"))
-    [answer] = talk.ask(request(2, name))
+    [answer] = talk.ask(request(2, "look"))
     assert "result" in answer
     [cancelled, _] = talk.ask(request(3, "$/cancelRequest", {"id": 1}))
     assert cancelled["id"] == 1
+
+
+def test_the_methods_that_end_or_look_at_work_are_marked() -> None:
+    """The daemon's own, and the protocol's."""
+    marked = Dispatcher(find_methods(), None, None).uncounted  # type: ignore[arg-type]
+    assert marked == {
+        "$/cancelRequest",
+        "rkllm.abort",
+        "rkllm.is_running",
+        "rkllm.pause",
+        "server.cancel",
+        "server.ping",
+        "server.status",
+    }
+
+
+@pytest.mark.parametrize("raises", [None, Cancelled("By the NPU.")], ids=["Deferred", "NPU"])
+def test_a_cancel_makes_one_error(monkeypatch: pytest.MonkeyPatch, raises: RPCError | None) -> None:
+    """The work's own, where it makes one, is not explained: the request has its answer."""
+
+    def cancel(work: Deferred[Any]) -> None:
+        if raises is not None:
+            work.errback(raises)
+
+    made: list[RPCError] = []
+    init = RPCError.__init__
+
+    def count(self: RPCError, *details: Any) -> None:
+        made.append(self)
+        init(self, *details)
+
+    talk = Talk([FakeMethod("wait", lambda _: Deferred(cancel))])
+    talk.ask(request(1, "wait"))
+    monkeypatch.setattr(RPCError, "__init__", count)
+    answers = talk.ask(notification("$/cancelRequest", {"id": 1}))
+    assert [code(answer) for answer in answers] == [Cancelled.code]
+    assert [type(error) for error in made] == [Cancelled]
+
+
+def test_a_fault_of_cancelled_work_is_logged(flush_logged_errors: Flush) -> None:
+    """Its request has its answer, but the fault is the daemon's."""
+    talk = Talk(
+        [FakeMethod("wait", lambda _: Deferred(lambda work: work.errback(ZeroDivisionError())))]
+    )
+    talk.ask(request(1, "wait"))
+    [answer] = talk.ask(notification("$/cancelRequest", {"id": 1}))
+    assert code(answer) == Cancelled.code
+    assert len(flush_logged_errors(ZeroDivisionError)) == 1
 
 
 def test_at_shutdown_everything_is_answered() -> None:
