@@ -109,6 +109,7 @@ class Dispatcher:
             client=client,
         )
         failure.cleanFailure()  # whatever keeps the log's event must not keep the request
+        assert failure.value is not None
         forget_frames(failure.value)
         return InternalError(f"Internal error {number}; see the daemon's log.", {"error": number})
 
