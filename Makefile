@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint typecheck unit guards runtime-check soak packages bench bench-check board docs html \
+.PHONY: demo test lint typecheck unit guards runtime-check real-models soak packages bench bench-check board docs html \
         release clean
 
 # make demo MODEL=smollm2 fetches a real model and llama.cpp's library, once.
@@ -25,6 +25,14 @@ typecheck: $(VENV)/test-installed
 # The embedded runtime under AddressSanitizer and UBSan, and damaged models.
 runtime-check:
 	$(MAKE) -C cpu_runtime --jobs=$$(nproc) --output-sync check
+
+# What takes a real model and llama.cpp's library, which the first line fetches; `make test` skips it
+# where they are not installed.
+FIND_LIBLLAMA := import os; from rkllm_twisted.cpu import libllama; print(libllama.find(os.environ))
+real-models: $(VENV)/test-installed
+	$(BIN)/rkllm demo --model smollm2
+	$(MAKE) -C cpu_runtime check-llama LLAMA_LIBRARY="$$($(BIN)/python -c '$(FIND_LIBLLAMA)')"
+	$(BIN)/pytest tests/real_models
 
 # A file's tests stay in one process: their fixtures are dear.
 unit: $(VENV)/test-installed

@@ -87,6 +87,9 @@ typedef struct {
     int64_t (*tokenize)(const engine_model *model, const char *text, size_t length, bool special,
                         int32_t *tokens, size_t capacity);
 
+    /* Does this token end an answer? NULL where only the facts' eos and eot do. */
+    bool (*ends)(const engine_model *model, int32_t token);
+
     /* A token's bytes (not NUL-terminated, may be half a UTF-8 character; empty for control
      * tokens unless `special`). Returns the length; *bytes lives as long as the model. */
     size_t (*piece)(const engine_model *model, int32_t token, bool special, const char **bytes);

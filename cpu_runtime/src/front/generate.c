@@ -45,7 +45,8 @@ static int32_t choose(struct answer *answer) {
 }
 
 static bool ends(const struct session *session, int32_t id) {
-    return id == session->facts->eos || id == session->facts->eot;
+    if (id == session->facts->eos || id == session->facts->eot) return true;
+    return session->engine->ends && session->engine->ends(session->model, id);
 }
 
 /* ---- The loop ---- */

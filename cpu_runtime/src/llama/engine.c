@@ -249,6 +249,10 @@ static const engine_facts *facts(const engine_model *model) {
     return &model->facts;
 }
 
+static bool ends(const engine_model *model, int32_t token) {
+    return model->library->vocab_is_eog(model->vocab, token);
+}
+
 const engine engine_llama = {
     .name = "llama",
     .lacks = LACKS_BATCH | LACKS_CROSS_ATTENTION | LACKS_VIDEO,
@@ -257,6 +261,7 @@ const engine engine_llama = {
     .close = close_model,
     .facts = facts,
     .tokenize = llama_tokens,
+    .ends = ends,
     .piece = llama_piece,
     .decode = llama_decode_rows,
     .logits = llama_logits,

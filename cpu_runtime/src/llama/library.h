@@ -76,6 +76,7 @@ typedef bool (*libllama_abort)(void *userdata);
     CALL(int32_t, vocab_bos, (const libllama_vocab *))                                            \
     CALL(int32_t, vocab_eos, (const libllama_vocab *))                                            \
     CALL(int32_t, vocab_eot, (const libllama_vocab *))                                            \
+    CALL(bool, vocab_is_eog, (const libllama_vocab *, int32_t))                                   \
     CALL(bool, vocab_get_add_bos, (const libllama_vocab *))                                       \
     CALL(int32_t, tokenize,                                                                       \
          (const libllama_vocab *, const char *, int32_t, int32_t *, int32_t, bool, bool))         \

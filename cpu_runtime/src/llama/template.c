@@ -124,10 +124,14 @@ static bool cut_gap(engine_model *model) {
     piece before, between;
     bool ok = true;
     if (text && cut(&at, ANSWER, &before) && cut(&at, NEXT, &between) &&
-        drop_end(&between, model->texts[TEXT_PROMPT_PREFIX]) &&
-        (drop_start(&between, piece_of(model, model->facts.eot)) ||
-         drop_start(&between, piece_of(model, model->facts.eos)))) {
-        ok = set(model, TEXT_GAP, between);
+        drop_end(&between, model->texts[TEXT_PROMPT_PREFIX])) {
+        int32_t eos = model->facts.eos;
+        bool by_eos = eos >= 0 && drop_start(&between, piece_of(model, eos));
+        /* The library guesses the end of a turn by names; the template knows it. */
+        if (by_eos) model->facts.eot = eos;
+        if (by_eos || drop_start(&between, piece_of(model, model->facts.eot))) {
+            ok = set(model, TEXT_GAP, between);
+        }
     }
     free(text);
     return ok;
