@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from rkllm_twisted.chat.segments import text_of
-from rkllm_twisted.chat.template import ChatTemplate
+from rkllm_twisted.chat.template import ITemplate
 from rkllm_twisted.errors import InvalidParams
 
 
@@ -53,7 +53,7 @@ _TOOL: Mapping[str, Any] = {
 
 
 class _Prober:
-    def __init__(self, template: ChatTemplate) -> None:
+    def __init__(self, template: ITemplate) -> None:
         self._template = template
         self.parts = False
 
@@ -96,7 +96,7 @@ class _Prober:
         return all(word in text.replace("zqtool", "", 2) for word in ("zqvalue", "zqresult"))
 
 
-def probe(template: ChatTemplate) -> Abilities:
+def probe(template: ITemplate) -> Abilities:
     """Find out what a template can show."""
     prober = _Prober(template)
     if not prober.shows("user"):

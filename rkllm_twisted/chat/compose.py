@@ -1,6 +1,6 @@
 """One request in the words of a model: everything that can be said before the NPU is touched.
 
-This renders templates, which are not trusted: call it where it can be ended (:mod:`.sandbox`).
+It blocks while templates are rendered and texts are encoded: call it in a thread.
 """
 
 from __future__ import annotations
@@ -166,6 +166,6 @@ def _unforced(request: ChatRequest) -> tuple[str, ...]:
 def _cannot_truncate(request: ChatRequest, tier: Tier) -> None:
     if request.truncate:
         raise InvalidParams(
-            "truncate: without a tokenizer.json beside the model nobody can count its tokens.",
+            "truncate: tokens cannot be counted without a tokenizer.json beside the model.",
             {"parameter": "truncate", "tier": tier.value},
         )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 
 import attrs
 
 from rkllm_twisted.chat.families import Family, ReasoningMarks, marks_in
 from rkllm_twisted.chat.renderers import FamilyRenderer, Renderer, TemplateRenderer
-from rkllm_twisted.chat.template import ChatTemplate
+from rkllm_twisted.chat.template import ChatTemplate, ITemplate
 from rkllm_twisted.chat.tool_formats import TOOL_FORMATS, ToolFormat
 from rkllm_twisted.chat.tools import INSTRUCTION_FORMAT
 from rkllm_twisted.chat.vocabulary import Vocabulary
@@ -51,6 +51,9 @@ class ChatModel:
         return Tier.TOKENS if self.vocabulary is not None else Tier.TEMPLATE
 
 
+OpenTemplate = Callable[[str, Iterable[str], Mapping[str, str]], ITemplate]
+
+
 def chat_model(
     key: str,
     context: int,
@@ -60,10 +63,12 @@ def chat_model(
     vocabulary: Vocabulary | None = None,
     specials: Mapping[str, str] | None = None,
     end_tokens: tuple[str, ...] = (),
+    open_template: OpenTemplate = ChatTemplate,
 ) -> ChatModel:
     """Return what is known of a model.
 
     :param template: the text of ``chat_template.jinja``.
+    :param open_template: makes a template of its text, its control tokens and its variables.
     :param specials: ``bos_token`` and the like of ``tokenizer_config.json``.
     :raises InvalidParams: the template cannot be used.
     :raises ExtraMissingError: jinja2 is not installed.
@@ -72,7 +77,7 @@ def chat_model(
     renderer: Renderer | None = None
     if template is not None:
         marks = vocabulary.control if vocabulary else marks_in(template, *specials.values())
-        renderer = TemplateRenderer(ChatTemplate(template, marks, specials))
+        renderer = TemplateRenderer(open_template(template, marks, specials))
     elif family is not None:
         renderer = FamilyRenderer(family, vocabulary.control if vocabulary else None)
     shows_tools = renderer is not None and renderer.abilities.tools

@@ -11,7 +11,7 @@ from rkllm_twisted.chat.abilities import Abilities, probe
 from rkllm_twisted.chat.families import Family, Wrap, marks_in
 from rkllm_twisted.chat.messages import Conversation, Message, Text
 from rkllm_twisted.chat.segments import Mark, Pieces, merged, split_marks
-from rkllm_twisted.chat.template import ChatTemplate
+from rkllm_twisted.chat.template import ITemplate
 from rkllm_twisted.chat.tool_formats import TOOL_FORMATS
 from rkllm_twisted.chat.tools import NO_TOOLS, Tools
 
@@ -22,7 +22,7 @@ class TemplateRenderer:
     :param abilities: what the template can show; conversations have to be arranged for it.
     """
 
-    def __init__(self, template: ChatTemplate) -> None:
+    def __init__(self, template: ITemplate) -> None:
         self._template = template
         self.abilities = probe(template)
         self.marks: tuple[str, ...] = tuple(template.marks)

@@ -45,6 +45,29 @@ def text_of(pieces: Pieces) -> str:
     return "".join(piece if isinstance(piece, str) else piece.text for piece in pieces)
 
 
+def as_json(pieces: Pieces) -> list[object]:
+    """Return the pieces as JSON values, for another process: texts, and marks in brackets."""
+    return [piece if isinstance(piece, str) else [piece.text] for piece in pieces]
+
+
+def from_json(values: Iterable[object]) -> Pieces:
+    """Return the pieces that :func:`as_json` has made JSON values of.
+
+    :raises ValueError: they are none.
+    """
+    return merged(_piece(value) for value in values)
+
+
+def _piece(value: object) -> str | Mark:
+    match value:
+        case str():
+            return value
+        case [str(text)]:
+            return Mark(text)
+        case _:
+            raise ValueError(f"{value!r} is no piece of a prompt")
+
+
 def after(beginning: Pieces, whole: Pieces) -> Pieces | None:
     """Return what follows a beginning, or None if the whole does not begin like that."""
     if not beginning:

@@ -15,12 +15,41 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from zope.interface import Attribute, Interface, implementer
+
 from rkllm_twisted.chat.extras import ExtraMissingError
 from rkllm_twisted.chat.segments import Mark, Pieces, merged
 from rkllm_twisted.errors import InvalidParams
 
 if TYPE_CHECKING:
     from rkllm_twisted.chat import sandbox
+
+
+class ITemplate(Interface):
+    """A template that can be rendered. It is not trusted: one that loops for ever loops for ever.
+
+    :class:`ChatTemplate` renders here; a provider that renders in a process of its own can end it.
+    """
+
+    marks = Attribute("Sequence of str: the control tokens that it writes.")
+
+    def render(
+        messages: Sequence[Mapping[str, object]],
+        *,
+        now: datetime,
+        tools: Sequence[Mapping[str, object]] = (),
+        generate: bool = True,
+        variables: Mapping[str, object] | None = None,
+    ) -> Pieces:
+        """Render a conversation. It blocks.
+
+        :param messages: as templates know them: role, content, tool_calls …
+        :param now: for templates that show the date.
+        :param generate: True to end with the beginning of an answer.
+        :param variables: further ones, e.g. ``enable_thinking``.
+        :raises InvalidParams: the template refuses the conversation, or fails.
+        """
+
 
 #: Where the private characters are taken from (Unicode's private use planes): one of these ranges
 #: that none of the texts at hand uses.
@@ -36,8 +65,9 @@ def _sandbox() -> Any:
     return sandbox
 
 
+@implementer(ITemplate)
 class ChatTemplate:
-    """A template, ready to render.
+    """A template, ready to render here.
 
     :param source: Jinja, as in ``chat_template.jinja`` or ``tokenizer_config.json``.
     :param marks: the texts of the model's control tokens.
@@ -69,14 +99,7 @@ class ChatTemplate:
         generate: bool = True,
         variables: Mapping[str, object] | None = None,
     ) -> Pieces:
-        """Render a conversation.
-
-        :param messages: as templates know them: role, content, tool_calls …
-        :param now: for templates that tell the model the date.
-        :param generate: True to end with the beginning of an answer.
-        :param variables: further ones, e.g. ``enable_thinking``.
-        :raises InvalidParams: the template refuses the conversation, or fails.
-        """
+        """Render a conversation; see :class:`ITemplate`."""
         given = {**(variables or {}), "messages": list(messages), "tools": list(tools) or None}
         given["add_generation_prompt"] = generate
         start = self._free_range(given)

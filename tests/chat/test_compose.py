@@ -210,7 +210,7 @@ def test_2000_turns_are_truncated_with_a_few_renderings() -> None:
 @pytest.mark.parametrize("family", ["chatml", None])
 def test_without_a_tokenizer_nothing_can_be_truncated(family: str | None) -> None:
     model = chat_model("m", 100, family=named(family, FAMILIES) if family else None)
-    with pytest.raises(InvalidParams, match="without a tokenizer"):
+    with pytest.raises(InvalidParams, match="cannot be counted without a tokenizer"):
         compose(model, ChatRequest(HI, truncate=True), NOW)
 
 

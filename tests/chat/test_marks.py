@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rkllm_twisted.chat.marks import FoundMark, Marks
-from rkllm_twisted.chat.segments import Mark, after, broken_up, merged, split_marks, text_of
+from rkllm_twisted.chat.segments import (
+    Mark,
+    after,
+    as_json,
+    broken_up,
+    from_json,
+    merged,
+    split_marks,
+    text_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -80,3 +91,16 @@ def test_marks_in_a_text_are_broken_up() -> None:
     text = broken_up("a<|s|>b", ["<|s|>"])
     assert "<|s|>" not in text
     assert text.replace("\u200d", "") == "a<|s|>b"
+
+
+@settings(deadline=None)
+@given(PIECES)
+def test_pieces_come_back_from_another_process(pieces: list[str | Mark]) -> None:
+    whole = merged(pieces)
+    assert from_json(json.loads(json.dumps(as_json(whole)))) == whole
+
+
+@pytest.mark.parametrize("value", [None, 1, [], ["a", "b"], [1], {"a": 1}])
+def test_what_is_no_piece_is_refused(value: object) -> None:
+    with pytest.raises(ValueError, match="is no piece of a prompt"):
+        from_json([value])
