@@ -66,6 +66,7 @@ REMARKS: Mapping[str, str] = {
 GROUPS: Mapping[str, str] = {
     "rkllm.": "The runtime: `rkllm.*`",
     "server.": "The daemon: `server.*`",
+    "models.": "Models by name: `models.*`",
     "rpc.": "Self-description: `rpc.*`",
     "system.": "Introspection: `system.*`",
 }
@@ -232,7 +233,8 @@ def _models(examples: Mapping[str, Any]) -> Lines:
     yield "## Models of the examples"
     yield ""
     yield "`/models/tiny.gguf` and `/models/tiny-lora.gguf` are the bundled model and its adapter."
-    yield "The others are scripts for the [embedded runtime](embedded-runtime.md):"
+    yield "The others are scripts for the [embedded runtime](embedded-runtime.md), and the settings"
+    yield "of one:"
     yield ""
     for name, lines in examples["models"].items():
         yield f"`/models/{name}`:"

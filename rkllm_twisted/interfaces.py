@@ -88,6 +88,7 @@ class IDaemon(Interface):
     """The daemon, for the methods that it runs."""
 
     description = Attribute("The :class:`SelfDescription` of the methods.")
+    models = Attribute("Models by name: :class:`rkllm_twisted.daemon.named_models.IModels`.")
 
     def version() -> Mapping[str, object]:
         """The result of ``server.version``."""
@@ -100,9 +101,7 @@ class IConversation(Interface):
     """One client's connection, for the methods that answer its requests."""
 
     peer = Attribute("The :class:`Peer`.")
-    administers = Attribute(
-        "bool: may this client change what all clients share? See :class:`IAdministrative`."
-    )
+    administers = Attribute("bool: may this client call what :class:`IAdministrative` marks?")
 
     def configure(settings: Mapping[str, str]) -> Mapping[str, str]:
         """Set this connection's ``stream`` and ``floats`` forms.

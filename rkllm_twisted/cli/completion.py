@@ -1,4 +1,4 @@
-"""``rkllm completion``, and the names of methods that a shell completes."""
+"""``rkllm completion``, and the names of methods and models that a shell completes."""
 
 from __future__ import annotations
 
@@ -43,4 +43,21 @@ def complete_method(
         CompletionItem(method["name"], help=method.get("summary"))
         for method in methods
         if method["name"].startswith(incomplete)
+    ]
+
+
+def complete_model(
+    context: click.Context, _: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Return the models whose names or aliases begin so; none if no daemon answers."""
+    try:
+        with Client(context.params.get("socket_path"), timeout=COMPLETION_TIMEOUT_S) as client:
+            models = client.call("models.list")["models"]
+    except (Unreachable, RPCError):
+        return []
+    return [
+        CompletionItem(name, help=model["kind"])
+        for model in models
+        for name in (model["name"], *model["aliases"])
+        if name.startswith(incomplete)
     ]

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 import click
-from rich.table import Table
-from rich.text import Text
 
 from rkllm_twisted.blocking import Client
 from rkllm_twisted.cli.completion import complete_method
 from rkllm_twisted.cli.connected import dump, json_option, with_client
-from rkllm_twisted.cli.terminal import console
+from rkllm_twisted.cli.terminal import show_table
 
 
 @click.command()
@@ -28,7 +24,10 @@ def command(client: Client, as_json: bool, name: str | None) -> None:
     document = client.call("rpc.discover")
     methods = {method["name"]: method for method in document["methods"]}
     if name is None:
-        print(dump(document)) if as_json else _list(list(methods.values()))
+        if as_json:
+            print(dump(document))
+        else:
+            show_table([(each["name"], each.get("summary", "")) for each in methods.values()])
         return
     if name not in methods:
         close = " or ".join(difflib.get_close_matches(name, methods, 3))
@@ -38,13 +37,3 @@ def command(client: Client, as_json: bool, name: str | None) -> None:
         print(dump(methods[name]))
     else:
         print(f"{name}: {client.call('system.methodHelp', [name])}")
-
-
-def _list(methods: Sequence[Mapping[str, Any]]) -> None:
-    table = Table.grid(padding=(0, 2))
-    for method in methods:
-        table.add_row(Text(method["name"]), Text(method.get("summary", "")))
-    screen = console()
-    with screen.capture() as drawn:
-        screen.print(table)
-    print("\n".join(line.rstrip() for line in drawn.get().splitlines()))

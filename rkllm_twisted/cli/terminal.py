@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from threading import Timer
@@ -45,6 +45,20 @@ def console() -> Console:
     from rich.console import Console  # noqa: PLC0415 - the import takes longer than most commands
 
     return Console(width=None if is_terminal(sys.stdout) else PIPE_COLUMNS, highlight=False)
+
+
+def show_table(rows: Iterable[Iterable[str]]) -> None:
+    """Print rows in columns, without white space at the lines' ends."""
+    from rich.table import Table  # noqa: PLC0415 - see console()
+    from rich.text import Text  # noqa: PLC0415 - see console()
+
+    table = Table.grid(padding=(0, 2))
+    for row in rows:
+        table.add_row(*map(Text, row))
+    screen = console()
+    with screen.capture() as drawn:
+        screen.print(table)
+    print("\n".join(line.rstrip() for line in drawn.get().splitlines()))
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from zope.interface import implementer
 
 from rkllm_twisted import __version__
 from rkllm_twisted.abi.release import releases
+from rkllm_twisted.daemon.named_models import IModels
 from rkllm_twisted.description.describe import describe
 from rkllm_twisted.description.introspection import help_of, signatures_of
 from rkllm_twisted.description.openrpc import document
@@ -37,6 +38,7 @@ class About:
 
     :param clients: returns the number of open connections.
     :param description: see :attr:`IDaemon.description`.
+    :param models: see :attr:`IDaemon.models`.
     """
 
     def __init__(
@@ -45,8 +47,10 @@ class About:
         npu: INPU,
         clients: Callable[[], int],
         description: SelfDescription,
+        models: IModels,
     ) -> None:
         self.description = description
+        self.models = models
         self._reactor = reactor
         self._npu = npu
         self._clients = clients

@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 
 from rkllm_twisted.daemon.about import About, describe_for
 from rkllm_twisted.daemon.hosting import RUNTIME_HOSTS, RuntimeHost
+from rkllm_twisted.daemon.named_models import NamedModels
 from rkllm_twisted.daemon.options import Options
 from rkllm_twisted.daemon.service import DaemonService
 from rkllm_twisted.interfaces import INPU, IListeningSocket, IRPCMethod
@@ -130,7 +131,8 @@ def factory_for(
     :param read_elsewhere: see :class:`RPCFactory`.
     """
     description = describe_for(methods, npu.version())
-    about = About(reactor, npu, lambda: len(factory.connections), description)
+    models = NamedModels(options["model-dir"], npu, reactor)
+    about = About(reactor, npu, lambda: len(factory.connections), description, models)
     access_log = AccessLog(options["log-level"], options["log-prompts"])
     dispatcher = Dispatcher(methods, npu, about, access_log)
     permissions = permissions_of(options)

@@ -68,6 +68,60 @@ RESULTS: Mapping[str, ResultModel] = {
     "rkllm.get_constants": ResultModel(
         "An object for each enum, with the number of each name.", type=Type(("object",))
     ),
+    "models.list": ResultModel(
+        items=(
+            _item(
+                "models",
+                "array",
+                "By name: name, aliases, kind (chat, vision, embedding or rerank), capabilities,"
+                " context (tokens, or null), size (bytes), modified (a time in UTC), digest (of the"
+                " file, SHA-256; null until models.show was asked for it), loaded, and problems:"
+                " why it cannot be loaded, a sentence each.",
+                items="object",
+            ),
+            _item(
+                "problems", "array", "What else is wrong there, a sentence each.", items="string"
+            ),
+        )
+    ),
+    "models.show": ResultModel(
+        items=(
+            _item("name", "string", "Of the model."),
+            _item("aliases", "array", "Its other names.", items="string"),
+            _item("kind", "string", "chat, vision, embedding or rerank."),
+            _item(
+                "capabilities",
+                "array",
+                "What it can do: completion, tools, thinking, vision, insert, embedding, rerank.",
+                items="string",
+            ),
+            _item("context", "integer or null", "What it reads at once, if known.", "tokens"),
+            _item("size", "integer", "Of its file.", "bytes"),
+            _item("modified", "string", "When its file was written, in UTC."),
+            _item("digest", "string or null", "SHA-256 of its file; null unless asked for."),
+            _item("loaded", "boolean", "Whether it is the model that is loaded."),
+            _item(
+                "problems",
+                "array",
+                "Why it cannot be loaded, a sentence each.",
+                items="string",
+            ),
+            _item("path", "string", "Of its file."),
+            _item("format", "string", "What the file is by its bytes: rkllm, gguf, script …"),
+            _item("toolkit", "string or null", "The rkllm-toolkit that made it, if it says so."),
+            _item("architecture", "string or null", "By a GGUF file."),
+            _item("parameters", "integer or null", "Numbers in a GGUF file."),
+            _item("quantization", "string or null", "The type of most of these."),
+            _item("family", "string or null", "How it is spoken to, if known by name."),
+            _item("template", "string or null", "Its chat template (Jinja)."),
+            _item("pooling", "string or null", "How hidden states become an embedding."),
+            _item("end_tokens", "array", "Tokens that end an answer: ids or texts."),
+            _item("image", "object or null", "The texts around an image: start, content, end."),
+            _item("files", "object", "The files beside it, by what they are for."),
+            _item("param", "object", "The RKLLMParam that loads it."),
+            _item("sampling", "object", "The sampling parameters of its runs."),
+        )
+    ),
     "rpc.discover": ResultModel(
         "An OpenRPC document: the methods that there are with the loaded release of the runtime,"
         " plugins' included, their parameters, results and errors as JSON Schema, and examples.",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 import attrs
 
 from rkllm_twisted.abi.layouts import Layout
+from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.models.directories import ModelDirectories
 from rkllm_twisted.models.file_cache import FileCache
 from rkllm_twisted.models.folder import ModelFolder
@@ -85,6 +86,10 @@ class Catalogue:
                 problems.append(
                     f"{model.path} is left out: {other.path} has the same name and goes first."
                 )
+        if not self._directories.paths:
+            problems.append(
+                "No --model-dir is given: models have no names, rkllm.init takes their paths."
+            )
         listing = Listing(tuple(found[name] for name in sorted(found)))
         return attrs.evolve(listing, problems=(*problems, *listing.clashes()))
 
@@ -114,7 +119,12 @@ class Catalogue:
 
         :param is_cancelled: asked every few megabytes.
         :raises Cancelled: it said True.
-        :raises InvalidParams: the file changed meanwhile.
-        :raises OSError: it cannot be read.
+        :raises InvalidParams: the file changed meanwhile, or cannot be read.
         """
-        return self._cache.digest(self._directories.open(*model.place), is_cancelled)
+        try:
+            return self._cache.digest(self._directories.open(*model.place), is_cancelled)
+        except OSError as error:
+            raise InvalidParams(
+                f"{model.path} cannot be read: {error.strerror}.",
+                {"parameter": "model", "model": model.name},
+            ) from None

@@ -62,6 +62,15 @@ def test_bash_completes_the_daemons_methods(path: str, start: Start) -> None:
     assert bash(path, "rkllm call server.st", start()) == ["server.status"]
 
 
+def test_bash_completes_the_daemons_models(path: str, start: Start, tmp_path: Path) -> None:
+    """Names and aliases, of `models`."""
+    (tmp_path / "models" / "hello").mkdir(parents=True)
+    (tmp_path / "models" / "hello" / "m").write_text("#!rkllm-script 1\nrun\nfinish\n")
+    (tmp_path / "models" / "hello" / "rkllm.toml").write_text('aliases = ["help"]')
+    daemon = start(f"--model-dir={tmp_path}/models")
+    assert bash(path, "rkllm models hel", daemon) == ["hello", "help"]
+
+
 def test_bash_completes_no_method_without_a_daemon(path: str) -> None:
     """And says nothing."""
     assert bash(path, "rkllm call server.st") == []

@@ -33,7 +33,7 @@ ADAPTER = "tiny-pydocs-lora.gguf"
 METHODS = find_methods([getattr(rkllm_methods, name) for name in rkllm_methods.__all__])
 
 SCENES = [
-    pytest.param(scene["steps"], release, id=f"{number}-{release}")
+    pytest.param(scene, release, id=f"{number}-{release}")
     for number, scene in enumerate(EXAMPLES["scenes"])
     for release in scene["releases"]
 ]
@@ -67,6 +67,7 @@ def is_one(kind: Mapping[str, Any], real: Any) -> bool:
 def furnish(directory: Path) -> None:
     """Put the examples' files in a directory."""
     for name, lines in EXAMPLES["models"].items():
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
         (directory / name).write_text("".join(f"{line}\n" for line in lines))
     (directory / "tiny.gguf").symlink_to(demo_model())
     (directory / "tiny-lora.gguf").symlink_to(demo_model().with_name(ADAPTER))
@@ -92,16 +93,17 @@ class Stage:
                 (self._directory / step["touch"]).touch()
 
 
-@pytest.mark.parametrize(("steps", "release"), SCENES)
+@pytest.mark.parametrize(("scene", "release"), SCENES)
 def test_a_daemon_answers_as_the_examples_say(
-    start: Start, tmp_path: Path, steps: list[Any], release: str
+    start: Start, tmp_path: Path, scene: Mapping[str, Any], release: str
 ) -> None:
     """Message by message, on one connection; at the end nothing more comes."""
     furnish(tmp_path)
-    daemon = start(f"--abi={release}")
+    options = [option.replace(MODELS, f"{tmp_path}/") for option in scene.get("options", ())]
+    daemon = start(f"--abi={release}", *options)
     with daemon.connect() as client:
         stage = Stage(client, tmp_path)
-        for step in steps:
+        for step in scene["steps"]:
             stage.play(step)
         assert client.ask("server.ping", request_id="last") == {
             "jsonrpc": "2.0",

@@ -32,8 +32,16 @@ def only(root: Path) -> NamedModel:
     return model
 
 
-def test_no_directory_has_no_models() -> None:
+def test_without_a_directory_there_are_no_models_and_the_listing_says_why() -> None:
     listing = catalogue().listing()
+    assert listing.models == ()
+    assert listing.problems == (
+        "No --model-dir is given: models have no names, rkllm.init takes their paths.",
+    )
+
+
+def test_an_empty_directory_has_no_models(tmp_path: Path) -> None:
+    listing = catalogue(tmp_path).listing()
     assert (listing.models, listing.problems) == ((), ())
 
 
@@ -366,6 +374,15 @@ def test_the_digest_is_made_when_it_is_asked_for(tmp_path: Path) -> None:
     assert models.known_digest(model) is None
     assert models.digest(model) == hashlib.sha256(GGUF).hexdigest()
     assert models.known_digest(models.find("m")) == models.digest(model)
+
+
+def test_a_model_that_is_gone_has_no_digest(tmp_path: Path) -> None:
+    path = put(tmp_path, "m.gguf")
+    models = catalogue(tmp_path)
+    model = models.find("m")
+    path.unlink()
+    with pytest.raises(InvalidParams, match=f"{path} cannot be read: No such file"):
+        models.digest(model)
 
 
 def test_many_models_hold_no_files_open(tmp_path: Path) -> None:

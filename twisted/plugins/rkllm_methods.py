@@ -16,6 +16,8 @@ from rkllm_twisted.methods.load_lora import load_lora
 from rkllm_twisted.methods.load_prompt_cache import load_prompt_cache
 from rkllm_twisted.methods.method_help import method_help
 from rkllm_twisted.methods.method_signature import method_signature
+from rkllm_twisted.methods.models_list import models_list
+from rkllm_twisted.methods.models_show import models_show
 from rkllm_twisted.methods.pause import pause
 from rkllm_twisted.methods.ping import ping
 from rkllm_twisted.methods.release_prompt_cache import release_prompt_cache
@@ -44,6 +46,8 @@ __all__ = [
     "load_prompt_cache",
     "method_help",
     "method_signature",
+    "models_list",
+    "models_show",
     "pause",
     "ping",
     "release_prompt_cache",

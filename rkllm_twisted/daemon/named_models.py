@@ -1,0 +1,125 @@
+"""The models by name, for the methods: the catalogue, asked in threads of the reactor's pool."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from threading import Event
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IReactorThreads
+from twisted.internet.threads import deferToThreadPool
+from twisted.python.failure import Failure
+from zope.interface import Interface, implementer
+
+from rkllm_twisted.abi.layouts import layout_of
+from rkllm_twisted.abi.release import releases
+from rkllm_twisted.interfaces import INPU
+from rkllm_twisted.models.catalogue import CPU_LOADS, NPU_LOADS, Catalogue
+from rkllm_twisted.models.directories import ModelDirectories
+from rkllm_twisted.models.named_model import NamedModel
+from rkllm_twisted.models.summary import details, summary
+
+_T = TypeVar("_T")
+
+
+class IModels(Interface):
+    """The models in the directories of --model-dir, for methods.
+
+    Used in the reactor thread. Every Deferred may be cancelled; reading a file then ends soon.
+    """
+
+    def listing() -> Any:
+        """Look at the directories.
+
+        :returns: a Deferred of the result of ``models.list``.
+        """
+
+    def show(name: str, digest: bool) -> Any:  # noqa: N805 - a zope interface has no self
+        """Look at one model.
+
+        :param name: its name or an alias.
+        :param digest: True: read the whole file for its digest, unless that is known.
+        :returns: a Deferred of the result of ``models.show``; it fails with InvalidParams if no
+            model has the name, or several do.
+        """
+
+
+@implementer(IModels)
+class NamedModels:
+    """What ``models.list`` and ``models.show`` return.
+
+    :param directories: of --model-dir; none: there are no models by name.
+    :param reactor: whose threads read the directories; one without threads waits for them.
+    :raises LibraryError: a directory is not there.
+    """
+
+    def __init__(self, directories: Collection[str], npu: INPU, reactor: Any) -> None:
+        version = npu.version()
+        self._npu = npu
+        self._reactor = reactor
+        self._release = releases()[version.abi]
+        self._catalogue = Catalogue(
+            ModelDirectories(list(directories)),
+            layout_of(self._release),
+            CPU_LOADS if version.backend.startswith("cpu") else NPU_LOADS,
+        )
+
+    def listing(self) -> Deferred[Mapping[str, object]]:
+        """See :meth:`IModels.listing`."""
+        loaded = self._npu.status().model_path
+        return self._in_thread(lambda _: self._listing(loaded))
+
+    def show(self, name: str, digest: bool) -> Deferred[Mapping[str, object]]:
+        """See :meth:`IModels.show`."""
+        loaded = self._npu.status().model_path
+        return self._in_thread(partial(self._show, name, digest, loaded))
+
+    def _listing(self, loaded: str | None) -> Mapping[str, object]:
+        listing = self._catalogue.listing()
+        models = [
+            summary(model, self._catalogue.known_digest(model), _is_file(model, loaded))
+            for model in listing.models
+        ]
+        return {"models": models, "problems": list(listing.problems)}
+
+    def _show(
+        self, name: str, digest: bool, loaded: str | None, is_cancelled: Callable[[], bool]
+    ) -> Mapping[str, object]:
+        model = self._catalogue.find(name)
+        found = (
+            self._catalogue.digest(model, is_cancelled)
+            if digest
+            else self._catalogue.known_digest(model)
+        )
+        return details(model, found, _is_file(model, loaded), self._release)
+
+    def _in_thread(self, work: Callable[[Callable[[], bool]], _T]) -> Deferred[_T]:
+        """Do work in a thread.
+
+        :param work: is given what returns True once the Deferred is cancelled.
+        """
+        if not IReactorThreads.providedBy(self._reactor):
+            return maybeDeferred(work, lambda: False)
+        cancelled = Event()
+        pool = self._reactor.getThreadPool()
+        result = deferToThreadPool(self._reactor, pool, work, cancelled.is_set)
+
+        def stop(failure: Failure) -> Failure:
+            cancelled.set()
+            return failure
+
+        return result.addErrback(stop)
+
+
+def _is_file(model: NamedModel, path: str | None) -> bool:
+    """True if a path leads to the model's file."""
+    if path is None:
+        return False
+    try:
+        status = os.stat(path)  # noqa: PTH116 - as C was given it
+    except OSError:
+        return False
+    return (status.st_dev, status.st_ino) == (model.identity.device, model.identity.inode)

@@ -1,0 +1,63 @@
+"""What clients are told of a model: JSON values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+
+import attrs
+
+from rkllm_twisted.abi.release import Release
+from rkllm_twisted.models.named_model import NamedModel
+
+
+def summary(model: NamedModel, digest: str | None, is_loaded: bool) -> Mapping[str, object]:
+    """One model in the result of ``models.list``.
+
+    :param digest: SHA-256 of its file in hexadecimal; None if nothing has asked for it yet.
+    """
+    return {
+        "name": model.name,
+        "aliases": list(model.settings.aliases),
+        "kind": model.kind,
+        "capabilities": list(model.capabilities),
+        "context": model.context,
+        "size": model.identity.size,
+        "modified": _time(model.identity.modified_ns),
+        "digest": digest,
+        "loaded": is_loaded,
+        "problems": list(model.problems),
+    }
+
+
+def details(
+    model: NamedModel, digest: str | None, is_loaded: bool, release: Release
+) -> Mapping[str, object]:
+    """The result of ``models.show``: the summary, and the rest that is known.
+
+    :param release: the loaded release of the runtime.
+    """
+    header, settings = model.file.header, model.settings
+    return {
+        **summary(model, digest, is_loaded),
+        "path": model.path,
+        "format": model.file.name,
+        "toolkit": model.file.toolkit,
+        "architecture": header and header.architecture,
+        "parameters": header and header.parameters,
+        "quantization": header and header.quantization,
+        "family": model.family,
+        "template": model.template,
+        "pooling": model.pooling,
+        "end_tokens": list(settings.end_tokens),
+        "image": attrs.asdict(settings.image) if settings.image else None,
+        "files": {role: list(paths) for role, paths in model.companions.items()},
+        "param": model.init_param(release),
+        "sampling": settings.sampling,
+    }
+
+
+def _time(nanoseconds: int) -> str:
+    """A time as RFC 3339 has it, in UTC."""
+    time = datetime.fromtimestamp(nanoseconds // 10**9, timezone.utc)
+    return time.isoformat().replace("+00:00", "Z")
