@@ -50,6 +50,8 @@ SHOWN: Mapping[str, str] = {
     "child-cpus": '"4-7"',
     "child-oom-score": "500",
     "model-dir": '["/var/lib/rkllm/models"]',
+    "model": '"/var/lib/rkllm/models/model.rkllm"',
+    "model-param": '["max_context_len=4096"]',
     "allow-uid": '["rkllm", 1000]',
     "allow-gid": '["rkllm"]',
     "admin-uid": '["root"]',

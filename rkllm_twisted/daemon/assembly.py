@@ -12,6 +12,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from rkllm_twisted.daemon.about import About, describe_for
+from rkllm_twisted.daemon.configured_model import ConfiguredModel, configured_param
 from rkllm_twisted.daemon.hosting import RUNTIME_HOSTS, RuntimeHost
 from rkllm_twisted.daemon.named_models import NamedModels
 from rkllm_twisted.daemon.options import Options
@@ -107,7 +108,8 @@ def daemon_in(
 
     :param host: the runtime, and what keeps it running.
     :param source: see :func:`makeService`.
-    :raises StartupError: the runtime cannot keep the histories that the options ask for.
+    :raises StartupError: the runtime cannot keep the histories that the options ask for, or the
+        model of the options cannot be loaded.
     """
     pool = NPUThreadPool()
     history = history_for(host.runtime, options["history"])
@@ -116,7 +118,9 @@ def daemon_in(
     factory = factory_for(npu, options, methods, reactor, reader.read)
     endpoint = RKLLMServerEndpoint(reactor, source or socket_of(options))
     listener = UNIXSocketService(endpoint, factory, descriptors_for(options["max-clients"]))
-    return DaemonService(reactor, host, pool, npu, factory, listener, reader)
+    param = configured_param(options, host.runtime)
+    model = None if param is None else ConfiguredModel(reactor, npu, param)
+    return DaemonService(reactor, host, pool, npu, factory, listener, reader, model)
 
 
 def factory_for(

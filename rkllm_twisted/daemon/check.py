@@ -45,6 +45,7 @@ def _lines(options: Options, runtime: RuntimeVersion, socket: str) -> Iterator[s
     yield f"- let in {_named(permissions.clients, 'every user that may open the socket')}"
     yield f"- let {_named(permissions.administrators, 'every client')} administer it"
     yield f"- let C open {' and '.join(options['model-dir']) or 'any file that it may'}"
+    yield f"- load {options['model'] or 'no model by itself'}"
     yield f"- serve {_methods()}"
     yield f"- log {options['log-format']}, from level {options['log-level']} on"
     yield from _settings(options)

@@ -8,6 +8,7 @@ docstring, which ``python -OO`` removes.
 from __future__ import annotations
 
 import grp
+import json
 import math
 import pwd
 import re
@@ -147,6 +148,19 @@ def directory(text: str) -> str:
     if not path.is_dir():
         raise ValueError
     return str(path)
+
+
+@must_be("NAME=VALUE, such as max_context_len=4096 or extend_param.base_domain_id=1")
+def assignment(text: str) -> tuple[tuple[str, ...], object]:
+    """Read a field of a structure and its value: JSON, or else text."""
+    name, equals, value = text.partition("=")
+    path = tuple(name.strip().split("."))
+    if not equals or not all(path):
+        raise ValueError
+    try:
+        return path, json.loads(value)
+    except ValueError:
+        return path, value
 
 
 #: The forms that may also be written as a number in TOML.

@@ -11,6 +11,7 @@ from twisted.python import usage
 
 from rkllm_twisted import __version__
 from rkllm_twisted.daemon.coercions import (
+    assignment,
     directory,
     group,
     octal,
@@ -119,6 +120,19 @@ SETTINGS: Mapping[str, Setting] = {
         parse=directory,
         otherwise="any file that the daemon may open",
         separator=":",
+    ),
+    "model": Setting(
+        None,
+        "A model to load at start, and again after a crash: its path, or its name in --model-dir.",
+        otherwise="none: clients load one",
+    ),
+    "model-param": Setting(
+        None,
+        "A field of RKLLMParam for --model, such as max_context_len=4096 or"
+        " extend_param.base_domain_id=1; repeat it for more.",
+        parse=assignment,
+        otherwise="the library's defaults",
+        separator=";",
     ),
     "allow-uid": Setting(
         None,
@@ -231,6 +245,8 @@ class Options(usage.Options):
                 "--max-unparsed must not be less than --max-message: no message of that size could"
                 " be received."
             )
+        if not problems and self["model-param"] and self["model"] is None:
+            problems.append("--model-param needs --model.")
         if problems:
             raise usage.UsageError("\n".join(problems))
 

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
 from rkllm_twisted.daemon.about import summary_of
+from rkllm_twisted.daemon.configured_model import ConfiguredModel
 from rkllm_twisted.daemon.hosting import RuntimeHost
 from rkllm_twisted.interfaces import INPU
 from rkllm_twisted.offload.parser import Reader
@@ -33,6 +34,7 @@ class DaemonService(MultiService):
     :param host: the runtime and the service that keeps it.
     :param pool: the NPU's thread; this service starts and stops it.
     :param reader: parses big messages; this service stops it.
+    :param model: loads the model of ``--model``.
     :ivar npu: the NPU.
     :ivar factory: its clients' connections.
     """
@@ -46,6 +48,7 @@ class DaemonService(MultiService):
         factory: RPCFactory,
         listener: UNIXSocketService,
         reader: Reader,
+        model: ConfiguredModel | None = None,
     ) -> None:
         super().__init__()
         self._reactor = reactor
@@ -55,6 +58,7 @@ class DaemonService(MultiService):
         self.factory = factory
         self._listener = listener
         self._reader = reader
+        self._model = model
         listener.setServiceParent(self)
 
     def startService(self) -> None:
@@ -71,6 +75,9 @@ class DaemonService(MultiService):
             reason=runtime.recognised_by,
             path=self._listener.endpoint.path,
         )
+        # Before the first client is accepted, so that its requests queue behind the load.
+        if self._model is not None:
+            self._model.startService()
 
     def stopService(self) -> Deferred[None]:
         """Stop accepting, wait for the run under way, destroy the model, end the thread."""
@@ -85,6 +92,8 @@ class DaemonService(MultiService):
         return self._host.is_alive() and self.npu.status().state != "stuck"
 
     async def _stop(self) -> None:
+        if self._model is not None:
+            self._model.stopService()
         await _deferred(super().stopService())
         with contextlib.suppress(CancelledError, DeferredTimeout):
             await self.npu.drain().addTimeout(DRAIN_S, self._reactor)

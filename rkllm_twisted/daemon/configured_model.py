@@ -1,0 +1,153 @@
+"""``--model``: the model that the daemon loads when it starts, and again after a crash."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from rkllm_twisted.abi.layouts import layout_of
+from rkllm_twisted.abi.release import releases
+from rkllm_twisted.daemon.options import Options
+from rkllm_twisted.errors import Cancelled, RPCError, ShuttingDown, StartupError
+from rkllm_twisted.interfaces import INPU, IRuntime
+from rkllm_twisted.models.catalogue import CPU_LOADS, NPU_LOADS, Catalogue
+from rkllm_twisted.models.directories import ModelDirectories
+
+#: How often the service looks whether the model has gone.
+CHECK_INTERVAL_S = 1.0
+#: The delay before the second try, and the longest one; it doubles with each try.
+BACK_OFF_S, MAX_BACK_OFF_S = 1.0, 300.0
+#: A model that has been loaded for so long has not failed soon: the delay is short again.
+STANDS_S = 60.0
+
+_log = Logger("rkllm.daemon")
+
+
+class ConfiguredModel(Service):
+    """Loads a model at start, and again after a crash of the runtime.
+
+    It leaves alone what clients do: a model that a client has destroyed stays away, and one that a
+    client has loaded stays.
+
+    :param param: the RKLLMParam to load it with.
+    """
+
+    def __init__(self, reactor: Any, npu: INPU, param: Mapping[str, object]) -> None:
+        self._reactor = reactor
+        self._npu = npu
+        self._param = param
+        self._model = param["model_path"]
+        self._call: Deferred[object] | None = None
+        self._delayed: IDelayedCall | None = None
+        self._delay = BACK_OFF_S
+        self._began = 0.0
+        self._watch = LoopingCall(self._check)
+        self._watch.clock = reactor
+
+    def startService(self) -> None:
+        """Load the model. Requests that come meanwhile wait for it in the NPU's queue."""
+        super().startService()
+        self._load()
+        self._watch.start(CHECK_INTERVAL_S, now=False)
+
+    def stopService(self) -> None:
+        """Load no more. A load that is under way ends with the NPU."""
+        super().stopService()
+        if self._watch.running:
+            self._watch.stop()
+        if self._delayed is not None:
+            self._delayed.cancel()
+            self._delayed = None
+
+    def _load(self) -> None:
+        self._delayed = None
+        self._began = self._reactor.seconds()
+        _log.info("loading {model}", model=self._model)
+        self._call = self._npu.call("rkllm_init", [self._param])
+        self._call.addCallbacks(self._loaded, self._failed)
+
+    def _loaded(self, _: object) -> None:
+        self._call = None
+        _log.info(
+            "{model} is loaded after {duration:.1f} s",
+            model=self._model,
+            duration=self._reactor.seconds() - self._began,
+        )
+
+    def _failed(self, failure: Failure) -> None:
+        self._call = None
+        if failure.check(ShuttingDown, Cancelled) or not self.running:
+            return
+        _log.error("{model} is not loaded: {error}", model=self._model, error=failure.value)
+        self._load_later()
+
+    def _load_later(self) -> None:
+        _log.info("{model} is loaded again in {delay:g} s", model=self._model, delay=self._delay)
+        self._delayed = self._reactor.callLater(self._delay, self._load_if_gone)
+        self._delay = min(2 * self._delay, MAX_BACK_OFF_S)
+
+    def _load_if_gone(self) -> None:
+        self._delayed = None
+        if self._npu.status().state in ("empty", "failed"):
+            self._load()
+
+    def _check(self) -> None:
+        """Load the model again if a crash has taken it."""
+        if self._call is not None or self._delayed is not None:
+            return
+        status = self._npu.status()
+        if status.state in ("empty", "failed") and status.problem is not None:
+            self._load_later()
+        elif self._reactor.seconds() - self._began > STANDS_S:
+            self._delay = BACK_OFF_S
+
+
+def configured_param(options: Options, runtime: IRuntime) -> Mapping[str, object] | None:
+    """The RKLLMParam for the model of ``--model``; None if there is none.
+
+    :raises StartupError: there is no such model, or a parameter is wrong.
+    """
+    wanted = options["model"]
+    if wanted is None:
+        return None
+    try:
+        param = _param_of(wanted, options, runtime)
+        for path, value in options["model-param"]:
+            _assign(param, path, value)
+        runtime.prepare("rkllm_init", [param])
+    except RPCError as error:
+        raise StartupError(f"--model {wanted}: {error}") from None
+    return param
+
+
+def _param_of(wanted: str, options: Options, runtime: IRuntime) -> dict[str, Any]:
+    """The parameters of a path, or of a name in the directories with what lies beside the model."""
+    path = Path(wanted)
+    if path.is_file() or not options["model-dir"] or path.is_absolute():
+        if not path.is_file():
+            raise StartupError(f"--model {wanted}: there is no such file.")
+        return {"model_path": str(path.absolute())}
+    release = releases()[runtime.version.abi]
+    loads = NPU_LOADS if runtime.version.backend == "npu" else CPU_LOADS
+    directories = ModelDirectories(options["model-dir"])
+    model = Catalogue(directories, layout_of(release), loads).find(wanted)
+    model.check()
+    return dict(model.init_param(release))
+
+
+def _assign(param: dict[str, Any], path: Sequence[str], value: object) -> None:
+    """Set a field, also one of a structure in the structure."""
+    *outer, name = path
+    for part in outer:
+        inner = param.get(part)
+        param[part] = dict(inner) if isinstance(inner, Mapping) else {}
+        param = param[part]
+    param[name] = value

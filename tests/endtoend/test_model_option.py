@@ -1,0 +1,71 @@
+"""A daemon with ``--model`` has its model when the first client asks, and again after a crash."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from daemons import Daemon, environment, twistd
+from many_clients import wait_until
+
+Start = Callable[..., Daemon]
+Script = Callable[[str], Path]
+
+
+def test_the_first_client_waits_for_the_load(start: Start, script: Script) -> None:
+    """A run that comes while the model loads is answered after it."""
+    model = script('init delay 500\nrun\ntoken "Hello"\nfinish\n')
+    daemon = start(f"--model={model}", "--model-param=max_context_len=512")
+    with daemon.connect() as client:
+        answer = client.ask("rkllm.run", [{"prompt_input": "hi"}])
+        assert answer["result"]["text"] == "Hello"
+        assert client.ask("server.status")["result"]["model_path"] == str(model)
+
+
+def test_a_crash_loads_the_model_again(start: Start, script: Script) -> None:
+    """Without a client's doing."""
+    model = script("run\nsegv\n")
+    daemon = start(f"--model={model}")
+    with daemon.connect() as client:
+        assert client.ask("rkllm.run", [{"prompt_input": "hi"}])["error"]["code"] == -32004
+        wait_until(lambda: client.ask("server.status")["result"]["state"] == "loaded")
+
+
+def test_a_name_is_looked_up_in_the_directories(start: Start, script: Script) -> None:
+    """With what stands beside the model."""
+    model = script('run\ntoken "Hello"\nfinish\n')
+    daemon = start("--model=model", f"--model-dir={model.parent}")
+    with daemon.connect() as client:
+        assert client.ask("rkllm.run", [{"prompt_input": "hi"}])["result"]["text"] == "Hello"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--model=/nowhere.rkllm"], "--model /nowhere.rkllm: there is no such file."),
+        (["--model={file}", "--model-param=no_such=1"], "no_such"),
+        (["--model={file}", "--model-param=max_context_len"], "--model-param must be NAME=VALUE"),
+        (["--model-param=a=1"], "--model-param needs --model."),
+        (["--model=nothing", "--model-dir={directory}"], "There is no model 'nothing'"),
+    ],
+)
+def test_a_model_that_cannot_be_is_refused_at_the_start(
+    tmp_path: Path, script: Script, options: list[str], said: str
+) -> None:
+    """One sentence, before anything listens."""
+    file = script("run\nfinish\n")
+    words = [option.format(file=file, directory=tmp_path) for option in options]
+    common = ["-n", "--pidfile=", "rkllm", "--library=cpu", f"--socket={tmp_path}/s"]
+    done = subprocess.run(
+        [*twistd(), *common, *words],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert said in line
