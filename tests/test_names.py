@@ -16,7 +16,6 @@ TWICE = {
     "Options",
     "Function",
     "Params",
-    "_Call",
 }
 
 

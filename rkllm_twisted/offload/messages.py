@@ -32,7 +32,7 @@ MAX_VALUES = 200_000
 ToFloats = Callable[[object], FloatArray | WrongArray]
 
 
-class _Call(msgspec.Struct, frozen=True, tag=True):
+class _PackedCall(msgspec.Struct, frozen=True, tag=True):
     id: bytes | None
     method: str
     params: Any
@@ -50,7 +50,7 @@ class _Answer(msgspec.Struct, frozen=True, tag=True):
 
 
 class _Read(msgspec.Struct, frozen=True):
-    members: list[_Call | _Fault | _Answer]
+    members: list[_PackedCall | _Fault | _Answer]
     is_batch: bool
 
 
@@ -79,7 +79,7 @@ def unpack(data: bytes) -> Message:
     return Batch(members) if read.is_batch else members[0]
 
 
-def _packed(member: Single, floats: Mapping[str, ToFloats]) -> _Call | _Fault | _Answer:
+def _packed(member: Single, floats: Mapping[str, ToFloats]) -> _PackedCall | _Fault | _Answer:
     if isinstance(member, Reply):
         return _Answer()
     if isinstance(member, Malformed):
@@ -90,20 +90,20 @@ def _packed(member: Single, floats: Mapping[str, ToFloats]) -> _Call | _Fault | 
         params = _Packing(floats).pack(start, member.params)
     except InvalidParams as error:
         return _fault(raw_id, error)
-    return _Call(raw_id, member.method, params)
+    return _PackedCall(raw_id, member.method, params)
 
 
 def _fault(raw_id: bytes | None, error: RPCError) -> _Fault:
     return _Fault(raw_id, error.code, error.message, error.data)
 
 
-def _mended(member: _Call | _Fault | _Answer) -> _Call | _Fault | _Answer:
-    if not isinstance(member, _Call):
+def _mended(member: _PackedCall | _Fault | _Answer) -> _PackedCall | _Fault | _Answer:
+    if not isinstance(member, _PackedCall):
         return member
     return msgspec.structs.replace(member, params=msgpack.with_big_integers_packed(member.params))
 
 
-def _unpacked(member: _Call | _Fault | _Answer) -> Single:
+def _unpacked(member: _PackedCall | _Fault | _Answer) -> Single:
     if isinstance(member, _Answer):
         return Reply(None, None, None)
     if isinstance(member, _Fault):

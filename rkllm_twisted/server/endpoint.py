@@ -89,15 +89,18 @@ def endpoint_from_text(
         bits = int(mode, 8)
     except ValueError:
         raise ValueError(f"mode={mode} must be octal digits, such as 0660.") from None
-    user = SAME if not owner else _number(owner, "owner", lambda name: pwd.getpwnam(name).pw_uid)
-    members = SAME if not group else _number(group, "group", lambda name: grp.getgrnam(name).gr_gid)
+    user = _number(owner, "owner", "user", lambda name: pwd.getpwnam(name).pw_uid)
+    members = _number(group, "group", "group", lambda name: grp.getgrnam(name).gr_gid)
     return RKLLMServerEndpoint(reactor, SocketFile(path, bits, user, members))
 
 
-def _number(text: str, argument: str, look_up: Callable[[str], int]) -> int:
+def _number(text: str, argument: str, kind: str, look_up: Callable[[str], int]) -> int:
+    if not text:
+        return SAME
     if text.isascii() and text.isdecimal():
         return int(text)
     try:
         return look_up(text)
     except KeyError:
-        raise ValueError(f"{argument}={text}: this system has no {text}.") from None
+        problem = f"{argument}={text}: this system has no {kind} of this name."
+        raise ValueError(problem) from None

@@ -30,7 +30,7 @@ PARAMS_BEGIN = frozenset(b"[{n")
 _COLON, _BRACKET = b":["
 
 
-class _Call(msgspec.Struct, gc=False):
+class _PlainMessage(msgspec.Struct, gc=False):
     """A request or a notification."""
 
     jsonrpc: Literal["2.0"]
@@ -39,8 +39,8 @@ class _Call(msgspec.Struct, gc=False):
     params: Raw | UnsetType = UNSET
 
 
-_call = msgspec.json.Decoder(_Call).decode
-_calls = msgspec.json.Decoder(list[_Call]).decode
+_decode_message = msgspec.json.Decoder(_PlainMessage).decode
+_messages = msgspec.json.Decoder(list[_PlainMessage]).decode
 _params = msgspec.json.Decoder().decode
 
 
@@ -55,7 +55,7 @@ def read(text: bytes) -> Request | Notification | Batch | None:
     try:
         if text[0] == _BRACKET:
             return _batch(text)
-        call = _call(text)
+        call = _decode_message(text)
         if call.params is not UNSET:
             return _with_params(text, call)
         return _message(call, None) if text.count(_COLON) == _colons(call) else None
@@ -63,12 +63,12 @@ def read(text: bytes) -> Request | Notification | Batch | None:
         return None
 
 
-def _colons(call: _Call) -> int:
+def _colons(call: _PlainMessage) -> int:
     """How many a message has, beside those of its params."""
     return 2 + (call.id is not UNSET) + (call.params is not UNSET)
 
 
-def _message(call: _Call, params: Params) -> Request | Notification | None:
+def _message(call: _PlainMessage, params: Params) -> Request | Notification | None:
     if call.id is UNSET:
         return Notification(call.method, params)
     raw_id = bytes(call.id)
@@ -77,7 +77,7 @@ def _message(call: _Call, params: Params) -> Request | Notification | None:
     return None
 
 
-def _with_params(text: bytes, call: _Call) -> Request | Notification | None:
+def _with_params(text: bytes, call: _PlainMessage) -> Request | Notification | None:
     raw = bytes(call.params)  # type: ignore[arg-type]  # they are there
     inside = raw.count(_COLON)
     if raw[0] not in PARAMS_BEGIN or text.count(_COLON) - inside != _colons(call):
@@ -92,7 +92,7 @@ def _batch(text: bytes) -> Batch | None:
     count = text.count(b"{")
     if count > MAX_BATCH or text.count(b"[") > 1:
         return None
-    calls = _calls(text)
+    calls = _messages(text)
     if len(calls) != count or not calls:
         return None
     colons = sum([2 if call.id is UNSET else 3 for call in calls])

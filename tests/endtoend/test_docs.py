@@ -6,6 +6,8 @@ import os
 import re
 import shutil
 import signal
+import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -122,6 +124,31 @@ def test_the_embedding_example_serves(tmp_path: Path) -> None:
         # twistd itself lets a process die of its signal once everything has stopped.
         assert process.wait(10) in (0, -signal.SIGTERM)
     assert not (tmp_path / "rkllm.sock").exists()
+
+
+def test_the_example_with_more_endpoints_serves(tmp_path: Path) -> None:
+    """The daemon's socket, another of its kind, and TCP."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    program = blocks("docs/embedding.md", "python")[1].replace("7777", str(port))
+    (tmp_path / "mine.py").write_text(program.replace("/tmp/", f"{tmp_path}/"))
+    command = [*twistd(), "--pidfile=", "-ny", "mine.py"]
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment(), stdout=quiet, stderr=quiet
+    ) as process:
+        try:
+            for path in (tmp_path / "rkllm.sock", tmp_path / "rkllm-team.sock"):
+                with await_client(path, process) as client:
+                    assert client.ask("server.ping")["result"] == "pong"
+            assert stat.S_IMODE((tmp_path / "rkllm-team.sock").stat().st_mode) == 0o660
+            with socket.create_connection(("127.0.0.1", port)) as tcp:
+                tcp.sendall(b'{"jsonrpc":"2.0","method":"server.ping","id":1}\n')
+                assert tcp.makefile().readline() == '{"jsonrpc":"2.0","id":1,"result":"pong"}\n'
+        finally:
+            process.terminate()
+    assert not list(tmp_path.glob("*.sock"))
 
 
 def await_client(path: Path, process: subprocess.Popen[bytes]) -> RawClient:

@@ -31,6 +31,7 @@ def test_the_wheel_holds_libraries_model_layouts_and_plugins(built: Path) -> Non
         "rkllm_twisted/abi/rkllm-abi.json",
         "rkllm_twisted/description/examples.json",
         "rkllm_twisted/py.typed",
+        "twisted/plugins/rkllm_endpoint.py",
         "twisted/plugins/rkllm_service.py",
         "twisted/plugins/rkllm_methods.py",
     } <= names
