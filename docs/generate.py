@@ -10,11 +10,14 @@ from pathlib import Path
 
 import configuration_page
 import methods_page
+import troubleshooting_page
 
 from rkllm_twisted.abi.release import releases
+from rkllm_twisted.board.checks import CHECKS
 from rkllm_twisted.daemon.options import SETTINGS
 from rkllm_twisted.description import examples
 from rkllm_twisted.description.describe import describe
+from rkllm_twisted.errors import BY_CODE
 from rkllm_twisted.rpc.registry import find_methods
 from twisted.plugins import rkllm_methods
 
@@ -30,6 +33,7 @@ def methods() -> str:
 #: File in docs/ -> what makes its text.
 PAGES: Mapping[str, Callable[[], str]] = {
     "methods.md": methods,
+    "troubleshooting.md": lambda: troubleshooting_page.render(BY_CODE, CHECKS),
     "configuration.md": lambda: configuration_page.render(SETTINGS),
     "../etc/rkllm.toml": lambda: configuration_page.example(SETTINGS),
 }

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from daemons import Daemon, RawClient, environment, twistd
+from layers import LAYERS
 
 Start = Callable[..., Daemon]
 PROJECT = Path(__file__).parents[2]
@@ -192,6 +193,14 @@ def test_the_paths_that_contributing_names_exist() -> None:
         if not re.search("NAME|PACKAGE|WORD", name):
             places = (PROJECT, PROJECT / "rkllm_twisted")
             assert any((place / name).exists() for place in places), name
+
+
+def test_contributing_explains_every_folder() -> None:
+    """Each folder and module of the layer table stands in the map."""
+    text = (PROJECT / "CONTRIBUTING.md").read_text()
+    for layer in LAYERS:
+        for name in {*layer.folders} - {"__init__"}:
+            assert f"`{name}/`" in text or f"`{name}.py`" in text, name
 
 
 def test_the_targets_that_contributing_names_are_the_makefiles() -> None:

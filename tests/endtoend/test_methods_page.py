@@ -174,7 +174,7 @@ def test_a_function_that_is_missing_and_a_field_that_is_missing_are_shown() -> N
     assert {-32006, -32602} <= set(shown)
 
 
-def test_the_page_is_current() -> None:
+def test_the_generated_pages_are_current() -> None:
     """``docs/generate.py --check`` says so."""
     done = subprocess.run(
         [sys.executable, DOCS / "generate.py", "--check"], capture_output=True, text=True
