@@ -22,6 +22,7 @@ from rkllm_twisted.runtime.library import OpenedFile
 
 _TEXT = re.compile(rb"RKLLM SDK \(version: (\d+\.\d+\.\d+)")
 #: In bytes; far more than the RKLLMParam of any release needs (208).
+#: The bytes that the library does not write are not zeroed: only plausible values count.
 _ROOM = 4096
 _NAME_IT = "name the release with --abi"
 
