@@ -58,16 +58,17 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     return Site(tmp_path / "site")
 
 
-def test_the_pages_package_adds_its_method(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What docs/writing-methods.md shows, installed with pip and called over the socket."""
+@pytest.mark.parametrize("form", ["function", "class"])
+def test_the_pages_package_adds_its_method(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """What docs/writing-methods.md shows, nothing added, installed with pip and called."""
     source = tmp_path / "greetings-source"
-    method, drop_in = code_blocks("python")
+    function, drop_in, as_class, *_ = code_blocks("python")
     for name, text in {
-        "greetings/hello.py": method,
+        "greetings/hello.py": function if form == "function" else as_class,
         "twisted/plugins/greetings_methods.py": drop_in,
-        "setup.cfg": code_blocks("ini")[0],
-        "pyproject.toml": '[build-system]\nrequires = ["setuptools"]\n'
-        'build-backend = "setuptools.build_meta"\n',
+        "pyproject.toml": code_blocks("toml")[0],
     }.items():
         Site(source).add(name, text)
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
@@ -84,8 +85,7 @@ def test_the_pages_package_adds_its_method(tmp_path: Path, monkeypatch: pytest.M
             assert "name" in refused["message"]
         assert "greet.hello  " in rkllm("methods", daemon=daemon).stdout
         explained = rkllm("methods", "greet.hello", daemon=daemon).stdout
-        assert "name  string" in explained
-        assert "whom to greet" in explained
+        assert "  name (string, optional): the name." in explained
         called = rkllm("call", "greet.hello", '{"name": "Bert"}', daemon=daemon)
         assert called.stdout == '{"greeting": "Hello, Bert!"}\n'
     finally:

@@ -26,7 +26,11 @@ def _layer(name: str, folders: str, outside: str) -> Layer:
 LAYERS = (
     _layer("words", "__init__ errors values interfaces", "attrs zope"),
     _layer("pure", "wire abi formats board cpu chat", "attrs zope msgspec jinja2 tokenizers"),
-    _layer("mechanism", "runtime models rpc description client_core", "attrs zope msgspec twisted"),
+    _layer(
+        "mechanism",
+        "plugin runtime models rpc description client_core",
+        "attrs zope msgspec twisted",
+    ),
     _layer("domain", "npu isolation offload methods", "attrs zope msgspec twisted"),
     _layer("edge", "server client blocking systemd", "attrs zope twisted"),
     _layer("assembly", "daemon tap", "attrs zope msgspec twisted"),
