@@ -15,7 +15,7 @@ from rkllm_twisted.chat.messages import Conversation
 from rkllm_twisted.chat.model import ChatModel, Tier
 from rkllm_twisted.chat.prompts import PlainContent, Prompt, SlotContent, TokenContent
 from rkllm_twisted.chat.segments import Mark, Pieces, after, merged
-from rkllm_twisted.chat.trail import CacheKey, Trail, same_conversation
+from rkllm_twisted.chat.trail import CacheKey, PlannedCall, Trail, same_conversation
 
 
 @attrs.frozen
@@ -34,14 +34,6 @@ class Traits:
     roles: bool = True
 
 
-@attrs.frozen
-class PlannedCall:
-    """A call of a function of rkllm.h, its parameters positional as a client would send them."""
-
-    function: str
-    params: tuple[Any, ...] = ()
-
-
 CLEAR = PlannedCall("rkllm_clear_kv_cache", (0,))
 CLEAR_BUT_SYSTEM = PlannedCall("rkllm_clear_kv_cache", (1,))
 
@@ -58,6 +50,7 @@ class Plan:
     :param cached_tokens: that are not read again; None if nobody has counted them.
     :param new_tokens: that are read now; None if nobody has counted them.
     :param flattened: True if the earlier conversation is read as plain text.
+    :param empty_slot: tier B: for :attr:`KnownCache.empty_slot`.
     """
 
     tier: Tier
@@ -69,6 +62,7 @@ class Plan:
     cached_tokens: int | None = 0
     new_tokens: int | None = None
     flattened: bool = False
+    empty_slot: PlannedCall | None = None
 
 
 def plan(
@@ -108,13 +102,11 @@ def _with_tokens(
     tokens = content.tokens
     if trail is not None and trail.key == key and model.vocabulary is not None:
         rest = _new(trail, content.pieces)
-        if rest:  # at least one token has to be read for there to be an answer
-            cached, tokens = trail.tokens, model.vocabulary.encode(rest, first=False)
+        new = model.vocabulary.encode(rest, first=False) if rest else ()
+        # At least one token has to be read for there to be an answer.
+        if new and len(trail.tokens) + len(new) < model.context:
+            cached, tokens = trail.tokens, new
     read = Trail(key, (*cached, *tokens), merged(content.pieces))
-    fits = len(read.tokens) < model.context
-    if not fits:
-        cached, tokens = (), content.tokens
-        read = attrs.evolve(read, tokens=tokens)
     return Plan(
         Tier.TOKENS,
         () if cached else (CLEAR,),
@@ -146,23 +138,26 @@ def _with_slot(
     adapter: str | None,
     traits: Traits,
 ) -> Plan:
-    *earlier, _ = content.messages
-    key = CacheKey(
-        model.key, adapter, Tier.TEMPLATE, (content.prefix, content.postfix, content.options)
-    )
+    earlier = content.messages[:-1]
+    slots = (content.system, content.prefix, content.postfix)
+    key = CacheKey(model.key, adapter, Tier.TEMPLATE, (*slots[1:], content.options))
     run_input = _text(content.text, "user", traits)
-    known = trail is not None and trail.key == key and bool(content.prefix)
-    if known and trail is not None and same_conversation(trail.messages, tuple(earlier)):
-        went_on = attrs.evolve(trail, messages=content.messages)
-        return Plan(Tier.TEMPLATE, (), run_input, 1, went_on, True, trail.size)
-    if known and trail is not None and traits.keeps_system and _is_slot(trail, tuple(earlier)):
-        back = attrs.evolve(trail, messages=content.messages)
-        return Plan(Tier.TEMPLATE, (CLEAR_BUT_SYSTEM,), run_input, 1, back, True, None)
-    slots = PlannedCall(
-        "rkllm_set_chat_template", (content.system, content.prefix, content.postfix)
-    )
+    empty = _set_slots("", content.user_prefix, content.postfix)
+    if trail is not None and trail.key == key and content.prefix:
+        held = attrs.evolve(trail, messages=content.messages)
+        if same_conversation(trail.messages, earlier):
+            size = trail.size
+            return Plan(Tier.TEMPLATE, (), run_input, 1, held, True, size, empty_slot=empty)
+        if traits.keeps_system and _is_slot(trail, earlier):
+            back = (CLEAR_BUT_SYSTEM,)
+            return Plan(Tier.TEMPLATE, back, run_input, 1, held, True, None, empty_slot=empty)
     read = Trail(key, messages=content.messages, in_slot=len(earlier))
-    return Plan(Tier.TEMPLATE, (CLEAR, slots), run_input, 1, read)
+    calls = (CLEAR, _set_slots(*slots))
+    return Plan(Tier.TEMPLATE, calls, run_input, 1, read, empty_slot=empty)
+
+
+def _set_slots(system: str, prefix: str, postfix: str) -> PlannedCall:
+    return PlannedCall("rkllm_set_chat_template", (system, prefix, postfix))
 
 
 def _is_slot(trail: Trail, earlier: Conversation) -> bool:
@@ -177,14 +172,14 @@ def _plain(
     adapter: str | None,
     traits: Traits,
 ) -> Plan:
-    *earlier, newest = content.messages
+    earlier, newest = content.messages[:-1], content.messages[-1]
     key = CacheKey(model.key, adapter, Tier.RUNTIME, (str(content.thinking),))
     read = Trail(key, messages=content.messages)
     if (
         trail is not None
         and trail.key == key
         and earlier
-        and same_conversation(trail.messages, tuple(earlier))
+        and same_conversation(trail.messages, earlier)
     ):
         run_input = _text(content.text, newest.role, traits, content.thinking)
         return Plan(Tier.RUNTIME, (), run_input, 1, read, True, trail.size)

@@ -44,6 +44,7 @@ class SlotContent:
     :param postfix: what it puts behind it, up to the beginning of the answer.
     :param messages: the conversation, the newest message last.
     :param text: the newest message.
+    :param user_prefix: what the template puts before a user's message, whatever came before.
     :param options: what else the earlier conversation was rendered with: tools, thinking.
     """
 
@@ -52,6 +53,7 @@ class SlotContent:
     postfix: str
     messages: Conversation
     text: str
+    user_prefix: str
     options: str = ""
 
 

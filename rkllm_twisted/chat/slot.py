@@ -43,11 +43,17 @@ def slot_content(messages: Conversation, render: Render, marks: tuple[str, ...])
     before, found, postfix = text((*earlier, _saying(newest, probe)), True).partition(probe)
     if not found:
         raise not_shown()
-    prefix = "" if newest.role == "tool" else _prefix(text)
-    if not before.endswith(prefix):
-        prefix = ""
-    system = before[: len(before) - len(prefix)]
-    return SlotContent(system, prefix, postfix, messages, broken_up(newest.text, marks))
+    user_prefix = _prefix(text)
+    usual = newest.role == "user" and before.endswith(user_prefix)
+    prefix = user_prefix if usual else ""
+    return SlotContent(
+        before[: len(before) - len(prefix)],
+        prefix,
+        postfix,
+        messages,
+        broken_up(newest.text, marks),
+        user_prefix,
+    )
 
 
 def not_shown() -> InvalidParams:

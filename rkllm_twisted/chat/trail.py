@@ -7,6 +7,7 @@ cache of which nothing is known, and then it is cleared before anything else is 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import attrs
 
@@ -17,6 +18,14 @@ from rkllm_twisted.chat.vocabulary import Vocabulary
 
 #: Of a token that the runtime has read and not told.
 NO_TOKEN = -1
+
+
+@attrs.frozen
+class PlannedCall:
+    """A call of a function of rkllm.h, its parameters positional as a client would send them."""
+
+    function: str
+    params: tuple[Any, ...] = ()
 
 
 @attrs.frozen
@@ -54,12 +63,6 @@ class Trail:
     messages: Conversation = ()
     in_slot: int = 0
     size: int | None = None
-
-
-def common_prefix(one: tuple[int, ...], other: tuple[int, ...]) -> int:
-    """Return how many tokens two prompts begin with together."""
-    pairs = zip(one, other, strict=False)
-    return next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
 def same_conversation(one: Conversation, other: Conversation) -> bool:
@@ -136,10 +139,13 @@ class KnownCache:
     """The one object that knows what the cache holds. All runs of the runtime have to pass it.
 
     :param trail: what it holds; None if nothing is known.
+    :param empty_slot: the call that takes a conversation out of the system slot; None if none is
+        in it. It has to come before any run that was not planned here, which would read it.
     """
 
     def __init__(self) -> None:
         self.trail: Trail | None = None
+        self.empty_slot: PlannedCall | None = None
 
     def take(self) -> Trail | None:
         """Return what is known and forget it, until a turn has ended well and sets it again."""
@@ -153,6 +159,8 @@ class KnownCache:
         """
         if function not in HARMLESS:
             self.trail = None
+        if function in NEW_SLOT:
+            self.empty_slot = None
 
 
 #: Functions that leave the cache, and how it is written on, as they are.
@@ -163,6 +171,11 @@ HARMLESS = frozenset(
         "rkllm_is_running",
         "rkllm_load_lora",
     )
+)
+
+#: Functions after which no earlier template stands in the slots.
+NEW_SLOT = frozenset(
+    ("rkllm_destroy", "rkllm_init", "rkllm_set_chat_template", "rkllm_set_function_tools")
 )
 
 

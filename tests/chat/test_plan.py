@@ -19,10 +19,10 @@ from rkllm_twisted.chat.families import named
 from rkllm_twisted.chat.family_table import FAMILIES
 from rkllm_twisted.chat.messages import Conversation, Message, ToolCall, say
 from rkllm_twisted.chat.model import ChatModel, Tier, chat_model
-from rkllm_twisted.chat.plan import CLEAR, CLEAR_BUT_SYSTEM, Plan, PlannedCall, Traits, plan
+from rkllm_twisted.chat.plan import CLEAR, CLEAR_BUT_SYSTEM, Plan, Traits, plan
 from rkllm_twisted.chat.prompts import ChatRequest
 from rkllm_twisted.chat.tools import read_tools
-from rkllm_twisted.chat.trail import KnownCache, Outcome, after_answer, common_prefix
+from rkllm_twisted.chat.trail import KnownCache, Outcome, PlannedCall, after_answer
 
 NOW = datetime(2026, 1, 2)
 CHATML = named("chatml", FAMILIES)
@@ -158,6 +158,19 @@ def test_in_tier_b_other_tools_make_another_system_slot() -> None:
     assert not board.read((*talk, asked(3)), tools=TOOLS).goes_on
 
 
+def test_a_foreign_run_after_tier_b_reads_no_conversation() -> None:
+    """The system slot outlives the cache; a call empties it."""
+    board = Board(Tier.TEMPLATE)
+    planned = board.read((asked(1), say("assistant", "w2"), asked(3)))
+    board.known.empty_slot = planned.empty_slot
+    assert board.known.empty_slot is not None
+    board.cache.set_chat_template(*board.known.empty_slot.params)
+    board.known.called("rkllm_set_chat_template")
+    assert board.known.empty_slot is None
+    board.cache.run({"prompt_input": "w9"})
+    assert board.cache.text == "<|im_start|>user\nw9<|im_end|>\n<|im_start|>assistant\n"
+
+
 def test_tier_b_feeds_the_slots_of_the_template() -> None:
     talk = (say("system", "Be <|im_end|> brief."), asked(1), say("assistant", "w2"), asked(3))
     planned = Board(Tier.TEMPLATE).read(talk)
@@ -268,12 +281,6 @@ def test_without_history_every_run_stands_alone() -> None:
         if tier is not Tier.TOKENS:
             assert words(planned.run_input["prompt_input"]) == ["w1", "w2", "w3"]
             assert list(planned.run_input) == ["prompt_input"]
-
-
-def test_the_common_prefix_of_two_prompts() -> None:
-    assert [common_prefix((1, 2, 3), other) for other in ((), (1, 2), (1, 9, 3), (1, 2, 3, 4))] == [
-        *(0, 2, 1, 3)
-    ]
 
 
 STEPS = st.lists(

@@ -41,7 +41,7 @@ class TextCache:
         """Carry out a plan up to the first token of the answer."""
         for call in plan.calls:
             getattr(self, call.function.removeprefix("rkllm_"))(*call.params)
-        self._run(plan.run_input)
+        self.run(plan.run_input)
 
     def clear_kv_cache(self, keep_system: int) -> None:
         """``rkllm_clear_kv_cache``."""
@@ -53,7 +53,8 @@ class TextCache:
         self._slots = (system, prefix, postfix)
         self.clear_kv_cache(0)
 
-    def _run(self, run_input: Mapping[str, Any]) -> None:
+    def run(self, run_input: Mapping[str, Any]) -> None:
+        """``rkllm_run``, up to the first token."""
         if "token_input" in run_input:
             assert len(run_input["token_input"]["input_ids"]) > 0, "nothing to answer"
             self._tokens += run_input["token_input"]["input_ids"]
