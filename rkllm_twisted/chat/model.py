@@ -41,7 +41,7 @@ class ChatModel:
     vocabulary: Vocabulary | None = None
     end_tokens: tuple[str, ...] = ()
     reasoning: ReasoningMarks | None = None
-    tool_format: ToolFormat = TOOL_FORMATS[INSTRUCTION_FORMAT]
+    tool_format: ToolFormat = INSTRUCTION_FORMAT
 
     @property
     def tier(self) -> Tier:
@@ -80,7 +80,6 @@ def chat_model(
         renderer = TemplateRenderer(open_template(template, marks, specials))
     elif family is not None:
         renderer = FamilyRenderer(family, vocabulary.control if vocabulary else None)
-    shows_tools = renderer is not None and renderer.abilities.tools
     return ChatModel(
         key,
         context,
@@ -89,7 +88,7 @@ def chat_model(
         vocabulary,
         end_tokens,
         _reasoning(family, template),
-        _tool_format(family, template if shows_tools else None),
+        _tool_format(family, template, renderer),
     )
 
 
@@ -100,15 +99,25 @@ def _reasoning(family: Family | None, template: str | None) -> ReasoningMarks | 
     return marks if template is not None and marks.close in template else None
 
 
-def _tool_format(family: Family | None, template: str | None) -> ToolFormat:
-    """Return the form of the calls: a template that is not told of tools is told in ours."""
-    if template is None:
-        return TOOL_FORMATS[INSTRUCTION_FORMAT]
+def _tool_format(
+    family: Family | None, template: str | None, renderer: Renderer | None
+) -> ToolFormat:
+    """Return the form of the calls; where a template is told of tools in plain English, ours."""
+    if renderer is None or not renderer.abilities.tools:
+        return INSTRUCTION_FORMAT
     if family is not None:
         return TOOL_FORMATS[family.tool_format]
-    return next(
-        (form for form in TOOL_FORMATS.values() if any(mark in template for mark in form.opens)),
-        TOOL_FORMATS["llama3"],  # bare JSON with "parameters" is the commonest without a mark
+    return (
+        next(
+            (
+                form
+                for form in TOOL_FORMATS.values()
+                if any(mark in template for mark in form.opens)
+            ),
+            TOOL_FORMATS["llama3"],  # bare JSON with "parameters" is the commonest without a mark
+        )
+        if template
+        else INSTRUCTION_FORMAT
     )
 
 

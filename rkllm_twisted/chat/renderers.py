@@ -13,7 +13,7 @@ from rkllm_twisted.chat.messages import Conversation, Message, Text
 from rkllm_twisted.chat.segments import Mark, Pieces, merged, split_marks
 from rkllm_twisted.chat.template import ITemplate
 from rkllm_twisted.chat.tool_formats import TOOL_FORMATS
-from rkllm_twisted.chat.tools import NO_TOOLS, Tools
+from rkllm_twisted.chat.tools import NO_TOOLS, Tools, around_schemas, schemas
 
 
 class TemplateRenderer:
@@ -98,14 +98,17 @@ class FamilyRenderer:
 
     def __init__(self, family: Family, control: Container[str] | None = None) -> None:
         self._family = family
+        self._form = TOOL_FORMATS[family.tool_format]
         needed = marks_in(family.begin, family.user.prefix, family.assistant.prefix)
+        marks = (*family.marks, *marks_in(*self._form.opens, *self._form.closes))
         self.marks = tuple(
-            mark for mark in family.marks if control is None or mark in control or mark in needed
+            mark for mark in marks if control is None or mark in control or mark in needed
         )
         self.abilities = Abilities(
             system=family.system is not None,
             later_system=family.system is not None,
             neighbours=not family.alternates,
+            tools=True,
             calls=family.tool is not None,
             thinking=family.reasoning is not None and not family.reasoning.opened,
         )
@@ -121,8 +124,13 @@ class FamilyRenderer:
     ) -> Pieces:
         """Render a conversation; see :meth:`TemplateRenderer.render`."""
         pieces = [*self._split(self._family.begin)]
+        told = self._instruction(tools)
+        if told and self._family.system and messages[0].role != "system":
+            pieces += self._wrapped("system", told)
+            told = []
         for message in messages:
-            pieces += self._wrapped(message)
+            pieces += self._wrapped(message.role, [message.text, *self._calls(message)], told)
+            told = []
         if generate:
             pieces += self._split(self._family.assistant.prefix + self._thoughts(thinking))
         return merged(pieces)
@@ -130,12 +138,28 @@ class FamilyRenderer:
     def _split(self, text: str) -> Pieces:
         return split_marks(text, self.marks)
 
-    def _wrapped(self, message: Message) -> Iterable[str | Mark]:
-        wrap = self._wrap(message.role)
+    def _instruction(self, tools: Tools) -> list[str | Mark]:
+        """Return what tells of the tools, in the family's form."""
+        if not tools:
+            return []
+        before, behind = around_schemas(self._form)
+        return [before, schemas(tools), *self._split(behind)]
+
+    def _wrapped(
+        self, role: str, said: Iterable[str | Mark], told: Iterable[str | Mark] = ()
+    ) -> Iterable[str | Mark]:
+        """Return a message with its marks.
+
+        :param told: of the tools, behind a system message or before a user's.
+        """
+        wrap = self._wrap(role)
+        both = (said, told) if role == "system" else (told, said)
+        between = ["\n\n"] if told else []
         return (
             *self._split(wrap.prefix),
-            message.text,
-            *self._calls(message),
+            *both[0],
+            *between,
+            *both[1],
             *self._split(wrap.postfix),
         )
 
@@ -145,12 +169,14 @@ class FamilyRenderer:
         return wraps.get(role) or family.user
 
     def _calls(self, message: Message) -> Iterable[str | Mark]:
-        form = TOOL_FORMATS[self._family.tool_format]
+        form = self._form
         for call in message.tool_calls:
             yield "\n" if message.text else ""
-            yield from split_marks(form.begin, form.opens)
-            yield json.dumps(call.name, ensure_ascii=False)[1:-1] + form.arguments + call.arguments
-            yield from split_marks(form.end, form.closes)
+            yield from self._split(form.begin)
+            yield json.dumps(call.name, ensure_ascii=False)[1:-1]
+            yield from self._split(form.arguments)
+            yield call.arguments
+            yield from self._split(form.end)
 
     def _thoughts(self, thinking: bool | None) -> str:
         marks = self._family.reasoning

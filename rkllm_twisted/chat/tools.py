@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from rkllm_twisted.chat.messages import Conversation, Message, Text, say, shown, wrong
+from rkllm_twisted.chat.tool_formats import TOOL_FORMATS, ToolFormat
 
 CHOICES = ("none", "auto", "required")
 
@@ -80,23 +81,31 @@ def _chosen(tools: Tools, choice: object) -> Tools:
             raise wrong("tool_choice", f"must be one of {known} or name a function")
 
 
-#: Without a template of its own that has tools, a model is told in plain English.
-INSTRUCTION = """\
-You can call functions. They are, as JSON schemas:
-{tools}
-To call one, answer with nothing but a fenced JSON object:
-```json
-{{"name": "the function's name", "parameters": {{"argument": "value"}}}}
-```
-If no function is needed, answer as usual."""
-#: What the call is then recognised by; a row of :mod:`.tool_formats`.
-INSTRUCTION_FORMAT = "fenced"
+#: A template that has no place for tools is told of them in plain English, and of this form.
+INSTRUCTION_FORMAT = TOOL_FORMATS["fenced"]
 
 
-def instruction(tools: Tools) -> str:
+def schemas(tools: Tools) -> str:
+    """Return the functions as JSON, one a line."""
+    return "\n".join(json.dumps(tool["function"], ensure_ascii=False) for tool in tools.definitions)
+
+
+def around_schemas(form: ToolFormat) -> tuple[str, str]:
+    """Return what tells any model of its tools: the text before the schemas, and that behind.
+
+    :param form: that calls are to have.
+    """
+    example = form.write("the function's name", '{"argument": "value"}')
+    return (
+        "You can call functions. They are, as JSON schemas:\n",
+        f"\nTo call one, answer with nothing but this:\n{example}\n"
+        "If no function is needed, answer as usual.",
+    )
+
+
+def instruction(tools: Tools, form: ToolFormat = INSTRUCTION_FORMAT) -> str:
     """Return the text that tells any model of its tools."""
-    lines = (json.dumps(tool["function"], ensure_ascii=False) for tool in tools.definitions)
-    return INSTRUCTION.format(tools="\n".join(lines))
+    return schemas(tools).join(around_schemas(form))
 
 
 def with_instruction(messages: Conversation, tools: Tools) -> Conversation:
@@ -115,13 +124,10 @@ def add_to_system(messages: Conversation, text: str) -> Conversation:
 def as_text(message: Message) -> Message:
     """Return a message of calls or of a tool's result as one that any template can show.
 
-    The calls take the form that :data:`INSTRUCTION` asks for, the result becomes user text.
+    The calls take the form of :data:`INSTRUCTION_FORMAT`, the result becomes user text.
     """
     if message.role == "tool":
         return say("user", f"Result of {message.name or 'the function'}:\n{message.text}")
-    calls = (
-        f'```json\n{{"name": {json.dumps(call.name)}, "parameters": {call.arguments}}}\n```'
-        for call in message.tool_calls
-    )
+    calls = (INSTRUCTION_FORMAT.write(call.name, call.arguments) for call in message.tool_calls)
     text = "\n".join(filter(None, (message.text, *calls)))
     return attrs.evolve(message, parts=(Text(text),), tool_calls=())

@@ -111,10 +111,11 @@ def test_a_forced_call_closes_the_reasoning_that_the_template_opened() -> None:
     family = attrs.evolve(named("qwen3", FAMILIES), reasoning=ReasoningMarks(opened=True))
     model = chat_model("q", 4096, family=family, vocabulary=vocabulary("byte_level"))
     prompt = compose(model, ChatRequest(HI, read_tools(WEATHER, "required")), NOW)
-    *_, opened, space, closed, call = prompt.content.pieces
-    assert (opened, space, closed) == (Mark("<think>"), "\n", Mark("</think>"))
-    assert call == f"\n\n{prompt.forced}"
-    events = parse(prompt.reading, [prompt.forced, 'weather", "parameters": {}}\n```'])
+    assert prompt.content.pieces[-6:] == (
+        *(Mark("<think>"), "\n", Mark("</think>"), "\n\n"),
+        *(Mark("<tool_call>"), '\n{"name": "'),
+    )
+    events = parse(prompt.reading, [prompt.forced, 'weather", "arguments": {}}\n</tool_call>'])
     assert events[0] == ToolCallBegin(0, "call_1", "weather")
 
 

@@ -171,6 +171,25 @@ def test_calls_and_results_have_the_familys_form() -> None:
     )
 
 
+def test_a_family_is_told_of_tools_in_its_own_form() -> None:
+    """The marks of the example count; what a tool says of itself is letters."""
+    tools = read_tools([{"type": "function", "function": {"name": "f", "description": "<s>"}}])
+    for name, talk, before, behind in (
+        ("qwen3", SHORT, "system\nS\n\nYou can call", "answer as usual."),
+        ("qwen3", SHORT[1:], "system\nYou can call", "answer as usual."),
+        ("gemma", SHORT[1:2], "user\nYou can call", "answer as usual.\n\na"),
+    ):
+        renderer = FamilyRenderer(named(name, FAMILIES))
+        arranged, changes = arrange(talk, tools, renderer.abilities)
+        assert changes == ()
+        pieces = renderer.render(arranged, now=NOW, tools=tools)
+        told = next(at for at, one in enumerate(pieces) if isinstance(one, str) and before in one)
+        assert '{"name": "f", "description": "<s>"}' in pieces[told]
+        assert behind in text_of(pieces[told:])
+        assert text_of(pieces).count("You can call") == 1
+        assert (Mark("<tool_call>") in pieces) == (name == "qwen3")
+
+
 def test_a_mark_that_the_vocabulary_lacks_is_letters() -> None:
     """Qwen2.5 has no token <tool_response>, Qwen3 has."""
     renderer = FamilyRenderer(named("qwen2", FAMILIES), {"<|im_start|>", "<|im_end|>"})

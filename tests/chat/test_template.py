@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from datetime import datetime
 from functools import cache
@@ -71,8 +72,12 @@ SOUP = st.lists(
 @settings(deadline=None)
 @given(st.sampled_from(sorted(TEMPLATES)), st.lists(SOUP, min_size=1, max_size=3))
 def test_messages_never_become_control_tokens(name: str, texts: list[str]) -> None:
-    """There are as many, in the same order, as in a conversation of plain words."""
+    """There are as many, in the same order, as in a conversation of plain words.
+
+    But for texts by which the templates themselves decide what to show.
+    """
     texts = texts if len(texts) % 2 else texts[1:]
+    texts = [re.sub("</think>|<tool_response>", "", text) for text in texts]
     one = made(name)
 
     def marks(pieces: Pieces) -> list[Mark]:
