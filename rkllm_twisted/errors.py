@@ -88,9 +88,23 @@ class RuntimeRefused(RPCError):
 
 
 class NoModel(RPCError):
-    """The call needs a model and none is loaded."""
+    """The call needs a model and none is loaded. ``data``: problem, after a crash."""
 
     code = -32001
+
+    @classmethod
+    def after(cls, problem: str | None) -> NoModel:
+        """Make the error.
+
+        :param problem: how the runtime's process crashed, if that is why there is no model.
+        """
+        if problem is None:
+            return cls("No model is loaded; load one with rkllm.init.")
+        return cls(
+            f"No model is loaded, because the runtime's process {problem}; load it again with"
+            " rkllm.init.",
+            {"problem": problem},
+        )
 
 
 class Busy(RPCError):

@@ -5,6 +5,7 @@ and returns a service that has not started.
 """
 
 from rkllm_twisted.daemon.assembly import makeService
+from rkllm_twisted.daemon.monotonic import use_monotonic_time
 from rkllm_twisted.daemon.options import Options
 
-__all__ = ["Options", "makeService"]
+__all__ = ["Options", "makeService", "use_monotonic_time"]

@@ -16,6 +16,9 @@ import attrs
 Params = Sequence[object] | Mapping[str, object] | None
 #: An RKLLMResult: the structure's fields by name, and ``_callback_state``.
 Result = Mapping[str, Any]
+#: The member of a run's last result that has the errors and warnings that the library printed
+#: during the run. It is there only if there were any.
+LINES = "_lines"
 OnResult = Callable[[Result], object]
 
 

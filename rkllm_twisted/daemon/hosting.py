@@ -11,7 +11,6 @@ from typing import Any
 import attrs
 from twisted.application.service import Service
 from twisted.internet.threads import blockingCallFromThread
-from twisted.logger import Logger
 
 from rkllm_twisted.cpu import LLAMA, libllama
 from rkllm_twisted.daemon.coercions import processors
@@ -19,16 +18,16 @@ from rkllm_twisted.daemon.options import Options
 from rkllm_twisted.errors import StartupError
 from rkllm_twisted.interfaces import IRuntime
 from rkllm_twisted.isolation.child import ChildConfig
+from rkllm_twisted.isolation.output import log_line
 from rkllm_twisted.isolation.process_runtime import ProcessRuntime
 from rkllm_twisted.isolation.supervisor import Supervisor
 from rkllm_twisted.runtime.files import Files
+from rkllm_twisted.runtime.library import without_prompts
 from rkllm_twisted.runtime.probe import probe
 from rkllm_twisted.runtime.runtime import open_runtime
 
 #: The processors that are online, such as ``0-7`` (Documentation/admin-guide/cputopology.rst).
 ONLINE = Path("/sys/devices/system/cpu/online")
-
-_runtime_log = Logger("rkllm.runtime")
 
 
 @attrs.frozen
@@ -49,17 +48,14 @@ def in_thread(options: Options, _reactor: Any) -> RuntimeHost:
     :raises LibraryError: it cannot be used.
     """
     _choose_llama(options)
+    os.environ.update(without_prompts(os.environ, options["log-prompts"]))
     runtime = open_runtime(
         options["library"],
         options["abi"],
         native_async=options["native-async"],
-        files=Files(options["model-dir"], _log_line),
+        files=Files(options["model-dir"], log_line),
     )
     return RuntimeHost(runtime, Service(), lambda: True)  # the caller runs in that very process
-
-
-def _log_line(line: str) -> None:
-    _runtime_log.info("runtime: {line}", line=line)
 
 
 def in_process(options: Options, reactor: Any) -> RuntimeHost:
@@ -77,6 +73,7 @@ def in_process(options: Options, reactor: Any) -> RuntimeHost:
         cpus=options["child-cpus"] or (),
         oom_score_adj=options["child-oom-score"],
         model_dirs=options["model-dir"],
+        log_prompts=options["log-prompts"],
     )
     supervisor = Supervisor(reactor, config)
     in_reactor = partial(blockingCallFromThread, reactor)

@@ -21,6 +21,7 @@ from twisted.python import usage
 from rkllm_twisted.daemon import assembly
 from rkllm_twisted.daemon.check import check
 from rkllm_twisted.daemon.log_formats import Observer, observer_for
+from rkllm_twisted.daemon.monotonic import use_monotonic_time
 from rkllm_twisted.daemon.service import DaemonService
 from rkllm_twisted.errors import StartupError
 from rkllm_twisted.runtime.malloc import return_freed_blocks
@@ -175,6 +176,9 @@ def makeService(options: Options) -> IService:
         if options["check"]:
             print(check(options))
             sys.exit()
+        from twisted.internet import reactor  # noqa: PLC0415 - importing it would install one
+
+        use_monotonic_time(reactor)
         inherited = take_environment(os.environ)
         daemon = assembly.makeService(options, source=activated_socket(inherited.sockets))
         _with_systemd(daemon, inherited).setServiceParent(terminal)

@@ -30,6 +30,7 @@ from rkllm_twisted.errors import InternalError, RPCError, StartupError
 from rkllm_twisted.interfaces import IRuntime
 from rkllm_twisted.isolation import messages
 from rkllm_twisted.runtime.files import Files
+from rkllm_twisted.runtime.library import without_prompts
 from rkllm_twisted.runtime.malloc import return_freed_blocks
 from rkllm_twisted.runtime.runtime import open_runtime
 from rkllm_twisted.values import Result
@@ -43,6 +44,8 @@ HEARTBEAT_INTERVAL_S = 1.0
 READ_BYTES = 2**20
 #: Bytes of one message: the embeddings of a prompt, with room to spare.
 MAX_MESSAGE_BYTES = 2**31 - 1
+#: Begins the mark of a call; ASCII's record separator, which is in no line of the runtime's.
+MARK = "\x1e"
 #: prctl(2): the signal to get when the parent dies.
 PR_SET_PDEATHSIG = 1
 #: setvbuf(3): print at the end of each line. Of glibc and musl.
@@ -58,6 +61,7 @@ class ChildConfig:
     :param cpus: the processors to run on; empty: all.
     :param oom_score_adj: see proc(5); None: the daemon's own.
     :param model_dirs: see :class:`~rkllm_twisted.runtime.files.Files`.
+    :param log_prompts: may the runtime print prompts?
     """
 
     library: str
@@ -67,10 +71,20 @@ class ChildConfig:
     cpus: tuple[int, ...] = ()
     oom_score_adj: int | None = None
     model_dirs: tuple[str, ...] = ()
+    log_prompts: bool = False
 
     def to_argument(self) -> str:
         """Return the settings as one word of a command line."""
         return json.dumps(attrs.asdict(self))
+
+    def environment(self, own: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the child's environment.
+
+        :param own: the daemon's.
+        """
+        # twistd may have put its working directory on our path.
+        path = os.pathsep.join(filter(None, sys.path))
+        return without_prompts({**own, "PYTHONPATH": path}, self.log_prompts)
 
     @classmethod
     def from_argument(cls, word: str) -> ChildConfig:
@@ -123,6 +137,8 @@ class ChildServer:
             self._connection.sendall(data)
 
     def _perform(self, call: messages.Perform) -> None:
+        _mark_start(call.number)
+
         def partial(result: Result) -> None:
             self._send(messages.Partial(call.number, result))
 
@@ -140,6 +156,19 @@ class ChildServer:
     def _fail(self, call: messages.Perform, error: RPCError) -> None:
         loaded = self._runtime.loaded
         self._send(messages.Failed(call.number, error.code, error.message, error.data, loaded))
+
+
+def mark_of(call: int) -> bytes:
+    """Return what is written to stdout and stderr at the start of a call."""
+    return f"{MARK}{call}\n".encode()
+
+
+def _mark_start(call: int) -> None:
+    """Mark the start of a call in what the library prints."""
+    ctypes.CDLL(None).fflush(None)
+    for descriptor in (1, 2):
+        with contextlib.suppress(OSError):
+            os.write(descriptor, mark_of(call))
 
 
 def send_heartbeats() -> None:

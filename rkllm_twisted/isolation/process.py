@@ -20,7 +20,6 @@ import attrs
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import ProcessProtocol
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rkllm_twisted.errors import RuntimeCrashed
@@ -32,21 +31,17 @@ from rkllm_twisted.isolation.child import (
     READ_BYTES,
     ChildConfig,
 )
+from rkllm_twisted.isolation.heartbeat import Heartbeat
+from rkllm_twisted.isolation.output import ChildOutput, reason_in
 from rkllm_twisted.wire.framing import Netstrings, netstring
 
-#: The number of the runtime's last lines that go with the error of a crash.
-LAST_LINES = 20
-#: A longer line of the runtime is cut: it must not fill the daemon's memory or log.
-MAX_LINE_BYTES = 4096
-#: A child without a heartbeat for this time has stopped and is killed.
-HEARTBEAT_TIMEOUT_S = 10.0
-#: The time to the first heartbeat: at boot, Python and the library are read from a slow card.
-START_TIMEOUT_S = 60.0
-#: A child counts as alive for this time after a heartbeat.
-ALIVE_S = 5.0
 #: The time to read what a child printed before its end. A process that the library has started may
 #: hold the pipes open for longer.
 LAST_OUTPUT_S = 0.05
+#: The number of the last lines that go with the error of a crash.
+MAX_CRASH_LINES = 20
+#: The most descriptors that starting a child takes at the same time.
+SPAWN_DESCRIPTORS = 12
 
 
 @attrs.frozen
@@ -55,14 +50,16 @@ class ChildExit:
 
     :param signal: the number of the signal that killed it, or None.
     :param exit_code: its exit code, or None.
-    :param lines: the last lines that the runtime printed.
+    :param lines: the last lines that the runtime printed during the last call, or before the first.
     :param silent: True if the daemon killed it because its heartbeat had stopped.
+    :param call: the number of the last call that the child had begun; 0: it had not begun any.
     """
 
     signal: int | None
     exit_code: int | None
     lines: tuple[str, ...]
     silent: bool = False
+    call: int = 0
 
     def reason(self) -> str:
         """Return how it ended, as the rest of a sentence."""
@@ -72,12 +69,18 @@ class ChildExit:
             return f"was killed by {signal.Signals(self.signal).name}"
         return f"exited with code {self.exit_code}"
 
-    def error(self) -> RuntimeCrashed:
-        """Return the error for the clients that had a call under way."""
+    def error(self, call: int = 0) -> RuntimeCrashed:
+        """Return the error for the client that had a call under way.
+
+        :param call: its number. The lines of another call are another client's.
+        """
         how = {"signal": self.signal} if self.signal is not None else {"exit_code": self.exit_code}
+        lines = self.lines if self.call in (0, call) else ()
+        reason = reason_in(lines)
+        why = f" ({reason})" if reason else ""
         return RuntimeCrashed(
-            f"The runtime's process {self.reason()}; load the model again with rkllm.init.",
-            {**how, "lines": list(self.lines)},
+            f"The runtime's process {self.reason()}{why}; load the model again with rkllm.init.",
+            {**how, "lines": list(lines)},
         )
 
 
@@ -141,48 +144,34 @@ class Channel:
         return self.exit or ChildExit(None, None, ())
 
 
-class _LineSplitter:
-    """Splits the bytes of one stream into lines."""
-
-    def __init__(self, take: Callable[[str], None]) -> None:
-        self._take = take
-        self._rest = b""
-
-    def feed(self, data: bytes) -> None:
-        """Take bytes that were read."""
-        *lines, rest = (self._rest + data).split(b"\n")
-        self._rest = rest[:MAX_LINE_BYTES]
-        for line in lines:
-            self._take(line[:MAX_LINE_BYTES].decode("utf-8", "replace").rstrip("\r"))
-
-    def finish(self) -> None:
-        """Take the end of the stream: the rest is a line, too."""
-        if self._rest:
-            self.feed(b"\n")
-
-
 class ChildProcess(ProcessProtocol):
     """One child as the reactor sees it.
 
     :param ended: called once, when the child has ended and its output has been read.
     """
 
-    log = Logger()
-
     def __init__(self, reactor: Any, ended: Callable[[ChildProcess], None]) -> None:
         self._reactor = reactor
         self._ended = ended
-        self._lines: deque[str] = deque(maxlen=LAST_LINES)
-        self._streams = {number: _LineSplitter(self._take_line) for number in (1, 2)}
+        self._output = ChildOutput()
+        self._reads = 0
         self._silent = False
         self.started: float = reactor.seconds()
-        self._last_heartbeat: float | None = None
         self.expected = False
-        self._timer: IDelayedCall = reactor.callLater(START_TIMEOUT_S, self._on_heartbeat_timeout)
+        self._heartbeat = Heartbeat(reactor, self._read_heartbeats, self._on_silence)
+        self._close_timer: IDelayedCall | None = None
 
     def start(self, config: ChildConfig) -> None:
-        """Start the process. It has the descriptors 0 to 4 and no other of the daemon's."""
-        ours, theirs = socket.socketpair()
+        """Start the process. It has the descriptors 0 to 4 and no other of the daemon's.
+
+        :raises OSError: it cannot be started; nothing is left open.
+        """
+        try:
+            check_free_descriptors(SPAWN_DESCRIPTORS)
+            ours, theirs = socket.socketpair()
+        except OSError:
+            self._heartbeat.stop()
+            raise
         nothing = os.open(os.devnull, os.O_RDONLY)
         self.channel = Channel(ours)
         try:
@@ -190,8 +179,7 @@ class ChildProcess(ProcessProtocol):
                 self,
                 sys.executable,
                 [sys.executable, "-m", "rkllm_twisted.isolation.child", config.to_argument()],
-                # twistd may have put its working directory on our path.
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env=config.environment(os.environ),
                 childFDs={
                     0: nothing,
                     1: "r",
@@ -200,6 +188,10 @@ class ChildProcess(ProcessProtocol):
                     HEARTBEAT_FD: "r",
                 },
             )
+        except OSError:
+            self._heartbeat.stop()
+            ours.close()
+            raise
         finally:
             os.close(nothing)
             theirs.close()
@@ -217,37 +209,42 @@ class ChildProcess(ProcessProtocol):
 
     def is_alive(self) -> bool:
         """True if its last heartbeat is recent, or its first one is not due yet."""
-        if self._last_heartbeat is None:
-            limit = self.started + START_TIMEOUT_S
-        else:
-            limit = self._last_heartbeat + ALIVE_S
-        alive: bool = self._reactor.seconds() < limit
-        return alive
+        return self._heartbeat.is_alive()
 
-    def _on_heartbeat_timeout(self) -> None:
+    def lines_of(self, call: int) -> tuple[str, ...]:
+        """Return the last lines that were printed during a call, also if they are still unread."""
+        self._read_pipes(1, 2)
+        return self._output.lines_of(call)
+
+    def _read_heartbeats(self) -> None:
+        self._read_pipes(HEARTBEAT_FD)
+
+    def _read_pipes(self, *numbers: int) -> None:
+        """Read what pipes hold, now and not when the reactor comes to them."""
+        transport: Any = self.transport
+        pipes = {} if transport is None else transport.pipes
+        for number in numbers:
+            reads = -1
+            while reads != self._reads and number in pipes:
+                reads = self._reads
+                pipes[number].doRead()
+
+    def _on_silence(self) -> None:
         self._silent = True
         self.kill()
 
     def childDataReceived(self, childFD: int, data: bytes) -> None:  # noqa: N803 - Twisted's name
         """Take a heartbeat, or what the runtime prints: log lines, never messages."""
+        self._reads += 1
         if childFD == HEARTBEAT_FD:
-            self._last_heartbeat = self._reactor.seconds()
-            self._timer.reset(HEARTBEAT_TIMEOUT_S)
+            self._heartbeat.beat()
         else:
-            self._streams[childFD].feed(data)
-
-    def _take_line(self, line: str) -> None:
-        self._lines.append(line)
-        self.log.info("runtime: {line}", line=line)
+            self._output.feed(childFD, data)
 
     def processExited(self, reason: Failure) -> None:
         """Stop the timer. The pipes may stay open in a process that the child has started."""
-        self._cancel_timer()
-        self._timer = self._reactor.callLater(LAST_OUTPUT_S, self._close_pipes)
-
-    def _cancel_timer(self) -> None:
-        if self._timer.active():
-            self._timer.cancel()
+        self._heartbeat.stop()
+        self._close_timer = self._reactor.callLater(LAST_OUTPUT_S, self._close_pipes)
 
     def _close_pipes(self) -> None:
         assert self.transport is not None
@@ -256,11 +253,27 @@ class ChildProcess(ProcessProtocol):
 
     def processEnded(self, reason: Failure) -> None:
         """Record the end, now that all output has been read."""
-        for stream in self._streams.values():
-            stream.finish()
-        self._cancel_timer()
+        self._output.finish()
+        self._heartbeat.stop()
+        if self._close_timer is not None and self._close_timer.active():
+            self._close_timer.cancel()
         value: Any = reason.value
-        self.channel.set_exit(
-            ChildExit(value.signal, value.exitCode, tuple(self._lines), self._silent)
-        )
+        call = self._output.call
+        lines = self._output.lines_of(call)[-MAX_CRASH_LINES:]
+        child_exit = ChildExit(value.signal, value.exitCode, lines, self._silent, call)
+        self.channel.set_exit(child_exit)
         self._ended(self)
+
+
+def check_free_descriptors(number: int) -> None:
+    """Check that so many descriptors can be opened: starting a process must not fail half way.
+
+    :raises OSError: they cannot.
+    """
+    opened: list[int] = []
+    try:
+        # What was opened before one fails is in the list.
+        opened.extend(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) for _ in range(number))
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)

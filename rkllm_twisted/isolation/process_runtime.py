@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 import attrs
@@ -23,11 +24,12 @@ from rkllm_twisted.abi.return_codes import check_pausable, outputs_of
 from rkllm_twisted.errors import NoModel, RPCError
 from rkllm_twisted.interfaces import IRuntime
 from rkllm_twisted.isolation import messages
+from rkllm_twisted.isolation.output import complaints, explained
 from rkllm_twisted.isolation.process import Channel
 from rkllm_twisted.isolation.supervisor import Supervisor
 from rkllm_twisted.runtime.files import Files
 from rkllm_twisted.runtime.probe import Findings
-from rkllm_twisted.values import OnResult, Params
+from rkllm_twisted.values import LINES, OnResult, Params
 from rkllm_twisted.wire.msgpack import with_arrays_packed
 
 T = TypeVar("T")
@@ -151,7 +153,7 @@ class ProcessRuntime:
             message = channel.receive()
             if message is None:
                 self._forget()
-                raise channel.wait(CHILD_EXIT_TIMEOUT_S).error()
+                raise channel.wait(CHILD_EXIT_TIMEOUT_S).error(number)
             if message.number != number:
                 continue
             if isinstance(message, messages.Partial):
@@ -164,13 +166,25 @@ class ProcessRuntime:
                 continue
             self._record_model(channel, call, message.loaded)
             if isinstance(message, messages.Failed):
-                raise message.error()
+                raise explained(message.error(), self._complaints(channel, number))
             channel.succeeded = True
             if error is not None:
                 raise error
             if call.function == "rkllm_destroy" and not self._closed:
                 self._ask(self._supervisor.restart)  # the kernel frees what the library leaks
-            return message.result
+            return (
+                message.result
+                if on_result is None
+                else self._with_complaints(message.result, channel, number)
+            )
+
+    def _complaints(self, channel: Channel, call: int) -> list[str]:
+        """Return the errors and warnings that the library printed during a call."""
+        return complaints(self._ask(partial(self._supervisor.lines_of, channel, call)))
+
+    def _with_complaints(self, result: Any, channel: Channel, call: int) -> Any:
+        lines = self._complaints(channel, call)
+        return {**result, LINES: lines} if lines else result
 
     def _record_model(self, channel: Channel, call: RemoteCall, loaded: bool) -> None:
         """Record whether there is a model, and in which child."""
@@ -215,5 +229,5 @@ class ProcessRuntime:
 
     def _model(self) -> Channel:
         if self._channel is None or self._channel.exit is not None:
-            raise NoModel("No model is loaded; load one with rkllm.init.")
+            raise NoModel.after(self._supervisor.problem)
         return self._channel

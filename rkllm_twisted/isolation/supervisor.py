@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from twisted.application.service import Service
@@ -12,6 +13,9 @@ from twisted.logger import Logger
 from rkllm_twisted.errors import RuntimeCrashed
 from rkllm_twisted.isolation.child import ChildConfig
 from rkllm_twisted.isolation.process import Channel, ChildProcess
+from rkllm_twisted.runtime.library import LOG_LEVEL, MAX_LEVEL_WITHOUT_PROMPTS
+
+_log = Logger("rkllm.child")
 
 #: The time that a child has to exit by itself when the daemon stops.
 CHILD_EXIT_WAIT_S = 1.0
@@ -29,8 +33,6 @@ class Supervisor(Service):
     :ivar failed: True if several children in a row have failed to start.
     """
 
-    log = Logger()
-
     def __init__(self, reactor: Any, config: ChildConfig) -> None:
         self._reactor = reactor
         self._config = config
@@ -45,6 +47,14 @@ class Supervisor(Service):
     def startService(self) -> None:
         """Start a child."""
         super().startService()
+        if self._config.environment(os.environ).get(LOG_LEVEL) != os.environ.get(LOG_LEVEL):
+            _log.warn(
+                "{name}={value} makes the runtime print prompts; it is {instead} for the runtime"
+                " unless --log-prompts is given",
+                name=LOG_LEVEL,
+                value=os.environ.get(LOG_LEVEL),
+                instead=MAX_LEVEL_WITHOUT_PROMPTS,
+            )
         self._spawn()
 
     def channel(self) -> Channel:
@@ -55,12 +65,20 @@ class Supervisor(Service):
         if self._child is None and not self.failed:
             self._spawn()
         if self._child is None:
+            often = f", {MAX_EARLY_EXITS} times in a row" if self.failed else ""
             raise RuntimeCrashed(
-                f"The runtime's process {self.problem}, {MAX_EARLY_EXITS} times in a row;"
-                " rkllm.init tries again.",
+                f"The runtime's process {self.problem}{often}; rkllm.init tries again.",
                 {"reason": self.problem},
             )
         return self._child.channel
+
+    def lines_of(self, channel: Channel, call: int) -> tuple[str, ...]:
+        """Return the last lines that a child printed during a call.
+
+        :param channel: the connection to the child.
+        """
+        found = (child.lines_of(call) for child in self._alive if child.channel is channel)
+        return next(found, ())
 
     def restart(self) -> Channel:
         """Replace the child, if there is one, by a new one. Count no earlier failures."""
@@ -85,8 +103,7 @@ class Supervisor(Service):
     def stopService(self) -> Deferred[None]:
         """Make all children exit; kill those that do not."""
         super().stopService()
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
+        self._cancel_timer()
         for child in self._alive:
             child.retire()
         if not self._alive:
@@ -102,7 +119,11 @@ class Supervisor(Service):
     def _spawn(self) -> None:
         if self._child is None and self.running:
             child = ChildProcess(self._reactor, self._ended)
-            child.start(self._config)
+            try:
+                child.start(self._config)
+            except OSError as error:  # no descriptor, process or memory is left
+                self._failed_start(f"could not be started: {error.strerror}", 0.0)
+                return
             self._alive.add(child)
             self._child = child
 
@@ -113,8 +134,7 @@ class Supervisor(Service):
         if not child.expected:
             self._crashed(child)
         if self._all_ended is not None and not self._alive:
-            if self._timer is not None and self._timer.active():
-                self._timer.cancel()
+            self._cancel_timer()
             # Not in this turn: Twisted is reaping processes now, and a callback that makes it reap
             # again would have the others reaped twice.
             self._reactor.callLater(0, self._all_ended.callback, None)
@@ -122,18 +142,37 @@ class Supervisor(Service):
 
     def _crashed(self, child: ChildProcess) -> None:
         assert child.channel.exit is not None
-        self.problem = child.channel.exit.reason()
+        reason = child.channel.exit.reason()
         lived = self._reactor.seconds() - child.started
-        self._early_exits = (
-            0 if child.channel.succeeded or lived > EARLY_EXIT_S else self._early_exits + 1
-        )
+        if child.channel.succeeded or lived > EARLY_EXIT_S:
+            self._early_exits = 0
+            self._report(reason, lived)
+            self._spawn_later(0.0)
+        else:
+            self._failed_start(reason, lived)
+
+    def _failed_start(self, reason: str, lived: float) -> None:
+        """Count a child that failed to start, and try again later unless there were too many."""
+        self._early_exits += 1
         self.failed = self._early_exits >= MAX_EARLY_EXITS
-        self.log.error(
+        self._report(reason, lived)
+        if not self.failed:
+            self._spawn_later(BACK_OFF_S * 2 ** (self._early_exits - 1))
+
+    def _report(self, reason: str, lived: float) -> None:
+        self.problem = reason
+        _log.error(
             "the runtime's process {reason} after {lived:.1f} s{more}",
-            reason=self.problem,
+            reason=reason,
             lived=lived,
             more="; no more are started until rkllm.init asks" if self.failed else "",
         )
-        if not self.failed and self.running:
-            delay = BACK_OFF_S * 2 ** (self._early_exits - 1) if self._early_exits else 0.0
-            self._timer = self._reactor.callLater(delay, self._spawn)
+
+    def _spawn_later(self, seconds: float) -> None:
+        if self.running:
+            self._cancel_timer()
+            self._timer = self._reactor.callLater(seconds, self._spawn)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()

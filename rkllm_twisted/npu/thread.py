@@ -131,7 +131,7 @@ class ThreadNPU:
     def is_running(self) -> Deferred[Result]:
         """See :meth:`INPU.is_running`."""
         if not self._runtime.loaded:
-            return fail(NoModel("No model is loaded; load one with rkllm.init."))
+            return fail(NoModel.after(self._runtime.problem))
         running = execute(self._runtime.is_running)
         return running.addCallback(
             lambda running: {"success": True, "status_code": 0, "is_running": running}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -12,6 +13,8 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from rkllm_twisted.errors import TimedOut
 
 GIB = 2**30
+#: A timer that fires so late was stopped with its process (SIGSTOP, suspend, ``docker pause``).
+PAUSE_S = 2.0
 
 
 @attrs.frozen
@@ -92,18 +95,23 @@ class CallTimer:
 
     def aborted(self) -> None:
         """Give the call, which was aborted, its last seconds to return."""
-        self.end()
-        self._timer = self._clock.callLater(self._timeouts.abort, self._on_abort_timeout)
+        self._start(self._timeouts.abort, self._on_abort_timeout)
 
     def _set(self, seconds: float, option: str) -> None:
-        self.end()
-        self._timer = self._clock.callLater(seconds, self._expire, seconds, option)
-
-    def _expire(self, seconds: float, option: str) -> None:
-        self._on_timeout(
-            TimedOut(
-                f"{self._function} took longer than {seconds:g} s; {option} sets how long it may"
-                " take.",
-                {"function": self._function, "seconds": seconds},
-            )
+        error = TimedOut(
+            f"{self._function} took longer than {seconds:g} s; {option} sets how long it may take.",
+            {"function": self._function, "seconds": seconds},
         )
+        self._start(seconds, partial(self._on_timeout, error))
+
+    def _start(self, seconds: float, expire: Callable[[], None]) -> None:
+        self.end()
+        due = self._clock.seconds() + seconds
+        self._timer = self._clock.callLater(seconds, self._expire, due, seconds, expire)
+
+    def _expire(self, due: float, seconds: float, expire: Callable[[], None]) -> None:
+        if self._clock.seconds() - due > PAUSE_S:
+            # The runtime may have been paused as well, and what it has sent is not read yet.
+            self._start(seconds, expire)
+        else:
+            expire()

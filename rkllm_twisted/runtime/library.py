@@ -23,6 +23,10 @@ from rkllm_twisted.errors import LibraryError
 SONAME = "librkllmrt.so"
 #: The names that ask for an embedded runtime.
 EMBEDDED = (cpu.CPU, cpu.LLAMA)
+#: The variable that sets what the runtime prints (SDK manual, 3.3.3): 1 adds the figures of each
+#: run, 2 among other things prompts.
+LOG_LEVEL = "RKLLM_LOG_LEVEL"
+MAX_LEVEL_WITHOUT_PROMPTS = 1
 #: e_machine of an ELF header -> the machine, as ``uname -m`` calls it (elf.h).
 MACHINES: Mapping[int, str] = {
     3: "i686",
@@ -75,6 +79,17 @@ class OpenedFile:
             return ""
         text = ctypes.CFUNCTYPE(ctypes.c_char_p)((function, self.native))()
         return (text or b"").decode("utf-8", "replace")
+
+
+def without_prompts(environ: Mapping[str, str], allowed: bool) -> dict[str, str]:
+    """Return an environment in which the runtime prints no prompts.
+
+    :param allowed: may it print them? If so, the environment stays as it is.
+    """
+    level = environ.get(LOG_LEVEL, "")
+    if allowed or not level.isdigit() or int(level) <= MAX_LEVEL_WITHOUT_PROMPTS:
+        return dict(environ)
+    return {**environ, LOG_LEVEL: str(MAX_LEVEL_WITHOUT_PROMPTS)}
 
 
 def open_file(library: str | None, abi: str | None, environ: Mapping[str, str]) -> OpenedFile:

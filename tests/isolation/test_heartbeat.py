@@ -1,58 +1,97 @@
-"""When the runtime's process is taken for stopped, and when for fresh."""
+"""How a child that has stopped is told from one whose daemon was paused."""
 
 from __future__ import annotations
 
+import pytest
 from twisted.internet.task import Clock
 
-from rkllm_twisted.isolation.child import HEARTBEAT_FD
-from rkllm_twisted.isolation.process import (
-    ALIVE_S,
-    HEARTBEAT_TIMEOUT_S,
-    START_TIMEOUT_S,
-    ChildProcess,
+from rkllm_twisted.isolation.heartbeat import (
+    CHECK_INTERVAL_S,
+    MAX_MISSED,
+    MAX_MISSED_ALIVE,
+    MAX_START_CHECKS,
+    Heartbeat,
 )
 
 
-class Signals:
-    """The transport of a process: takes signals."""
-
-    def __init__(self) -> None:
-        self.sent: list[str] = []
-
-    def signalProcess(self, signal: str) -> None:
-        """Note it."""
-        self.sent.append(signal)
-
-
 class Scene:
-    """A process that has just been started, on the test's clock."""
+    """A child that has just been started, on the test's clock.
+
+    :ivar unread: heartbeats that the pipe holds.
+    """
 
     def __init__(self) -> None:
-        self.clock, self.signals = Clock(), Signals()
-        self.child = ChildProcess(self.clock, lambda child: None)
-        self.child.transport = self.signals  # type: ignore[assignment]
+        self.clock = Clock()
+        self.unread = 0
+        self.silences = 0
+        self.heartbeat = Heartbeat(self.clock, self._read, self._on_silence)
+
+    def _read(self) -> None:
+        if self.unread:
+            self.unread = 0
+            self.heartbeat.beat()
+
+    def _on_silence(self) -> None:
+        self.silences += 1
+
+    def checks(self, number: int) -> None:
+        """Let checks pass, one by one."""
+        for _ in range(number):
+            self.clock.advance(CHECK_INTERVAL_S)
 
 
-def test_the_first_heartbeat_may_take_a_minute() -> None:
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+def test_the_first_heartbeat_may_take_a_minute(scene: Scene) -> None:
     """Python and the library are read from a slow card, while everything else starts as well."""
-    scene = Scene()
-    scene.clock.advance(START_TIMEOUT_S - 1)
-    assert scene.child.is_alive()
-    assert scene.signals.sent == []
-    scene.clock.advance(1)
-    assert not scene.child.is_alive()
-    assert scene.signals.sent == ["KILL"]
+    scene.checks(MAX_START_CHECKS - 1)
+    assert scene.heartbeat.is_alive()
+    assert not scene.silences
+    scene.checks(1)
+    assert not scene.heartbeat.is_alive()
+    assert scene.silences == 1
 
 
-def test_a_heart_that_stops_is_noticed_soon() -> None:
-    """First it is no longer fresh, and no sign of life goes to systemd; then it is killed."""
-    scene = Scene()
-    scene.clock.advance(1)
-    scene.child.childDataReceived(HEARTBEAT_FD, b".")
-    scene.clock.advance(ALIVE_S - 0.1)
-    assert scene.child.is_alive()
-    scene.clock.advance(0.2)
-    assert not scene.child.is_alive()
-    assert scene.signals.sent == []
-    scene.clock.advance(HEARTBEAT_TIMEOUT_S - ALIVE_S)
-    assert scene.signals.sent == ["KILL"]
+def test_a_heartbeat_that_stops_is_noticed_soon(scene: Scene) -> None:
+    """First the child is no longer alive, and systemd gets no sign of life; then it has stopped."""
+    scene.heartbeat.beat()
+    scene.checks(MAX_MISSED_ALIVE)
+    assert scene.heartbeat.is_alive()
+    scene.checks(1)
+    assert not scene.heartbeat.is_alive()
+    assert not scene.silences
+    scene.checks(MAX_MISSED - MAX_MISSED_ALIVE - 1)
+    assert scene.silences == 1
+    assert scene.clock.getDelayedCalls() == []
+
+
+def test_heartbeats_that_are_unread_count(scene: Scene) -> None:
+    """A reactor that is busy, or was paused, has not read them yet."""
+    scene.heartbeat.beat()
+    scene.checks(MAX_MISSED - 1)
+    scene.unread = 3
+    scene.checks(1)
+    assert scene.heartbeat.is_alive()
+    assert not scene.silences
+
+
+@pytest.mark.parametrize("seconds", [12, 400])
+def test_a_pause_of_daemon_and_child_is_one_check(scene: Scene, seconds: float) -> None:
+    """The child has sent nothing either; it has time to go on."""
+    scene.heartbeat.beat()
+    scene.clock.advance(seconds)
+    assert scene.heartbeat.is_alive()
+    scene.checks(MAX_MISSED_ALIVE - 1)
+    assert scene.heartbeat.is_alive()
+    scene.checks(MAX_MISSED - MAX_MISSED_ALIVE)
+    assert scene.silences == 1
+
+
+def test_stopping_ends_the_checks(scene: Scene) -> None:
+    """It may be done twice."""
+    scene.heartbeat.stop()
+    scene.heartbeat.stop()
+    assert scene.clock.getDelayedCalls() == []

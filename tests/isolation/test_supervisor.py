@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+
 import pytest
 from twisted.internet.error import ProcessDone
 from twisted.internet.interfaces import IProcessProtocol
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
+from rkllm_twisted.errors import RuntimeCrashed
 from rkllm_twisted.isolation.child import ChildConfig
 from rkllm_twisted.isolation.process import ChildProcess
-from rkllm_twisted.isolation.supervisor import Supervisor
+from rkllm_twisted.isolation.supervisor import BACK_OFF_S, MAX_EARLY_EXITS, Supervisor
 
 
 class Processes(Clock):
@@ -19,10 +23,18 @@ class Processes(Clock):
     def __init__(self) -> None:
         super().__init__()
         self.made: list[ChildProcess] = []
+        self.fails = False
 
     def spawnProcess(self, protocol: ChildProcess, *_: object, **__: object) -> None:
+        if self.fails:
+            raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
         assert IProcessProtocol.providedBy(protocol)
         self.made.append(protocol)
+
+
+def open_descriptors() -> int:
+    """The number of this process's descriptors."""
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 @pytest.fixture
@@ -57,3 +69,27 @@ def test_without_a_child_it_is_stopped_at_once(reactor: Processes, supervisor: S
     child.processEnded(Failure(ProcessDone(0)))
     reactor.advance(0)
     assert supervisor.stopService().called
+
+
+def test_a_child_that_cannot_be_started_is_a_failed_start(
+    reactor: Processes, supervisor: Supervisor
+) -> None:
+    """It is tried again after a while, then no more until rkllm.init asks. Nothing is left open."""
+    [child] = reactor.made
+    reactor.fails = True
+    child.processEnded(Failure(ProcessDone(0)))
+    descriptors = open_descriptors()
+    reactor.advance(BACK_OFF_S)
+    assert supervisor.problem == "could not be started: Resource temporarily unavailable"
+    assert not supervisor.failed
+    reactor.pump([BACK_OFF_S] * 4 * MAX_EARLY_EXITS)
+    assert supervisor.failed
+    assert reactor.getDelayedCalls() == []
+    with pytest.raises(RuntimeCrashed, match="could not be started"):
+        supervisor.channel()
+    assert open_descriptors() == descriptors
+    reactor.fails = False
+    assert not supervisor.restart().exit
+    assert not supervisor.failed
+    supervisor.stopService()
+    reactor.made[1].processEnded(Failure(ProcessDone(0)))

@@ -150,3 +150,13 @@ def test_the_option_says_it_for_every_model() -> None:
     """And a missing file does not matter."""
     assert Timeouts(init=5).for_model("/nowhere") == 5
     assert Timeouts().for_model(None) == 30
+
+
+def test_a_timer_that_fires_late_starts_again() -> None:
+    """The daemon was paused, and perhaps the runtime, too: what it sent is not read yet."""
+    rig = Rig(Killable(), QUICK)
+    rig.run()
+    rig.clock.advance(100)
+    assert rig.errors == []
+    rig.clock.advance(10)
+    assert isinstance(rig.errors[0], TimedOut)

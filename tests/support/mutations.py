@@ -169,6 +169,35 @@ GUARDS = [
         "if False:",
         "npu/test_history.py::test_another_clients_run_begins_with_a_cleared_cache",
     ),
+    # Time and pauses
+    _guard(
+        "timers follow the monotonic clock",
+        "daemon/twistd.py",
+        "        use_monotonic_time(reactor)\n",
+        "",
+        "endtoend/test_pauses.py::test_a_step_of_the_clock_changes_nothing_for_an_idle_daemon",
+    ),
+    _guard(
+        "heartbeats that are unread count",
+        "isolation/heartbeat.py",
+        "        self._read()\n",
+        "",
+        "isolation/test_heartbeat.py::test_heartbeats_that_are_unread_count",
+    ),
+    _guard(
+        "a timer that fires late starts again",
+        "npu/timeouts.py",
+        "if self._clock.seconds() - due > PAUSE_S:",
+        "if False:",
+        "npu/test_timeouts.py::test_a_timer_that_fires_late_starts_again",
+    ),
+    _guard(
+        "a child that cannot be started is a failed start",
+        "isolation/supervisor.py",
+        "            except OSError as error:  # no descriptor",
+        "            except ZeroDivisionError as error:  # no descriptor",
+        "isolation/test_supervisor.py::test_a_child_that_cannot_be_started_is_a_failed_start",
+    ),
     # Who may do what
     _guard(
         "who is not named is turned away",

@@ -19,7 +19,8 @@ from daemons import Daemon
 
 from rkllm_twisted.daemon.options import SETTINGS, Options
 from rkllm_twisted.daemon.service import CLOSE_GRACE_S, DRAIN_S
-from rkllm_twisted.isolation.process import ALIVE_S
+from rkllm_twisted.isolation.heartbeat import CHECK_INTERVAL_S as HEARTBEAT_CHECK_S
+from rkllm_twisted.isolation.heartbeat import MAX_MISSED_ALIVE
 from rkllm_twisted.isolation.supervisor import CHILD_EXIT_WAIT_S
 from rkllm_twisted.systemd.service import CHECK_INTERVAL_S
 
@@ -113,7 +114,7 @@ def test_the_times_fit_the_daemons() -> None:
     """An ordered stop is not cut off, and a runtime that recovers is no dead daemon."""
     assert int(setting("TimeoutStopSec")) > DRAIN_S + CLOSE_GRACE_S + CHILD_EXIT_WAIT_S
     watchdog = int(setting("WatchdogSec"))
-    assert watchdog / 2 + CHECK_INTERVAL_S + ALIVE_S < watchdog
+    assert watchdog / 2 + CHECK_INTERVAL_S + MAX_MISSED_ALIVE * HEARTBEAT_CHECK_S < watchdog
 
 
 def test_the_services_options_are_the_daemons(monkeypatch: pytest.MonkeyPatch) -> None:

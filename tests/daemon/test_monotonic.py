@@ -1,0 +1,28 @@
+"""The clock of the reactor's timers."""
+
+from __future__ import annotations
+
+import time
+
+from twisted.internet.epollreactor import EPollReactor
+
+from rkllm_twisted.daemon.monotonic import follows_wall_clock, use_monotonic_time
+
+
+def test_timers_follow_the_monotonic_clock_and_keep_their_time() -> None:
+    """Those that were set before, too; it may be done twice."""
+    reactor = EPollReactor()
+    before = reactor.callLater(10, print)
+    assert follows_wall_clock(reactor)
+    use_monotonic_time(reactor)
+    use_monotonic_time(reactor)
+    assert not follows_wall_clock(reactor)
+    assert reactor.seconds() <= time.monotonic()
+    after = reactor.callLater(20, print)
+    before.reset(15)
+    left = [call.getTime() - time.monotonic() for call in (before, after)]
+    assert 14 < left[0] <= 15
+    assert 19 < left[1] <= 20
+    before.cancel()
+    after.cancel()
+    reactor.runUntilCurrent()

@@ -1,0 +1,46 @@
+"""The daemon while no descriptor is left."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from daemons import Daemon
+from many_clients import child_of, run_params, status_of, wait_until
+
+Start = Callable[..., Daemon]
+Script = Callable[[str], Path]
+
+
+def test_a_child_that_cannot_be_started_is_tried_again(start: Start, script: Script) -> None:
+    """The status and the errors say why, nothing leaks, and rkllm.init works once there is room."""
+    daemon = start()
+    model = script('run\ntoken "a"\nfinish\n')
+    daemon.load(model)
+    descriptors = Path(f"/proc/{daemon.process.pid}/fd")
+
+    def opened() -> set[int]:
+        return {int(path.name) for path in descriptors.iterdir()}
+
+    with daemon.connect() as client:
+        status_of(client)
+        before = opened()
+        limits = resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE)
+        low = (max(before) + 1, limits[1])
+        resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, low)
+        os.kill(child_of(daemon), signal.SIGKILL)
+        wait_until(lambda: status_of(client)["state"] == "failed")
+        problem = "could not be started: Too many open files"
+        assert status_of(client)["problem"] == problem
+        error = client.ask("rkllm.run", run_params())["error"]
+        assert error["code"] in (-32001, -32004)
+        assert problem in error["message"]
+        assert len(opened()) < len(before)
+        resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, limits)
+        assert client.ask("rkllm.init", [{"model_path": str(model)}])["result"]["success"]
+        assert client.ask("rkllm.run", run_params())["result"]["text"] == "a"
+        assert len(opened()) == len(before)
+    assert "AssertionError" not in daemon.log.read_text()

@@ -1,0 +1,95 @@
+"""The lines of a child, and the call that each belongs to."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.logger import LogLevel, globalLogPublisher
+
+from rkllm_twisted.errors import RPCError, RuntimeRefused
+from rkllm_twisted.isolation.child import mark_of
+from rkllm_twisted.isolation.output import (
+    MAX_LINE_BYTES,
+    ChildOutput,
+    complaints,
+    explained,
+    log_line,
+    reason_in,
+)
+
+
+@given(data=st.data())
+def test_lines_belong_to_the_call_during_which_they_were_printed(data: st.DataObject) -> None:
+    """However the bytes are cut, and with a line that a call left unfinished."""
+    stream = b"start\n" + mark_of(7) + b"E one\ntail" + mark_of(8) + b"two\n\n" + mark_of(9)
+    output = ChildOutput()
+    while stream:
+        size = data.draw(st.integers(1, len(stream)))
+        output.feed(2, stream[:size])
+        stream = stream[size:]
+    assert output.lines_of(0) == ("start",)
+    assert output.lines_of(7) == ("E one", "tail")
+    assert output.lines_of(8) == ("two", "")
+    assert (output.lines_of(9), output.call) == ((), 9)
+
+
+def test_each_stream_has_its_own_marks() -> None:
+    """stdout may be read long before stderr."""
+    output = ChildOutput()
+    output.feed(1, mark_of(1) + b"a\n" + mark_of(2) + b"b\n")
+    output.feed(2, mark_of(1) + b"c\n")
+    assert output.lines_of(1) == ("a", "c")
+    assert output.lines_of(2) == ("b",)
+
+
+def test_a_long_line_is_cut_and_a_last_one_needs_no_end() -> None:
+    """It must not fill the daemon's memory or log."""
+    output = ChildOutput()
+    output.feed(1, b"x" * 3 * MAX_LINE_BYTES)
+    output.finish()
+    assert output.lines_of(0) == ("x" * MAX_LINE_BYTES,)
+
+
+@pytest.mark.parametrize(
+    ("line", "level"),
+    [
+        ("E rkllm: no", LogLevel.error),
+        ("W rkllm: hm", LogLevel.warn),
+        ("I rkllm: yes", LogLevel.info),
+        ("E RKNN: [12:00] no", LogLevel.error),
+        ("Every line", LogLevel.info),
+        ("", LogLevel.info),
+    ],
+)
+def test_a_line_is_logged_with_its_own_level(line: str, level: LogLevel) -> None:
+    """So that --log-level warn shows what the library complains about."""
+    events = []
+    globalLogPublisher.addObserver(events.append)
+    try:
+        log_line(line)
+    finally:
+        globalLogPublisher.removeObserver(events.append)
+    [event] = events
+    assert (event["log_level"], event["log_namespace"]) == (level, "rkllm.runtime")
+
+
+def test_the_reason_is_the_last_error_or_else_the_last_warning() -> None:
+    """Without what the library puts before and after it."""
+    lines = ["I rkllm: hello", "E rkllm: first", "E rkllm: second.", "W rkllm: third"]
+    assert complaints(lines) == lines[1:]
+    assert reason_in(lines) == "second"
+    assert reason_in(lines[3:]) == "third"
+    assert reason_in(lines[:1]) is None
+
+
+def test_the_reason_stands_in_the_sentence_of_a_refusal() -> None:
+    """And the lines in its data; errors of the daemon's own stay as they are."""
+    refused = RuntimeRefused("…", {"function": "rkllm_init", "status_code": -1})
+    lines = ["E rkllm: rkllm_init: m.gguf is empty"]
+    error = explained(refused, lines)
+    assert str(error) == "rkllm_init returned -1: m.gguf is empty."
+    assert error.data == {"function": "rkllm_init", "status_code": -1, "lines": lines}
+    assert explained(refused, []) is refused
+    other = RPCError("…")
+    assert explained(other, lines) is other
