@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rkllm_twisted.description.model import Default, Enum, Item, Origin, Type
 
+#: JSON's own types: no structure of the page.
+PLAIN = frozenset({"number", "integer", "string", "boolean", "object", "array"})
 #: Where a default comes from -> what a table says.
 ORIGINS: Mapping[Origin, str] = {
     Origin.LIBRARY: "the library's",
@@ -39,7 +41,7 @@ def spans(releases: Sequence[str], known: Sequence[str]) -> str:
 
 def type_words(kind: Type) -> str:
     """Name a type, with a link to what it is made of."""
-    of = kind.of or (kind.items if kind.items not in {None, "number", "integer"} else None)
+    of = kind.of or (kind.items if kind.items not in {None, *PLAIN} else None)
     if of:
         link = f"[{of}](#{of.lower().replace('.', '')})"
         return f"array of {link}" if kind.items else _unless(kind, link)

@@ -174,6 +174,12 @@ def test_a_function_that_is_missing_and_a_field_that_is_missing_are_shown() -> N
     assert {-32006, -32602} <= set(shown)
 
 
+def test_every_method_has_a_heading() -> None:
+    """Also one of a new group."""
+    text = (DOCS / "methods.md").read_text()
+    assert not [name for name in METHODS if f"\n### {name}\n" not in text]
+
+
 def test_the_generated_pages_are_current() -> None:
     """``docs/generate.py --check`` says so."""
     done = subprocess.run(
