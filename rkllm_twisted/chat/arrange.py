@@ -10,7 +10,7 @@ from rkllm_twisted.chat.abilities import Abilities
 from rkllm_twisted.chat.messages import Conversation, Message, Text
 from rkllm_twisted.chat.tools import Tools, as_text, with_instruction
 
-#: What may have been done to a conversation, in the words that clients are told.
+#: The changes that arranging may make, by the names that the answer reports.
 TOOLS_AS_TEXT = "tools_as_text"
 SYSTEM_AS_USER = "system_as_user"
 SYSTEM_FOLDED = "system_folded"

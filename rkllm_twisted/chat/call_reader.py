@@ -20,7 +20,7 @@ _IN_TOKEN = (Expect.STRING, Expect.ESCAPE, Expect.HEX, Expect.SCALAR)
 
 
 class CallReader:
-    """Takes in a JSON object that may be a call, and gives out its arguments as they come.
+    """Reads a JSON object that may be a call, and returns its arguments as they come.
 
     :param names: the functions that there are; another name makes it no call.
     :param named: the function's name if it stood before the object, which then is the arguments.

@@ -17,7 +17,7 @@ from rkllm_twisted.chat.model import ChatModel, Tier
 from rkllm_twisted.chat.parsing import Reading
 from rkllm_twisted.chat.prompts import ChatRequest, PlainContent, Prompt, TokenContent
 from rkllm_twisted.chat.renderers import Renderer
-from rkllm_twisted.chat.segments import Mark, Pieces, merged, split_marks, text_of
+from rkllm_twisted.chat.segments import Pieces, merged, split_marks, text_of
 from rkllm_twisted.chat.slot import not_shown, slot_content
 from rkllm_twisted.chat.tools import Tools, with_instruction
 from rkllm_twisted.chat.transcript import transcript
@@ -30,7 +30,7 @@ NOT_FORCED = "tool_choice_not_forced"
 def compose(model: ChatModel, request: ChatRequest, now: datetime) -> Prompt:
     """Put a request in the words of a model.
 
-    :param now: the local time, for templates that tell the model the date.
+    :param now: the local time, for templates that show the date.
     :raises InvalidParams: the template refuses the conversation, or it is too long.
     """
     if model.renderer is None:
@@ -107,15 +107,12 @@ def _ends_with(text: str, mark: str) -> bool:
 def _forced(model: ChatModel, tools: Tools, *, opened: bool) -> Pieces:
     """Return the beginning of a call."""
     form = model.tool_format
-    closed = f"{model.reasoning.close}\n\n" if opened and model.reasoning else ""
-    marks = [*form.opens, *form.closes, closed.strip()]
     control = model.vocabulary.control if model.vocabulary else {}
-    pieces: list[str | Mark] = [
-        *split_marks(closed + form.begin, filter(control.__contains__, marks))
-    ]
+    closed = f"{model.reasoning.close}\n\n" if opened and model.reasoning else ""
+    pieces = [*split_marks(closed + form.begin, control)]
     if tools.only is not None:
-        pieces.append(json.dumps(tools.only, ensure_ascii=False)[1:-1])
-        pieces += split_marks(form.arguments, filter(control.__contains__, marks))
+        name = json.dumps(tools.only, ensure_ascii=False)[1:-1]
+        pieces += [name, *split_marks(form.arguments, control)]
     return merged(pieces)
 
 

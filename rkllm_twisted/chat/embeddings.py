@@ -114,7 +114,7 @@ def _little(vector: Vector) -> bytes:
 
 
 def read_inputs(value: object, place: str = "input") -> tuple[str | tuple[int, ...], ...]:
-    """Read what is to be embedded: a text, tokens, or a list of either.
+    """Read the inputs of an embeddings request: a text, tokens, or a list of either.
 
     :raises InvalidParams: with the place of what is wrong.
     """

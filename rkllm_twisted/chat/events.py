@@ -1,4 +1,4 @@
-"""What comes out of a model, as it is told to a client."""
+"""The events of an answer, as clients get them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ToolCallArguments:
 
 @attrs.frozen
 class ToolCallBroken:
-    """A call whose name was told already turned out not to be JSON.
+    """A call that was already begun turned out not to be JSON.
 
     :param text: what the model wrote, mark and all. It is part of the answer's text; the call and
         its arguments so far are void.

@@ -108,7 +108,7 @@ def named(name: str, families: Iterable[Family]) -> Family | None:
 
 
 def family_of(model: str, families: Iterable[Family]) -> Family | None:
-    """Return the family whose table row has the model's name, or None.
+    """Return the family of a model by its name, or None.
 
     :param model: name of a model or its file, e.g. ``Qwen3-1.7B-rk3588-w8a8``.
     """

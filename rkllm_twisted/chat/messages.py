@@ -65,7 +65,7 @@ class Message:
     :param parts: what it says; none for an answer that is tool calls only.
     :param reasoning: of an earlier answer. Templates decide whether the model reads it again.
     :param tool_call_id: of a tool's result: the call that it answers.
-    :param name: of the function whose result it is, or of the speaker.
+    :param name: of the function that had the result, or of the speaker.
     """
 
     role: str

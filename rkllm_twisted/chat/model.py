@@ -102,7 +102,7 @@ def _reasoning(family: Family | None, template: str | None) -> ReasoningMarks | 
 def _tool_format(
     family: Family | None, template: str | None, renderer: Renderer | None
 ) -> ToolFormat:
-    """Return the form of the calls; where a template is told of tools in plain English, ours."""
+    """Return the form of the calls: the instruction's, if the template cannot show tools."""
     if renderer is None or not renderer.abilities.tools:
         return INSTRUCTION_FORMAT
     if family is not None:

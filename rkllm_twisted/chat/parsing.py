@@ -21,7 +21,7 @@ from rkllm_twisted.chat.tool_formats import ToolFormat
 
 @attrs.frozen
 class Reading:
-    """How one answer is to be read.
+    """How to read one answer.
 
     :param reasoning: None if the model has none, or it is wanted as a part of the answer.
     :param opened: True if the prompt ends within the reasoning.
@@ -77,7 +77,7 @@ class AnswerParser:
         return events
 
     def finish(self, reason: str) -> list[Event]:
-        """Give out what was held back, and the finish.
+        """Return what was held back, and the finish.
 
         :param reason: how the run ended: ``stop``, ``length`` or ``cancelled``.
         """

@@ -46,9 +46,9 @@ class Plan:
     :param run_input: RKLLMInput of the run.
     :param keep_history: of its RKLLMInferParam; None where the release has no such field.
     :param trail: what the cache holds once the prompt is read; None if that will not be known.
-    :param goes_on: True if the cache already holds the earlier conversation.
-    :param cached_tokens: that are not read again; None if nobody has counted them.
-    :param new_tokens: that are read now; None if nobody has counted them.
+    :param continued: True if the cache already holds the earlier conversation.
+    :param cached_tokens: that are not read again; None if not counted.
+    :param new_tokens: that are read now; None if not counted.
     :param flattened: True if the earlier conversation is read as plain text.
     :param empty_slot: tier B: for :attr:`KnownCache.empty_slot`.
     """
@@ -58,7 +58,7 @@ class Plan:
     run_input: Mapping[str, Any]
     keep_history: int | None
     trail: Trail | None
-    goes_on: bool = False
+    continued: bool = False
     cached_tokens: int | None = 0
     new_tokens: int | None = None
     flattened: bool = False
@@ -127,7 +127,7 @@ def _new(trail: Trail, pieces: Pieces) -> Pieces | None:
     rest = after(trail.pieces, pieces)
     if rest is None or not trail.ended:
         return rest
-    # Which of its end tokens the model chose is not told; the template's own stands there.
+    # The runtime does not report which end token it was; the template's own stands there.
     return rest[1:] if rest and isinstance(rest[0], Mark) else None
 
 

@@ -1,4 +1,4 @@
-"""Telling a model's reasoning from its answer."""
+"""Separating a model's reasoning from its answer."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class ReasoningSplitter:
         return iter(())
 
     def _reason(self) -> Iterator[Event]:
-        if self._first:  # nothing of the reasoning has been given out
+        if self._first:  # no reasoning has been returned yet
             self._held = self._held.lstrip()
         found = self._close.search(self._held)
         text = found.before.rstrip()

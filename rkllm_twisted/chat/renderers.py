@@ -100,7 +100,7 @@ class FamilyRenderer:
         self._family = family
         self._form = TOOL_FORMATS[family.tool_format]
         needed = marks_in(family.begin, family.user.prefix, family.assistant.prefix)
-        marks = (*family.marks, *marks_in(*self._form.opens, *self._form.closes))
+        marks = (*family.marks, *self._form.marks)
         self.marks = tuple(
             mark for mark in marks if control is None or mark in control or mark in needed
         )
@@ -124,13 +124,15 @@ class FamilyRenderer:
     ) -> Pieces:
         """Render a conversation; see :meth:`TemplateRenderer.render`."""
         pieces = [*self._split(self._family.begin)]
-        told = self._instruction(tools)
-        if told and self._family.system and messages[0].role != "system":
-            pieces += self._wrapped("system", told)
-            told = []
+        instruction = self._instruction(tools)
+        if instruction and self._family.system and messages[0].role != "system":
+            pieces += self._wrapped("system", instruction)
+            instruction = []
         for message in messages:
-            pieces += self._wrapped(message.role, [message.text, *self._calls(message)], told)
-            told = []
+            pieces += self._wrapped(
+                message.role, [message.text, *self._calls(message)], instruction
+            )
+            instruction = []
         if generate:
             pieces += self._split(self._family.assistant.prefix + self._thoughts(thinking))
         return merged(pieces)
@@ -139,22 +141,22 @@ class FamilyRenderer:
         return split_marks(text, self.marks)
 
     def _instruction(self, tools: Tools) -> list[str | Mark]:
-        """Return what tells of the tools, in the family's form."""
+        """Return the instruction for calling tools, in the family's form."""
         if not tools:
             return []
         before, behind = around_schemas(self._form)
         return [before, schemas(tools), *self._split(behind)]
 
     def _wrapped(
-        self, role: str, said: Iterable[str | Mark], told: Iterable[str | Mark] = ()
+        self, role: str, said: Iterable[str | Mark], instruction: Iterable[str | Mark] = ()
     ) -> Iterable[str | Mark]:
         """Return a message with its marks.
 
-        :param told: of the tools, behind a system message or before a user's.
+        :param instruction: an instruction, behind a system message or before a user's.
         """
         wrap = self._wrap(role)
-        both = (said, told) if role == "system" else (told, said)
-        between = ["\n\n"] if told else []
+        both = (said, instruction) if role == "system" else (instruction, said)
+        between = ["\n\n"] if instruction else []
         return (
             *self._split(wrap.prefix),
             *both[0],

@@ -19,7 +19,7 @@ from rkllm_twisted.values import FloatArray
 class YesNo:
     """How a model is asked that answers yes or no.
 
-    :param system: what it is told.
+    :param system: its system message.
     :param instruction: what counts as an answer, unless the client says it.
     """
 
@@ -40,7 +40,7 @@ QWEN3_RERANKER = YesNo(
 def question(
     query: str, document: str, instruction: str | None = None, form: YesNo = QWEN3_RERANKER
 ) -> Pieces:
-    """Return the prompt whose next token is yes or no."""
+    """Return the prompt that is answered with yes or no."""
     start, end = Mark("<|im_start|>"), Mark("<|im_end|>")
     asked = (
         f"<Instruct>: {instruction or form.instruction}\n<Query>: {query}\n<Document>: {document}"

@@ -57,7 +57,7 @@ def slot_content(messages: Conversation, render: Render, marks: tuple[str, ...])
 
 
 def not_shown() -> InvalidParams:
-    """Return the error for a template that leaves out what is to be answered."""
+    """Return the error for a template that leaves out the newest message."""
     return InvalidParams(
         "The model's chat template does not show the last message.", {"parameter": "model"}
     )

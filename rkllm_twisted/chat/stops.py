@@ -35,7 +35,7 @@ def read_stops(value: object) -> tuple[str, ...]:
 class StopMatcher:
     """Cuts a text at the first stop text.
 
-    :param stopped: True once one was found; nothing is given out after that.
+    :param stopped: True once one was found; nothing is returned after that.
     """
 
     def __init__(self, stops: Iterable[str]) -> None:

@@ -1,7 +1,7 @@
 """Finding tool calls in what a model writes, while it writes.
 
-From a possible mark on the text is held back; what turns out to be no call is given out as text.
-Nothing is mended: what cannot be parsed, or names a function that there is not, is text.
+From a possible mark on the text is held back; if it turns out to be no call, it is content.
+Nothing is repaired: a call that cannot be parsed, or that names an unknown function, is content.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class ToolCallParser:
         self._reader = CallReader(())
         self._in_list = False
         self._index = 0
-        self._told = False  # the call's name
+        self._begun = False  # the call has been announced
         self._at_start = True
 
     def feed(self, text: str) -> Iterator[Event]:
@@ -56,7 +56,7 @@ class ToolCallParser:
     def flush(self) -> Iterator[Event]:
         """Yield what was held back: no more text follows it."""
         text = self._opening + self._raw + self._held
-        if self._told:
+        if self._begun:
             yield ToolCallBroken(self._index, text)
         elif text.strip() or (text and not self.calls):
             yield Content(text)
@@ -128,15 +128,15 @@ class ToolCallParser:
 
     def _news(self) -> Iterator[Event]:
         reader = self._reader
-        if reader.begun and not self._told:
-            self._told = True
+        if reader.begun and not self._begun:
+            self._begun = True
             yield ToolCallBegin(self._index, self._new_id(), reader.name or "")
         if text := reader.take():
             yield ToolCallArguments(self._index, text)
 
     def _call_over(self) -> None:
         self._index += 1
-        self._told = False
+        self._begun = False
         self._opening = self._raw = ""
         self._closes = Marks(self._form.closes)
 
@@ -169,7 +169,7 @@ class ToolCallParser:
     def _not_a_call(self) -> Iterable[Event]:
         """Give the text back: the mark is letters, and what follows it is looked at again."""
         self._step, self._in_list = self._text, False
-        if self._told:
+        if self._begun:
             self._look_past(self._reader.position)
             broken = self._opening + self._raw
             event = ToolCallBroken(self._index, broken)

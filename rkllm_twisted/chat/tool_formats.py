@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 import attrs
 
+from rkllm_twisted.chat.families import marks_in
+
 
 @attrs.frozen
 class ToolFormat:
@@ -32,6 +34,11 @@ class ToolFormat:
     closes: tuple[str, ...] = ()
     bare: bool = False
     header: re.Pattern[str] | None = None
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """The control tokens among the texts of the row."""
+        return marks_in(*self.opens, *self.closes, self.begin, self.arguments, self.end)
 
     def write(self, name: str, arguments: str) -> str:
         """Return a call as the model itself would write it."""

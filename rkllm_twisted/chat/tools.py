@@ -1,4 +1,4 @@
-"""The tools of a request: read from JSON, and told to models whose template has no place for them.
+"""The tools of a request: read from JSON, and described to models without tools in their template.
 
 OpenAI's form (chat completions API, "tools" and "tool_choice").
 """
@@ -81,7 +81,7 @@ def _chosen(tools: Tools, choice: object) -> Tools:
             raise wrong("tool_choice", f"must be one of {known} or name a function")
 
 
-#: A template that has no place for tools is told of them in plain English, and of this form.
+#: The form that models without tools in their template are asked for.
 INSTRUCTION_FORMAT = TOOL_FORMATS["fenced"]
 
 
@@ -91,7 +91,7 @@ def schemas(tools: Tools) -> str:
 
 
 def around_schemas(form: ToolFormat) -> tuple[str, str]:
-    """Return what tells any model of its tools: the text before the schemas, and that behind.
+    """Return the instruction for calling tools: the text before the schemas, and that behind.
 
     :param form: that calls are to have.
     """
@@ -104,7 +104,7 @@ def around_schemas(form: ToolFormat) -> tuple[str, str]:
 
 
 def instruction(tools: Tools, form: ToolFormat = INSTRUCTION_FORMAT) -> str:
-    """Return the text that tells any model of its tools."""
+    """Return the instruction for calling tools, for any model."""
     return schemas(tools).join(around_schemas(form))
 
 

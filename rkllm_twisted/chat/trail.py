@@ -16,7 +16,7 @@ from rkllm_twisted.chat.model import Tier
 from rkllm_twisted.chat.segments import Pieces, merged
 from rkllm_twisted.chat.vocabulary import Vocabulary
 
-#: Of a token that the runtime has read and not told.
+#: Stands for a token that the runtime has read and not reported.
 NO_TOKEN = -1
 
 
@@ -53,7 +53,7 @@ class Trail:
         :data:`NO_TOKEN` among the tokens, and none of the pieces.
     :param messages: tiers B and C: the conversation, an answer last.
     :param in_slot: tier B: how many of the messages are in the system slot.
-    :param size: of the cache, as the runtime counts; None if nobody has asked.
+    :param size: of the cache, as the runtime counts; None if not asked.
     """
 
     key: CacheKey

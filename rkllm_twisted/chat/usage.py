@@ -50,7 +50,7 @@ def usage_of(
     :param perf: of the finishing result (``RKLLMPerfStat``, 1.2.1 on); None in older releases and
         when a run was aborted.
     :param cached: tokens that were in the cache before.
-    :param reading: tokens that the run was given; None if nobody has counted them.
+    :param reading: tokens of the run's input; None if not counted.
     :param written: tokens that came, as counted here.
     """
     perf = perf or {}

@@ -181,7 +181,7 @@ class Decoder:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
-        self._before: list[int] = []  # the tokens of the text that was given out last
+        self._before: list[int] = []  # the tokens of the text that was returned last
         self._tokens: list[int] = []  # since
 
     def feed(self, token: int) -> str:

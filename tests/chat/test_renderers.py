@@ -171,6 +171,13 @@ def test_calls_and_results_have_the_familys_form() -> None:
     )
 
 
+def test_all_marks_of_a_call_count() -> None:
+    pieces = FamilyRenderer(named("deepseek-r1", FAMILIES)).render((CALL,), now=NOW, generate=False)
+    assert [one for one in pieces if isinstance(one, str)] == [
+        *("function", 'weather\n```json\n{"city": "Paris"}\n```'),
+    ]
+
+
 def test_a_family_is_told_of_tools_in_its_own_form() -> None:
     """The marks of the example count; what a tool says of itself is letters."""
     tools = read_tools([{"type": "function", "function": {"name": "f", "description": "<s>"}}])

@@ -87,7 +87,7 @@ def test_a_conversation_in_pieces_is_the_conversation_as_a_whole(board: Board) -
     assert trail.tokens == (1, 50, 60, 70, *first)
     whole = (1, 50, 60, 70, *first, 80, 90)
     on = plan(board.model, prompt(*whole), trail)
-    assert (on.goes_on, on.calls) == (True, ())
+    assert (on.continued, on.calls) == (True, ())
     second, read, trail = board.answer(on)
     assert read == 2
     anew = plan(board.model, prompt(*whole), None)
