@@ -6,6 +6,7 @@ cache of which nothing is known, and then it is cleared before anything else is 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -76,6 +77,18 @@ def _read(message: Message) -> Message:
     calls = tuple(ToolCall("", call.name, call.arguments) for call in message.tool_calls)
     parts: tuple[Part, ...] = (Text(message.text), *message.images)
     return Message(message.role, parts, tool_calls=calls)
+
+
+def conversation_key(key: str, messages: Conversation, adapter: str | None = None) -> str:
+    """Return what the requests of one conversation have in common, for serving them together.
+
+    Two conversations that begin alike have it, too: then they share the beginning in the cache.
+
+    :param key: :attr:`ChatModel.key`.
+    """
+    end = next((at + 1 for at, one in enumerate(messages) if one.role == "user"), 1)
+    beginning = [(one.role, one.text) for one in messages[:end]]
+    return hashlib.sha256(repr((key, adapter, beginning)).encode()).hexdigest()
 
 
 @attrs.frozen

@@ -1,11 +1,7 @@
-"""Saved prompts, usage, answers as values, and fill-in-the-middle."""
+"""Prompts are saved when they come back, and restored where a prompt begins like one."""
 
 from __future__ import annotations
 
-import pytest
-
-from rkllm_twisted.chat.families import InfillMarks
-from rkllm_twisted.chat.infill import infill
 from rkllm_twisted.chat.model import Tier
 from rkllm_twisted.chat.saved_prompts import (
     ComingBack,
@@ -14,10 +10,7 @@ from rkllm_twisted.chat.saved_prompts import (
     prompt_name,
     to_drop,
 )
-from rkllm_twisted.chat.segments import Mark
 from rkllm_twisted.chat.trail import CacheKey
-from rkllm_twisted.chat.usage import Usage, usage_of
-from rkllm_twisted.errors import InvalidParams
 
 OWNER = CacheKey("m", None, Tier.TOKENS)
 LORA = CacheKey("m", "lora", Tier.TOKENS)
@@ -55,33 +48,3 @@ def test_a_prompt_is_saved_when_it_comes_back_and_took_long() -> None:
     seen.is_worth_saving("b", 5000)
     seen.is_worth_saving("c", 5000)
     assert not seen.is_worth_saving("a", 5000), "two are remembered"
-
-
-def test_usage_is_the_runtimes_figures_and_what_was_cached() -> None:
-    perf = {
-        "prefill_time_ms": 20.5,
-        "prefill_tokens": 8,
-        "generate_time_ms": 90,
-        "generate_tokens": 7,
-    }
-    usage = usage_of(perf, cached=100, reading=None, written=6, reasoning=3)
-    assert usage == Usage(108, 100, 7, 3, 20.5, 90.0)
-    assert usage.total_tokens == 115
-
-
-def test_usage_without_the_runtimes_figures_is_counted() -> None:
-    assert usage_of(None, cached=0, reading=9, written=5) == Usage(9, 0, 5)
-    assert Usage(1, 0, 2, 0, 0.5) + Usage(1, 1, 1) == Usage(2, 1, 3, 0, 0.5)
-
-
-def test_what_is_between_two_texts_is_asked_in_the_models_marks() -> None:
-    marks = InfillMarks("<p>", "<s>", "<m>")
-    assert infill(marks, "a<s>", "b") == (Mark("<p>"), "a<s>", Mark("<s>"), "b", Mark("<m>"))
-    first = InfillMarks("[PREFIX]", "[SUFFIX]", suffix_first=True)
-    assert infill(first, "a", "b") == (Mark("[SUFFIX]"), "b", Mark("[PREFIX]"), "a")
-
-
-def test_without_marks_there_is_nothing_to_fill_in() -> None:
-    assert infill(None, "a", "") == ("a",)
-    with pytest.raises(InvalidParams, match="leave suffix out"):
-        infill(None, "a", "b")
