@@ -148,6 +148,20 @@ def play_context_longer_than_the_models(stage: Stage) -> None:
         assert load(client, str(demo_model()), max_context_len=256)["result"]["success"]
 
 
+def play_the_reason_of_a_failed_load(stage: Stage) -> None:
+    """Embedded: a line before -1, and another line during the load before."""
+    line = "E RKNN: failed to malloc npu memory, size 232128512"
+    with stage.start().connect() as client:
+        other = 'init print stderr "E rkllm: of another call\\n"\n'
+        assert load(client, stage.model(other + HELLO))["result"]
+        model = stage.model(f'init print stderr "{line}\\n"\ninit fail "no memory is left"\n')
+        error = load(client, model)["error"]
+        assert error["code"] == -32000
+        assert line in error["data"]["lines"]
+        assert "no memory is left" in error["message"]  # the last of them
+        assert not [one for one in error["data"]["lines"] if "another call" in one]
+
+
 def play_killed_from_outside(stage: Stage) -> None:
     """SIGKILL during a run, as the kernel sends it."""
     daemon = stage.loaded(f"run\n{SLOW}")
@@ -457,6 +471,19 @@ def play_template_or_tools(stage: Stage) -> None:
         text = text_of(client)
         assert "TOOLSYSTEM" in text
         assert "BEFORE" not in text
+
+
+def play_tokens_have_no_template(stage: Stage) -> None:
+    """Embedded: a run that repeats what it reads, as prompt and as tokens."""
+    with stage.loaded(FACTS + "run\necho_rendered\n").connect() as client:
+        assert client.ask("rkllm.set_chat_template", ["SYSTEM ", "BEFORE ", " AFTER"])["result"]
+        assert "BEFORE" in text_of(client)
+        tokens = {
+            "input_type": "RKLLM_INPUT_TOKEN",
+            "token_input": {"input_ids": [1, 2], "n_tokens": 2},
+        }
+        answer = client.ask("rkllm.run", [tokens])
+        assert "BEFORE" not in answer["result"]["text"], answer
 
 
 def play_adapters_go_with_the_model(stage: Stage) -> None:

@@ -76,6 +76,12 @@ REPORTS: tuple[Report, ...] = (
         ("rknn-llm#352", "the context can be set at init only"),
     ),
     *_reports(
+        "the_reason_of_a_failed_load",
+        "the lines that the library printed during the call are in the error, and in no other's",
+        ("rknn-llm#335", "failed to malloc npu memory, which only a log said"),
+        ("rknn-llm#287, second part", "the server said no more than that init returned -1"),
+    ),
+    *_reports(
         "killed_from_outside",
         "-32004 with signal 9; the socket and the other clients stay, and init works again",
         ("rknn-llm#229", "the kernel killed the server when memory was short"),
@@ -207,6 +213,11 @@ REPORTS: tuple[Report, ...] = (
         "template_or_tools",
         "the last of the two calls counts",
         ("rknn-llm#377", "template and tools replaced each other"),
+    ),
+    *_reports(
+        "tokens_have_no_template",
+        "the template acts on prompts only",
+        ("rknn-llm#293", "a template had no effect on token input"),
     ),
     *_reports(
         "adapters_go_with_the_model",
