@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint typecheck unit guards runtime-check real-models soak packages bench bench-check board docs html \
+.PHONY: demo test lint typecheck unit fast pythons guards runtime-check real-models soak packages \
+        bench bench-check board docs html \
         release clean
 
 # make demo MODEL=smollm2 fetches a real model and llama.cpp's library, once.
@@ -37,6 +38,20 @@ real-models: $(VENV)/test-installed
 # A file's tests stay in one process: their fixtures are dear.
 unit: $(VENV)/test-installed
 	$(BIN)/pytest --numprocesses=auto --dist=loadfile
+
+# What takes seconds, under each supported Python that is installed here.
+PYTHONS ?= python3.10 python3.11 python3.12 python3.13
+SLOW := real_models endtoend soak interop packages benchmarks contract
+pythons:
+	@for python in $(PYTHONS); do \
+	    if $$python -c 'import ensurepip' 2>/dev/null; then \
+	        $(MAKE) --no-print-directory fast PYTHON=$$python VENV=.venv-$$python || exit 1; \
+	    else echo "$$python is not installed"; fi; \
+	done
+
+fast: $(VENV)/test-installed
+	$(BIN)/python --version
+	$(BIN)/pytest --numprocesses=auto --dist=loadfile --quiet $(SLOW:%=--ignore=tests/%)
 
 # Takes out one guard of the package at a time: a test must fail. About half an hour.
 guards: $(VENV)/test-installed

@@ -2,7 +2,8 @@
 
 The daemon and everything that it imports, in one virtual environment under /usr/lib/rkllm-twisted
 that uses the system's Python, whichever of PYTHONS that is: Debian's own packages of Twisted and
-msgspec are too old, or not there, on the systems that the boards have. Needs pip and dpkg-deb.
+msgspec are too old, or not there, on the systems that the boards have. Needs pip, dpkg-deb, and
+rkllm_twisted itself for the pages of man.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import tempfile
 from email.parser import Parser
 from pathlib import Path
 from zipfile import ZipFile
+
+import shell_files
 
 PROJECT = Path(__file__).parent.parent
 DEBIAN = PROJECT / "packaging" / "debian"
@@ -43,7 +46,7 @@ FILES = {
     "LICENSE": "usr/share/doc/rkllm-twisted/copyright",
     "cpu_runtime/model/NOTICE": "usr/share/doc/rkllm-twisted/NOTICE",
 }
-SCRIPTS = ("postinst", "prerm", "postrm")
+SCRIPTS = ("preinst", "postinst", "prerm", "postrm")
 
 
 def install(target: Path, python: str, machine: str, *what: str) -> None:
@@ -97,6 +100,7 @@ def copy_files(root: Path) -> None:
     not_for_reading = shutil.ignore_patterns("*.py", "*.json", "__pycache__")
     pages = root / "usr/share/doc/rkllm-twisted/docs"
     shutil.copytree(PROJECT / "docs", pages, ignore=not_for_reading)
+    shell_files.main(root)
 
 
 def control(root: Path, version: str, architecture: str) -> None:

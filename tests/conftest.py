@@ -15,6 +15,11 @@ from twisted.python.failure import Failure
 Flush = Callable[..., list[Failure]]
 Start = Callable[..., Daemon]
 
+# A shell without job control ignores SIGINT in what it starts in the background, and Python and all
+# child processes inherit that. The tests of Ctrl-C send the signal themselves.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 @pytest.fixture(autouse=True)
 def flush_logged_errors() -> Iterator[Flush]:

@@ -15,14 +15,14 @@ COMPLETION_TIMEOUT_S = 1.0
 
 @click.command()
 @debug_option
-@click.argument("shell", type=click.Choice(["bash", "zsh"]))
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(context: click.Context, shell: str) -> None:
     """Print a script with which SHELL completes rkllm's commands and options.
 
     For this session: eval "$(rkllm completion bash)". For good: write it to
-    ~/.local/share/bash-completion/completions/rkllm, or for zsh to a file _rkllm in a directory of
-    $fpath.
+    ~/.local/share/bash-completion/completions/rkllm, for zsh to a file _rkllm in a directory of
+    $fpath, for fish to ~/.config/fish/completions/rkllm.fish. The Debian package has all three.
     """
     completion = get_completion_class(shell)
     assert completion is not None, "click knows these shells"

@@ -23,6 +23,7 @@ from rkllm_twisted.cli.command_group import debug_option
 from rkllm_twisted.cli.connected import dump, json_option, socket_option
 from rkllm_twisted.cli.exit_codes import Exit
 from rkllm_twisted.cli.terminal import console
+from rkllm_twisted.client_core.address import start_command
 from rkllm_twisted.client_core.results import known
 from rkllm_twisted.contract.check import check_contract
 from rkllm_twisted.errors import LibraryError, NoDaemon, NoPermission, RPCError, Unreachable
@@ -105,7 +106,7 @@ def ask_daemon(path: str) -> Daemon:
     except NoPermission as error:
         return Daemon(path, str(error), "twistd -n rkllm --mode 0660 --group GROUP, one of yours")
     except NoDaemon as error:
-        return Daemon(path, str(error), f"twistd -n rkllm --socket {shlex.quote(path)}")
+        return Daemon(path, str(error), start_command(shlex.quote(path)))
     except (Unreachable, RPCError) as error:
         return Daemon(path, str(error), "see the daemon's log")
     return Daemon(path, version=version, status=status)

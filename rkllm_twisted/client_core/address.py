@@ -8,7 +8,7 @@ import stat
 from collections.abc import Mapping
 
 from rkllm_twisted.errors import Disconnected, NoDaemon, NoPermission, NotADaemon, Unreachable
-from rkllm_twisted.wire.socket_path import DEFAULT_SOCKET, MAX_SOCKET_PATH_BYTES
+from rkllm_twisted.wire.socket_path import DEFAULT_SOCKET, MAX_SOCKET_PATH_BYTES, PACKAGE_SOCKET
 
 #: The daemon must answer a greeting or a ping within this time.
 PING_TIMEOUT_S = 10.0
@@ -19,12 +19,12 @@ PING_AFTER_S = 30.0
 _PROBLEMS: Mapping[int, tuple[type[Unreachable], str]] = {
     errno.ENOENT: (
         NoDaemon,
-        "No daemon listens at {path}; start one with: twistd -n rkllm --socket {path}",
+        "No daemon listens at {path}; start one with: {start}",
     ),
     errno.ECONNREFUSED: (
         NoDaemon,
         "No daemon listens at {path} any more: a daemon that was killed has left this socket;"
-        " start one with: twistd -n rkllm --socket {path}",
+        " start one with: {start}",
     ),
     errno.ENOTDIR: (
         NotADaemon,
@@ -70,7 +70,14 @@ def connect_error(path: str, number: int | None, text: str) -> Unreachable:
     kind, sentence = _PROBLEMS.get(
         number or 0, (Unreachable, "The daemon at {path} cannot be reached: {text}.")
     )
-    return kind(sentence.format(path=path, text=text.rstrip(".")))
+    return kind(sentence.format(path=path, start=start_command(path), text=text.rstrip(".")))
+
+
+def start_command(path: str) -> str:
+    """Return the command that starts a daemon on a socket."""
+    if path == PACKAGE_SOCKET:
+        return "sudo systemctl start rkllm.socket"
+    return f"twistd -n rkllm --socket {path}"
 
 
 def _no_permission(path: str) -> str:

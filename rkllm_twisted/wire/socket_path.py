@@ -8,5 +8,7 @@ from __future__ import annotations
 
 #: The daemon listens here, and clients connect here, if no other path is given.
 DEFAULT_SOCKET = "/tmp/rkllm.sock"
+#: The daemon of the package listens here: ListenStream= in etc/rkllm.socket.
+PACKAGE_SOCKET = "/run/rkllm/rkllm.sock"
 #: The longest path of a UNIX socket: sun_path of Linux has 108 bytes with the final NUL (unix(7)).
 MAX_SOCKET_PATH_BYTES = 107

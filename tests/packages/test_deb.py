@@ -47,13 +47,18 @@ def files(root: Path) -> set[str]:
 def root(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file system with the package installed."""
     root = tmp_path_factory.mktemp("root")
+    install(root, built)
+    return root
+
+
+def install(root: Path, built: Path) -> None:
+    """Install the package into a file system that has nothing else."""
     for directory in ("etc", "var/log", "var/lib/dpkg/info", "var/lib/dpkg/updates"):
-        (root / directory).mkdir(parents=True)
+        (root / directory).mkdir(parents=True, exist_ok=True)
     for name in ("status", "available"):
         (root / "var/lib/dpkg" / name).touch()
     (package,) = built.glob(f"rkllm-twisted_*_{ARCHITECTURE}.deb")
     dpkg(root, "--install", package)
-    return root
 
 
 @pytest.fixture
@@ -75,12 +80,34 @@ def test_it_brings_units_user_rules_and_pages(root: Path) -> None:
         "usr/lib/udev/rules.d/70-rkllm.rules",
         "usr/share/doc/rkllm-twisted/copyright",
         "usr/share/doc/rkllm-twisted/docs/operations.md",
+        "usr/share/man/man1/rkllm.1.gz",
+        "usr/share/man/man1/twistd-rkllm.1.gz",
+        "usr/share/bash-completion/completions/rkllm",
+        "usr/share/zsh/vendor-completions/_rkllm",
+        "usr/share/fish/vendor_completions.d/rkllm.fish",
         "run/rkllm",
         "var/lib/rkllm/models",
     } <= files(root)
     assert "rkllm:" in (root / "etc/passwd").read_text()
     wanted = root / "etc/systemd/system/sockets.target.wants/rkllm.socket"
     assert wanted.readlink() == Path("/usr/lib/systemd/system/rkllm.socket")
+
+
+def test_another_program_of_the_name_is_moved_aside_and_back(built: Path, tmp_path: Path) -> None:
+    """ezrknn-llm installs /usr/bin/rkllm without a package, and may do it again later."""
+    theirs = tmp_path / "usr/bin/rkllm"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_bytes(b"\x7fELF: another program")
+    install(tmp_path, built)
+    assert "rkllm-twisted" in theirs.read_text()
+    assert (tmp_path / "usr/bin/rkllm.other").read_bytes().startswith(b"\x7fELF")
+    theirs.write_bytes(b"\x7fELF: another program, again")
+    install(tmp_path, built)
+    assert "rkllm-twisted" in theirs.read_text()
+    assert (tmp_path / "usr/bin/rkllm.other").read_bytes().endswith(b"again")
+    dpkg(tmp_path, "--remove", "rkllm-twisted")
+    assert theirs.read_bytes().endswith(b"again")
+    assert not (tmp_path / "usr/bin/rkllm.other").exists()
 
 
 def test_its_units_start_what_it_brings(root: Path) -> None:

@@ -1,0 +1,36 @@
+"""What a client says if it cannot reach the daemon."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from rkllm_twisted.client_core.address import connect_error
+from rkllm_twisted.errors import NoDaemon
+from rkllm_twisted.wire.socket_path import PACKAGE_SOCKET
+
+UNIT = Path(__file__).parents[2] / "etc" / "rkllm.socket"
+
+
+@pytest.mark.parametrize(
+    ("path", "command"),
+    [
+        (PACKAGE_SOCKET, "sudo systemctl start rkllm.socket"),
+        ("/tmp/mine.sock", "twistd -n rkllm --socket /tmp/mine.sock"),
+    ],
+)
+def test_the_command_that_starts_a_daemon_is_the_one_for_the_socket(
+    path: str, command: str
+) -> None:
+    """The package's daemon is systemd's to start."""
+    error = connect_error(path, errno.ENOENT, os.strerror(errno.ENOENT))
+    assert isinstance(error, NoDaemon)
+    assert str(error) == f"No daemon listens at {path}; start one with: {command}"
+
+
+def test_the_packages_socket_is_the_units() -> None:
+    """One path in two places."""
+    assert f"ListenStream={PACKAGE_SOCKET}\n" in UNIT.read_text()
