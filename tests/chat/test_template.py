@@ -69,7 +69,7 @@ SOUP = st.lists(
 ).map("".join)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(st.sampled_from(sorted(TEMPLATES)), st.lists(SOUP, min_size=1, max_size=3))
 def test_messages_never_become_control_tokens(name: str, texts: list[str]) -> None:
     """There are as many, in the same order, as in a conversation of plain words.
@@ -88,7 +88,7 @@ def test_messages_never_become_control_tokens(name: str, texts: list[str]) -> No
     assert marks(said) == marks(render(one, *[content and "plain" for content in contents]))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(st.sampled_from(sorted(TEMPLATES)), st.lists(SOUP, min_size=1, max_size=3))
 def test_the_text_is_what_jinja_makes_of_the_template_itself(name: str, texts: list[str]) -> None:
     texts = texts if len(texts) % 2 else texts[1:]
