@@ -48,7 +48,7 @@ void tiny_project(engine_model *model, size_t slot, const float *x, size_t n, fl
     tiny_multiply_rows(&model->weights.matrices[slot], x, n, y, model->scratch.interleaved);
     if (model->adapter >= 0) {
         const tiny_adapter_pair *pair = &model->adapters[model->adapter].pairs[slot];
-        if (pair->a.panels)
+        if (pair->a.n_out)
             add_adapter(model, pair, x, n, y);
     }
 }

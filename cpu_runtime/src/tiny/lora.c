@@ -69,8 +69,8 @@ static int read_pairs(tiny_adapter *adapter, const engine_model *model, const ti
 static void free_pairs(tiny_adapter *adapter, size_t n_slots)
 {
     for (size_t slot = 0; adapter->pairs && slot < n_slots; slot++) {
-        free(adapter->pairs[slot].a.panels);
-        free(adapter->pairs[slot].b.panels);
+        tiny_matrix_free(&adapter->pairs[slot].a);
+        tiny_matrix_free(&adapter->pairs[slot].b);
     }
     free(adapter->pairs);
     adapter->pairs = NULL;

@@ -4,9 +4,12 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "clones.h"
+
 /* Eight sums side by side: fixed whatever the vector width of the machine. */
 enum { LANES = 8 };
 
+TINY_CLONES
 float tiny_dot(const float *a, const float *b, size_t n)
 {
     float sums[LANES] = {0};
@@ -33,6 +36,7 @@ void tiny_add_scaled(float *restrict to, const float *restrict what, float scale
 }
 
 /* Four rows at a time, so that `to` is loaded and stored less often; added in their order. */
+TINY_CLONES
 void tiny_mix(float *restrict to, const float *restrict weights, const float *restrict rows,
               size_t stride, size_t n, size_t width)
 {
@@ -78,6 +82,7 @@ static inline float exponential(float x)
     return p * power;
 }
 
+TINY_CLONES
 void tiny_softmax(float *x, size_t n)
 {
     float most = x[0], sum = 0.0f;
@@ -91,6 +96,7 @@ void tiny_softmax(float *x, size_t n)
         x[i] /= sum;
 }
 
+TINY_CLONES
 void tiny_swiglu(float *restrict gate, const float *restrict up, size_t n)
 {
     for (size_t i = 0; i < n; i++)

@@ -5,21 +5,37 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* A matrix in panels of 32 outputs, the input running slower: [panel][n_in][32]. So neighbouring
  * outputs are computed side by side and no sum is ever split, which is what lets a compiler
  * vectorise without leave to reorder. */
 enum { TINY_PANEL = 32, TINY_BATCH = 32 };
+/* Of Q8_0: inputs that share a scale. Outputs x vectors worked on at once in a batch. */
+enum { TINY_BLOCK = 32, TINY_TILE = 8, TINY_GROUP = 4 };
 
+/* Either floats in panels, or bytes in panels with scales: [panel][block][32]. All zero: none. */
 typedef struct {
     size_t n_in, n_out;
     float *panels;
+    int8_t *bytes;
+    float *scales;
 } tiny_matrix;
 
 /* Allocates; the outputs that fill up the last panel are zero. false when memory is short. */
 bool tiny_matrix_make(tiny_matrix *matrix, size_t n_in, size_t n_out);
 void tiny_matrix_set_row(tiny_matrix *matrix, size_t row, const float *values);
 void tiny_matrix_get_row(const tiny_matrix *matrix, size_t row, float *values);
+void tiny_matrix_free(tiny_matrix *matrix);
+
+/* The same with bytes, where n_in is a multiple of TINY_BLOCK (matrix_q8.c). */
+bool tiny_matrix_make_q8(tiny_matrix *matrix, size_t n_in, size_t n_out);
+void tiny_matrix_set_row_q8(tiny_matrix *matrix, size_t row, const int8_t *values,
+                            const float *scales);
+void tiny_q8_get_row(const tiny_matrix *matrix, size_t row, float *values);
+void tiny_q8_multiply_one(const tiny_matrix *matrix, const float *x, float *y);
+void tiny_q8_tile_by_all(const tiny_matrix *matrix, size_t row, const float *groups, size_t n,
+                         float *y);
 
 /* y[i] = matrix * x[i] for n <= TINY_BATCH vectors. scratch: TINY_BATCH * n_in floats. */
 void tiny_multiply_rows(const tiny_matrix *matrix, const float *x, size_t n, float *y,

@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TILE = 8, GROUP = 4 }; /* outputs x vectors worked on at once in a batch */
+#include "clones.h"
+
+enum { TILE = TINY_TILE, GROUP = TINY_GROUP };
 
 bool tiny_matrix_make(tiny_matrix *matrix, size_t n_in, size_t n_out)
 {
@@ -18,11 +20,19 @@ bool tiny_matrix_make(tiny_matrix *matrix, size_t n_in, size_t n_out)
     if (!n_in || !n_out || panels > SIZE_MAX / (TINY_PANEL * sizeof(float)) / n_in)
         return false;
     size_t bytes = panels * n_in * TINY_PANEL * sizeof(float);
-    *matrix = (tiny_matrix){n_in, n_out, aligned_alloc(LINE, bytes)};
+    *matrix = (tiny_matrix){.n_in = n_in, .n_out = n_out, .panels = aligned_alloc(LINE, bytes)};
     if (matrix->panels && n_out % TINY_PANEL)
         memset(matrix->panels + (panels - 1) * n_in * TINY_PANEL, 0,
                n_in * TINY_PANEL * sizeof(float));
     return matrix->panels != NULL;
+}
+
+void tiny_matrix_free(tiny_matrix *matrix)
+{
+    free(matrix->panels);
+    free(matrix->bytes);
+    free(matrix->scales);
+    *matrix = (tiny_matrix){0};
 }
 
 static float *row_start(const tiny_matrix *matrix, size_t row)
@@ -39,13 +49,17 @@ void tiny_matrix_set_row(tiny_matrix *matrix, size_t row, const float *values)
 
 void tiny_matrix_get_row(const tiny_matrix *matrix, size_t row, float *values)
 {
+    if (matrix->bytes) {
+        tiny_q8_get_row(matrix, row, values);
+        return;
+    }
     const float *from = row_start(matrix, row);
     for (size_t i = 0; i < matrix->n_in; i++)
         values[i] = from[i * TINY_PANEL];
 }
 
-static void panel_by_vector(const float *restrict w, size_t n, const float *restrict x,
-                            float *restrict y)
+static inline void panel_by_vector(const float *restrict w, size_t n, const float *restrict x,
+                                   float *restrict y)
 {
     size_t i = 0;
     memset(y, 0, TINY_PANEL * sizeof *y);
@@ -59,8 +73,8 @@ static void panel_by_vector(const float *restrict w, size_t n, const float *rest
 }
 
 /* x: [n][GROUP]; y: [GROUP][TILE] */
-static void tile_by_group(const float *restrict w, size_t n, const float *restrict x,
-                          float *restrict y)
+static inline void tile_by_group(const float *restrict w, size_t n, const float *restrict x,
+                                 float *restrict y)
 {
     float a[TILE] = {0}, b[TILE] = {0}, c[TILE] = {0}, d[TILE] = {0};
     for (size_t i = 0; i < n; i++, w += TINY_PANEL, x += GROUP) {
@@ -80,6 +94,7 @@ static size_t smaller(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+TINY_CLONES
 static void multiply_one(const tiny_matrix *matrix, const float *x, float *y)
 {
     float sums[TINY_PANEL];
@@ -101,6 +116,7 @@ static void interleave(const float *x, size_t n, size_t n_in, float *to)
     }
 }
 
+TINY_CLONES
 static void tile_by_all(const tiny_matrix *matrix, size_t row, const float *groups, size_t n,
                         float *y)
 {
@@ -117,11 +133,12 @@ static void tile_by_all(const tiny_matrix *matrix, size_t row, const float *grou
 void tiny_multiply_rows(const tiny_matrix *matrix, const float *x, size_t n, float *y,
                         float *scratch)
 {
+    const bool q8 = matrix->bytes != NULL;
     if (n == 1) {
-        multiply_one(matrix, x, y);
+        (q8 ? tiny_q8_multiply_one : multiply_one)(matrix, x, y);
         return;
     }
     interleave(x, n, matrix->n_in, scratch);
     for (size_t row = 0; row < matrix->n_out; row += TILE)
-        tile_by_all(matrix, row, scratch, n, y);
+        (q8 ? tiny_q8_tile_by_all : tile_by_all)(matrix, row, scratch, n, y);
 }

@@ -143,6 +143,16 @@ static void q8_row(const uint8_t *from, size_t n, float *to)
     }
 }
 
+void tiny_tensor_q8_row(const tiny_tensor *tensor, size_t row, int8_t *values, float *scales)
+{
+    const size_t n_blocks = tensor->dims[0] / BLOCK;
+    const uint8_t *from = tensor->data + row * n_blocks * BLOCK_BYTES;
+    for (size_t i = 0; i < n_blocks; i++, from += BLOCK_BYTES) {
+        scales[i] = half_to_float(tiny_u16(from));
+        memcpy(values + i * BLOCK, from + 2, BLOCK);
+    }
+}
+
 void tiny_tensor_row(const tiny_tensor *tensor, size_t row, float *to)
 {
     size_t n = tensor->dims[0];

@@ -74,6 +74,30 @@ static int read_row(const tiny_tensor *tensor, size_t row, float *values, const 
     return ENGINE_OK;
 }
 
+/* Bytes stay bytes: they are less to read for each token. */
+static int read_q8(tiny_matrix *matrix, const tiny_tensor *tensor, const char *name,
+                   engine_error *error)
+{
+    const size_t n_in = tensor->dims[0], n_out = tensor->dims[1], n_blocks = n_in / TINY_BLOCK;
+    int8_t *values = malloc(n_in);
+    float *scales = tiny_floats(n_blocks);
+    int result = ENGINE_OK;
+    if (!values || !scales || !tiny_matrix_make_q8(matrix, n_in, n_out))
+        result = tiny_no_memory(error);
+    for (size_t i = 0; result == ENGINE_OK && i < n_out; i++) {
+        tiny_tensor_q8_row(tensor, i, values, scales);
+        for (size_t k = 0; k < n_blocks; k++)
+            if (!isfinite(scales[k]))
+                result = tiny_refuse(error,
+                                     "the tensor %s holds a value that is not a finite number",
+                                     name);
+        tiny_matrix_set_row_q8(matrix, i, values, scales);
+    }
+    free(values);
+    free(scales);
+    return result;
+}
+
 int tiny_matrix_read(tiny_matrix *matrix, const tiny_gguf *file, const char *name, size_t n_in,
                      size_t n_out, engine_error *error)
 {
@@ -81,6 +105,8 @@ int tiny_matrix_read(tiny_matrix *matrix, const tiny_gguf *file, const char *nam
     int result = find_shaped(file, name, n_in, n_out, &tensor, error);
     if (result != ENGINE_OK)
         return result;
+    if (tensor->type == TENSOR_Q8_0)
+        return read_q8(matrix, tensor, name, error);
     float *row = tiny_floats(n_in);
     if (!row || !tiny_matrix_make(matrix, n_in, n_out)) {
         free(row);
@@ -171,9 +197,9 @@ void tiny_weights_free(tiny_weights *weights)
 {
     for (size_t slot = 0; slot < weights->n_slots; slot++)
         if (!weights->tied || slot + 1 < weights->n_slots)
-            free(weights->matrices[slot].panels);
+            tiny_matrix_free(&weights->matrices[slot]);
     free(weights->matrices);
-    free(weights->embeddings.panels);
+    tiny_matrix_free(&weights->embeddings);
     free(weights->attn_norms);
     free(weights->ffn_norms);
     free(weights->output_norm);
