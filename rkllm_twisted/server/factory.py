@@ -29,7 +29,8 @@ class RPCFactory(ServerFactory):
     It serves any stream endpoint: UNIX, TCP, TLS. Only a UNIX socket's clients have a process, a
     user and groups (:class:`rkllm_twisted.values.Peer`); those of others have a number only.
 
-    A connection too many is refused as soon as its first byte has shown its framing, and closed.
+    A connection beyond the limit gets an error when its first byte has shown its framing, and is
+    closed.
 
     :param max_clients: connected at once.
     :param admit: returns the error that a client is refused with, or None.
@@ -65,11 +66,11 @@ class RPCFactory(ServerFactory):
 
     @property
     def refused(self) -> int:
-        """How many clients were refused since the start."""
+        """The number of clients that were refused since the start."""
         return self.state.refused
 
     def buildProtocol(self, addr: IAddress | None) -> RPCProtocol | None:
-        """Make a connection's protocol; None, which closes it, if a crowd is being refused."""
+        """Make a connection's protocol; None, which closes it, if too many are being refused."""
         if self.state.is_crowded():
             self.state.refused += 1
             return None
@@ -80,7 +81,6 @@ class RPCFactory(ServerFactory):
     def close_all(self) -> Deferred[None]:
         """Answer everything under way with ShuttingDown, and close.
 
-        :returns: a Deferred that fires when the last connection is closed; no client is waited for
-            longer than ``linger``.
+        :returns: a Deferred that fires when the last connection is closed or after ``linger``.
         """
         return self.state.close_all()

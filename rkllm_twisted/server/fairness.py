@@ -1,7 +1,7 @@
-"""What the connections share: the reactor's time, and the memory for what came in.
+"""The reactor's time and the memory for input, divided between the connections.
 
-Neither depends on how many clients there are: a hundred that send rubbish as fast as they can get
-as much of both as one.
+Both are limited for all connections together: a hundred clients that send garbage as fast as they
+can get as much as one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TURN_BUDGET_S = 0.002
 
 
 class IServerConnection(Interface):
-    """A client's connection, as the server sees it that shares out time and memory among all."""
+    """A client's connection, for the code that divides time and memory between all of them."""
 
     transport = Attribute("Twisted's transport.")
     conversation = Attribute("The :class:`IConversation`; ``messages`` counts what came in.")
@@ -49,7 +49,7 @@ class RoundRobin:
         self._spent = 0.0
 
     def has_room_for(self, connection: IServerConnection) -> bool:
-        """May it work now? Otherwise it has to :meth:`add`."""
+        """True if a connection may work now; otherwise :meth:`add` it."""
         return self._spent < TURN_BUDGET_S and connection not in self._waiting
 
     def add(self, connection: IServerConnection) -> None:
@@ -58,7 +58,7 @@ class RoundRobin:
         self._go_on()
 
     def remove(self, connection: IServerConnection) -> None:
-        """Want no turn any more."""
+        """Take a connection out of the queue."""
         self._waiting.pop(connection, None)
         if not self._waiting and self._next is not None:
             self._next.cancel()
@@ -66,11 +66,11 @@ class RoundRobin:
             self._spent = 0.0
 
     def begin(self) -> None:
-        """Say that a connection's work begins."""
+        """Start to measure a connection's work."""
         self._begun = self._seconds()
 
     def may_go_on(self) -> bool:
-        """Charge the time since the last look; may the work go on in this turn of the reactor?"""
+        """Charge the time since the last call. True if this turn of the reactor has some left."""
         now = self._seconds()
         if now > self._begun:  # a wall clock may be set back
             self._spent += now - self._begun
@@ -80,7 +80,7 @@ class RoundRobin:
         return self._spent < TURN_BUDGET_S
 
     def is_over(self) -> bool:
-        """Is this turn's time spent?"""
+        """True if the time of this turn is spent."""
         return self._spent >= TURN_BUDGET_S
 
     def _go_on(self) -> None:
@@ -100,9 +100,10 @@ class RoundRobin:
 
 
 class InputBudget:
-    """How much is held of what came in and is not handled yet.
+    """The bytes that came in and are not handled yet.
 
-    :param limit: in bytes, of all connections together; beyond, whoever holds most is turned away.
+    :param limit: in bytes, of all connections together; beyond it, the connection that holds most
+        is turned away.
     """
 
     def __init__(self, limit: int) -> None:
@@ -111,7 +112,7 @@ class InputBudget:
         self.total = 0
 
     def note(self, connection: IServerConnection, held: int) -> None:
-        """Say how much a connection holds now."""
+        """Set the number of bytes that a connection holds."""
         before = self._held.pop(connection, 0)
         if held:
             self._held[connection] = held

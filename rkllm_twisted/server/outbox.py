@@ -1,7 +1,7 @@
-"""What waits to be read by a client: bounded, and given up when the client does not read.
+"""The messages that wait for a client to read them: bounded, and dropped with a client that stops.
 
-A transport takes whatever it is given and buffers it without end. So it is given no more than it
-can pass on, in slices; each slice that the client takes shows that it is still reading.
+A transport buffers whatever it gets, without a limit. So it gets no more than it can send, in
+slices; each slice that the client takes shows that it still reads.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ from zope.interface import implementer
 
 from rkllm_twisted.rpc.limits import Limits
 
-#: The size at which Twisted's transports say that they have enough.
+#: In bytes: with more than this, Twisted's transports pause their producer.
 WRITE_CHUNK = 64 * 1024
-#: What a transport holds at most when it has said so: all but that much, and one slice more.
+#: In bytes: the most that a transport holds when it has paused the outbox.
 IN_TRANSPORT = 2 * WRITE_CHUNK
 
 
 @implementer(IPushProducer)
 class Outbox:
-    """The way out of one connection.
+    """The outgoing messages of one connection.
 
-    :param crowded: told True as soon as half of ``max_unread`` waits, False when it no longer does.
-    :param drop: called with the reason when the client is to be given up.
+    :param crowded: called with True when more than half of ``max_unread`` waits, with False when
+        it no longer does.
+    :param drop: called with the reason to drop the client.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class Outbox:
         transport.registerProducer(self, True)
 
     def send(self, message: bytes) -> None:
-        """Send a framed message when its turn comes; nothing any more after :meth:`finish`."""
+        """Send a framed message after those before it. After :meth:`finish` it is lost."""
         if self._closed or self._at_end is not None:
             return
         if self._is_gathering and self._gathered_size + len(message) <= WRITE_CHUNK:
@@ -71,14 +72,14 @@ class Outbox:
         self._take(message)
 
     def gather(self) -> None:
-        """Keep messages back until :meth:`flush`, to pass them on together.
+        """Hold messages until :meth:`flush`, to write them together.
 
-        Where the client does not take them all, each is counted as it comes.
+        This has no effect while the client is slow: then each message is counted as it comes.
         """
         self._is_gathering = not self._paused and not self._waiting
 
     def flush(self) -> None:
-        """Pass on what was kept back."""
+        """Write the messages that are held."""
         self._is_gathering = False
         if messages := self._gathered:
             self._gathered = []
@@ -99,9 +100,9 @@ class Outbox:
                 self._give_up("it leaves too much unread")
 
     def _look_again(self) -> None:
-        """Before a client is dropped, see whether it has read meanwhile.
+        """Before a client is dropped, check whether it has read meanwhile.
 
-        A fast runtime brings more in one turn of the reactor than a client may leave unread, and
+        A fast runtime produces more in one turn of the reactor than a client may leave unread, and
         the reactor looks at its sockets between two turns only.
         """
         is_near = self._unread() > self._limits.max_unread // 2
@@ -118,11 +119,11 @@ class Outbox:
             self._waiting.append(bytearray(message) if fits else memoryview(message))
 
     def _unread(self) -> int:
-        """How many bytes the client may not have taken."""
+        """Return the number of bytes that the client may not have taken."""
         return self._held + (min(self._passed_on, IN_TRANSPORT) if self._paused else 0)
 
     def _is_too_much(self) -> bool:
-        """Beyond the limit only one long message may wait: it could never be read otherwise."""
+        """True beyond the limit. One long message may wait: it could never be sent otherwise."""
         limit = self._limits.max_unread
         if self._unread() <= limit or len(self._waiting) == 1:
             return False
@@ -138,7 +139,7 @@ class Outbox:
             self._crowded(is_crowded)
 
     def finish(self, at_end: Callable[[], None]) -> None:
-        """Take nothing more, and call back when everything is with the transport."""
+        """Take no more messages; call ``at_end`` when the transport has all of them."""
         self.flush()
         self._at_end = at_end
         self._pass_on()
@@ -159,7 +160,7 @@ class Outbox:
             self._at_end()
 
     def pauseProducing(self) -> None:
-        """Wait: the client does not read as fast as it is sent to."""
+        """Wait: the client reads more slowly than messages come."""
         self._paused = True
         if self._deadline is None and not self._closed:
             self._deadline = self._clock.callLater(self._limits.unread_timeout, self._expired)

@@ -1,4 +1,4 @@
-"""What the kernel knows of the other end of a UNIX socket: who it is, and whether it is there."""
+"""What the kernel knows of the other end of a UNIX socket: its process, and whether it is there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from rkllm_twisted.values import Peer
 
 _CREDENTIALS = struct.Struct("iII")  # struct ucred of unix(7): pid, uid, gid
-#: What the kernel says of other sockets, such as TCP's: (uid_t) -1.
+#: The uid for other sockets, such as TCP's: (uid_t) -1.
 NOBODY = 2**32 - 1
 #: socket(7); since Linux 4.13, and not in Python's socket module.
 SO_PEERGROUPS = 59
@@ -25,20 +25,20 @@ MAX_GROUPS_BYTES = 4 * 65536
 
 
 def peer_of(number: int, transport: Any) -> Peer:
-    """Ask who connected. A transport that is no UNIX socket has nobody to name."""
+    """Return the process that connected; only the number if the transport is no UNIX socket."""
     try:
         handle = transport.getHandle()
         raw = handle.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     except (AttributeError, OSError):
         return Peer(number)
     pid, uid, gid = _CREDENTIALS.unpack(raw)
-    if uid == NOBODY:  # no UNIX socket, so there is no one to name
+    if uid == NOBODY:  # not a UNIX socket
         return Peer(number)
     return Peer(number, pid, uid, gid, tuple(sorted({gid, *_groups_of(handle)})))
 
 
 def _groups_of(handle: socket.socket) -> tuple[int, ...]:
-    """The supplementary groups; none where the kernel is too old to tell them."""
+    """Return the supplementary groups; none if the kernel is too old."""
     raw = b""
     try:
         raw = handle.getsockopt(socket.SOL_SOCKET, SO_PEERGROUPS, USUAL_GROUPS_BYTES)
@@ -59,11 +59,11 @@ def _many_groups(handle: socket.socket) -> bytes:
 
 
 def has_gone(transport: Any) -> bool:
-    """Tell a client that is gone from one that only sends no more (``shutdown(SHUT_WR)``).
+    """True if a client is gone; False if it only sends no more (``shutdown(SHUT_WR)``).
 
-    Twisted reports both alike to a protocol that can be half closed. For poll(2) on a UNIX socket
-    a half-close is POLLRDHUP alone, and POLLHUP means that nobody can read any more; that holds
-    with unread input and while reading is paused, too.
+    Twisted reports both in the same way to a protocol that can be half closed. For poll(2) on a
+    UNIX socket a half-close is POLLRDHUP alone, and POLLHUP means that nobody can read any more;
+    that holds with unread input and while reading is paused, too.
     """
     try:
         poll = select.poll()

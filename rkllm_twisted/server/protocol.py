@@ -1,6 +1,6 @@
 """The daemon's end of a connection: fairness, back-pressure, half-close, and the end.
 
-What a message means is not known here; :class:`~rkllm_twisted.rpc.conversation.Conversation` knows.
+:class:`~rkllm_twisted.rpc.conversation.Conversation` handles the messages.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class RPCProtocol(NetstringReceiver):
         self._noted = 0
 
     def connectionMade(self) -> None:
-        """Find out which client it is, and whether the daemon has room for it."""
+        """Identify the client; refuse it if the daemon has no room for it."""
         limits, reactor = self._shared.limits, self._shared.reactor
         self.peer = peer.peer_of(self.peer.number, self.transport)
         self._outbox = Outbox(self.transport, reactor, limits, self._hold_unread, self._drop)
@@ -81,7 +81,7 @@ class RPCProtocol(NetstringReceiver):
             self._shared.administers(self.peer),
         )
         self._refusal = self._shared.opened(self)
-        if self._refusal is not None:  # it is answered in its own framing, once that is known
+        if self._refusal is not None:  # the answer waits for the framing
             self._later("linger", limits.linger, self.abort)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -98,7 +98,7 @@ class RPCProtocol(NetstringReceiver):
         self._shared.closed(self)
 
     def readConnectionLost(self) -> None:
-        """Half-closed: the client still gets its answers. Or gone: then it does not."""
+        """Handle a half-close: the client still gets its answers, unless it is gone."""
         self._input.input_ended = True
         self._watch()
 
@@ -107,7 +107,7 @@ class RPCProtocol(NetstringReceiver):
         self.abort()
 
     def abort(self) -> None:
-        """Close now, whatever has not been read."""
+        """Close now; the client loses what it has not read."""
         self._is_ending = True
         self.transport.abortConnection()
 
@@ -117,7 +117,7 @@ class RPCProtocol(NetstringReceiver):
         self._end(self._shared.limits.linger)
 
     def _end(self, patience: float) -> None:
-        """Close once everything is read, or after so many seconds."""
+        """Close when the client has read everything, or after so many seconds."""
         if not self._is_ending:
             self._is_ending = True
             self.conversation.close()
@@ -176,7 +176,7 @@ class RPCProtocol(NetstringReceiver):
 
     @property
     def held(self) -> int:
-        """How many bytes came in and are not answered; of what is under way, big messages only."""
+        """The bytes that came in and are not answered; of calls under way, large messages only."""
         return self._input.held + self._reading_size + self.conversation.held
 
     def work(self) -> None:
@@ -202,7 +202,7 @@ class RPCProtocol(NetstringReceiver):
         may_go_on()
 
     def _is_at_rest(self) -> bool:
-        """Is everything answered, as nearly always? Then there is nothing to settle."""
+        """True if everything is answered, the usual case: there is nothing to settle."""
         source = self._input
         is_read = source.is_empty() and not (self._noted or self._not_reading or self._reading)
         return is_read and not (source.input_ended or source.broken or self.conversation.busy)
@@ -228,7 +228,7 @@ class RPCProtocol(NetstringReceiver):
 
     def _settle(self) -> None:
         """Decide what comes next: more messages, more bytes, or the end."""
-        if self._is_working:  # at the end of that it is done
+        if self._is_working:  # work() calls this at its end
             return
         self._note()
         if self._is_ending:
@@ -249,7 +249,7 @@ class RPCProtocol(NetstringReceiver):
             self._end(self._shared.limits.unread_timeout)
 
     def _is_waited_for(self) -> bool:
-        """Is nothing left to take, but something to answer?"""
+        """True if nothing is left to take, but something to answer."""
         source = self._input
         return self.conversation.busy and source.broken is None and not source.has_more()
 
@@ -270,7 +270,7 @@ class RPCProtocol(NetstringReceiver):
             self._settle()
 
     def _hold(self, reason: str, is_held: bool) -> None:
-        """Read on only while no reason speaks against it."""
+        """Pause reading while there is a reason to."""
         before = bool(self._not_reading)
         (self._not_reading.add if is_held else self._not_reading.discard)(reason)
         if before == bool(self._not_reading) or self._input.input_ended or self._is_ending:
@@ -279,7 +279,7 @@ class RPCProtocol(NetstringReceiver):
 
 
 def _unreadable(failure: Failure) -> Message | None:
-    """Answer a message that could not be read; nobody waits for one that is not wanted any more."""
+    """Make the answer to a message that could not be parsed; None if it was cancelled."""
     if failure.check(CancelledError):
         return None
     error = failure.value

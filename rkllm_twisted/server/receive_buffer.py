@@ -24,12 +24,12 @@ PARSE_CHUNK = 4096
 
 
 class ReceiveBuffer:
-    """Takes messages from what was read. The first byte decides the framing for good.
+    """Parses what was read into messages. The first byte decides the framing.
 
     :param max_length: of a message, in bytes.
     :ivar frame: puts a message into the connection's framing; lines until that is known.
-    :ivar broken: why nothing more can be understood, once that is so.
-    :ivar input_ended: nothing more will be read.
+    :ivar broken: the error after which nothing more can be parsed, or None.
+    :ivar input_ended: True if nothing more will be read.
     """
 
     def __init__(self, max_length: int) -> None:
@@ -45,11 +45,11 @@ class ReceiveBuffer:
 
     @property
     def held(self) -> int:
-        """How many bytes came in and have not been taken."""
+        """The number of bytes that came in and have not been taken."""
         return self._unparsed_size + self._messages_size + len(self._receiver or b"")
 
     def is_empty(self) -> bool:
-        """Return whether nothing is left of what came in, not even the beginning of a message."""
+        """True if nothing is left of what came in, not even the beginning of a message."""
         return not (self._messages or self._unparsed or self._receiver)
 
     def put(self, data: bytes, now: bool = False) -> None:
@@ -69,13 +69,13 @@ class ReceiveBuffer:
             self._unparsed_size += len(data)
 
     def has_more(self) -> bool:
-        """Return whether anything is left to parse or to take."""
+        """True if anything is left to parse or to take."""
         if self._messages or self.broken:
             return bool(self._messages)
         return bool(self._unparsed or (self.input_ended and self._receiver))
 
     def has_message(self, may_go_on: Callable[[], bool] = lambda: True) -> bool:
-        """Parse until a message is complete, and return whether one is.
+        """Parse until a message is complete. True if one is.
 
         :param may_go_on: asked after each chunk; a message may have many.
         """

@@ -1,4 +1,4 @@
-"""What the connections share, and who of them is served: between the factory and the protocol."""
+"""What the connections share, and which of them are served."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class ServerState:
     """See :class:`rkllm_twisted.server.factory.RPCFactory` for the parameters.
 
     :ivar connections: those that are served.
-    :ivar turned_away: those that are being refused: they are told why, then closed.
-    :ivar refused: how many were turned away since the start.
-    :ivar rounds: the connections' turns at the reactor.
-    :ivar input_budget: what they hold of input.
+    :ivar turned_away: those that are refused: they get an error, then they are closed.
+    :ivar refused: the number of clients that were refused since the start.
+    :ivar rounds: the turns of the connections.
+    :ivar input_budget: the input that they hold.
     """
 
     def __init__(
@@ -53,13 +53,13 @@ class ServerState:
         self._when_empty: list[Deferred[None]] = []
 
     def is_crowded(self) -> bool:
-        """Return whether so many are being turned away that the next is not even told why."""
+        """True if so many are being refused that the next one is closed without an error."""
         return len(self.turned_away) >= self._max_clients
 
     def opened(self, connection: IServerConnection) -> RPCError | None:
         """Count a connection in.
 
-        :returns: why it is turned away, if it is.
+        :returns: the error that it is refused with, or None.
         """
         client = connection.conversation.peer
         refusal = self._refusal(client)
@@ -70,7 +70,7 @@ class ServerState:
 
     def _refusal(self, client: Peer) -> RPCError | None:
         if len(self.connections) >= self._max_clients:
-            # One that has just left may not have been noticed yet.
+            # The daemon may not have noticed yet that one has left.
             count = sum(not self.has_gone(other.transport) for other in self.connections)
             if count < self._max_clients:
                 return self._admit(client)

@@ -1,8 +1,8 @@
 """The listening port and the clients' transports: Twisted's, with fewer turns of the reactor.
 
 The only module of the server that uses names private to Twisted. What it adds is speed: answers are
-written at once, and one turn of the reactor reads from many clients. It works without: the
-protocol serves any transport.
+written at once, and one turn of the reactor reads from many clients. The server
+works without it: the protocol serves any transport.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class ReadGroup:
         self._reactor.addReader(self)
 
     def join(self, transport: Any) -> None:
-        """Read from a transport whenever there is something. Harmless for a member."""
+        """Read from a transport when it has something. No effect on a member."""
         if self._epoll.closed:  # all connections had paused, and the port was closed
             self._begin()
         fd = transport.fileno()
@@ -68,7 +68,7 @@ class ReadGroup:
             self._epoll.register(fd, select.EPOLLIN)
 
     def leave(self, transport: Any) -> None:
-        """Stop reading from a transport. Harmless for one that is not in the group."""
+        """Stop reading from a transport. No effect on one that is not a member."""
         fd = transport.fileno()
         if self._members.get(fd) is transport:
             del self._members[fd]
@@ -104,7 +104,7 @@ class ReadGroup:
         while left and members and (events := self._epoll.poll(0, left)):
             left -= len(events)
             for fd, _ in events:
-                if fd in members:  # else one that was read before it has closed it
+                if fd in members:  # else another member has closed it in this turn
                     self.read(members[fd])
 
     def read(self, transport: Any) -> None:
@@ -186,7 +186,7 @@ class ClientTransport(unix.Server):
         if self.connected and not (is_behind or self.disconnecting or self._aborting):
             try:
                 sent = self.socket.send(data)
-            except OSError:  # it takes nothing now, or never will: the reactor finds out
+            except OSError:  # nothing now, or never: the reactor finds out
                 sent = 0
             data = data[sent:]
         if data:
@@ -194,7 +194,7 @@ class ClientTransport(unix.Server):
 
 
 class UNIXPort(unix.Port):
-    """Accepts from a socket that is open already, and leaves its file to the source.
+    """Accepts from a socket that is already open, and leaves its file to the source.
 
     Twisted's own way to adopt a UNIX socket gives its file the mode 0666, and at the end removes
     the file and shuts the socket down, also for the other process that holds it: systemd.
