@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rkllm_twisted.daemon.about import About, describe_for
+from rkllm_twisted.daemon.named_models import NamedModels
 from rkllm_twisted.interfaces import IRPCMethod
 from rkllm_twisted.npu.thread import ThreadNPU
 from rkllm_twisted.rpc.dispatch import Dispatcher
@@ -231,7 +232,9 @@ class House:
         self.npu = ThreadNPU(
             self.runtime, self.thread.in_thread, self.thread.from_thread, queue_limit
         )
-        about = About(self.clock, self.npu, lambda: len(self.factory.connections), description())
+        models = NamedModels((), self.npu, self.clock)
+        connections = lambda: len(self.factory.connections)  # noqa: E731 - its factory comes later
+        about = About(self.clock, self.npu, connections, description(), models)
         self.dispatcher = Dispatcher({**methods(), **extra}, self.npu, about)
         self.factory = RPCFactory(
             self.dispatcher,
