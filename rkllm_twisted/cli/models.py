@@ -10,7 +10,7 @@ import click
 from rkllm_twisted.blocking import Client
 from rkllm_twisted.cli.completion import complete_model
 from rkllm_twisted.cli.connected import dump, json_option, with_client
-from rkllm_twisted.cli.terminal import show_table, waiting_long
+from rkllm_twisted.cli.terminal import printable, show_table, waiting_long
 
 _GB, _MB, _KB = 1e9, 1e6, 1e3
 
@@ -49,9 +49,9 @@ def _list(listing: Mapping[str, Any]) -> None:
         show_table([heading, *map(_row, listing["models"])])
     for model in listing["models"]:
         for problem in model["problems"]:
-            print(f"{model['name']}: {problem}")
+            print(printable(f"{model['name']}: {problem}"))
     for problem in listing["problems"]:
-        print(problem)
+        print(printable(problem))
 
 
 def _row(model: Mapping[str, Any]) -> tuple[str, ...]:

@@ -36,8 +36,13 @@ def is_terminal(stream: TextIO) -> bool:
 
 def say(text: str) -> None:
     """Write a piece of a model's answer at once; a terminal gets no control characters."""
-    sys.stdout.write(text.translate(_PRINTABLE) if is_terminal(sys.stdout) else text)
+    sys.stdout.write(printable(text))
     sys.stdout.flush()
+
+
+def printable(text: str) -> str:
+    """Return text that others wrote, fit for stdout: a terminal gets no control characters."""
+    return text.translate(_PRINTABLE) if is_terminal(sys.stdout) else text
 
 
 def console() -> Console:
@@ -54,7 +59,7 @@ def show_table(rows: Iterable[Iterable[str]]) -> None:
 
     table = Table.grid(padding=(0, 2))
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     screen = console()
     with screen.capture() as drawn:
         screen.print(table)

@@ -43,5 +43,8 @@ class ModelFolder:
 
 
 def _shown(name: str) -> str:
-    """A name as text: bytes that are not UTF-8 become escapes."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+    """A name as text on one line: what is not UTF-8 or not printable becomes an escape."""
+    if name.isprintable():
+        return name
+    parts = (c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in name)
+    return "".join(parts)

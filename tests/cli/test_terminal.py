@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from rkllm_twisted.cli.terminal import console, say, waiting
+from rkllm_twisted.cli.terminal import console, say, show_table, waiting
 
 #: Colours, a title, a bell, and the eight-bit way to begin such things.
 CONTROLS = "\x1b[31mred\x1b]0;title\x07\x9b1m\x7f\r"
@@ -25,6 +25,13 @@ def test_a_terminal_gets_no_control_characters(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(sys, "stdout", Screen())
     say(f"{CONTROLS}\ta\n")
     assert sys.stdout.getvalue() == "�[31mred�]0;title��1m��\ta\n"  # type: ignore[attr-defined]
+
+
+def test_a_terminals_table_has_no_control_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model's file may say anything of itself."""
+    monkeypatch.setattr(sys, "stdout", Screen())
+    show_table([("architecture", CONTROLS)])
+    assert "\x1b" not in sys.stdout.getvalue()  # type: ignore[attr-defined]
 
 
 def test_a_pipe_gets_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -309,6 +309,7 @@ def test_a_name_that_no_request_could_have_is_told(tmp_path: Path) -> None:
     assert [model.name for model in listing.models] == ["ok"]
     assert len(listing.problems) == 2
     assert f"{tmp_path}/\\udcff.gguf has a name" in "".join(listing.problems)
+    assert f"{tmp_path}/a\\nb.gguf has a name" in "".join(listing.problems)
 
 
 def test_the_first_of_two_models_of_one_name_goes_and_the_other_is_told(tmp_path: Path) -> None:

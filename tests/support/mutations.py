@@ -71,6 +71,48 @@ TABLE, SHARING, FRAMING = (
 
 GUARDS = [
     _guard(
+        "models: a digest of a file that changed meanwhile is not kept",
+        "models/file_cache.py",
+        "if not file.is_unchanged():",
+        "if False:",
+        "models/test_file_cache.py::test_a_file_that_changes_while_it_is_read_has_no_digest",
+    ),
+    _guard(
+        "models: a digest can be cancelled",
+        "models/file_cache.py",
+        "            if is_cancelled():",
+        "            if False:",
+        "models/test_file_cache.py::test_a_digest_can_be_cancelled_amid_the_file",
+    ),
+    _guard(
+        "models: a name cannot be a path that leads away",
+        "models/names.py",
+        'return not {"", ".", ".."}.intersection(name.split("/"))',
+        "return True",
+        "models/test_names.py::test_a_name_that_is_not_usable",
+    ),
+    _guard(
+        "models: two models whose names differ by capital letters are not confused",
+        "models/names.py",
+        "if len(found) == 1:",
+        "if found:",
+        "models/test_names.py::test_a_name_that_means_none_or_several_says_which_there_are",
+    ),
+    _guard(
+        "models: an array of texts in a GGUF header is bounded",
+        "formats/gguf.py",
+        "elif count > MAX_ELEMENTS:",
+        "elif False:",
+        "formats/test_gguf.py::test_what_is_no_gguf_that_is_known_is_refused_in_words",
+    ),
+    _guard(
+        "models: a file whose tensors lie beyond its end is cut short",
+        "formats/file_kind.py",
+        "if header.length > size:",
+        "if False:",
+        "formats/test_file_kind.py::test_a_file_that_was_cut_short_anywhere_is_known_as_such",
+    ),
+    _guard(
         "a client's request that is given up is cancelled",
         "client_core/connection.py",
         "        self._open.remove(number)\n        return netstring(",
