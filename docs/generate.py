@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import client_fields
 import configuration_page
 import methods_page
 import troubleshooting_page
@@ -35,6 +36,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "methods.md": methods,
     "troubleshooting.md": lambda: troubleshooting_page.render(BY_CODE, CHECKS),
     "configuration.md": lambda: configuration_page.render(SETTINGS),
+    "../rkllm_twisted/client_core/fields.py": lambda: client_fields.render(releases()),
     "../etc/rkllm.toml": lambda: configuration_page.example(SETTINGS),
 }
 

@@ -15,6 +15,7 @@ from rkllm_twisted.cli.connected import dump, json_option, model_option, params_
 from rkllm_twisted.cli.load import load
 from rkllm_twisted.cli.terminal import is_terminal, say, show_wait
 from rkllm_twisted.client_core.call import MethodCall
+from rkllm_twisted.client_core.fields import RKLLMInput
 from rkllm_twisted.client_core.methods import run_async
 from rkllm_twisted.client_core.results import Result
 
@@ -71,7 +72,10 @@ def command(
         load(client, model)
     if keep_history:
         params = {"keep_history": 1, **params}
-    rkllm_input = {"prompt_input": prompt, **({"role": role} if role is not None else {})}
+    rkllm_input: RKLLMInput = {
+        "prompt_input": prompt,
+        **({"role": role} if role is not None else {}),
+    }
     _print(client, run_async(rkllm_input, **params), as_json)
 
 

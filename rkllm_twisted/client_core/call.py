@@ -108,12 +108,33 @@ class _Signature:
         import inspect  # noqa: PLC0415 - see above
 
         signature = inspect.signature(self.__wrapped__)
-        self_ = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+        parameters = [inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)]
+        for parameter in signature.parameters.values():
+            parameters += self._expanded(parameter)
         value = str(signature.return_annotation).removeprefix("MethodCall[").removesuffix("]")
         return signature.replace(
-            parameters=[self_, *signature.parameters.values()],
+            parameters=parameters,
             return_annotation=f"{self._returns}[{value}]" if self._returns else value,
         )
+
+    @staticmethod
+    def _expanded(parameter: inspect.Parameter) -> list[inspect.Parameter]:
+        """Return a parameter for each field that ``**fields`` stands for."""
+        if parameter.kind is not parameter.VAR_KEYWORD:
+            return [parameter]
+        from rkllm_twisted.client_core import fields  # noqa: PLC0415 - for help() only
+
+        structure = str(parameter.annotation).removeprefix("Unpack[").removesuffix("]")
+        kinds = getattr(fields, structure).__annotations__
+        return [
+            parameter.replace(
+                name=name,
+                kind=parameter.KEYWORD_ONLY,
+                default=None,
+                annotation=getattr(kind, "__forward_arg__", kind),
+            )
+            for name, kind in kinds.items()
+        ]
 
 
 def checked_timeout(seconds: float | None) -> float | None:

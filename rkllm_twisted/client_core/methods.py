@@ -16,18 +16,30 @@ from typing import TYPE_CHECKING, Any
 from rkllm_twisted.client_core.call import MethodCall, unchanged
 
 if TYPE_CHECKING:
-    from rkllm_twisted.client_core.results import DaemonStatus, DaemonVersion, Raw, Result
+    from typing_extensions import Unpack
 
-Path = str | os.PathLike[str]
-#: A prompt, an RKLLMInput, or with ``n_batch`` above 1 a list of them.
-Input = str | Mapping[str, Any] | Sequence[Mapping[str, Any]]
+    from rkllm_twisted.client_core.fields import (
+        RKLLMCrossAttnParam,
+        RKLLMInferParam,
+        RKLLMInput,
+        RKLLMLoraAdapter,
+        RKLLMParam,
+        RKLLMParamFields,
+    )
+    from rkllm_twisted.client_core.results import (
+        DaemonStatus,
+        DaemonVersion,
+        FinishedResult,
+        Raw,
+        Result,
+    )
 
 
 def _nothing(_: object) -> None:
     """Ignore a result that only says that the call succeeded."""
 
 
-def _absolute(path: Path) -> str:
+def _absolute(path: str | os.PathLike[str]) -> str:
     """Make a path absolute, because the daemon has another working directory."""
     return os.path.abspath(os.fspath(path))  # noqa: PTH100 - pathlib would be a slower start
 
@@ -37,41 +49,76 @@ def _given(**params: Any) -> dict[str, Any]:
     return {name: value for name, value in params.items() if value is not None}
 
 
-def _run_params(rkllm_input: Input, infer: Mapping[str, Any]) -> dict[str, Any]:
-    if isinstance(rkllm_input, str):
-        rkllm_input = {"prompt_input": rkllm_input}
-    return _given(rkllm_input=rkllm_input, rkllm_infer_params=infer or None)
+def _fields(whole: Mapping[str, Any] | None, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge a structure and single fields of it. ``keep_history=True`` is 1, as C has it."""
+    given = _given(**{**(whole or {}), **fields})
+    return {name: int(value) if isinstance(value, bool) else value for name, value in given.items()}
 
 
-def init(model_path: Path, /, *, timeout: float | None = None, **param: Any) -> MethodCall[None]:
+def _run_params(
+    rkllm_input: str | RKLLMInput | Sequence[RKLLMInput],
+    whole: RKLLMInferParam | None,
+    infer: Mapping[str, Any],
+) -> dict[str, Any]:
+    asked: Any = {"prompt_input": rkllm_input} if isinstance(rkllm_input, str) else rkllm_input
+    return _given(rkllm_input=asked, rkllm_infer_params=_fields(whole, infer) or None)
+
+
+def init(
+    model_path: str | os.PathLike[str] | RKLLMParam | None = None,
+    *,
+    param: RKLLMParam | None = None,
+    timeout: float | None = None,
+    **fields: Unpack[RKLLMParamFields],
+) -> MethodCall[None]:
     """Load a model. A model that is loaded is destroyed first.
 
     :param model_path: a relative path is relative to the client's working directory.
+    :param param: the whole RKLLMParam, instead of or beside single fields.
     :param timeout: seconds to wait; None means the client's own timeout.
-    :param param: further fields of the RKLLMParam, such as ``max_context_len=4096, top_k=1``.
+    :param fields: fields of the RKLLMParam, such as ``max_context_len=4096, top_k=1``.
     :raises InvalidParams: if a field is wrong or the file cannot be read; it says which.
     :raises RuntimeRefused, RuntimeCrashed, TimedOut: if the runtime could not load it.
     """
-    params = {"param": {"model_path": _absolute(model_path), **param}}
+    given = _given(**{**(param or {}), **fields})
+    if isinstance(model_path, Mapping):
+        given = {**model_path, **given}
+    elif model_path is not None:
+        given["model_path"] = model_path
+    if "model_path" not in given:
+        raise TypeError('init needs the path of a model: init("model.rkllm").')
+    params = {"param": {**given, "model_path": _absolute(given["model_path"])}}
     return MethodCall("rkllm.init", params, _nothing, timeout)
 
 
-def run(rkllm_input: Input, /, *, timeout: float | None = None, **infer: Any) -> MethodCall[Result]:
+def run(
+    rkllm_input: str | RKLLMInput | Sequence[RKLLMInput],
+    rkllm_infer_params: RKLLMInferParam | None = None,
+    *,
+    timeout: float | None = None,
+    **fields: Unpack[RKLLMInferParam],
+) -> MethodCall[FinishedResult]:
     """Run the model, and return one result.
 
     :param rkllm_input: a prompt, an RKLLMInput, or with ``n_batch`` above 1 a list of them.
+    :param rkllm_infer_params: the whole RKLLMInferParam, instead of or beside single fields.
     :param timeout: seconds to wait; with ``run_async``, for each result.
-    :param infer: fields of the RKLLMInferParam, such as ``keep_history=1``.
+    :param fields: fields of the RKLLMInferParam, such as ``keep_history=1``.
     :returns: the result with all the text, and the figures in ``perf``.
     :raises NoModel, Busy, RuntimeRefused, RuntimeCrashed, TimedOut: see ``docs/methods.md``.
     """
-    from rkllm_twisted.client_core.results import result_of  # noqa: PLC0415 - see the module
+    from rkllm_twisted.client_core.results import finished_result  # noqa: PLC0415 - see the module
 
-    return MethodCall("rkllm.run", _run_params(rkllm_input, infer), result_of, timeout)
+    params = _run_params(rkllm_input, rkllm_infer_params, fields)
+    return MethodCall("rkllm.run", params, finished_result, timeout)
 
 
 def run_async(
-    rkllm_input: Input, /, *, timeout: float | None = None, **infer: Any
+    rkllm_input: str | RKLLMInput | Sequence[RKLLMInput],
+    rkllm_infer_params: RKLLMInferParam | None = None,
+    *,
+    timeout: float | None = None,
+    **fields: Unpack[RKLLMInferParam],
 ) -> MethodCall[Result]:
     """Run the model, and return each result as it comes; the last one has the figures in ``perf``.
 
@@ -80,7 +127,8 @@ def run_async(
     """
     from rkllm_twisted.client_core.results import chunk_of  # noqa: PLC0415 - see the module
 
-    return MethodCall("rkllm.run_async", _run_params(rkllm_input, infer), chunk_of, timeout)
+    params = _run_params(rkllm_input, rkllm_infer_params, fields)
+    return MethodCall("rkllm.run_async", params, chunk_of, timeout)
 
 
 def abort() -> MethodCall[None]:
@@ -109,19 +157,32 @@ def destroy() -> MethodCall[None]:
     return MethodCall("rkllm.destroy", None, _nothing)
 
 
-def load_lora(path: Path, name: str, scale: float = 1.0) -> MethodCall[None]:
-    """Load a LoRA adapter; a run selects it by ``lora_params={"lora_adapter_name": name}``."""
-    adapter = {
-        "lora_adapter_path": _absolute(path),
-        "lora_adapter_name": name,
-        "scale": scale,
-    }
+def load_lora(
+    lora_adapter_path: str | os.PathLike[str] | RKLLMLoraAdapter | None = None,
+    lora_adapter_name: str | None = None,
+    scale: float = 1.0,
+    *,
+    lora_adapter: RKLLMLoraAdapter | None = None,
+) -> MethodCall[None]:
+    """Load a LoRA adapter; a run selects it by ``lora_params={"lora_adapter_name": name}``.
+
+    :param lora_adapter: the whole RKLLMLoraAdapter, instead of single fields.
+    """
+    whole: Any = lora_adapter_path if isinstance(lora_adapter_path, Mapping) else lora_adapter
+    adapter = {"scale": scale, **_given(lora_adapter_name=lora_adapter_name), **(whole or {})}
+    if lora_adapter_path is not None and not isinstance(lora_adapter_path, Mapping):
+        adapter["lora_adapter_path"] = lora_adapter_path
+    for name in ("lora_adapter_path", "lora_adapter_name"):
+        if adapter.get(name) is None:
+            raise TypeError(f"load_lora needs {name}.")
+    adapter["lora_adapter_path"] = _absolute(adapter["lora_adapter_path"])
     return MethodCall("rkllm.load_lora", {"lora_adapter": adapter}, _nothing)
 
 
-def load_prompt_cache(path: Path) -> MethodCall[None]:
+def load_prompt_cache(prompt_cache_path: str | os.PathLike[str]) -> MethodCall[None]:
     """Load a prompt cache that a run with ``prompt_cache_params`` has saved."""
-    return MethodCall("rkllm.load_prompt_cache", {"prompt_cache_path": _absolute(path)}, _nothing)
+    params = {"prompt_cache_path": _absolute(prompt_cache_path)}
+    return MethodCall("rkllm.load_prompt_cache", params, _nothing)
 
 
 def release_prompt_cache() -> MethodCall[None]:
@@ -177,9 +238,16 @@ def set_function_tools(
     return MethodCall("rkllm.set_function_tools", params, _nothing)
 
 
-def set_cross_attn_params(**params: Any) -> MethodCall[None]:
-    """Set the output of the encoder: the fields of RKLLMCrossAttnParam."""
-    return MethodCall("rkllm.set_cross_attn_params", {"cross_attn_params": params}, _nothing)
+def set_cross_attn_params(
+    cross_attn_params: RKLLMCrossAttnParam | None = None, **fields: Unpack[RKLLMCrossAttnParam]
+) -> MethodCall[None]:
+    """Set the output of the encoder.
+
+    :param cross_attn_params: the whole RKLLMCrossAttnParam, instead of or beside single fields.
+    :param fields: fields of the RKLLMCrossAttnParam.
+    """
+    params = {"cross_attn_params": _given(**{**(cross_attn_params or {}), **fields})}
+    return MethodCall("rkllm.set_cross_attn_params", params, _nothing)
 
 
 def create_default_param() -> MethodCall[Raw]:

@@ -66,20 +66,41 @@ class Result:
     raw: Raw = attrs.field(factory=dict, repr=False, eq=False)
 
 
+@attrs.frozen
+class FinishedResult(Result):
+    """The result of a whole run, with all the text.
+
+    :param perf: the figures; zeros on releases that have none.
+    """
+
+    perf: Perf = attrs.field(factory=Perf)
+
+
+def finished_result(raw: Raw) -> FinishedResult:
+    """Read the only result of ``rkllm.run``."""
+    members = {name: value for name, value in _members(raw).items() if value is not None}
+    return FinishedResult(**members)
+
+
 def result_of(raw: Raw) -> Result:
-    """Read the only result of ``rkllm.run``, with all the text."""
+    """Read one result of a run."""
+    return Result(**_members(raw))
+
+
+def _members(raw: Raw) -> dict[str, Any]:
     state = raw.get("_callback_state", RunState.FINISH)
     perf = raw.get("perf") if state in LAST_STATES else None
-    return Result(
-        text=raw.get("text") or "",
-        token_id=raw.get("token_id", -1),
-        state=RunState(state) if state in _STATES else state,
-        perf=known(Perf, perf) if perf else None,
-        logits=_rows(raw, "logits", "logits"),
-        hidden_states=_rows(raw, "last_hidden_layer", "hidden_states"),
-        rows=tuple(result_of({"_callback_state": state, **row}) for row in raw.get("results", ())),
-        raw=raw,
-    )
+    rows = raw.get("results", ())
+    return {
+        "text": raw.get("text") or "",
+        "token_id": raw.get("token_id", -1),
+        "state": RunState(state) if state in _STATES else state,
+        "perf": known(Perf, perf) if perf else None,
+        "logits": _rows(raw, "logits", "logits"),
+        "hidden_states": _rows(raw, "last_hidden_layer", "hidden_states"),
+        "rows": tuple(result_of({"_callback_state": state, **row}) for row in rows),
+        "raw": raw,
+    }
 
 
 def chunk_of(raw: Raw) -> Result:

@@ -16,8 +16,15 @@ from rkllm_twisted.rpc.registry import find_methods
 #: What clients do by other means: leaving a loop, ``Deferred.cancel()``, ``call()``.
 OTHERWISE = {"$/cancelRequest", "server.cancel"}
 DESCRIBING = ("rpc.", "system.")
-#: An argument for each parameter that must be given.
-ARGUMENTS = {"model_path": "/m", "path": "/p", "name": "n", "rkllm_input": "q", "floats": "json"}
+#: The arguments of each function that needs some.
+ARGUMENTS = {
+    "init": ["/m"],
+    "run": ["q"],
+    "run_async": ["q"],
+    "load_lora": ["/p", "n"],
+    "load_prompt_cache": ["/p"],
+    "configure": ["json"],
+}
 
 
 def functions() -> dict[str, Any]:
@@ -31,12 +38,7 @@ def functions() -> dict[str, Any]:
 
 def made(name: str) -> MethodCall[Any]:
     """A call with what must be given."""
-    needed = [
-        ARGUMENTS[p.name]
-        for p in inspect.signature(functions()[name]).parameters.values()
-        if p.default is p.empty and p.kind is not p.VAR_KEYWORD
-    ]
-    call: MethodCall[Any] = functions()[name](*needed)
+    call: MethodCall[Any] = functions()[name](*ARGUMENTS.get(name, []))
     return call
 
 
@@ -52,9 +54,12 @@ def test_a_method_looks_like_its_call(kind: Any) -> None:
     """For help() and editors: its name, its documentation, its parameters after ``self``."""
     assert kind.init.__name__ == "init"
     assert "max_context_len" in kind.init.__doc__
-    assert [*inspect.signature(kind.init).parameters] == ["self", "model_path", "timeout", "param"]
-    bound = inspect.signature(kind.load_lora.__get__(object()))
-    assert [*bound.parameters] == ["path", "name", "scale"]
+    assert "sampling_params" in str(inspect.signature(kind.run))
+    named = [*inspect.signature(kind.init).parameters]
+    assert named[:5] == ["self", "model_path", "param", "timeout", "max_context_len"]
+    assert named[-1] == "ignore_eos_token", "each field of the structure is shown"
+    bound = inspect.signature(kind.load_prompt_cache.__get__(object()))
+    assert [*bound.parameters] == ["prompt_cache_path"]
 
 
 def test_a_method_shows_what_it_returns() -> None:
@@ -63,8 +68,8 @@ def test_a_method_shows_what_it_returns() -> None:
     def returns(method: Any) -> str:
         return str(inspect.signature(method).return_annotation)
 
-    assert returns(blocking.Client.run) == "Result"
-    assert returns(client.Client.run) == "Deferred[Result]"
+    assert returns(blocking.Client.run) == "FinishedResult"
+    assert returns(client.Client.run) == "Deferred[FinishedResult]"
     assert returns(client.Client.run_async) == "AsyncGenerator[Result]"
 
 

@@ -1,0 +1,180 @@
+"""Both clients take parameters in every way that a person would write them."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_twisted
+
+from rkllm_twisted.client_core import methods
+from rkllm_twisted.errors import RPCError
+from rkllm_twisted.testing import FakeDaemon
+
+from .conftest import Connect
+
+QUESTION = {"prompt_input": "Hi"}
+LORA = {"lora_adapter_path": "/l", "lora_adapter_name": "n", "scale": 0.5}
+LORA_WHOLE = {**LORA, "scale": 1.0}
+TEMPLATE = {"system_prompt": "s", "prompt_prefix": "p", "prompt_postfix": "q"}
+ENCODER = {"encoder_pos": [0], "num_tokens": 1}
+
+#: Method of the client, positional and named arguments -> the params that are sent.
+WAYS: list[tuple[str, list[Any], dict[str, Any], Any]] = [
+    ("init", ["/m"], {}, {"param": {"model_path": "/m"}}),
+    ("init", [Path("/m")], {"top_k": 1}, {"param": {"model_path": "/m", "top_k": 1}}),
+    ("init", [], {"model_path": "/m"}, {"param": {"model_path": "/m"}}),
+    ("init", [{"model_path": "/m", "top_k": 1}], {}, {"param": {"model_path": "/m", "top_k": 1}}),
+    ("init", [], {"param": {"model_path": "/m"}}, {"param": {"model_path": "/m"}}),
+    ("init", ["/m"], {"param": {"top_k": 1}}, {"param": {"model_path": "/m", "top_k": 1}}),
+    ("init", ["/m"], {"top_k": None}, {"param": {"model_path": "/m"}}),
+    ("run", ["Hi"], {}, {"rkllm_input": QUESTION}),
+    ("run", [], {"rkllm_input": "Hi"}, {"rkllm_input": QUESTION}),
+    ("run", [QUESTION], {}, {"rkllm_input": QUESTION}),
+    ("run", ["Hi"], {"keep_history": True}, {"keep_history": 1}),
+    ("run", ["Hi"], {"keep_history": False}, {"keep_history": 0}),
+    ("run", ["Hi", {"keep_history": 1}], {}, {"keep_history": 1}),
+    ("run", ["Hi"], {"rkllm_infer_params": {"keep_history": 1}}, {"keep_history": 1}),
+    ("run", ["Hi"], {"sampling_params": {"top_k": 1}}, {"sampling_params": {"top_k": 1}}),
+    ("load_lora", ["/l", "n", 0.5], {}, {"lora_adapter": LORA}),
+    ("load_lora", [], LORA, {"lora_adapter": LORA}),
+    ("load_lora", [LORA], {}, {"lora_adapter": LORA}),
+    ("load_lora", [], {"lora_adapter": LORA}, {"lora_adapter": LORA}),
+    ("load_lora", ["/l", "n"], {}, {"lora_adapter": LORA_WHOLE}),
+    ("load_prompt_cache", ["/c"], {}, {"prompt_cache_path": "/c"}),
+    ("load_prompt_cache", [], {"prompt_cache_path": Path("/c")}, {"prompt_cache_path": "/c"}),
+    ("release_prompt_cache", [], {}, None),
+    ("clear_kv_cache", [], {}, {"keep_system_prompt": 1}),
+    ("clear_kv_cache", [False], {}, {"keep_system_prompt": 0}),
+    ("clear_kv_cache", [], {"keep_system_prompt": 0}, {"keep_system_prompt": 0}),
+    ("get_kv_cache_size", [], {}, None),
+    ("set_chat_template", ["s", "p", "q"], {}, TEMPLATE),
+    ("set_chat_template", [], TEMPLATE, TEMPLATE),
+    ("set_function_tools", ["s", "[]", "t"], {}, "tools"),
+    ("set_function_tools", [], {"system_prompt": "s", "tools": [], "tool_response_str": "t"}, None),
+    ("set_cross_attn_params", [ENCODER], {}, {"cross_attn_params": ENCODER}),
+    ("set_cross_attn_params", [], ENCODER, {"cross_attn_params": ENCODER}),
+    (
+        "set_cross_attn_params",
+        [],
+        {"cross_attn_params": ENCODER},
+        {"cross_attn_params": ENCODER},
+    ),
+    ("abort", [], {}, None),
+    ("pause", [], {}, None),
+    ("is_running", [], {}, None),
+    ("destroy", [], {}, None),
+    ("create_default_param", [], {}, None),
+    ("get_constants", [], {}, None),
+    ("status", [], {}, None),
+    ("version", [], {}, None),
+    ("ping", [], {}, None),
+    ("configure", ["json"], {}, {"floats": "json"}),
+    ("configure", [], {"floats": "json"}, {"floats": "json"}),
+]
+
+
+@pytest.fixture(scope="module")
+def daemon() -> Iterator[tuple[FakeDaemon, str]]:
+    """A daemon that records what it is sent, and its path."""
+    fake = FakeDaemon(model="mine.rkllm")
+    with fake.listening() as path:
+        yield fake, path
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way[0])
+@pytest_twisted.ensureDeferred
+async def test_a_method_is_called_in_a_natural_way(
+    daemon: tuple[FakeDaemon, str], connect: Connect, way: tuple[str, list[Any], Any, Any]
+) -> None:
+    """What is sent does not depend on how the parameters were given."""
+    fake, path = daemon
+    name, args, kwargs, expected = way
+    talker = await connect(path)
+    fake.calls.clear()
+    with contextlib.suppress(RPCError):  # the answer does not matter here
+        await getattr(talker, name)(*args, **kwargs)
+    sent = next((call.params for call in fake.calls if call.method != "server.configure"), None)
+    if name == "configure":
+        sent = fake.calls[-1].params
+    if name == "run" and "rkllm_input" not in (expected or {}):
+        expected = {"rkllm_input": QUESTION, "rkllm_infer_params": expected}
+    if name == "set_function_tools":
+        assert sent["system_prompt"] == "s"  # type: ignore[index, call-overload]
+    else:
+        assert sent == expected
+
+
+def test_every_method_is_tried() -> None:
+    """The table above has every method of the clients; ``run_async`` has a test of its own."""
+    functions = {
+        name
+        for name, function in inspect.getmembers(methods, inspect.isfunction)
+        if function.__module__ == methods.__name__ and not name.startswith("_")
+    }
+    assert {way[0] for way in WAYS} | {"run_async"} == functions
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_loop_takes_the_same_parameters(
+    daemon: tuple[FakeDaemon, str], connect: Connect
+) -> None:
+    """``run_async`` as ``run``."""
+    fake, path = daemon
+    talker = await connect(path)
+    await talker.init("/m")
+    fake.calls.clear()
+    async for _ in talker.run_async(rkllm_input="Hi", keep_history=True):
+        pass
+    assert fake.calls[-1].params == {
+        "rkllm_input": QUESTION,
+        "rkllm_infer_params": {"keep_history": 1},
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "kwargs", "what"),
+    [
+        ("init", [], {}, "needs the path of a model"),
+        ("load_lora", ["/l"], {}, "needs lora_adapter_name"),
+        ("run", ["Hi"], {"timeout": "5"}, "timeout is a number of seconds"),
+        ("call", ["server.ping"], {"timeout": "5"}, "timeout is a number of seconds"),
+        ("callRemote", ["server.ping", 1], {"a": 1}, "by position or by name, not both"),
+    ],
+)
+@pytest_twisted.ensureDeferred
+async def test_a_wrong_call_says_what_is_wrong(
+    daemon: tuple[FakeDaemon, str],
+    connect: Connect,
+    name: str,
+    args: list[Any],
+    kwargs: dict[str, Any],
+    what: str,
+) -> None:
+    """At once, as a TypeError."""
+    talker = await connect(daemon[1])
+    with pytest.raises(TypeError, match=what):
+        await getattr(talker, name)(*args, **kwargs)
+
+
+@pytest_twisted.ensureDeferred
+async def test_call_remote_is_there_in_both(
+    daemon: tuple[FakeDaemon, str], connect: Connect
+) -> None:
+    """By position, by name, and without parameters."""
+    talker = await connect(daemon[1])
+    assert await talker.callRemote("server.ping") == "pong"
+    await talker.init("/m")
+    await talker.callRemote("rkllm.clear_kv_cache", 1)
+    await talker.callRemote("rkllm.clear_kv_cache", keep_system_prompt=1)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_repr_says_where_and_how(daemon: tuple[FakeDaemon, str], connect: Connect) -> None:
+    """For a debugger and a log."""
+    talker = await connect(daemon[1])
+    assert f"Client of {daemon[1]}, connected" in repr(talker._client)
