@@ -51,17 +51,19 @@ class MethodNotFound(RPCError):
     code = -32601
 
     @classmethod
-    def named(cls, name: str, known: Collection[str]) -> MethodNotFound:
+    def named(cls, name: str, known: Collection[str], hint: str | None = None) -> MethodNotFound:
         """Make the error for a name, with the name that may be meant.
 
         :param known: the names of the methods.
+        :param hint: what to do instead, for a name that other programs use.
         """
         import difflib  # noqa: PLC0415 - clients never get here
 
         shown = name[:100]
         close = [one for one in known if one.endswith(f".{shown}")]  # its group was forgotten
-        close = close or difflib.get_close_matches(shown, known, 1, 0.75)
-        perhaps = f"; perhaps {close[0]} is meant" if close else ""
+        if not close and hint is None:
+            close = difflib.get_close_matches(shown, known, 1, 0.75)
+        perhaps = f"; perhaps {close[0]} is meant" if close else f"; {hint}" if hint else ""
         return cls(
             f"There is no method {shown!r}{perhaps}. rpc.discover, the command `rkllm methods` and"
             " docs/methods.md list those that there are.",

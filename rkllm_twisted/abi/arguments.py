@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
+from rkllm_twisted.abi.familiar_names import field_hint
 from rkllm_twisted.abi.release import Function, Parameter
 from rkllm_twisted.abi.scalars import clip
 from rkllm_twisted.errors import InvalidParams
@@ -88,7 +89,9 @@ def _by_name(signature: Signature, params: Mapping[str, object]) -> Mapping[str,
     names = {parameter.name for parameter in signature.slots}
     for name in params:
         if name not in names:
-            raise _refuse(signature, clip(name), f"There is no parameter {clip(name)}")
+            hint = field_hint(name)
+            what = f"There is no parameter {clip(name)}{f' ({hint})' if hint else ''}"
+            raise _refuse(signature, clip(name), what)
     return params
 
 

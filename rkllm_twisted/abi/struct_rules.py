@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
+from rkllm_twisted.abi.familiar_names import field_hint
 from rkllm_twisted.abi.layouts import CData
 from rkllm_twisted.abi.release import Release, Struct, releases
 from rkllm_twisted.abi.scalars import clip, param_error
@@ -27,6 +28,8 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
     "RKLLMMultiModelInput": ("prompt",),
     "RKLLMMultiModalInput": ("prompt",),
 }
+#: The roles of rkllm.h, and those that chat templates add.
+ROLES = ("user", "tool", "system", "assistant")
 #: Fields and parameters that name a file.
 FILES = frozenset({"model_path", "lora_adapter_path", "prompt_cache_path"})
 #: RKLLMInputType -> the member of RKLLMInput's union that C reads.
@@ -154,8 +157,24 @@ def unknown_field(
     others = _releases_with_field(struct, name)
     if others:
         return param_error(path, f"{what}; these have it: {', '.join(others)}")
-    close = difflib.get_close_matches(name, fields, 1)
-    return param_error(path, what + (f"; perhaps {close[0]} is meant" if close else ""))
+    hint = field_hint(name)
+    if hint is None:
+        close = difflib.get_close_matches(name, fields, 1)
+        hint = f"perhaps {close[0]} is meant" if close else None
+    return param_error(path, what + (f"; {hint}" if hint else ""))
+
+
+def check_role(path: str, role: object) -> None:
+    """Refuse a misspelt role, which the runtime reports as a run that ended in an error.
+
+    A role that resembles none of these may be one of the model's own.
+
+    :raises InvalidParams: if a role that is known is meant.
+    """
+    if isinstance(role, str) and role and role not in ROLES:
+        close = difflib.get_close_matches(role.lower(), ROLES, 1)
+        if close:
+            raise param_error(path, f"{clip(role)!r} is no role; perhaps {close[0]} is meant")
 
 
 def _family(struct_name: str) -> str:

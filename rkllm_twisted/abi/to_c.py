@@ -155,6 +155,7 @@ def _check(
     """Apply the rules that concern several fields."""
     if struct.name == "RKLLMInput":
         struct_rules.check_union(call.layout.release, target.input_type, path, given)
+        struct_rules.check_role(f"{path}.role", given.get("role"))
     if struct.name == "RKLLMSamplingParam":
         left_out = [name for name in fields_of(call.layout.release, struct) if name not in given]
         call.partials.append(DefaultsToFill(target, tuple(left_out)))

@@ -15,6 +15,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from rkllm_twisted.abi.familiar_names import method_hint
 from rkllm_twisted.errors import (
     Busy,
     Cancelled,
@@ -187,7 +188,7 @@ class Conversation:
         """
         method = self.dispatcher.methods.get(name)
         if method is None:
-            raise MethodNotFound.named(name, self.dispatcher.methods)
+            raise MethodNotFound.named(name, self.dispatcher.methods, method_hint(name))
         if not self.administers and IAdministrative.providedBy(method):
             raise self._not_allowed(method)
         if in_batch and (method.streams or self._closed):

@@ -1,0 +1,125 @@
+"""Names that people know from Ollama, llama.cpp and OpenAI's API -> the word that is used here.
+
+One table for the daemon's errors, which every client shows, and for the command. A hint completes
+the sentence "…; HINT.".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_CONTEXT = "the size of the context is max_context_len, a field of RKLLMParam (rkllm.init)"
+_LIMIT = "the most tokens of an answer are max_new_tokens, a field of RKLLMParam (rkllm.init)"
+_PROMPT = "the text of a prompt is prompt_input, a field of RKLLMInput"
+_TEMPERATURE = (
+    "the temperature is a field of RKLLMParam (rkllm.init), and from 1.3.0 on of"
+    " sampling_params in RKLLMInferParam"
+)
+_SAMPLING = (
+    "it is a field of RKLLMParam (rkllm.init), and from 1.3.0 on of sampling_params in"
+    " RKLLMInferParam"
+)
+_STOP = "RKLLM has no stop words: end the run with $/cancelRequest, or by leaving the loop"
+_SYSTEM = "a system prompt is set by rkllm.set_chat_template"
+_MODEL = "the model is loaded before, by model_path of rkllm.init"
+_RUN = "rkllm.run answers once and rkllm.run_async streams"
+_LOAD = "rkllm.init loads a model"
+_UNLOAD = "rkllm.destroy unloads the model"
+_STATUS = "server.status has the model, the queue and the run"
+
+#: A field or parameter -> the hint.
+FIELDS: Mapping[str, str] = {
+    "num_ctx": _CONTEXT,
+    "n_ctx": _CONTEXT,
+    "ctx_size": _CONTEXT,
+    "context_length": _CONTEXT,
+    "max_context_length": _CONTEXT,
+    "num_predict": _LIMIT,
+    "n_predict": _LIMIT,
+    "max_tokens": _LIMIT,
+    "max_completion_tokens": _LIMIT,
+    "temp": _TEMPERATURE,
+    "temperature": _TEMPERATURE,
+    "top_k": _SAMPLING,
+    "top_p": _SAMPLING,
+    "repeat_penalty": _SAMPLING,
+    "frequency_penalty": _SAMPLING,
+    "presence_penalty": _SAMPLING,
+    "stop": _STOP,
+    "content": _PROMPT,
+    "prompt": _PROMPT,
+    "text": _PROMPT,
+    "message": _PROMPT,
+    "messages": "one run has one message: send prompt_input and role, and keep_history for more",
+    "system": _SYSTEM,
+    "template": _SYSTEM,
+    "model": _MODEL,
+    "path": _MODEL,
+    "stream": "rkllm.run_async streams and rkllm.run does not",
+    "seed": "RKLLM has no seed; top_k=1 makes the answers the same each time",
+    "format": "RKLLM has no output format",
+    "tools": "tools are set by rkllm.set_function_tools",
+    "think": "thinking is switched by enable_thinking, a field of RKLLMInput",
+    "keep_alive": "a model stays loaded until rkllm.destroy or the next rkllm.init",
+}
+
+#: The last part of a method's name -> the hint.
+METHODS: Mapping[str, str] = {
+    "chat": _RUN,
+    "generate": _RUN,
+    "completion": _RUN,
+    "completions": _RUN,
+    "complete": _RUN,
+    "infer": _RUN,
+    "inference": _RUN,
+    "load": _LOAD,
+    "load_model": _LOAD,
+    "unload": _UNLOAD,
+    "stop": "rkllm.abort stops the run, and rkllm.destroy unloads the model",
+    "ps": _STATUS,
+    "list": _STATUS,
+    "show": _STATUS,
+    "tags": _STATUS,
+    "models": _STATUS,
+    "tokenize": "RKLLM does not return the tokens of a text",
+    "embed": "hidden states come from rkllm.run with mode RKLLM_INFER_GET_LAST_HIDDEN_LAYER",
+    "embeddings": "hidden states come from rkllm.run with mode RKLLM_INFER_GET_LAST_HIDDEN_LAYER",
+}
+
+_LOADED = "`rkllm status` shows the loaded model; `rkllm init PATH` loads a model file"
+
+#: A command after ``rkllm`` -> what to do instead.
+COMMANDS: Mapping[str, str] = {
+    "load": "`rkllm init PATH` loads a model",
+    "serve": "`twistd -n rkllm` starts the daemon",
+    "server": "`twistd -n rkllm` starts the daemon",
+    "start": "`twistd -n rkllm` starts the daemon",
+    "list": _LOADED,
+    "ls": _LOADED,
+    "ps": "`rkllm status` shows the model and the queue",
+    "show": "`rkllm status` shows the loaded model",
+    "stop": "`rkllm abort` stops the run, and `rkllm destroy` unloads the model",
+    "unload": "`rkllm destroy` unloads the model",
+    "rm": "`rkllm destroy` unloads the model; its file is yours to remove",
+    "pull": "download the model's file, then load it with `rkllm init PATH`",
+    "generate": "`rkllm run PROMPT` runs the model",
+    "ask": "`rkllm run PROMPT` runs the model",
+    "version": "`rkllm --version` prints the version",
+    "help": "`rkllm --help` lists the commands",
+    "check": "`rkllm doctor` checks this machine",
+}
+
+
+def field_hint(name: str) -> str | None:
+    """Return the hint for a field that does not exist."""
+    return FIELDS.get(name)
+
+
+def method_hint(name: str) -> str | None:
+    """Return the hint for a method that does not exist, such as ``rkllm.chat``."""
+    return METHODS.get(name.replace("/", ".").rpartition(".")[2].lower())
+
+
+def command_hint(name: str) -> str | None:
+    """Return the hint for a command that does not exist."""
+    return COMMANDS.get(name)

@@ -1,0 +1,61 @@
+"""A name that another program uses leads to the word that is used here."""
+
+from __future__ import annotations
+
+import pytest
+
+from rkllm_twisted.abi.release import releases
+from rkllm_twisted.blocking import Client
+from rkllm_twisted.errors import InvalidParams, MethodNotFound
+from rkllm_twisted.testing import FakeDaemon
+
+ASKED = {"prompt_input": "Hi"}
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "word"),
+    [
+        ("rkllm.run", [{"content": "Hi"}], "prompt_input"),
+        ("rkllm.run", [[{"role": "user", "content": "Hi"}]], "prompt_input"),
+        ("rkllm.run", {"messages": []}, "keep_history"),
+        ("rkllm.run", [ASKED, {"temperature": 0.5}], "sampling_params"),
+        ("rkllm.run", [ASKED, {"stop": ["."]}], "no stop words"),
+        ("rkllm.run", [ASKED, {"mode": "logits"}], "RKLLM_INFER_GET_LOGITS"),
+        ("rkllm.run", [{**ASKED, "role": "sytem"}], "perhaps system is meant"),
+        ("rkllm.init", [{"model_path": "/m", "num_ctx": 2048}], "max_context_len"),
+        ("rkllm.init", [{"model_path": "/m", "num_predict": 9}], "max_new_tokens"),
+        ("rkllm.init", [{"model_path": "/m", "temp": 0.5}], "the temperature is a field"),
+    ],
+)
+def test_a_familiar_field_is_explained(method: str, params: object, word: str) -> None:
+    """By the daemon, so that every client shows it."""
+    with FakeDaemon(model="m").listening() as path, Client(path) as client:
+        with pytest.raises(InvalidParams) as caught:
+            client.call(method, params)  # type: ignore[arg-type]
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["rkllm.chat", "chat", "/v1/chat/completions", "rkllm.generate"])
+def test_a_familiar_method_is_explained(name: str) -> None:
+    """Not by the name that resembles it most."""
+    expected = pytest.raises(MethodNotFound, match=r"rkllm\.run answers once")
+    with FakeDaemon().listening() as path, Client(path) as client, expected:
+        client.call(name)
+
+
+def test_a_role_of_a_models_own_is_not_refused() -> None:
+    """Only what resembles a role that is known is a mistake."""
+    with FakeDaemon(model="m").listening() as path, Client(path) as client:
+        assert client.run({**ASKED, "role": "observation"}).text  # type: ignore[typeddict-item]
+
+
+def test_a_hint_names_fields_that_exist() -> None:
+    """The words that it leads to are those of rkllm.h."""
+    fields = {
+        member.name
+        for release in releases().values()
+        for struct in release.structs.values()
+        for member in struct.members
+    }
+    for word in ("max_context_len", "max_new_tokens", "sampling_params", "prompt_input"):
+        assert word in fields
