@@ -5,8 +5,7 @@
             print(chunk.text, end="")
 
 This module imports neither Twisted nor zope.interface. The first client that is made imports what
-reads and writes JSON, and its first run imports the typed results. So a program that may never need
-the daemon starts as fast as one that does not use it.
+reads and writes JSON, and its first run imports the typed results.
 """
 
 from __future__ import annotations
@@ -123,6 +122,10 @@ class Client:
         """Close the connection; the daemon cancels the requests that are not answered yet."""
         with self._one_thread():
             self._end(Closed("This client is closed; make another one."))
+
+    def peer(self) -> tuple[int, int]:
+        """Return the process and the user of the daemon (``SO_PEERCRED``)."""
+        return self._socket.peer()
 
     def call(self, method: str, params: Params = None, *, timeout: float | None = None) -> Any:
         """Send any request, and wait for its one answer.
@@ -260,8 +263,7 @@ class Client:
     def _wait(self, inbox: deque[Arrival], seconds: float) -> bool:
         """Wait until the inbox has an event, and return True if it has one.
 
-        The wait itself may be as long as a run. A daemon that sends nothing for a while gets a
-        ping, and one that does not answer the ping is given up.
+        A daemon that sends nothing for a while gets a ping; without an answer it is given up.
         """
         now = time.monotonic()
         deadline, ping_at, has_pinged = now + seconds, now + PING_AFTER_S, False

@@ -11,8 +11,8 @@ import click
 
 from rkllm_twisted.blocking import Client
 from rkllm_twisted.cli.bench_figures import PromptFigures, Sample, Spread, Stopwatch
-from rkllm_twisted.cli.connected import dump, json_option, model_option, params_option, with_client
-from rkllm_twisted.cli.load import load
+from rkllm_twisted.cli.connected import dump, json_option, model_options, params_option, with_client
+from rkllm_twisted.cli.load import ensure_loaded
 from rkllm_twisted.cli.terminal import console, waiting
 from rkllm_twisted.errors import RuntimeRefused, StartupError
 
@@ -42,7 +42,7 @@ def _svg(_: click.Context, __: click.Parameter, path: Path | None) -> Path | Non
 
 @click.command()
 @with_client
-@model_option
+@model_options
 @click.option("--prompt", "prompts", multiple=True, help="A prompt; repeat it for more.")
 @click.option(
     "-n", "--repeat", type=click.IntRange(1), default=3, show_default=True, help="Runs per prompt."
@@ -61,6 +61,7 @@ def _svg(_: click.Context, __: click.Parameter, path: Path | None) -> Path | Non
 def command(
     client: Client,
     model: str | None,
+    reload: bool,
     prompts: Sequence[str],
     repeat: int,
     warm_up: bool,
@@ -75,7 +76,7 @@ def command(
     figure is the median of the repeats, with the minimum and the maximum in brackets.
     """
     if model is not None:
-        load(client, model)
+        ensure_loaded(client, model, reload)
     to_run = tuple(prompts) or PROMPTS
     if warm_up:
         with waiting("Warming up"):

@@ -18,9 +18,9 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 from rkllm_twisted.blocking import Client
 from rkllm_twisted.cli.chat_session import ChatSession
-from rkllm_twisted.cli.connected import model_option, params_option, with_client
+from rkllm_twisted.cli.connected import model_options, params_option, with_client
 from rkllm_twisted.cli.exit_codes import exit_reason
-from rkllm_twisted.cli.load import load
+from rkllm_twisted.cli.load import ensure_loaded
 from rkllm_twisted.cli.terminal import is_terminal, say, show_wait, waiting
 from rkllm_twisted.errors import RPCError, Unreachable
 
@@ -182,12 +182,17 @@ def on_a_terminal(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.command()
 @on_a_terminal
 @with_client
-@model_option
+@model_options
 @click.option("--system", help="A system prompt, sent before the first question.")
 @click.option("--continue", "go_on", is_flag=True, help="Keep the history of earlier runs.")
 @params_option("RKLLMInferParam")
 def command(
-    client: Client, model: str | None, system: str | None, go_on: bool, params: Mapping[str, Any]
+    client: Client,
+    model: str | None,
+    reload: bool,
+    system: str | None,
+    go_on: bool,
+    params: Mapping[str, Any],
 ) -> None:
     """Chat with the model in a terminal.
 
@@ -196,7 +201,7 @@ def command(
     one history for all clients (--history shared) this clears the history for every client.
     """
     if model is not None:
-        load(client, model)
+        ensure_loaded(client, model, reload)
     conversation = ChatSession(client, system, params)
     if not go_on:
         with waiting("Waiting for the NPU"):

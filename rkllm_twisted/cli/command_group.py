@@ -58,6 +58,11 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the module of a command, and return the command."""
         if cmd_name not in self._summaries:
+            from rkllm_twisted.abi.familiar_names import command_hint  # noqa: PLC0415 - an error
+
+            hint = command_hint(cmd_name)
+            if hint is not None and not ctx.resilient_parsing:
+                raise click.UsageError(f"There is no command {cmd_name!r}; {hint}")
             return None
         command: click.Command = import_module(
             f"{__package__}.{cmd_name.replace('-', '_')}"

@@ -12,13 +12,16 @@ import click
 from rkllm_twisted.blocking import Client, default_socket
 from rkllm_twisted.cli.command_group import debug_option
 
+#: A path that the daemon or ``connect()`` judges. This user need not have the right to read it.
+ANY_PATH = click.Path(readable=False)
+
 socket_option = click.option(
     "-s",
     "--socket",
     "socket_path",
     default=default_socket,
     show_default="$RKLLM_UDS_PATH or /tmp/rkllm.sock",
-    type=click.Path(),
+    type=ANY_PATH,
     help="The path of the daemon's socket.",
 )
 timeout_option = click.option(
@@ -27,12 +30,17 @@ timeout_option = click.option(
     metavar="SECONDS",
     help="Cancel when an answer, or the next part of it, takes longer.",
 )
-model_option = click.option(
-    "--model",
-    type=click.Path(),
-    help="Load this model file first.",
-)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--model`` and ``--reload``."""
+    model = click.option(
+        "--model", type=ANY_PATH, help="Load this model file first, unless it is loaded."
+    )
+    reload = click.option("--reload", is_flag=True, help="Load --model even if it is loaded.")
+    decorated: Callable[..., Any] = model(reload(function))
+    return decorated
 
 
 def with_client(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -59,23 +67,35 @@ def params_option(what: str) -> Callable[[Any], Any]:
         multiple=True,
         metavar="NAME=VALUE",
         callback=_assignments,
-        help=f"A field of {what}; VALUE is JSON or text. Repeat it for more fields.",
+        help=f"A field of {what}; NAME may be dotted, VALUE is JSON or text. Repeatable.",
     )
 
 
 def _assignments(
     _: click.Context, __: click.Parameter, words: Sequence[str]
 ) -> Mapping[str, object]:
-    found = {}
+    fields: dict[str, Any] = {}
     for word in words:
         name, equals, text = word.partition("=")
-        if not equals or not name:
+        if not equals or not all(name.split(".")):
             raise click.BadParameter(f"{word!r} is not NAME=VALUE.")
         try:
-            found[name] = json.loads(text)
+            value = json.loads(text)
         except ValueError:
-            found[name] = text
-    return found
+            value = text
+        _assign(fields, name, value)
+    return fields
+
+
+def _assign(fields: dict[str, Any], name: str, value: object) -> None:
+    """Set a field by its dotted name, such as ``sampling_params.top_k``."""
+    *outer, last = name.split(".")
+    for part in outer:
+        inner = fields.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise click.BadParameter(f"{part!r} has a value already, so {name!r} cannot be set.")
+        fields = inner
+    fields[last] = value
 
 
 def dump(value: object) -> str:

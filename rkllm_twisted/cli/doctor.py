@@ -20,7 +20,7 @@ from rkllm_twisted.board.finding import OK, SKIPPED, WARNING, WRONG, Finding
 from rkllm_twisted.board.machine import Account, Daemon, look_at_machine
 from rkllm_twisted.board.sysfs import RootedFiles
 from rkllm_twisted.cli.command_group import debug_option
-from rkllm_twisted.cli.connected import dump, json_option, socket_option
+from rkllm_twisted.cli.connected import ANY_PATH, dump, json_option, socket_option
 from rkllm_twisted.cli.exit_codes import Exit
 from rkllm_twisted.cli.terminal import console
 from rkllm_twisted.client_core.address import start_command
@@ -40,10 +40,10 @@ MARKS = {OK: ("ok", "green"), WARNING: ("!", "yellow"), WRONG: ("WRONG", "red"),
 @debug_option
 @socket_option
 @click.option(
-    "--library", type=click.Path(), help="The path of librkllmrt.so, or cpu, as for twistd rkllm."
+    "--library", type=ANY_PATH, help="The path of librkllmrt.so, or cpu, as for twistd rkllm."
 )
 @click.option("--abi", help="The runtime's release, as for twistd rkllm.")
-@click.option("--model", type=click.Path(), help="Check that this model fits into the memory.")
+@click.option("--model", type=ANY_PATH, help="Check that this model fits into the memory.")
 @click.option(
     "--contract",
     is_flag=True,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rkllm_twisted.blocking import Client
 from rkllm_twisted.cli.terminal import waiting
-from rkllm_twisted.errors import NoAnswer, RPCError, Unreachable
+from rkllm_twisted.errors import InvalidParams, NoAnswer, NotAllowed, RPCError, Unreachable
 
 # The library cannot stop a load, so a person who gives up must know that the model will be there.
 STILL_LOADING = (
@@ -35,6 +37,49 @@ def load(client: Client, path: str, params: Mapping[str, Any] | None = None) -> 
         if _is_loading(client):
             raise type(error)(STILL_LOADING.format(name=name)) from None
         raise
+    except (InvalidParams, NotAllowed) as error:
+        raise _explained(client, path, error) from None
+
+
+def _explained(client: Client, path: str, error: RPCError) -> RPCError:
+    """Add to the daemon's refusal that the file exists, if this user can see it.
+
+    A daemon under systemd may see other directories (ProtectHome, PrivateTmp, a container).
+    """
+    data = error.data or {}
+    if data.get("parameter") != "param.model_path" or not Path(path).exists():
+        return error
+    hint = (
+        f" The file exists, but the daemon ({_daemon_account(client)}) cannot use it: put models"
+        " where the daemon may read them, such as /var/lib/rkllm/models."
+    )
+    return type(error)(error.message + hint, error.data)
+
+
+def _daemon_account(client: Client) -> str:
+    """Return the user and the process of the daemon, as far as they are known."""
+    pid, uid = client.peer()
+    try:
+        user = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        user = f"user {uid}"
+    return f"{user}, process {pid}"
+
+
+def ensure_loaded(client: Client, path: str, is_forced: bool) -> None:
+    """Load a model unless it is loaded, because loading takes long and clears every history.
+
+    :param is_forced: load it even if it is loaded.
+    """
+    if is_forced or not _is_loaded(client, path):
+        load(client, path)
+
+
+def _is_loaded(client: Client, path: str) -> bool:
+    status = client.status()
+    if status.state not in ("loaded", "running") or status.model_path is None:
+        return False
+    return os.path.realpath(status.model_path) == os.path.realpath(path)
 
 
 def _is_loading(client: Client) -> bool:

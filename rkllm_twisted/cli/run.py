@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ from typing import Any
 import click
 
 from rkllm_twisted.blocking import Client
-from rkllm_twisted.cli.connected import dump, json_option, model_option, params_option, with_client
-from rkllm_twisted.cli.load import load
+from rkllm_twisted.cli.connected import dump, json_option, model_options, params_option, with_client
+from rkllm_twisted.cli.load import ensure_loaded
 from rkllm_twisted.cli.terminal import is_terminal, say, show_wait
 from rkllm_twisted.client_core.call import MethodCall
 from rkllm_twisted.client_core.fields import RKLLMInput
@@ -20,19 +21,27 @@ from rkllm_twisted.client_core.methods import run_async
 from rkllm_twisted.client_core.results import Result
 
 
-def _prompt(context: click.Context, _: click.Parameter, argument: str | None) -> str | None:
+def without_marks(text: str) -> str:
+    """Remove what editors on other systems add to a file: a byte order mark, and CR at the ends."""
+    return re.sub(r"\A[\ufeff\r]+|\r+(?=\n*\Z)", "", text)
+
+
+def _prompt(context: click.Context, _: click.Parameter, words: Sequence[str]) -> str:
     """Read the prompt from its source, before the client connects."""
+    argument = " ".join(words) if words else None
     file: str | None = context.params.get("file")
     if argument is not None and file is not None:
         raise click.UsageError("Give the prompt as an argument or with --file, not both", context)
     if argument is None and file is None and is_terminal(sys.stdin):
         raise click.UsageError("Give a prompt, as an argument, with --file or on stdin", context)
     if argument in (None, "-"):
-        data = sys.stdin.buffer.read() if file in (None, "-") else Path(str(file)).read_bytes()
         try:
-            argument = data.decode()
+            data = sys.stdin.buffer.read() if file in (None, "-") else Path(str(file)).read_bytes()
+            argument = without_marks(data.decode())
         except UnicodeDecodeError:
             raise click.UsageError("The prompt is not UTF-8 text", context) from None
+        except OSError as error:
+            raise click.UsageError(f"{file}: {error.strerror}", context) from None
     if not argument:
         raise click.UsageError("The prompt is empty", context)
     return argument
@@ -40,7 +49,7 @@ def _prompt(context: click.Context, _: click.Parameter, argument: str | None) ->
 
 @click.command()
 @with_client
-@model_option
+@model_options
 @click.option(
     "-f",
     "--file",
@@ -52,10 +61,11 @@ def _prompt(context: click.Context, _: click.Parameter, argument: str | None) ->
 @click.option("--keep-history", is_flag=True, help="Keep this run in the model's history.")
 @params_option("RKLLMInferParam")
 @json_option
-@click.argument("prompt", required=False, callback=_prompt)
+@click.argument("prompt", nargs=-1, callback=_prompt)
 def command(
     client: Client,
     model: str | None,
+    reload: bool,
     file: str | None,  # noqa: ARG001 - _prompt has read it
     role: str | None,
     keep_history: bool,
@@ -65,11 +75,11 @@ def command(
 ) -> None:
     """Run the model on PROMPT and print the answer as it comes.
 
-    Without PROMPT, or if it is -, the prompt is read from stdin. With --json each result of the
-    stream is printed as one line, as the daemon sends it.
+    PROMPT may be several words. Without PROMPT, or if it is -, the prompt is read from stdin. With
+    --json each result of the stream is printed as one line, as the daemon sends it.
     """
     if model is not None:
-        load(client, model)
+        ensure_loaded(client, model, reload)
     if keep_history:
         params = {"keep_history": 1, **params}
     rkllm_input: RKLLMInput = {
