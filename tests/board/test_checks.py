@@ -21,13 +21,13 @@ LIMITS = "Max open files            1024                 {:<20} files\n"
 
 
 def find(root: Path, check: str, changes: Any = None, **given: Any) -> Finding:
-    """What a check says of a board with changes."""
+    """The finding of a check on a board with changes."""
     files = paint(root, changes, given.pop("owners", {}), given.pop("forbidden", frozenset()))
     return run_checks(machine(files, **given))[check]
 
 
 def test_a_good_board_is_good(tmp_path: Path) -> None:
-    """Nothing is wrong, nothing is a warning, and memory alone has nothing to say."""
+    """Nothing is wrong, nothing is a warning, and only memory is skipped."""
     found = run_checks(machine(paint(tmp_path)))
     assert list(found) == list(CHECKS)
     assert {name: f.level for name, f in found.items() if f.level != OK} == {"memory": SKIPPED}
@@ -211,13 +211,13 @@ def test_an_account_without_a_name_is_not_for_usermod(tmp_path: Path) -> None:
 
 
 def test_a_driver_whose_version_is_roots_is_no_error(tmp_path: Path) -> None:
-    """It is there; the command to see it is given."""
+    """The driver exists; the remedy is the command that shows its version."""
     found = find(tmp_path, "driver", forbidden=frozenset({VERSION}))
     assert found.level == WARNING
     assert found.remedy == f"sudo cat /{VERSION}"
 
 
-def test_who_is_in_no_group_of_the_nodes_is_told_which(tmp_path: Path) -> None:
+def test_an_account_in_no_group_of_the_nodes_is_wrong(tmp_path: Path) -> None:
     """Card and render node may have different groups."""
     found = find(
         tmp_path, "devices", account=STRANGER, owners={"dev/dri/renderD129": (0o660, 0, 105)}
@@ -229,21 +229,21 @@ def test_who_is_in_no_group_of_the_nodes_is_told_which(tmp_path: Path) -> None:
 
 
 def test_nodes_of_roots_own_need_a_group_first(tmp_path: Path) -> None:
-    """Joining the group root is no advice."""
+    """The remedy is not to join the group root."""
     found = find(tmp_path, "heaps", owners={"dev/dma_heap/system": (0o600, 0, 0)})
     assert found.level == WARNING
     assert found.remedy is not None
     assert found.remedy.startswith("sudo chgrp video /dev/dma_heap/system")
 
 
-def test_a_board_without_heaps_says_nothing_of_them(tmp_path: Path) -> None:
+def test_a_board_without_heaps_has_no_finding_about_them(tmp_path: Path) -> None:
     """Older kernels."""
     files = paint(tmp_path, {"dev/dma_heap/system": None})
     assert "heaps" not in run_checks(machine(files))
 
 
 def test_the_daemons_account_counts_where_it_answers(tmp_path: Path) -> None:
-    """Not that of who asks."""
+    """And not the caller's."""
     status = {"proc/7/status": "Uid:\t1001\t1001\t1\t1\nGid:\t1001\t1001\t1\t1\nGroups:\t1001 \n"}
     daemon = Daemon("/run/rkllm.sock", status={"state": "empty", "pid": 7})
     found = find(tmp_path, "devices", status, daemon=daemon)
@@ -259,7 +259,7 @@ def test_a_node_without_drm_is_found(tmp_path: Path) -> None:
 
 
 def test_a_symbolic_link_as_node_is_wrong(tmp_path: Path) -> None:
-    """It leads the runtime astray."""
+    """The runtime would take the wrong interface."""
     files = paint(tmp_path)
     (tmp_path / "dev/rknpu").symlink_to("dri/renderD129")
     found = run_checks(machine(files))["devices"]
@@ -294,20 +294,20 @@ def test_a_loaded_model_fits(tmp_path: Path) -> None:
     assert (found.level, "loaded" in found.message) == (OK, True)
 
 
-def test_a_missing_library_is_said_in_its_own_words(tmp_path: Path) -> None:
-    """As twistd would say it."""
+def test_a_missing_library_has_its_own_sentence(tmp_path: Path) -> None:
+    """The sentence that twistd would print."""
     found = find(tmp_path, "runtime", runtime="There is no librkllmrt.so on the loader's path.")
     assert (found.level, found.message[:8]) == (WRONG, "There is")
 
 
-def test_a_library_that_lacks_libgomp_is_told_the_package(tmp_path: Path) -> None:
-    """What Debian calls it."""
+def test_a_library_that_lacks_libgomp_has_the_package_as_remedy(tmp_path: Path) -> None:
+    """By Debian's name."""
     words = "librkllmrt.so cannot be loaded: libgomp.so.1: cannot open shared object file."
     assert find(tmp_path, "runtime", runtime=words).remedy == "sudo apt-get install libgomp1"
 
 
-def test_the_release_and_its_layout_are_said(tmp_path: Path) -> None:
-    """And why that layout."""
+def test_the_release_and_its_layout_are_named(tmp_path: Path) -> None:
+    """With the reason for that layout."""
     found = find(tmp_path, "runtime")
     assert found.level == OK
     assert "release 1.2.3" in found.message
@@ -315,14 +315,14 @@ def test_the_release_and_its_layout_are_said(tmp_path: Path) -> None:
 
 
 def test_the_embedded_runtime_needs_no_board(tmp_path: Path) -> None:
-    """On any machine what concerns the NPU is left out."""
+    """The checks of the NPU are skipped on any machine."""
     found = run_checks(machine(paint(tmp_path, dict.fromkeys(ROCK_5B)), runtime=EMBEDDED))
     assert {name for name, f in found.items() if f.level == SKIPPED} >= NPU_ONLY
     assert WRONG not in {f.level for f in found.values()}
 
 
 def test_no_daemon_is_wrong(tmp_path: Path) -> None:
-    """In the client's own words."""
+    """With the client's own sentence."""
     daemon = Daemon("/run/rkllm.sock", "No daemon listens.", "twistd -n rkllm")
     found = find(tmp_path, "daemon", daemon=daemon)
     assert found == Finding(WRONG, "No daemon listens.", "twistd -n rkllm")
@@ -337,8 +337,8 @@ def test_a_daemon_without_a_runtime_is_wrong(tmp_path: Path, state: str) -> None
     assert "SIGSEGV" in found.message
 
 
-def test_a_socket_for_everybody_is_a_warning(tmp_path: Path) -> None:
-    """Everybody could have the model unloaded."""
+def test_a_socket_for_every_user_is_a_warning(tmp_path: Path) -> None:
+    """Every user could unload the model."""
     found = find(tmp_path, "socket", owners={"run/rkllm.sock": (0o666, 0, 0)}, daemon=DAEMON)
     assert found.level == WARNING
     assert "0666" in found.message

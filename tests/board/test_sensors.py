@@ -46,7 +46,7 @@ def test_load_in_debugfs_does_where_proc_has_none(tmp_path: Path) -> None:
 
 
 def test_load_that_only_root_may_read_is_not_known(tmp_path: Path) -> None:
-    """As everybody else."""
+    """As any user that is not root."""
     name = "sys/kernel/debug/rknpu/load"
     files = paint(tmp_path, {"proc/rknpu/load": None, name: "NPU load:  9%"}, {}, frozenset({name}))
     assert read(files).npu_load is None

@@ -1,4 +1,4 @@
-"""The file of settings: what may stand in it, what goes before it, what is said of a mistake."""
+"""The file of settings: its keys, what overrides them, and the errors for mistakes."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class File:
         self.path = path
 
     def parsed(self, text: str, *arguments: str) -> Options:
-        """What it means, beside a command line."""
+        """Parse it together with a command line."""
         self.path.write_text(text)
         options = Options()
         options.parseOptions([f"--config={self.path}", *arguments])
         return options
 
     def refusal(self, text: str) -> str:
-        """What is said of it."""
+        """The error for it."""
         with pytest.raises(UsageError) as caught:
             self.parsed(text)
         return str(caught.value).replace(str(self.path), "FILE")
@@ -73,7 +73,7 @@ def test_a_setting_may_stand_in_the_file(file: File, text: str, name: str, value
 def test_the_order_is_option_environment_file_default(
     file: File, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And each value says where it is from."""
+    """And each value has its source."""
     text = "queue = 1\nmax-clients = 1\nmax-requests = 1\nnative-async = true\nallow-uid = [1, 2]"
     monkeypatch.setenv("RKLLM_MAX_CLIENTS", "2")
     monkeypatch.setenv("RKLLM_MAX_REQUESTS", "2")
@@ -163,8 +163,8 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, path: str, reason: 
         read_file(str(tmp_path / path), SETTINGS, [])
 
 
-def test_a_list_of_nobody_in_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would let everybody in."""
+def test_an_empty_list_in_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would admit every user."""
     monkeypatch.setenv("RKLLM_ALLOW_UID", ",")
     with pytest.raises(UsageError, match="^RKLLM_ALLOW_UID names nothing; leave it out"):
         Options().parseOptions([])

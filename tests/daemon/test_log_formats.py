@@ -1,4 +1,4 @@
-"""The three forms of the log, and that nobody writes lines of it who only has a word in it."""
+"""The three forms of the log; a text from a client cannot look like an event of its own."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class Written:
 
 
 def failure() -> Failure:
-    """Something that went wrong."""
+    """A failure."""
     try:
-        raise ZeroDivisionError("by nought")
+        raise ZeroDivisionError("by zero")
     except ZeroDivisionError:
         return Failure()
 
@@ -118,10 +118,10 @@ def test_a_failure_has_its_traceback(form: str) -> None:
     if form == "json":
         [found] = written.objects
         assert (found["level"], found["message"]) == ("critical", "it failed")
-        assert "ZeroDivisionError: by nought" in found["traceback"]
+        assert "ZeroDivisionError: by zero" in found["traceback"]
     else:
         assert "it failed" in written.lines[0]
-        assert any("ZeroDivisionError: by nought" in line for line in written.lines[1:])
+        assert any("ZeroDivisionError: by zero" in line for line in written.lines[1:])
 
 
 @pytest.mark.parametrize("form", ["text", "json", "journald"])

@@ -1,4 +1,4 @@
-"""The options: their forms, their defaults, and what is said of a wrong one."""
+"""The options: their forms, their defaults, and the errors for wrong values."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def parsed(*arguments: str) -> Options:
-    """What a command line means."""
+    """Parse a command line."""
     options = Options()
     options.parseOptions(list(arguments))
     return options
@@ -112,7 +112,7 @@ def test_users_and_groups_have_names_and_numbers(text: str) -> None:
 def test_a_wrong_value_from_the_environment_names_the_variable(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Not an option that nobody gave."""
+    """And not an option that was not given."""
     monkeypatch.setenv("RKLLM_MAX_CLIENTS", "none")
     with pytest.raises(UsageError, match="^RKLLM_MAX_CLIENTS must be a whole number from 1,"):
         parsed()
@@ -139,7 +139,7 @@ def test_the_page_names_every_option_with_its_default() -> None:
 
 
 def test_the_readmes_options_are_there_with_their_defaults() -> None:
-    """Those that one needs first."""
+    """The options that a new user needs."""
     defaults = rows(README)
     assert len(defaults) > 3
     for name, default in defaults.items():
@@ -185,14 +185,14 @@ def test_a_flag_may_come_from_the_environment(
 
 
 def test_a_user_who_does_not_exist_is_refused_by_name() -> None:
-    """Before anybody is let in by a misspelling."""
+    """A misspelt name must not admit another user."""
     with pytest.raises(UsageError) as caught:
         parsed("--allow-uid=nobody-of-this-name")
     assert "--allow-uid must be the name or number of a user, not" in str(caught.value)
 
 
 def test_a_model_directory_is_there(tmp_path: Path) -> None:
-    """Or the daemon does not start."""
+    """Else the daemon does not start."""
     assert parsed(f"--model-dir={tmp_path}", "--model-dir=/")["model-dir"] == (str(tmp_path), "/")
     with pytest.raises(UsageError) as caught:
         parsed(f"--model-dir={tmp_path}/missing")

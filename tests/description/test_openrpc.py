@@ -34,7 +34,7 @@ OWN = find_methods([getattr(rkllm_methods, name) for name in rkllm_methods.__all
 
 
 def described(abi: str, *others: IRPCMethod) -> SelfDescription:
-    """What the daemon says, with others' methods beside its own."""
+    """The daemon's description, with others' methods."""
     methods = {**OWN, **{method.name: method for method in others}}
     return describe_for(methods, RuntimeVersion("lib.so", None, abi, "by the test", "cpu"))
 
@@ -95,7 +95,7 @@ def test_a_field_that_the_release_lacks_is_not_in_it() -> None:
 
 
 def test_every_reference_leads_somewhere(release: Release) -> None:
-    """And nothing is there that nobody refers to."""
+    """And no component is without a reference."""
     found = document(release.name)
     references = {
         pair["$ref"]
@@ -230,7 +230,7 @@ def test_errors_stand_with_their_codes() -> None:
 
 @attrs.frozen
 class Person:
-    """Somebody.
+    """A name.
 
     :param name: as it is said.
     """
@@ -267,7 +267,7 @@ class Greeting:
 @implementer(IPlugin, IDescribedMethod)
 @attrs.frozen
 class Greet(FakeMethod):
-    """Somebody else's method."""
+    """A third party's method."""
 
     name: str = "greet.hello"
     params: type | None = GreetParams
@@ -307,7 +307,7 @@ def test_a_method_that_checks_its_parameters_itself_says_so() -> None:
 
 @attrs.frozen
 class Party:
-    """Who is there."""
+    """A choice."""
 
     people: list[Person]
 
@@ -353,7 +353,7 @@ class HugeParams:
 
 @pytest.mark.parametrize("params", [OddParams, OpaqueParams, HugeParams])
 def test_what_cannot_be_described_is_anything(params: type) -> None:
-    """Somebody else's odd class does not keep the daemon from starting."""
+    """A third party's odd class does not prevent the daemon's start."""
     found = document("1.3.0", FakeMethod("mine.odd", params=params))
     assert meta_schema().is_valid(found.document)
     assert found.schema("mine.odd/two") in ({}, {"default": None})

@@ -28,7 +28,7 @@ def path(tmp_path: Path) -> str:
 
 
 def bash(path: str, line: str, daemon: Daemon | None = None) -> list[str]:
-    """What bash would offer after a line."""
+    """What bash would offer after a line; without a daemon, none listens at the default path."""
     words = line.split(" ")
     script = (
         'eval "$(rkllm completion bash)"\n'
@@ -38,7 +38,7 @@ def bash(path: str, line: str, daemon: Daemon | None = None) -> list[str]:
     )
     done = subprocess.run(
         ["bash", "--norc", "-ec", script],
-        env={**surroundings(daemon), "PATH": path},
+        env={"RKLLM_UDS_PATH": "/nowhere/s", **surroundings(daemon), "PATH": path},
         capture_output=True,
         text=True,
         timeout=60,

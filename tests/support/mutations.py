@@ -322,7 +322,7 @@ GUARDS = [
         "rpc/test_access_log.py::test_a_flood_of_requests_does_not_fill_the_disk",
     ),
     _guard(
-        "a word begins no line of the log",
+        "a client's text begins no line of the log",
         "daemon/log_formats.py",
         """return text.replace("\\r", "\\\\r").replace("\\n", "\\n\\t")""",
         "return text",
@@ -351,11 +351,11 @@ GUARDS = [
     ),
     # Settings
     _guard(
-        "a list of nobody does not let everybody in",
+        "an empty list does not admit every user",
         "daemon/settings.py",
         "if source and not texts:",
         "if False:",
-        "daemon/test_config.py::test_a_list_of_nobody_in_the_environment_is_refused",
+        "daemon/test_config.py::test_an_empty_list_in_the_environment_is_refused",
     ),
     _guard(
         "a mode in a file stands in quotes",
