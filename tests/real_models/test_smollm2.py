@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -149,3 +151,15 @@ def test_a_saved_prompt_is_read_again(model: Greedy, tmp_path: Path) -> None:
     again = model.run("What is the capital of France?")
     assert [r["text"] for r in again] == [r["text"] for r in first]
     assert again[-1]["perf"]["prefill_tokens"] < first[-1]["perf"]["prefill_tokens"] / 4
+
+
+def test_the_pages_first_command_answers() -> None:
+    """docs/real-models.md opens with it; the model and the library are there already."""
+    page = (Path(__file__).parents[2] / "docs" / "real-models.md").read_text()
+    command = page.partition("```sh\n")[2].partition("\n")[0]
+    assert command == "rkllm demo --model smollm2"
+    rkllm = Path(sys.executable).with_name("rkllm")
+    done = subprocess.run(
+        [rkllm, *command.split()[1:]], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert "Paris" in done.stdout
