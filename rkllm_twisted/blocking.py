@@ -123,9 +123,10 @@ class Client:
         with self._one_thread():
             self._end(Closed("This client is closed; make another one."))
 
-    def peer(self) -> tuple[int, int]:
-        """Return the process and the user of the daemon (``SO_PEERCRED``)."""
-        return self._socket.peer()
+    @property
+    def is_closed(self) -> bool:
+        """True if the connection has ended."""
+        return self._ended is not None
 
     def call(self, method: str, params: Params = None, *, timeout: float | None = None) -> Any:
         """Send any request, and wait for its one answer.
@@ -158,8 +159,7 @@ class Client:
         :param timeout: seconds for each result; None means the client's own timeout.
         :raises RPCError, Unreachable: while the results are read, as :meth:`call`.
         """
-        seconds = checked_timeout(timeout)
-        return Results(method, self._results(method, params, seconds))
+        return Results(method, self._results(method, params, checked_timeout(timeout)))
 
     run_async = _stream(methods.run_async)
     init = _method(methods.init)
@@ -292,7 +292,7 @@ class Client:
             self._end(lost_error(self.path))
 
     def _end(self, error: Exception) -> None:
-        """Close the connection, and fail every request that is not answered yet."""
+        """Close the connection, and fail every open request."""
         if self._ended is None:
             self._ended = error
             self._socket.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
@@ -15,14 +16,16 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import WordCompleter
 from prompt_toolkit.history import FileHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.utils import get_cwidth
 
 from rkllm_twisted.blocking import Client
 from rkllm_twisted.cli.chat_session import ChatSession
 from rkllm_twisted.cli.connected import model_options, params_option, with_client
 from rkllm_twisted.cli.exit_codes import exit_reason
 from rkllm_twisted.cli.load import ensure_loaded
-from rkllm_twisted.cli.terminal import is_terminal, say, show_wait, waiting
-from rkllm_twisted.errors import RPCError, Unreachable
+from rkllm_twisted.cli.terminal import is_terminal, say, show_wait, waiting, without_echo
+from rkllm_twisted.cli.word_wrap import WordWrap
+from rkllm_twisted.errors import NotAllowed, RPCError
 
 HELP = """\
 Enter sends; Alt-Enter, or a backslash at the end of a line, starts a new line.
@@ -31,8 +34,13 @@ Ctrl-C stops the answer; Ctrl-D leaves.
 /perf        shows the figures of the last answer
 /save FILE   writes the conversation to a file: JSON if its name ends in .json, else Markdown
 /help        shows this help
-/quit        leaves
+/quit        leaves; so do /bye, /exit, quit and exit
+To load a model, leave and run: rkllm init PATH
 """
+
+
+#: The input that leaves the chat, here or in similar programs.
+LEAVE = ("/quit", "/bye", "/exit", "/q", "quit", "exit")
 
 
 class Chat:
@@ -44,23 +52,25 @@ class Chat:
     def __init__(self, conversation: ChatSession, read: Callable[[], str]) -> None:
         self._conversation = conversation
         self._read = read
+        self._saved: set[Path] = set()
         self._commands: Mapping[str, Callable[[str], object]] = {
             "/clear": self._clear,
             "/perf": lambda _: print(figures(self._conversation)),
             "/save": self._save,
             "/help": lambda _: print(HELP, end=""),
-            "/quit": self._quit,
+            **dict.fromkeys(LEAVE, self._quit),
         }
 
     @property
     def commands(self) -> list[str]:
         """The commands, which begin with a slash."""
-        return list(self._commands)
+        return [name for name in self._commands if name.startswith("/")]
 
     def run(self) -> None:
         """Read and execute until the end of the input.
 
-        :raises Unreachable: if the daemon has gone.
+        If the daemon stops, the chat stays and connects again at the next question: otherwise the
+        shell would execute what the user types next.
         """
         with suppress(EOFError):
             while True:
@@ -69,6 +79,8 @@ class Chat:
 
     def _execute(self, text: str) -> None:
         name, _, rest = text.partition(" ")
+        if text in LEAVE:
+            raise EOFError
         if name.startswith("/"):
             command = self._commands.get(name)
             if command is None:
@@ -82,20 +94,27 @@ class Chat:
         """Print an error of the daemon or of a file, and continue."""
         try:
             work()
-        except Unreachable:
-            raise
         except (RPCError, OSError) as error:
             print(f"rkllm: {exit_reason(error).sentence}", file=sys.stderr)
 
+    def _connect_again_if_lost(self) -> None:
+        if self._conversation.client.is_closed:
+            self._conversation.reconnect()
+            print("Connected again; the model has lost the conversation.", file=sys.stderr)
+
     def _answer(self, text: str) -> None:
-        try:
-            with closing(self._conversation.ask(text)) as pieces:
-                for piece in show_wait(pieces):
-                    say(piece)
-        finally:
-            say("\n")
+        self._connect_again_if_lost()
+        wrap = WordWrap(shutil.get_terminal_size().columns, get_cwidth)
+        with without_echo():
+            try:
+                with closing(self._conversation.ask(text)) as pieces:
+                    for piece in show_wait(pieces):
+                        say(wrap.feed(piece))
+            finally:
+                say(wrap.end() + "\n")
 
     def _clear(self, _: str) -> None:
+        self._connect_again_if_lost()
         with waiting("Waiting for the NPU"):
             self._conversation.clear()
         print("A new conversation starts.")
@@ -105,8 +124,19 @@ class Chat:
             print("Give the name of a file: /save FILE")
             return
         path = Path(name).expanduser()
+        if not self._conversation.turns:
+            print("The conversation is empty, so nothing was saved.")
+            return
+        if path.exists() and path not in self._saved and not self._may_replace(path):
+            print(f"{path} was not changed.")
+            return
         self._conversation.save(path)
+        self._saved.add(path)
         print(f"Saved {len(self._conversation.turns)} turns to {path}.")
+
+    def _may_replace(self, path: Path) -> bool:
+        print(f"{path} exists. Type yes to replace it:")
+        return self._read().strip().lower() in ("y", "yes")
 
     def _quit(self, _: str) -> None:
         raise EOFError
@@ -179,6 +209,17 @@ def on_a_terminal(function: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def _clear_first(conversation: ChatSession) -> None:
+    try:
+        with waiting("Waiting for the NPU"):
+            conversation.clear()
+    except NotAllowed:
+        raise NotAllowed(
+            "All clients share one history, and only an administrator may clear it; continue the"
+            " history with: rkllm chat --continue"
+        ) from None
+
+
 @click.command()
 @on_a_terminal
 @with_client
@@ -204,9 +245,8 @@ def command(
         ensure_loaded(client, model, reload)
     conversation = ChatSession(client, system, params)
     if not go_on:
-        with waiting("Waiting for the NPU"):
-            conversation.clear()
-    status = client.status()
+        _clear_first(conversation)
+    status = conversation.client.status()
     session: PromptSession[str] = PromptSession(
         "> ", history=_history(), multiline=True, key_bindings=_keys(), prompt_continuation="  "
     )

@@ -80,11 +80,28 @@ class ChatSession:
         return self._remembers
 
     def clear(self) -> None:
-        """Begin a new conversation: clear the daemon's history and this one."""
-        with suppress(NotInRelease, NoModel):
-            self.client.clear_kv_cache()
+        """Begin a new conversation: clear the daemon's history and this one.
+
+        With ``--history connection`` the daemon clears by itself when another connection runs the
+        model, so this makes a new connection. That needs no right to clear.
+
+        :raises NotAllowed: if only an administrator may clear the history of all clients.
+        """
+        if self.client.status().history == "connection":
+            self.reconnect()
+        else:
+            with suppress(NotInRelease, NoModel):
+                self.client.clear_kv_cache()
         self.turns.clear()
         self.perf = None
+
+    def reconnect(self) -> None:
+        """Replace the connection by a new one.
+
+        :raises Unreachable: if the daemon is not there.
+        """
+        self.client.close()
+        self.client = Client(self.client.path, timeout=self.client.timeout)
 
     def save(self, path: Path) -> None:
         """Write the conversation as JSON if the name ends in .json, otherwise as Markdown.

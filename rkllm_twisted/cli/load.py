@@ -58,11 +58,11 @@ def _explained(client: Client, path: str, error: RPCError) -> RPCError:
 
 def _daemon_account(client: Client) -> str:
     """Return the user and the process of the daemon, as far as they are known."""
-    pid, uid = client.peer()
+    pid = client.status().pid
     try:
-        user = pwd.getpwuid(uid).pw_name
-    except KeyError:
-        user = f"user {uid}"
+        user = pwd.getpwuid(Path(f"/proc/{pid}").stat().st_uid).pw_name
+    except (OSError, KeyError):
+        user = "its user"
     return f"{user}, process {pid}"
 
 

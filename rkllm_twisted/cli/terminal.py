@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import termios
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -64,6 +65,22 @@ def show_table(rows: Iterable[Iterable[str]]) -> None:
     with screen.capture() as drawn:
         screen.print(table)
     print("\n".join(line.rstrip() for line in drawn.get().splitlines()))
+
+
+@contextmanager
+def without_echo() -> Iterator[None]:
+    """Keep what is typed out of the output; the next prompt reads it. On a terminal only."""
+    if not is_terminal(sys.stdin):
+        yield
+        return
+    before = termios.tcgetattr(sys.stdin)
+    silent = [*before]
+    silent[3] = before[3] & ~termios.ECHO
+    termios.tcsetattr(sys.stdin, termios.TCSADRAIN, silent)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
 
 @contextmanager

@@ -150,6 +150,7 @@ class DaemonStatus:
     runs: int = 0
     tokens: int = 0
     problem: str | None = None
+    history: str = "shared"
     backend: str = ""
     clients: int = 0
     uptime_s: float = 0.0

@@ -98,12 +98,6 @@ class UNIXSocket:
             self._read()
         return True
 
-    def peer(self) -> tuple[int, int]:
-        """Return the process and the user at the other end, as of its ``listen()``."""
-        credentials = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-        pid, uid, _ = struct.unpack("3i", credentials)
-        return pid, uid
-
     def close(self) -> None:
         """Close the socket, and drop what was not sent yet."""
         self._outgoing.clear()

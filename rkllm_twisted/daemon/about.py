@@ -39,6 +39,7 @@ class About:
     :param clients: returns the number of open connections.
     :param description: see :attr:`IDaemon.description`.
     :param models: see :attr:`IDaemon.models`.
+    :param history: the value of ``--history``.
     """
 
     def __init__(
@@ -48,9 +49,11 @@ class About:
         clients: Callable[[], int],
         description: SelfDescription,
         models: IModels,
+        history: str = "shared",
     ) -> None:
         self.description = description
         self.models = models
+        self._history = history
         self._reactor = reactor
         self._npu = npu
         self._clients = clients
@@ -64,6 +67,7 @@ class About:
         """See :meth:`IDaemon.status`."""
         return {
             **attrs.asdict(self._npu.status(), value_serializer=_connection_number),
+            "history": self._history,
             "backend": self._npu.version().backend,
             "clients": self._clients(),
             "uptime_s": round(self._reactor.seconds() - self._started, 3),

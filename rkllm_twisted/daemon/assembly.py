@@ -136,7 +136,14 @@ def factory_for(
     """
     description = describe_for(methods, npu.version())
     models = NamedModels(options["model-dir"], npu, reactor)
-    about = About(reactor, npu, lambda: len(factory.connections), description, models)
+    about = About(
+        reactor,
+        npu,
+        lambda: len(factory.connections),
+        description,
+        models,
+        options["history"],
+    )
     access_log = AccessLog(options["log-level"], options["log-prompts"])
     dispatcher = Dispatcher(methods, npu, about, access_log)
     permissions = permissions_of(options)

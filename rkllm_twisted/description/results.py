@@ -186,6 +186,11 @@ RESULTS: Mapping[str, ResultModel] = {
                 "Who waits, in the order of their turns: client, the number of the connection, and"
                 " calls, how many it waits for.",
             ),
+            _item(
+                "history",
+                "string",
+                "shared: all clients continue one history; connection: each has its own.",
+            ),
             _item("backend", "string", "npu, or what an embedded runtime calls itself."),
             _item("clients", "integer", "Connections that are open now."),
             _item("uptime_s", "number", "Time since the start.", "s"),

@@ -21,6 +21,7 @@ from rkllm_twisted.daemon.assembly import daemon_in, factory_for, timeouts_of
 from rkllm_twisted.daemon.hosting import RuntimeHost
 from rkllm_twisted.daemon.options import Options
 from rkllm_twisted.daemon.service import DaemonService
+from rkllm_twisted.interfaces import IRPCMethod
 from rkllm_twisted.npu.history import history_for
 from rkllm_twisted.npu.thread import ThreadNPU
 from rkllm_twisted.rpc.registry import find_methods
@@ -56,6 +57,7 @@ class FakeDaemon:
     :param model: the path of a model that is loaded from the start; None means none, as with the
         real daemon.
     :param options: options of ``twistd rkllm``, e.g. ``["--queue", "1"]``.
+    :param methods: methods to add to those that are installed, such as a plugin under test.
     :param release: the release of the fake runtime.
     :param reactor: the clock of the connections in memory; None means a new clock, which stands
         still until :meth:`flush` or :meth:`advance`.
@@ -73,6 +75,7 @@ class FakeDaemon:
         faults: Faults | None = None,
         model: str | None = None,
         options: Sequence[str] = (),
+        methods: Sequence[IRPCMethod] = (),
         release: str = "1.3.0",
         reactor: Any = None,
         on_call: Callable[[Call], object] = lambda _: None,
@@ -84,6 +87,7 @@ class FakeDaemon:
         self._default = default
         self._model = model
         self._options = options
+        self._methods = methods
         self._release = release
         self._clock = Clock() if reactor is None else reactor
         self._memory: tuple[ThreadNPU, RPCFactory] | None = None
@@ -131,7 +135,7 @@ class FakeDaemon:
         history = history_for(runtime, options["history"])
         npu = ThreadNPU(runtime, thread.in_thread, thread.from_thread, options["queue"], history)
         npu.set_timeouts(self._clock, timeouts_of(options))
-        factory = factory_for(npu, options, find_methods(), self._clock)
+        factory = factory_for(npu, options, self._all_methods(), self._clock)
         self._record(factory)
         return npu, factory
 
@@ -166,12 +170,19 @@ class FakeDaemon:
         daemon = daemon_in(
             RuntimeHost(runtime, Service(), lambda: True),
             self._parsed(path),
-            find_methods(),
+            self._all_methods(),
             reactor,
         )
         self._record(daemon.factory)
         service = FakeService(daemon, runtime)
         return service
+
+    def _all_methods(self) -> Mapping[str, IRPCMethod]:
+        added = find_methods(self._methods)
+        for method in self._methods:
+            if not any(method is one for one in added.values()):
+                raise TypeError(f"{method!r} is not a usable method; the log has the reason.")
+        return {**find_methods(), **added}
 
     def _parsed(self, path: str) -> Options:
         options = Options()

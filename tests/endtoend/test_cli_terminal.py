@@ -85,8 +85,8 @@ def test_a_chats_commands(start: Start, script: Script, tmp_path: Path) -> None:
         child.expect("Saved 2 turns")
         child.send("/clear\r")
         child.expect("A new conversation starts")
-        child.send(f"/save {tmp_path / 'empty.json'}\r")
-        child.expect("Saved 0 turns")
+        child.send(f"/save {saved}\r")
+        child.expect("is empty, so nothing was saved")
         child.send(CTRL_D)
         assert child.end() == 0
     assert saved.read_text() == "**user:** hello\n\n**assistant:** hello\n"
