@@ -1,0 +1,45 @@
+"""``--llama``: which libllama the daemon's runtime opens."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from recording_library import compile_c
+
+from rkllm_twisted.daemon.assembly import makeService
+from rkllm_twisted.daemon.options import Options
+from rkllm_twisted.errors import LibraryError
+
+
+def options_for(tmp_path: Path, *arguments: str) -> Options:
+    """Options of a daemon of the engine llama."""
+    options = Options()
+    options.parseOptions(
+        ["--library", "llama", "--socket", str(tmp_path / "rkllm.sock"), *arguments]
+    )
+    return options
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is told to the C library is forgotten after the test."""
+    monkeypatch.setenv("RKLLM_LLAMA_LIBRARY", "")
+
+
+def test_a_libllama_that_is_missing_is_named_before_anything_listens(tmp_path: Path) -> None:
+    """With the option that names another."""
+    missing = str(tmp_path / "libllama.so")
+    with pytest.raises(LibraryError, match=r"There is no .*libllama.so: name .* with --llama PATH"):
+        makeService(options_for(tmp_path, "--llama", missing))
+
+
+def test_the_file_in_a_named_folder_is_the_one_that_is_opened(tmp_path: Path) -> None:
+    """By the process that looks at it, and by all that come after it."""
+    path, source = tmp_path / "libllama.so", tmp_path / "empty.c"
+    source.write_text("int nothing;\n")
+    compile_c(["-shared", "-o", str(path), str(source)])
+    with pytest.raises(LibraryError, match=rf"{path} lacks llama_backend_init"):
+        makeService(options_for(tmp_path, "--llama", str(tmp_path)))
+    assert os.environ["RKLLM_LLAMA_LIBRARY"] == str(path)
