@@ -64,7 +64,7 @@ def array(name, kind, items):
     return head + b"".join(value(kind, item) for item in items)
 
 
-def model_keys(layers, space_prefix):
+def model_keys(layers, space_prefix, template=None):
     """The model's metadata, in order."""
     texts, scores, kinds = vocabulary()
     keys = [key("general.architecture", STRING, "llama"), key("general.name", STRING, "random")]
@@ -85,6 +85,8 @@ def model_keys(layers, space_prefix):
     keys += [key(f"tokenizer.ggml.{name}_token_id", U32, token) for name, token in ids.items()]
     keys += [key("tokenizer.ggml.add_bos_token", BOOL, True)]
     keys += [key("tokenizer.ggml.add_space_prefix", BOOL, space_prefix)]
+    if template:
+        return [*keys, key("tokenizer.chat_template", STRING, template)]
     keys += [key("rkllm.prompt_prefix", STRING, "<|user|>")]
     keys += [key("rkllm.prompt_postfix", STRING, "<|end|><|assistant|>")]
     return keys
@@ -182,10 +184,10 @@ def gguf(keys, tensors):
     return padded(head) + data
 
 
-def make_model(kind="f32", layers=2, seed=0, untied=False, space_prefix=True):
+def make_model(kind="f32", layers=2, seed=0, untied=False, space_prefix=True, template=None):
     """The bytes of a model."""
     tensors = model_tensors(random.Random(seed), layers, kind, untied)
-    return gguf(model_keys(layers, space_prefix), tensors)
+    return gguf(model_keys(layers, space_prefix, template), tensors)
 
 
 def make_adapter(layers=2, seed=0, rank=3, alpha=6.0):
@@ -202,6 +204,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--untied", action="store_true", help="give it an output matrix of its own")
     parser.add_argument("--no-space-prefix", action="store_true")
+    parser.add_argument("--template", help="a chat template, instead of rkllm.* keys")
     parser.add_argument("--adapter", action="store_true", help="a LoRA adapter instead of a model")
     parser.add_argument("--rank", type=int, default=3)
     options = parser.parse_args()
@@ -209,7 +212,12 @@ def main():
         data = make_adapter(options.layers, options.seed, options.rank)
     else:
         data = make_model(
-            options.type, options.layers, options.seed, options.untied, not options.no_space_prefix
+            options.type,
+            options.layers,
+            options.seed,
+            options.untied,
+            not options.no_space_prefix,
+            options.template,
         )
     Path(options.path).write_bytes(data)
 
