@@ -37,7 +37,7 @@ NULLABLE = frozenset(
 
 @attrs.frozen
 class Signature:
-    """The parameters of a function, sorted by who fills them.
+    """The parameters of a function, sorted by whether the client or the daemon fills them.
 
     :param slots: those that a client may name, in C's order.
     :param own: those of them that carry a value from the client.

@@ -124,13 +124,13 @@ def _from_bytes(
     if len(data) != expected:
         what = f"holds {len(data)} bytes, but the shape {list(shape)} takes {expected}"
         raise param_error(path, what)
-    # Bytes that nobody else has are used as they are: copying megabytes is most of the work.
+    # Bytes without another owner are used without a copy: copying is most of the work.
     own = data if isinstance(data, bytearray) else bytearray(data)
     return _finite(path, memoryview(own).cast(cast(Any, element.code)), own, element)
 
 
 def address_of(numbers: Numbers) -> int:
-    """Where the first number lies; 0, which is NULL, if there is none."""
+    """Return the address of the first number; 0, which is NULL, if there is none."""
     return ctypes.addressof(ctypes.c_char.from_buffer(numbers)) if numbers else 0
 
 
@@ -142,7 +142,7 @@ def _finite(path: str, numbers: Numbers, data: bytes | bytearray, element: Eleme
 
 
 def _all_finite(numbers: Numbers, data: bytes | bytearray) -> bool:
-    """Are there neither infinities nor NaNs among the numbers, whose bytes are ``data``?
+    """True if there are neither infinities nor NaNs among the numbers, whose bytes are ``data``.
 
     Their exponent is all ones, so their highest byte is 7F or FF. Other floats with such a byte
     are beyond 1.7e38; only where one occurs are the floats themselves looked at. A sum of finite

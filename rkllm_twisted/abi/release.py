@@ -45,7 +45,7 @@ class CType:
 
     @property
     def is_string(self) -> bool:
-        """Is it text? Every ``char *`` of rkllm.h is."""
+        """True if it is text, as every ``char *`` of rkllm.h is."""
         return self.pointer and self.base == "char"
 
 

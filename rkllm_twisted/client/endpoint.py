@@ -31,7 +31,7 @@ _UNIX = re.compile(r"unix:(?:path=)?((?:[^:\\]|\\.)*)")
 @implementer(IStreamClientEndpoint)
 @attrs.frozen
 class DaemonEndpoint:
-    """An endpoint whose failures say what to do.
+    """An endpoint with errors that say what to do.
 
     :param where: the daemon's address, for messages.
     :param is_path: True if that is the path of a UNIX socket.

@@ -44,7 +44,7 @@ class Origin(enum.Enum):
 
     VALUE = "a value"
     LIBRARY = "the loaded library's own, see rkllm.createDefaultParam"
-    MODEL = "what rkllm.init was told"
+    MODEL = "the value of rkllm.init"
 
 
 @attrs.frozen

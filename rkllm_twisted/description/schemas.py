@@ -57,7 +57,7 @@ _ARRAYS: Mapping[str, _Array] = {
 #: Words for the default that no schema can state.
 _ORIGINS: Mapping[Origin, str] = {
     Origin.LIBRARY: "Left out: the library's own, see rkllm.createDefaultParam.",
-    Origin.MODEL: "Left out: what rkllm.init was told.",
+    Origin.MODEL: "Left out: the value of rkllm.init.",
 }
 
 

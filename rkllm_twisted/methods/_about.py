@@ -1,4 +1,4 @@
-"""What the methods have in common that tell of one other method."""
+"""Shared by the methods that describe another method."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rkllm_twisted.errors import MethodNotFound
 
 @attrs.frozen
 class AboutParams:
-    """What they take.
+    """Their parameters.
 
     :param method: the name of the method.
     """
@@ -20,7 +20,7 @@ class AboutParams:
 
 
 def of_method(name: str, facts: Mapping[str, object]) -> object:
-    """Look a method's fact up.
+    """Look up the description of a method.
 
     :raises MethodNotFound: there is no such method; txJSON-RPC answers with the same code.
     """

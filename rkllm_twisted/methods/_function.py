@@ -1,4 +1,4 @@
-"""What all methods have in common that are one call of one C function."""
+"""Shared by the methods that make one call of one C function."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rkllm_twisted.interfaces import IAdministrative, ICall, IRKLLMMethod
 
 @attrs.frozen
 class OnlyHandle:
-    """What a function takes that has no parameter but the daemon's own.
+    """The parameters of a function that has none but the daemon's own.
 
     :param handle: null, or left out.
     """
@@ -26,7 +26,7 @@ class Function:
 
     :param name: the RPC method.
     :param function: the C function.
-    :param summary: one line, what it does.
+    :param summary: one line that says what it does.
     """
 
     name: str
@@ -43,4 +43,4 @@ class Function:
 @implementer(IAdministrative)
 @attrs.frozen
 class AdministrativeFunction(Function):
-    """One that changes what all clients share: the model, its adapters, caches and templates."""
+    """A function that changes what all clients share: the model, adapters, caches, templates."""

@@ -1,4 +1,4 @@
-"""Who may let a run write a file."""
+"""Which clients may make a run write a file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rkllm_twisted.interfaces import ICall
 
 
 def check_saving(call: ICall) -> None:
-    """See that who may only run names no file: ``prompt_cache_params`` names one that C writes.
+    """Check that a client that is no administrator names no file for C to write.
 
     :raises NotAllowed: the run is to save a prompt cache, and the client is no administrator.
     """

@@ -1,1 +1,1 @@
-"""Reads big messages in a process of their own, so that the reactor goes on."""
+"""Parses large messages in a process of their own, so that the reactor serves other clients."""

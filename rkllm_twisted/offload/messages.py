@@ -1,8 +1,8 @@
-"""Messages that are read in a process of their own: what crosses, and what becomes of it. Pure.
+"""A parsed message as MessagePack, between the parser's process and the daemon. Pure.
 
-Reading 64 MiB of JSON takes a second or more, and Python lets nobody else work meanwhile. So the
-daemon has a big message read elsewhere (:mod:`rkllm_twisted.offload.parser`), and gets its values
-back as MessagePack, with the arrays of floats as the bytes that the library wants.
+Parsing 64 MiB of JSON takes a second or more and holds Python's lock. So another process parses a
+large message (:mod:`rkllm_twisted.offload.parser`) and returns its values as MessagePack, with the
+arrays of floats as the bytes that the library takes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from rkllm_twisted.wire.messages import (
     Single,
 )
 
-#: Values of a message beside the numbers of float arrays: more would stop the daemon after all.
+#: Values of a message besides the numbers of float arrays: the daemon itself must unpack them.
 MAX_VALUES = 200_000
 
 #: Makes a float array of a parameter.
@@ -46,7 +46,7 @@ class _Fault(msgspec.Struct, frozen=True, tag=True):
 
 
 class _Answer(msgspec.Struct, frozen=True, tag=True):
-    """A reply; a server does not look into it."""
+    """A reply, which a server ignores."""
 
 
 class _Read(msgspec.Struct, frozen=True):
@@ -55,9 +55,9 @@ class _Read(msgspec.Struct, frozen=True):
 
 
 def read(payload: bytes, floats: Mapping[str, ToFloats]) -> bytes:
-    """Read a message, all of it.
+    """Parse a message and pack its values.
 
-    :param floats: what makes a float array of the members with these names, wherever they are.
+    :param floats: member name -> the function that makes a float array of such a member, anywhere.
     """
     message = jsonrpc.parse(payload)
     members = message.members if isinstance(message, Batch) else (message,)
@@ -70,9 +70,9 @@ def read(payload: bytes, floats: Mapping[str, ToFloats]) -> bytes:
 
 
 def unpack(data: bytes) -> Message:
-    """Make the message of what :func:`read` made.
+    """Make the message from the result of :func:`read`.
 
-    :raises msgspec.MsgspecError: it is nothing of the kind.
+    :raises msgspec.MsgspecError: the bytes are something else.
     """
     read = _decoder.decode(data)
     members = tuple(_unpacked(member) for member in read.members)
@@ -116,14 +116,14 @@ def _unpacked(member: _PackedCall | _Fault | _Answer) -> Single:
 
 
 class _Packing:
-    """The packing of one call's params."""
+    """Packs the params of one call."""
 
     def __init__(self, floats: Mapping[str, ToFloats]) -> None:
         self._floats = floats
         self._left = MAX_VALUES
 
     def pack(self, path: str, value: Any) -> Any:
-        """Replace what is a float array, and count the rest."""
+        """Replace float arrays, and count the other values."""
         if isinstance(value, Mapping):
             self._count(path, len(value))
             front = f"{path}." if path else ""

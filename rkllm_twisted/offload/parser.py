@@ -1,4 +1,4 @@
-"""Has big messages read in a process of their own: the reactor serves everybody meanwhile."""
+"""Has large messages parsed in a process of their own, while the reactor serves the clients."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ IDLE = 60.0
 
 
 class _Job:
-    """One message on its way."""
+    """One message that waits for its turn or is being parsed."""
 
     def __init__(self, payload: bytes) -> None:
         self.payload = payload
@@ -42,7 +42,7 @@ class _Job:
 
 
 class Reader:
-    """Reads big messages, one at a time, in a process that is started when it is needed.
+    """Parses large messages, one at a time, in a process that starts when it is needed.
 
     :param idle: seconds without a big message after which the process ends.
     """
@@ -57,10 +57,10 @@ class Reader:
         self._rest: IDelayedCall | None = None
 
     def read(self, payload: bytes) -> Deferred[Message]:
-        """Read a message.
+        """Parse a message.
 
-        :returns: a Deferred of it, as :func:`rkllm_twisted.wire.jsonrpc.parse` gives it, or of an
-            InternalError; cancelling it means that nobody wants it any more.
+        :returns: a Deferred of it, as :func:`rkllm_twisted.wire.jsonrpc.parse` returns it, or of an
+            InternalError. If it is cancelled, the message is dropped.
         """
         job = _Job(payload)
         self._jobs.append(job)
@@ -68,14 +68,14 @@ class Reader:
         return job.message
 
     def stop(self) -> None:
-        """End the process; the next message gets another."""
+        """End the process; the next message starts another."""
         process, self._process = self._process, None
         if process is not None:
             process.end()
 
     def answered(self, job: _Job, packed: bytes) -> None:
-        """Be told what has become of a message."""
-        # In a turn of its own: what follows looks at all of the message once more.
+        """Take the parsed message of a job."""
+        # In a turn of its own: what follows walks through the whole message again.
         self._reactor.callLater(0, self._deliver, job, messages.unpack(packed))
         self._go_on()
 
@@ -84,7 +84,7 @@ class Reader:
             job.message.callback(message)
 
     def ended(self, process: _Process, words: str) -> None:
-        """Be told that the process has ended."""
+        """Handle the end of the process."""
         if process is self._process:
             self._process = None
         job = process.job
@@ -97,7 +97,7 @@ class Reader:
             self._go_on()
 
     def _go_on(self) -> None:
-        """Begin the next message, or let the process end after a while."""
+        """Begin the next message, or end the process after a while."""
         while self._jobs and not self._jobs[0].is_wanted:
             self._jobs.popleft()
         if self._rest is not None and self._rest.active():
@@ -115,7 +115,7 @@ class Reader:
 class _Process(ProcessProtocol):
     """The process, as the reactor sees it.
 
-    :ivar job: what it reads now.
+    :ivar job: the message that it parses now.
     """
 
     def __init__(self, reader: Reader) -> None:
@@ -126,7 +126,7 @@ class _Process(ProcessProtocol):
         self.job: _Job | None = None
 
     def start(self, reactor: Any) -> None:
-        """Make it."""
+        """Start it."""
         reactor.spawnProcess(
             self,
             sys.executable,
@@ -136,7 +136,7 @@ class _Process(ProcessProtocol):
         )
 
     def begin(self, job: _Job) -> None:
-        """Give it a message."""
+        """Send it a message."""
         self.job = job
         assert self.transport is not None
         transport, payload = self.transport, job.payload
@@ -146,10 +146,12 @@ class _Process(ProcessProtocol):
         sender = FileSender()
         sender.CHUNK_SIZE = PIECE
         sent = sender.beginFileTransfer(BytesIO(payload), transport)
-        sent.addCallbacks(lambda _: transport.write(b","), lambda _: None)  # its end is told below
+        sent.addCallbacks(
+            lambda _: transport.write(b","), lambda _: None
+        )  # processEnded() reports its end
 
     def end(self) -> None:
-        """Let it end, or make it."""
+        """End it: at once if it parses a message, else by closing its input."""
         assert self.transport is not None
         if self.job is None:
             self.transport.closeStdin()
@@ -158,7 +160,7 @@ class _Process(ProcessProtocol):
                 self.transport.signalProcess("KILL")
 
     def outReceived(self, data: bytes) -> None:
-        """Part of an answer."""
+        """Take a part of an answer."""
         if self._missing < 0:
             digits, _, data = data.partition(b":")  # a pipe gives the length in one piece
             self._missing = int(digits) + 1
@@ -172,10 +174,10 @@ class _Process(ProcessProtocol):
             self._reader.answered(job, packed[:-1])
 
     def errReceived(self, data: bytes) -> None:
-        """It complains."""
+        """Keep the last lines that it prints, for the log."""
         self._words = (self._words + data)[-2000:]
 
     def processEnded(self, reason: Failure) -> None:
-        """It has ended."""
+        """Report the end."""
         words = self._words.decode("utf-8", "replace").strip()
         self._reader.ended(self, words or str(reason.value))

@@ -1,6 +1,6 @@
-"""The process that reads big messages: netstrings of JSON in, netstrings of MessagePack out.
+"""The process that parses large messages: netstrings of JSON in, netstrings of MessagePack out.
 
-Nothing of Twisted is here, and nothing but the message that is being read.
+It imports no Twisted and holds nothing but the current message.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.offload import messages
 from rkllm_twisted.values import FloatArray, WrongArray
 
-#: Before the daemon and the runtime, should memory be short: it holds nothing that matters.
+#: If memory is short, the kernel ends this process before the daemon and the runtime.
 OOM_SCORE_ADJ = 800
 
 
 def to_floats(value: object) -> FloatArray | WrongArray:
-    """Make the float array that a parameter stands for; its name is the daemon's to say."""
+    """Make the float array of a parameter; the daemon adds the parameter's name to an error."""
     try:
         numbers = to_array("", value, "float")
     except InvalidParams as error:
@@ -42,7 +42,7 @@ FLOATS = {
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Read messages until there are no more."""
+    """Parse messages until the input ends."""
     while payload := take(requests):
         packed = messages.read(payload, FLOATS)
         answers.write(b"%d:" % len(packed))
@@ -52,7 +52,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
 
 def take(stream: BinaryIO) -> bytes:
-    """Take a netstring; nothing at the end of the stream."""
+    """Read a netstring; return no bytes at the end of the stream."""
     digits = b""
     while (byte := stream.read(1)) not in (b":", b""):
         digits += byte

@@ -1,7 +1,7 @@
-"""A line in the log for who comes and goes, and for each request: whose, what, and what came of it.
+"""A log line for each connection and each request: the client, the method and the outcome.
 
-Never what a prompt says, unless that is asked for. Where a line is not wanted, nothing is made of
-it: the test is two comparisons.
+A line has no text of a prompt, unless the operator asks for it. A line below the log's level costs
+two comparisons.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from twisted.logger import Logger, LogLevel
 from rkllm_twisted.errors import NotAllowed, RPCError
 from rkllm_twisted.values import Params, Peer
 
-#: What comes beyond is counted. A client can connect, and ask for nonsense,
-#: ten thousand times a second, and a disk must not fill with that.
+#: Lines beyond this are counted: a client can connect, or send wrong requests, ten thousand times a
+#: second, and must not fill the disk.
 LINES_PER_SECOND = 1000
 MAX_PROMPT_CHARS = 10_000
-#: Fields that hold what a user said.
+#: Fields that hold the text of a prompt.
 PROMPTS = frozenset({"prompt_input", "prompt"})
 
 _log = Logger("rkllm.requests")
@@ -31,15 +31,16 @@ _LOOKED, _DONE, _REFUSED = map(LEVELS.index, ("debug", "info", "warn"))
 
 
 class LogEntry(msgspec.Struct, eq=False):
-    """What is known of one request. There is one for each, so it must cost little.
+    """The facts about one request. There is one for each request, so it must cost little.
 
-    :param method: as it was asked for.
-    :param id: as it was sent; None for a notification.
+    :param method: as the client sent it.
+    :param id: as the client sent it; None for a notification.
     :param begun: when it came, in seconds of the log's clock.
-    :param is_quiet: its success is for debugging, see :class:`~rkllm_twisted.interfaces.IQuiet`.
-    :ivar tokens: that a run has generated; None for what is no run.
-    :ivar error: what it was answered with; None if it went well.
-    :ivar prompt: what the user said, if that is to be logged.
+    :param is_quiet: its success is logged at the level debug, see
+        :class:`~rkllm_twisted.interfaces.IQuiet`.
+    :ivar tokens: the number that a run generated; None if the call is not a run.
+    :ivar error: the error of the answer; None if it succeeded.
+    :ivar prompt: the text of the prompt, if it is logged.
     """
 
     method: str
@@ -55,9 +56,9 @@ class AccessLog:
     """Writes the lines.
 
     :param level: of the log, one of :data:`LEVELS`; a line below it costs nothing.
-    :param prompts: are prompts to be logged?
-    :param clock: tells the time in seconds.
-    :ivar has_quiet: is the success of quiet methods logged?
+    :param prompts: True to log prompts.
+    :param clock: returns the time in seconds.
+    :ivar has_quiet: True if the success of quiet methods is logged.
     """
 
     def __init__(

@@ -69,7 +69,7 @@ def _ignore(_: bytes | None) -> None:
 
 @implementer(ICall)
 class RPCCall(msgspec.Struct, eq=False, kw_only=True):
-    """A request being answered, once: what its method is given, and what the log says after it.
+    """A request that is being answered, once: the :class:`ICall` of its method, and its log entry.
 
     A struct of msgspec's: there is one for each request, so it must cost little.
 
@@ -170,7 +170,7 @@ class RPCCall(msgspec.Struct, eq=False, kw_only=True):
         on_reply(reply)
 
     def cancel(self, reason: RPCError) -> None:
-        """Reply with an error now, then cancel the work: nobody waits for a canceller."""
+        """Reply with an error now, then cancel the work: the client does not wait for its end."""
         work = self._work
         self.fail(reason)
         try:

@@ -96,11 +96,11 @@ class Conversation:
 
     @property
     def busy(self) -> bool:
-        """Is any message not done yet?"""
+        """True if any message is not answered yet."""
         return bool(self._under_way)
 
     def received(self, payload: bytes) -> bytes | None:
-        """Take one message. Whatever it is, this does not raise.
+        """Take one message. This never raises.
 
         :returns: its answer, if that is there at once. One that takes longer is sent.
         """

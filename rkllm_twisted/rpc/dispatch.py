@@ -1,7 +1,7 @@
-"""From a method's name to the work that answers it, and from any failure to what a client is told.
+"""Calls methods by name, and makes the error for the client from any failure.
 
-The one place where exceptions become error objects: an :class:`RPCError` is told as it is, anything
-else is logged here with its traceback and told as a number to look for in the log.
+The one place where exceptions become error objects: the client gets an :class:`RPCError` as it is;
+any other exception is logged with its traceback, and the client gets its number in the log.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _log = Logger("rkllm.rpc")
 
 @attrs.frozen
 class CancelParams:
-    """What ``$/cancelRequest`` takes.
+    """The parameters of ``$/cancelRequest``.
 
     :param id: of the request, as it was sent.
     """
@@ -45,18 +45,18 @@ class CancelRequest:
     streams = False
 
     def call(self, call: ICall) -> object:
-        """Cancel, and say whether there was such a request."""
+        """Cancel a request; return whether it was under way."""
         return {"cancelled": call.conversation.cancel(call.params.id)}
 
 
 class Dispatcher:
-    """Knows the methods and what they work on; one for all connections.
+    """Calls the methods, for all connections.
 
     :param methods: by name.
+    :param npu: for the methods.
+    :param daemon: for the methods.
+    :param access_log: gets a line for each request.
     :ivar methods: those, and the protocol's own.
-    :ivar npu: for the methods.
-    :ivar daemon: for the methods.
-    :ivar access_log: has a line for each request.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Dispatcher:
         self.access_log = access_log or AccessLog()
         protocol_methods: list[IRPCMethod] = [CancelRequest()]
         self.methods = {**methods, **{method.name: method for method in protocol_methods}}
-        #: Their names, for a look costs a tenth of asking a method which interfaces it provides.
+        #: By name: a look-up costs a tenth of asking a method which interfaces it provides.
         self.quiet = self._marked(IQuiet)
         self.uncounted = self._marked(IUncounted)
         self.npu = npu
@@ -80,9 +80,9 @@ class Dispatcher:
         return frozenset(name for name, each in self.methods.items() if mark.providedBy(each))
 
     def start(self, method: IRPCMethod, params: Params, call: ICall) -> object:
-        """Begin the work.
+        """Call a method.
 
-        :param call: the request; the results go there.
+        :param call: the request; it takes the results.
         :returns: the result, or a Deferred of it; cancelling that ends the work.
         :raises InvalidParams: naming the parameter.
         :raises Exception: whatever the method does.
@@ -92,7 +92,7 @@ class Dispatcher:
         return Deferred.fromCoroutine(result) if isinstance(result, CoroutineType) else result
 
     def explain(self, failure: Failure, method: str, client: int) -> RPCError:
-        """Make what the client is told, and log what it must not be told.
+        """Make the error for the client; log what it must not see.
 
         :param client: the number of the connection.
         """
@@ -115,9 +115,9 @@ class Dispatcher:
 
 
 def forget_frames(error: BaseException) -> None:
-    """Forget where an error was raised.
+    """Remove the frames of an error.
 
-    Its frames hold the request, and those hold the error: a cycle that keeps 64 MiB of params until
-    the garbage collector runs.
+    They hold the request, and the request holds the error: a cycle that keeps 64 MiB of params
+    until the garbage collector runs.
     """
     error.__traceback__ = error.__context__ = error.__cause__ = None

@@ -1,4 +1,4 @@
-"""Who may connect, and who may do what concerns everybody. Pure; the kernel says who it is."""
+"""Which users may connect, and which may call administrative methods. Pure."""
 
 from __future__ import annotations
 
@@ -10,30 +10,27 @@ from rkllm_twisted.values import Peer
 
 @attrs.frozen
 class Principals:
-    """Users, and the members of groups.
-
-    :param users: their numbers.
-    :param groups: the groups' numbers.
-    """
+    """Users, and members of groups, by number."""
 
     users: frozenset[int] = attrs.field(default=(), converter=frozenset)
     groups: frozenset[int] = attrs.field(default=(), converter=frozenset)
 
     def __bool__(self) -> bool:
-        """Is anybody named?"""
+        """True if there is any user or group."""
         return bool(self.users or self.groups)
 
     def __contains__(self, peer: Peer) -> bool:
-        """Is a client one of them? Somebody whom the kernel could not name is nobody."""
+        """True if a client is one of them. A client without a known user is not."""
         return peer.uid in self.users or not self.groups.isdisjoint(peer.groups)
 
 
 @attrs.frozen
 class Permissions:
-    """Where nobody is named, everybody is meant; who is not named is out, root included.
+    """The permissions of clients. An empty list admits everybody; any other list only its members,
+    root not excepted.
 
-    :param clients: who may connect; the administrators may, too.
-    :param administrators: who may call what is marked with
+    :param clients: may connect; so may the administrators.
+    :param administrators: may call methods that are marked with
         :class:`~rkllm_twisted.interfaces.IAdministrative`.
     """
 
@@ -41,7 +38,7 @@ class Permissions:
     administrators: Principals = Principals()
 
     def admit(self, peer: Peer) -> NotAllowed | None:
-        """Give the error that a client is to be turned away with, or None."""
+        """Return the error for a client that may not connect, or None."""
         if not self.clients or peer in self.clients or peer in self.administrators:
             return None
         return NotAllowed(
@@ -51,5 +48,5 @@ class Permissions:
         )
 
     def administers(self, peer: Peer) -> bool:
-        """May a client do what concerns everybody?"""
+        """True if a client may call administrative methods."""
         return not self.administrators or peer in self.administrators

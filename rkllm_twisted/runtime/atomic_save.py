@@ -1,8 +1,9 @@
-"""A file that C writes: under a temporary name first, and in its place only when it is whole.
+"""A file that C writes: under a temporary name first, and in its place only when it is complete.
 
-The temporary name is in a directory of its own that only this user may enter, beside the file's
-place: nobody else can put a link there for C to follow. C gets a path through the directory's
-descriptor, so that renaming or replacing that directory does not lead it astray either.
+The temporary name is in a directory of its own beside the file's place, which only this user may
+enter, so no other user can put a link there for C to follow. C gets a path through the directory's
+descriptor, so renaming or replacing the directory has no effect. The file keeps its own name and
+extension.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ PREFIX = ".rkllm-"
 
 @contextmanager
 def saved_at(parent: int, name: str, file: FileParameter) -> Iterator[str]:
-    """Give a path to write to; what is there afterwards takes its place, if all went well.
+    """Yield a path to write to; if the block succeeds, that file takes its place.
 
-    :param parent: the descriptor of the directory that the file is to be in.
+    :param parent: the descriptor of the directory for the file.
     :param name: of the file, without any directory.
     :param file: the parameter that asks for it.
     :raises InvalidParams: the directory cannot be written to.
@@ -49,7 +50,7 @@ def saved_at(parent: int, name: str, file: FileParameter) -> Iterator[str]:
 
 
 def _enter(parent: int, own: str) -> int:
-    """Open a directory of ours, and hold it: while somebody does, nobody else sweeps it away."""
+    """Open a directory of ours and lock it, so that no other process removes it."""
     directory = os.open(
         own, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent
     )
@@ -65,7 +66,7 @@ def _enter(parent: int, own: str) -> int:
 
 
 def _put_in_place(parent: int, directory: int, name: str) -> None:
-    """Give the file its name, once it is on the disk: a power cut leaves the old one or the new."""
+    """Rename the file when it is on the disk: a power cut leaves the old one or the new one."""
     try:
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     except FileNotFoundError:  # C had nothing to write
@@ -86,14 +87,14 @@ def _remove(parent: int, own: str, directory: int) -> None:
 
 
 def _sweep(parent: int) -> None:
-    """Remove what a process left behind that was killed while it wrote."""
+    """Remove what a process left that was killed while it wrote."""
     fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=parent)
     try:
         left = [name for name in _names_in(fd) if name.startswith(PREFIX)]
     finally:
         os.close(fd)
     for name in left:
-        with contextlib.suppress(OSError):  # another daemon's, or somebody else's
+        with contextlib.suppress(OSError):  # another process's
             _remove(parent, name, _enter(parent, name))
 
 

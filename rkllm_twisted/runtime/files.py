@@ -1,8 +1,9 @@
-"""The files that C will open: looked at before it does, and kept from being swapped under it.
+"""The files that C opens: checked before, and safe from being swapped in between.
 
-Without directories to stay in, C gets the names that the clients sent. With them, a file is opened
-here, below one of them, and C gets ``/proc/self/fd/N``: whatever the name leads to by then, C opens
-the file that was looked at. What C writes goes through :mod:`rkllm_twisted.runtime.atomic_save`.
+Without directories of ``--model-dir``, C gets the names that the clients sent. With them, a file is
+opened here, below one of them, and C gets ``/proc/self/fd/N``: whatever the name leads to by then,
+C opens the file that was checked. What C writes goes through
+:mod:`rkllm_twisted.runtime.atomic_save`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class Descriptor:
-    """An open file, closed when nobody refers to this any more."""
+    """An open file, closed when the last reference to this object goes."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
@@ -73,10 +74,10 @@ class Root:
 
 
 class Files:
-    """What files C may open.
+    """The files that C may open.
 
-    :param directories: that every name must lead into; none: any name will do.
-    :param note: told, in words, as what C knows a file.
+    :param directories: every name must lead into one of them; none: any name is allowed.
+    :param note: called with a sentence that has the client's name of a file and the one for C.
     :param opener: see :mod:`rkllm_twisted.runtime.openat2`.
     """
 
@@ -91,7 +92,7 @@ class Files:
         self._open = opener or openat2.opener()
 
     def check(self, files: Iterable[FileParameter]) -> None:
-        """See that C will find regular, readable files: it may exit or hang over anything else.
+        """Check that C will find regular, readable files: it may exit or hang over anything else.
 
         :raises InvalidParams: naming the parameter, e.g. ``param.model_path``.
         :raises NotAllowed: a name leads out of the directories.
@@ -104,7 +105,10 @@ class Files:
 
     @contextmanager
     def opened(self, prepared: PreparedCall) -> Iterator[PreparedCall]:
-        """The same call with names that cannot be swapped. What was opened lasts as long as it.
+        """Return the same call with names that cannot be swapped.
+
+        An opened file stays open as long as the call: for rkllm_init as long as the model, which
+        reads its file during runs with ``embed_flash``.
 
         :raises InvalidParams, NotAllowed: see :meth:`check`.
         """
@@ -123,21 +127,21 @@ class Files:
             yield call
 
     def _readable(self, file: FileParameter) -> Descriptor | None:
-        """See that a file can be read; where there are directories, open it."""
+        """Check that a file can be read; with directories, open it."""
         if not self._roots:
             with _refusing(file):
                 _check_regular(file, Path(file.name).stat().st_mode)
             if not os.access(file.name, os.R_OK):
                 raise param_error(file.path, f"{file.name} may not be read")
             return None
-        # Looked at before it is opened: opening a device or a pipe may do something.
+        # Checked before it is opened: opening a device or a pipe may have an effect.
         found = self._below(file, file.name, os.O_PATH)
         _check_regular(file, os.fstat(found.fd).st_mode)
         with _refusing(file):
             return Descriptor(os.open(found.path, os.O_RDONLY | os.O_CLOEXEC))
 
     def _writable(self, file: FileParameter) -> tuple[Descriptor, str]:
-        """The directory that a file is to be in, and its name there."""
+        """Return the directory that a file is written to, and its name there."""
         parent, _, name = file.name.rpartition("/")
         if name in ("", ".", ".."):
             raise param_error(file.path, f"{file.name} is the name of a directory")
@@ -181,7 +185,7 @@ def _check_regular(file: FileParameter, mode: int) -> None:
 
 @contextmanager
 def _refusing(file: FileParameter) -> Iterator[None]:
-    """Let what the system says of a file be said of the parameter."""
+    """Turn an error of the system into one that names the parameter."""
     try:
         yield
     except OSError as error:
@@ -189,7 +193,7 @@ def _refusing(file: FileParameter) -> Iterator[None]:
 
 
 def _placed(call: PreparedCall, file: FileParameter, path: str, keep: object) -> PreparedCall:
-    """Put a path where the client's name was."""
+    """Replace the client's name by a path."""
     text, alive = os.fsencode(path), (*call.alive, keep)
     if file.holder is None:
         return attrs.evolve(call, arguments={**call.arguments, file.path: text}, alive=alive)

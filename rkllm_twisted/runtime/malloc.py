@@ -1,4 +1,4 @@
-"""C's heap, which keeps what has been freed in it for later."""
+"""C's heap, which keeps freed memory for later."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ BIG = 4 * 2**20
 
 
 def return_freed_blocks() -> None:
-    """Let big arrays leave nothing behind when they are freed, in this process from now on.
+    """Return large arrays to the system when they are freed, from now on in this process.
 
-    glibc raises the threshold with each big block that is freed, up to 32 MiB, and then keeps twice
-    as much for itself. For whoever owns the process; other C libraries do not have the function.
+    glibc raises the threshold with each large block that is freed, up to 32 MiB, and then keeps
+    twice as much. Only the owner of a process may call this; other C libraries lack the function.
     """
     with contextlib.suppress(AttributeError):
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, BIG)

@@ -1,9 +1,9 @@
-"""Opens files below a directory, so that no link and no ``..`` leads out of it, whatever changes.
+"""Opens files below a directory, so that no link and no ``..`` leads out of it at any moment.
 
-A path that is looked at first and opened later may be another one by then: who can write to a
-directory can put a symbolic link there in between. Here the kernel walks and opens in one step
-(openat2(2), Linux 5.6), or, where it cannot, each directory is opened from the one before and no
-link is followed at all. Either way the descriptor is the file that was looked at.
+A path that is checked first and opened later may lead elsewhere by then: a user who can write to a
+directory can put a symbolic link there in between. So the kernel walks and opens in one step
+(openat2(2), Linux 5.6). If it cannot, each directory is opened from the one before, and no link is
+followed: following links safely without the kernel's help is not possible.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from pathlib import PurePosixPath
 SYS_OPENAT2 = 437
 RESOLVE_NO_MAGICLINKS, RESOLVE_BENEATH = 0x02, 0x08
 RESOLVE = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS
-#: The kernel gives up with EAGAIN when something is renamed while it walks; so often it is asked.
+#: The kernel fails with EAGAIN if something is renamed while it walks; then it is tried again.
 MAX_TRIES = 128
-#: What a kernel or a sandbox says that does not have openat2.
+#: The errors of a kernel or a sandbox without openat2.
 WITHOUT = frozenset({errno.ENOSYS, errno.EPERM})
 
-#: Opens, below a directory's descriptor, a relative name with flags of open(2).
+#: Opens a relative name below a directory's descriptor, with flags of open(2).
 Opener = Callable[[int, str, int], int]
 
 
@@ -40,9 +40,9 @@ class _OpenHow(ctypes.Structure):
 
 
 def open_with_openat2(directory: int, name: str, flags: int) -> int:
-    """Let the kernel do it; links that stay below the directory are followed.
+    """Open with openat2(2); links that stay below the directory are followed.
 
-    :raises OSError: EXDEV where the name leads out.
+    :raises OSError: EXDEV if the name leads out.
     """
     how = _OpenHow(flags | os.O_CLOEXEC, 0, RESOLVE)
     path = os.fsencode(name)
@@ -57,7 +57,7 @@ def open_with_openat2(directory: int, name: str, flags: int) -> int:
 
 
 def open_componentwise(directory: int, name: str, flags: int) -> int:
-    """Do it with openat(2): no link is followed, and ``..`` is refused.
+    """Open with openat(2): no link is followed, and ``..`` is refused.
 
     :raises OSError: EXDEV for ``..`` and an absolute name, ELOOP or ENOTDIR for a link.
     """

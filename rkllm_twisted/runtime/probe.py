@@ -1,7 +1,7 @@
-"""Looks at a library in a process of its own, because it may crash while it is opened.
+"""Opens a library in a process of its own, because it may crash while it is opened.
 
-What comes out is what the daemon needs to know of it without opening it: version, layout, and the
-bytes of its default RKLLMParam.
+The result is what the daemon must know without opening it: version, layout, and the bytes of its
+default RKLLMParam.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PROBE_TIMEOUT_S = 60.0
 
 @attrs.frozen
 class Findings:
-    """What a library shows.
+    """What the probe found out.
 
     :param defaults: the bytes of the RKLLMParam that ``rkllm_createDefaultParam`` returns.
     """
@@ -42,23 +42,23 @@ class Findings:
 
 @attrs.frozen
 class _Ended:
-    """How the process ended, and what it said.
+    """How the process ended, and its output.
 
     :param status: its exit code; negative, the signal that killed it.
     """
 
     status: int
-    told: bytes
+    output: bytes
     errors: bytes
 
 
 def probe(library: str | None, abi: str | None, environ: Mapping[str, str]) -> Findings:
-    """Open a library in another process and tell what it shows.
+    """Open a library in another process and return what it finds out.
 
     :param library: see :func:`~rkllm_twisted.runtime.runtime.open_runtime`.
     :raises LibraryError: it cannot be used; one sentence that says what to do.
     """
-    # A fork of one thread among several would find locks that nobody ever releases.
+    # With several threads a fork could find locks that are never released.
     look = _forked if threading.active_count() == 1 else _started
     try:
         ended = look(library, abi, environ)
@@ -67,7 +67,7 @@ def probe(library: str | None, abi: str | None, environ: Mapping[str, str]) -> F
         raise LibraryError(f"The library {library or 'librkllmrt.so'} {what}.") from None
     if ended.status == 0:
         # The library may print while it is opened; the last line is ours.
-        found = json.loads(ended.told.splitlines()[-1])
+        found = json.loads(ended.output.splitlines()[-1])
         return Findings(RuntimeVersion(**found["version"]), base64.b64decode(found["defaults"]))
     if ended.status < 0:
         name = signal.Signals(-ended.status).name
@@ -101,18 +101,18 @@ def _forked(library: str | None, abi: str | None, environ: Mapping[str, str]) ->
             is_there, _, _ = select.select([answer], [], [], PROBE_TIMEOUT_S)
             if not is_there:
                 os.kill(pid, signal.SIGKILL)
-            told = answer.read()
+            output = answer.read()
         _, status = os.waitpid(pid, 0)
         if not is_there:
             raise TimeoutError
         errors.seek(0)
-        return _Ended(os.waitstatus_to_exitcode(status), told, errors.read())
+        return _Ended(os.waitstatus_to_exitcode(status), output, errors.read())
 
 
 def _look_and_exit(
     library: str | None, abi: str | None, environ: Mapping[str, str], answer: int, errors: int
 ) -> NoReturn:
-    """Be the forked process. Nothing of the daemon's is closed or written: it ends at once."""
+    """Run in the forked process, and end it without closing or writing anything of the daemon's."""
     status = 1
     try:
         os.dup2(os.open(os.devnull, os.O_RDWR), 1)

@@ -69,7 +69,7 @@ class Runtime:
     :param files: the files that C may open; by default, any.
     """
 
-    #: Nothing ends but the daemon itself, and that tells nobody.
+    #: A crash in this process ends the daemon.
     failed, problem = False, None
 
     def __init__(
@@ -99,7 +99,7 @@ class Runtime:
 
     @property
     def loaded(self) -> bool:
-        """Is there a handle?"""
+        """True if there is a handle."""
         return self._loaded is not None
 
     @property
@@ -199,7 +199,7 @@ class Runtime:
     def _destroy(self, _prepared: PreparedCall | None = None) -> Outputs:
         with self._lock:
             model = self._model()
-            # Forgotten even if C fails: nobody knows what such a handle still points to.
+            # Also if C fails: it is unknown what such a handle still points to.
             self._loaded = None
         return outputs_of("rkllm_destroy", self._functions["rkllm_destroy"](model.handle))
 

@@ -89,7 +89,7 @@ def encode(value: object, floats: str = "json") -> bytes:
 
 
 def _holds_only(kinds: frozenset[type], value: Any) -> bool:
-    """Is it a tree of dicts and lists with only these in it? Most results are: no need to copy."""
+    """True for a tree of dicts and lists of these only, as most results are: no copy is needed."""
     if type(value) is dict:
         items: Iterable[Any] = value.values()
     elif type(value) is list:
@@ -103,7 +103,7 @@ def _holds_only(kinds: frozenset[type], value: Any) -> bool:
 
 
 def encode_floats(value: object) -> object:
-    """Write a value now that :func:`encode` shall send often: it is copied then as it is."""
+    """Encode a value once that :func:`encode` sends often: it is then copied."""
     return msgspec.Raw(encode(value))
 
 

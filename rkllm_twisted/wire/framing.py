@@ -1,4 +1,4 @@
-"""Where one message ends and the next begins: netstrings and newline-delimited JSON.
+"""Splits bytes into messages: netstrings and newline-delimited JSON.
 
 Pure: bytes in, messages out. Both framings have the same one verb, ``feed``, and cut the same
 bytes into the same messages however the bytes are split over the reads.
@@ -160,7 +160,7 @@ class Netstrings:
         return messages
 
     def _next(self, start: int) -> tuple[int, int] | None:
-        """Where the payload of the netstring that begins at a position lies, if it is complete."""
+        """Return the place of the payload of the netstring at a position, if it is complete."""
         most_digits = len(str(self._max_length))
         header = bytes(self._buffer[start : start + most_digits + 1])
         digits, colon, _ = header.partition(b":")
@@ -263,7 +263,7 @@ class Lines:
         self._buffer += text
 
     def _end_of_value(self, text: bytes, at: int) -> int | None:
-        """Where the brackets of the message close; None: not in this text, or it has none."""
+        """Return the place at which the brackets of the message close; None if they do not."""
         begun = bytes(self._buffer[:1]) or text[at : at + 1]
         if begun not in (b"{", b"["):
             return None
