@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
@@ -257,7 +258,7 @@ class Options(usage.Options):
 
     def getUsage(self, width: int | None = None) -> str:
         """Make the text of ``--help``, without the line of :attr:`synopsis`."""
-        columns = width or int(os.environ.get("COLUMNS") or 80)
+        columns = width or shutil.get_terminal_size().columns
         return help_text(SETTINGS, self.longdesc, columns)
 
     def _fill_in(self, name: str) -> None:
