@@ -19,6 +19,9 @@ Result = Mapping[str, Any]
 #: The member of a run's last result that has the errors and warnings that the library printed
 #: during the run. It is there only if there were any.
 LINES = "_lines"
+#: The member of a run's last result that says whether its prompt cache was saved. It is there only
+#: if the run was to save one.
+SAVED = "_prompt_cache_saved"
 OnResult = Callable[[Result], object]
 
 
@@ -136,6 +139,18 @@ class Waiting:
 
 
 @attrs.frozen
+class ModelLimits:
+    """What a model was loaded with (RKLLMParam).
+
+    :param max_context_len: in tokens: prompt, history and answer together.
+    :param max_new_tokens: of an answer; -1: as many as the context holds.
+    """
+
+    max_context_len: int
+    max_new_tokens: int
+
+
+@attrs.frozen
 class NPUStatus:
     """The state of the NPU.
 
@@ -149,6 +164,9 @@ class NPUStatus:
     :param problem: how the runtime's process crashed, if no model has been loaded since.
     :param running: the current call; None if the NPU is free.
     :param waiting: the clients that wait, in the order of the next turns.
+    :param max_context_len: of the loaded model, in tokens: prompt, history and answer together.
+    :param max_new_tokens: of an answer of the loaded model; -1: as many as the context holds.
+    :param lora_adapters: the names of the adapters that the loaded model has.
     """
 
     state: str
@@ -159,6 +177,9 @@ class NPUStatus:
     problem: str | None = None
     running: Running | None = None
     waiting: tuple[Waiting, ...] = ()
+    max_context_len: int | None = None
+    max_new_tokens: int | None = None
+    lora_adapters: tuple[str, ...] = ()
 
 
 @attrs.frozen

@@ -10,6 +10,7 @@ import attrs
 from rkllm_twisted.abi import struct_rules
 from rkllm_twisted.abi.arguments import assign_arguments
 from rkllm_twisted.abi.arrays import Numbers
+from rkllm_twisted.abi.from_c import text_of
 from rkllm_twisted.abi.layouts import CData, Layout
 from rkllm_twisted.abi.release import Function, Parameter, releases_with_function
 from rkllm_twisted.abi.scalars import param_error
@@ -21,7 +22,7 @@ from rkllm_twisted.abi.to_c import (
     convert,
 )
 from rkllm_twisted.errors import NotInRelease
-from rkllm_twisted.values import Params
+from rkllm_twisted.values import ModelLimits, Params
 
 
 @attrs.frozen(eq=False)
@@ -53,6 +54,21 @@ class PreparedCall:
         if self.function.name != "rkllm_init":
             return None
         return next((file.name for file in self.files), None)
+
+    @property
+    def model_limits(self) -> ModelLimits | None:
+        """The limits of the model that the call loads; None if the call is not rkllm_init."""
+        if self.function.name != "rkllm_init":
+            return None
+        param = self.arguments["param"]
+        return ModelLimits(param.max_context_len, param.max_new_tokens)
+
+    @property
+    def adapter_name(self) -> str | None:
+        """The name of the adapter that the call loads; None if the call is not rkllm_load_lora."""
+        if self.function.name != "rkllm_load_lora":
+            return None
+        return text_of(self.arguments["lora_adapter"].lora_adapter_name)
 
 
 def prepare(layout: Layout, defaults: bytes, function: str, params: Params) -> PreparedCall:

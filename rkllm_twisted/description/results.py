@@ -29,8 +29,20 @@ _RUN = (
         "With n_batch > 1 only: the result of each row; the fields beside it are the first row's.",
         items="RKLLMResult",
     ),
+    _item(
+        "_lines",
+        "array",
+        "The errors and warnings that the library printed during the run, in its last result only:"
+        " that a history did not fit, for example.",
+        items="string",
+    ),
+    _item(
+        "_prompt_cache_saved",
+        "boolean",
+        "With save_prompt_cache, in the last result only: whether the runtime has written it.",
+    ),
 )
-_SOMETIMES = frozenset({"results"})
+_SOMETIMES = frozenset({"results", "_lines", "_prompt_cache_saved"})
 #: The result of a C function that is not in :data:`RESULTS`.
 STATUS = ResultModel(items=_DONE)
 #: The result of any other method: a third party's may be anything.
@@ -190,6 +202,24 @@ RESULTS: Mapping[str, ResultModel] = {
                 "history",
                 "string",
                 "shared: all clients continue one history; connection: each has its own.",
+            ),
+            _item(
+                "max_context_len",
+                "integer or null",
+                "Of the loaded model: prompt, history and answer together.",
+                "tokens",
+            ),
+            _item(
+                "max_new_tokens",
+                "integer or null",
+                "Of an answer of the loaded model; -1: as many as the context holds.",
+                "tokens",
+            ),
+            _item(
+                "lora_adapters",
+                "array",
+                "The names of the adapters that the loaded model has.",
+                items="string",
             ),
             _item("backend", "string", "npu, or what an embedded runtime calls itself."),
             _item("clients", "integer", "Connections that are open now."),

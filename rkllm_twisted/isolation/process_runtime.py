@@ -28,8 +28,9 @@ from rkllm_twisted.isolation.output import complaints, explained
 from rkllm_twisted.isolation.process import Channel
 from rkllm_twisted.isolation.supervisor import Supervisor
 from rkllm_twisted.runtime.files import Files
+from rkllm_twisted.runtime.model_file import check_model_file
 from rkllm_twisted.runtime.probe import Findings
-from rkllm_twisted.values import LINES, OnResult, Params
+from rkllm_twisted.values import LINES, ModelLimits, OnResult, Params
 from rkllm_twisted.wire.msgpack import with_arrays_packed
 
 T = TypeVar("T")
@@ -56,6 +57,16 @@ class RemoteCall:
     def model_path(self) -> str | None:
         """See :class:`PreparedCall`."""
         return self.prepared.model_path
+
+    @property
+    def model_limits(self) -> ModelLimits | None:
+        """See :class:`PreparedCall`."""
+        return self.prepared.model_limits
+
+    @property
+    def adapter_name(self) -> str | None:
+        """See :class:`PreparedCall`."""
+        return self.prepared.adapter_name
 
 
 @implementer(IRuntime)
@@ -119,7 +130,7 @@ class ProcessRuntime:
         """See :meth:`IRuntime.perform`."""
         if self._closed:
             raise NoModel("The runtime is closed.")
-        self._files.check(prepared.prepared.files)  # before a model is given up for them
+        self._check_files(prepared.prepared)
         channel = self._channel_for(prepared.function)
         self._running = on_result is not None
         try:
@@ -127,6 +138,14 @@ class ProcessRuntime:
             return outputs
         finally:
             self._running = False
+
+    def _check_files(self, prepared: PreparedCall) -> None:
+        """Check the files before a model is unloaded for them. The child checks them, too."""
+        if prepared.model_path is None:
+            self._files.check(prepared.files)
+        else:
+            with self._files.opened(prepared) as opened:
+                check_model_file(opened, self.version.backend)
 
     def _channel_for(self, function: str) -> Channel:
         """Return the child with the model; for rkllm_init, one that has none."""

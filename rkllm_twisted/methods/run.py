@@ -12,7 +12,7 @@ from zope.interface import implementer
 from rkllm_twisted.errors import RuntimeRefused
 from rkllm_twisted.interfaces import ICall, IRKLLMMethod, IWritesFile
 from rkllm_twisted.methods._saving import check_saving
-from rkllm_twisted.values import RunState
+from rkllm_twisted.values import LINES, RunState
 
 Result = Mapping[str, Any]
 #: Parts of a result that hold float arrays -> the member that is the array.
@@ -47,15 +47,7 @@ class JoinedResult:
             self._rows[number].add({**row, "_callback_state": result["_callback_state"]})
 
     def finish(self, final: Result) -> Result:
-        """The one result: the final one's figures, with all the text and the arrays that came.
-
-        :raises RuntimeRefused: the run ended in error.
-        """
-        if final["_callback_state"] == RunState.ERROR:
-            raise RuntimeRefused(
-                "The run ended in an error; the runtime's log lines say why.",
-                {"function": Run.function, "status_code": -1},
-            )
+        """Return the one result: the last one's figures, all the text, and the arrays that came."""
         self.add(final)
         whole = self._whole(final)
         if self._rows:
@@ -85,7 +77,30 @@ class Run:
         done = call.npu.run(
             self.function, call.params, joined.add, call.conversation, call.encode_floats
         )
-        return done.addCallback(joined.finish)
+        return done.addCallback(_checked, call).addCallback(joined.finish)
+
+
+def _checked(final: Result, call: ICall) -> Result:
+    """Return a last result.
+
+    :raises RuntimeRefused: the run ended in an error.
+    """
+    if final["_callback_state"] != RunState.ERROR:
+        return final
+    data: dict[str, object] = {"function": Run.function, "status_code": -1}
+    lines = list(final.get(LINES, ()))
+    if not lines:
+        raise RuntimeRefused("The run ended in an error; the runtime's log lines say why.", data)
+    data["lines"] = lines
+    why = lines[-1].partition(": ")[2].removeprefix("rkllm_run: ").rstrip(".")
+    if "context" not in why:
+        raise RuntimeRefused(f"The run ended in an error: {why}.", data)
+    room = data["max_context_len"] = call.npu.status().max_context_len
+    raise RuntimeRefused(
+        f"The run ended in an error: {why}, and the model was loaded with room for {room} tokens of"
+        " prompt, history and answer together.",
+        data,
+    )
 
 
 run = Run()

@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 
 from rkllm_twisted.errors import Cancelled, RPCError
 from rkllm_twisted.interfaces import IRuntime
-from rkllm_twisted.values import LAST_STATES, LINES, OnResult, Result, RunState
+from rkllm_twisted.values import LAST_STATES, LINES, SAVED, OnResult, Result, RunState
 
 #: Changes each result of a run in the NPU thread, before the reactor gets it.
 Transform = Callable[[Result], Result]
@@ -105,11 +105,11 @@ class Job:
                 partial(self, self.transform(result))
 
         try:
-            lines = runtime.perform(self.prepared, on_result).get(LINES)
+            outputs = runtime.perform(self.prepared, on_result)
+            more = {name: outputs[name] for name in (SAVED, LINES) if name in outputs}
         except RPCError as error:
             if self.final is None or self.final["_callback_state"] != RunState.ERROR:
                 raise
             lines = (error.data or {}).get("lines")
-        if lines and self.final is not None:
-            return {**self.final, LINES: lines}
-        return self.final
+            more = {LINES: lines} if lines else {}
+        return {**self.final, **more} if more and self.final is not None else self.final

@@ -26,6 +26,7 @@ from rkllm_twisted.errors import Cancelled, NoModel, RPCError, ShuttingDown, Tim
 from rkllm_twisted.interfaces import INPU, IRuntime
 from rkllm_twisted.npu.history import History, Shared
 from rkllm_twisted.npu.job import Job, Transform, abort_quietly, unchanged
+from rkllm_twisted.npu.model_record import ModelRecord
 from rkllm_twisted.npu.queue import QUEUE_LIMIT, FairQueue
 from rkllm_twisted.npu.timeouts import CallTimer, Timeouts
 from rkllm_twisted.values import (
@@ -94,6 +95,7 @@ class ThreadNPU:
         self._closed: Deferred[None] | None = None
         self._state = "empty"
         self._runs = self._tokens = 0
+        self._model = ModelRecord()
         self._timer: CallTimer | None = None
         self._is_stuck = self._draining = False
         self._awaiting_idle: list[Deferred[None]] = []
@@ -158,6 +160,7 @@ class ThreadNPU:
             running=None if job is None else Running(job.client, job.function),
             problem=self._runtime.problem,
             waiting=tuple(Waiting(client, calls) for client, calls in self._queue.waiting()),
+            **(self._model.as_status() if self._runtime.loaded else {}),
         )
 
     def drain(self) -> Deferred[None]:
@@ -285,6 +288,8 @@ class ThreadNPU:
         self._is_stuck = False
         if self._timer is not None:
             self._timer.end()
+        if not isinstance(result, Failure):
+            self._model.add(job)
         self._runs += job.is_run
         self._state = self._idle_state() if self._state != "closed" else self._state
         self._queue.release()

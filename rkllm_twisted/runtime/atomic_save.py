@@ -13,10 +13,10 @@ import fcntl
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rkllm_twisted.abi.scalars import param_error
+from rkllm_twisted.abi.scalars import clip, param_error
 from rkllm_twisted.abi.to_c import FileParameter
 
 #: What the names of temporary directories begin with.
@@ -24,12 +24,16 @@ PREFIX = ".rkllm-"
 
 
 @contextmanager
-def saved_at(parent: int, name: str, file: FileParameter) -> Iterator[str]:
-    """Yield a path to write to; if the block succeeds, that file takes its place.
+def saved_at(
+    parent: int, name: str, file: FileParameter, on_saved: Callable[[bool], object] = bool
+) -> Iterator[str]:
+    """Yield a path to write to. The file there takes its place if no exception is raised.
 
     :param parent: the descriptor of the directory for the file.
     :param name: of the file, without any directory.
     :param file: the parameter that asks for it.
+    :param on_saved: called at the end: True if there is a new file. An empty one is none: it is
+        what a full disk leaves of it.
     :raises InvalidParams: the directory cannot be written to.
     """
     try:
@@ -38,19 +42,20 @@ def saved_at(parent: int, name: str, file: FileParameter) -> Iterator[str]:
         os.mkdir(own, 0o700, dir_fd=parent)
         directory = _enter(parent, own)
     except OSError as error:
-        raise param_error(file.path, f"{file.name}: {error.strerror}") from None
+        raise param_error(file.path, f"{clip(file.name)}: {error.strerror}") from None
     try:
         yield f"/proc/self/fd/{directory}/{name}"
         try:
-            _put_in_place(parent, directory, name)
+            saved = _put_in_place(parent, directory, name)
         except OSError as error:
-            raise param_error(file.path, f"{file.name}: {error.strerror}") from None
+            raise param_error(file.path, f"{clip(file.name)}: {error.strerror}") from None
+        on_saved(saved)
     finally:
         _remove(parent, own, directory)
 
 
 def _enter(parent: int, own: str) -> int:
-    """Open a directory of ours and lock it, so that no other process removes it."""
+    """Open the temporary directory and lock it, so that no other daemon removes it."""
     directory = os.open(
         own, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent
     )
@@ -65,17 +70,23 @@ def _enter(parent: int, own: str) -> int:
     return directory
 
 
-def _put_in_place(parent: int, directory: int, name: str) -> None:
-    """Rename the file when it is on the disk: a power cut leaves the old one or the new one."""
+def _put_in_place(parent: int, directory: int, name: str) -> bool:
+    """Rename the file once it is on the disk: a power cut leaves the old one or the new.
+
+    :returns: True if there is one that is not empty.
+    """
     try:
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-    except FileNotFoundError:  # C had nothing to write
-        return
+    except FileNotFoundError:  # C has written nothing
+        return False
     try:
+        if os.fstat(fd).st_size == 0:
+            return False
         os.fsync(fd)
     finally:
         os.close(fd)
     os.rename(name, name, src_dir_fd=directory, dst_dir_fd=parent)
+    return True
 
 
 def _remove(parent: int, own: str, directory: int) -> None:

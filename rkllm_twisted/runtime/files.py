@@ -14,6 +14,7 @@ import stat
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -104,12 +105,15 @@ class Files:
                 self._writable(file)
 
     @contextmanager
-    def opened(self, prepared: PreparedCall) -> Iterator[PreparedCall]:
-        """Return the same call with names that cannot be swapped.
+    def opened(
+        self, prepared: PreparedCall, on_saved: Callable[[bool], object] = bool
+    ) -> Iterator[PreparedCall]:
+        """Yield the same call with names that cannot be swapped.
 
         An opened file stays open as long as the call: for rkllm_init as long as the model, which
         reads its file during runs with ``embed_flash``.
 
+        :param on_saved: called for each file that C was to write: True if it has written it.
         :raises InvalidParams, NotAllowed: see :meth:`check`.
         """
         with ExitStack() as stack:
@@ -122,9 +126,20 @@ class Files:
                         call = _placed(call, file, descriptor.path, descriptor)
                 else:
                     directory, name = self._writable(file)
-                    path = stack.enter_context(saved_at(directory.fd, name, file))
+                    reported = partial(self._report_saved, file, on_saved)
+                    path = stack.enter_context(saved_at(directory.fd, name, file, reported))
                     call = _placed(call, file, path, directory)
             yield call
+
+    def _report_saved(
+        self, file: FileParameter, on_saved: Callable[[bool], object], saved: bool
+    ) -> None:
+        if not saved:
+            self._note(
+                f"W rkllm_twisted: {clip(file.name)} was not saved: the runtime wrote nothing; a"
+                " file of that name is the old one"
+            )
+        on_saved(saved)
 
     def _readable(self, file: FileParameter) -> Descriptor | None:
         """Check that a file can be read; with directories, open it."""
@@ -132,7 +147,7 @@ class Files:
             with _refusing(file):
                 _check_regular(file, Path(file.name).stat().st_mode)
             if not os.access(file.name, os.R_OK):
-                raise param_error(file.path, f"{file.name} may not be read")
+                raise param_error(file.path, f"{clip(file.name)} may not be read")
             return None
         # Checked before it is opened: opening a device or a pipe may have an effect.
         found = self._below(file, file.name, os.O_PATH)
@@ -144,24 +159,26 @@ class Files:
         """Return the directory that a file is written to, and its name there."""
         parent, _, name = file.name.rpartition("/")
         if name in ("", ".", ".."):
-            raise param_error(file.path, f"{file.name} is the name of a directory")
+            raise param_error(file.path, f"{clip(file.name)} is the name of a directory")
         where = (parent or "/") if "/" in file.name else "."
         if self._roots:
             directory = self._below(file, where, _DIRECTORY)
         else:
             with _refusing(file):
                 directory = Descriptor(os.open(where, _DIRECTORY))
-        try:
-            mode = os.stat(name, dir_fd=directory.fd, follow_symlinks=False).st_mode
-        except FileNotFoundError:
-            return directory, name
+        with _refusing(file):
+            try:
+                mode = os.stat(name, dir_fd=directory.fd, follow_symlinks=False).st_mode
+            except FileNotFoundError:
+                return directory, name
         if not stat.S_ISLNK(mode):  # a link is replaced, not followed
             _check_regular(file, mode)
         return directory, name
 
     def _below(self, file: FileParameter, name: str, flags: int) -> Descriptor:
-        # Not normalised: what .. means depends on the links before it.
-        absolute = name if name.startswith("/") else f"{Path.cwd()}/{name}"
+        with _refusing(file):  # the working directory may have been removed
+            # Not normalised: what .. means depends on the links before it.
+            absolute = name if name.startswith("/") else f"{Path.cwd()}/{name}"
         for root in self._roots:
             rest = root.below(f"{absolute}/" if absolute in root.names else absolute)
             if rest is None:
@@ -170,7 +187,7 @@ class Files:
                 return Descriptor(self._open(root.directory.fd, rest, flags))
             except OSError as error:
                 if error.errno != errno.EXDEV:
-                    raise param_error(file.path, f"{file.name}: {error.strerror}") from None
+                    raise param_error(file.path, f"{clip(file.name)}: {error.strerror}") from None
         names = ", ".join(root.names[0] for root in self._roots)
         raise NotAllowed(
             f"{file.path}: {clip(file.name)} is not in a directory of --model-dir ({names}).",
@@ -180,16 +197,16 @@ class Files:
 
 def _check_regular(file: FileParameter, mode: int) -> None:
     if not stat.S_ISREG(mode):
-        raise param_error(file.path, f"{file.name} is not a regular file")
+        raise param_error(file.path, f"{clip(file.name)} is not a regular file")
 
 
 @contextmanager
 def _refusing(file: FileParameter) -> Iterator[None]:
-    """Turn an error of the system into one that names the parameter."""
+    """Turn an error of the system about a file into one about the parameter."""
     try:
         yield
     except OSError as error:
-        raise param_error(file.path, f"{file.name}: {error.strerror}") from None
+        raise param_error(file.path, f"{clip(file.name)}: {error.strerror}") from None
 
 
 def _placed(call: PreparedCall, file: FileParameter, path: str, keep: object) -> PreparedCall:

@@ -28,7 +28,8 @@ from rkllm_twisted.runtime.detect import detect_release
 from rkllm_twisted.runtime.files import Files
 from rkllm_twisted.runtime.library import OpenedFile, open_file
 from rkllm_twisted.runtime.model import LoadedModel, check_widths
-from rkllm_twisted.values import Params, RuntimeVersion
+from rkllm_twisted.runtime.model_file import check_model_file
+from rkllm_twisted.values import SAVED, Params, RuntimeVersion
 
 Outputs = dict[str, object]
 
@@ -126,12 +127,16 @@ class Runtime:
         assert on_result is None or callable(on_result)
         if self._closed:
             raise NoModel("The runtime is closed.")
-        with self._files.opened(prepared) as call:
-            # Kept until the next call: should C read on after it has returned, the memory is there.
+        saved: list[bool] = []
+        with self._files.opened(prepared, saved.append) as call:
+            # Kept until the next call: C may read the memory after it has returned.
             self._last = call
+            check_model_file(call, self.version.backend)
             if call.function.name in _RUNS:
-                return self._run(call, on_result)
-            return _PERFORM.get(call.function.name, Runtime._plain)(self, call)
+                outputs = self._run(call, on_result)
+            else:
+                outputs = _PERFORM.get(call.function.name, Runtime._plain)(self, call)
+        return {**outputs, SAVED: all(saved)} if saved else outputs
 
     def abort(self) -> Outputs:
         """See :meth:`IRuntime.abort`."""

@@ -16,7 +16,7 @@ from zope.interface import implementer
 from rkllm_twisted.abi.arguments import assign_arguments
 from rkllm_twisted.abi.from_c import empty_result, to_json
 from rkllm_twisted.abi.layouts import layout_of
-from rkllm_twisted.abi.prepare import find_function, prepare
+from rkllm_twisted.abi.prepare import PreparedCall, find_function, prepare
 from rkllm_twisted.abi.release import release_for
 from rkllm_twisted.abi.return_codes import check_pausable, outputs_of
 from rkllm_twisted.errors import NoModel, RPCError
@@ -24,7 +24,7 @@ from rkllm_twisted.interfaces import IRuntime
 from rkllm_twisted.isolation.process import ChildExit
 from rkllm_twisted.testing.answers import Answer, Crash, End, Fault, Faults, Hang, Reply, ReplyTable
 from rkllm_twisted.testing.results import default_param, figures
-from rkllm_twisted.values import OnResult, Params, RunState, RuntimeVersion
+from rkllm_twisted.values import ModelLimits, OnResult, Params, RunState, RuntimeVersion
 
 
 @attrs.frozen
@@ -36,12 +36,22 @@ class Prepared:
 
     function: str
     arguments: Mapping[str, Any]
+    checked: PreparedCall
 
     @property
     def model_path(self) -> str | None:
-        """The model that the call loads, if it loads one."""
-        param: Mapping[str, Any] = self.arguments.get("param") or {}
-        return param.get("model_path")
+        """See :class:`PreparedCall`."""
+        return self.checked.model_path
+
+    @property
+    def model_limits(self) -> ModelLimits | None:
+        """See :class:`PreparedCall`."""
+        return self.checked.model_limits
+
+    @property
+    def adapter_name(self) -> str | None:
+        """See :class:`PreparedCall`."""
+        return self.checked.adapter_name
 
 
 def prompt_of(prepared: Prepared) -> str:
@@ -105,8 +115,9 @@ class FakeRuntime:
     def prepare(self, function: str, params: Params) -> Prepared:
         """See :meth:`IRuntime.prepare`; the checks are the real ones."""
         defaults = bytes(default_param(self.version.abi))
-        prepare(self._layout, defaults, function, params)
-        return Prepared(function, assign_arguments(find_function(self._layout, function), params))
+        checked = prepare(self._layout, defaults, function, params)
+        arguments = assign_arguments(find_function(self._layout, function), params)
+        return Prepared(function, arguments, checked)
 
     def perform(self, prepared: Prepared, on_result: OnResult | None = None) -> dict[str, Any]:
         """See :meth:`IRuntime.perform`. It opens no file."""
@@ -121,7 +132,7 @@ class FakeRuntime:
 
     def _check_model(self) -> None:
         if not self.loaded:
-            raise NoModel("No model is loaded; load one with rkllm.init.")
+            raise NoModel.after(self.problem)
 
     def _execute_fault(self, fault: Fault | None) -> None:
         """Do what a fault says."""

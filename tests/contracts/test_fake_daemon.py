@@ -41,6 +41,12 @@ def prompt(text: str) -> list[object]:
 
 DONE = '{"success":true,"status_code":0}'
 NO_MODEL = refusal(-32001, "No model is loaded; load one with rkllm.init.")
+NO_MODEL_AFTER_CRASH = refusal(
+    -32001,
+    "No model is loaded, because the runtime's process was killed by SIGSEGV; load it again with"
+    " rkllm.init.",
+    '{"problem":"was killed by SIGSEGV"}',
+)
 LAST = answer(result("", -1, 2))
 CRASHED = "The runtime's process was killed by SIGSEGV; load the model again with rkllm.init."
 #: Name -> what is asked, one after the other on a connection whose daemon has a model, and the
@@ -121,7 +127,7 @@ CONVERSATIONS: dict[str, list[Asked]] = {
                 refusal(-32004, CRASHED, '{"signal":11,"lines":"LINES"}'),
             ],
         ),
-        ("rkllm.run", prompt("hello"), [NO_MODEL]),
+        ("rkllm.run", prompt("hello"), [NO_MODEL_AFTER_CRASH]),
         ("rkllm.init", [{"model_path": "MODEL"}], [answer(DONE)]),
         ("rkllm.run", prompt("hello"), [answer(result("Hello world", -1, 2))]),
     ],

@@ -60,7 +60,7 @@ def recorder(library: Path, tmp_path: Path) -> Iterator[Recorder]:
 def model_file(tmp_path: Path) -> str:
     """The path of a file that passes for a model."""
     path = tmp_path / "model.rkllm"
-    path.write_bytes(b"not read by a recorder")
+    path.write_bytes(b"\xffmodel")
     return str(path)
 
 
