@@ -34,6 +34,8 @@ def project(tmp_path: Path) -> Path:
     """The files of a project that a release changes, with two changes."""
     for name in ("setup.cfg", "pyproject.toml", "README.md"):
         shutil.copy(PROJECT / name, tmp_path)
+    (tmp_path / "packaging").mkdir()
+    shutil.copy(PROJECT / "packaging/news.md.jinja", tmp_path / "packaging")
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs/install.md").write_text("apt install ./rkllm-twisted_0.1.0_arm64.deb\n")
     (tmp_path / "NEWS.md").write_text("# News\n\n<!-- towncrier release notes start -->\n")
