@@ -37,7 +37,7 @@ def board(machine: Machine) -> Finding:
         return Finding(
             WARNING,
             "The device tree cannot be seen in this container; the runtime reads it.",
-            "docker run --security-opt systempaths=unconfined …",
+            "docker run --security-opt systempaths=unconfined …, or procMount: Unmasked in a pod",
         )
     return Finding(
         WRONG,
@@ -101,7 +101,7 @@ def devices(machine: Machine) -> Finding:
             return Finding(
                 WRONG,
                 "The NPU's device nodes are not in this container.",
-                "docker run --device /dev/dri …",
+                "docker run --device /dev/dri …, or a device plugin for a pod",
             )
         return Finding(
             WRONG,
