@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from daemons import Daemon, environment
@@ -15,6 +16,7 @@ from daemons import Daemon, environment
 from rkllm_twisted.blocking import Client
 from rkllm_twisted.client_core.unix_socket import without_interrupts
 from rkllm_twisted.errors import NoDaemon
+from rkllm_twisted.testing import Answer, FakeDaemon
 
 Start = Callable[..., Daemon]
 Script = Callable[[str], Path]
@@ -258,3 +260,49 @@ def test_a_client_that_cannot_connect_leaves_no_descriptor(tmp_path: Path) -> No
         with pytest.raises(NoDaemon):
             Client(tmp_path / "none")
     assert descriptors() == before
+
+
+def test_results_that_are_never_read_warn() -> None:
+    """Nothing was sent, which the program may not expect."""
+    with FakeDaemon(model="m").listening() as path, Client(path) as client:
+        with pytest.warns(RuntimeWarning, match=r"rkllm.run_async were never read"):
+            client.run_async("Hi")
+        for _ in client.run_async("Hi"):
+            break
+
+
+def test_a_second_thread_is_refused() -> None:
+    """It would take the messages of the first."""
+    errors: list[BaseException] = []
+    daemon = FakeDaemon({"long": Answer("word ", endless=True, delay=0.01)}, model="m")
+    with daemon.listening() as path, Client(path) as client:
+
+        def second() -> None:
+            try:
+                client.ping()
+            except RuntimeError as error:
+                errors.append(error)
+
+        feed = client._connection.feed
+
+        def feed_and_share(data: bytes) -> Any:  # the first thread is in a call now
+            if not errors:
+                thread = threading.Thread(target=second)
+                thread.start()
+                thread.join()
+            return feed(data)
+
+        client._connection.feed = feed_and_share  # type: ignore[method-assign]
+        assert next(iter(client.run_async("long"))).text == "word "
+    assert [str(error) for error in errors] == [
+        "This client is in use by another thread; make one Client for each thread."
+    ]
+
+
+def test_a_client_may_wander_between_threads() -> None:
+    """One after the other is fine."""
+    with FakeDaemon().listening() as path, Client(path) as client:
+        thread = threading.Thread(target=client.ping)
+        thread.start()
+        thread.join()
+        client.ping()

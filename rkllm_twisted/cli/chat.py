@@ -95,7 +95,7 @@ class Chat:
         try:
             work()
         except (RPCError, OSError) as error:
-            print(f"rkllm: {exit_reason(error).sentence}", file=sys.stderr)
+            print(f"rkllm: {exit_reason(error).text}", file=sys.stderr)
 
     def _connect_again_if_lost(self) -> None:
         if self._conversation.client.is_closed:

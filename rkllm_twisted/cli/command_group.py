@@ -109,7 +109,7 @@ class Commands(click.Group):
             if ctx.meta.get(_DEBUG):
                 traceback.print_exc()
             end = exit_reason(error)
-            _leave(end.code, end.sentence)
+            _leave(end.code, end.text)
         return result
 
 

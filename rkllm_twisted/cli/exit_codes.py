@@ -5,12 +5,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from enum import IntEnum
 
 import attrs
 
 from rkllm_twisted import errors
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class Exit(IntEnum):
@@ -53,10 +56,21 @@ MEANINGS = {
 
 @attrs.frozen
 class ExitReason:
-    """An exit code, and one sentence for stderr; None prints nothing."""
+    """An exit code, and one sentence for stderr; None prints nothing.
+
+    :param lines: what the library has printed about the failure; they follow the sentence.
+    """
 
     code: Exit
     sentence: str | None = None
+    lines: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str | None:
+        """The sentence and the lines, for stderr."""
+        if self.sentence is None:
+            return None
+        return "\n".join([self.sentence, *(f"  {line}" for line in self.lines)])
 
 
 #: Error -> exit code, and a sentence that replaces the error's own. The first row that fits counts.
@@ -85,7 +99,7 @@ def exit_reason(error: BaseException) -> ExitReason:
         return ExitReason(Exit.PIPE)
     for kind, code, sentence in REASONS:
         if isinstance(error, kind):
-            return ExitReason(code, sentence or _sentence(error))
+            return ExitReason(code, sentence or _sentence(error), _lines(error))
     if isinstance(error, OSError):
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         return ExitReason(Exit.FAILED, f"A file or the terminal cannot be used: {what}.")
@@ -93,6 +107,15 @@ def exit_reason(error: BaseException) -> ExitReason:
     return ExitReason(
         Exit.FAULT, f"This is a fault of rkllm itself ({fault}); --debug prints the traceback."
     )
+
+
+def _lines(error: BaseException) -> tuple[str, ...]:
+    """Return the library's lines in an error of the daemon, without control characters."""
+    data = error.data if isinstance(error, errors.RPCError) else None
+    lines = (data or {}).get("lines")
+    if not isinstance(lines, list):
+        return ()
+    return tuple(_CONTROL.sub("�", str(line)) for line in lines)
 
 
 def _sentence(error: BaseException) -> str:

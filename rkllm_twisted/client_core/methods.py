@@ -56,18 +56,16 @@ def _fields(whole: Mapping[str, Any] | None, fields: Mapping[str, Any]) -> dict[
 
 
 def _run_params(
-    rkllm_input: str | RKLLMInput | Sequence[RKLLMInput],
-    whole: RKLLMInferParam | None,
-    infer: Mapping[str, Any],
+    rkllm_input: object, whole: Mapping[str, Any] | None, infer: Mapping[str, Any]
 ) -> dict[str, Any]:
     asked: Any = {"prompt_input": rkllm_input} if isinstance(rkllm_input, str) else rkllm_input
     return _given(rkllm_input=asked, rkllm_infer_params=_fields(whole, infer) or None)
 
 
 def init(
-    model_path: str | os.PathLike[str] | RKLLMParam | None = None,
+    model_path: str | os.PathLike[str] | RKLLMParam | Mapping[str, Any] | None = None,
     *,
-    param: RKLLMParam | None = None,
+    param: RKLLMParam | Mapping[str, Any] | None = None,
     timeout: float | None = None,
     **fields: Unpack[RKLLMParamFields],
 ) -> MethodCall[None]:
@@ -92,8 +90,8 @@ def init(
 
 
 def run(
-    rkllm_input: str | RKLLMInput | Sequence[RKLLMInput],
-    rkllm_infer_params: RKLLMInferParam | None = None,
+    rkllm_input: str | RKLLMInput | Mapping[str, Any] | Sequence[RKLLMInput | Mapping[str, Any]],
+    rkllm_infer_params: RKLLMInferParam | Mapping[str, Any] | None = None,
     *,
     timeout: float | None = None,
     **fields: Unpack[RKLLMInferParam],
@@ -114,8 +112,8 @@ def run(
 
 
 def run_async(
-    rkllm_input: str | RKLLMInput | Sequence[RKLLMInput],
-    rkllm_infer_params: RKLLMInferParam | None = None,
+    rkllm_input: str | RKLLMInput | Mapping[str, Any] | Sequence[RKLLMInput | Mapping[str, Any]],
+    rkllm_infer_params: RKLLMInferParam | Mapping[str, Any] | None = None,
     *,
     timeout: float | None = None,
     **fields: Unpack[RKLLMInferParam],
@@ -158,11 +156,11 @@ def destroy() -> MethodCall[None]:
 
 
 def load_lora(
-    lora_adapter_path: str | os.PathLike[str] | RKLLMLoraAdapter | None = None,
+    lora_adapter_path: str | os.PathLike[str] | RKLLMLoraAdapter | Mapping[str, Any] | None = None,
     lora_adapter_name: str | None = None,
     scale: float = 1.0,
     *,
-    lora_adapter: RKLLMLoraAdapter | None = None,
+    lora_adapter: RKLLMLoraAdapter | Mapping[str, Any] | None = None,
 ) -> MethodCall[None]:
     """Load a LoRA adapter; a run selects it by ``lora_params={"lora_adapter_name": name}``.
 
@@ -239,7 +237,8 @@ def set_function_tools(
 
 
 def set_cross_attn_params(
-    cross_attn_params: RKLLMCrossAttnParam | None = None, **fields: Unpack[RKLLMCrossAttnParam]
+    cross_attn_params: RKLLMCrossAttnParam | Mapping[str, Any] | None = None,
+    **fields: Unpack[RKLLMCrossAttnParam],
 ) -> MethodCall[None]:
     """Set the output of the encoder.
 

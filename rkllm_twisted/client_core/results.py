@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import attrs
 
 from rkllm_twisted.errors import RuntimeRefused
-from rkllm_twisted.values import LAST_STATES, FloatArray, RunState, RuntimeVersion
+from rkllm_twisted.values import LAST_STATES, LINES, FloatArray, RunState, RuntimeVersion
 
 T = TypeVar("T")
 #: Rows of floats: lists of numbers, or after ``configure(floats="base64")`` their bytes.
@@ -114,11 +114,19 @@ def chunk_of(raw: Raw) -> Result:
     """
     result = result_of(raw)
     if result.state == RunState.ERROR:
-        raise RuntimeRefused(
-            "The run ended in an error; the daemon's log has the runtime's reason.",
-            {"function": "rkllm_run", "status_code": -1},
-        )
+        raise _run_error(raw)
     return result if result.state == RunState.NORMAL else _without_text(result)
+
+
+def _run_error(raw: Raw) -> RuntimeRefused:
+    """Return the error for a run that ended in one, with the library's last line."""
+    data: dict[str, object] = {"function": "rkllm_run", "status_code": -1}
+    lines = raw.get(LINES) or []
+    if not lines:
+        text = "The run ended in an error; the daemon's log has the runtime's reason."
+        return RuntimeRefused(text, data)
+    reason = str(lines[-1]).rstrip(".")
+    return RuntimeRefused(f"The run ended in an error: {reason}.", {**data, "lines": list(lines)})
 
 
 def _without_text(result: Result) -> Result:

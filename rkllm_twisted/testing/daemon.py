@@ -75,7 +75,7 @@ class FakeDaemon:
         faults: Faults | None = None,
         model: str | None = None,
         options: Sequence[str] = (),
-        methods: Sequence[IRPCMethod] = (),
+        methods: Sequence[Any] = (),
         release: str = "1.3.0",
         reactor: Any = None,
         on_call: Callable[[Call], object] = lambda _: None,

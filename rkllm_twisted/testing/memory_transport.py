@@ -175,7 +175,7 @@ class MemoryEndpoint:
         self._factory = factory
         self._address = UNIXAddress("(memory)")
 
-    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:  # noqa: N803 - Twisted's name
+    def connect(self, protocolFactory: Any) -> Deferred[Any]:  # noqa: N803 - Twisted's name
         """See IStreamClientEndpoint."""
         server = self._factory and self._factory.buildProtocol(self._address)
         if not server:

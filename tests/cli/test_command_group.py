@@ -189,3 +189,15 @@ def test_version_is_told() -> None:
     from rkllm_twisted import __version__
 
     assert CliRunner().invoke(main, ["--version"]).stdout == f"rkllm, version {__version__}\n"
+
+
+def test_the_librarys_lines_follow_the_sentence() -> None:
+    """For every error that has them; a terminal gets no control characters."""
+    data = {"lines": ["E rkllm: no memory", "W \x1b[2Jx"]}
+    for kind in (errors.RuntimeRefused, errors.RuntimeCrashed):
+        text = exit_reason(kind("It failed.", data)).text
+        assert text is not None
+        first, *lines = text.splitlines()
+        assert first.startswith("It failed. (-3200")
+        assert lines == ["  E rkllm: no memory", "  W �[2Jx"]
+    assert exit_reason(errors.RuntimeRefused("It failed.")).text == "It failed. (-32000)"

@@ -1,0 +1,118 @@
+"""mypy and pyright accept the documentation's programs, and find misspelt names in others."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = ("clients.md", "testing.md", "embedding.md")
+
+RIGHT = """
+from twisted.internet.defer import Deferred
+from rkllm_twisted.blocking import Client
+from rkllm_twisted.client import Client as TwistedClient, RKLLMClientService
+from rkllm_twisted.client_core.results import FinishedResult
+
+def blocking(client: Client) -> float:
+    client.init("m.rkllm", max_context_len=4096, extend_param={"base_domain_id": 1})
+    client.init(model_path="m.rkllm")
+    for chunk in client.run_async("Hi", keep_history=True, sampling_params={"top_k": 1}):
+        print(chunk.text)
+    answer = client.run({"role": "user", "prompt_input": "Hi"}, mode="RKLLM_INFER_GENERATE")
+    return answer.perf.generate_rate  # a run that has ended has figures
+
+async def twisted(service: RKLLMClientService) -> FinishedResult:
+    client: TwistedClient = await service.whenConnected()
+    waiting: Deferred[FinishedResult] = client.run("Hi", keep_history=1)
+    return await waiting
+"""
+#: Each line is wrong.
+WRONG = (
+    'client.init("m.rkllm", max_contxt_len=4096)',
+    'client.init("m.rkllm", extend_param={"base_domain": 1})',
+    'client.run("Hi", keep_histroy=True)',
+    'client.run("Hi", temperature=0.5)',
+    'client.run("Hi", timeout="5")',
+    'client.load_lora(lora_path="l", lora_adapter_name="n")',
+    "client.set_cross_attn_params(num_token=1)",
+    'twisted.run("Hi", keep_histroy=True)',
+    'client.run("Hi").perf.generate_speed',
+)
+HEAD = """
+from rkllm_twisted.blocking import Client
+from rkllm_twisted.client import Client as TwistedClient
+
+def wrong(client: Client, twisted: TwistedClient) -> None:
+"""
+
+
+def programs(folder: Path) -> list[Path]:
+    """The Python programs of the pages, each in a file."""
+    files = []
+    for page in PAGES:
+        for number, text in enumerate(
+            re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.S)
+        ):
+            files.append(folder / f"{Path(page).stem.replace('-', '_')}_{number}.py")
+            files[-1].write_text(text)
+    return files
+
+
+def mypy(*files: Path) -> list[tuple[str, int]]:
+    """The file and line of each error."""
+    options = ["--check-untyped-defs", "--ignore-missing-imports", "--follow-imports=silent"]
+    command = [sys.executable, "-m", "mypy", "--config-file=", *options, *map(str, files)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=files[0].parent)
+    assert done.returncode in (0, 1), done.stderr
+    found = re.findall(r"^(\S+?):(\d+): error: (?!Duplicate)", done.stdout, re.MULTILINE)
+    return [(Path(name).name, int(line)) for name, line in found]
+
+
+def pyright(*files: Path) -> list[tuple[str, int]]:
+    """The file and line of each error."""
+    pytest.importorskip("pyright", reason="pyright is not installed")
+    command = [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable]
+    done = subprocess.run([*command, *map(str, files)], capture_output=True, text=True, check=False)
+    if not done.stdout.startswith("{"):
+        pytest.skip("pyright cannot fetch its own program here")
+    return [
+        (Path(one["file"]).name, one["range"]["start"]["line"] + 1)
+        for one in json.loads(done.stdout)["generalDiagnostics"]
+        if one["severity"] == "error"
+    ]
+
+
+CHECKERS = pytest.mark.parametrize("checker", [mypy, pyright])
+
+
+@CHECKERS
+def test_the_documentations_programs_are_accepted(checker: object, tmp_path: Path) -> None:
+    """As they stand on the pages."""
+    assert callable(checker)
+    assert checker(*programs(tmp_path)) == []
+
+
+@CHECKERS
+def test_what_is_right_is_accepted(checker: object, tmp_path: Path) -> None:
+    """Every natural way; a finished run has figures, a service gives the client's type."""
+    assert callable(checker)
+    file = tmp_path / "right.py"
+    file.write_text(RIGHT)
+    assert checker(file) == []
+
+
+@CHECKERS
+def test_what_is_misspelt_is_found(checker: object, tmp_path: Path) -> None:
+    """On every line."""
+    assert callable(checker)
+    file = tmp_path / "wrong.py"
+    file.write_text(HEAD + "".join(f"    {line}\n" for line in WRONG))
+    first = HEAD.count("\n") + 1
+    found = {line for _, line in checker(file)}
+    assert found == set(range(first, first + len(WRONG)))
