@@ -129,6 +129,12 @@ SYMPTOMS: Mapping[str, Sequence[Symptom]] = {
             " stop it.",
         ),
         (
+            "`No model was unloaded`",
+            "The file is no model for this runtime: a Git LFS pointer, a web page, an incomplete"
+            " download, or a model for another runtime. The message says which.",
+            "Download it again (`git lfs pull`), or convert it with rkllm-toolkit.",
+        ),
+        (
             "-32602 for `model_path`",
             "The daemon cannot see or read the file. It runs as another user, and as a service it"
             " sees neither `/home` nor `/tmp`.",

@@ -23,6 +23,7 @@ from public_reports import REPORTS, Report
 from sysfs_trees import machine, paint
 
 from rkllm_twisted.board.checks import run_checks
+from rkllm_twisted.board.finding import WRONG
 from rkllm_twisted.board.machine import Account
 from rkllm_twisted.cpu import demo_model
 
@@ -146,6 +147,28 @@ def play_context_longer_than_the_models(stage: Stage) -> None:
         error = load(client, str(demo_model()), max_context_len=1_000_000)["error"]
         assert (error["code"], error["data"]["function"]) == (-32000, "rkllm_init")
         assert load(client, str(demo_model()), max_context_len=256)["result"]["success"]
+
+
+#: Name -> contents that people had instead of a model.
+NO_MODELS = {
+    "pointer.gguf": b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 4\n",
+    "page.gguf": b"<!DOCTYPE html><html><body>Sign in</body></html>",
+    "missing.gguf": b"Entry not found",
+    "empty.gguf": b"",
+    "half.gguf": demo_model().read_bytes()[:100_000],
+}
+
+
+def play_files_that_are_no_models(stage: Stage) -> None:
+    """Each beside a model that answers."""
+    with stage.loaded(HELLO).connect() as client:
+        for name, contents in NO_MODELS.items():
+            path = stage.directory / name
+            path.write_bytes(contents)
+            error = load(client, str(path))["error"]
+            assert error["code"] == -32602, (name, error)
+            assert name in error["message"]
+            assert text_of(client) == "Hello"
 
 
 def play_the_reason_of_a_failed_load(stage: Stage) -> None:
@@ -306,24 +329,6 @@ def play_a_run_without_history_leaves_nothing(stage: Stage) -> None:
         first = text_of(client, "What is a list?")
         assert client.ask("rkllm.get_kv_cache_size")["result"]["cache_sizes"] == size
         assert text_of(client, "What is a list?") == first
-
-
-def play_half_a_character(stage: Stage) -> None:
-    """Embedded: a character in two tokens."""
-    model = 'run\ntoken "\\xe4\\xbd"\ntoken "\\xa0"\ntoken "!"\nfinish\n'
-    with stage.loaded(model).connect() as client:
-        answers = [answer["result"] for answer in client.stream("rkllm.run_async", PROMPT)]
-        states = [answer["_callback_state"] for answer in answers]
-        assert states == [1, 0, 0, 2]
-        assert "".join(a["text"] for a in answers if a["_callback_state"] == 0) == "你!"
-
-
-def play_printed_lines_are_no_protocol(stage: Stage) -> None:
-    """Embedded: what looks like a netstring, on stdout."""
-    daemon = stage.loaded('run\nprint stdout "11:I rkllm: a,\\n"\ntoken "a"\nfinish\n')
-    with daemon.connect() as client:
-        assert text_of(client) == "a"
-    wait_until(lambda: "I rkllm: a" in daemon.log.read_text())
 
 
 # ---- Ending a run ----
@@ -680,6 +685,14 @@ def play_doctor_on_a_container_without_device_tree(stage: Stage) -> None:
     found = run_checks(machine(paint(stage.directory, changes), architecture="aarch64"))["board"]
     assert found.remedy is not None
     assert "systempaths=unconfined" in found.remedy
+
+
+def play_doctor_on_another_chip(stage: Stage) -> None:
+    """An Orange Pi 3B."""
+    changes = {"proc/device-tree/compatible": "xunlong,orangepi-3b\0rockchip,rk3566\0"}
+    found = run_checks(machine(paint(stage.directory, changes), architecture="aarch64"))["board"]
+    assert found.level == WRONG
+    assert "rk3566" in found.message.lower()
 
 
 def play_doctor_without_permission(stage: Stage) -> None:

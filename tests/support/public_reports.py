@@ -30,6 +30,9 @@ def _reports(scenario: str, must: str, *found: tuple[str, str]) -> tuple[Report,
     return tuple(Report(source, tried, must, scenario) for source, tried in found)
 
 
+#: The same in several reports.
+ASYNC = "rkllm_run_async sent no callback, hung, or returned empty text"
+
 REPORTS: tuple[Report, ...] = (
     # ---- Loading a model ----
     *_reports(
@@ -41,16 +44,16 @@ REPORTS: tuple[Report, ...] = (
     *_reports(
         "run_aborts_the_process",
         "-32004 with the signal and the last lines; the daemon and its other clients stay",
-        ("rknn-llm#129", "init printed an error and returned 0; the run ended in GGML_ASSERT"),
-        ("rknn-llm#111", "the same with another model"),
-        ("rknn-llm#119", "the same on another board"),
-        ("rknn-llm#509", "rkllm_run crashed"),
+        ("rknn-llm#129", "invalid model magic, but init returned 0; the run ended in GGML_ASSERT"),
+        ("rknn-llm#111", "init returned 0 in spite of an error; the run aborted"),
+        ("rknn-llm#119", "init returned 0 in spite of an error; the run aborted"),
+        ("rknn-llm#509", "rkllm_run crashed after a change of the structures"),
     ),
     *_reports(
         "init_crashes",
         "-32004 with the signal; a smaller model loads afterwards",
         ("rknn-llm#522", "1.3.0 crashed in init when the NPU's memory was short"),
-        ("rknn-llm#99", "init crashed with a base_domain_id on 1.1.0"),
+        ("rknn-llm#99", "a crash with a base_domain_id on 1.1.0"),
     ),
     *_reports(
         "init_exits_silently",
@@ -72,20 +75,29 @@ REPORTS: tuple[Report, ...] = (
         "context_longer_than_the_models",
         "-32000 names init; the daemon loads the model with a shorter context afterwards",
         ("NotPunchnox/rkllama#60", "max_context_len above the model's made init return -1"),
-        ("NotPunchnox/rkllama#64", "the same, seen as a server that does not load"),
+        ("NotPunchnox/rkllama#64", "max_context_len above the model's made init return -1"),
         ("rknn-llm#352", "the context can be set at init only"),
+    ),
+    *_reports(
+        "files_that_are_no_models",
+        "-32602 with what the file is; the model that is loaded stays",
+        ("rknn-llm#15", "a Git LFS pointer instead of the model: HeaderTooLarge"),
+        ("stacklok/codegate#850", "a model in Git LFS that was not pulled"),
+        ("abetlen/llama-cpp-python#755", "a GGUF file of another format: invalid magic number"),
+        ("airockchip/rknn-toolkit2#60", "a model that was damaged on its way: invalid magic"),
+        ("Pelochus/ezrknpu#11", "invalid model magic, and a crash at the first question"),
     ),
     *_reports(
         "the_reason_of_a_failed_load",
         "the lines that the library printed during the call are in the error, and in no other's",
         ("rknn-llm#335", "failed to malloc npu memory, which only a log said"),
-        ("rknn-llm#287, second part", "the server said no more than that init returned -1"),
+        ("NotPunchnox/rkllama#55", "E rkllm: invalid rkllm model!, in the log only"),
     ),
     *_reports(
         "killed_from_outside",
         "-32004 with signal 9; the socket and the other clients stay, and init works again",
-        ("rknn-llm#229", "the kernel killed the server when memory was short"),
-        ("rknn-llm#249", "the same while a model was loaded"),
+        ("rknn-llm#229", "the kernel killed the process because memory was short"),
+        ("rknn-llm#249", "the kernel killed the process because memory was short"),
     ),
     *_reports(
         "many_descriptors",
@@ -96,7 +108,7 @@ REPORTS: tuple[Report, ...] = (
     *_reports(
         "layout_of_another_release",
         "the daemon does not start; one sentence names both releases",
-        ("RKLLM-Gradio#16", "a program for 1.2.3 with the library of 1.3.0: init returned -1"),
+        ("RKLLM-Gradio#16", "a program with the structures of another release"),
         ("functionland/blox-ai d3aeb79", "n_batch must be between 1 and 100, but got 0"),
     ),
     # ---- Runs ----
@@ -104,24 +116,23 @@ REPORTS: tuple[Report, ...] = (
         "several_clients_at_once",
         "each client gets its own answer",
         ("rknn-llm#315", "calls from several threads hung without a lock"),
-        ("rknn-llm#437", "two programs with one model each did not fit into the NPU"),
     ),
     *_reports(
         "prompt_longer_than_the_context",
         "the run fails alone; the next one is answered",
         ("jaylfc/taOS#1732", "an overlong prompt killed the worker"),
-        ("jaylfc/taOS#1738", "an overlong history killed the worker"),
-        ("NotPunchnox/rkllama#25", "the server did not answer after a long prompt"),
+        ("jaylfc/taOS#1738", "an overlong prompt killed the worker"),
+        ("NotPunchnox/rkllama#25", "an overlong prompt killed the worker"),
     ),
     *_reports(
         "run_async_streams",
         "tokens arrive and the stream ends: the daemon does not call rkllm_run_async",
-        ("rknn-llm#190", "rkllm_run_async sent no callback"),
-        ("rknn-llm#206", "rkllm_run_async hung"),
-        ("rknn-llm#208", "rkllm_run_async returned empty text"),
-        ("rknn-llm#320", "rkllm_run_async hung on 1.2.1"),
-        ("rknn-llm#321", "rkllm_run_async crashed on 1.2.1"),
-        ("rknn-llm#396", "rkllm_run_async sent no callback on 1.2.2"),
+        ("rknn-llm#190", ASYNC),
+        ("rknn-llm#206", ASYNC),
+        ("rknn-llm#208", ASYNC),
+        ("rknn-llm#320", ASYNC),
+        ("rknn-llm#321", ASYNC),
+        ("rknn-llm#396", ASYNC),
     ),
     *_reports(
         "is_running",
@@ -149,16 +160,6 @@ REPORTS: tuple[Report, ...] = (
         "a_run_without_history_leaves_nothing",
         "the cache has as many tokens as before",
         ("GatekeeperZA, notes on keep_history", "older runs showed in runs without history"),
-    ),
-    *_reports(
-        "half_a_character",
-        "each text is whole characters",
-        ("rknn-llm, llm_demo.cpp", "a token ended inside a character of UTF-8"),
-    ),
-    *_reports(
-        "printed_lines_are_no_protocol",
-        "they are lines of the log; the stream holds tokens only",
-        ("c0zaut/RKLLM-Gradio", "the library printed among the answers on stdout"),
     ),
     # ---- Ending a run ----
     *_reports(
@@ -190,8 +191,8 @@ REPORTS: tuple[Report, ...] = (
         "the run of a client that left is aborted, and the next one starts",
         ("ggml-org/llama.cpp#24496", "a client that left was never noticed"),
         ("ggml-org/llama.cpp#24630", "the slot was to be freed at once"),
-        ("vllm-project/vllm#54947", "requests of clients that had left went on"),
-        ("vllm-project/vllm#10806", "the same under load"),
+        ("vllm-project/vllm#54947", "the abort of a client that had left did not work"),
+        ("vllm-project/vllm#10806", "the abort of a client that had left did not work"),
     ),
     *_reports(
         "leaving_while_waiting",
@@ -229,6 +230,7 @@ REPORTS: tuple[Report, ...] = (
         "enabled_cpus_mask and base_domain_id reach the library",
         ("rknn-llm#271", "fewer processors than NPU cores made init fail"),
         ("oRKLLM d683709", "base_domain_id had no effect on the RK3576"),
+        ("rknn-llm#437", "a model above 4 GB needs another base_domain_id"),
     ),
     # ---- A daemon for many ----
     *_reports(
@@ -240,7 +242,7 @@ REPORTS: tuple[Report, ...] = (
     *_reports(
         "health_while_the_npu_hangs",
         "server.ping and server.status are answered",
-        ("vllm-project/vllm#8583", "health probes failed while the engine was busy"),
+        ("vllm-project/vllm#8583", "a heartbeat instead of a health probe of a busy engine"),
         ("ggml-org/llama.cpp#27604", "a client's abort hung the whole server"),
     ),
     *_reports(
@@ -299,6 +301,11 @@ REPORTS: tuple[Report, ...] = (
         "`board` names the option that shows the device tree",
         ("airockchip/rknn-toolkit2#33", "the runtime reads /proc/device-tree, which was masked"),
         ("rknn-llm#334", "in Docker the library found no device"),
+    ),
+    *_reports(
+        "doctor_on_another_chip",
+        "`board` says that RKLLM does not support the chip",
+        ("rknn-llm#416", "an RK3566: Platform error, must be either RK3588, RK3576 …"),
     ),
     *_reports(
         "doctor_without_permission",
