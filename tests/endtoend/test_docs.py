@@ -195,6 +195,15 @@ def test_the_paths_that_contributing_names_exist() -> None:
             assert any((place / name).exists() for place in places), name
 
 
+def test_the_modules_that_the_pages_name_exist() -> None:
+    """As paths from the top of the repository."""
+    for page in (PROJECT / "docs").rglob("*.md"):
+        for name in re.findall(
+            r"`((?:rkllm_twisted|tests|benchmarks|etc)/[\w./-]+)`", page.read_text()
+        ):
+            assert (PROJECT / name).exists(), f"{page.name} names {name}"
+
+
 def test_contributing_explains_every_folder() -> None:
     """Each folder and module of the layer table stands in the map."""
     text = (PROJECT / "CONTRIBUTING.md").read_text()
