@@ -47,6 +47,7 @@ SHOWN: Mapping[str, str] = {
     "llama": '"/usr/local/lib/rkllm-llama"',
     "abi": '"1.2.1"',
     "init-timeout": "120",
+    "max-clients-per-user": "50",
     "child-cpus": '"4-7"',
     "child-oom-score": "500",
     "model-dir": '["/var/lib/rkllm/models"]',

@@ -49,7 +49,10 @@ __all__ = [
 def limits_of(options: Options) -> Limits:
     """The limits that the options set for connections."""
     return Limits(
+        max_clients_per_user=options["max-clients-per-user"],
         max_length=options["max-message"],
+        message_timeout=options["message-timeout"],
+        max_unread_total=options["max-unread-total"],
         max_unparsed=options["max-unparsed"],
         max_requests=options["max-requests"],
         max_unread=options["max-unread"],
@@ -154,6 +157,7 @@ def factory_for(
         limits_of(options),
         permissions.admit,
         permissions.administers,
+        has_reserve=permissions.has_reserve,
         read_elsewhere=read_elsewhere,
     )
     return factory

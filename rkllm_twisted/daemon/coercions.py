@@ -66,6 +66,15 @@ def size_text(number: int) -> str:
     return f"{number // _UNITS[unit]}{unit}"
 
 
+@must_be("a path")
+def socket_path(text: str) -> str:
+    """Read a socket's path, also as clients may write it in the same variable: ``unix:/path``."""
+    path = text.removeprefix("unix:").removeprefix("path=")
+    if not path:
+        raise ValueError
+    return path
+
+
 @must_be("a number of seconds above 0")
 def seconds(text: str) -> float:
     """Read a duration."""

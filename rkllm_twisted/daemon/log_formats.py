@@ -19,6 +19,7 @@ from twisted.python.logfile import LogFile
 from zope.interface import implementer
 
 from rkllm_twisted.daemon.log_output import LogOutput
+from rkllm_twisted.rpc.access_log import RawJSON
 
 #: Level -> its number in syslog(3). journald reads it at the beginning of a line.
 PRIORITIES: Mapping[str, int] = {"debug": 7, "info": 6, "warn": 4, "error": 3, "critical": 2}
@@ -44,7 +45,20 @@ def _message(event: LogEvent) -> str:
     text = formatEvent(event)
     if event.get("log_failure") is not None:
         text = f"{text}\n{_traceback(event)}"
-    return _utf8(text)
+    return _printable(_utf8(text))
+
+
+def _printable(text: str) -> str:
+    """Escape what is neither printable nor a line break or tab: it may come from a client.
+
+    Terminals act on control characters (ESC, the C1 controls), readers of lines on U+2028, and
+    bidirectional text turns a line around.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() or each in " \n\r\t" else repr(each)[1:-1] for each in text
+    )
 
 
 def _utf8(text: str) -> str:
@@ -99,13 +113,29 @@ def as_json(event: LogEvent) -> str:
     for name, value in event.items():
         if not name.startswith("log_") and name not in OWN_FIELDS:
             fields[name] = _json_value(value)
-    return msgspec.json.encode(fields).decode() + "\n"
+    return _escaped_json(msgspec.json.encode(fields).decode()) + "\n"
+
+
+def _escaped_json(text: str) -> str:
+    """Escape what is not printable in a JSON text, which means the same afterwards."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else _escape(each) for each in text)
+
+
+def _escape(character: str) -> str:
+    units = character.encode("utf-16-be")
+    return "".join(
+        f"\\u{high:02x}{low:02x}" for high, low in zip(units[::2], units[1::2], strict=True)
+    )
 
 
 def _json_value(value: object) -> object:
     """The value if JSON has it, else its text."""
     if value is None or isinstance(value, (bool, int, float)):
         return value
+    if isinstance(value, RawJSON):
+        return msgspec.Raw(value.encode())
     return _utf8(str(value))
 
 

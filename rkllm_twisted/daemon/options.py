@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from twisted.python import usage
@@ -23,12 +23,13 @@ from rkllm_twisted.daemon.coercions import (
     seconds,
     size,
     size_text,
+    socket_path,
     switch,
     user,
 )
 from rkllm_twisted.daemon.help_text import help_text
 from rkllm_twisted.daemon.log_formats import FORMATS, LEVELS
-from rkllm_twisted.daemon.settings import Setting, collected, read_file
+from rkllm_twisted.daemon.settings import Setting, collected, collecting, read_file
 from rkllm_twisted.npu.history import HISTORIES
 from rkllm_twisted.npu.queue import QUEUE_LIMIT
 from rkllm_twisted.npu.timeouts import Timeouts
@@ -48,7 +49,9 @@ SETTINGS: Mapping[str, Setting] = {
         parse=switch,
         in_file=False,
     ),
-    "socket": Setting(DEFAULT_SOCKET, "Path of the socket.", "RKLLM_UDS_PATH", short="s"),
+    "socket": Setting(
+        DEFAULT_SOCKET, "Path of the socket.", "RKLLM_UDS_PATH", socket_path, short="s"
+    ),
     "mode": Setting("0600", "Permission bits of the socket, octal.", parse=octal),
     "owner": Setting(
         None, "User to give the socket to.", parse=user, otherwise="the one that starts the daemon"
@@ -167,6 +170,9 @@ SETTINGS: Mapping[str, Setting] = {
     "max-clients": Setting(
         "100", "Connections that may be open at once.", "RKLLM_MAX_CLIENTS", positive
     ),
+    "max-clients-per-user": Setting(
+        None, "The same, of one user.", parse=positive, otherwise="as many as --max-clients"
+    ),
     "max-requests": Setting(
         str(_LIMITS.max_requests), "Requests under way for one connection.", parse=positive
     ),
@@ -181,8 +187,17 @@ SETTINGS: Mapping[str, Setting] = {
         "Bytes of unfinished messages held for all clients together.",
         parse=size,
     ),
+    "message-timeout": Setting(
+        f"{_LIMITS.message_timeout:g}",
+        "Seconds from a message's first byte to its last.",
+        None,
+        seconds,
+    ),
     "max-unread": Setting(
         size_text(_LIMITS.max_unread), "Bytes held for a client that does not read.", parse=size
+    ),
+    "max-unread-total": Setting(
+        size_text(_LIMITS.max_unread_total), "Bytes held for all clients together.", parse=size
     ),
     "unread-timeout": Setting(
         f"{_LIMITS.unread_timeout:g}",
@@ -278,16 +293,6 @@ class Options(usage.Options):
         yield f"{name} in {self.get('config')}", self._file.get(name)
 
 
-def _collecting(name: str, setting: Setting) -> Callable[[Options, str], None]:
-    """Make the method ``opt_…`` of an option that may be repeated; its docstring is the help."""
-
-    def take(self: Options, value: str) -> None:
-        self.setdefault(name, []).append(value)
-
-    take.__doc__ = setting.meaning
-    return take
-
-
 for _name, _setting in SETTINGS.items():
     if _setting.separator:
-        setattr(Options, f"opt_{_name.replace('-', '_')}", _collecting(_name, _setting))
+        setattr(Options, f"opt_{_name.replace('-', '_')}", collecting(_name, _setting))

@@ -15,7 +15,7 @@ from twisted.python.threadpool import ThreadPool
 from rkllm_twisted.daemon.about import summary_of
 from rkllm_twisted.daemon.configured_model import ConfiguredModel
 from rkllm_twisted.daemon.hosting import RuntimeHost
-from rkllm_twisted.interfaces import INPU
+from rkllm_twisted.interfaces import INPU, IConversation
 from rkllm_twisted.offload.parser import Reader
 from rkllm_twisted.server.factory import RPCFactory
 from rkllm_twisted.server.service import UNIXSocketService
@@ -95,6 +95,14 @@ class DaemonService(MultiService):
         if self._model is not None:
             self._model.stopService()
         await _deferred(super().stopService())
+        running = self.npu.status().running
+        if running is not None:
+            _log.info(
+                "stopping: {function} for {client} is under way; it may take {seconds:.0f} s more",
+                function=running.function,
+                client=_name_of(running.client),
+                seconds=DRAIN_S,
+            )
         with contextlib.suppress(CancelledError, DeferredTimeout):
             await self.npu.drain().addTimeout(DRAIN_S, self._reactor)
         closed = self.npu.close()
@@ -118,6 +126,10 @@ class DaemonService(MultiService):
             )
             return False
         return True
+
+
+def _name_of(client: object) -> str:
+    return f"client {client.peer.number}" if IConversation.providedBy(client) else "the daemon"
 
 
 def _deferred(result: Any) -> Deferred[Any]:

@@ -172,3 +172,13 @@ def _text(source: str, setting: Setting, value: object) -> str:
         return str(value)
     wanted = "a number, or text in quotes" if setting.is_number else "text in quotes"
     raise usage.UsageError(f"{source} must be {wanted}, not {value!r}.")
+
+
+def collecting(name: str, setting: Setting) -> Callable[[Any, str], None]:
+    """Make the method ``opt_…`` of an option that may be repeated; its docstring is the help."""
+
+    def take(self: Any, value: str) -> None:
+        self.setdefault(name, []).append(value)
+
+    take.__doc__ = setting.meaning
+    return take

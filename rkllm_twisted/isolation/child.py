@@ -33,7 +33,7 @@ from rkllm_twisted.runtime.files import Files
 from rkllm_twisted.runtime.library import without_prompts
 from rkllm_twisted.runtime.malloc import return_freed_blocks
 from rkllm_twisted.runtime.runtime import open_runtime
-from rkllm_twisted.values import Result
+from rkllm_twisted.values import OnResult, Result
 from rkllm_twisted.wire.framing import Netstrings, netstring
 
 #: The child's end of the socket pair, and of the pipe for its heartbeat.
@@ -107,9 +107,10 @@ class ChildServer:
         self._sending = threading.Lock()
         self._calls: queue.SimpleQueue[messages.Perform] = queue.SimpleQueue()
         self._do: Mapping[type, Callable[[Any], object]] = {
-            messages.Perform: self._calls.put,
+            messages.Perform: self._queue,
             messages.Now: self._now,
         }
+        self._received = self._performed = 0
 
     def serve(self) -> None:
         """Make the calls, one after another, for ever. The callbacks come in this thread."""
@@ -127,7 +128,13 @@ class ChildServer:
                     self._do[type(message)](message)
         os._exit(0)
 
+    def _queue(self, call: messages.Perform) -> None:
+        self._received += 1
+        self._calls.put(call)
+
     def _now(self, message: messages.Now) -> None:
+        if self._received == self._performed:  # the run has just ended by itself
+            return  # C would log the abort of nothing as an error
         with contextlib.suppress(RPCError):  # no run to abort or to pause
             getattr(self._runtime, message.verb)()
 
@@ -143,8 +150,7 @@ class ChildServer:
             self._send(messages.Partial(call.number, result))
 
         try:
-            prepared = self._runtime.prepare(call.function, call.params)
-            result = self._runtime.perform(prepared, partial if call.streams else None)
+            result = self._result_of(call, partial if call.streams else None)
         except RPCError as error:
             self._fail(call, error)
         except Exception:  # noqa: BLE001 - a bug here costs this call, not the model
@@ -152,6 +158,14 @@ class ChildServer:
             self._fail(call, InternalError("The runtime's process failed; the log says why."))
         else:
             self._send(messages.Done(call.number, result, self._runtime.loaded))
+
+    def _result_of(self, call: messages.Perform, on_result: OnResult | None) -> Mapping[str, Any]:
+        try:
+            return self._runtime.perform(
+                self._runtime.prepare(call.function, call.params), on_result
+            )
+        finally:
+            self._performed += 1
 
     def _fail(self, call: messages.Perform, error: RPCError) -> None:
         loaded = self._runtime.loaded

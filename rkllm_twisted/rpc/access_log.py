@@ -30,6 +30,21 @@ LEVELS = tuple(level.name for level in LogLevel.iterconstants())
 _LOOKED, _DONE, _REFUSED = map(LEVELS.index, ("debug", "info", "warn"))
 
 
+class RawJSON(str):
+    """A field's JSON text, for a log of JSON to hold as it is."""
+
+    __slots__ = ()
+
+
+def one_line(text: str) -> str:
+    """Return a client's text as a line of the log may show it.
+
+    A line break would begin a line of its own, an escape sequence colour the terminal, and a
+    control of the writing direction (U+202E) turn the line around.
+    """
+    return text if text.isprintable() else repr(text)[1:-1]
+
+
 class LogEntry(msgspec.Struct, eq=False):
     """The facts about one request. There is one for each request, so it must cost little.
 
@@ -129,7 +144,7 @@ class AccessLog:
             "client": peer.number,
             "uid": peer.uid,
             "method": entry.method[:100],
-            "id": None if entry.id is None else entry.id.decode("ascii", "backslashreplace"),
+            "id": None if entry.id is None else RawJSON(entry.id, "utf-8"),
             "duration": round(self.clock() - entry.begun, 6),
             "outcome": "ok" if entry.error is None else type(entry.error).__name__,
         }
@@ -148,7 +163,7 @@ class AccessLog:
 
     def _emit(self, level: int, text: str, **fields: object) -> None:
         # Formatted here: Twisted's formatter takes as long as all else that a connection costs.
-        done = text.format(**fields).replace("{", "{{").replace("}", "}}")
+        done = one_line(text.format(**fields)).replace("{", "{{").replace("}", "}}")
         _log.emit(LogLevel.lookupByName(LEVELS[level]), done, **fields)
 
 

@@ -13,9 +13,9 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from rkllm_twisted.errors import RPCError
+from rkllm_twisted.errors import Busy, RPCError
 from rkllm_twisted.interfaces import INPU, ICall, IConversation, IDaemon
-from rkllm_twisted.rpc.access_log import LogEntry, tokens_of
+from rkllm_twisted.rpc.access_log import LogEntry, one_line, tokens_of
 from rkllm_twisted.rpc.dispatch import Dispatcher, forget_frames
 from rkllm_twisted.values import Result
 from rkllm_twisted.wire import encoding, jsonrpc
@@ -177,23 +177,39 @@ class RPCCall(msgspec.Struct, eq=False, kw_only=True):
             if work is not None:
                 work.cancel()
         except Exception:  # noqa: BLE001 - one bad canceller must not keep the others alive
-            _log.failure("cancelling {method} failed", method=self.entry.method[:100])
+            _log.failure("cancelling {method} failed", method=one_line(self.entry.method[:100]))
 
 
 class BatchReply:
     """The replies to a batch, which leave together when the last one is there.
 
     :param size: how many members the batch has.
+    :param limit: of the replies, in bytes; see :attr:`is_full`.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, limit: int) -> None:
         self._replies: list[bytes | None] = [None] * size
         self._missing = size
+        self._room = self._limit = limit
         self._on_reply: OnReply | None = None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further member may begin. What has begun is kept, whatever its reply."""
+        return self._room <= 0
+
+    def full_error(self) -> Busy:
+        """Make the error for a member that may not begin."""
+        return Busy(
+            f"The replies to this batch have more than {self._limit} bytes; send the members that"
+            " got this error again.",
+            {"max_batch_reply": self._limit},
+        )
 
     def put(self, place: int, reply: bytes | None) -> None:
         """Take the reply of a member; None for a notification's."""
         self._replies[place] = reply
+        self._room -= len(reply or b"")
         self._missing -= 1
         if self._on_reply is not None and not self._missing:
             self._on_reply(self._text())

@@ -38,7 +38,7 @@ from rkllm_twisted.rpc.call import (
     Settings,
 )
 from rkllm_twisted.rpc.dispatch import Dispatcher, forget_frames
-from rkllm_twisted.rpc.limits import DEFAULTS
+from rkllm_twisted.rpc.limits import DEFAULTS, Limits
 from rkllm_twisted.values import Peer
 from rkllm_twisted.wire import encoding, jsonrpc
 from rkllm_twisted.wire.jsonrpc import Batch, Malformed, Message, Notification, Request
@@ -61,7 +61,7 @@ class Conversation:
 
     :param send: takes each message for the client that comes later, without framing.
     :param idle: called when the last of those is sent, or one to a message that is not small.
-    :param max_requests: how many may be under way at once.
+    :param limits: of the connection.
     :ivar dispatcher: as given.
     :ivar npu: for the methods, like ``daemon``.
     :ivar send: as given.
@@ -76,7 +76,7 @@ class Conversation:
         peer: Peer,
         send: Callable[[bytes], None],
         idle: Callable[[], None] = _nothing,
-        max_requests: int = DEFAULTS.max_requests,
+        limits: Limits = DEFAULTS,
         administers: bool = True,
     ) -> None:
         self.peer = peer
@@ -90,7 +90,7 @@ class Conversation:
         self.send = send
         self._now = dispatcher.access_log.clock
         self._idle = idle
-        self._max_requests = max_requests
+        self._limits = limits
         self._closed = False
         self._under_way: dict[object, RPCCall] = {}
 
@@ -130,10 +130,13 @@ class Conversation:
         return None if self._closed else reply
 
     def _take_batch(self, batch: Batch, on_reply: OnReply) -> bytes | Later | None:
-        replies = BatchReply(len(batch.members))
+        replies = BatchReply(len(batch.members), self._limits.max_batch_reply)
         for place, member in enumerate(batch.members):
             on_member = partial(replies.put, place)
-            reply = self._take(member, on_member, in_batch=True)
+            if replies.is_full and type(member) is Request:
+                reply: bytes | Later | None = jsonrpc.error(member.id, replies.full_error())
+            else:
+                reply = self._take(member, on_member, in_batch=True)
             if reply is not LATER:
                 on_member(reply)
         return replies.reply(on_reply)
@@ -210,7 +213,7 @@ class Conversation:
         if raw_id is not None and jsonrpc.id_of(raw_id) in self._under_way:
             raise InvalidRequest("A request with this id is under way; use another.")
         count = len(self._under_way)
-        if count >= self._max_requests and method.name not in self.dispatcher.uncounted:
+        if count >= self._limits.max_requests and method.name not in self.dispatcher.uncounted:
             raise Busy(
                 f"This connection has {count} requests under way; wait for one.",
                 {"queue_length": count},

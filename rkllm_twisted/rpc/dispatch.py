@@ -18,7 +18,7 @@ from zope.interface import Interface, implementer
 
 from rkllm_twisted.errors import Cancelled, InternalError, RPCError
 from rkllm_twisted.interfaces import INPU, ICall, IDaemon, IQuiet, IRPCMethod, IUncounted
-from rkllm_twisted.rpc.access_log import AccessLog
+from rkllm_twisted.rpc.access_log import AccessLog, one_line
 from rkllm_twisted.rpc.parameters import convert_params
 from rkllm_twisted.values import Params
 
@@ -105,7 +105,7 @@ class Dispatcher:
             "internal error {number}: {method} for client {client}",
             failure=failure,
             number=number,
-            method=method[:100],
+            method=one_line(method[:100]),
             client=client,
         )
         failure.cleanFailure()  # whatever keeps the log's event must not keep the request

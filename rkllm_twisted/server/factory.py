@@ -37,6 +37,8 @@ class RPCFactory(ServerFactory):
     :param administers: returns whether a client may call what is administrative.
     :param read_elsewhere: parses big messages while the reactor serves others, see
         :class:`rkllm_twisted.offload.parser.Reader`; without it they are parsed at once.
+    :param has_reserve: returns whether a client may connect when ``max_clients`` are connected
+        (there are :data:`~rkllm_twisted.server.state.RESERVE` such places), and has no share.
     :param has_gone: see :func:`rkllm_twisted.server.peer.has_gone`.
     :ivar state: what the connections share.
     """
@@ -53,9 +55,18 @@ class RPCFactory(ServerFactory):
         administers: Callable[[Peer], bool] = lambda _: True,
         has_gone: Callable[[Any], bool] = peer.has_gone,
         read_elsewhere: Callable[[bytes], Deferred[Message]] | None = None,
+        has_reserve: Callable[[Peer], bool] = lambda _: False,
     ) -> None:
         self.state = ServerState(
-            dispatcher, reactor, max_clients, limits, admit, administers, has_gone, read_elsewhere
+            dispatcher,
+            reactor,
+            max_clients,
+            limits,
+            admit,
+            administers,
+            has_gone,
+            read_elsewhere,
+            has_reserve,
         )
         self._numbers = itertools.count(1)
 

@@ -7,6 +7,7 @@ can get as much as one.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from zope.interface import Attribute, Interface
@@ -29,6 +30,9 @@ class IServerConnection(Interface):
 
     def turn_away(error: RPCError) -> None:  # noqa: N805 - an interface has no self
         """Forget what came in, answer with an error, and close."""
+
+    def drop(reason: str) -> None:  # noqa: N805
+        """Close at once, and log why."""
 
     def shut_down() -> None:
         """Answer what is under way with ShuttingDown, then close."""
@@ -99,15 +103,23 @@ class RoundRobin:
             self._go_on()
 
 
-class InputBudget:
-    """The bytes that came in and are not handled yet.
+class Budget:
+    """A limit of bytes that all connections share; the connection that holds most pays for it.
 
-    :param limit: in bytes, of all connections together; beyond it, the connection that holds most
-        is turned away.
+    :param limit: in bytes, of all connections together.
+    :param on_excess: called with the connection that holds most, once they hold more.
+    :param spares_last: a connection that alone holds anything may hold more than the limit.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(
+        self,
+        limit: int,
+        on_excess: Callable[[IServerConnection], None],
+        spares_last: bool = False,
+    ) -> None:
         self._limit = limit
+        self._on_excess = on_excess
+        self._spares_last = spares_last
         self._held: dict[IServerConnection, int] = {}
         self.total = 0
 
@@ -119,16 +131,23 @@ class InputBudget:
         elif not before:
             return
         self.total += held - before
-        if self.total > self._limit:
-            self._turn_away_biggest()
+        if self.total > self._limit and not (self._spares_last and len(self._held) == 1):
+            biggest = max(self._held, key=self._held.__getitem__)
+            self.total -= self._held.pop(biggest)
+            self._on_excess(biggest)
 
-    def _turn_away_biggest(self) -> None:
-        biggest = max(self._held, key=self._held.__getitem__)
-        self.total -= self._held.pop(biggest)
-        biggest.turn_away(
-            Busy(
-                f"The daemon holds more than {self._limit} bytes of unfinished messages, and this"
-                " connection most of them; send less at once, or later.",
-                {"max_unparsed": self._limit},
-            )
-        )
+
+def input_budget(limit: int) -> Budget:
+    """Make the budget of what came in and is not answered yet."""
+    error = Busy(
+        f"The daemon holds more than {limit} bytes of unfinished messages, and this connection most"
+        " of them; send less at once, or later.",
+        {"max_unparsed": limit},
+    )
+    return Budget(limit, lambda connection: connection.turn_away(error))
+
+
+def output_budget(limit: int) -> Budget:
+    """Make the budget of what waits to be read. One long result may be longer than the limit."""
+    reason = f"all clients together leave more than {limit} bytes unread, and it most of them"
+    return Budget(limit, lambda connection: connection.drop(reason), spares_last=True)

@@ -28,6 +28,7 @@ class Outbox:
     :param crowded: called with True when more than half of ``max_unread`` waits, with False when
         it no longer does.
     :param drop: called with the reason to drop the client.
+    :param on_held: called with the bytes that wait here, when they change.
     """
 
     def __init__(
@@ -37,12 +38,14 @@ class Outbox:
         limits: Limits,
         crowded: Callable[[bool], None],
         drop: Callable[[str], None],
+        on_held: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._transport = transport
         self._clock = clock
         self._limits = limits
         self._crowded = crowded
         self._drop = drop
+        self._on_held = on_held
         #: Small messages are put together: tokens have more overhead than text.
         self._waiting: deque[bytearray | memoryview] = deque()
         #: Kept back for one write, between :meth:`gather` and :meth:`flush`.
@@ -137,6 +140,7 @@ class Outbox:
         if is_crowded != self._is_crowded:
             self._is_crowded = is_crowded
             self._crowded(is_crowded)
+        self._on_held(self._held)
 
     def finish(self, at_end: Callable[[], None]) -> None:
         """Take no more messages; call ``at_end`` when the transport has all of them."""
@@ -178,6 +182,7 @@ class Outbox:
         self._gathered.clear()
         self._waiting.clear()
         self._held = 0
+        self._on_held(0)
         self._forget_deadline()
 
     def _forget_deadline(self) -> None:

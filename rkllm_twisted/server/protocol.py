@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -22,10 +23,9 @@ from rkllm_twisted.rpc.conversation import Conversation
 from rkllm_twisted.server import peer
 from rkllm_twisted.server.fairness import IServerConnection
 from rkllm_twisted.server.outbox import Outbox
-from rkllm_twisted.server.receive_buffer import ReceiveBuffer
+from rkllm_twisted.server.receive_buffer import ReceiveBuffer, too_slow
 from rkllm_twisted.server.state import ServerState
 from rkllm_twisted.values import Peer
-from rkllm_twisted.wire import jsonrpc
 from rkllm_twisted.wire.framing import FramingError
 from rkllm_twisted.wire.messages import Malformed, Message
 from rkllm_twisted.wire.validation import LIGHT, is_heavy
@@ -38,7 +38,7 @@ _log = Logger("rkllm.server")
 
 @implementer(IServerConnection, IHalfCloseableProtocol)
 class RPCProtocol(NetstringReceiver):
-    """One connection. Its first byte decides its framing for good; replies go out in kind.
+    """One connection. Its first byte decides its framing; replies go out in kind.
 
     A :class:`NetstringReceiver` by its interface: ``stringReceived`` takes a message,
     ``sendString`` sends one. ``dataReceived`` is our own, over
@@ -71,13 +71,14 @@ class RPCProtocol(NetstringReceiver):
         """Identify the client; refuse it if the daemon has no room for it."""
         limits, reactor = self._shared.limits, self._shared.reactor
         self.peer = peer.peer_of(self.peer.number, self.transport)
-        self._outbox = Outbox(self.transport, reactor, limits, self._hold_unread, self._drop)
+        note = partial(self._shared.output_budget.note, self)
+        self._outbox = Outbox(self.transport, reactor, limits, self._hold_unread, self.drop, note)
         self.conversation = Conversation(
             self._shared.dispatcher,
             self.peer,
             self.sendString,
             self._settle,
-            limits.max_requests,
+            limits,
             self._shared.administers(self.peer),
         )
         self._refusal = self._shared.opened(self)
@@ -124,17 +125,15 @@ class RPCProtocol(NetstringReceiver):
             self._later("linger", patience, self.abort)
             self._outbox.finish(self.transport.loseConnection)
 
-    def _drop(self, reason: str) -> None:
+    def drop(self, reason: str) -> None:
+        """Close at once, and log why."""
         number = self.peer.number
         _log.warn("client {number} is dropped: {reason}", number=number, reason=reason)
         self.abort()
 
     def _later(self, name: str, seconds: float, call: Callable[[], None]) -> None:
-        if not self._is_due(name):
+        if name not in self._timers or not self._timers[name].active():
             self._timers[name] = self._shared.reactor.callLater(seconds, call)
-
-    def _is_due(self, name: str) -> bool:
-        return name in self._timers and self._timers[name].active()
 
     def dataReceived(self, data: bytes) -> None:
         """Take what was read."""
@@ -162,6 +161,20 @@ class RPCProtocol(NetstringReceiver):
         if held or self._noted:
             self._noted = held
             self._shared.input_budget.note(self, held)
+
+    def _time_message(self) -> None:
+        """Close if the message that has begun is not complete in time."""
+        count, limit = self.conversation.messages, self._shared.limits.message_timeout
+
+        def expire() -> None:
+            if self._is_ending or not self._input.has_begun():
+                return
+            if self._not_reading or self.conversation.messages != count:
+                self._time_message()  # it could not be read, or is not the one that had begun
+            else:
+                self.turn_away(too_slow(limit))
+
+        self._later("message", limit, expire)
 
     def turn_away(self, error: RPCError) -> None:
         """Forget what came in, answer with an error, and close."""
@@ -203,9 +216,9 @@ class RPCProtocol(NetstringReceiver):
 
     def _is_at_rest(self) -> bool:
         """True if everything is answered, the usual case: there is nothing to settle."""
-        source = self._input
-        is_read = source.is_empty() and not (self._noted or self._not_reading or self._reading)
-        return is_read and not (source.input_ended or source.broken or self.conversation.busy)
+        source, is_busy = self._input, self.conversation.busy or self._reading
+        is_read = source.is_empty() and not (self._noted or self._not_reading or is_busy)
+        return is_read and not (source.input_ended or source.broken)
 
     def stringReceived(self, string: bytes) -> None:
         """Take a message, in whichever framing it came."""
@@ -234,24 +247,23 @@ class RPCProtocol(NetstringReceiver):
         if self._is_ending:
             return
         source, is_reading = self._input, self._reading is not None
+        if source.has_begun():
+            self._time_message()
         is_backlog = source.has_more() or is_reading
         if is_backlog or self._not_reading:
             self._hold("backlog", is_backlog)
-        if is_reading or self._is_waited_for():
+        # Nothing is left to take, but something to answer.
+        is_waited_for = self.conversation.busy and source.broken is None and not is_backlog
+        if is_reading or is_waited_for:
             self._later("watch", GONE_CHECK_S, self._watch)
         elif is_backlog:
             if "unread" not in self._not_reading:
                 self._shared.rounds.add(self)
         elif source.broken is not None:
-            self.sendString(jsonrpc.error(None, source.broken))
+            self._outbox.send(source.last_message())
             self._end(self._shared.limits.linger)
         elif source.input_ended:
             self._end(self._shared.limits.unread_timeout)
-
-    def _is_waited_for(self) -> bool:
-        """True if nothing is left to take, but something to answer."""
-        source = self._input
-        return self.conversation.busy and source.broken is None and not source.has_more()
 
     def _watch(self) -> None:
         if self._shared.has_gone(self.transport):

@@ -8,16 +8,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from rkllm_twisted.errors import RPCError
-from rkllm_twisted.wire.framing import (
-    FRAMES,
-    RECEIVERS,
-    FramingError,
-    Lines,
-    Netstrings,
-    line,
-    sniff,
-)
+from rkllm_twisted.errors import RPCError, TimedOut
+from rkllm_twisted.wire import jsonrpc
+from rkllm_twisted.wire.framing import FramingError, HTTPRequest, Netstrings, sniff
+from rkllm_twisted.wire.lines import FRAMES, RECEIVERS, Lines, line
 
 #: Bytes that are parsed at once: a read of 64 KiB may hold 20,000 empty messages.
 PARSE_CHUNK = 4096
@@ -51,6 +45,10 @@ class ReceiveBuffer:
     def is_empty(self) -> bool:
         """True if nothing is left of what came in, not even the beginning of a message."""
         return not (self._messages or self._unparsed or self._receiver)
+
+    def has_begun(self) -> bool:
+        """Return whether the last bytes are the beginning of a message."""
+        return bool(self._receiver) and not (self._messages or self._unparsed or self.broken)
 
     def put(self, data: bytes, now: bool = False) -> None:
         """Take what was read.
@@ -100,6 +98,13 @@ class ReceiveBuffer:
         self.discard()
         self.broken = error
 
+    def last_message(self) -> bytes:
+        """Return what a client gets, framed, before its broken connection is closed."""
+        assert self.broken is not None
+        if isinstance(self.broken, HTTPRequest):
+            return self.broken.response()
+        return self.frame(jsonrpc.error(None, self.broken))
+
     def discard(self) -> None:
         """Forget what is not taken yet."""
         self._messages.clear()
@@ -131,3 +136,11 @@ class ReceiveBuffer:
     def _add(self, messages: Sequence[bytes]) -> None:
         self._messages.extend(messages)
         self._messages_size += len(messages[0]) if len(messages) == 1 else sum(map(len, messages))
+
+
+def too_slow(limit: float) -> TimedOut:
+    """Make the error for a message that was not complete in time."""
+    return TimedOut(
+        f"A message must be complete {limit:g} s after its first byte; send it at once.",
+        {"message_timeout": limit},
+    )

@@ -11,9 +11,12 @@ from twisted.internet.interfaces import IReactorTime
 from rkllm_twisted.errors import Busy, RPCError
 from rkllm_twisted.rpc.dispatch import Dispatcher
 from rkllm_twisted.rpc.limits import Limits
-from rkllm_twisted.server.fairness import InputBudget, IServerConnection, RoundRobin
+from rkllm_twisted.server.fairness import IServerConnection, RoundRobin, input_budget, output_budget
 from rkllm_twisted.values import Peer
 from rkllm_twisted.wire.messages import Message
+
+#: Connections beyond ``max_clients`` that clients with a reserve may have.
+RESERVE = 4
 
 
 class ServerState:
@@ -24,6 +27,7 @@ class ServerState:
     :ivar refused: the number of clients that were refused since the start.
     :ivar rounds: the turns of the connections.
     :ivar input_budget: the input that they hold.
+    :ivar output_budget: the output that they have not read.
     """
 
     def __init__(
@@ -36,6 +40,7 @@ class ServerState:
         administers: Callable[[Peer], bool],
         has_gone: Callable[[Any], bool],
         read_elsewhere: Callable[[bytes], Deferred[Message]] | None,
+        has_reserve: Callable[[Peer], bool],
     ) -> None:
         self.dispatcher = dispatcher
         self.reactor = reactor
@@ -44,12 +49,14 @@ class ServerState:
         self.has_gone = has_gone
         self.read_elsewhere = read_elsewhere
         self.rounds = RoundRobin(reactor)
-        self.input_budget = InputBudget(limits.max_unparsed)
+        self.input_budget = input_budget(limits.max_unparsed)
+        self.output_budget = output_budget(limits.max_unread_total)
         self.connections: set[IServerConnection] = set()
         self.turned_away: set[IServerConnection] = set()
         self.refused = 0
         self._max_clients = max_clients
         self._admit = admit
+        self._has_reserve = has_reserve
         self._when_empty: list[Deferred[None]] = []
 
     def is_crowded(self) -> bool:
@@ -69,13 +76,27 @@ class ServerState:
         return refusal
 
     def _refusal(self, client: Peer) -> RPCError | None:
-        if len(self.connections) >= self._max_clients:
-            # The daemon may not have noticed yet that one has left.
-            count = sum(not self.has_gone(other.transport) for other in self.connections)
-            if count < self._max_clients:
-                return self._admit(client)
+        room = self._max_clients + (RESERVE if self._has_reserve(client) else 0)
+        if len(self.connections) >= room and (count := self._count(lambda _: True)) >= room:
             return Busy(f"{count} clients are connected; try again later.", {"queue_length": count})
-        return self._admit(client)
+        share = self.limits.max_clients_per_user
+        if share is None or client.uid is None or self._has_reserve(client):
+            return self._admit(client)
+        count = self._count(lambda other: other.uid == client.uid)
+        if count < share:
+            return self._admit(client)
+        return Busy(
+            f"The user with uid {client.uid} has {count} connections, which is a user's share;"
+            " close one, or try again later.",
+            {"queue_length": count, "uid": client.uid},
+        )
+
+    def _count(self, is_counted: Callable[[Peer], bool]) -> int:
+        """Count connections. One that has just left may not have been noticed yet."""
+        return sum(
+            is_counted(other.conversation.peer) and not self.has_gone(other.transport)
+            for other in self.connections
+        )
 
     def closed(self, connection: IServerConnection) -> None:
         """Count a connection out."""

@@ -1,4 +1,4 @@
-"""Splits bytes into messages: netstrings and newline-delimited JSON.
+"""Splits bytes into messages: netstrings, and which framing a connection has.
 
 Pure: bytes in, messages out. Both framings have the same one verb, ``feed``, and cut the same
 bytes into the same messages however the bytes are split over the reads.
@@ -10,16 +10,12 @@ in its length also when it comes byte by byte, and a big one's buffer is given b
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
 from enum import Enum
 
 from rkllm_twisted.errors import InvalidRequest, ParseError
 
 #: 64 MiB: room for the embeddings of a long prompt as JSON. Refused before it is buffered.
 MAX_LENGTH = 64 * 1024 * 1024
-#: A message that no newline ends is looked for in so many bytes only: counting brackets is the one
-#: part of framing that runs at the speed of Python.
-MAX_UNTERMINATED = 64 * 1024
 
 
 class FramingError(ParseError):
@@ -37,6 +33,24 @@ class TooLong(FramingError):
     code = InvalidRequest.code
 
 
+_HTTP = re.compile(rb"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|CONNECT|TRACE|PRI) ")
+_ZERO, _COMMA = b"0,"
+#: Of a length: more than any limit has.
+MOST_DIGITS = 20
+
+
+class HTTPRequest(FramingError):
+    """The client speaks HTTP."""
+
+    def response(self) -> bytes:
+        """Return the HTTP response that says so, whole."""
+        body = f"{self.message}\n".encode()
+        return (
+            b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
+            b"Content-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(body), body)
+        )
+
+
 class Kind(Enum):
     """The framing of a connection."""
 
@@ -48,6 +62,7 @@ def sniff(data: bytes) -> Kind:
     """Tell the framing of a connection from its first byte.
 
     :param data: what came first; one byte is enough.
+    :raises HTTPRequest: it begins a request of HTTP's.
     :raises FramingError: it begins neither a netstring nor JSON.
     """
     first = data[:1]
@@ -55,22 +70,16 @@ def sniff(data: bytes) -> Kind:
         return Kind.NETSTRINGS
     if first in (b"{", b"[", b" ", b"\t", b"\r", b"\n"):
         return Kind.LINES
+    if _HTTP.match(data):
+        raise HTTPRequest(
+            "This socket speaks JSON-RPC 2.0, not HTTP: send a JSON object in a line of its own."
+        )
     raise FramingError("Send netstrings, or JSON objects one per line; this is neither.")
-
-
-_ZERO, _COMMA = b"0,"
-#: Of a length: more than any limit has.
-MOST_DIGITS = 20
 
 
 def netstring(payload: bytes) -> bytes:
     """Frame a message as a netstring."""
     return b"%d:%b," % (len(payload), payload)
-
-
-def line(payload: bytes) -> bytes:
-    """Frame a message as a line. JSON as this package writes it holds no newline."""
-    return payload + b"\n"
 
 
 def too_long(max_length: int) -> TooLong:
@@ -177,120 +186,3 @@ class Netstrings:
         if self._buffer[end] != ord(","):
             raise FramingError("A netstring ends with a comma; the length in front of it is wrong.")
         return begin, end
-
-
-_SPACE = re.compile(rb"[ \t\r]*")
-_OUTSIDE_STRING = re.compile(rb'["{}\[\]]')
-_INSIDE_STRING = re.compile(rb'["\\]')
-_DEPTH = {ord("{"): 1, ord("["): 1, ord("}"): -1, ord("]"): -1}
-_QUOTE, _BACKSLASH = ord('"'), ord("\\")
-
-
-class Lines:
-    """Takes newline-delimited JSON apart, and JSON that no newline ends.
-
-    A message ends at a newline, or, if it begins with a bracket, where its brackets close within
-    its first :data:`MAX_UNTERMINATED` bytes: there are clients that send no newline. So values
-    that are glued together are several messages, wherever the reads happen to cut them. Blank
-    lines and white space around a message mean nothing.
-
-    :param max_length: of a message, in bytes.
-    """
-
-    def __init__(self, max_length: int = MAX_LENGTH) -> None:
-        self._max_length = max_length
-        self.clear()
-
-    def clear(self) -> None:
-        """Forget the message that has begun; the next one is parsed from its first byte."""
-        self._buffer = bytearray()
-        self._depth = 0
-        self._in_string = False
-        self._escaped = False
-
-    def __len__(self) -> int:
-        """Return how many bytes there are of the message that has begun."""
-        return len(self._buffer)
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """Take what was read.
-
-        :returns: the messages that are complete now.
-        :raises TooLong: a message is longer than the limit.
-        """
-        messages: list[bytes] = []
-        if not self._buffer:
-            data = data.lstrip(b" \t\r\n")  # thousands of blank lines cost as much as one
-        *ended, rest = data.split(b"\n")
-        try:
-            for text in ended:
-                self._take(text, messages)
-                messages += self.finish()
-            self._take(rest, messages)
-        except FramingError as error:
-            self.clear()
-            error.messages = tuple(messages)
-            raise
-        return messages
-
-    def finish(self) -> list[bytes]:
-        """End the message that has begun, as a newline or the end of the connection does."""
-        if not self._buffer:
-            return []
-        message = bytes(self._buffer).rstrip(b" \t\r")
-        self.clear()
-        return [message]
-
-    def _take(self, text: bytes, messages: list[bytes]) -> None:
-        """Take bytes that hold no newline."""
-        at = 0
-        while True:
-            if not self._buffer:
-                at = _SPACE.match(text, at).end()  # type: ignore[union-attr]  # it always matches
-            if at >= len(text):
-                return
-            end = self._end_of_value(text, at)
-            self._keep(text[at:end])
-            if end is None:
-                return
-            messages.append(bytes(self._buffer))
-            self.clear()
-            at = end
-
-    def _keep(self, text: bytes) -> None:
-        if len(self._buffer) + len(text) > self._max_length:
-            raise too_long(self._max_length)
-        self._buffer += text
-
-    def _end_of_value(self, text: bytes, at: int) -> int | None:
-        """Return the place at which the brackets of the message close; None if they do not."""
-        begun = bytes(self._buffer[:1]) or text[at : at + 1]
-        if begun not in (b"{", b"["):
-            return None
-        stop = at + MAX_UNTERMINATED - len(self._buffer)
-        if self._escaped:
-            self._escaped = False
-            at += 1
-        while found := (_INSIDE_STRING if self._in_string else _OUTSIDE_STRING).search(
-            text, at, max(at, stop)
-        ):
-            at = found.end()
-            mark = text[at - 1]
-            if mark == _QUOTE:
-                self._in_string = not self._in_string
-            elif mark == _BACKSLASH:
-                self._escaped = at == len(text)
-                at += 1
-            else:
-                self._depth += _DEPTH[mark]
-                if self._depth == 0:
-                    return at
-        return None
-
-
-#: What takes the messages of a connection apart, and what puts one together.
-RECEIVERS: Mapping[Kind, type[Netstrings] | type[Lines]] = {
-    Kind.NETSTRINGS: Netstrings,
-    Kind.LINES: Lines,
-}
-FRAMES: Mapping[Kind, Callable[[bytes], bytes]] = {Kind.NETSTRINGS: netstring, Kind.LINES: line}

@@ -81,7 +81,13 @@ def parse(payload: bytes) -> Message:
     except RecursionError:
         return Malformed(ParseError(f"It is nested deeper than {validation.MAX_DEPTH} levels."))
     except msgspec.DecodeError as error:
-        return _half_surrogate(payload) or Malformed(ParseError(f"This is not JSON: {error}."))
+        return _half_surrogate(payload) or Malformed(ParseError(_not_json(error)))
+
+
+def _not_json(error: msgspec.DecodeError) -> str:
+    if str(error) == "Input data was truncated":
+        return f"This is not JSON: {error}. Send one message per line, or netstrings."
+    return f"This is not JSON: {error}."
 
 
 def parse_strictly(payload: bytes) -> Message:

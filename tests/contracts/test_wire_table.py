@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from memory_client import Talk
 
-from rkllm_twisted.wire.framing import line, netstring
+from rkllm_twisted.wire.framing import netstring
+from rkllm_twisted.wire.lines import line
 
 #: A reply: its bytes, or those of its members if it is a batch's.
 Reply = bytes | tuple[bytes, ...]

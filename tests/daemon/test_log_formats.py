@@ -14,6 +14,7 @@ from twisted.python import log as old_log
 from twisted.python.failure import Failure
 
 from rkllm_twisted.daemon.log_formats import LEVELS, Observer, observer_for
+from rkllm_twisted.rpc.access_log import RawJSON
 
 
 class Written:
@@ -97,6 +98,36 @@ def test_journald_reads_the_level_from_each_line(level: str, number: int) -> Non
 
 
 FAKE = "x\n2026-01-01T00:00:00+0000 [fake#error] fake\r\n<2>[fake] fake"
+
+
+#: ESC, NUL, DEL, CSI and NEL of C1, a line separator, an override of the writing direction.
+CONTROLS = "\x1b\0\x7f\x9b\x85\u2028\u2029\u202e\u2066\u200f"
+
+
+@pytest.mark.parametrize("form", ["text", "json", "journald"])
+def test_what_a_terminal_would_act_on_is_escaped(form: str) -> None:
+    """In every form; what can be printed is not."""
+    written = Written(form)
+    written.log.info("no method {method} für 模型", method=f"a{CONTROLS}z")
+    assert not set(CONTROLS) & set(written.text)
+    assert written.text.isprintable() or written.text[:-1].isprintable()
+    assert "für 模型" in written.text
+    assert "\\x1b" in written.text or "\\u001b" in written.text
+
+
+def test_json_means_the_same_with_its_escapes() -> None:
+    """A program reads what the client sent."""
+    written = Written("json")
+    written.log.info("no method", method=f"a{CONTROLS}\U000e0001z")
+    assert written.objects[0]["method"] == f"a{CONTROLS}\U000e0001z"
+
+
+@pytest.mark.parametrize("raw", ["2", '"2"', "1e400", "123456789012345678901234567890", "null"])
+def test_an_id_is_in_the_json_as_it_was_sent(raw: str) -> None:
+    """A number is a number, however large, and a string a string."""
+    written = Written("json")
+    written.log.info("request", id=RawJSON(raw))
+    assert f'"id":{raw}' in written.text
 
 
 @pytest.mark.parametrize("form", ["text", "journald"])

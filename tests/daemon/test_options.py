@@ -66,6 +66,9 @@ def test_every_limit_reaches_the_connections() -> None:
             "--max-requests=4",
             "--max-unread=5K",
             "--unread-timeout=0.5",
+            "--max-clients-per-user=6",
+            "--max-unread-total=7M",
+            "--message-timeout=8",
         )
     )
     assert limits == Limits(
@@ -74,7 +77,19 @@ def test_every_limit_reaches_the_connections() -> None:
         max_requests=4,
         max_unread=5 << 10,
         unread_timeout=0.5,
+        max_clients_per_user=6,
+        max_unread_total=7 << 20,
+        message_timeout=8,
     )
+
+
+@pytest.mark.parametrize("text", ["/run/x.sock", "unix:/run/x.sock", "unix:path=/run/x.sock"])
+def test_the_sockets_variable_means_the_same_to_clients(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They take it with and without the name of its endpoint."""
+    monkeypatch.setenv("RKLLM_UDS_PATH", text)
+    assert parsed()["socket"] == "/run/x.sock"
 
 
 WRONG = {
@@ -156,7 +171,7 @@ def test_the_help_has_the_order_of_the_table() -> None:
 def test_the_help_fits_the_terminal(width: int) -> None:
     """A very narrow one gets lines of 20 columns beside the options."""
     widest = max(map(len, parsed().getUsage(width).splitlines()))
-    assert widest <= max(width, len("      --first-token-timeout=  ") + 20)
+    assert widest <= max(width, len("      --max-clients-per-user=  ") + 20)
 
 
 def test_an_option_may_be_given_several_times() -> None:

@@ -13,7 +13,7 @@ from zope.interface import implementer
 
 from rkllm_twisted.errors import NoModel, NotAllowed
 from rkllm_twisted.interfaces import IQuiet
-from rkllm_twisted.rpc.access_log import LINES_PER_SECOND, AccessLog, LogEntry
+from rkllm_twisted.rpc.access_log import LINES_PER_SECOND, AccessLog, LogEntry, RawJSON
 from rkllm_twisted.rpc.registry import find_methods
 from rkllm_twisted.server.factory import RPCFactory
 from rkllm_twisted.testing import fake_result
@@ -244,3 +244,20 @@ def test_who_comes_and_goes_all_the_time_does_not_fill_the_disk(all_lines: Lines
         access_log.opened(PEER, None)
         access_log.closed(PEER, 0)
     assert len(all_lines) == LINES_PER_SECOND
+
+
+def test_a_name_that_a_terminal_would_act_on_is_escaped(lines: Lines) -> None:
+    """And stays in its line; programs get it as it is."""
+    name = "x\x1b[31m\n\u202e\u2028y"
+    talk(AccessLog()).ask(request(1, name))
+    [line] = lines
+    assert formatEvent(line).isprintable()
+    assert "x\\x1b[31m\\n\\u202e\\u2028y" in formatEvent(line)
+    assert line["method"] == name
+
+
+def test_an_id_is_logged_as_it_was_sent(lines: Lines) -> None:
+    """A number and a string that look alike are told apart."""
+    talk(AccessLog()).ask(request(2, "nothing"), request("2", "nothing"))
+    assert [line["id"] for line in lines] == ["2", '"2"']
+    assert all(isinstance(line["id"], RawJSON) for line in lines)

@@ -514,6 +514,26 @@ def test_a_fault_of_cancelled_work_is_logged(flush_logged_errors: Flush) -> None
     assert len(flush_logged_errors(ZeroDivisionError)) == 1
 
 
+def test_the_replies_to_a_batch_are_limited() -> None:
+    """Members beyond are refused, and not called; notifications are."""
+    called: list[object] = []
+
+    def work(call: ICall) -> str:
+        called.append(call)
+        return "x" * 400
+
+    talk = Talk(factory=make_factory([FakeMethod("big", work)], max_batch_reply=1000))
+    members = [request(number, "big") for number in range(10)]
+    [answers] = talk.ask([*members, notification("big")])
+    assert [code(answer) if "error" in answer else 0 for answer in answers] == [
+        *[0] * 3,
+        *[Busy.code] * 7,
+    ]
+    assert [answer["id"] for answer in answers] == list(range(10))
+    assert answers[-1]["error"]["data"] == {"max_batch_reply": 1000}
+    assert len(called) == 4
+
+
 def test_at_shutdown_everything_is_answered() -> None:
     """Once each, with an error that says so; then nothing more."""
     pending = Pending()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,10 +12,12 @@ from memory_client import FakeMethod, Talk, code, make_factory, request
 from other_users import GROUP, OTHER_GROUP, SOMEBODY, acting_as, needs_root
 from zope.interface import implementer
 
-from rkllm_twisted.errors import NotAllowed
+from rkllm_twisted.errors import Busy, NotAllowed, RPCError
 from rkllm_twisted.interfaces import IAdministrative
 from rkllm_twisted.rpc.permissions import Permissions, Principals
+from rkllm_twisted.server.factory import RPCFactory
 from rkllm_twisted.server.peer import peer_of
+from rkllm_twisted.server.state import RESERVE
 from rkllm_twisted.values import Peer
 
 ANNA = Peer(1, 10, 1000, 100, (100, 7))
@@ -142,3 +145,50 @@ def test_a_client_over_tcp_is_nobody() -> None:
         accepted, _ = listening.accept()
         with accepted:
             assert peer_of(1, Socket(accepted)) == Peer(1)
+
+
+# Room for everybody
+
+
+def peer_numbers(factory: RPCFactory, *users: int | None) -> list[RPCError | None]:
+    """Connect clients of these users, and return what each is refused with."""
+    found = []
+    for number, user in enumerate(users):
+        protocol = factory.buildProtocol(None)
+        assert protocol is not None
+        peer = Peer(number, 1, user, user, ())
+        protocol.conversation = SimpleNamespace(peer=peer, messages=0)  # type: ignore[assignment]
+        found.append(factory.state.opened(protocol))
+    return found
+
+
+def test_root_and_administrators_have_room_when_there_is_none() -> None:
+    """So many that an operator can look, and no more."""
+    permissions = Permissions(administrators=Principals([7]))
+    factory = make_factory(max_clients=2, has_reserve=permissions.has_reserve)
+    assert peer_numbers(factory, 1, 2) == [None, None]
+    [refusal] = peer_numbers(factory, 3)
+    assert isinstance(refusal, Busy)
+    assert peer_numbers(factory, *[0, 7] * (RESERVE // 2)) == [None] * RESERVE
+    assert all(isinstance(error, Busy) for error in peer_numbers(factory, 0, 7))
+
+
+def test_nobody_has_a_reserve_but_who_is_named_and_root() -> None:
+    """Where nobody is named, everybody administers; that is no reason to be let in."""
+    permissions = Permissions()
+    assert permissions.has_reserve(Peer(1, 1, 0, 0, ()))
+    assert not permissions.has_reserve(Peer(1, 1, 5, 5, ()))
+    assert not permissions.has_reserve(Peer(1))
+
+
+def test_a_user_has_a_share_of_the_connections() -> None:
+    """Another user is not locked out by the first."""
+    factory = make_factory(
+        max_clients=100, max_clients_per_user=2, has_reserve=Permissions().has_reserve
+    )
+    assert peer_numbers(factory, 5, 5) == [None, None]
+    [refusal] = peer_numbers(factory, 5)
+    assert isinstance(refusal, Busy)
+    assert refusal.data == {"queue_length": 2, "uid": 5}
+    assert "2 connections" in refusal.message
+    assert peer_numbers(factory, 6, 0, 0, 0) == [None] * 4

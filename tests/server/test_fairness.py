@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from memory_client import FakeMethod, Pending, Talk, code, make_factory, request
@@ -10,7 +11,7 @@ from twisted.internet.task import Clock
 
 from rkllm_twisted.errors import Busy, RPCError
 from rkllm_twisted.server.factory import RPCFactory
-from rkllm_twisted.server.fairness import TURN_BUDGET_S, InputBudget, RoundRobin
+from rkllm_twisted.server.fairness import TURN_BUDGET_S, Budget, RoundRobin
 from rkllm_twisted.server.receive_buffer import PARSE_CHUNK
 from rkllm_twisted.wire.framing import netstring
 
@@ -41,6 +42,11 @@ class Worker:
 
     def turn_away(self, error: RPCError) -> None:
         raise AssertionError(error)
+
+
+def is_due(clock: Clock) -> bool:
+    """Whether there is something to do in the next turn of the reactor."""
+    return any(call.getTime() <= clock.seconds() for call in clock.getDelayedCalls())
 
 
 def turn(clock: Clock) -> float:
@@ -120,7 +126,7 @@ def test_a_connections_messages_wait_when_the_turns_time_is_spent() -> None:
     assert [len(first.replies()), len(second.replies())] == [1, 0]
     assert second.transport.producerState == "paused"
     seen = []
-    while clock.getDelayedCalls():
+    while is_due(clock):
         turn(clock)
         seen.append((len(first.replies()), len(second.replies())))
     assert [counts for counts in seen if any(counts)] == [(1, 0), (0, 1), (1, 0), (0, 1), (0, 1)]
@@ -212,15 +218,10 @@ def test_who_is_turned_away_takes_its_requests_along() -> None:
 
 def test_the_account_is_exact() -> None:
     """A connection is counted once, whatever it said before."""
-
-    class Away(Worker):
-        def turn_away(self, error: RPCError) -> None:
-            gone.append(self)
-
-    gone: list[Away] = []
+    gone: list[Any] = []
     clock = Clock()
-    hold = InputBudget(10)
-    one, two = (Away(RoundRobin(clock), clock, 0) for _ in range(2))
+    hold = Budget(10, gone.append)
+    one, two = (Worker(RoundRobin(clock), clock, 0) for _ in range(2))
     for held in (3, 7, 5):
         hold.note(one, held)
     hold.note(two, 5)
@@ -247,8 +248,42 @@ def test_parsing_is_work_too() -> None:
     buffer._parse = slow  # type: ignore[method-assign]
     talk.send(b"[" * 10 * PARSE_CHUNK)
     turns = 1
-    while clock.getDelayedCalls():
+    while is_due(clock):
         assert turn(clock) < 3 * TURN_BUDGET_S
         turns += 1
     assert turns >= 10
     assert talk.transport.producerState == "producing"
+
+
+# The memory for what goes out
+
+
+def readers(limit: int, *sizes: int) -> list[Talk]:
+    """Clients that do not read, each with an answer of so many bytes."""
+    factory = make_factory([FakeMethod("echo")], max_unread_total=limit, max_unread=10 * KIB)
+    talks = [Talk(factory=factory) for _ in sizes]
+    for talk, size in zip(talks, sizes, strict=True):
+        talk.transport.producer.pauseProducing()
+        talk.ask(request(1, "echo", ["x" * size]))
+    return talks
+
+
+def test_beyond_the_limit_of_unread_bytes_the_biggest_holder_goes() -> None:
+    """It does not read, so it gets no error."""
+    [small, big, last] = readers(300 * KIB, 100 * KIB, 150 * KIB, 100 * KIB)
+    assert [talk.closing for talk in (small, big, last)] == [False, True, False]
+    assert small.factory.state.output_budget.total < 201 * KIB
+
+
+def test_one_long_result_may_be_longer_than_the_limit() -> None:
+    """It could not be read otherwise."""
+    [alone] = readers(100 * KIB, 500 * KIB)
+    assert not alone.closing
+
+
+def test_what_is_read_does_not_count() -> None:
+    """Nothing adds up."""
+    [talk] = readers(100 * KIB, 500 * KIB)
+    assert talk.factory.state.output_budget.total > 400 * KIB
+    talk.transport.producer.resumeProducing()
+    assert talk.factory.state.output_budget.total == 0

@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from zope.interface.verify import verifyObject
 
-from rkllm_twisted.errors import Busy, NotAllowed, ShuttingDown
+from rkllm_twisted.errors import Busy, NotAllowed, ParseError, ShuttingDown, TimedOut
 from rkllm_twisted.server.outbox import WRITE_CHUNK, Outbox
 from rkllm_twisted.wire.framing import netstring
 
@@ -56,7 +56,7 @@ def test_the_first_byte_decides_for_good() -> None:
 
 
 BROKEN = {
-    "neither": (b"GET / HTTP/1.1\r\n", -32700),
+    "neither": (b"HELO localhost\r\n", -32700),
     "a TLS hello": (b"\x16\x03\x01", -32700),
     "a gigabyte announced": (b"1000000000:", -32600),
     "5,000 nines": (b"9" * 5000, -32600),
@@ -525,3 +525,89 @@ def test_coming_and_going_is_logged_and_prompts_are_not(logged: list[str]) -> No
     assert last == "client 1 left after 3 messages"
     assert sum("secret" in line for line in logged) == 2  # the name of a method, twice
     assert not any('["my secret"]' in line for line in logged)
+
+
+# What newcomers send
+
+
+def test_http_gets_an_http_answer_of_one_sentence() -> None:
+    """curl shows it; then the connection closes."""
+    talk = Talk()
+    talk.send(b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    head, _, body = talk.transport.value().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert b"Content-Length: %d" % len(body) in head
+    assert body.endswith(b"send a JSON object in a line of its own.\n")
+    assert talk.closing
+
+
+def test_json_over_several_lines_is_answered_once() -> None:
+    """With what to do; the next request in one line is served."""
+    talk = Talk()
+    talk.send(b'{\n  "jsonrpc": "2.0",\n  "method": "echo",\n  "id": 1\n}\n')
+    [answer] = talk.answers()
+    assert code(answer) == ParseError.code
+    assert "Send one message per line" in answer["error"]["message"]
+    talk.send(PING + b"\n")
+    assert talk.replies() == [PONG]
+
+
+# The time that a message may take
+
+
+SLOW = pytest.mark.parametrize("begun", [b'{"jsonrpc"', b"10:{"], ids=["line", "netstring"])
+
+
+@SLOW
+def test_a_message_that_is_not_complete_in_time_ends_the_connection(begun: bytes) -> None:
+    """With one error that says the limit."""
+    talk = Talk(factory=make_factory(message_timeout=5))
+    talk.send(begun)
+    talk.clock.advance(4.9)
+    assert not talk.closing
+    talk.clock.advance(0.2)
+    [answer] = talk.answers()
+    assert (code(answer), answer["error"]["data"]) == (TimedOut.code, {"message_timeout": 5})
+    assert talk.closing
+
+
+@SLOW
+def test_dripping_does_not_help(begun: bytes) -> None:
+    """The time counts from the first byte."""
+    talk = Talk(factory=make_factory(message_timeout=5))
+    talk.send(begun)
+    for _ in range(6):
+        talk.clock.advance(1)
+        talk.send(b" ")
+    assert talk.closing
+
+
+def test_a_request_under_way_does_not_stop_the_time() -> None:
+    """A client that waits for an answer may begin another message, but must end it."""
+    talk = Talk(factory=make_factory([FakeMethod("wait", Pending())], message_timeout=5))
+    talk.ask(request(1, "wait"))
+    talk.send(b"{")
+    talk.clock.pump([0.5] * 12)
+    assert talk.closing
+
+
+def test_an_idle_connection_has_all_the_time() -> None:
+    """Also after a message that came in two pieces."""
+    talk = Talk(factory=make_factory(message_timeout=5))
+    talk.send(PING[:5], PING[5:] + b"\n")
+    assert talk.replies() == [PONG]
+    talk.clock.advance(1000)
+    talk.send(PING + b"\n")
+    assert talk.replies() == [PONG]
+
+
+def test_each_message_has_its_own_time() -> None:
+    """One that begins just before the other's time is over."""
+    talk = Talk(factory=make_factory(message_timeout=5))
+    talk.send(PING[:5])
+    talk.clock.advance(4)
+    talk.send(PING[5:] + b"\n" + PING[:5])
+    talk.clock.advance(4)
+    talk.send(PING[5:] + b"\n")
+    assert talk.replies() == [PONG, PONG]
+    assert not talk.closing

@@ -28,7 +28,8 @@ from memory_server import House, MemoryTransport, held, unread
 from rkllm_twisted.rpc.limits import Limits
 from rkllm_twisted.server import outbox
 from rkllm_twisted.testing import Answer, End, PacedThread
-from rkllm_twisted.wire.framing import FRAMES, RECEIVERS, Kind
+from rkllm_twisted.wire.framing import Kind
+from rkllm_twisted.wire.lines import FRAMES, RECEIVERS
 
 #: Of a transport, as Twisted's 64 KiB; what the server hands on at once is as small.
 ROOM = 300

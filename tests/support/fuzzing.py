@@ -19,7 +19,8 @@ from memory_server import House, MemoryTransport, held, unread
 from twisted.logger import LogEvent, LogLevel, globalLogPublisher
 
 from rkllm_twisted.rpc.limits import Limits
-from rkllm_twisted.wire.framing import RECEIVERS, line, netstring, sniff
+from rkllm_twisted.wire.framing import netstring, sniff
+from rkllm_twisted.wire.lines import RECEIVERS, line
 
 MAX_LENGTH = 8 * 1024
 #: One read may bring the end of a message and a part of the next one.

@@ -19,7 +19,8 @@ from rkllm_twisted.interfaces import ICall, IRPCMethod
 from rkllm_twisted.rpc.dispatch import Dispatcher
 from rkllm_twisted.rpc.limits import Limits
 from rkllm_twisted.server.factory import RPCFactory, RPCProtocol
-from rkllm_twisted.wire.framing import Lines, Netstrings
+from rkllm_twisted.wire.framing import Netstrings
+from rkllm_twisted.wire.lines import Lines
 
 #: What the fixture ``flush_logged_errors`` gives.
 Flush = Callable[..., list[Failure]]

@@ -368,7 +368,7 @@ GUARDS = [
     _guard(
         "a connection has its share of requests",
         "rpc/conversation.py",
-        "if count >= self._max_requests and method.name not in self.dispatcher.uncounted:",
+        "if count >= self._limits.max_requests and method.name not in self.dispatcher.uncounted:",
         "if False:",
         f"{TALK}::test_too_many_requests_under_way_are_refused_at_once",
     ),
@@ -431,7 +431,7 @@ GUARDS = [
     ),
     _guard(
         "a line has a greatest length",
-        "wire/framing.py",
+        "wire/lines.py",
         "if len(self._buffer) + len(text) > self._max_length:",
         "if False:",
         f"{FRAMING}::test_a_line_may_have_the_limit_and_no_byte_more",

@@ -11,17 +11,16 @@ from hypothesis import strategies as st
 
 from rkllm_twisted.errors import InvalidRequest, ParseError
 from rkllm_twisted.wire.framing import (
-    MAX_UNTERMINATED,
     FramingError,
+    HTTPRequest,
     Kind,
-    Lines,
     Netstrings,
     TooLong,
     cut_netstrings,
-    line,
     netstring,
     sniff,
 )
+from rkllm_twisted.wire.lines import MAX_UNTERMINATED, Lines, line
 
 Receiver = Netstrings | Lines
 
@@ -244,3 +243,44 @@ def test_whole_netstrings_are_cut_off_the_front(whole: bytes, rest: bytes) -> No
 def test_a_netstring_beyond_the_limit_is_not_cut_off() -> None:
     """One of just the limit is."""
     assert cut_netstrings(b"10:aaaaaaaaaa,11:aaaaaaaaaaa,", 10) == ([b"a" * 10], 14)
+
+
+PRETTY = b'{\n  "jsonrpc": "2.0",\n  "method": "server.ping",\n  "params": {\n  },\n  "id": 1\n}\n'
+REQUEST = b'{"jsonrpc":"2.0","method":"server.ping","id":2}'
+
+
+def test_json_over_several_lines_is_one_message_that_is_broken() -> None:
+    """The client gets one error, not one for each line."""
+    assert Lines().feed(PRETTY) == [b"{"]
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_after_json_over_several_lines_requests_are_taken_again(size: int) -> None:
+    """Wherever the reads cut them."""
+    lines, found = Lines(), []
+    data = PRETTY + PRETTY + REQUEST + b"\n" + REQUEST + b"\n"
+    for at in range(0, len(data), size):
+        found += lines.feed(data[at : at + size])
+    assert found == [b"{", REQUEST, REQUEST]
+
+
+@pytest.mark.parametrize("line", [b'{"a": 1', b'{"open', b"]", b"nonsense"])
+def test_a_broken_line_costs_no_other(line: bytes) -> None:
+    """It does not look like JSON over several lines."""
+    assert Lines().feed(line + b"\n{}\n") == [line, b"{}"]
+
+
+@pytest.mark.parametrize(
+    "first", [b"GET / HTTP/1.1\r\n", b"POST /v1 HTTP/1.1\r\n", b"PRI * HTTP/2.0"]
+)
+def test_http_is_recognised(first: bytes) -> None:
+    """By its method and the space."""
+    with pytest.raises(HTTPRequest, match="speaks JSON-RPC 2.0, not HTTP"):
+        sniff(first)
+
+
+def test_what_only_looks_like_http_is_not() -> None:
+    """A word alone."""
+    with pytest.raises(FramingError) as caught:
+        sniff(b"GETTING")
+    assert not isinstance(caught.value, HTTPRequest)
