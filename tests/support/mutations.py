@@ -524,8 +524,8 @@ GUARDS = [
     _guard(
         "all input together is limited",
         "server/fairness.py",
-        "if self.total > self._limit:",
-        "if False:",
+        "if self.total > self._limit and",
+        "if False and",
         SHARING,
     ),
     _guard(
@@ -615,8 +615,8 @@ GUARDS = [
     _guard(
         "clients are counted",
         "server/state.py",
-        "if len(self.connections) >= self._max_clients:",
-        "if False:",
+        "if len(self.connections) >= room and",
+        "if False and",
         f"{WIRE}::test_a_client_too_many_is_told_in_its_framing",
     ),
     _guard(
@@ -625,6 +625,55 @@ GUARDS = [
         "return len(self.turned_away) >= self._max_clients",
         "return False",
         f"{WIRE}::test_a_crowd_is_not_even_told",
+    ),
+    _guard(
+        "all output together is limited",
+        "server/outbox.py",
+        "        self._on_held(self._held)\n",
+        "",
+        SHARING,
+    ),
+    _guard(
+        "the replies to a batch are limited",
+        "rpc/call.py",
+        "return self._room <= 0",
+        "return False",
+        f"{TALK}::test_the_replies_to_a_batch_are_limited",
+    ),
+    _guard(
+        "a refused message is forgotten",
+        "rpc/dispatch.py",
+        "error.__traceback__ = error.__context__ = error.__cause__ = None",
+        "pass",
+        "rpc/test_memory.py",
+    ),
+    _guard(
+        "a message has so much time",
+        "server/protocol.py",
+        "self.turn_away(too_slow(limit))",
+        "pass",
+        f"{WIRE}::test_dripping_does_not_help",
+    ),
+    _guard(
+        "a user has a share of the connections",
+        "server/state.py",
+        "if count < share:",
+        "if True:",
+        "rpc/test_permissions.py::test_a_user_has_a_share_of_the_connections",
+    ),
+    _guard(
+        "root and administrators have a reserve",
+        "server/state.py",
+        "(RESERVE if self._has_reserve(client) else 0)",
+        "0",
+        "rpc/test_permissions.py::test_root_and_administrators_have_room_when_there_is_none",
+    ),
+    _guard(
+        "the log escapes what a terminal acts on",
+        "daemon/log_formats.py",
+        "return _printable(_utf8(text))",
+        "return _utf8(text)",
+        "daemon/test_log_formats.py::test_what_a_terminal_would_act_on_is_escaped",
     ),
     # The socket
     _guard(
