@@ -200,7 +200,7 @@ def _safetensors(read: ReadAt, head: bytes, size: int) -> FileKind | None:
 
 
 def _end_of_safetensors(header: bytes) -> int:
-    """Where the last tensor ends, in bytes behind the header; 0 if that is not to be seen."""
+    """Return the end of the last tensor, in bytes after the header; 0 if it is unknown."""
     try:
         tensors = json.loads(header)
         return max(int(each["data_offsets"][1]) for each in tensors.values() if "dtype" in each)

@@ -22,7 +22,7 @@ _TENSORS, _KEYS = range(1, 1 << 20), range(1, 1 << 16)
 
 
 def looks_like_rkllm(head: bytes) -> bool:
-    """Are the file's first bytes as in those that were seen?"""
+    """True if the first bytes are like those of known .rkllm files."""
     if len(head) < _START.size:
         return False
     magic, version, tensors, keys, first = _START.unpack_from(head)

@@ -69,6 +69,6 @@ def companions_of(
 
 
 def _owner(name: str, stems: Iterable[str]) -> str | None:
-    """The model whose name a file begins with: the longest such."""
+    """Return the model whose name a file's name begins with; the longest one."""
     fits = [stem for stem in stems if name.startswith((f"{stem}.", f"{stem}-", f"{stem}_"))]
     return max(fits, key=len, default=None)

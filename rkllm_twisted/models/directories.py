@@ -87,11 +87,11 @@ class ModelDirectories:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The absolute name of each."""
+        """Return the absolute name of each."""
         return tuple(root.names[0] for root in self._roots)
 
     def entries(self, number: int, folder: str) -> list[DirectoryEntry]:
-        """What lies in a folder, by name; what begins with a dot is left out.
+        """Return the entries of a folder, by name, without those that begin with a dot.
 
         :param number: of the directory.
         :param folder: below it; ``.`` for itself.

@@ -25,7 +25,7 @@ class FileCache:
         self._facts: dict[tuple[FileIdentity, object], Any] = {}
 
     def fact(self, file: ModelFile, find: Callable[[ModelFile], _Fact]) -> _Fact:
-        """What a function finds out of a file; it is called for content that is new only.
+        """Return what a function finds in a file. It is called only for new content.
 
         :param find: a function at the top of a module: it is part of the key.
         """
@@ -36,7 +36,7 @@ class FileCache:
         return self._keep(key, find(file))
 
     def kind(self, file: ModelFile) -> FileKind:
-        """What kind of file it is."""
+        """Return the kind of a file."""
         return self.fact(file, _kind)
 
     def known_digest(self, identity: FileIdentity) -> str | None:

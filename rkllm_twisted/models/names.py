@@ -25,7 +25,7 @@ def is_usable(name: str) -> bool:
 
 @attrs.frozen
 class NameIndex:
-    """Which names mean what: the models' own before aliases, letters as written before others.
+    """Looks up names: a model's own name before an alias, the exact letters before others.
 
     :param names: of the models.
     :param aliases: each alias, and the names of the models that claim it.

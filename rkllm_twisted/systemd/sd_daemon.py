@@ -1,4 +1,4 @@
-"""What systemd gives a service, and what it wants to know of one.
+"""What systemd passes to a service, and the notifications that it takes.
 
 An environment (:func:`take_environment`), an open socket (:class:`ActivatedSocket`), and an address
 that takes notifications (:class:`NotifySocket`). sd_listen_fds(3), sd_notify(3) and

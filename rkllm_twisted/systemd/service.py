@@ -9,12 +9,12 @@ from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 
-#: How often the state and the watchdog are looked at.
+#: Between two checks of the state and the watchdog.
 CHECK_INTERVAL_S = 1.0
 
 
 class ReportingService(MultiService):
-    """Runs a service and tells systemd how it is.
+    """Runs a service and reports its state to systemd.
 
     :param notify: see :meth:`NotifySocket.notify <rkllm_twisted.systemd.sd_daemon.NotifySocket>`.
     :param watchdog: seconds without a notification after which systemd restarts the process; None:

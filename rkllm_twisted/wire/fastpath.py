@@ -64,7 +64,7 @@ def read(text: bytes) -> Request | Notification | Batch | None:
 
 
 def _colons(call: _PlainMessage) -> int:
-    """How many a message has, beside those of its params."""
+    """Return the number of colons of a message without those of its params."""
     return 2 + (call.id is not UNSET) + (call.params is not UNSET)
 
 

@@ -30,10 +30,10 @@ class Notification(msgspec.Struct, frozen=True):
 
 
 class Malformed(msgspec.Struct, frozen=True):
-    """What is none of these.
+    """A text that is no message.
 
-    :param error: to answer with.
-    :param id: to answer to, where it could be read.
+    :param error: the answer to it.
+    :param id: the id to answer to, if it could be read.
     """
 
     error: RPCError
