@@ -171,6 +171,35 @@ def play_files_that_are_no_models(stage: Stage) -> None:
             assert text_of(client) == "Hello"
 
 
+def command(stage: Stage, daemon: Daemon, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the rkllm command."""
+    return subprocess.run(
+        [sys.executable, "-m", "rkllm_twisted.cli", *words],
+        capture_output=True,
+        text=True,
+        cwd=stage.directory,
+        env={**environment(), "RKLLM_UDS_PATH": str(daemon.path)},
+        timeout=60,
+    )
+
+
+def play_a_file_by_its_path(stage: Stage) -> None:
+    """With the command, by a relative name."""
+    daemon = stage.start()
+    (stage.directory / "alone").mkdir()
+    (stage.directory / "alone/mine.gguf").symlink_to(demo_model())
+    done = command(stage, daemon, "init", "alone/mine.gguf")
+    assert done.returncode == 0, done.stderr
+    assert command(stage, daemon, "run", "Hello").stdout.strip()
+
+
+def play_a_command_that_does_not_exist(stage: Stage) -> None:
+    """``rkllm load``."""
+    done = command(stage, stage.start(), "load", "mine.rkllm")
+    assert done.returncode == 2
+    assert "rkllm init PATH" in done.stderr
+
+
 def play_the_reason_of_a_failed_load(stage: Stage) -> None:
     """Embedded: a line before -1, and another line during the load before."""
     line = "E RKNN: failed to malloc npu memory, size 232128512"

@@ -88,6 +88,16 @@ REPORTS: tuple[Report, ...] = (
         ("Pelochus/ezrknpu#11", "invalid model magic, and a crash at the first question"),
     ),
     *_reports(
+        "a_file_by_its_path",
+        "`rkllm init PATH` loads a file with nothing else beside it",
+        ("NotPunchnox/rkllama#48", "a local model without a Modelfile could not be loaded"),
+    ),
+    *_reports(
+        "a_command_that_does_not_exist",
+        "exit code 2, and the command that does it",
+        ("NotPunchnox/rkllama#22", "Unknown command: load"),
+    ),
+    *_reports(
         "the_reason_of_a_failed_load",
         "the lines that the library printed during the call are in the error, and in no other's",
         ("rknn-llm#335", "failed to malloc npu memory, which only a log said"),
