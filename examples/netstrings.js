@@ -40,8 +40,14 @@ function fail(message) {
   process.exit(1);
 }
 
-request("rkllm.init", { param: { model_path: model } }, () => {
-  // From here on each token is a response with the request's id; state 2 or 3 is the last one's.
+request("server.status", {}, (status) => {
+  // Loading takes long and clears every history, so load only a model that is not loaded.
+  if (status.model_path === model) ask();
+  else request("rkllm.init", { param: { model_path: model } }, ask);
+});
+
+function ask() {
+  // Each token is a response with the request's id; state 2 or 3 is the last one's.
   request("rkllm.run_async", { rkllm_input: { role: "user", prompt_input: prompt } }, (result) => {
     if (result._callback_state === 0) process.stdout.write(result.text || "");
     if (result._callback_state === 3) fail("The run has failed.");
@@ -51,4 +57,4 @@ request("rkllm.init", { param: { model_path: model } }, () => {
       console.log();
     }
   });
-});
+}

@@ -94,6 +94,20 @@ static void write_string(FILE *out, const char *text)
     fputc('"', out);
 }
 
+/* Is a value this text? */
+static bool is_text(const char *value, const char *text)
+{
+    char *decoded = NULL;
+    size_t length = 0;
+    FILE *out = open_memstream(&decoded, &length);
+    if (value)
+        print_string(out, value);
+    fclose(out);
+    bool is_same = !strcmp(decoded, text);
+    free(decoded);
+    return is_same;
+}
+
 /* ---- The connection ---- */
 
 static FILE *connect_to(const char *path)
@@ -110,15 +124,19 @@ static FILE *connect_to(const char *path)
     return fdopen(descriptor, "r");
 }
 
-/* Sends a request with one parameter, a structure; the value is that of its last field. */
+/* Sends a request with one parameter, a structure; the value is that of its last field. Without a
+ * structure there are no parameters. */
 static void request(FILE *connection, const char *method, const char *structure, const char *value)
 {
     char *text = NULL;
     size_t length = 0;
     FILE *out = open_memstream(&text, &length);
     fprintf(out, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"%s\",\"params\":[%s", method, structure);
-    write_string(out, value);
-    fputs("}]}", out);
+    if (value) {
+        write_string(out, value);
+        fputc('}', out);
+    }
+    fputs("]}", out);
     fclose(out);
     if (dprintf(fileno(connection), "%zu:%s,", length, text) < 0)
         fail("The daemon has closed the connection.");
@@ -150,8 +168,12 @@ int main(int count, char **arguments)
         fail("usage: %s MODEL PROMPT", arguments[0]);
     FILE *connection = connect_to(path ? path : "/tmp/rkllm.sock");
     signal(SIGPIPE, SIG_IGN); /* a daemon that goes away is told of by what is written */
-    request(connection, "rkllm.init", "{\"model_path\":", arguments[1]);
-    response(connection, &text);
+    /* Loading takes long and clears every history, so load only a model that is not loaded. */
+    request(connection, "server.status", "", NULL);
+    if (!is_text(member(response(connection, &text), "model_path"), arguments[1])) {
+        request(connection, "rkllm.init", "{\"model_path\":", arguments[1]);
+        response(connection, &text);
+    }
     request(connection, "rkllm.run_async", "{\"role\":\"user\",\"prompt_input\":", arguments[2]);
     for (bool is_over = false; !is_over;) {
         const char *result = response(connection, &text);

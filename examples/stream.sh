@@ -12,9 +12,14 @@ connect() {
     esac
 }
 
+# Loading takes long and clears every history, so load only a model that is not loaded.
+loaded=$(echo '{"jsonrpc": "2.0", "id": 0, "method": "server.status"}' | connect |
+    jq --raw-output '.result.model_path // ""')
+
 # shellcheck disable=SC2016 # the variables are jq's
 requests='
-    {jsonrpc: "2.0", id: 1, method: "rkllm.init", params: {param: {model_path: $model}}},
+    (select($model != $loaded) |
+     {jsonrpc: "2.0", id: 1, method: "rkllm.init", params: {param: {model_path: $model}}}),
     {jsonrpc: "2.0", id: 2, method: "rkllm.run_async",
      params: {rkllm_input: {role: "user", prompt_input: $prompt}}}'
 
@@ -30,6 +35,7 @@ answers='
         else "The run has failed." | fail
         end)'
 
-jq --null-input --compact-output --arg model "$1" --arg prompt "$2" "$requests" |
+jq --null-input --compact-output --arg model "$1" --arg loaded "$loaded" \
+    --arg prompt "$2" "$requests" |
     connect |
     jq --null-input --join-output --unbuffered "$answers"

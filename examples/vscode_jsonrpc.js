@@ -50,7 +50,9 @@ async function main(model, prompt) {
   const call = (method, params) =>
     Promise.race([connection.sendRequest(method, params, cancel.token), closed]);
   await call("server.configure", { stream: "notifications" });
-  await call("rkllm.init", { param: { model_path: model } });
+  // Loading takes long and clears every history, so load only a model that is not loaded.
+  const status = await call("server.status", {});
+  if (status.model_path !== model) await call("rkllm.init", { param: { model_path: model } });
   const input = { role: "user", prompt_input: prompt };
   const final = await call("rkllm.run_async", { rkllm_input: input });
   if (final._callback_state === 3) throw new Error("The run has failed.");

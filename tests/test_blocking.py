@@ -293,7 +293,7 @@ def test_a_second_thread_is_refused() -> None:
             return feed(data)
 
         client._connection.feed = feed_and_share  # type: ignore[method-assign]
-        assert next(iter(client.run_async("long"))).text == "word "
+        assert next(iter(client.run_async("long"))).text == "word"
     assert [str(error) for error in errors] == [
         "This client is in use by another thread; make one Client for each thread."
     ]

@@ -110,12 +110,20 @@ def exit_reason(error: BaseException) -> ExitReason:
 
 
 def _lines(error: BaseException) -> tuple[str, ...]:
-    """Return the library's lines in an error of the daemon, without control characters."""
+    """Return the library's lines in an error of the daemon that its sentence does not contain.
+
+    A terminal must not get the control characters in them.
+    """
     data = error.data if isinstance(error, errors.RPCError) else None
     lines = (data or {}).get("lines")
     if not isinstance(lines, list):
         return ()
-    return tuple(_CONTROL.sub("�", str(line)) for line in lines)
+    said = str(error)
+    return tuple(
+        _CONTROL.sub("�", str(line))
+        for line in lines
+        if str(line).rpartition(": ")[2].rstrip(".") not in said
+    )
 
 
 def _sentence(error: BaseException) -> str:

@@ -11,7 +11,7 @@ _PIECES = re.compile(r"\n|[^\S\n]+|\S+")
 class WordWrap:
     """Takes a text piece by piece, and returns what can be written.
 
-    The last word is held until it is complete. A word that is longer than a line is left to the
+    A word is held until it is complete. A word that is longer than a line is left to the
     terminal to break.
 
     :param columns: the width of a line.
@@ -22,35 +22,37 @@ class WordWrap:
         self._columns = columns
         self._width_of = width_of
         self._column = 0
-        self._space = ""
         self._word = ""
 
     def feed(self, text: str) -> str:
-        """Return the lines and words that are complete."""
+        """Return the words that are complete, with the white space after them."""
         written = []
         for piece in _PIECES.findall(text):
-            if not piece.isspace():
-                self._word += piece
-                continue
-            written.append(self._end_word())
-            if piece == "\n":
-                written.append(self._space.rstrip(" ") + "\n")
-                self._column, self._space = 0, ""
+            if piece.isspace():
+                written += self._end_word(), self._space(piece)
             else:
-                self._space += piece
+                self._word += piece
         return "".join(written)
 
     def end(self) -> str:
         """Return the last word."""
         return self._end_word()
 
-    def _end_word(self) -> str:
-        if not self._word:
+    def _space(self, space: str) -> str:
+        if space == "\n":
+            self._column = 0
+        elif (after := self._column + self._width_of(space)) <= self._columns:
+            self._column = after
+        else:  # the next word begins a line
+            self._column = self._columns
             return ""
-        width = self._width_of(self._word)
-        space, word, self._space, self._word = self._space, self._word, "", ""
-        if self._column and self._column + self._width_of(space) + width > self._columns:
+        return space
+
+    def _end_word(self) -> str:
+        word, self._word = self._word, ""
+        width = self._width_of(word)
+        if word and self._column and self._column + width > self._columns:
             self._column = width
             return f"\n{word}"
-        self._column += self._width_of(space) + width
-        return space + word
+        self._column += width
+        return word

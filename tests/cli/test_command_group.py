@@ -200,4 +200,6 @@ def test_the_librarys_lines_follow_the_sentence() -> None:
         first, *lines = text.splitlines()
         assert first.startswith("It failed. (-3200")
         assert lines == ["  E rkllm: no memory", "  W �[2Jx"]
+    repeated = errors.RuntimeRefused("rkllm_init returned -1: no memory.", data)
+    assert exit_reason(repeated).lines == ("W �[2Jx",)
     assert exit_reason(errors.RuntimeRefused("It failed.")).text == "It failed. (-32000)"

@@ -10,9 +10,10 @@ from rkllm_twisted.cli.word_wrap import WordWrap
 
 
 def wrapped(pieces: list[str], columns: int) -> str:
-    """The whole of what is written."""
+    """The whole of what is written, without the white space at the ends of lines."""
     wrap = WordWrap(columns)
-    return "".join([*map(wrap.feed, pieces), wrap.end()])
+    text = "".join([*map(wrap.feed, pieces), wrap.end()])
+    return "\n".join(line.rstrip(" ") for line in text.split("\n"))
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def test_a_file_that_is_no_socket(tmp_path: Path) -> None:
     done = rkllm("run", f"--socket={tmp_path / 'file'}", "hi")
     assert done.returncode == 3
     assert is_one_sentence(done.stderr)
-    assert "no socket" in done.stderr
+    assert "not a socket" in done.stderr
 
 
 @pytest.fixture

@@ -127,18 +127,6 @@ def test_a_chat_goes_on_after_a_refusal(start: Start, script: Script, tmp_path: 
         assert child.end() == 0
 
 
-def test_a_chat_whose_daemon_goes_ends(start: Start, script: Script, tmp_path: Path) -> None:
-    """8: its history went with it."""
-    daemon = start()
-    daemon.load(script(ECHO))
-    with terminal("chat", daemon=daemon, state=tmp_path) as child:
-        child.expect("^>")
-        daemon.stop()
-        child.send("hello\r")
-        child.expect("rkllm: .*lost")
-        assert child.end() == 8
-
-
 def test_a_chat_on_a_release_that_forgets_says_so(
     start: Start, script: Script, tmp_path: Path
 ) -> None:

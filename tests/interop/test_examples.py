@@ -16,6 +16,8 @@ import attrs
 import pytest
 from daemons import PATIENCE, Daemon, environment
 
+from rkllm_twisted.testing import FakeDaemon
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 Start = Callable[..., Daemon]
 #: A run that stops after its first piece until the file ``go`` is there.
@@ -229,3 +231,12 @@ def test_the_pages_commands_answer(
     )
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.split()) > 3
+
+
+def test_a_model_that_is_loaded_is_not_loaded_again(example: Example, tmp_path: Path) -> None:
+    """It would take minutes on a board, and clear every client's history."""
+    fake = FakeDaemon(default="Hi there")
+    with fake.listening(str(tmp_path / "s.sock")) as path:
+        for _ in range(2):
+            assert example.run(Path(path), tmp_path / "m.rkllm") == (0, "Hi there\n", "")
+    assert [call.method for call in fake.calls].count("rkllm.init") == 1
