@@ -26,7 +26,7 @@ class WordWrap:
 
     def feed(self, text: str) -> str:
         """Return the words that are complete, with the white space after them."""
-        written = []
+        written: list[str] = []
         for piece in _PIECES.findall(text):
             if piece.isspace():
                 written += self._end_word(), self._space(piece)
