@@ -135,10 +135,20 @@ def _argument(
         return call.structure(kind.base, name, {} if value is None else value, start), None
     if name == "tools" and isinstance(value, (list, Mapping)):
         value = _json_text(name, value)
+    elif name == "tools" and isinstance(value, str):
+        _check_json(name, value)
     converted, length = convert(call, kind, name, value)
     if name in struct_rules.FILES:
         call.files.append(FileParameter(name, str(value)))
     return converted, length
+
+
+def _check_json(name: str, text: str) -> None:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError) as error:
+        problem = str(error).partition(":")[0]
+        raise param_error(name, f"must be JSON, as text or as it is ({problem})") from None
 
 
 def _json_text(name: str, value: object) -> str:

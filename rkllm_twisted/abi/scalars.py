@@ -67,10 +67,12 @@ def int_range(base: str) -> tuple[int, int]:
 
 
 def to_int(path: str, value: object, base: str) -> int:
-    """Check a whole number against its C type. ``3.0`` and ``true`` are not whole numbers.
+    """Check a whole number against its C type. ``3.0`` is 3, ``true`` is 1, as in C.
 
-    :raises InvalidParams: not an int, or beyond the type's range.
+    :raises InvalidParams: not a whole number, or beyond the type's range.
     """
+    if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
+        value = int(value)
     if type(value) is not int:
         raise param_error(path, f"must be a whole number ({base}), not {kind_of(value)}")
     least, greatest = int_range(base)

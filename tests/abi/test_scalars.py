@@ -49,9 +49,16 @@ def test_whole_numbers_have_the_range_of_their_type(base: str, least: int, great
             to_int("x", beyond, base)
 
 
-@pytest.mark.parametrize("value", [True, False, 3.0, "3", None, [3]])
+@pytest.mark.parametrize(("value", "number"), [(True, 1), (False, 0), (3.0, 3), (2048.0, 2048)])
+def test_whole_numbers_of_other_json_types(value: object, number: int) -> None:
+    """Programs write them so; C has no other number for them."""
+    converted = to_int("p", value, "int32_t")
+    assert (converted, type(converted)) == (number, int)
+
+
+@pytest.mark.parametrize("value", [3.5, math.inf, math.nan, "3", None, [3]])
 def test_what_is_no_whole_number(value: Any) -> None:
-    """A boolean is none, and neither is 3.0: C would not see what the client wrote."""
+    """C would not see what the client wrote."""
     with pytest.raises(InvalidParams, match="must be a whole number"):
         to_int("x", value, "int32_t")
 

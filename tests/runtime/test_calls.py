@@ -15,7 +15,7 @@ from recording_library import Recorder
 from strategies import WIDTH, structures
 
 from rkllm_twisted.abi.release import Release, releases
-from rkllm_twisted.errors import NotInRelease
+from rkllm_twisted.errors import InvalidParams, NotInRelease
 
 Call = Callable[..., Mapping[str, Any]]
 LoadedWith = Callable[[Release], tuple[Call, Recorder]]
@@ -216,3 +216,11 @@ def test_tools_as_json_or_as_text(abi: str, tools: Any, loaded_with: LoadedWith)
     loaded("rkllm_set_function_tools", ["s", tools, "r"])
     text = {str: tools, dict: '{"a":1}', list: "[]"}[type(tools)]
     assert recorder.last()["tools"] == text
+
+
+@pytest.mark.parametrize("tools", ["not JSON", "[{]", ""])
+def test_tools_that_are_not_json_are_refused_at_once(tools: str, loaded_with: LoadedWith) -> None:
+    """The library would take them, and the model would not understand them."""
+    loaded, _ = loaded_with(releases()["1.3.0"])
+    with pytest.raises(InvalidParams, match="tools: must be JSON"):
+        loaded("rkllm_set_function_tools", ["s", tools, "r"])

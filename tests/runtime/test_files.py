@@ -244,3 +244,19 @@ def test_descriptors_are_closed_with_the_model(runtime: Runtime, models: Path) -
         now = len(descriptors())
         assert before in (None, now)
         before = now
+
+
+@pytest.mark.parametrize("exists", [True, False])
+@pytest.mark.parametrize("rooted", [True, False])
+def test_whatever_is_wrong_with_a_path_names_the_parameter(
+    tmp_path: Path, exists: bool, rooted: bool
+) -> None:
+    """Too long, a loop of links, below a file, not there: never an error of the daemon's own."""
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "loop").symlink_to("loop")
+    files = Files([str(tmp_path)] if rooted else [])
+    for name in ("n" * 300, "d/" * 3000 + "x", "loop/x", "file/x", "nowhere/x"):
+        with pytest.raises(InvalidParams) as refused:
+            files.check([FileParameter("param.path", str(tmp_path / name), exists)])
+        assert refused.value.data == {"parameter": "param.path"}
+        assert len(str(refused.value)) < 300

@@ -806,10 +806,10 @@ GUARDS = [
         SCALARS,
     ),
     _guard(
-        "truth is no whole number",
+        "a fraction is no whole number",
         "abi/scalars.py",
-        "if type(value) is not int:",
-        "if not isinstance(value, int):",
+        "isinstance(value, float) and value.is_integer()",
+        "isinstance(value, float)",
         SCALARS,
     ),
     _guard(

@@ -23,7 +23,7 @@ FLOATS = st.floats(width=32, allow_nan=False, allow_infinity=False)
 #: The sort of a type -> values that are wrong for it wherever it stands.
 WRONG: Mapping[str, list[Any]] = {
     "string": [5, True, "half\0", "\ud800", ["x"], {}],
-    "integer": [1.5, 3.0, True, "1", None, [], 1 << 70, -(1 << 70)],
+    "integer": [1.5, "1", None, [], 1 << 70, -(1 << 70)],
     "float": ["0.5", True, None, [], math.inf, math.nan, 1e39, -1e39, 10**400],
     "bool": [2, -1, 1.0, "true", None],
     "enum": [99, -1, 1.0, True, "RKLLM_NOTHING", None, []],

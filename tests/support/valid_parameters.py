@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from random import Random
@@ -83,7 +84,8 @@ class RightValues:
             return scalar_samples.right_numbers(self._rng, parameter.type.base, 1)
         if parameter.name in FILES:
             return A_FILE
-        return scalar_samples.right_scalar(self._rng, self._release, parameter.type)
+        value = scalar_samples.right_scalar(self._rng, self._release, parameter.type)
+        return json.dumps(value) if parameter.name == "tools" else value
 
     def structure(self, struct: Struct, path: str) -> dict[str, Any]:
         """Make an object with the needed fields and most of the others."""
