@@ -15,7 +15,7 @@ from raw_clients import fake_process
 from rkllm_twisted.blocking import Client
 from rkllm_twisted.errors import Busy, RuntimeCrashed
 
-CONFTEST, BLOCKING, PLAIN, TWISTED, ANSWERS = blocks("docs/testing.md", "python")
+CONFTEST, BLOCKING, PLAIN, TWISTED, ANSWERS, METHOD = blocks("docs/testing.md", "python")
 (SCRIPT,) = blocks("docs/testing.md", "json")
 (COMMAND,) = blocks("docs/testing.md", "sh")
 
@@ -38,6 +38,12 @@ def test_the_fixtures_serve_a_blocking_program(tmp_path: Path) -> None:
     """As a third party's test suite, in a directory of its own."""
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "test_mine.py").write_text(BLOCKING)
+    assert "1 passed" in run(tmp_path, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider")
+
+
+def test_a_method_is_called_without_being_installed(tmp_path: Path) -> None:
+    """In a test module of its own."""
+    (tmp_path / "test_mine.py").write_text(METHOD)
     assert "1 passed" in run(tmp_path, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider")
 
 
