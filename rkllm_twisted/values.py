@@ -22,6 +22,10 @@ LINES = "_lines"
 #: The member of a run's last result that says whether its prompt cache was saved. It is there only
 #: if the run was to save one.
 SAVED = "_prompt_cache_saved"
+#: The member of a run's last result that says why the answer ended: ``length`` if the limit of the
+#: run, of the model or of the context was reached, ``cancelled`` if it was aborted. Without it the
+#: model has ended the answer.
+FINISH_REASON = "_finish_reason"
 OnResult = Callable[[Result], object]
 
 

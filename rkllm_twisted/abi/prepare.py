@@ -64,6 +64,12 @@ class PreparedCall:
         return ModelLimits(param.max_context_len, param.max_new_tokens)
 
     @property
+    def max_new_tokens(self) -> int:
+        """The most tokens of a run's answer; 0 if the call sets no limit (1.3.0 and later)."""
+        given = self.arguments.get("rkllm_infer_params")
+        return max(0, getattr(given, "max_new_tokens", 0))
+
+    @property
     def adapter_name(self) -> str | None:
         """The name of the adapter that the call loads; None if the call is not rkllm_load_lora."""
         if self.function.name != "rkllm_load_lora":

@@ -9,7 +9,14 @@ from typing import Any, TypeVar
 import attrs
 
 from rkllm_twisted.errors import RuntimeRefused
-from rkllm_twisted.values import LAST_STATES, LINES, FloatArray, RunState, RuntimeVersion
+from rkllm_twisted.values import (
+    FINISH_REASON,
+    LAST_STATES,
+    LINES,
+    FloatArray,
+    RunState,
+    RuntimeVersion,
+)
 
 T = TypeVar("T")
 #: Rows of floats: lists of numbers, or after ``configure(floats="base64")`` their bytes.
@@ -64,6 +71,17 @@ class Result:
     hidden_states: Rows | None = None
     rows: tuple[Result, ...] = ()
     raw: Raw = attrs.field(factory=dict, repr=False, eq=False)
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the answer has ended; None if it has not, or if the run has failed.
+
+        ``stop``: the model has ended it. ``length``: the run, the model or the context allows no
+        more tokens. ``cancelled``: the run was aborted.
+        """
+        if self.state != RunState.FINISH:
+            return None
+        return str(self.raw.get(FINISH_REASON, "stop"))
 
 
 @attrs.frozen

@@ -37,12 +37,18 @@ _RUN = (
         items="string",
     ),
     _item(
+        "_finish_reason",
+        "string",
+        "In the last result, if the model has not ended the answer: length (the run, the model or"
+        " the context allows no more tokens) or cancelled (rkllm.abort).",
+    ),
+    _item(
         "_prompt_cache_saved",
         "boolean",
         "With save_prompt_cache, in the last result only: whether the runtime has written it.",
     ),
 )
-_SOMETIMES = frozenset({"results", "_lines", "_prompt_cache_saved"})
+_SOMETIMES = frozenset({"results", "_lines", "_prompt_cache_saved", "_finish_reason"})
 #: The result of a C function that is not in :data:`RESULTS`.
 STATUS = ResultModel(items=_DONE)
 #: The result of any other method: a third party's may be anything.

@@ -64,6 +64,11 @@ class RemoteCall:
         return self.prepared.model_limits
 
     @property
+    def max_new_tokens(self) -> int:
+        """See :class:`PreparedCall`."""
+        return self.prepared.max_new_tokens
+
+    @property
     def adapter_name(self) -> str | None:
         """See :class:`PreparedCall`."""
         return self.prepared.adapter_name

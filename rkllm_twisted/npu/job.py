@@ -39,6 +39,7 @@ class Job:
     :param transform: changes each result of a run, in the NPU thread.
     :ivar final: the result that ended the run.
     :ivar abandoned: the caller has its answer; what the thread still does is dropped.
+    :ivar aborted: ``rkllm_abort`` was called during the run.
     :ivar outcome: the caller's Deferred.
     """
 
@@ -49,6 +50,7 @@ class Job:
     transform: Transform = unchanged
     final: Result | None = None
     abandoned: bool = False
+    aborted: bool = False
     outcome: Deferred[Result] = attrs.field(factory=Deferred)
 
     @property

@@ -124,6 +124,8 @@ class ThreadNPU:
 
     def abort(self) -> Deferred[Result]:
         """See :meth:`INPU.abort`."""
+        if self._under_way is not None:
+            self._under_way.aborted = True
         return execute(self._runtime.abort)
 
     def pause(self) -> Deferred[Result]:
@@ -293,5 +295,5 @@ class ThreadNPU:
         self._runs += job.is_run
         self._state = self._idle_state() if self._state != "closed" else self._state
         self._queue.release()
-        job.resolve(result)
+        job.resolve(self._model.with_finish_reason(job, result))
         self._fire_idle()

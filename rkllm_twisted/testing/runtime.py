@@ -49,6 +49,11 @@ class Prepared:
         return self.checked.model_limits
 
     @property
+    def max_new_tokens(self) -> int:
+        """See :class:`PreparedCall`."""
+        return self.checked.max_new_tokens
+
+    @property
     def adapter_name(self) -> str | None:
         """See :class:`PreparedCall`."""
         return self.checked.adapter_name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,12 @@ import pytest
 import pytest_twisted
 from daemons import Daemon
 
+from rkllm_twisted.cpu import demo_model
 from rkllm_twisted.errors import Closed, InvalidParams, MethodNotFound, NoAnswer, RuntimeRefused
+from rkllm_twisted.testing import Answer, FakeDaemon
 from rkllm_twisted.values import FloatArray, RunState, RuntimeVersion
 
+Start = Callable[..., Daemon]
 Connect = Callable[..., Any]
 
 #: Runs by what their prompt contains; all others echo it.
@@ -300,3 +304,36 @@ async def test_a_closed_client_says_so(daemon: Daemon, connect: Connect) -> None
         await client.ping()
     with pytest.raises(Closed):
         await texts(client.run_async("a"), [])
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_result_says_why_the_answer_has_ended(start: Start, connect: Connect) -> None:
+    """By the model, by a limit of the run, the model or the context, or by an abort."""
+    client = await connect(start().path)
+    question = "What is a list?"
+    await client.init(demo_model(), max_new_tokens=5, top_k=1)
+    assert (await client.run(question)).finish_reason == "length"
+    await client.init(demo_model(), max_new_tokens=-1, max_context_len=64, top_k=1)
+    assert (await client.run(question)).finish_reason == "stop"
+    assert (await client.run(question, max_new_tokens=3)).finish_reason == "length"
+    await client.init(demo_model(), max_new_tokens=-1, max_context_len=40, top_k=1)
+    last = None
+    async for last in client.run_async("What is a module?"):
+        assert last.finish_reason in (None, "length")
+    assert last is not None
+    assert last.finish_reason == "length"
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_aborted_answer_says_so(connect: Connect) -> None:
+    """It looks finished otherwise."""
+    daemon = FakeDaemon(default=Answer("word ", endless=True), model="m")
+    with daemon.listening() as path:
+        client, other = await connect(path), await connect(path)
+        last = None
+        async for last in client.run_async("Hi"):
+            if last.finish_reason is None:
+                with contextlib.suppress(RuntimeRefused):
+                    await other.abort()
+        assert last is not None
+        assert last.finish_reason == "cancelled"
