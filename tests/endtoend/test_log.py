@@ -47,14 +47,14 @@ def test_json_lines_say_who_did_what(start: Start, script: Script) -> None:
     events = [json.loads(line) for line in daemon.log.read_text().splitlines()]
     assert all({"time", "level", "logger", "message"} <= event.keys() for event in events)
     by_id = {event.get("id"): event for event in events if "method" in event}
-    run = by_id["11"]
+    run = by_id[11]
     assert (run["method"], run["outcome"], run["tokens"]) == ("rkllm.run", "ok", 2)
     assert run["uid"] == os.getuid()
     assert 0 < run["duration"] < PATIENCE
-    assert by_id["12"]["tokens"] == 2
-    assert (by_id["13"]["outcome"], by_id["13"]["code"]) == ("InvalidParams", -32602)
+    assert by_id[12]["tokens"] == 2
+    assert (by_id[13]["outcome"], by_id[13]["code"]) == ("InvalidParams", -32602)
     assert by_id[None]["outcome"] == "InvalidParams"
-    assert "16" not in by_id  # a ping
+    assert 16 not in by_id  # a ping
     [connected] = [e for e in events if e["message"].startswith(f"client {run['client']} conn")]
     assert (connected["pid"], connected["uid"]) == (os.getpid(), os.getuid())
     assert any(e["message"] == f"client {run['client']} left after 9 messages" for e in events)

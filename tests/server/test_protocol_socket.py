@@ -139,7 +139,7 @@ async def test_a_client_that_leaves_is_noticed(serve: Serve, half_close_first: b
     if half_close_first:
         client.shutdown(socket.SHUT_WR)
         [connection] = factory.connections
-        await until(lambda: connection.input_ended)
+        await until(lambda: connection._input.input_ended)
         assert pending.cancelled == 0
     client.close()
     await until(lambda: pending.cancelled == 2)
@@ -230,7 +230,8 @@ async def test_evil_peers_get_an_error_or_the_end(serve: Serve, name: str) -> No
     evil.sendall(EVIL[name])
     evil.shutdown(socket.SHUT_WR)
     data = await deferToThread(read_to_the_end, evil)
-    assert (b'"code":-32' in data) is (name != "nothing")
+    assert (b'"code":-32' in data) is (name not in ("nothing", "HTTP"))
+    assert data.startswith(b"HTTP/1.1 400") is (name == "HTTP")
     good.sendall(message(request(1, "echo")))
     assert await deferToThread(good.recv, 1000)
     await until(lambda: len(factory.connections) == 1)
