@@ -15,6 +15,7 @@ from twisted.python.threadpool import ThreadPool
 from rkllm_twisted.daemon.about import summary_of
 from rkllm_twisted.daemon.configured_model import ConfiguredModel
 from rkllm_twisted.daemon.hosting import RuntimeHost
+from rkllm_twisted.daemon.monotonic import warn_of_wall_clock
 from rkllm_twisted.interfaces import INPU, IConversation
 from rkllm_twisted.offload.parser import Reader
 from rkllm_twisted.server.factory import RPCFactory
@@ -64,6 +65,7 @@ class DaemonService(MultiService):
     def startService(self) -> None:
         """Open the socket, then start the rest."""
         super().startService()  # if the socket is refused, nothing else has started
+        warn_of_wall_clock(self._reactor)
         self._pool.start()
         self._host.service.startService()
         runtime = self.npu.version()

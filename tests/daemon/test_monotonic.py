@@ -5,8 +5,13 @@ from __future__ import annotations
 import time
 
 from twisted.internet.epollreactor import EPollReactor
+from twisted.logger import globalLogPublisher
 
-from rkllm_twisted.daemon.monotonic import follows_wall_clock, use_monotonic_time
+from rkllm_twisted.daemon.monotonic import (
+    follows_wall_clock,
+    use_monotonic_time,
+    warn_of_wall_clock,
+)
 
 
 def test_timers_follow_the_monotonic_clock_and_keep_their_time() -> None:
@@ -26,3 +31,17 @@ def test_timers_follow_the_monotonic_clock_and_keep_their_time() -> None:
     before.cancel()
     after.cancel()
     reactor.runUntilCurrent()
+
+
+def test_an_application_whose_timers_follow_the_wall_clock_is_warned() -> None:
+    """Once it has called use_monotonic_time, it is not."""
+    reactor, events = EPollReactor(), []
+    globalLogPublisher.addObserver(events.append)
+    try:
+        warn_of_wall_clock(reactor)
+        assert ["use_monotonic_time" in event["log_format"] for event in events] == [True]
+        use_monotonic_time(reactor)
+        warn_of_wall_clock(reactor)
+    finally:
+        globalLogPublisher.removeObserver(events.append)
+    assert len(events) == 1
