@@ -32,7 +32,10 @@ def runtime_library(family: str, abi: str, number: int) -> Extension:
             for folder in ("front", "scripted", engine)
             for path in (RUNTIME / "src" / folder).glob("*.c")
         ),
-        depends=sorted(str(path) for path in RUNTIME.glob("[is]*/**/*.h")),
+        depends=[
+            str(RUNTIME / "exports.map"),
+            *sorted(str(path) for path in RUNTIME.glob("[is]*/**/*.h")),
+        ],
         include_dirs=[str(RUNTIME / "include"), str(RUNTIME / "src")],
         define_macros=[("RKLLM_ABI", str(number)), ("_GNU_SOURCE", "1"), *macros],
         extra_compile_args=[
@@ -43,7 +46,12 @@ def runtime_library(family: str, abi: str, number: int) -> Extension:
             "-pthread",
             "-ffp-contract=off",
         ],
-        extra_link_args=["-pthread", "-s", f"-Wl,-soname,librkllm-{family}-{abi}.so"],
+        extra_link_args=[
+            "-pthread",
+            "-s",
+            f"-Wl,-soname,librkllm-{family}-{abi}.so",
+            f"-Wl,--version-script={RUNTIME / 'exports.map'}",
+        ],
         libraries=["m", "dl"],
         optional=True,
     )
