@@ -1,4 +1,4 @@
-"""Clients of a daemon that is measured. They speak lines."""
+"""Clients for the benchmarks. They speak JSON lines to a daemon."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-#: Seconds after which anything that was waited for has failed.
+#: Seconds after which a wait fails.
 PATIENCE = 60.0
 
 
 class Client:
-    """A connection."""
+    """A connection to the daemon."""
 
     def __init__(self, path: Path) -> None:
         self.socket = socket.socket(socket.AF_UNIX)
@@ -30,29 +30,29 @@ class Client:
         self.socket.sendall(json.dumps(message).encode() + b"\n")
 
     def run(self, prompt: str, method: str = "rkllm.run", request_id: int = 1) -> None:
-        """Send a run."""
+        """Send a run request."""
         self.send(method, {"rkllm_input": {"prompt_input": prompt}}, request_id)
 
     def answer(self) -> Any:
-        """The next message."""
+        """Read the next message."""
         return json.loads(self._file.readline())
 
     def ask(self, method: str, params: object = None) -> Any:
-        """Send a request and wait for its answer; the result."""
+        """Send a request, wait for its answer and return the result."""
         self.send(method, params)
         answer = self.answer()
         assert "result" in answer, answer
         return answer["result"]
 
     def close(self) -> None:
-        """Leave."""
+        """Close the connection."""
         self._file.close()
         self.socket.close()
 
 
 @contextlib.contextmanager
 def clients(path: Path, count: int) -> Iterator[list[Client]]:
-    """Some connections, each of which has asked something."""
+    """Open several connections; each has made one request."""
     connected = []
     try:
         for _ in range(count):
@@ -65,7 +65,7 @@ def clients(path: Path, count: int) -> Iterator[list[Client]]:
 
 
 class Busy:
-    """Clients that send a ping each so many seconds, whether or not they were answered.
+    """Clients that send pings at a fixed pace, whether or not they were answered.
 
     :param pause: seconds between two of one client's.
     :param at_once: so many are sent each time.
@@ -87,17 +87,17 @@ class Busy:
             self._selector.register(client.socket, selectors.EVENT_READ)
 
     def __call__(self) -> None:
-        """Read what there is, and send what is due."""
+        """Read the answers that have come, and send the pings that are due."""
         for key, _ in self._selector.select(0.0005):
             link = key.fileobj
             assert isinstance(link, socket.socket)
             self.answers += link.recv(1 << 16).count(b"\n")
         while self._due <= time.monotonic():
-            with contextlib.suppress(BlockingIOError):  # it is not read any faster
+            with contextlib.suppress(BlockingIOError):  # the daemon reads no faster
                 self._clients[self._next].socket.send(self._message)
             self._next = (self._next + 1) % len(self._clients)
             self._due += self._pause
 
 
-#: What busy clients do: seconds between two of one's pings, and how many it sends at once.
+#: The busy clients: seconds between two pings of one client, and how many it sends at once.
 LOADS = {"10 pings/s each": (0.1, 1), "as many as they can": (0.1, 100)}

@@ -1,4 +1,4 @@
-"""Daemons as twistd runs them, and what the kernel knows of their processes."""
+"""Start daemons with twistd, and read their memory and processor time from the kernel."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ MB = 1e6
 
 
 class NeverHappenedError(Exception):
-    """What was waited for has not come about."""
+    """A condition was not met in time."""
 
 
 def twistd(socket: Path, isolation: str, *options: str, log: str = "-") -> list[str]:
-    """The command that starts a daemon as a user does, on the embedded runtime.
+    """Return the command that starts a daemon as a user does, on the embedded runtime.
 
     :param options: more of ``twistd rkllm``.
     :param log: twistd's log file; ``-`` is its stdout.
@@ -40,7 +40,7 @@ def twistd(socket: Path, isolation: str, *options: str, log: str = "-") -> list[
 
 
 def environment() -> dict[str, str]:
-    """Ours, without what would change the daemon's options, or make each start compile it anew."""
+    """Return our environment without variables that change options or force a new compilation."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -49,7 +49,7 @@ def environment() -> dict[str, str]:
 
 
 def wait_for(what: Callable[[], object]) -> float:
-    """Wait until it is so; how long that took.
+    """Wait until a condition is met, and return how long that took.
 
     :raises NeverHappenedError: it is not, after ``PATIENCE``.
     """
@@ -62,30 +62,30 @@ def wait_for(what: Callable[[], object]) -> float:
 
 
 def children(pid: int) -> list[int]:
-    """The processes that a process has started, whichever of its threads did."""
+    """Return the processes that a process has started, from any of its threads."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
 
 
 def family(pid: int) -> list[int]:
-    """A process and its children."""
+    """Return a process and its children."""
     return [pid, *children(pid)]
 
 
 def resident(pid: int) -> float:
-    """MB of a process and its children that are in memory."""
+    """Return the resident memory of a process and its children in MB."""
     pages = sum(int(Path(f"/proc/{p}/statm").read_text().split()[1]) for p in family(pid))
     return pages * os.sysconf("SC_PAGE_SIZE") / MB
 
 
 def proportional(pid: int) -> int:
-    """Bytes of a process's memory, those that are shared by their share."""
+    """Return a process's memory in bytes; shared pages count in proportion."""
     rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     return int(rollup.partition("\nPss:")[2].split()[0]) * 1024
 
 
 def processor_time(pid: int) -> float:
-    """Seconds that a process has had of a processor, all the threads that it has."""
+    """Return the processor seconds of a process, over all its threads."""
     spent = 0
     for task in Path(f"/proc/{pid}/task").iterdir():
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
@@ -94,17 +94,17 @@ def processor_time(pid: int) -> float:
 
 
 def processor_times(pid: int) -> dict[int, float]:
-    """The same of a process and of each of its children, by their ids."""
+    """Return the processor seconds of a process and of each of its children, by process id."""
     return {each: processor_time(each) for each in family(pid)}
 
 
 def spent_since(before: Mapping[int, float], pid: int) -> float:
-    """Seconds of a processor since then; a child that has come meanwhile counts, too."""
+    """Return the processor seconds spent since then, including by new children."""
     return sum(time - before.get(each, 0.0) for each, time in processor_times(pid).items())
 
 
 def is_gone(pid: int) -> bool:
-    """Has a process ended? One that waits to be reaped has."""
+    """Tell whether a process has ended; a zombie has."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except FileNotFoundError:

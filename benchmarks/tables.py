@@ -1,4 +1,4 @@
-"""What the benchmarks print: rows beside their targets, and on what they were measured."""
+"""Tables of the benchmarks: rows with their targets, and a description of the machine."""
 
 from __future__ import annotations
 
@@ -6,33 +6,33 @@ import os
 import platform
 from collections.abc import Iterable, Sequence
 
-#: What was measured, the figure, its target, and whether that is met.
+#: The name of the measurement, the figure, its target, and whether that is met.
 Row = tuple[str, str, str, bool]
 
 
 def row(what: str, measured: str, target: str = "", met: bool = True) -> Row:
-    """A line of the table."""
+    """Make a row of the table."""
     return what, measured, target, met
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The value that so many do not exceed."""
+    """Return the value that this share of the values does not exceed."""
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 
 def spread(seconds: Sequence[float]) -> str:
-    """Median and 99th percentile in milliseconds."""
+    """Format median and 99th percentile in milliseconds."""
     return f"{1000 * percentile(seconds, 0.5):.2f} / {1000 * percentile(seconds, 0.99):.2f} ms"
 
 
 def markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """Write a table."""
+    """Write a Markdown table."""
     rows = [f"| {' | '.join(line)} |" for line in [head, *lines]]
     return "\n".join([rows[0], "|---" * len(head) + "|", *rows[1:]])
 
 
 def table(rows: Iterable[Row]) -> str:
-    """Write the rows."""
+    """Write the rows as a table."""
     return markdown(
         ["what", "measured", "target", "met"],
         [
@@ -43,10 +43,10 @@ def table(rows: Iterable[Row]) -> str:
 
 
 def machine() -> str:
-    """What it was measured on."""
+    """Describe the machine that was measured on."""
     return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
 def loads(before: float) -> str:
-    """How busy the machine was, with what else it does."""
+    """Tell how busy the machine was with other work."""
     return f"load average {before:.1f} before and {os.getloadavg()[0]:.1f} after"

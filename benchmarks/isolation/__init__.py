@@ -1,1 +1,1 @@
-"""What it costs and brings that the runtime has a process of its own."""
+"""The costs and benefits of running the runtime in its own process."""

@@ -1,4 +1,4 @@
-"""What it costs and brings that the runtime has a process of its own, as a Markdown table.
+"""Measure the costs and benefits of running the runtime in its own process, as a Markdown table.
 
 ``python -m benchmarks.isolation``. Daemons as twistd runs them, with ``--isolation`` process and
 thread side by side, on the embedded runtime with scripted models; the clients are in this process.
@@ -20,7 +20,7 @@ from benchmarks.tables import Row, loads, machine, table
 
 
 def main() -> None:
-    """Print the table, and on what it was measured."""
+    """Print the table and describe the machine."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true", help="only see whether everything runs")
     parser.add_argument("--only", help="the name of one group of figures")

@@ -1,4 +1,4 @@
-"""What a process of its own costs in memory, and for big arrays that cross over to it."""
+"""The cost of a separate runtime process in memory, and for big arrays that pass through it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EMBED_INPUT, LOGITS = 2, 2
 
 
 def memory() -> list[Row]:
-    """What the daemon and its child hold before a model, with one at work, and after."""
+    """Measure the memory of daemon and child without a model, during a run, and afterwards."""
     rows = []
     for mode in MODES:
         with daemon(mode) as running:
@@ -42,7 +42,7 @@ def memory() -> list[Row]:
 
 
 def crossing(both: dict[str, Daemon], times: int, tokens: int) -> list[Row]:
-    """What an embedding costs on its way to C, and logits on their way back."""
+    """Measure the transfer time of an embedding to C and of logits back."""
     block = array("f", [number / 257 for number in range(WIDTH)]).tobytes() * tokens
     packed = {
         "base64": base64.b64encode(block).decode(),

@@ -1,4 +1,4 @@
-"""Daemons of both isolations, seen from their clients."""
+"""Daemons with either isolation, as their clients see them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from benchmarks.processes import children, environment, proportional, twistd, wa
 MODES = ("process", "thread")
 
 
-#: Milliseconds between two tokens: of a fast model on a board, and more than any gives.
+#: Milliseconds between two tokens: for a fast model on a board, and for a faster one than exists.
 PACE, HASTE = 10, 1
-#: An embedding of 7 million floats, and logits of as many.
+#: An embedding of 7 million floats, and logits of the same size.
 TOKENS, WIDTH, VOCAB = 1000, 7000, 152_000
 CONTEXT = {".script": 4 * TOKENS, ".gguf": 512}
 SCRIPT = f"""#!rkllm-script 1
@@ -55,33 +55,33 @@ token "ok"
 
 @attrs.frozen
 class Daemon:
-    """A daemon, seen from its clients."""
+    """A daemon, as its clients see it."""
 
     mode: str
     directory: Path
     process: subprocess.Popen[bytes]
 
     def connect(self) -> Client:
-        """A new connection."""
+        """Open a connection."""
         return Client(self.directory / "sock")
 
     def children(self) -> list[int]:
-        """The runtime's process, where it has one."""
+        """Return the runtime's process, if it has its own."""
         return children(self.process.pid)
 
     def settle(self) -> None:
-        """Wait until all that makes a daemon is there."""
+        """Wait until the daemon is fully started."""
         wait_for(lambda: (self.directory / "sock").exists() or self.process.poll() is not None)
         wait_for(lambda: len(self.children()) == (self.mode == "process"))
 
     def memory(self) -> int:
-        """Bytes of the daemon and its child."""
+        """Return the memory of the daemon and its child in bytes."""
         with contextlib.closing(self.connect()) as client:
-            client.ask("rkllm.createDefaultParam")  # who answers has started
+            client.ask("rkllm.createDefaultParam")  # a runtime that answers has started
         return sum(map(proportional, (self.process.pid, *self.children())))
 
     def load(self, model: Path | None = None) -> Client:
-        """Load a model, the script unless told otherwise; the connection that did it."""
+        """Load a model, by default the script, and return the connection that loaded it."""
         client = self.connect()
         if model is None:
             model = self.directory / "bench.script"
@@ -95,7 +95,7 @@ class Daemon:
         return client
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> float:
-        """End it; how long that took."""
+        """Stop the daemon and return how long that took."""
         begun = time.monotonic()
         self.process.send_signal(how)
         self.process.wait(PATIENCE)
@@ -104,7 +104,7 @@ class Daemon:
 
 @contextlib.contextmanager
 def daemon(mode: str) -> Iterator[Daemon]:
-    """Start one, and stop it."""
+    """Start a daemon and stop it at the end."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         command = twistd(directory / "sock", mode, "--max-clients=200")
@@ -122,7 +122,7 @@ def daemon(mode: str) -> Iterator[Daemon]:
 
 @contextlib.contextmanager
 def two_daemons() -> Iterator[dict[str, Daemon]]:
-    """One of each, with the model loaded."""
+    """Start one daemon of each isolation, with the model loaded."""
     with daemon("process") as process, daemon("thread") as thread:
         both = {"process": process, "thread": thread}
         for running in both.values():

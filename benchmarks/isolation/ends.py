@@ -1,4 +1,4 @@
-"""How crashes are told, and how long it takes to stop a daemon."""
+"""How soon clients hear of a crash, and how long a daemon takes to stop."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LINGER = Limits().linger
 
 
 def crashes(running: Daemon, times: int) -> list[Row]:
-    """From the crash to the client's error."""
+    """Measure the time from the crash to the client's error."""
     rows = []
     for how in ("segv", "abort", "exit", "SIGKILL from outside"):
         spent = []
@@ -34,7 +34,7 @@ def crashes(running: Daemon, times: int) -> list[Row]:
             client.run(how if len(how) < 6 else "hang", "rkllm.run_async")
             at = int(client.answer()["result"]["text"]) / 1e6
             if how.startswith("SIGKILL"):
-                running.settle()  # the child before may not be gone yet
+                running.settle()  # the previous child may still exist
                 at = time.monotonic()
                 os.kill(running.children()[0], signal.SIGKILL)
             error = client.answer()["error"]
@@ -49,7 +49,7 @@ def crashes(running: Daemon, times: int) -> list[Row]:
 
 
 def ends() -> list[Row]:
-    """How long it takes to stop a daemon."""
+    """Measure how long a daemon takes to stop."""
     rows = []
     for mode in MODES:
         with daemon(mode) as running:
@@ -76,7 +76,7 @@ def ends() -> list[Row]:
 
 
 def amid(running: Daemon, prompt: str) -> Client:
-    """Have a run under way; the client whose it is."""
+    """Start a streaming run and return its client."""
     client = running.load()
     client.run(prompt, "rkllm.run_async")
     client.answer()
@@ -85,11 +85,11 @@ def amid(running: Daemon, prompt: str) -> Client:
 
 @contextmanager
 def reading(client: Client) -> Iterator[None]:
-    """Have the client read to the end, which is to be that the daemon stops."""
+    """Read the client's messages to the end; the last one must be ShuttingDown."""
     answers: list[Any] = []
 
     def read() -> None:
-        with suppress(ValueError):  # an empty line is the end of the connection
+        with suppress(ValueError):  # an empty line marks the end of the connection
             while True:
                 answers[:] = [client.answer()]
 
@@ -101,5 +101,5 @@ def reading(client: Client) -> Iterator[None]:
 
 
 def shutdown(what: str, spent: float, most: float) -> Row:
-    """Make a row."""
+    """Make a table row."""
     return row(f"SIGTERM → exit: {what}", f"{spent:.2f} s", f"< {most:g} s", spent < most)

@@ -1,4 +1,4 @@
-"""How late tokens come, and how fast, with the runtime in a process and in a thread."""
+"""The delay and the rate of tokens, with the runtime in a process and in a thread."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PACES = {"pace": PACE, "haste": HASTE}
 
 @attrs.frozen
 class Stream:
-    """What a client has seen of a stream.
+    """What a client measured while it read a stream.
 
     :param late: seconds from the callback to the client's read, of each token.
     :param rate: tokens per second, by the runtime's clock.
@@ -36,7 +36,7 @@ class Stream:
 def stream(
     running: Daemon, prompt: str, seconds: float, others: Callable[[], None] | None = None
 ) -> Stream:
-    """Read tokens for a while, and leave."""
+    """Read tokens for some seconds, then disconnect."""
     client = running.connect()
     client.run(prompt, "rkllm.run_async")
     rest = client.socket.recv(1 << 16).rpartition(b"\n")[2]  # the first is late for other reasons
@@ -61,7 +61,7 @@ def stream(
 
 
 def is_running(running: Daemon) -> bool:
-    """Is there a run under way?"""
+    """Tell whether a run is under way."""
     client = running.connect()
     state = client.ask("server.status")["state"]
     client.close()
@@ -70,7 +70,7 @@ def is_running(running: Daemon) -> bool:
 
 @contextlib.contextmanager
 def real_time() -> Iterator[str]:
-    """Go before everything else on the machine, with what is started meanwhile, where one may."""
+    """Use real-time scheduling, where permitted, for this process and the processes it starts."""
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(10))
     except PermissionError:
@@ -83,7 +83,7 @@ def real_time() -> Iterator[str]:
 
 
 def lateness(times: int, seconds: float) -> list[Row]:
-    """Compare how late tokens come, in turns. Others' turns at a processor are not our delay."""
+    """Compare the delay of tokens between the isolations, with real-time scheduling if allowed."""
     late: dict[str, list[float]] = {mode: [] for mode in MODES}
     with real_time() as how, two_daemons() as both:
         for _ in range(times):
@@ -103,7 +103,7 @@ def lateness(times: int, seconds: float) -> list[Row]:
 
 
 def paces(both: dict[str, Daemon], count: int, times: int, seconds: float) -> list[Row]:
-    """How fast the runtime is beside busy clients, in turns with nobody there."""
+    """Compare the runtime's speed beside busy clients with its speed without them."""
     rows = []
     for (prompt, pace), (mode, running) in itertools.product(PACES.items(), both.items()):
         rates: dict[str, list[float]] = {name: [] for name in ("", *LOADS)}

@@ -1,1 +1,1 @@
-"""What the daemon's limits hold to."""
+"""Measure whether the daemon keeps its limits."""

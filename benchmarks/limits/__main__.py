@@ -1,4 +1,4 @@
-"""What the daemon's limits hold to, as a Markdown table: ``python -m benchmarks.limits``.
+"""Measure whether the daemon keeps its limits: ``python -m benchmarks.limits`` prints a table.
 
 A daemon with its defaults runs in a process of its own, on the embedded runtime with scripted
 models; the clients are in this one and speak lines of JSON.
@@ -17,7 +17,7 @@ from benchmarks.tables import Row, loads, machine, table
 
 
 def main() -> None:
-    """Print the table, and on what it was measured."""
+    """Print the table and describe the machine."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true", help="only see whether everything runs")
     quick = parser.parse_args().quick

@@ -1,4 +1,4 @@
-"""The daemon, seen from its clients."""
+"""The daemon, as its clients see it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from benchmarks.clients import PATIENCE, Client
 from benchmarks.processes import wait_for
 
 PROJECT = Path(__file__).resolve().parents[2]
-#: Milliseconds per token where a model's pace matters, and of the model that is cancelled.
+#: Milliseconds per token: of the model that sets the pace, and of the model that is cancelled.
 PACE, SLOW = 1, 20
 SCRIPT = f"""#!rkllm-script 1
 run when "slow"
@@ -37,18 +37,18 @@ token "ok"
 
 @attrs.frozen
 class Daemon:
-    """The daemon, seen from its clients."""
+    """The daemon, as its clients see it."""
 
     directory: Path
     process: subprocess.Popen[bytes]
 
     def connect(self) -> Client:
-        """A new connection."""
+        """Open a connection."""
         return Client(self.directory / "sock")
 
     @contextlib.contextmanager
     def clients(self, count: int) -> Iterator[list[Client]]:
-        """Some connections, closed at the end; all the daemon's work for them is over then."""
+        """Open connections; at the end, close them and wait until the daemon has noticed."""
         clients = [self.connect() for _ in range(count)]
         yield clients
         for client in clients:
@@ -56,7 +56,7 @@ class Daemon:
         self.until(lambda status: status["clients"] == 1 and not status["running"])
 
     def until(self, condition: Callable[[Any], object]) -> None:
-        """Wait until the status is so."""
+        """Wait until the status meets a condition."""
         with contextlib.closing(self.connect()) as client:
             wait_for(lambda: condition(client.ask("server.status")))
 
@@ -70,7 +70,7 @@ class Daemon:
         client.close()
 
     def ticks(self) -> list[tuple[float, float]]:
-        """How late each tick came since the last time, and the reactor's own time before it."""
+        """Return each tick's delay since the last call, and the reactor's own time before it."""
         with socket.socket(socket.AF_UNIX) as link:
             link.connect(str(self.directory / "ticks"))
             data = b"".join(iter(lambda: link.recv(1 << 16), b""))
@@ -78,12 +78,12 @@ class Daemon:
         return list(zip(numbers[::2], numbers[1::2], strict=True))
 
     def memory(self) -> int:
-        """Resident bytes."""
+        """Return the resident memory in bytes."""
         pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGESIZE")
 
     def descriptors(self) -> int:
-        """Open files, with a single client: one that has left is noticed first."""
+        """Count the open files once the daemon has a single client."""
         with contextlib.closing(self.connect()) as client:
             wait_for(lambda: client.ask("server.status")["clients"] == 1)
             return len(os.listdir(f"/proc/{self.process.pid}/fd"))  # noqa: PTH208
@@ -91,7 +91,7 @@ class Daemon:
 
 @contextlib.contextmanager
 def daemon(*arguments: str) -> Iterator[Daemon]:
-    """Start one with a model loaded, and stop it."""
+    """Start a daemon with a model loaded, and stop it at the end."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         command = [sys.executable, "-m", "benchmarks.limits.ticking", name, *arguments]

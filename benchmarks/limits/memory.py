@@ -1,4 +1,4 @@
-"""What clients that do not read hold, and what is left of those that have gone."""
+"""The memory for clients that do not read, and for clients that have disconnected."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ KIB = 1024
 
 
 def slow_readers(daemon: Daemon, count: int, seconds: float, patience: float) -> list[Row]:
-    """Clients that begin a stream and never read."""
+    """Measure clients that begin a stream and never read it."""
     rows = []
     with daemon.clients(2 * count) as clients:
-        for client in clients:  # one that reads first: its share is no slow reader's
+        for client in clients:  # the memory of a client that reads is not counted
             client.ask("server.ping")
         warm, deaf = clients[:count], clients[count:]
         for client in warm:
@@ -46,7 +46,7 @@ def slow_readers(daemon: Daemon, count: int, seconds: float, patience: float) ->
 
 
 def growing(daemon: Daemon, thousands: int) -> list[Row]:
-    """What is left of requests; a new connection for every hundred."""
+    """Measure the growth per thousand requests, with a new connection for every hundred."""
 
     def some(count: int) -> None:
         for _ in range(count // 100):
@@ -58,7 +58,7 @@ def growing(daemon: Daemon, thousands: int) -> list[Row]:
             client.close()
         daemon.until(lambda status: status["clients"] == 1)
 
-    some(max(1000, 300 * thousands))  # until caches and arenas have their size
+    some(max(1000, 300 * thousands))  # until caches and arenas have reached their size
     memory, files = daemon.memory(), daemon.descriptors()
     some(1000 * thousands)
     growth = (daemon.memory() - memory) / KIB / thousands

@@ -1,4 +1,4 @@
-"""How punctual the reactor is, and how fast a stream and a connection, beside others."""
+"""The reactor's delay, and the speed of a stream and of a new connection, beside other clients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.tables import Row, percentile, row, spread
 
 
 def pace(client: Client, seconds: float, others: Callable[[], None] = lambda: None) -> float:
-    """Tokens per second of a stream, while others do as they like."""
+    """Measure a stream's tokens per second while other clients are active."""
     client.run("pace", "rkllm.run_async")
     client.answer()
     begun, tokens = time.monotonic(), 0
@@ -25,7 +25,7 @@ def pace(client: Client, seconds: float, others: Callable[[], None] = lambda: No
 
 
 def one_stream(daemon: Daemon, seconds: float, others: Callable[[], None] = lambda: None) -> float:
-    """The median of three such streams, each on a connection of its own."""
+    """Return the median of three streams, each on its own connection."""
     rates = []
     for _ in range(3):
         client = daemon.connect()
@@ -36,7 +36,7 @@ def one_stream(daemon: Daemon, seconds: float, others: Callable[[], None] = lamb
 
 
 def busy_clients(daemon: Daemon, count: int, seconds: float) -> list[Row]:
-    """How punctual the reactor is, and how fast a stream, beside busy clients."""
+    """Measure the reactor's delay and a stream's speed beside busy clients."""
     rows = []
     with daemon.clients(count) as clients:
         for client in clients:
@@ -55,12 +55,12 @@ def busy_clients(daemon: Daemon, count: int, seconds: float) -> list[Row]:
     return rows
 
 
-#: What is expensive to read, each about as long as a message may be.
+#: Messages that are expensive to parse, each about as long as a message may be.
 BIG = {"numbers": (b"1,", 30_000_000), "escapes": (b'"\\n\\n",', 7_000_000)}
 
 
 def big_messages(daemon: Daemon, share: float) -> list[Row]:
-    """How punctual the reactor is while it has a big message read."""
+    """Measure the reactor's delay while the daemon parses a big message."""
     rows = []
     for name, (piece, count) in BIG.items():
         pieces = piece * int(count * share)
@@ -75,7 +75,7 @@ def big_messages(daemon: Daemon, share: float) -> list[Row]:
 
 
 def stall(beside: str, ticks: list[tuple[float, float]]) -> Row:
-    """How late the reactor was; by the clock, and what it did itself in that time."""
+    """Return the reactor's delay by the clock, and its own processor time in that period."""
     late, own = ([tick[which] for tick in ticks] for which in (0, 1))
     p99, most = percentile(late, 0.99), max(late)
     itself = f"{1000 * percentile(own, 0.99):.1f} / {1000 * max(own):.1f}"
@@ -85,7 +85,7 @@ def stall(beside: str, ticks: list[tuple[float, float]]) -> Row:
 
 
 def connecting(daemon: Daemon, count: int) -> list[Row]:
-    """From connect() to the first answer, while all the others stay."""
+    """Measure from connect() to the first answer, while all other clients stay connected."""
     spent = []
     with daemon.clients(0):
         clients = []

@@ -21,7 +21,7 @@ reactor: Any = installed_reactor  # its type depends on the platform
 
 
 def serve(directory: Path, arguments: list[str]) -> None:
-    """Be the daemon, and tell how late the ticks came to whoever connects to a second socket."""
+    """Run the daemon, and send the ticks' delays to each client of a second socket."""
     options = Options()
     options.parseOptions([f"--socket={directory / 'sock'}", "--library=cpu", *arguments])
     service: Any = makeService(options, reactor)
@@ -33,7 +33,7 @@ def serve(directory: Path, arguments: list[str]) -> None:
         reactor.callLater(0.001, tick, now + 0.001, spent_now)
 
     class Ticks(Protocol):
-        """Tells and forgets."""
+        """Send the delays and forget them."""
 
         def connectionMade(self) -> None:
             assert self.transport is not None

@@ -1,4 +1,4 @@
-"""Whose turn it is: the next run's after a cancel, and nobody's when the queue is full."""
+"""The delay until the next run starts after a cancel, and until a full queue refuses a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmarks.tables import Row, percentile, row, spread
 
 
 def cancelling(daemon: Daemon, times: int) -> list[Row]:
-    """From a cancel, or a disconnect, to the first token of the run that waits behind."""
+    """Measure from a cancel, or a disconnect, to the first token of the next run in the queue."""
     rows = []
     allowed = (SLOW + 20) / 1000
     for leaves in (False, True):
@@ -23,8 +23,8 @@ def cancelling(daemon: Daemon, times: int) -> list[Row]:
                 waiting.run("next", "rkllm.run_async")
                 waiting.send("server.ping", None, 2)
                 while waiting.answer()["id"] != 2:
-                    pass  # the run is queued for certain
-                # The cancel comes at any moment of a token's time, and not just after one.
+                    pass  # the daemon has queued the run
+                # The cancel comes at a random moment between two tokens.
                 time.sleep(random.random() * SLOW / 1000)
                 begun = time.monotonic()
                 if leaves:
@@ -46,7 +46,7 @@ def cancelling(daemon: Daemon, times: int) -> list[Row]:
 
 
 def refusing(daemon: Daemon, times: int) -> list[Row]:
-    """How long a client waits to hear that the queue is full."""
+    """Measure how soon a client is refused when the queue is full."""
     spent, refused = [], 0
     with daemon.clients(10) as [last, *clients]:
         for request_id in range(8):

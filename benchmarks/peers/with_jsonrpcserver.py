@@ -10,12 +10,12 @@ from jsonrpcserver import Result, Success, async_dispatch, method
 
 @method(name="server.ping")  # type: ignore[misc]
 async def ping() -> Result:
-    """Answer."""
+    """Answer the ping."""
     return Success("pong")
 
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """One connection."""
+    """Serve one connection."""
     try:
         while line := await reader.readline():
             answer = await async_dispatch(line.decode())

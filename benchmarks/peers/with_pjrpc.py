@@ -13,7 +13,7 @@ methods = MethodRegistry()
 
 @methods.add("server.ping")
 async def ping() -> str:
-    """Answer."""
+    """Answer the ping."""
     return "pong"
 
 

@@ -26,7 +26,7 @@ def server_of_one() -> JsonRPCServer:
 
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """One connection."""
+    """Serve one connection."""
     server = server_of_one()
     server.protocol.set_writer(writer)
     with contextlib.suppress(ConnectionError):

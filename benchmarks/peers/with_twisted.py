@@ -1,4 +1,4 @@
-"""What Twisted can do at most: a NetstringReceiver that decodes JSON, encodes it and sends it back.
+"""Twisted's upper bound: a NetstringReceiver that decodes JSON, encodes it and sends it back.
 
 Nothing is looked at or looked up. ``json`` is Python's own; ``msgspec`` is what the daemon uses.
 """
@@ -25,7 +25,7 @@ decode, encode = CODECS[sys.argv[2]]
 
 
 class Echo(NetstringReceiver):
-    """Sends back what came."""
+    """Send each message back."""
 
     MAX_LENGTH = 64 * 1024 * 1024
 

@@ -1,1 +1,1 @@
-"""The suite of `make bench`: the daemon beside others, in ratios."""
+"""The suite behind `make bench`: the daemon compared with other servers, in ratios."""

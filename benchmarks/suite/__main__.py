@@ -22,12 +22,12 @@ from benchmarks.suite.programs import Programs, build
 from benchmarks.suite.ratios import Row
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "performance"
-#: What the short form measures, and how far a median ratio may fall below the recorded one.
+#: The rows of the short form, and how far a median ratio may fall below the recorded one.
 CHECKED = ("1 connection", "100 connections", "64 deep")
 FALL = 0.35
 
 
-#: The groups of rows that are not round trips, by their headings.
+#: The groups of rows other than round trips, by heading.
 GROUPS: Mapping[str, Sequence[Callable[[Bench], list[Row]]]] = {
     "Tokens": (tokens.full_speed, tokens.latency),
     "Arrays of floats": (floats.arrays,),
@@ -64,7 +64,7 @@ def everything(bench: Bench, missing: tuple[str, ...], out: Path) -> None:
 
 
 def check(bench: Bench, recorded: Path) -> int:
-    """Measure the short form; 1 if a ratio has fallen too far."""
+    """Measure the short form; return 1 if a ratio has fallen too far."""
     known = json.loads(recorded.read_text())["ratios"]
     shapes = [shape for shape in trips.SHAPES if shape.title in CHECKED]
     for shape in shapes:
@@ -84,7 +84,7 @@ def check(bench: Bench, recorded: Path) -> int:
 
 
 def main() -> int:
-    """Measure."""
+    """Run the benchmarks."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true", help="only see whether everything runs")
     parser.add_argument("--check", action="store_true", help="compare a few rows with the record")

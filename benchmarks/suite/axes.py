@@ -1,4 +1,4 @@
-"""What the figures grow along: idle clients, the size of messages, the length of the queue."""
+"""The figures as functions of idle clients, message size and queue length."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from benchmarks.suite.programs import Load
 CLIENTS = (1, 10, 100, 1000)
 SIZES = (64, 4 * 1024, 64 * 1024, 1024 * 1024)
 QUEUES = (0, 16, 64, 256)
-#: Messages of another client, a second, while a stream is read.
+#: Messages per second from another client while a stream is read.
 RATE = 50.0
-#: Requests under way that a connection may have.
+#: Requests that a connection may have under way.
 EACH = 8
 
 
 def axes(bench: Bench) -> list[Axis]:
-    """All three."""
+    """Measure along all three axes."""
 
     def at_most(places: Sequence[int]) -> list[int]:
         return [min(place, bench.size.crowd) for place in places]
@@ -45,7 +45,7 @@ def axes(bench: Bench) -> list[Axis]:
 
 
 def _nothing() -> None:
-    """Nothing has to be done before a stream begins."""
+    """Do nothing before a stream begins."""
 
 
 def _ping(bench: Bench) -> Load:
@@ -67,7 +67,7 @@ def _reading_beside_clients(_: Bench, server: Server, count: int) -> Iterator[On
         yield _nothing
 
 
-# The size of messages: a string parameter, which the daemon reads and the echo sends back
+# Message size: a string parameter, which the daemon reads and the echo sends back
 
 
 def _message(bench: Bench, size: int) -> Load:
@@ -99,7 +99,7 @@ def _asking_at_queue(bench: Bench, server: Server, length: int) -> Iterator[Load
 
 @contextlib.contextmanager
 def _reading_before_queue(_: Bench, server: Server, length: int) -> Iterator[OnceBegun]:
-    """A stream is read while they wait for its end."""
+    """Queue the calls, then start the stream ahead of them."""
     with _queue(server, length) as queue:
 
         def let_it_begin() -> None:
@@ -111,7 +111,7 @@ def _reading_before_queue(_: Bench, server: Server, length: int) -> Iterator[Onc
 
 @attrs.frozen
 class _Queue:
-    """Calls behind a run that takes for ever.
+    """Calls that are queued behind an endless run.
 
     :param holder: whose run it is.
     """
@@ -122,11 +122,11 @@ class _Queue:
     length: int
 
     def wait_for(self, length: int) -> None:
-        """Until so many wait."""
+        """Wait until the queue has this length."""
         wait_for(lambda: self.asking.ask("server.status")["queue_length"] == length)
 
     def fill(self, ahead: int) -> None:
-        """Let them wait, behind those that are ahead of them."""
+        """Queue the calls behind those that are already waiting."""
         self.wait_for(ahead)
         for number in range(self.length):
             self.others[number // EACH].run("ok", request_id=number % EACH)
@@ -137,7 +137,7 @@ class _Queue:
 def _queue(server: Server, length: int) -> Iterator[_Queue]:
     count = -(-length // EACH)
     with clients(server.path, 2 + count) as [asking, holder, *others]:
-        wait_for(lambda: asking.ask("server.status")["state"] == "loaded")  # nothing is left
+        wait_for(lambda: asking.ask("server.status")["state"] == "loaded")  # the queue is empty
         holder.run("for ever")
         wait_for(lambda: asking.ask("server.status")["state"] == "running")
         yield _Queue(holder, asking, others, length)

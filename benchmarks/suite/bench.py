@@ -1,4 +1,4 @@
-"""What the groups of rows measure with: how much, where, and the daemons that they share."""
+"""Shared parts of the benchmarks: sizes, directories and daemons."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from benchmarks.clients import clients
 from benchmarks.suite.contenders import Server, daemon, running
 from benchmarks.suite.programs import Programs
 
-#: The daemon's two ways to keep the runtime.
+#: The daemon's two isolations.
 PROCESS, THREAD = "process", "thread"
-#: Floats in a row of logits: a vocabulary.
+#: Floats in a row of logits: the size of a vocabulary.
 VOCABULARY = 152_000
-#: What the models of the benchmarks do, by the prompt's words. The times are in milliseconds.
+#: The models of the benchmarks, by the prompt's words. The times are in milliseconds.
 SCRIPT = """#!rkllm-script 1
 context 10000000
 embd {width}
@@ -68,7 +68,7 @@ QUICK = Size(1, 0.05, 20, 500, 100, 50, (2, 1536), 1000)
 
 @attrs.frozen
 class Bench:
-    """A place to measure in.
+    """The directory, sizes and programs of one benchmark run.
 
     :param names: of the contenders.
     """
@@ -80,7 +80,7 @@ class Bench:
 
     @property
     def model(self) -> Path:
-        """The scripted model; written when it is first asked for."""
+        """Return the path of the scripted model; the first call writes it."""
         path = self.directory / "model.script"
         if not path.exists():
             sizes = attrs.asdict(self.size)
@@ -89,7 +89,7 @@ class Bench:
 
     @contextlib.contextmanager
     def loaded(self, isolation: str, *options: str) -> Iterator[Server]:
-        """A daemon with the model loaded."""
+        """Start a daemon with the model loaded."""
         path = self.directory / f"{isolation}.sock"
         with running(daemon(isolation, *options), self.programs.directory, path) as server:
             load_model(path, self.model)
@@ -97,23 +97,23 @@ class Bench:
 
     @contextlib.contextmanager
     def daemons(self) -> Iterator[Mapping[str, Server]]:
-        """One daemon of each isolation."""
+        """Start one daemon of each isolation."""
         with self.loaded(PROCESS) as process, self.loaded(THREAD) as thread:
             yield {PROCESS: process, THREAD: thread}
 
 
 def load_model(path: Path, model: Path) -> None:
-    """Have the daemon load a model."""
+    """Load a model in the daemon."""
     with clients(path, 1) as [client]:
         client.ask("rkllm.init", [{"model_path": str(model), "max_new_tokens": -1}])
 
 
 def request(method: str, params: object) -> bytes:
-    """A message for one of the C programs."""
+    """Make a message for one of the C programs."""
     message = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
     return json.dumps(message).encode()
 
 
 def run(prompt: str, method: str = "rkllm.run_async") -> bytes:
-    """A request for a run."""
+    """Make a run request."""
     return request(method, {"rkllm_input": {"prompt_input": prompt}})

@@ -1,4 +1,4 @@
-"""The servers that are measured against each other, each on a UNIX socket of its own."""
+"""The servers that are compared, each on its own UNIX socket."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ import attrs
 from benchmarks.processes import environment, twistd
 
 PEERS = Path(__file__).resolve().parents[1] / "peers"
-#: Where `make bench` installs the packages from npm.
+#: The directory where `make bench` installs the npm packages.
 NODE_MODULES = Path(sys.prefix) / "node_modules"
-#: Seconds until a server must accept.
+#: Seconds within which a server must accept connections.
 PATIENCE = 30.0
 
 Command = Callable[[Path, Path], list[str]]
@@ -33,7 +33,7 @@ def _node(script: str) -> Command:
 
 
 def daemon(isolation: str, *options: str) -> Command:
-    """The daemon as a user starts it, with room for 1,000 clients."""
+    """Return the daemon's command as a user writes it, with room for 1,000 clients."""
     return lambda _, path: twistd(
         path, isolation, "--max-clients=1100", *options, log=f"{path}.log"
     )
@@ -41,7 +41,7 @@ def daemon(isolation: str, *options: str) -> Command:
 
 @attrs.frozen
 class Contender:
-    """A server.
+    """A server to compare.
 
     :param label: for people.
     :param kind: ours, limit, PyPI or npm.
@@ -59,12 +59,12 @@ class Contender:
     params: bool = False
 
     def ping(self) -> bytes:
-        """The request that all are asked."""
+        """Return the ping that every server answers."""
         more = b',"params":{}' if self.params else b""
         return b'{"jsonrpc":"2.0","id":###,"method":"server.ping"%b}' % more
 
     def batch(self, size: int) -> bytes:
-        """Several of them in one message."""
+        """Return a batch of pings."""
         return b"[%b]" % b",".join(
             self.ping().replace(b"###", b"%d" % number) for number in range(100, 100 + size)
         )
@@ -117,7 +117,7 @@ CONTENDERS: Mapping[str, Contender] = {
 
 
 def can_be_had(contender: Contender) -> bool:
-    """Is its interpreter there, and its package?"""
+    """Tell whether its interpreter and its package are installed."""
     if contender.kind != "npm":
         return True
     return shutil.which("node") is not None and NODE_MODULES.is_dir()
@@ -125,7 +125,7 @@ def can_be_had(contender: Contender) -> bool:
 
 @attrs.frozen
 class Server:
-    """A server that runs.
+    """A running server.
 
     :param path: of its socket.
     :param pid: of its process.
@@ -139,8 +139,8 @@ class Server:
 
 @contextlib.contextmanager
 def running(command: Command, programs: Path, path: Path) -> Iterator[Server]:
-    """Start a server; stop it at the end."""
-    path.unlink(missing_ok=True)  # most of them leave it behind
+    """Start a server and stop it at the end."""
+    path.unlink(missing_ok=True)  # most servers leave it behind
     with Path(f"{path}.err").open("wb") as errors:
         begun = time.monotonic()
         process = subprocess.Popen(
@@ -163,7 +163,7 @@ def running(command: Command, programs: Path, path: Path) -> Iterator[Server]:
 
 
 def _accepts(process: subprocess.Popen[bytes], path: Path) -> float:
-    """Wait until it takes connections; when that was."""
+    """Wait until the server accepts connections, and return when it did."""
     deadline = time.monotonic() + PATIENCE
     while process.poll() is None and time.monotonic() < deadline:
         with socket.socket(socket.AF_UNIX) as probe:
@@ -178,7 +178,7 @@ def _accepts(process: subprocess.Popen[bytes], path: Path) -> float:
 def all_running(
     names: Sequence[str], programs: Path, directory: Path
 ) -> Iterator[dict[str, Server]]:
-    """Start several."""
+    """Start several servers."""
     with contextlib.ExitStack() as stack:
         yield {
             name: stack.enter_context(

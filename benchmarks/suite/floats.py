@@ -23,16 +23,16 @@ from benchmarks.suite.programs import Load
 from benchmarks.suite.ratios import Row, in_turns
 
 EMBED, LOGITS = "RKLLM_INPUT_EMBED", "RKLLM_INFER_GET_LOGITS"
-#: Another client's pings, a second.
+#: Pings per second of another client.
 RATE = 1000.0
-#: How much longer than smaller requests these are measured.
+#: How many times longer than other requests these are measured.
 LONGER = 1.5
 Yardstick = tuple[str, Callable[[], object]]
 
 
 @attrs.frozen
 class Cargo:
-    """What a request carries, or its answer.
+    """A request or an answer with a big array of floats.
 
     :param form: of the floats in answers, for ``server.configure``.
     :param yardstick: what it is, and what does the same in Python.
@@ -45,14 +45,14 @@ class Cargo:
     yardstick: Yardstick
 
     def load(self, seconds: float) -> Load:
-        """One such request after the other."""
+        """Send these requests one after the other."""
         first = request("server.configure", {"floats": self.form}).decode()
         payload = request("rkllm.run", self.params)
         return Load(payload, seconds=seconds, expect=self.expect, first=first)
 
 
 def cargoes(bench: Bench) -> list[Cargo]:
-    """Logits and an embedding, in both forms."""
+    """Return logits and an embedding, each in both forms."""
     count, (rows, columns) = bench.size.vocabulary, bench.size.image
     prompt = {"rkllm_input": {"prompt_input": "x"}, "rkllm_infer_params": {"mode": LOGITS}}
     logits = array("f", [(number % 257 - 128) / 128 for number in range(count)])  # the engine's
@@ -79,19 +79,19 @@ def cargoes(bench: Bench) -> list[Cargo]:
 
 
 def packed(floats: array[float]) -> dict[str, Any]:
-    """As base64, in the daemon's form."""
+    """Encode floats as base64, in the daemon's form."""
     text = base64.b64encode(floats).decode()
     return {"base64": text, "dtype": "<f4", "shape": [len(floats)]}
 
 
 def unpacked(message: str) -> array[float]:
-    """What somebody else would do with a message that brings an embedding as base64."""
+    """Decode a base64 embedding with the standard library alone, as the yardstick."""
     embed = json.loads(message)["rkllm_input"]["embed_input"]["embed"]
     return array("f", base64.b64decode(embed["base64"], validate=True))
 
 
 def arrays(bench: Bench) -> list[Row]:
-    """Two rows for each cargo, and what a ping waits beside none."""
+    """Measure two rows per array, and a ping's latency without one."""
     rows = []
     with bench.daemons() as servers:
         for cargo in cargoes(bench):

@@ -1,4 +1,4 @@
-"""The process itself: how soon it serves, and what memory it takes."""
+"""The daemon's start-up time and memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.suite.ratios import Row, in_turns
 
 
 def start_up(bench: Bench) -> list[Row]:
-    """From the start of the process until it accepts."""
+    """Measure from the start of the process until it accepts connections."""
 
     def ready(name: str) -> Mapping[str, float]:
         command = CONTENDERS[ECHO].command if name == ECHO else daemon(name)
@@ -27,14 +27,14 @@ def start_up(bench: Bench) -> list[Row]:
 
 
 def memory(bench: Bench) -> list[Row]:
-    """What is resident, of a daemon that has just been started, and of its child."""
+    """Measure the resident memory of a new daemon and its child, idle and with clients."""
 
     def measure(isolation: str) -> Mapping[str, float]:
         path = bench.directory / "memory.sock"
         found = {}
         with running(daemon(isolation), bench.programs.directory, path) as server:
             with clients(path, 1) as [client]:
-                client.ask("rkllm.createDefaultParam")  # its child answers that, so it has started
+                client.ask("rkllm.createDefaultParam")  # the child answers this, so it has started
             found["idle"] = resident(server.pid)
             for count in (100, 1000):
                 with clients(path, min(count, bench.size.crowd)):

@@ -1,4 +1,4 @@
-"""How the figures grow: with clients, with the size of messages, with the length of the queue.
+"""Growth of the figures with clients, with message size, and with queue length.
 
 Each turn has a daemon of its own, which has been warmed up, and goes along the axis once.
 """
@@ -16,18 +16,18 @@ from benchmarks.suite.contenders import CONTENDERS, ECHO, OURS, Server, running
 from benchmarks.suite.programs import Load
 from benchmarks.suite.ratios import Spread
 
-#: What grows, and its unit.
+#: The figures along an axis, and their units.
 TRIPS, RESIDENT = ("round trips", "answers/s"), ("resident", "MB")
 LATENCY, LATEST = ("added latency per token p50", "µs"), ("added latency per token p99", "µs")
 TOKENS = ("tokens at full speed", "tokens/s")
 COST = ("processor time of a million tokens", "s")
-#: Called when a stream has been asked for, before it begins.
+#: Called after a stream was requested and before it begins.
 OnceBegun = Callable[[], object]
 
 
 @attrs.frozen
 class Curve:
-    """A figure, at several places on an axis.
+    """A figure at several places on an axis.
 
     :param places: on the axis.
     :param values: line -> for each place, a figure for each turn.
@@ -40,14 +40,14 @@ class Curve:
     values: Mapping[str, Sequence[Sequence[float]]]
 
     def growth(self, line: str, at: int) -> Spread:
-        """How many times what it is at the axis's first place, turn by turn."""
+        """Return each turn's last figure as a multiple of its first."""
         first, here = self.values[line][0], self.values[line][at]
         return Spread.of([there / start for there, start in zip(here, first, strict=True)])
 
 
 @attrs.frozen
 class Axis:
-    """Along which it grows.
+    """An axis along which figures are measured.
 
     :param asking: has things so at a place, and says what is asked meanwhile.
     :param reading: has things so while a stream is read.
@@ -67,7 +67,7 @@ def grown(bench: Bench, axis: Axis) -> list[Curve]:
     found: dict[tuple[str, str], dict[str, list[list[float]]]] = {}
     for _ in range(bench.size.turns):
         with bench.loaded(PROCESS, *axis.options) as server, _echo(bench, axis) as echo:
-            _at(bench, axis, server, axis.places[0])  # it has its size then
+            _at(bench, axis, server, axis.places[0])  # the process has reached its size
             for at, place in enumerate(axis.places):
                 figures = [(*each, OURS) for each in _at(bench, axis, server, place).items()]
                 if echo is not None:
@@ -91,7 +91,7 @@ def _echo(bench: Bench, axis: Axis) -> Iterator[Server | None]:
 
 
 def _at(bench: Bench, axis: Axis, server: Server, place: int) -> dict[tuple[str, str], float]:
-    """All figures at a place."""
+    """Measure all figures at one place."""
     with axis.asking(bench, server, place) as load:
         trips = bench.programs.load(server.path, load)["per_second"]
         memory = resident(server.pid)

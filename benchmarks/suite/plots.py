@@ -18,11 +18,11 @@ def _options(title: str) -> dict[str, Any]:
 
 
 def bars(rows: Sequence[Row], labels: Mapping[str, str]) -> bytes:
-    """Rows side by side."""
+    """Draw rows side by side as bars."""
     chart = pygal.Bar(**_options("Answers a second"), x_label_rotation=30, legend_at_bottom=True)
     chart.x_labels = [row.title for row in rows]
     for name in rows[0].values:
-        if name != "machine":  # it would be all that one sees
+        if name != "machine":  # it would dwarf all other bars
             chart.add(
                 labels[name].strip("`"),
                 [row.spread(name).median if name in row.values else None for row in rows],
@@ -31,7 +31,7 @@ def bars(rows: Sequence[Row], labels: Mapping[str, str]) -> bytes:
 
 
 def line(curve: Curve, labels: Mapping[str, str]) -> bytes:
-    """A curve."""
+    """Draw a curve."""
     chart = pygal.XY(
         **_options(f"{curve.title.capitalize()}, {curve.unit}"),
         x_title=curve.axis,

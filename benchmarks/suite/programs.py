@@ -1,4 +1,4 @@
-"""The C programs of the benchmarks: built once per run, and what they print."""
+"""The C programs of the benchmarks: compile them once per run, and read their output."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ HEADERS = BENCHMARKS.parent / "cpu_runtime" / "include"
 #: The release whose library is measured by itself.
 RELEASE, RELEASE_NUMBER = "1.3.0", 10300
 FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror")
-#: Seconds after which a measurement has failed.
+#: Seconds after which a measurement fails.
 PATIENCE = 120.0
 
-#: A program -> its sources, and the flags that it needs.
+#: Program -> its sources and compiler flags.
 PROGRAMS: Mapping[str, tuple[str, ...]] = {
     "load": ("load.c", "connect.c", "frames.c", "samples.c"),
     "stream": ("stream.c", "connect.c", "frames.c", "samples.c"),
@@ -33,7 +33,7 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
 
 
 class MeasurementError(Exception):
-    """A program of the benchmarks ended badly; the text says which, and its words."""
+    """A program of the benchmarks failed; the text has its name and its output."""
 
 
 def build(directory: Path) -> None:
@@ -49,7 +49,7 @@ def build(directory: Path) -> None:
 
 @attrs.frozen
 class Load:
-    """What a server is asked.
+    """The requests to send to a server.
 
     :param payload: one message; ``###`` stands for an id.
     :param depth: requests under way on each connection.
@@ -70,7 +70,7 @@ class Load:
     first: str = ""
 
     def arguments(self) -> list[str]:
-        """For the load generator."""
+        """Return the arguments for the load generator."""
         return [
             f"--framing={self.framing}",
             f"--connections={self.connections}",
@@ -93,7 +93,7 @@ class Programs:
     directory: Path
 
     def load(self, socket: Path, load: Load) -> dict[str, Any]:
-        """Put a load on a server and measure."""
+        """Send a load to a server and measure it."""
         return _measured(
             [str(self.directory / "load"), *load.arguments(), str(socket)], load.payload
         )
@@ -108,12 +108,12 @@ class Programs:
         return _measured([str(self.directory / "stream"), str(socket)], payload, once_begun)
 
     def own(self, model: Path, prompt: str) -> dict[str, Any]:
-        """Let the C library run by itself."""
+        """Run the C library by itself."""
         return _measured([str(self.directory / "own"), str(model), prompt])
 
     @contextlib.contextmanager
     def beside(self, program: str, socket: Path, payload: bytes, *more: str) -> Iterator[None]:
-        """Have a program at work meanwhile."""
+        """Run a program in the background."""
         command = [str(self.directory / program), *more, str(socket)]
         process = _started(command, payload, subprocess.DEVNULL)
         try:
@@ -126,7 +126,7 @@ class Programs:
                 raise MeasurementError(f"{program}, which ran beside, ended with {ended}")
 
     def load_beside(self, socket: Path, load: Load) -> contextlib.AbstractContextManager[None]:
-        """Have a load on a server meanwhile."""
+        """Send a load to a server in the background."""
         return self.beside("load", socket, load.payload, *load.arguments())
 
 
@@ -140,7 +140,7 @@ def _started(arguments: list[str], given: bytes, out: int) -> subprocess.Popen[b
 def _measured(
     arguments: list[str], given: bytes = b"", once_begun: Callable[[], object] = lambda: None
 ) -> dict[str, Any]:
-    """What a program prints at its end."""
+    """Run a program and return the JSON that it prints at its end."""
     process = _started(arguments, given, subprocess.PIPE)
     try:
         once_begun()

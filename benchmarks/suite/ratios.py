@@ -1,4 +1,4 @@
-"""What is measured in turns, and what is said of it: medians, ratios, spreads."""
+"""Measurements in turns, and their medians, ratios and spreads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import attrs
 
 @attrs.frozen
 class Spread:
-    """Some figures of one kind.
+    """The spread of some figures.
 
     :param median: of them.
     :param low: the smallest.
@@ -23,13 +23,13 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """Make it."""
+        """Make a spread of figures."""
         return cls(statistics.median(values), min(values), max(values))
 
 
 @attrs.frozen
 class Row:
-    """One thing that was measured, for several contenders in turns.
+    """One figure, measured for several contenders in turns.
 
     :param values: contender -> a figure for each alternation.
     :param unit: of the figures.
@@ -46,25 +46,25 @@ class Row:
     limit: float | None = None
 
     def ratio(self, ours: str, other: str) -> Spread:
-        """How many times as good ours is, alternation by alternation."""
+        """Return by which factor ours is better, for each alternation."""
         pairs = zip(self.values[ours], self.values[other], strict=True)
         if self.more_is_better:
             return Spread.of([mine / theirs for mine, theirs in pairs])
         return Spread.of([theirs / mine for mine, theirs in pairs])
 
     def spread(self, name: str) -> Spread:
-        """Of one contender's figures."""
+        """Return the spread of one contender's figures."""
         return Spread.of(self.values[name])
 
     def missed_ratio(self, ours: str, other: str) -> Missed | None:
-        """Is our ratio to another too small?"""
+        """Tell whether our ratio to another contender is too small."""
         target, ratio = self.targets.get(other), self.ratio(ours, other)
         if target is None or ratio.median >= target:
             return None
         return Missed(self.title, ours, other, target, ratio, ratio.high >= target)
 
     def missed_limit(self, name: str) -> Missed | None:
-        """Is the figure too high?"""
+        """Tell whether our figure is too high."""
         limit, spread = self.limit, self.spread(name)
         if limit is None or spread.median <= limit:
             return None
@@ -73,7 +73,7 @@ class Row:
 
 @attrs.frozen
 class Missed:
-    """A target that is not met, by the median.
+    """A target that the median misses.
 
     :param other: whom our ratio is to; None for a limit of our own figure.
     :param target: the least ratio, or the highest figure.
@@ -93,7 +93,7 @@ Measure = Callable[[], Mapping[str, float]]
 
 
 def in_turns(measures: Mapping[str, Measure], times: int) -> dict[str, dict[str, list[float]]]:
-    """Measure each of several things so often, in turns; who begins goes round.
+    """Measure each of several things in turns; each turn begins with the next one.
 
     :returns: what each measure calls its figures -> contender -> figures.
     """

@@ -1,4 +1,4 @@
-"""The page and the figures as JSON."""
+"""The report page, and the figures as JSON."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ LABELS: Mapping[str, str] = {
     THREAD: "thread",
     LIBRARY: "the C library alone",
 }
-#: Beside a figure whose target is missed by the median, and met by one of the alternations.
+#: Marks a figure whose median misses its target while one of the alternations meets it.
 WITHIN = "~"
 
 
 @attrs.frozen
 class Report:
-    """Everything that one run has measured.
+    """All results of one run.
 
     :param round_trips: rows of all contenders.
     :param others: rows of the daemon's two isolations, by what they are about.
@@ -46,14 +46,14 @@ class Report:
     load: tuple[float, float] = (0.0, 0.0)
 
     def missed(self) -> list[Missed]:
-        """The targets that are not met."""
+        """Return the targets that are missed."""
         found = [row.missed_ratio(OURS, name) for row in self.round_trips for name in _others(row)]
         for rows in self.others.values():
             found += [row.missed_limit(name) for row in rows for name in _isolations(row)]
         return [each for each in found if each is not None]
 
     def as_json(self) -> dict[str, Any]:
-        """With the ratios that the short form of CI compares."""
+        """Return the figures with the ratios that the short form compares in CI."""
         others = [row for rows in self.others.values() for row in rows]
         return {
             "machine": machine(),
@@ -80,7 +80,7 @@ class Report:
             (directory / _file_name(curve)).write_bytes(plots.line(curve, LABELS))
 
     def markdown(self) -> str:
-        """The page."""
+        """Return the page as Markdown."""
         load = " and ".join(f"{each:.1f}" for each in self.load)
         parts = [
             "# Figures",
@@ -116,13 +116,13 @@ class Report:
 
 
 def machine() -> str:
-    """What it was measured on."""
+    """Describe the machine that was measured on."""
     node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=False)
     return f"{tables.machine()}, Node {node.stdout.strip() or 'none'}"
 
 
 def number(value: float) -> str:
-    """Three digits, and no less than the whole number."""
+    """Format a number with three digits, or with all digits of its integer part."""
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
     return f"{value:,.{digits}f}"
 
@@ -185,13 +185,13 @@ def _of_isolations(rows: Sequence[Row]) -> str:
 
 
 def _share(row: Row, other: str) -> str:
-    """Of the yardstick's figure, the process's."""
+    """Return the share of the yardstick's figure in the process's."""
     pairs = zip(row.values[PROCESS], row.values[other], strict=True)
     return f"{Spread.of([100 * ours / theirs for ours, theirs in pairs]).median:.3g} %"
 
 
 def _growth(axis: str, curves: Sequence[Curve]) -> str:
-    """All that grows along an axis."""
+    """Format all figures along an axis."""
     lines = [(curve, name) for curve in curves for name in curve.values]
     head = [axis] + [
         f"{curve.title}, {curve.unit}{'' if name == OURS else f': {LABELS[name]}'}"

@@ -1,4 +1,4 @@
-"""Tokens: how many come through the daemon, what they cost, and how late they are read."""
+"""Tokens: their rate through the daemon, their cost, and their delay."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from benchmarks.suite.contenders import CONTENDERS, OURS, Server
 from benchmarks.suite.programs import Load
 from benchmarks.suite.ratios import Row, in_turns
 
-#: The yardstick of the runtime's full speed.
+#: The yardstick for the runtime's full speed.
 LIBRARY = "library"
 
 
 def full_speed(bench: Bench) -> list[Row]:
-    """Tokens of a runtime that takes no time, and what they cost."""
+    """Measure rate and cost with a runtime that needs no time per token."""
     with bench.daemons() as servers:
 
         def daemon_rate(name: str) -> Mapping[str, float]:
@@ -41,7 +41,7 @@ def full_speed(bench: Bench) -> list[Row]:
 
 @attrs.frozen
 class Company:
-    """What other clients do while one reads a stream.
+    """The activity of other clients while one client reads a stream.
 
     :param rate: requests a second of all; 0: as fast as they are answered.
     :param limit: what the 99th percentile should be at most, in microseconds.
@@ -61,7 +61,7 @@ COMPANIES = [
 
 
 def latency(bench: Bench) -> list[Row]:
-    """How old a token is when its client reads it, and whether the others slow the runtime."""
+    """Measure each token's age at its client, and whether other clients slow the runtime."""
     rows = []
     rates: dict[str, Mapping[str, list[float]]] = {}
     with bench.daemons() as servers:
@@ -83,7 +83,7 @@ def latency(bench: Bench) -> list[Row]:
 
 
 def _slowed(rates: Mapping[str, Mapping[str, list[float]]]) -> list[Row]:
-    """By how much the runtime itself is slower in company, in per cent."""
+    """Return by how many per cent other clients slow the runtime itself."""
     rows = []
     alone = rates[COMPANIES[0].title]
     for company in COMPANIES[1:]:

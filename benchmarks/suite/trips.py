@@ -13,13 +13,13 @@ from benchmarks.suite.contenders import CONTENDERS, ECHO, OURS, Contender, Serve
 from benchmarks.suite.programs import Load
 from benchmarks.suite.ratios import Row, in_turns
 
-#: What the ratio to the echo should be at least, by row.
+#: The least ratio to the echo, by row.
 TARGETS = {"1 connection": 1.0, "100 connections": 1.2, "1,000 connections": 1.2, "64 deep": 1.5}
 
 
 @attrs.frozen
 class Shape:
-    """A row of round trips: how they are asked for.
+    """A kind of round trip: how the requests are sent.
 
     :param batch: requests in one message.
     :param beside: does the daemon stream a run meanwhile?
@@ -47,7 +47,7 @@ SHAPES = [
 
 
 def round_trips(bench: Bench, shapes: Sequence[Shape]) -> list[Row]:
-    """`server.ping` and what is answered to it elsewhere, in every shape."""
+    """Measure `server.ping`, or the other server's equivalent, in every shape."""
     rows = []
     with all_running(bench.names, bench.programs.directory, bench.directory) as servers:
         load_model(servers[OURS].path, bench.model)
@@ -65,7 +65,7 @@ def round_trips(bench: Bench, shapes: Sequence[Shape]) -> list[Row]:
 
 
 def _ahead_of(names: Iterable[str]) -> dict[str, float]:
-    """The targets: ahead of whatever a user would pick instead."""
+    """Return the targets: to be faster than every alternative."""
     return {name: 1.0 for name in names if CONTENDERS[name].kind in ("PyPI", "npm")}
 
 
@@ -87,7 +87,7 @@ def _rate(bench: Bench, contender: Contender, server: Server, shape: Shape) -> M
 
 
 def connecting(bench: Bench) -> list[Row]:
-    """From connect() to the first answer."""
+    """Measure from connect() to the first answer."""
     with all_running(bench.names, bench.programs.directory, bench.directory) as servers:
 
         def measure(name: str) -> Mapping[str, float]:

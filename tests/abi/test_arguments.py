@@ -1,4 +1,4 @@
-"""Which parameter of a request becomes which argument of C."""
+"""Parameters of a request become arguments of C."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TEMPLATE = {"system_prompt": "s", "prompt_prefix": "p", "prompt_postfix": "q"}
     ],
 )
 def test_the_forms_of_init(params: Any) -> None:
-    """The daemon's slots may be null or left out, in any combination that is not ambiguous."""
+    """The slots that the daemon fills may be null or left out, unless that is ambiguous."""
     assert assign_arguments(FUNCTIONS["rkllm_init"], params) == {"param": PARAM}
 
 
@@ -63,7 +63,7 @@ def test_the_forms_of_run(params: Any) -> None:
 def test_a_leading_null_where_the_first_parameter_may_be_null(
     params: Any, expected: tuple[Any, ...]
 ) -> None:
-    """It is the handle's slot only if the list is longer than the client's own parameters."""
+    """A null is the handle's slot only if the list is longer than the client's own parameters."""
     bound = assign_arguments(FUNCTIONS["rkllm_set_chat_template"], params)
     assert tuple(bound.values()) == expected
     assert list(bound) == list(TEMPLATE)
@@ -71,13 +71,13 @@ def test_a_leading_null_where_the_first_parameter_may_be_null(
 
 @pytest.mark.parametrize("params", [None, [], [None], {}, {"handle": None}])
 def test_functions_without_parameters_of_the_client(params: Any) -> None:
-    """Nothing, an empty list and the handle's null are the same."""
+    """No params, an empty list and a null for the handle mean the same."""
     assert assign_arguments(FUNCTIONS["rkllm_destroy"], params) == {}
 
 
 @pytest.mark.parametrize("params", [None, [], [None], [None, None], {"cache_sizes": None}])
 def test_outputs_are_no_arguments(params: Any) -> None:
-    """What C writes to may be null or left out."""
+    """Output parameters of C may be null or left out."""
     assert assign_arguments(FUNCTIONS["rkllm_get_kv_cache_size"], params) == {}
 
 
@@ -112,7 +112,7 @@ def test_create_default_param_takes_nothing() -> None:
     ],
 )
 def test_what_is_refused_is_named(function: str, params: Any, parameter: str) -> None:
-    """The error names the parameter and lists what the function takes."""
+    """The error names the parameter and lists the function's parameters."""
     with pytest.raises(InvalidParams, match=f"{function} takes ") as refused:
         assign_arguments(FUNCTIONS[function], params)
     assert refused.value.data == {"parameter": parameter}

@@ -29,7 +29,7 @@ def packed(data: bytes, shape: list[int], dtype: str = "<f4") -> dict[str, Any]:
 
 @given(st.lists(FLOATS, max_size=50))
 def test_a_list_of_floats(values: list[float]) -> None:
-    """Each number arrives bit for bit."""
+    """Each number reaches C bit for bit."""
     expected = struct.pack(f"<{len(values)}f", *values)
     assert to_array("x", values, "float").tobytes() == expected
     assert to_array("x", packed(expected, [len(values)]), "float").tobytes() == expected
@@ -37,20 +37,20 @@ def test_a_list_of_floats(values: list[float]) -> None:
 
 
 def test_whole_numbers_are_floats_too() -> None:
-    """A client need not write 1.0."""
+    """A client may write 1 for 1.0."""
     assert to_array("x", [1, -2], "float").tolist() == [1.0, -2.0]
 
 
 @given(st.lists(st.integers(-(2**31), 2**31 - 1), max_size=50))
 def test_a_list_of_whole_numbers(values: list[int]) -> None:
-    """Token ids arrive as they are, in either form."""
+    """Token ids reach C unchanged, as a list or as base64."""
     assert to_array("x", values, "int32_t").tolist() == values
     data = struct.pack(f"<{len(values)}i", *values)
     assert to_array("x", packed(data, [len(values)], "<i4"), "int32_t").tolist() == values
 
 
 def test_rows_are_joined() -> None:
-    """Lists of lists are rows, as deep as they come."""
+    """Nested lists are rows, at any depth."""
     assert to_array("x", [[[1, 2], [3, 4]], [[5, 6], [7, 8]]], "float").tolist() == [*range(1, 9)]
 
 
@@ -94,7 +94,7 @@ def test_rows_are_joined() -> None:
     ],
 )
 def test_what_is_no_array(value: Any, base: str, what: str) -> None:
-    """The error names the path, and the element where one is to blame."""
+    """The error names the path, and the wrong element if there is one."""
     with pytest.raises(InvalidParams, match=what):
         to_array("x", value, base)
 

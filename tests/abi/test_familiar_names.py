@@ -1,4 +1,4 @@
-"""A name that another program uses leads to the word that is used here."""
+"""A name from another program leads to the name that this daemon uses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ASKED = {"prompt_input": "Hi"}
     ],
 )
 def test_a_familiar_field_is_explained(method: str, params: object, word: str) -> None:
-    """By the daemon, so that every client shows it."""
+    """The explanation is the daemon's, so every client shows it."""
     with FakeDaemon(model="m").listening() as path, Client(path) as client:
         with pytest.raises(InvalidParams) as caught:
             client.call(method, params)  # type: ignore[arg-type]
@@ -37,20 +37,20 @@ def test_a_familiar_field_is_explained(method: str, params: object, word: str) -
 
 @pytest.mark.parametrize("name", ["rkllm.chat", "chat", "/v1/chat/completions", "rkllm.generate"])
 def test_a_familiar_method_is_explained(name: str) -> None:
-    """Not by the name that resembles it most."""
+    """The hint does not depend on similar spelling."""
     expected = pytest.raises(MethodNotFound, match=r"rkllm\.run answers once")
     with FakeDaemon().listening() as path, Client(path) as client, expected:
         client.call(name)
 
 
 def test_a_role_of_a_models_own_is_not_refused() -> None:
-    """Only what resembles a role that is known is a mistake."""
+    """Only a role that resembles a known one is refused as a mistake."""
     with FakeDaemon(model="m").listening() as path, Client(path) as client:
         assert client.run({**ASKED, "role": "observation"}).text  # type: ignore[typeddict-item]
 
 
 def test_a_hint_names_fields_that_exist() -> None:
-    """The words that it leads to are those of rkllm.h."""
+    """Each hint leads to a name in rkllm.h."""
     fields = {
         member.name
         for release in releases().values()

@@ -29,13 +29,13 @@ def float32(value: float) -> bytes:
     "short", [0.9, 0.8, 1.1, 0.1, 5.0, 0.0, 1e-45, 3.4028235e38, 16777216.0, 1e10, -2.5e-7]
 )
 def test_floats_are_short(short: float) -> None:
-    """A float32 leaves as the decimal that a person would have written."""
+    """A float32 becomes its shortest decimal."""
     assert shortest_float32(ctypes.c_float(short).value) == short
 
 
 @given(FLOATS)
 def test_floats_read_back_to_the_same_float32(value: float) -> None:
-    """Bit for bit, the sign of zero included."""
+    """Reading gives the same bits, including the sign of zero."""
     short = shortest_float32(value)
     assert short is not None
     assert float32(short) == float32(value)
@@ -44,7 +44,7 @@ def test_floats_read_back_to_the_same_float32(value: float) -> None:
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_what_json_does_not_have_is_null(value: float) -> None:
-    """NaN and infinities, should C give them."""
+    """NaN and infinities from C become null."""
     assert shortest_float32(value) is None
 
 
@@ -75,7 +75,7 @@ def test_older_results_have_fewer_fields(release: str, fields: int) -> None:
 
 
 def test_arrays_are_copied(layout: Layout) -> None:
-    """The floats are those of the moment, whatever C does with its memory afterwards."""
+    """Later changes of C's memory do not change the result."""
     numbers = (ctypes.c_float * 6)(*range(6))
     hidden = layout.structs["RKLLMResultLastHiddenLayer"](numbers, 3, 2)
     copied = to_json(layout, hidden)["hidden_states"]
@@ -92,7 +92,7 @@ def test_an_array_without_elements_is_null(size: int, tokens: int) -> None:
 
 
 def test_an_absurd_array_is_not_read() -> None:
-    """Counts that are garbage end in an error, not in a crash."""
+    """A nonsensical count causes an error, not a crash."""
     numbers = (ctypes.c_float * 6)()
     logits = NEWEST.structs["RKLLMResultLogits"](numbers, 2**31 - 1, 2**31 - 1)
     assert LARGEST_ARRAY < 4 * (2**31 - 1) ** 2
@@ -101,7 +101,7 @@ def test_an_absurd_array_is_not_read() -> None:
 
 
 def test_text_that_is_not_utf_8() -> None:
-    """It is given as far as it is text."""
+    """Invalid bytes become replacement characters."""
     lora = NEWEST.structs["RKLLMLoraParam"](b"a\xff")
     assert to_json(NEWEST, lora) == {"lora_adapter_name": "a\ufffd"}
 
@@ -126,7 +126,7 @@ def test_the_largest_floats() -> None:
 
 
 def test_the_empty_result(layout: Layout) -> None:
-    """It has the fields of the release and says only that the run has ended."""
+    """The result has the release's fields, no text, and the state that ends a run."""
     empty = empty_result(layout)
     names = [member.name for member in layout.release.structs["RKLLMResult"].members]
     assert list(empty) == [*names, "_callback_state"]

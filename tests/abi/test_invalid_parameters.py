@@ -1,4 +1,4 @@
-"""Thousands of wrong parameters for every function: each is answered by name, none reaches C."""
+"""Thousands of wrong parameters per function: each error names its parameter; none reaches C."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from rkllm_twisted.errors import InvalidParams, NotInRelease
 
 LoadedWith = Callable[[Release], tuple[Callable[..., Mapping[str, Any]], Recorder]]
 
-#: For each function, over all the layouts that have it.
+#: Sets per function, over all layouts that have it.
 SETS = int(os.environ.get("RKLLM_WRONG_SETS", "5000"))
-#: So many sets are made with one example of hypothesis, which is slower than all of them.
+#: Sets per example of hypothesis, because hypothesis is slower than all of them.
 AT_ONCE = 25
 #: Function -> the layouts that have it.
 HAVING = {
@@ -40,12 +40,12 @@ LACKING = [
 
 
 def ids(cases: list[tuple[Release, str]]) -> list[str]:
-    """What pytest calls them."""
+    """Return the ids of the cases for pytest."""
     return [f"{release.name}-{name}" for release, name in cases]
 
 
 def many(sets: int) -> settings:
-    """So many sets, the same ones at each run."""
+    """Run this many examples, the same ones each time."""
     examples = -(-sets // AT_ONCE)
     return settings(
         max_examples=examples,
@@ -56,7 +56,7 @@ def many(sets: int) -> settings:
 
 
 def assert_refused(call: Callable[..., Any], function: Function, wrong: WrongSet) -> None:
-    """The error is InvalidParams, and says where, in words and as data."""
+    """Check that InvalidParams names the place, in its message and in its data."""
     with pytest.raises(InvalidParams) as refused:
         call(function.name, wrong.params)
     named = str((refused.value.data or {}).get("parameter"))
@@ -66,7 +66,7 @@ def assert_refused(call: Callable[..., Any], function: Function, wrong: WrongSet
 
 
 def test_every_function_is_among_the_cases() -> None:
-    """All fifteen, on every layout that has them."""
+    """All 15 functions occur, on every layout that has them."""
     assert len(HAVING) == 15
     assert len(CASES) + len(LACKING) == 15 * len(releases())
 
@@ -75,7 +75,7 @@ def test_every_function_is_among_the_cases() -> None:
 def test_wrong_parameters_are_refused_by_name(
     release: Release, name: str, loaded_with: LoadedWith
 ) -> None:
-    """Whatever is wrong, wherever it stands: the error names it, and C is not called."""
+    """The error names the wrong parameter at any depth, and C is not called."""
     call, recorder = loaded_with(release)
     before = recorder.calls()
     function = release.functions[name]
@@ -94,7 +94,7 @@ def test_wrong_parameters_are_refused_by_name(
 def test_a_function_that_the_release_lacks_is_refused_whatever_it_is_given(
     release: Release, name: str, loaded_with: LoadedWith
 ) -> None:
-    """NotInRelease, with its name; wrong parameters change nothing about that."""
+    """The error is NotInRelease with the function's name, even if the parameters are wrong, too."""
     call, recorder = loaded_with(release)
     before = recorder.calls()
     other = HAVING[name][0]
@@ -113,7 +113,7 @@ def test_a_function_that_the_release_lacks_is_refused_whatever_it_is_given(
 
 
 def test_every_way_of_being_wrong_occurs() -> None:
-    """In each of them something is wrong that can be."""
+    """The generated sets use every kind of mistake."""
     rng = Random(1)
     seen = {
         wrong_set(release, release.functions[name], rng).how
@@ -124,7 +124,7 @@ def test_every_way_of_being_wrong_occurs() -> None:
 
 
 def test_memory_is_flat(loaded_with: LoadedWith) -> None:
-    """What a refused call built is given back, whatever it was."""
+    """A refused call frees everything that it has built."""
 
     def refuse(seed: int) -> None:
         rng = Random(seed)
@@ -162,7 +162,7 @@ def test_memory_is_flat(loaded_with: LoadedWith) -> None:
 def test_what_the_generated_sets_have_found(
     function: str, params: Any, what: str, loaded_with: LoadedWith
 ) -> None:
-    """Each was accepted once, or was an internal error."""
+    """Each case is a past bug: it was accepted, or caused an internal error."""
     call, _ = loaded_with(releases()["1.2.1"])
     with pytest.raises(InvalidParams, match=what):
         call(function, params)

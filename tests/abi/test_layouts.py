@@ -43,7 +43,7 @@ def _expressions(release: Release, struct: Struct, path: str = "") -> list[tuple
 
 
 def _program(release: Release, includes: str) -> tuple[str, list[str]]:
-    """Write a C program that prints what the compiler makes of it, and what is expected."""
+    """Write a C program that prints the compiler's sizes and offsets beside the expected ones."""
     lines, expected = [], []
     for struct in release.structs.values():
         if "." in struct.name:
@@ -62,7 +62,7 @@ def _program(release: Release, includes: str) -> tuple[str, list[str]]:
 
 
 def test_the_compiler_agrees_with_the_table(release: Release, tmp_path: Path) -> None:
-    """What the C compiler makes of the embedded runtime's own header is what the table states."""
+    """The C compiler derives the same layout from the embedded runtime's header."""
     source, expected = _program(release, "#include <rkllm_cpu.h>")
     (tmp_path / "layout.c").write_text(source)
     selected = f"-DRKLLM_ABI={NUMBERS[release.name]}"
@@ -82,7 +82,7 @@ def test_the_recorder_declares_what_the_table_states(release: Release) -> None:
 
 @pytest.mark.parametrize("change", [{"offset": 8}, {"size": 8}])
 def test_a_layout_that_differs_is_refused(release: Release, change: dict[str, int]) -> None:
-    """A table that ctypes does not reproduce is refused, naming structure and field."""
+    """The error names the structure and the field."""
     struct = release.structs["RKLLMLoraAdapter"]
     scale = attrs.evolve(struct.members[2], **change)
     wrong = attrs.evolve(struct, members=(*struct.members[:2], scale))
@@ -92,7 +92,7 @@ def test_a_layout_that_differs_is_refused(release: Release, change: dict[str, in
 
 
 def test_an_unknown_type_is_refused(layout: Layout) -> None:
-    """A table that uses a type without saying what it is is refused."""
+    """The table must define every type that it uses."""
     with pytest.raises(LibraryError, match="long_double"):
         layout.resolve(CType("long_double"))
 
@@ -106,6 +106,6 @@ def test_prototypes_follow_the_declarations(layout: Layout) -> None:
 
 
 def test_callbacks_return_an_int_since_1_2_1(layout: Layout) -> None:
-    """The result callback returns nothing before 1.2.1 and an int since."""
+    """Before 1.2.1 the result callback returns nothing; since then it returns an int."""
     returns = layout.callbacks["LLMResultCallback"]._restype_
     assert (returns is None) == (layout.release.name in {"1.1.4", "1.2.0"})

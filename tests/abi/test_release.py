@@ -19,12 +19,12 @@ from rkllm_twisted.errors import LibraryError
     ],
 )
 def test_releases_that_share_a_layout(version: str, layout: str) -> None:
-    """A release finds the layout that it has."""
+    """Each release number leads to its layout."""
     assert release_for(version).name == layout
 
 
 def test_every_release_has_one_layout() -> None:
-    """No release is covered twice, and each layout covers the release it is named after."""
+    """Layouts do not overlap, and each one covers the release in its name."""
     versions = [version for covers in COVERS.values() for version in covers]
     assert len(versions) == len(set(versions))
     assert list(COVERS) == list(releases())
@@ -33,7 +33,7 @@ def test_every_release_has_one_layout() -> None:
 
 @pytest.mark.parametrize("version", ["1.0.1", "1.3.1", "2.0.0", "", "newest"])
 def test_an_unknown_release_names_the_known_ones(version: str) -> None:
-    """A release that is older or newer than the table is refused, with the option that helps."""
+    """An older or newer release is refused, and the error names the option to set."""
     with pytest.raises(LibraryError, match=r"1\.1\.0, .*1\.3\.0.*--abi"):
         release_for(version)
 
@@ -49,12 +49,12 @@ def test_an_unknown_release_names_the_known_ones(version: str) -> None:
     ],
 )
 def test_types_are_read(declared: str, kind: CType) -> None:
-    """A declaration of C says what it is, whether it points, and how long it is."""
+    """A C declaration gives the type, whether it is a pointer, and the array's length."""
     assert parse_type(declared) == kind
 
 
 def test_the_functions_of_the_newest_release() -> None:
-    """Release 1.3.0 has the 15 functions of rkllm.h, with the parameters that it names."""
+    """Release 1.3.0 has the 15 functions of rkllm.h, with its parameter names."""
     functions = releases()["1.3.0"].functions
     assert len(functions) == 15
     names = [parameter.name for parameter in functions["rkllm_run_async"].parameters]
@@ -62,7 +62,7 @@ def test_the_functions_of_the_newest_release() -> None:
 
 
 def test_structures_without_a_name_are_called_after_their_place() -> None:
-    """What C declares inside a structure is an entry of its own, with offsets from its start."""
+    """A nested structure gets its own entry, with offsets from its own start."""
     image = releases()["1.3.0"].structs["RKLLMMultiModalInput.image"]
     assert (image.members[0].name, image.members[0].offset) == ("image_embed", 0)
     union = releases()["1.2.1"].structs["RKLLMInput.union"]

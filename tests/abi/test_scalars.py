@@ -1,4 +1,4 @@
-"""One JSON value becomes one C value, or is refused by its path."""
+"""One JSON value becomes one C value, or the error names its path."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_what_is_no_text(value: Any) -> None:
     ],
 )
 def test_whole_numbers_have_the_range_of_their_type(base: str, least: int, greatest: int) -> None:
-    """The bounds are accepted, and what lies beyond is refused with both of them."""
+    """The error for a number out of range states both bounds."""
     assert int_range(base) == (least, greatest)
     assert to_int("x", least, base) == least
     assert to_int("x", greatest, base) == greatest
@@ -51,20 +51,20 @@ def test_whole_numbers_have_the_range_of_their_type(base: str, least: int, great
 
 @pytest.mark.parametrize(("value", "number"), [(True, 1), (False, 0), (3.0, 3), (2048.0, 2048)])
 def test_whole_numbers_of_other_json_types(value: object, number: int) -> None:
-    """Programs write them so; C has no other number for them."""
+    """JSON numbers such as 1.0 are whole numbers, too."""
     converted = to_int("p", value, "int32_t")
     assert (converted, type(converted)) == (number, int)
 
 
 @pytest.mark.parametrize("value", [3.5, math.inf, math.nan, "3", None, [3]])
 def test_what_is_no_whole_number(value: Any) -> None:
-    """C would not see what the client wrote."""
+    """Values that C would read differently are refused."""
     with pytest.raises(InvalidParams, match="must be a whole number"):
         to_int("x", value, "int32_t")
 
 
 def test_a_whole_number_is_asked_for_in_words() -> None:
-    """The error says what came instead."""
+    """The error names the type that was sent."""
     with pytest.raises(InvalidParams) as refused:
         to_int("param.top_k", 3.5, "int32_t")
     assert refused.value.message == (
@@ -81,14 +81,14 @@ def test_truth(value: Any, truth: bool) -> None:
 
 @pytest.mark.parametrize("value", [2, -1, 1.0, "true", None, []])
 def test_what_is_no_truth(value: Any) -> None:
-    """Nothing else is."""
+    """All other values are refused."""
     with pytest.raises(InvalidParams, match="true or false"):
         to_bool("x", value)
 
 
 @pytest.mark.parametrize("value", [0, 1, -2.5, 3.4028234663852886e38, 1e-45, 16777217])
 def test_floats(value: float) -> None:
-    """Any finite number that a float32 can come near to will do, whole ones too."""
+    """Any finite number in the range of float32 is accepted, including whole numbers."""
     assert to_float("x", value) == value
 
 
@@ -96,19 +96,19 @@ def test_floats(value: float) -> None:
     "value", [math.inf, -math.inf, math.nan, 3.5e38, -1e39, 10**400, "1", None, True, [1.0]]
 )
 def test_what_is_no_float(value: Any) -> None:
-    """Infinities, what would become one, and other types are refused."""
+    """Infinities, numbers that would become infinite, and other types are refused."""
     with pytest.raises(InvalidParams, match=r"^x: "):
         to_float("x", value)
 
 
 @pytest.mark.parametrize("value", [2, "LOGITS"])
 def test_enums_by_number_and_name(value: Any) -> None:
-    """Both say the same."""
+    """A number and a name give the same value."""
     assert to_enum("x", value, MODES) == 2
 
 
 @pytest.mark.parametrize("value", [1, "logits", True, False, 2.0, None, []])
 def test_what_is_no_enum(value: Any) -> None:
-    """A number or name that the enum lacks is refused, and those it has are listed."""
+    """The error lists the enum's values."""
     with pytest.raises(InvalidParams, match=r"must be one of 0 \(GENERATE\), 2 \(LOGITS\)"):
         to_enum("x", value, MODES)

@@ -56,7 +56,7 @@ def assert_is(sort: str, sent: Any, read: Any) -> None:
     if sort == "float":
         assert bits([read], "float") == bits([sent], "float")
     else:
-        # What stands in a union is read as bytes.
+        # The elements of a union are read as bytes.
         assert (read.decode() if isinstance(read, bytes) else read) == sent
 
 
@@ -81,7 +81,7 @@ def test_round_trip(release: Release, name: str) -> None:
 
 @pytest.mark.parametrize(("release", "name"), CASES, ids=CASE_IDS)
 def test_a_wrong_value_is_refused_by_its_path(release: Release, name: str) -> None:
-    """Whatever is wrong, and however deep, is InvalidParams with the path of the field."""
+    """InvalidParams names the path of the wrong field, at any depth."""
     struct = release.structs[name]
 
     @FEW
@@ -100,13 +100,13 @@ def test_a_wrong_value_is_refused_by_its_path(release: Release, name: str) -> No
 
 @pytest.mark.parametrize(("release", "name"), CASES, ids=CASE_IDS)
 def test_an_unknown_field_is_refused(release: Release, name: str) -> None:
-    """No field is dropped in silence."""
+    """The daemon never ignores an unknown field."""
     with pytest.raises(InvalidParams, match=rf"^x\.surplus: is no field of {name}"):
         make(release, name, {"surplus": None})
 
 
 def test_what_is_left_out_stays_as_it_was(layout: Layout) -> None:
-    """A structure keeps its other bytes, those of inner structures too."""
+    """The structure keeps the values of all other fields, including those of inner structures."""
     made = layout.structs["RKLLMParam"](max_context_len=77)
     made.extend_param.base_domain_id = 5
     value = {"model_path": "m", "extend_param": None, "top_k": 3}
@@ -116,13 +116,13 @@ def test_what_is_left_out_stays_as_it_was(layout: Layout) -> None:
 
 
 def test_a_misspelt_field_is_guessed() -> None:
-    """The error proposes the field that was probably meant."""
+    """The error suggests the most similar field."""
     with pytest.raises(InvalidParams, match=r"x\.temprature: .*perhaps temperature is meant\."):
         make(releases()["1.3.0"], "RKLLMParam", {"temprature": 1})
 
 
 def test_a_long_name_is_not_echoed() -> None:
-    """An error message stays a sentence, whatever a client sends."""
+    """The error message stays short if the client sends a very long name."""
     with pytest.raises(InvalidParams) as refused:
         make(releases()["1.3.0"], "RKLLMParam", {"n" * 1_000_000: 1})
     assert len(refused.value.message) < 300
@@ -159,7 +159,7 @@ def test_a_long_name_is_not_echoed() -> None:
 def test_a_field_of_another_release(
     loaded: str, name: str, value: dict[str, Any], what: str
 ) -> None:
-    """The error says which release is loaded, and which have the field."""
+    """The error names the loaded release and the releases that have the field."""
     with pytest.raises(InvalidParams, match=what):
         make(releases()[loaded], name, value)
 
@@ -175,20 +175,20 @@ def test_a_field_of_another_release(
     ],
 )
 def test_fields_that_c_cannot_do_without(name: str, value: dict[str, Any], field: str) -> None:
-    """A field whose absence would be a NULL that C reads is asked for."""
+    """A field that C reads without a check for NULL is required."""
     with pytest.raises(InvalidParams, match=rf"^x\.{field}: is missing; {name} needs it"):
         make(releases()["1.2.1"], name, value)
 
 
 @pytest.mark.parametrize("value", [None, 5, "x", [1]])
 def test_a_structure_is_an_object(value: Any) -> None:
-    """Anything else is refused."""
+    """Every other type is refused."""
     with pytest.raises(InvalidParams, match="must be an object with the fields of RKLLMInput"):
         make(releases()["1.2.1"], "RKLLMInput", value)
 
 
 def test_files_are_noted(layout: Layout) -> None:
-    """The fields that name a file are listed with their path in the request."""
+    """Fields that name a file are listed with their path in the request."""
     call = ArgumentBuilder(layout)
     call.structure("RKLLMParam", "param", {"model_path": "m.rkllm"})
     cache = {"save_prompt_cache": 1, "prompt_cache_path": "c.bin"}

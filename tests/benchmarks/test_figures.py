@@ -1,4 +1,4 @@
-"""What the benchmarks' page says of figures: targets that are met, missed, and missed by chance."""
+"""The benchmarks' page marks targets that are met, missed, or missed by chance."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from benchmarks.suite.report import Report
 
 
 def page(row: Row) -> str:
-    """The page about one row."""
+    """Return the page for one row."""
     if "ours" in row.values:
         return Report([row], {}, [], 1.0).markdown()
     return Report([ratio(1.0)], {"Others": [row]}, [], 1.0).markdown()
 
 
 def ratio(*ours: float) -> Row:
-    """A row of ours beside an echo that gives 1 each time, which is the least."""
+    """Make a row of our figures; the echo's figure is always 1, and so is the target."""
     values = {"ours": ours, "echo": [1.0] * len(ours)}
     return Row("the row", "1/s", values, targets={"echo": 1.0})
 
 
 def limited(*figures: float) -> Row:
-    """A row of which 70 is the most."""
+    """Make a row with a limit of 70."""
     values = {"process": figures, "thread": [1.0]}
     return Row("the row", "MB", values, more_is_better=False, limit=70.0)
 
@@ -40,18 +40,18 @@ def limited(*figures: float) -> Row:
     ],
 )
 def test_the_median_decides_and_the_spread_is_told(row: Row, shown: str) -> None:
-    """Bold is missed; a tilde behind it says that an alternation met the target."""
+    """A missed target is bold; a tilde means that an alternation met it."""
     assert shown in page(row)
 
 
 def test_less_is_better_where_it_is() -> None:
-    """A ratio says how many times as good ours is, also of times."""
+    """The ratio says how many times better ours is, for durations as well."""
     row = Row("set-up", "µs", {"ours": [2.0], "echo": [1.0]}, more_is_better=False)
     assert row.ratio("ours", "echo") == Spread(0.5, 0.5, 0.5)
 
 
 def test_the_json_has_the_targets_that_are_missed() -> None:
-    """Whose, by how much, and whether within the spread."""
+    """Each entry has the contender, the amount, and whether the spread meets the target."""
     report = Report([ratio(0.5, 0.9, 1.0)], {"Others": [limited(71, 72, 73)]}, [], 1.0)
     assert report.as_json()["missed"] == [
         {
@@ -74,7 +74,7 @@ def test_the_json_has_the_targets_that_are_missed() -> None:
 
 
 def test_growth_is_a_ratio_within_each_turn() -> None:
-    """To the same turn's figure at the first place."""
+    """Growth is the ratio to the same turn's figure at the first place."""
     curve = Curve("resident", "clients", "MB", [1, 2], {"ours": [[10.0, 20.0], [20.0, 60.0]]})
     assert curve.growth("ours", 1) == Spread(2.5, 2.0, 3.0)
     page = Report([ratio(1.0)], {}, [curve], 1.0).markdown()

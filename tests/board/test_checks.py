@@ -21,20 +21,20 @@ LIMITS = "Max open files            1024                 {:<20} files\n"
 
 
 def find(root: Path, check: str, changes: Any = None, **given: Any) -> Finding:
-    """The finding of a check on a board with changes."""
+    """Return one check's finding on a board with changes."""
     files = paint(root, changes, given.pop("owners", {}), given.pop("forbidden", frozenset()))
     return run_checks(machine(files, **given))[check]
 
 
 def test_a_good_board_is_good(tmp_path: Path) -> None:
-    """Nothing is wrong, nothing is a warning, and only memory is skipped."""
+    """All checks pass; only memory is skipped."""
     found = run_checks(machine(paint(tmp_path)))
     assert list(found) == list(CHECKS)
     assert {name: f.level for name, f in found.items() if f.level != OK} == {"memory": SKIPPED}
     assert all(f.remedy is None for f in found.values())
 
 
-#: Check, what is changed on the board -> level, words of the message, words of the remedy.
+#: Check and changes on the board -> level, words of the message, words of the remedy.
 BAD: Mapping[str, tuple[str, dict[str, Any], str, str, str]] = {
     "a PC": ("board", {"proc/device-tree/compatible": None}, WRONG, "no NPU", "--library cpu"),
     "a container without device tree": (
@@ -130,7 +130,7 @@ BAD: Mapping[str, tuple[str, dict[str, Any], str, str, str]] = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_what_is_wrong_with_a_board_is_found(tmp_path: Path, case: str) -> None:
-    """The level, the figure or name at fault, and what mends it."""
+    """The finding has the level, the wrong figure or name, and the remedy."""
     check, changes, level, message, remedy = BAD[case]
     found = find(tmp_path, check, changes)
     assert found.level == level
@@ -140,13 +140,13 @@ def test_what_is_wrong_with_a_board_is_found(tmp_path: Path, case: str) -> None:
 
 
 def test_a_container_on_a_pc_is_no_board(tmp_path: Path) -> None:
-    """There is no librkllmrt for its processor."""
+    """No librkllmrt exists for its processor."""
     files = paint(tmp_path, {"proc/device-tree/compatible": None, ".dockerenv": ""})
     assert run_checks(machine(files, architecture="x86_64"))["board"].level == WRONG
 
 
 MOUNT = "36 35 0:42 {root} {point} rw,relatime - {kind} {source} rw{options}\n"
-#: What makes a container -> the files that say so.
+#: Kind of container -> the files that identify it.
 CONTAINERS: Mapping[str, dict[str, str]] = {
     "Docker": {".dockerenv": ""},
     "Podman": {"run/.containerenv": ""},
@@ -174,13 +174,13 @@ CONTAINERS: Mapping[str, dict[str, str]] = {
 
 @pytest.mark.parametrize("case", CONTAINERS)
 def test_a_container_is_known(tmp_path: Path, case: str) -> None:
-    """Its device tree is hidden, so the board is not known: no reason to say that there is none."""
+    """A container hides the device tree, so the check does not claim that the board is wrong."""
     changes = {"proc/device-tree/compatible": None, **CONTAINERS[case]}
     assert find(tmp_path, "board", changes).level == WARNING
 
 
 def test_a_host_that_runs_containers_is_no_container(tmp_path: Path) -> None:
-    """It has their mounts, below /var/lib."""
+    """Such a host has mounts of containers below /var/lib."""
     mount = MOUNT.format(
         root="/", point="/var/lib/docker/overlay2/7", kind="overlay", source="overlay", options=""
     )
@@ -189,21 +189,21 @@ def test_a_host_that_runs_containers_is_no_container(tmp_path: Path) -> None:
 
 
 def test_off_a_board_one_cause_is_one_finding(tmp_path: Path) -> None:
-    """What only a board can have is skipped."""
+    """Checks that need a board are skipped."""
     runtime = "There is no librkllmrt.so on the loader's path."
     found = run_checks(machine(paint(tmp_path, dict.fromkeys(ROCK_5B)), runtime=runtime))
     assert [name for name, f in found.items() if f.level == WRONG] == ["board"]
 
 
 def test_a_library_that_is_named_is_judged_off_a_board_too(tmp_path: Path) -> None:
-    """It is another cause."""
+    """A wrong library is a second finding beside the missing board."""
     files = paint(tmp_path, dict.fromkeys(ROCK_5B))
     found = run_checks(machine(files, runtime="There is no x.so.", library_is_named=True))
     assert [name for name, f in found.items() if f.level == WRONG] == ["board", "runtime"]
 
 
 def test_an_account_without_a_name_is_not_for_usermod(tmp_path: Path) -> None:
-    """A container may run as a number."""
+    """The account may have a number only, as in a container."""
     account = Account(12345, frozenset({12345}), "12345")
     found = find(tmp_path, "devices", account=account)
     assert found.remedy is not None
@@ -211,14 +211,14 @@ def test_an_account_without_a_name_is_not_for_usermod(tmp_path: Path) -> None:
 
 
 def test_a_driver_whose_version_is_roots_is_no_error(tmp_path: Path) -> None:
-    """The driver exists; the remedy is the command that shows its version."""
+    """The driver exists; the remedy is the command that root can use to show its version."""
     found = find(tmp_path, "driver", forbidden=frozenset({VERSION}))
     assert found.level == WARNING
     assert found.remedy == f"sudo cat /{VERSION}"
 
 
 def test_an_account_in_no_group_of_the_nodes_is_wrong(tmp_path: Path) -> None:
-    """Card and render node may have different groups."""
+    """Card and render node may belong to different groups."""
     found = find(
         tmp_path, "devices", account=STRANGER, owners={"dev/dri/renderD129": (0o660, 0, 105)}
     )
@@ -229,7 +229,7 @@ def test_an_account_in_no_group_of_the_nodes_is_wrong(tmp_path: Path) -> None:
 
 
 def test_nodes_of_roots_own_need_a_group_first(tmp_path: Path) -> None:
-    """The remedy is not to join the group root."""
+    """The remedy does not suggest joining the group root."""
     found = find(tmp_path, "heaps", owners={"dev/dma_heap/system": (0o600, 0, 0)})
     assert found.level == WARNING
     assert found.remedy is not None
@@ -237,13 +237,13 @@ def test_nodes_of_roots_own_need_a_group_first(tmp_path: Path) -> None:
 
 
 def test_a_board_without_heaps_has_no_finding_about_them(tmp_path: Path) -> None:
-    """Older kernels."""
+    """Older kernels have no heaps."""
     files = paint(tmp_path, {"dev/dma_heap/system": None})
     assert "heaps" not in run_checks(machine(files))
 
 
 def test_the_daemons_account_counts_where_it_answers(tmp_path: Path) -> None:
-    """And not the caller's."""
+    """The check uses the daemon's account instead of the caller's."""
     status = {"proc/7/status": "Uid:\t1001\t1001\t1\t1\nGid:\t1001\t1001\t1\t1\nGroups:\t1001 \n"}
     daemon = Daemon("/run/rkllm.sock", status={"state": "empty", "pid": 7})
     found = find(tmp_path, "devices", status, daemon=daemon)
@@ -252,14 +252,14 @@ def test_the_daemons_account_counts_where_it_answers(tmp_path: Path) -> None:
 
 
 def test_a_node_without_drm_is_found(tmp_path: Path) -> None:
-    """/dev/rknpu, of other kernels."""
+    """Other kernels have /dev/rknpu instead."""
     found = find(tmp_path, "devices", {**NO_NODES, "dev/rknpu": ""})
     assert found.level == OK
     assert "/dev/rknpu" in found.message
 
 
 def test_a_symbolic_link_as_node_is_wrong(tmp_path: Path) -> None:
-    """The runtime would take the wrong interface."""
+    """The runtime would use the wrong interface."""
     files = paint(tmp_path)
     (tmp_path / "dev/rknpu").symlink_to("dri/renderD129")
     found = run_checks(machine(files))["devices"]
@@ -271,7 +271,7 @@ def test_a_symbolic_link_as_node_is_wrong(tmp_path: Path) -> None:
     [(1, 4, OK), (4, 4.5, WARNING), (4, 3, WRONG)],
 )
 def test_a_model_must_fit(tmp_path: Path, gib: float, available: float, level: str) -> None:
-    """Its file, and a fifth of it for the context."""
+    """The model needs its file's size and a fifth more for the context."""
     files = paint(tmp_path, {"proc/meminfo": f"MemAvailable: {int(available * GIB / 1024)} kB\n"})
     with (tmp_path / "m.rkllm").open("wb") as file:
         file.truncate(int(gib * GIB))
@@ -281,33 +281,33 @@ def test_a_model_must_fit(tmp_path: Path, gib: float, available: float, level: s
 
 
 def test_a_model_that_is_not_there(tmp_path: Path) -> None:
-    """Is named."""
+    """The finding names the missing file."""
     found = find(tmp_path, "memory", model="/nowhere.rkllm")
     assert found.level == WRONG
     assert "/nowhere.rkllm" in found.message
 
 
 def test_a_loaded_model_fits(tmp_path: Path) -> None:
-    """Whatever is left."""
+    """The free memory does not matter then."""
     daemon = Daemon("/run/rkllm.sock", status={"state": "loaded", "model_path": "/m.rkllm"})
     found = find(tmp_path, "memory", {"m.rkllm": "x"}, daemon=daemon)
     assert (found.level, "loaded" in found.message) == (OK, True)
 
 
 def test_a_missing_library_has_its_own_sentence(tmp_path: Path) -> None:
-    """The sentence that twistd would print."""
+    """The finding has the same sentence as twistd's error."""
     found = find(tmp_path, "runtime", runtime="There is no librkllmrt.so on the loader's path.")
     assert (found.level, found.message[:8]) == (WRONG, "There is")
 
 
 def test_a_library_that_lacks_libgomp_has_the_package_as_remedy(tmp_path: Path) -> None:
-    """By Debian's name."""
+    """The remedy names Debian's package."""
     words = "librkllmrt.so cannot be loaded: libgomp.so.1: cannot open shared object file."
     assert find(tmp_path, "runtime", runtime=words).remedy == "sudo apt-get install libgomp1"
 
 
 def test_the_release_and_its_layout_are_named(tmp_path: Path) -> None:
-    """With the reason for that layout."""
+    """The finding also says how the layout was chosen."""
     found = find(tmp_path, "runtime")
     assert found.level == OK
     assert "release 1.2.3" in found.message
@@ -315,14 +315,14 @@ def test_the_release_and_its_layout_are_named(tmp_path: Path) -> None:
 
 
 def test_the_embedded_runtime_needs_no_board(tmp_path: Path) -> None:
-    """The checks of the NPU are skipped on any machine."""
+    """The NPU checks are skipped on any machine."""
     found = run_checks(machine(paint(tmp_path, dict.fromkeys(ROCK_5B)), runtime=EMBEDDED))
     assert {name for name, f in found.items() if f.level == SKIPPED} >= NPU_ONLY
     assert WRONG not in {f.level for f in found.values()}
 
 
 def test_no_daemon_is_wrong(tmp_path: Path) -> None:
-    """With the client's own sentence."""
+    """The finding has the client's sentence."""
     daemon = Daemon("/run/rkllm.sock", "No daemon listens.", "twistd -n rkllm")
     found = find(tmp_path, "daemon", daemon=daemon)
     assert found == Finding(WRONG, "No daemon listens.", "twistd -n rkllm")
@@ -330,7 +330,7 @@ def test_no_daemon_is_wrong(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("state", ["stuck", "failed"])
 def test_a_daemon_without_a_runtime_is_wrong(tmp_path: Path, state: str) -> None:
-    """With what ended it."""
+    """The finding says why the runtime ended."""
     daemon = Daemon("/run/rkllm.sock", status={"state": state, "problem": "killed by SIGSEGV"})
     found = find(tmp_path, "daemon", daemon=daemon)
     assert found.level == WRONG

@@ -1,4 +1,4 @@
-"""Load, frequency, heat and memory, as kernels write them."""
+"""NPU load, frequency, temperature and memory, as kernels report them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from rkllm_twisted.board.sysfs import RootedFiles
 
 
 def test_a_board_says_all(tmp_path: Path) -> None:
-    """Three cores, the NPU's own zone, and not devfreq's load, which is always 100."""
+    """The load is per core and the temperature the NPU's own; devfreq's load is always 100."""
     found = read(paint(tmp_path))
     assert found == Readings((37, 0, 5), 1_000_000_000, 43.461, 12 * GIB, 16_384_000_000, None)
 
 
 def test_a_machine_that_says_nothing(tmp_path: Path) -> None:
-    """No file, no reading, no error."""
+    """A missing file gives no reading and no error."""
     assert read(RootedFiles(tmp_path), 1) == Readings(None, None, None, None, None, None)
 
 
@@ -35,31 +35,31 @@ def test_a_machine_that_says_nothing(tmp_path: Path) -> None:
 def test_the_driver_writes_load_in_these_ways(
     tmp_path: Path, text: str, load: tuple[int, ...] | None
 ) -> None:
-    """One core, two (RK3576), three (RK3588), and what is none."""
+    """The formats for one core, two (RK3576) and three (RK3588), and an invalid one."""
     assert read(paint(tmp_path, {"proc/rknpu/load": text})).npu_load == load
 
 
 def test_load_in_debugfs_does_where_proc_has_none(tmp_path: Path) -> None:
-    """As root on most kernels."""
+    """Most kernels need root for debugfs."""
     changes = {"proc/rknpu/load": None, "sys/kernel/debug/rknpu/load": "NPU load:  9%"}
     assert read(paint(tmp_path, changes)).npu_load == (9,)
 
 
 def test_load_that_only_root_may_read_is_not_known(tmp_path: Path) -> None:
-    """As any user that is not root."""
+    """A user without root privileges gets no reading."""
     name = "sys/kernel/debug/rknpu/load"
     files = paint(tmp_path, {"proc/rknpu/load": None, name: "NPU load:  9%"}, {}, frozenset({name}))
     assert read(files).npu_load is None
 
 
 def test_heat_is_that_of_the_nearest_zone(tmp_path: Path) -> None:
-    """The chip's, where the NPU has no zone of its own."""
+    """The chip's zone is used if the NPU has none."""
     files = paint(tmp_path, {"sys/class/thermal/thermal_zone6/type": "gpu-thermal"})
     assert read(files).celsius == 40.0
 
 
 def test_memory_is_that_of_the_daemon_and_its_children(tmp_path: Path) -> None:
-    """The runtime lives in a child."""
+    """The runtime's child process counts as well."""
     family = {
         "proc/7/status": "Name:\ttwistd\nVmRSS:\t    1000 kB\n",
         "proc/7/task/7/children": "8 ",

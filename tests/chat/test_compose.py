@@ -1,4 +1,4 @@
-"""A request becomes a prompt, and what cannot be is said before the NPU is touched."""
+"""A request becomes a prompt; an impossible one is refused before it reaches the NPU."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def turns(count: int) -> Conversation:
 
 
 def counted(messages: Conversation) -> TokenCount:
-    """As if a message were a token."""
+    """Count each message as one token."""
     return TokenCount(len(messages))
 
 
@@ -187,7 +187,7 @@ def test_a_turn_is_lost_with_its_calls_and_results() -> None:
 
 
 def test_as_many_turns_are_kept_as_there_is_room_for() -> None:
-    """The system message, whole turns of two, and the last of one."""
+    """The system message, whole turns and the last message are kept."""
     for context in range(8, 60):
         fitted = fit(
             turns(30), lambda g: g, counted, context=context, max_new_tokens=2, truncate=True
@@ -217,7 +217,7 @@ def test_without_a_tokenizer_nothing_can_be_truncated(family: str | None) -> Non
 
 @pytest.mark.parametrize("name", sorted(set(TEMPLATES) - {"parts"}))
 def test_slots_together_are_what_the_template_says(name: str) -> None:
-    """System slot, prefix, message and postfix make the whole conversation."""
+    """System slot, prefix, message and postfix together make the whole conversation."""
     source, _ = TEMPLATES[name]
     model = chat_model("m", 4096, template=source, specials=SPECIALS.get(name))
     talk = (say("user", "a"), say("assistant", "b"), say("user", "c"))
@@ -229,7 +229,7 @@ def test_slots_together_are_what_the_template_says(name: str) -> None:
 
 
 def test_slots_follow_each_other_in_a_conversation() -> None:
-    """The first turn and a later one have the same prefix, or none could go on."""
+    """The first turn and a later one have the same prefix, so a conversation can continue."""
     for name in ("chatml", "qwen3", "llama3", "gemma", "deepseek"):
         source, _ = TEMPLATES[name]
         model = chat_model("m", 4096, template=source, specials=SPECIALS.get(name))

@@ -1,4 +1,4 @@
-"""The scanner takes exactly what is JSON, up to the character that is wrong."""
+"""The scanner accepts valid JSON only, and stops at the first wrong character."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ JSON = st.recursive(
 
 
 def accepts(text: str) -> bool:
-    """True if the text is one complete array or object."""
+    """Tell whether the text is one complete array or object."""
     scanner = JSONScanner()
     try:
         for character in text:
@@ -56,7 +56,7 @@ def test_json_is_taken(value: object, indent: int | None) -> None:
 @example("[\x001]")
 def test_what_is_no_json_is_not(text: str) -> None:
     if text.lstrip()[:1] not in ("{", "["):
-        return  # a number at the top has no end that could be seen
+        return  # the end of a top-level number cannot be recognised
     try:
         json.loads(text)
         is_json = True

@@ -1,4 +1,4 @@
-"""Marks are found across chunks, and their beginnings are held back."""
+"""The search finds marks across chunks and holds back their beginnings."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_what_may_become_a_mark_is_held_back(text: str, found: FoundMark) -> Non
 
 
 def test_the_mark_that_begins_first_is_waited_for() -> None:
-    """Or the outcome would depend on where the text was cut."""
+    """Otherwise the result would depend on the boundaries of the chunks."""
     marks = Marks(["abcd", "bc"])
     assert marks.search("xabc") == FoundMark("x", None, "abc")
     assert marks.search("xabc", more=False) == FoundMark("xa", "bc", "")
@@ -60,7 +60,7 @@ PIECES = st.lists(st.one_of(st.text("ab", max_size=3), st.sampled_from([Mark("<x
 def test_what_follows_a_beginning_completes_it(
     beginning: list[str | Mark], rest: list[str | Mark]
 ) -> None:
-    """Also where the cut is amid a text."""
+    """The cut may be inside a text."""
     begun, whole = merged(beginning), merged([*beginning, *rest])
     follows = after(begun, whole)
     assert follows is not None
@@ -87,7 +87,7 @@ def test_a_familys_text_is_split_at_its_marks() -> None:
 
 
 def test_marks_in_a_text_are_broken_up() -> None:
-    """They look the same and are none."""
+    """The broken text looks the same but contains no mark."""
     text = broken_up("a<|s|>b", ["<|s|>"])
     assert "<|s|>" not in text
     assert text.replace("\u200d", "") == "a<|s|>b"

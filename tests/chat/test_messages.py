@@ -1,4 +1,4 @@
-"""Messages are read from JSON, and what is wrong is said with its place."""
+"""Messages are read from JSON; errors name the place of the mistake."""
 
 from __future__ import annotations
 

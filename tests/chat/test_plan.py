@@ -1,4 +1,4 @@
-"""A turn reads what is new, and never anything of another conversation."""
+"""A turn reads only new tokens, and never another conversation's."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ TOOLS = read_tools([{"type": "function", "function": {"name": "f"}}])
 
 @cache
 def model(tier: Tier, key: str = "m") -> ChatModel:
-    """A model for which conversations are fed in some way."""
+    """Make a model that takes conversations in a given tier."""
     return chat_model(
         key,
         4096,
@@ -48,7 +48,7 @@ def model(tier: Tier, key: str = "m") -> ChatModel:
 
 
 class Board:
-    """A model, its cache, and what is known of it."""
+    """A model, its cache, and the known content of the cache."""
 
     def __init__(self, tier: Tier) -> None:
         self.model = model(tier)
@@ -56,14 +56,14 @@ class Board:
         self.known = KnownCache()
 
     def read(self, messages: Conversation, adapter: str | None = None, **more: object) -> Plan:
-        """Read a conversation; the cache is unknown until somebody says how the run ended."""
+        """Read a conversation; the cache is unknown until the run's end is reported."""
         prompt = compose(self.model, ChatRequest(messages, **more), NOW)
         planned = plan(self.model, prompt, self.known.take(), adapter)
         self.cache.read(planned)
         return planned
 
     def answer(self, planned: Plan, text: str, *, ended: bool = True, unread: int = 0) -> Message:
-        """Answer and settle what is known."""
+        """Answer, and report the run's end."""
         tokens = self.cache.write(text, unread=unread)
         answer = say("assistant", text)
         outcome = Outcome(answer, ended, tokens, self.cache.size)
@@ -76,7 +76,7 @@ class Board:
 
 
 def words(text: str) -> list[str]:
-    """The words that the messages of these tests consist of."""
+    """The words in the messages of these tests."""
     return re.findall(r"w\d+", text)
 
 
@@ -125,7 +125,7 @@ def test_a_foreign_call_makes_the_cache_unknown(tier: Tier, foreign: str) -> Non
 def test_a_turn_that_was_interrupted_leaves_an_unknown_cache(tier: Tier) -> None:
     board = Board(tier)
     _, talk = board.turn((asked(1),), "w2")
-    board.read((*talk, asked(3)))  # cancelled: nobody says how it ended
+    board.read((*talk, asked(3)))  # cancelled: the end is never reported
     assert not board.read((*talk, asked(3))).continued
 
 
@@ -165,7 +165,7 @@ def test_in_tier_b_other_tools_make_another_system_slot() -> None:
 
 
 def test_a_foreign_run_after_tier_b_reads_no_conversation() -> None:
-    """The system slot outlives the cache; a call empties it."""
+    """The system slot survives the cache; a call empties it."""
     board = Board(Tier.TEMPLATE)
     planned = board.read((asked(1), say("assistant", "w2"), asked(3)))
     board.known.empty_slot = planned.empty_slot
@@ -218,7 +218,7 @@ def test_tier_c_passes_a_tools_result_as_such() -> None:
 
 @pytest.mark.parametrize("unread", [-1, 0, 1])
 def test_tier_a_reads_what_the_cache_lacks_of_an_answer_and_no_more(unread: int) -> None:
-    """The last token was chosen and need not be in it; an end token may be, without a callback."""
+    """The cache may lack the last token; it may have an end token that no callback brought."""
     board = Board(Tier.TOKENS)
     planned = board.read((asked(1),))
     answer = board.answer(planned, "w2", unread=unread)
@@ -244,7 +244,7 @@ def test_tier_a_trusts_no_cache_whose_size_does_not_fit(difference: int) -> None
 
 
 def test_tier_a_continued_after_an_answer_that_was_cut_off() -> None:
-    """Its tokens are counted; tiers B and C would leave out the end mark."""
+    """The cut-off answer's tokens are counted; tiers B and C would omit the end mark."""
     for tier, continued in ((Tier.TOKENS, True), (Tier.TEMPLATE, False), (Tier.RUNTIME, False)):
         board = Board(tier)
         answer = board.answer(board.read((asked(1),)), "w2 w3", ended=False)
@@ -252,7 +252,7 @@ def test_tier_a_continued_after_an_answer_that_was_cut_off() -> None:
 
 
 def test_tier_a_reads_all_again_when_nothing_new_is_left_to_read() -> None:
-    """An answer without a token leaves the prompt itself; a run needs one token at least."""
+    """After an answer without a token only the prompt is left, but a run needs one token."""
     board = Board(Tier.TOKENS)
     board.answer(board.read((asked(1),)), "")
     assert board.known.trail is not None
@@ -277,7 +277,7 @@ def test_a_forged_turn_is_another_conversation_than_the_real_one() -> None:
 
 
 def test_without_history_every_run_stands_alone() -> None:
-    """Releases 1.1.x can neither keep nor clear."""
+    """Releases 1.1.x can neither keep nor clear the cache."""
     old = Traits(history=False, keeps_system=False, templates=False, roles=False)
     talk = (asked(1), say("assistant", "w2"), asked(3))
     for tier in TIERS:
@@ -304,9 +304,9 @@ def test_requests_of_one_conversation_have_a_key_in_common() -> None:
 
 STEPS = st.lists(
     st.tuples(
-        st.integers(0, 2),  # whose conversation
+        st.integers(0, 2),  # the conversation
         st.sampled_from(["ask", "again", "edit", "cancel", "cut", "stop", "foreign", "system"]),
-        st.integers(-1, 1),  # how many tokens the cache lacks
+        st.integers(-1, 1),  # the number of tokens missing from the cache
     ),
     max_size=12,
 )
@@ -317,7 +317,7 @@ STEPS = st.lists(
 def test_each_answer_depends_on_its_own_messages_only(
     tier: Tier, steps: list[tuple[int, str, int]]
 ) -> None:
-    """Whatever came before: the model reads the words of the request, in order, and no others."""
+    """The model reads the words of the request, in order, and no others."""
     board = Board(tier)
     talks: dict[int, Conversation] = {0: (), 1: (), 2: ()}
     count = 100
@@ -344,6 +344,6 @@ def test_each_answer_depends_on_its_own_messages_only(
         answer = board.answer(
             planned, written, ended=ended, unread=unread if ended or unread > 0 else 0
         )
-        if step == "stop":  # the client gets what stands before the stop text
+        if step == "stop":  # the client gets the text before the stop text
             answer = say("assistant", f"w{count + 2000}")
         talks[who] = (*messages, say("assistant", answer.text))

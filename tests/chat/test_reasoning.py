@@ -1,4 +1,4 @@
-"""Reasoning is told from the answer."""
+"""Reasoning is separated from the answer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_without_marks_all_is_the_answer() -> None:
 
 
 def test_empty_reasoning_leaves_no_trace() -> None:
-    """Qwen3 writes it when it is told not to think."""
+    """Qwen3 writes empty reasoning when thinking is off."""
     assert parse_every_way(MARKS, "<think>\n\n</think>\n\nYes") == [Content("Yes"), STOP]
 
 
@@ -35,7 +35,7 @@ def test_a_mark_amid_the_answer_is_text() -> None:
 
 
 def test_the_template_may_have_opened_it() -> None:
-    """DeepSeek-R1's does; then the model writes the closing mark only."""
+    """DeepSeek-R1's template opens it, so the model writes the closing mark only."""
     assert parse_every_way(OPENED, "So.\n</think>\nYes") == [Reasoning("So."), Content("Yes"), STOP]
 
 

@@ -1,4 +1,4 @@
-"""Each family's conversations are rendered, by a template or by the table."""
+"""Each family's conversations are rendered by a template or by the table."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_what_a_template_can_show_is_found(name: str) -> None:
 
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_every_template_shows_every_message_once_it_is_arranged(name: str) -> None:
-    """Roles that it does not know, or that do not alternate, lose nothing."""
+    """Messages with unknown or non-alternating roles are not lost."""
     renderer = rendered_by(name)
     arranged, changes = arrange(TALK, TOOLS, renderer.abilities)
     text = text_of(renderer.render(arranged, now=NOW, tools=TOOLS))
@@ -92,7 +92,7 @@ def test_a_system_message_alone_becomes_the_users() -> None:
 
 
 def test_earlier_reasoning_is_the_templates_matter() -> None:
-    """Qwen3's shows it in the present turn only."""
+    """Qwen3's template shows it in the current turn only."""
     thought = Message("assistant", CALL.parts, "Hm.", CALL.tool_calls)
     renderer = rendered_by("qwen3")
     shown = text_of(renderer.render((say("user", "a"), thought, RESULT), now=NOW))
@@ -114,7 +114,7 @@ def test_images_are_parts() -> None:
 
 
 SHORT = (say("system", "S"), say("user", "a"), say("assistant", "b"), say("user", "c"))
-#: The conversation SHORT in each family's own marks, written down from its documentation.
+#: The conversation SHORT in each family's own marks, copied from its documentation.
 BY_FAMILY = {
     "chatml": (
         "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\na<|im_end|>\n"
@@ -179,7 +179,7 @@ def test_all_marks_of_a_call_count() -> None:
 
 
 def test_a_family_is_told_of_tools_in_its_own_form() -> None:
-    """The marks of the example count; what a tool says of itself is letters."""
+    """Only the example's marks are control tokens; a tool's description is plain text."""
     tools = read_tools([{"type": "function", "function": {"name": "f", "description": "<s>"}}])
     for name, talk, before, behind in (
         ("qwen3", SHORT, "system\nS\n\nYou can call", "answer as usual."),
@@ -198,10 +198,10 @@ def test_a_family_is_told_of_tools_in_its_own_form() -> None:
 
 
 def test_a_mark_that_the_vocabulary_lacks_is_letters() -> None:
-    """Qwen2.5 has no token <tool_response>, Qwen3 has."""
+    """Qwen2.5 has no token <tool_response>; Qwen3 has one."""
     renderer = FamilyRenderer(named("qwen2", FAMILIES), {"<|im_start|>", "<|im_end|>"})
     assert set(renderer.marks) == {"<|im_start|>", "<|im_end|>"}
-    # A family whose own beginning is no token is the wrong one: tokenising says so.
+    # If a family's own beginning is no token, the family is wrong: tokenising shows it.
     assert "<|im_start|>" in FamilyRenderer(named("qwen2", FAMILIES), {"<s>"}).marks
 
 

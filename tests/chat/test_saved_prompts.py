@@ -1,4 +1,4 @@
-"""Prompts are saved when they come back, and restored where a prompt begins like one."""
+"""A repeated prompt is saved, and restored when another prompt begins with it."""
 
 from __future__ import annotations
 

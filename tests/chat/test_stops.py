@@ -1,4 +1,4 @@
-"""Stop texts end the answer before them, however they are cut."""
+"""A stop text ends the answer, wherever the chunks are cut."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_beginning_that_comes_to_nothing_is_given_out() -> None:
     st.text("ab", max_size=20), st.text("ab", min_size=1, max_size=4), st.lists(st.integers(0, 20))
 )
 def test_no_beginning_of_a_stop_text_leaks(text: str, stop: str, places: list[int]) -> None:
-    """What is given out at any time is the beginning of the final answer."""
+    """The text sent so far is always a prefix of the final answer."""
     parser = AnswerParser(Reading(stops=(stop,)), str)
     answer = text.split(stop, maxsplit=1)[0]
     given_out = ""
@@ -55,7 +55,7 @@ def test_the_run_may_be_ended_at_a_stop_text() -> None:
 
 
 def test_a_run_that_was_cut_off_at_its_stop_text_has_stopped() -> None:
-    """The limit of tokens did not end it."""
+    """The token limit did not end the run."""
     assert parse(Reading(stops=("X",)), ["aX"], "length")[-1] == Finish("stop")
     assert parse(Reading(stops=("X",)), ["a"], "length")[-1] == Finish("length")
 
@@ -70,7 +70,7 @@ def test_stop_texts_do_not_count_in_reasoning() -> None:
 
 
 def test_a_call_after_a_stop_text_is_none() -> None:
-    """Also where the stop text is recognised by what comes after it."""
+    """Later text may be needed to recognise the stop text."""
     reading = Reading(
         tool_format=TOOL_FORMATS["hermes"], names=frozenset({"f"}), stops=("abcd", "bc")
     )

@@ -1,4 +1,4 @@
-"""Templates say what they say in transformers, and only their own control tokens count."""
+"""Templates render as in transformers, and only their own control tokens count."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_the_text_is_what_jinja_makes_of_the_template_itself(name: str, texts: l
 
 
 def test_what_templates_do_with_messages_works() -> None:
-    """Trim, slice, replace, split, search: they see the message itself."""
+    """Trim, slice, replace, split and search operate on the message itself."""
     source = (
         "<|a|>{{ (messages[0].content | trim)[:4] | replace('<|a|>', '-') }}<|a|>"
         "{{ 'yes' if '<|a|>' in messages[0].content else 'no' }}"

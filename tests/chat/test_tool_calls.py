@@ -1,4 +1,4 @@
-"""Tool calls of every family are found, and what is none is text."""
+"""Tool calls of every family are found; anything else is text."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CALLED = Finish("tool_calls")
 STOP = Finish("stop")
 DS = "<｜tool▁call▁begin｜>function<｜tool▁sep｜>{}\n```json\n{}\n```<｜tool▁call▁end｜>"
 
-#: Members of the call that most of the texts are.
+#: The members of the call in most of the texts.
 N, A, P = '"name": "weather"', f'"arguments": {PARIS}', f'"parameters": {PARIS}'
 ONE_CALL = [
     ("hermes", f"<tool_call>\n{{{N}, {A}}}\n</tool_call>"),
@@ -142,7 +142,7 @@ def test_a_call_behind_a_mark_that_came_to_nothing_is_found() -> None:
 
 
 def test_arguments_that_break_after_the_name_was_told_are_withdrawn() -> None:
-    """In a stream the name is out; its client hears that the call is void, and gets the text."""
+    """A stream has sent the name already, so it withdraws the call and sends the text."""
     text = '<tool_call>{"name": "weather", "arguments": {"city" Paris'
     events = parse_every_way(reading("hermes"), text)
     assert events == [
@@ -191,7 +191,7 @@ def test_without_tools_marks_are_text() -> None:
 
 @pytest.mark.parametrize("form", TOOL_FORMATS.values(), ids=lambda form: form.name)
 def test_a_call_as_it_is_written_is_read_again(form: ToolFormat) -> None:
-    """So what a model is shown of its earlier calls is in its own form."""
+    """The model therefore sees its earlier calls in its own form."""
     assert parse_every_way(reading(form.name), form.write("weather", PARIS)) == [*WEATHER, CALLED]
     assert form.write("weather", PARIS).startswith(form.beginning("weather"))
     assert form.write("weather", PARIS).startswith(form.beginning(None))

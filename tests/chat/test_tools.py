@@ -1,4 +1,4 @@
-"""Tools are read from JSON, and told to models whose template has no place for them."""
+"""Tools are read from JSON, and added to the prompt if the template has no place for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the trail assumes of a runtime's cache holds on the embedded one."""
+"""The trail's assumptions about a runtime's cache hold on the embedded runtime."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ANSWER = say("assistant", "")
 
 
 class Numbers:
-    """A vocabulary in which the text of a token is its number."""
+    """A vocabulary in which each token's text is its number."""
 
     def encode(self, pieces: Sequence[str], *, first: bool = True) -> tuple[int, ...]:
         return tuple(map(int, "".join(pieces).split()))
@@ -47,7 +47,7 @@ class Board:
         return self._runtime.perform(self._runtime.prepare(function, list(params)), on_result)
 
     def run(self, run_input: Mapping[str, Any], limit: int) -> tuple[tuple[int, ...], int]:
-        """Run; return the tokens that came, and how many were read."""
+        """Run; return the generated tokens and the number of tokens read."""
         results: list[Mapping[str, Any]] = []
         options = {"keep_history": 1, "max_new_tokens": limit}
         self.call("rkllm_run", run_input, options, on_result=results.append)
@@ -57,7 +57,7 @@ class Board:
     def answer(
         self, planned: Plan, *, ended: bool = False
     ) -> tuple[tuple[int, ...], int, Trail | None]:
-        """Carry out a plan; return the tokens, how many were read, and what is known after it."""
+        """Run a plan; return the tokens, the number read, and the known cache afterwards."""
         for one in planned.calls:
             self.call(one.function, *one.params)
         tokens, read = self.run(planned.run_input, 6)
@@ -81,7 +81,7 @@ def prompt(*tokens: int) -> Prompt:
 
 
 def test_a_conversation_in_pieces_is_the_conversation_as_a_whole(board: Board) -> None:
-    """Each turn reads its own tokens only, and the answer is the same."""
+    """Each turn reads only its own tokens, and the answer is the same."""
     first, _, trail = board.answer(plan(board.model, prompt(1, 50, 60, 70), None))
     assert trail is not None
     assert trail.tokens == (1, 50, 60, 70, *first)
@@ -97,7 +97,7 @@ def test_a_conversation_in_pieces_is_the_conversation_as_a_whole(board: Board) -
 
 
 def test_the_end_token_is_in_the_cache_and_no_callback_brings_it(board: Board) -> None:
-    """So after an answer that ended by itself the cache has one token more."""
+    """After an answer that ended by itself, the cache therefore has one token more."""
     board.call("rkllm_clear_kv_cache", 0)
     run_input = {"role": "user", "prompt_input": "What is a generator?"}
     tokens, read = board.run(run_input, 100)

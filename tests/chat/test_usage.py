@@ -1,4 +1,4 @@
-"""What an answer cost."""
+"""Token counts and timings of an answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prompts become the tokens that the model knows, and no text of anybody's a control token."""
+"""Prompts become the model's tokens, and user text never becomes a control token."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WORDS = st.text(st.sampled_from("ab .\nzéß你👍 <|>")) | st.sampled_from(
 def test_benign_prompts_get_the_tokens_that_the_library_gives_the_whole(
     kind: str, data: st.DataObject
 ) -> None:
-    """Though text and control tokens are encoded apart."""
+    """The tokens agree although text and control tokens are encoded separately."""
     own = vocabulary(kind)
     marks = st.sampled_from([Mark(text) for text in sorted(own.control) if text != "<unk>"])
     drawn = data.draw(st.lists(st.one_of(WORDS, marks), max_size=8))
@@ -76,7 +76,7 @@ def test_a_mark_that_is_no_token_of_the_model_is_named() -> None:
 
 
 def test_white_space_tokens_are_letters() -> None:
-    """Gemma has added tokens of newlines; a message may hold them."""
+    """Gemma has added tokens for newlines; a message may contain them."""
     own = vocabulary("newlines")
     assert "\n\n" not in own.control
     assert own.encode_text("\n\n") == (tokenizer("newlines").token_to_id("\n\n"),)
@@ -95,7 +95,7 @@ def test_generated_tokens_come_back_in_pieces() -> None:
 @settings(deadline=None)
 @given(st.sampled_from(KINDS), st.text("ab é你👍\n", max_size=12))
 def test_tokens_one_by_one_are_the_text(kind: str, text: str) -> None:
-    """Characters that span tokens come whole."""
+    """A character of several tokens arrives whole."""
     own = vocabulary(kind)
     tokens = own.encode_text(text)
     decoder = Decoder(own)

@@ -1,4 +1,4 @@
-"""Without jinja2 and tokenizers the lowest tier works, and families that are known by name."""
+"""Without jinja2 and tokenizers, the lowest tier and the families known by name work."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ PERF = Perf(prefill_time_ms=100, prefill_tokens=20, generate_time_ms=500, genera
 
 
 def test_a_sample_is_what_a_client_meets() -> None:
-    """First and last token count from the question; waiting results are tokens, too."""
+    """First and last token are timed from the question; WAITING results count as tokens."""
     watch = Stopwatch(10.0)
     watch.add(Result("a", 1, RunState.NORMAL), 10.5)
     watch.add(Result("", 2, RunState.WAITING), 11.0)
@@ -28,7 +28,7 @@ def test_a_sample_is_what_a_client_meets() -> None:
 
 
 def test_an_answer_without_a_token_is_no_sample() -> None:
-    """There is nothing to measure."""
+    """An answer without tokens has no figures."""
     watch = Stopwatch(0.0)
     watch.add(Result("", -1, RunState.FINISH), 1.0)
     with pytest.raises(ValueError, match="No token"):
@@ -36,7 +36,7 @@ def test_an_answer_without_a_token_is_no_sample() -> None:
 
 
 def test_figures_are_medians_with_least_and_greatest() -> None:
-    """Of the repeats."""
+    """The figures summarise the repeats."""
     measured = PromptFigures(
         "Why?", [Sample(0.1, 1.0, 10), Sample(0.3, 2.0, 10), Sample(0.2, 0.5, 10)]
     )
@@ -46,7 +46,7 @@ def test_figures_are_medians_with_least_and_greatest() -> None:
 
 
 def test_the_runtimes_own_figures_are_beside_them() -> None:
-    """Where it has any."""
+    """The runtime's figures are shown if it reports any."""
     measured = PromptFigures("Why?", [Sample(0.1, 1.0, 10, PERF)])
     assert measured.prefill_rate == Spread(200.0, 200.0, 200.0)
     assert measured.generate_rate == Spread(20.0, 20.0, 20.0)
@@ -54,7 +54,7 @@ def test_the_runtimes_own_figures_are_beside_them() -> None:
 
 
 def test_json_has_all_of_it() -> None:
-    """Figures and samples."""
+    """The JSON has figures and samples."""
     found = PromptFigures("Why?", [Sample(0.1, 1.0, 10)]).to_json()
     assert found["first_token_ms"] == {"median": 100.0, "least": 100.0, "greatest": 100.0}
     assert found["prefill_tokens_per_second"] is None
@@ -62,7 +62,7 @@ def test_json_has_all_of_it() -> None:
 
 
 def test_the_plot_is_an_svg_with_every_prompt(tmp_path: Path) -> None:
-    """Long ones cut short."""
+    """Long prompts are shortened."""
     measured = [
         PromptFigures("Why?", [Sample(0.1, 1.0, 10), Sample(0.2, 1.5, 10)]),
         PromptFigures(
@@ -77,13 +77,13 @@ def test_the_plot_is_an_svg_with_every_prompt(tmp_path: Path) -> None:
     assert "Why?" in text
     assert "A very long prompt that…" in text
     scripts = root.findall(".//{http://www.w3.org/2000/svg}script")
-    assert not any(script.attrib.keys() - {"type"} for script in scripts)  # nothing from elsewhere
+    assert not any(script.attrib.keys() - {"type"} for script in scripts)  # no external resources
 
 
 def test_a_plot_without_pygal_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One sentence."""
+    """The error is one sentence."""
     monkeypatch.setitem(__import__("sys").modules, "pygal", None)
     with pytest.raises(StartupError, match=r"pip install 'rkllm-twisted\[plot\]'"):
         plot([], tmp_path / "p.svg", "m")

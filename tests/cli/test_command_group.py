@@ -1,4 +1,4 @@
-"""What all commands have in common: names, help, quick start-up, endings."""
+"""Names, help, start-up time and exit codes of all commands."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from rkllm_twisted.cli.connected import with_client
 from rkllm_twisted.cli.exit_codes import MEANINGS, REASONS, Exit, exit_reason
 
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
-#: What --help has no use for: what is slow to import, and Twisted.
+#: Modules that --help does not need: slow ones, and Twisted.
 SLOW = ("rich", "prompt_toolkit", "pygal", "msgspec", "attr", "twisted", "zope")
-#: Modules of which an error may be an instance, and what it needs to be made.
+#: The package's error classes.
 ERRORS = [
     error
     for error in vars(errors).values()
@@ -32,7 +32,7 @@ ERRORS = [
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_commands_summary_is_the_first_sentence_of_its_own_help(name: str) -> None:
-    """The table is for --help alone, and says the same."""
+    """The table of summaries is used by --help alone."""
     command = main.get_command(click.Context(main), name)
     assert command is not None
     assert command.help is not None
@@ -42,20 +42,20 @@ def test_a_commands_summary_is_the_first_sentence_of_its_own_help(name: str) -> 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_stands_in_the_page(name: str) -> None:
-    """docs/cli.md explains each."""
+    """docs/cli.md explains each command."""
     assert f"`rkllm {name}" in PAGE.read_text()
 
 
 @pytest.mark.parametrize("name", [*COMMANDS, None])
 def test_help_comes_without_a_daemon(name: str | None) -> None:
-    """And --debug is everywhere."""
+    """Every command also has --debug."""
     done = CliRunner().invoke(main, [*([name] if name else []), "--help"])
     assert done.exit_code == 0
     assert "--debug" in done.output
 
 
 def imported(*words: str) -> set[str]:
-    """The packages that a run of the command imports."""
+    """Return the packages that a command imports."""
     code = (
         "import sys; from rkllm_twisted.cli import main; sys.argv = sys.argv[:1] + sys.argv[2:]\n"
         "try: main()\n"
@@ -76,28 +76,28 @@ def imported(*words: str) -> set[str]:
 
 
 def test_help_imports_next_to_nothing() -> None:
-    """Quick to start: neither a client nor a library for screens."""
+    """The help imports neither a client nor a library for screens, so it starts quickly."""
     packages = imported("--help")
     assert "click" in packages
     assert packages.isdisjoint(SLOW)
 
 
 def test_a_run_imports_neither_twisted_nor_screens() -> None:
-    """What scripts call most."""
+    """Scripts call this command most often."""
     packages = imported("run", "--socket=/nowhere", "hi")
     assert "msgspec" in packages
     assert packages.isdisjoint(("rich", "prompt_toolkit", "pygal", "twisted", "zope"))
 
 
 def test_the_pages_table_of_exit_codes_is_the_programs() -> None:
-    """Number and meaning."""
+    """Numbers and meanings agree."""
     rows = re.findall(r"^\| (\d+) \| (.+) \|$", PAGE.read_text(), re.MULTILINE)
     assert {int(code): meaning for code, meaning in rows} == MEANINGS
 
 
 @pytest.mark.parametrize("kind", ERRORS)
 def test_every_error_ends_with_a_code_and_one_line(kind: type[Exception]) -> None:
-    """None of the package's own is a fault of the command."""
+    """The code is never that of success, of wrong use, or of a crash."""
     error = kind(-1, "A sentence.") if kind is errors.RemoteError else kind("A\nsentence.")
     end = exit_reason(error)
     assert end.code not in (Exit.OK, Exit.USAGE, Exit.FAULT)
@@ -106,7 +106,7 @@ def test_every_error_ends_with_a_code_and_one_line(kind: type[Exception]) -> Non
 
 
 def test_each_special_error_comes_before_its_base() -> None:
-    """Or its row would never count."""
+    """Otherwise the special row would never be used."""
     seen: list[type[BaseException]] = []
     for kind, _, _ in REASONS:
         assert not any(issubclass(kind, earlier) for earlier in seen)
@@ -130,7 +130,7 @@ def test_each_special_error_comes_before_its_base() -> None:
     ],
 )
 def test_an_error_has_its_ending(error: BaseException, code: Exit, words: str | None) -> None:
-    """Code and sentence."""
+    """Each error has its exit code and its sentence."""
     end = exit_reason(error)
     assert end.code == code
     assert (words is None) == (end.sentence is None)
@@ -155,7 +155,7 @@ def test_an_error_has_its_ending(error: BaseException, code: Exit, words: str | 
     ],
 )
 def test_wrong_use_is_one_sentence_and_2(words: list[str], says: str) -> None:
-    """Which names what is wrong and says where to look; nobody is asked for a daemon."""
+    """The sentence names the mistake and the help; no daemon is needed."""
     done = CliRunner().invoke(main, words)
     assert done.exit_code == Exit.USAGE
     assert says in done.stderr
@@ -164,7 +164,7 @@ def test_wrong_use_is_one_sentence_and_2(words: list[str], says: str) -> None:
 
 
 def test_debug_shows_where_an_error_comes_from() -> None:
-    """Before or after the command's name; the sentence and the code stay."""
+    """--debug works before and after the command's name and changes neither sentence nor code."""
     for words in (["--debug", "abort"], ["abort", "--debug"]):
         done = CliRunner().invoke(main, [*words, "--socket=/nowhere"])
         assert done.exit_code == Exit.NO_DAEMON
@@ -173,26 +173,26 @@ def test_debug_shows_where_an_error_comes_from() -> None:
 
 
 def test_what_talks_has_socket_and_timeout() -> None:
-    """With the values in the client, not in the function."""
+    """The options configure the client; the function does not receive them."""
     command = click.command()(with_client(lambda client: None))
     assert {"socket_path", "timeout"} <= {param.name for param in command.params}
 
 
 def test_alone_it_says_what_there_is() -> None:
-    """As with --help."""
+    """The output is the same as with --help."""
     alone, helped = CliRunner().invoke(main, []), CliRunner().invoke(main, ["--help"])
     assert (alone.exit_code, alone.output) == (0, helped.output)
 
 
 def test_version_is_told() -> None:
-    """The package's."""
+    """The version is the package's."""
     from rkllm_twisted import __version__
 
     assert CliRunner().invoke(main, ["--version"]).stdout == f"rkllm, version {__version__}\n"
 
 
 def test_the_librarys_lines_follow_the_sentence() -> None:
-    """For every error that has them; a terminal gets no control characters."""
+    """A terminal gets no control characters."""
     data = {"lines": ["E rkllm: no memory", "W \x1b[2Jx"]}
     for kind in (errors.RuntimeRefused, errors.RuntimeCrashed):
         text = exit_reason(kind("It failed.", data)).text

@@ -1,4 +1,4 @@
-"""What ``rkllm doctor`` finds out about its caller."""
+"""``rkllm doctor`` examines the account of its caller."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rkllm_twisted.cli.doctor import own_account
 
 @needs_root
 def test_a_user_without_a_name_has_its_number() -> None:
-    """As in a container that runs with a number only."""
+    """A container may run as a user without a name."""
     with acting_as(SOMEBODY):
         account = own_account()
     assert (account.uid, account.name) == (SOMEBODY, str(SOMEBODY))

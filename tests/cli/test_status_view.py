@@ -1,4 +1,4 @@
-"""What rkllm status shows."""
+"""The output of rkllm status."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STATUS: dict[str, Any] = {
 
 
 def test_a_board_shows_all() -> None:
-    """Names and texts, for people."""
+    """The view has names and texts for people."""
     assert StatusView(STATUS, ALL, 0.0, 12.34).rows() == {
         "state": "running",
         "model": "/m.rkllm",
@@ -47,7 +47,7 @@ def test_a_board_shows_all() -> None:
 
 
 def test_what_is_not_known_is_left_out() -> None:
-    """A PC, and a daemon that tells little."""
+    """A PC has no such readings, and a daemon may report little."""
     assert StatusView({"state": "empty"}, NOTHING, 0.0).rows() == {
         "state": "empty",
         "model": "none",
@@ -57,13 +57,13 @@ def test_what_is_not_known_is_left_out() -> None:
 
 
 def test_a_crash_stands_beside_the_state() -> None:
-    """Until another model is loaded."""
+    """The crash is shown until another model is loaded."""
     status = {**STATUS, "state": "failed", "problem": "killed by SIGSEGV"}
     assert StatusView(status, NOTHING, 0.0).rows()["state"] == "failed (killed by SIGSEGV)"
 
 
 def test_tokens_per_second_are_those_between_two_looks() -> None:
-    """And none where there was no look before."""
+    """The first look shows no rate."""
     first = StatusView(STATUS, NOTHING, 10.0)
     second = StatusView({**STATUS, "tokens": 150}, NOTHING, 12.0).after(first)
     assert first.after(None).tokens_per_second is None
@@ -71,7 +71,7 @@ def test_tokens_per_second_are_those_between_two_looks() -> None:
 
 
 def test_a_daemon_that_began_anew_has_made_no_less_than_none() -> None:
-    """Its counter is small again."""
+    """A restarted daemon's counter is small again; the rate is never negative."""
     second = StatusView({**STATUS, "tokens": 5}, NOTHING, 12.0).after(
         StatusView(STATUS, NOTHING, 10.0)
     )
@@ -79,7 +79,7 @@ def test_a_daemon_that_began_anew_has_made_no_less_than_none() -> None:
 
 
 def test_json_is_the_status_and_what_is_beside_it() -> None:
-    """Units in the names."""
+    """The names of the members contain the units."""
     found = StatusView(STATUS, ALL, 0.0, 1.5).to_json()
     assert found["queue_length"] == 3
     assert found["tokens_per_second"] == 1.5

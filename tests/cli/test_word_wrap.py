@@ -1,4 +1,4 @@
-"""Lines of an answer break between words, however the text is cut into pieces."""
+"""Lines of an answer break between words, wherever the text is cut into pieces."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rkllm_twisted.cli.word_wrap import WordWrap
 
 
 def wrapped(pieces: list[str], columns: int) -> str:
-    """The whole of what is written, without the white space at the ends of lines."""
+    """Return all output, without white space at the ends of lines."""
     wrap = WordWrap(columns)
     text = "".join([*map(wrap.feed, pieces), wrap.end()])
     return "\n".join(line.rstrip(" ") for line in text.split("\n"))
@@ -27,7 +27,7 @@ def wrapped(pieces: list[str], columns: int) -> str:
     ],
 )
 def test_a_line_breaks_between_words(text: str, lines: str) -> None:
-    """At eight columns."""
+    """The terminal has eight columns."""
     assert wrapped([text], 8) == lines
 
 

@@ -1,4 +1,4 @@
-"""What is the Twisted client's alone: Deferreds, cancelling them, staying connected, asyncio."""
+"""The Twisted client's own features: Deferreds, cancelling, reconnecting, asyncio."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MODEL = 'run when "for ever"\ntoken "x"\nhang until abort\nrun\necho\n'
 
 @pytest.fixture
 def client(start: Start, script: Script) -> Iterator[Client]:
-    """Connected to a daemon with a model."""
+    """Connect to a daemon with a model."""
     daemon = start()
     daemon.load(script(MODEL))
     client = pytest_twisted.blockon(connect(reactor, f"unix:{daemon.path}"))
@@ -46,7 +46,7 @@ def client(start: Start, script: Script) -> Iterator[Client]:
 
 @pytest_twisted.ensureDeferred
 async def test_cancelling_a_deferred_cancels_its_request_and_nothing_else(client: Client) -> None:
-    """The run ends, and the next has its turn."""
+    """The run ends, and the next one starts."""
     run = client.run("for ever")
     other = client.run("other")
     while not await client.is_running():
@@ -59,7 +59,7 @@ async def test_cancelling_a_deferred_cancels_its_request_and_nothing_else(client
 
 @pytest_twisted.ensureDeferred
 async def test_cancelling_a_coroutine_cancels_the_stream_that_it_reads(client: Client) -> None:
-    """Without a word in the coroutine."""
+    """The coroutine needs no code for that."""
 
     async def read() -> None:
         async for _ in client.run_async("for ever"):
@@ -73,7 +73,7 @@ async def test_cancelling_a_coroutine_cancels_the_stream_that_it_reads(client: C
 
 @pytest_twisted.ensureDeferred
 async def test_a_timeout_of_twisteds_will_do(client: Client) -> None:
-    """It cancels, as everywhere."""
+    """Twisted's own timeout cancels the request."""
     with pytest.raises(TooLate):
         await client.run("for ever").addTimeout(0.1, reactor)
     assert (await client.run("still here")).text == "still here"
@@ -81,7 +81,7 @@ async def test_a_timeout_of_twisteds_will_do(client: Client) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_call_remote_takes_parameters_by_position_or_by_name(client: Client) -> None:
-    """As PB, AMP and XML-RPC have it; JSON-RPC cannot have both at once."""
+    """PB, AMP and XML-RPC allow this; JSON-RPC does not allow both in one request."""
     assert await client.callRemote("server.ping") == "pong"
     by_position = await client.callRemote("rkllm.run", {"prompt_input": "a"})
     by_name = await client.callRemote("rkllm.run", rkllm_input={"prompt_input": "a"})
@@ -92,14 +92,14 @@ async def test_call_remote_takes_parameters_by_position_or_by_name(client: Clien
 
 @pytest_twisted.ensureDeferred
 async def test_many_requests_may_be_under_way_at_once(client: Client) -> None:
-    """Each Deferred has its own answer."""
+    """Each Deferred gets its own answer."""
     results = await gatherResults([client.run(f"{number}") for number in range(8)])
     assert [result.text for result in results] == [f"{number}" for number in range(8)]
 
 
 @pytest_twisted.ensureDeferred
 async def test_it_is_a_context_manager(start: Start) -> None:
-    """Outside, the daemon has no client."""
+    """After the block, the connection is closed."""
     daemon = start()
     observer = await connect(reactor, str(daemon.path))
     async with await connect(reactor, str(daemon.path)):
@@ -111,7 +111,7 @@ async def test_it_is_a_context_manager(start: Start) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_connecting_can_be_cancelled(tmp_path: Path) -> None:
-    """Also while the daemon's first answer is waited for."""
+    """Cancelling works even before the daemon's first answer."""
     path = tmp_path / "other.sock"
     with rogue(path, None):
         connecting = connect(reactor, f"unix:{path}")
@@ -122,7 +122,7 @@ async def test_connecting_can_be_cancelled(tmp_path: Path) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_a_service_connects_again(start: Start, script: Script, tmp_path: Path) -> None:
-    """As soon as there is a daemon again; who waits for the client is given the new one."""
+    """A caller that waits for the client gets the new one."""
     daemon = start()
     service = RKLLMClientService(reactor, f"unix:{daemon.path}", retry_policy=lambda failures: 0.05)
     service.startService()
@@ -142,7 +142,7 @@ async def test_a_service_connects_again(start: Start, script: Script, tmp_path: 
 
 @pytest_twisted.ensureDeferred
 async def test_a_service_tells_why_it_is_not_connected(tmp_path: Path) -> None:
-    """To who asks with a number of failures, in the same sentence as connect()."""
+    """With failAfterFailures the caller gets the same sentence as from connect()."""
     service = RKLLMClientService(reactor, str(tmp_path / "none"))
     service.startService()
     try:
@@ -166,20 +166,20 @@ async def test_a_service_tells_why_it_is_not_connected(tmp_path: Path) -> None:
 def test_an_endpoint_is_a_description_or_a_path(
     description: str, where: str, is_path: bool
 ) -> None:
-    """Messages name it as a person would."""
+    """Messages show the path as a person writes it."""
     endpoint = daemon_endpoint(reactor, description)
     assert (endpoint.where, endpoint.is_path) == (where, is_path)
 
 
 def test_an_endpoint_may_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And where none is given the environment has it."""
+    """Without an endpoint, the environment's is used."""
     mine = UNIXClientEndpoint(reactor, "/tmp/a.sock")
     assert daemon_endpoint(reactor, mine).endpoint is mine
     monkeypatch.setenv("RKLLM_UDS_PATH", "/tmp/b.sock")
     assert daemon_endpoint(reactor, None).where == "/tmp/b.sock"
 
 
-#: An asyncio program whose task is cancelled, and which leaves a loop.
+#: An asyncio program that cancels a task and leaves a loop.
 ASYNCIO = """
 import asyncio, sys
 from twisted.internet import asyncioreactor
@@ -220,21 +220,21 @@ asyncio.run(main(), debug=True)
 
 
 def test_asyncio_programs_cancel_in_their_own_way(client: Client) -> None:
-    """A task, a loop that is left, a future: each ends its run, and nothing is complained of."""
+    """A cancelled task or future and a loop that was left each end their run, without a warning."""
     command = [sys.executable, "-c", ASYNCIO, client.where]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("cancelled\nstill here\nInvalidParams\n", "")
 
 
 def test_importing_it_installs_no_reactor() -> None:
-    """A program may still choose its own."""
+    """A program can still choose its own reactor."""
     code = "import sys, rkllm_twisted.client; print('twisted.internet.reactor' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("False\n", "")
 
 
 class InMemory:
-    """A client whose daemon, clock and socket are the test's."""
+    """A client with the test's own daemon, clock and socket."""
 
     def __init__(self, **kwargs: Any) -> None:
         self.clock = Clock()
@@ -244,17 +244,17 @@ class InMemory:
         self.answer(b'{"id":1,"result":{}}')
 
     def answer(self, message: bytes) -> None:
-        """Let the daemon say something."""
+        """Send a message to the client as the daemon."""
         self.transport.clear()
         self.client.dataReceived(netstring(message))
 
     def sent(self) -> list[bytes]:
-        """What the client has sent since."""
+        """Return what the client has sent since."""
         return Netstrings().feed(self.transport.value())
 
 
 def test_silence_is_asked_about_only_while_something_is_waited_for() -> None:
-    """A client that waits for nothing sends nothing, however long it lives."""
+    """An idle client sends nothing, however long it lives."""
     there = InMemory()
     there.clock.advance(10 * PING_AFTER_S)
     assert there.sent() == []
@@ -274,7 +274,7 @@ def test_silence_is_asked_about_only_while_something_is_waited_for() -> None:
 
 
 def test_a_ping_without_an_answer_ends_the_connection() -> None:
-    """And everything that waits."""
+    """All waiting requests fail as well."""
     there = InMemory()
     waiting = there.client.call("a")
     there.clock.advance(PING_AFTER_S)
@@ -286,7 +286,7 @@ def test_a_ping_without_an_answer_ends_the_connection() -> None:
 
 
 def test_a_notification_that_belongs_to_no_request_may_be_heard() -> None:
-    """By who asks for it; nobody else is disturbed."""
+    """Only a client with a listener receives it."""
     heard: list[object] = []
     there = InMemory(on_notification=lambda method, params: heard.append((method, params)))
     there.answer(b'{"jsonrpc":"2.0","method":"other.news","params":[1]}')
@@ -295,7 +295,7 @@ def test_a_notification_that_belongs_to_no_request_may_be_heard() -> None:
 
 
 def test_a_listener_that_fails_costs_nobody_the_connection(flush_logged_errors: Flush) -> None:
-    """The log has what is wrong with it."""
+    """The error is logged."""
 
     def listen(method: str, params: object) -> None:
         raise ZeroDivisionError
@@ -309,7 +309,7 @@ def test_a_listener_that_fails_costs_nobody_the_connection(flush_logged_errors: 
 
 
 def test_what_ends_the_connection_says_so_to_everything_that_waits() -> None:
-    """An error whose id is null is about all of it."""
+    """An error whose id is null is about the whole connection."""
     there = InMemory()
     waiting = [there.client.call("a"), there.client.call("b")]
     there.answer(b'{"id":null,"error":{"code":-32600,"message":"Too long."}}')

@@ -1,4 +1,4 @@
-"""What a client says if it cannot reach the daemon."""
+"""The client's message if it cannot reach the daemon."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ UNIT = Path(__file__).parents[2] / "etc" / "rkllm.socket"
 def test_the_command_that_starts_a_daemon_is_the_one_for_the_socket(
     path: str, command: str
 ) -> None:
-    """The package's daemon is systemd's to start."""
+    """For the package's socket, the command is systemd's."""
     error = connect_error(path, errno.ENOENT, os.strerror(errno.ENOENT))
     assert isinstance(error, NoDaemon)
     assert str(error) == f"No daemon listens at {path}; start one with: {command}"
 
 
 def test_the_packages_socket_is_the_units() -> None:
-    """One path in two places."""
+    """The path is defined in two places."""
     assert f"ListenStream={PACKAGE_SOCKET}\n" in UNIT.read_text()

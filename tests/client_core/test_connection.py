@@ -1,4 +1,4 @@
-"""The clients' pure core: requests out, and what the daemon's bytes mean, however they are cut."""
+"""The clients' I/O-free core: its requests, and its reading of the daemon's bytes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WHERE = "/tmp/rkllm.sock"
 
 
 def asked(number: int = 2) -> ClientConnection:
-    """A caller with requests 1 to a number open."""
+    """Make a caller with some open requests, numbered from 1."""
     caller = ClientConnection(WHERE)
     for _ in range(number):
         caller.ask("m")
@@ -28,30 +28,30 @@ def asked(number: int = 2) -> ClientConnection:
 
 
 def sent(data: bytes) -> Any:
-    """The one message in what is to be sent."""
+    """Return the one message in the outgoing data."""
     (message,) = Netstrings().feed(data)
     return msgspec.json.decode(message)
 
 
 def partial(number: object, result: object = "x") -> object:
-    """A partial result as the daemon sends it."""
+    """Make a partial result as the daemon sends it."""
     return {"jsonrpc": "2.0", "method": "rkllm.result", "params": {"id": number, "result": result}}
 
 
 def error(number: object, code: int, message: str = "No.", **more: object) -> object:
-    """An error as the daemon sends it."""
+    """Make an error as the daemon sends it."""
     body = {"code": code, "message": message, **more}
     return {"jsonrpc": "2.0", "id": number, "error": body}
 
 
 def comparable(event: Event) -> object:
-    """An event with its class; of exceptions, which are equal to themselves only, what is meant."""
+    """Return an event with its class; an exception is replaced by its contents."""
     if not isinstance(event, ErrorAnswer):
         return type(event), event
     return (event.id, type(event.error), str(event.error), getattr(event.error, "data", None))
 
 
-#: What a daemon may say to a client with the requests 1 and 2 open, and what it means.
+#: The daemon's messages to a client with open requests 1 and 2, and their meaning.
 TALKS: dict[str, tuple[list[object], list[Event]]] = {
     "an answer": ([{"jsonrpc": "2.0", "id": 1, "result": [1, "ä"]}], [FinalAnswer(1, [1, "ä"])]),
     "an answer of null": ([{"jsonrpc": "2.0", "id": 1, "result": None}], [FinalAnswer(1, None)]),
@@ -105,24 +105,24 @@ Feed = Callable[[ClientConnection, bytes], list[Event]]
 
 
 def whole(caller: ClientConnection, data: bytes) -> list[Event]:
-    """All at once."""
+    """Feed all bytes at once."""
     return caller.feed(data)
 
 
 def bytewise(caller: ClientConnection, data: bytes) -> list[Event]:
-    """Byte by byte."""
+    """Feed byte by byte."""
     return [event for i in range(len(data)) for event in caller.feed(data[i : i + 1])]
 
 
 def with_a_tail(caller: ClientConnection, data: bytes) -> list[Event]:
-    """With the beginning of the next message behind it."""
+    """Feed the bytes with the beginning of the next message behind them."""
     return [*caller.feed(data + b"12:{"), *caller.feed(b"")]
 
 
 @pytest.mark.parametrize("feed", [whole, bytewise, with_a_tail])
 @pytest.mark.parametrize("talk", TALKS)
 def test_each_message_goes_where_it_belongs(talk: str, feed: Feed) -> None:
-    """Whatever the reads cut."""
+    """The cuts between the reads do not matter."""
     messages, events = TALKS[talk]
     data = b"".join(netstring(msgspec.json.encode(message)) for message in messages)
     assert list(map(comparable, feed(asked(), data))) == list(map(comparable, events))
@@ -143,7 +143,7 @@ RUBBISH = {
 @pytest.mark.parametrize("feed", [whole, bytewise])
 @pytest.mark.parametrize("rubbish", RUBBISH)
 def test_what_is_no_daemon_ends_the_connection_once(rubbish: str, feed: Feed) -> None:
-    """What came before counts; what comes after does not; the sentence names the address."""
+    """Earlier answers count, later bytes are ignored, and the error names the address."""
     caller = asked()
     answer = netstring(b'{"id":1,"result":0}')
     first, last = feed(caller, answer + RUBBISH[rubbish] + netstring(b'{"id":2,"result":0}'))
@@ -157,7 +157,7 @@ def test_what_is_no_daemon_ends_the_connection_once(rubbish: str, feed: Feed) ->
 
 @given(st.binary(max_size=60), st.integers(0, 60))
 def test_any_bytes_are_taken_without_an_exception(data: bytes, cut: int) -> None:
-    """In one piece or two: the same."""
+    """One piece or several give the same events."""
     events, pieces = asked().feed(data), asked()
     assert list(map(comparable, events)) == list(
         map(comparable, pieces.feed(data[:cut]) + pieces.feed(data[cut:]))
@@ -166,7 +166,7 @@ def test_any_bytes_are_taken_without_an_exception(data: bytes, cut: int) -> None
 
 @pytest.mark.parametrize("code", BY_CODE)
 def test_each_code_has_its_class(code: int) -> None:
-    """With message and data as they came."""
+    """The exception has the daemon's message and data."""
     (event,) = asked().feed(netstring(msgspec.json.encode(error(1, code, data={"a": 1}))))
     assert isinstance(event, ErrorAnswer)
     assert type(event.error) is BY_CODE[code]
@@ -175,7 +175,7 @@ def test_each_code_has_its_class(code: int) -> None:
 
 @pytest.mark.parametrize("data", [{}, {"data": "text"}, {"data": [1]}])
 def test_an_unknown_code_is_an_rpc_error_all_the_same(data: dict[str, object]) -> None:
-    """Third-party methods may have their own."""
+    """Third-party methods may have their own codes."""
     (event,) = asked().feed(netstring(msgspec.json.encode(error(1, -31999, **data))))
     assert isinstance(event, ErrorAnswer)
     assert isinstance(event.error, RemoteError)
@@ -184,14 +184,14 @@ def test_an_unknown_code_is_an_rpc_error_all_the_same(data: dict[str, object]) -
 
 @pytest.mark.parametrize("body", [None, {}, {"code": "1"}, {"message": "x"}, "text"])
 def test_an_error_without_a_code_is_one_too(body: object) -> None:
-    """Nobody waits for ever for what a daemon could not say."""
+    """A malformed error still ends its request."""
     (event,) = asked().feed(netstring(msgspec.json.encode({"id": 1, "error": body})))
     assert isinstance(event, ErrorAnswer)
     assert isinstance(event.error, RPCError)
 
 
 def test_it_greets_with_the_form_of_streams_that_it_reads() -> None:
-    """So that each request has one answer."""
+    """With that greeting, each request gets one answer."""
     number, data = ClientConnection(WHERE).greet()
     assert sent(data) == {
         "jsonrpc": "2.0",
@@ -202,7 +202,7 @@ def test_it_greets_with_the_form_of_streams_that_it_reads() -> None:
 
 
 def test_requests_have_ids_of_their_own() -> None:
-    """And no params where there are none."""
+    """A call without parameters sends no params."""
     caller = ClientConnection(WHERE)
     one, data = caller.ask("a")
     other, more = caller.ask("b", [1])
@@ -212,7 +212,7 @@ def test_requests_have_ids_of_their_own() -> None:
 
 
 def test_arrays_of_floats_are_sent_as_their_bytes() -> None:
-    """Wherever in the parameters they are."""
+    """Arrays are found anywhere in the parameters."""
     _, data = ClientConnection(WHERE).ask("m", {"a": {"b": FloatArray(bytes(8), (2, 1))}})
     assert sent(data)["params"]["a"]["b"] == {
         "base64": "AAAAAAAAAAA=",
@@ -222,7 +222,7 @@ def test_arrays_of_floats_are_sent_as_their_bytes() -> None:
 
 
 def test_a_cancelled_request_is_heard_of_no_more() -> None:
-    """Neither what was on its way nor its answer; the other goes on."""
+    """The client drops late results and the answer; the other request goes on."""
     caller = asked()
     cancel = caller.cancel(1)
     assert sent(cancel) == {"jsonrpc": "2.0", "method": "$/cancelRequest", "params": {"id": 1}}
@@ -232,7 +232,7 @@ def test_a_cancelled_request_is_heard_of_no_more() -> None:
 
 
 def test_what_is_answered_is_not_cancelled() -> None:
-    """The daemon would look for an id that it does not know."""
+    """The daemon would not know the id."""
     caller = asked()
     caller.feed(netstring(b'{"id":1,"result":0}'))
     assert caller.cancel(1) == b""

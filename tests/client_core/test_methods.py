@@ -1,4 +1,4 @@
-"""The clients' methods: one table for both, and nothing of the daemon's is missing."""
+"""One table defines the methods of both clients and covers every method of the daemon."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rkllm_twisted.client_core import methods
 from rkllm_twisted.client_core.call import MethodCall
 from rkllm_twisted.rpc.registry import find_methods
 
-#: What clients do by other means: leaving a loop, ``Deferred.cancel()``, ``call()``.
+#: Methods that clients replace: by leaving a loop, ``Deferred.cancel()`` or ``call()``.
 OTHERWISE = {"$/cancelRequest", "server.cancel"}
 DESCRIBING = ("rpc.", "system.")
 #: The arguments of each function that needs some.
@@ -28,7 +28,7 @@ ARGUMENTS = {
 
 
 def functions() -> dict[str, Any]:
-    """The table."""
+    """Return the table's functions."""
     return {
         name: function
         for name, function in inspect.getmembers(methods, inspect.isfunction)
@@ -37,21 +37,21 @@ def functions() -> dict[str, Any]:
 
 
 def made(name: str) -> MethodCall[Any]:
-    """A call with what must be given."""
+    """Make a call with the required arguments only."""
     call: MethodCall[Any] = functions()[name](*ARGUMENTS.get(name, []))
     return call
 
 
 @pytest.mark.parametrize("kind", [blocking.Client, client.Client])
 def test_each_client_has_a_method_for_each_call(kind: type) -> None:
-    """Of the same name."""
+    """Both have the same name."""
     for name, function in functions().items():
         assert inspect.unwrap(getattr(kind, name)) is function
 
 
 @pytest.mark.parametrize("kind", [blocking.Client, client.Client])
 def test_a_method_looks_like_its_call(kind: Any) -> None:
-    """For help() and editors: its name, its documentation, its parameters after ``self``."""
+    """help() and editors show its name, its documentation, and its parameters after ``self``."""
     assert kind.init.__name__ == "init"
     assert "max_context_len" in kind.init.__doc__
     assert "sampling_params" in str(inspect.signature(kind.run))
@@ -63,7 +63,7 @@ def test_a_method_looks_like_its_call(kind: Any) -> None:
 
 
 def test_a_method_shows_what_it_returns() -> None:
-    """The blocking client a value, Twisted's a Deferred of it."""
+    """The blocking client returns a value, Twisted's client a Deferred of it."""
 
     def returns(method: Any) -> str:
         return str(inspect.signature(method).return_annotation)
@@ -74,14 +74,14 @@ def test_a_method_shows_what_it_returns() -> None:
 
 
 def test_each_method_of_the_daemon_has_a_call() -> None:
-    """A new plugin of the package's own needs a line in the table."""
+    """A new plugin of the package needs a line in the table."""
     own = {name for name in find_methods() if not name.startswith(DESCRIBING)}
     assert {made(name).method for name in functions()} == own - OTHERWISE
 
 
 @pytest.mark.parametrize("name", sorted(functions()))
 def test_parameters_are_those_of_the_c_function(name: str) -> None:
-    """By its names, in some release."""
+    """The names are those of some release."""
     call = made(name)
     method = find_methods()[call.method]
     function = getattr(method, "function", None)

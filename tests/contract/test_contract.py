@@ -1,4 +1,4 @@
-"""The checks of assumptions: on the embedded runtime, and on a library that contradicts each."""
+"""The checks of assumptions, on the embedded runtime and on a library that contradicts each one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Build = Callable[..., Path]
 
 @pytest.fixture(scope="module")
 def contrary(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """Builds the library that can contradict each assumption."""
+    """Build the library that can contradict each assumption."""
     directory = tmp_path_factory.mktemp("contrary")
 
     def build(*flags: str) -> Path:
@@ -48,7 +48,7 @@ def contrary(tmp_path_factory: pytest.TempPathFactory) -> Build:
 
 @pytest.fixture
 def model(tmp_path: Path) -> str:
-    """A file that this library takes for a model."""
+    """Make a file that this library accepts as a model."""
     path = tmp_path / "model.rkllm"
     path.write_bytes(b"not read")
     return str(path)
@@ -66,7 +66,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_embedded_runtime_contradicts_nothing(tmp_path: Path) -> None:
-    """With its demonstration model, by the command for boards."""
+    """The command for boards runs with the demonstration model."""
     report = tmp_path / "report"
     done = run("--library", "cpu", "--model", "demo", "--report", str(report))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -96,7 +96,7 @@ def test_the_documented_command_is_this_one() -> None:
 
 
 def test_doctor_checks_the_same(contrary: Build, model: str, tmp_path: Path) -> None:
-    """``rkllm doctor --contract``, where only the package is installed."""
+    """``rkllm doctor --contract`` works where only the package is installed."""
     report = tmp_path / "report"
     command = [sys.executable, "-m", "rkllm_twisted.cli", "doctor", "--contract"]
     done = subprocess.run(
@@ -116,7 +116,7 @@ def test_doctor_checks_the_same(contrary: Build, model: str, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("release", list(releases()))
 def test_every_layout_can_be_checked(release: str) -> None:
-    """A run to its end on each."""
+    """A run reaches its end on each layout."""
     arguments = ["FINISH, generating", str(library_path(release)), None, str(demo_model())]
     verdict, printed = in_process(arguments, DEADLINE)
     assert verdict.verdict == CONFIRMED, (verdict, printed)
@@ -130,7 +130,7 @@ def check(name: str, library: Path, model: str, deadline: float = DEADLINE) -> V
 def test_a_library_that_does_what_is_assumed_is_confirmed(
     name: str, contrary: Build, model: str
 ) -> None:
-    """One assumption at a time."""
+    """Each assumption is checked alone."""
     verdict = check(name, contrary(), model)
     assert verdict.verdict == CONFIRMED, verdict
 
@@ -139,14 +139,14 @@ def test_a_library_that_does_what_is_assumed_is_confirmed(
 def test_a_library_that_does_something_else_is_contradicted(
     name: str, contrary: Build, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One assumption at a time."""
+    """Each assumption is contradicted alone."""
     monkeypatch.setenv("CONTRARY", name)
     verdict = check(name, contrary(), model)
     assert verdict.verdict == CONTRADICTED, verdict
 
 
 def test_a_library_without_a_version_is_contradicted(contrary: Build, model: str) -> None:
-    """The verdict says by what the layout was chosen."""
+    """The verdict says how the layout was chosen."""
     verdict = check("version", contrary("-DUNNAMED"), model)
     assert verdict.verdict == CONTRADICTED
     assert "1.3.0" in verdict.seen
@@ -163,7 +163,7 @@ def test_a_library_without_a_version_is_contradicted(contrary: Build, model: str
 def test_hangs_and_crashes_are_survived(
     fault: str, seen: str, contrary: Build, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A model that does not load is one contradiction; the rest is not testable."""
+    """A model that does not load is one contradiction; the rest cannot be tested."""
     monkeypatch.setenv("CONTRARY", fault)
     results = {r.assumption.name: r.verdict for r in check_all(str(contrary()), None, model, 3.0)}
     assert results["loads"].verdict == CONTRADICTED
@@ -175,7 +175,7 @@ def test_hangs_and_crashes_are_survived(
 def test_a_contradiction_is_the_exit_code_and_stands_in_the_report(
     contrary: Build, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With what follows from it, and what the library printed."""
+    """The report has the consequences and the library's output."""
     monkeypatch.setenv("CONTRARY", "loads")
     report = tmp_path / "report"
     done = run("--library", str(contrary()), "--model", model, "--report", str(report))
@@ -194,7 +194,7 @@ def test_a_contradiction_is_the_exit_code_and_stands_in_the_report(
     ],
 )
 def test_an_unusable_library_or_model_is_one_sentence(arguments: list[str], said: str) -> None:
-    """With an exit code of its own."""
+    """The exit code is 2."""
     done = run(*arguments)
     assert done.returncode == 2
     assert said in done.stderr
@@ -202,7 +202,7 @@ def test_an_unusable_library_or_model_is_one_sentence(arguments: list[str], said
 
 
 def test_what_the_library_prints_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The report has its last lines, and no line can be taken for a verdict."""
+    """The report has the last lines, and no line can look like a verdict."""
     script = tmp_path / "model.script"
     script.write_text('#!rkllm-script 1\ninit print stdout "{}\\n"\ninit fail "no memory"\n')
     monkeypatch.setattr(runner, "ASSUMPTIONS", [one for one in ASSUMPTIONS if one.name == "loads"])
@@ -213,12 +213,12 @@ def test_what_the_library_prints_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 
 def test_an_aborted_run_may_take_as_long_as_in_the_daemon() -> None:
-    """The check and the daemon have the same limit."""
+    """The check has the daemon's time limit."""
     assert Timeouts().abort == ABORT_TIMEOUT_S
 
 
 def test_every_assumption_has_a_name_of_its_own() -> None:
-    """And two whole sentences: what is assumed, and what follows if it is wrong."""
+    """Each has two whole sentences: the assumption, and the consequence if it is wrong."""
     names = [assumption.name for assumption in ASSUMPTIONS]
     assert len(set(names)) == len(names) > 30
     for assumption in ASSUMPTIONS:

@@ -1,4 +1,4 @@
-"""Fixtures for what both clients promise."""
+"""Fixtures for the contract of both clients."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Connect = Callable[..., Any]
 
 @pytest.fixture(params=TALKERS)
 def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
-    """Connects a client of either kind to the socket at a path; it is closed after the test."""
+    """Return a function that connects either kind of client; the client is closed at the end."""
     talkers: list[Any] = []
 
     async def connect_one(path: Path | str, **kwargs: Any) -> Any:

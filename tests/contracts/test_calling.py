@@ -1,4 +1,4 @@
-"""Both clients take parameters in every way that a person would write them."""
+"""Both clients accept parameters in every natural form."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ WAYS: list[tuple[str, list[Any], dict[str, Any], Any]] = [
 
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[tuple[FakeDaemon, str]]:
-    """A daemon that records what it is sent, and its path."""
+    """Start a daemon that records its requests; return it and its path."""
     fake = FakeDaemon(model="mine.rkllm")
     with fake.listening() as path:
         yield fake, path
@@ -91,7 +91,7 @@ def daemon() -> Iterator[tuple[FakeDaemon, str]]:
 async def test_a_method_is_called_in_a_natural_way(
     daemon: tuple[FakeDaemon, str], connect: Connect, way: tuple[str, list[Any], Any, Any]
 ) -> None:
-    """What is sent does not depend on how the parameters were given."""
+    """All forms of a call send the same parameters."""
     fake, path = daemon
     name, args, kwargs, expected = way
     talker = await connect(path)
@@ -110,7 +110,7 @@ async def test_a_method_is_called_in_a_natural_way(
 
 
 def test_every_method_is_tried() -> None:
-    """The table above has every method of the clients; ``run_async`` has a test of its own."""
+    """Every method of the clients is in the table above; ``run_async`` has its own test."""
     functions = {
         name
         for name, function in inspect.getmembers(methods, inspect.isfunction)
@@ -123,7 +123,7 @@ def test_every_method_is_tried() -> None:
 async def test_a_loop_takes_the_same_parameters(
     daemon: tuple[FakeDaemon, str], connect: Connect
 ) -> None:
-    """``run_async`` as ``run``."""
+    """``run_async`` accepts the same parameters as ``run``."""
     fake, path = daemon
     talker = await connect(path)
     await talker.init("/m")
@@ -155,7 +155,7 @@ async def test_a_wrong_call_says_what_is_wrong(
     kwargs: dict[str, Any],
     what: str,
 ) -> None:
-    """At once, as a TypeError."""
+    """The TypeError is immediate."""
     talker = await connect(daemon[1])
     with pytest.raises(TypeError, match=what):
         await getattr(talker, name)(*args, **kwargs)
@@ -165,7 +165,7 @@ async def test_a_wrong_call_says_what_is_wrong(
 async def test_call_remote_is_there_in_both(
     daemon: tuple[FakeDaemon, str], connect: Connect
 ) -> None:
-    """By position, by name, and without parameters."""
+    """Parameters may be positional, named or absent."""
     talker = await connect(daemon[1])
     assert await talker.callRemote("server.ping") == "pong"
     await talker.init("/m")
@@ -175,6 +175,6 @@ async def test_call_remote_is_there_in_both(
 
 @pytest_twisted.ensureDeferred
 async def test_a_repr_says_where_and_how(daemon: tuple[FakeDaemon, str], connect: Connect) -> None:
-    """For a debugger and a log."""
+    """The repr is for debuggers and logs."""
     talker = await connect(daemon[1])
     assert f"Client of {daemon[1]}, connected" in repr(talker._client)

@@ -1,4 +1,4 @@
-"""What both clients say on a bad day: one sentence, what happened and what to do; nothing hangs."""
+"""Both clients on a bad day: one sentence with cause and remedy, and nothing hangs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Failing = Callable[[Any], Any]
 
 
 async def failure(awaitable: Any) -> Exception:
-    """What goes wrong, within a time in which anything must."""
+    """Return the exception that a call fails with, within a time limit."""
 
     async def wait() -> Any:
         return await awaitable
@@ -61,7 +61,7 @@ async def failure(awaitable: Any) -> Exception:
 async def listening(
     results: AsyncIterator[Any], into: list[str], first: Callable[[], object]
 ) -> None:
-    """Read a stream to its end; something happens after its first result."""
+    """Read a stream to its end, and call a function after its first result."""
     async for result in results:
         if not into:
             first()
@@ -70,7 +70,7 @@ async def listening(
 
 @pytest.fixture
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Clients that give a silent daemon up after half a second."""
+    """Make clients give up after half a second of silence."""
     for module in ("blocking", "client.connection"):
         monkeypatch.setattr(f"rkllm_twisted.{module}.PING_AFTER_S", 0.25)
         monkeypatch.setattr(f"rkllm_twisted.{module}.PING_TIMEOUT_S", 0.25)
@@ -79,7 +79,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_no_daemon(connect: Connect, tmp_path: Path) -> None:
-    """The command that starts one is in the sentence, for this socket."""
+    """The sentence has the command that starts a daemon for this socket."""
     path = tmp_path / "none.sock"
     error = await failure(connect(path))
     assert isinstance(error, NoDaemon)
@@ -88,7 +88,7 @@ async def test_no_daemon(connect: Connect, tmp_path: Path) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_a_socket_that_a_killed_daemon_left(start: Start, connect: Connect) -> None:
-    """The same, and why it is there."""
+    """The sentence also explains why the socket exists."""
     daemon = start()
     daemon.stop(signal.SIGKILL)
     error = await failure(connect(daemon.path))
@@ -99,7 +99,7 @@ async def test_a_socket_that_a_killed_daemon_left(start: Start, connect: Connect
 
 @pytest_twisted.ensureDeferred
 async def test_no_permission(start: Start, connect: Connect, tmp_path: Path) -> None:
-    """The daemon's option is named. Root is let in everywhere, so it becomes somebody else."""
+    """The error names the daemon's option. Root may connect anywhere, so root changes its user."""
     daemon = start()
     daemon.path.chmod(0)
     uid = os.geteuid()
@@ -116,7 +116,7 @@ async def test_no_permission(start: Start, connect: Connect, tmp_path: Path) -> 
 
 @pytest_twisted.ensureDeferred
 async def test_not_a_socket(connect: Connect, tmp_path: Path) -> None:
-    """A file, a directory, or a path that has a file in its middle."""
+    """The path is a file, a directory, or has a file as a parent."""
     (tmp_path / "file").touch()
     for path in (tmp_path / "file", tmp_path, tmp_path / "file" / "rkllm.sock"):
         error = await failure(connect(path))
@@ -126,14 +126,14 @@ async def test_not_a_socket(connect: Connect, tmp_path: Path) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_a_path_that_no_socket_can_have(connect: Connect, tmp_path: Path) -> None:
-    """Said at once."""
+    """The error is immediate."""
     error = await failure(connect(tmp_path / ("x" * 200)))
     assert "too long" in str(error)
 
 
 @pytest_twisted.ensureDeferred
 async def test_another_program_answers(connect: Connect, tmp_path: Path) -> None:
-    """Such as a web server."""
+    """The other program may be a web server."""
     path = tmp_path / "other.sock"
     with rogue(path, b"HTTP/1.1 400 Bad Request\r\n\r\n"):
         error = await failure(connect(path))
@@ -143,7 +143,7 @@ async def test_another_program_answers(connect: Connect, tmp_path: Path) -> None
 
 @pytest_twisted.ensureDeferred
 async def test_somebody_closes_without_a_word(connect: Connect, tmp_path: Path) -> None:
-    """As a daemon does that dies."""
+    """A daemon that dies does the same."""
     path = tmp_path / "other.sock"
     with rogue(path, b""):
         assert isinstance(await failure(connect(path)), Disconnected)
@@ -152,7 +152,7 @@ async def test_somebody_closes_without_a_word(connect: Connect, tmp_path: Path) 
 @pytest.mark.usefixtures("patience")
 @pytest_twisted.ensureDeferred
 async def test_somebody_listens_and_says_nothing(connect: Connect, tmp_path: Path) -> None:
-    """It is given up."""
+    """The client gives up after its time limit."""
     path = tmp_path / "other.sock"
     with rogue(path, None):
         error = await failure(connect(path))
@@ -165,7 +165,7 @@ async def test_somebody_listens_and_says_nothing(connect: Connect, tmp_path: Pat
 async def test_a_daemon_that_is_stopped_is_given_up(
     start: Start, script: Script, connect: Connect
 ) -> None:
-    """It does not even answer a ping. No timeout was asked for."""
+    """The daemon does not answer pings, and no timeout was set."""
     daemon = start()
     client = await connect(daemon.path)
     await client.ping()
@@ -184,7 +184,7 @@ async def test_a_daemon_that_is_stopped_is_given_up(
 async def test_a_daemon_that_is_only_slow_is_not(
     start: Start, script: Script, connect: Connect
 ) -> None:
-    """A run whose first token takes long: the daemon answers the pings."""
+    """The first token takes long, but the daemon answers the pings."""
     client = await connect(start().path)
     await client.init(script("run\nprefill 1500\necho\n"))
     assert (await client.run("slow")).text == "slow"
@@ -193,7 +193,7 @@ async def test_a_daemon_that_is_only_slow_is_not(
 @pytest.mark.usefixtures("patience")
 @pytest_twisted.ensureDeferred
 async def test_nobody_takes_the_connections_that_wait(connect: Connect, tmp_path: Path) -> None:
-    """As with a daemon that hangs, once enough have tried."""
+    """A daemon that hangs does the same once its backlog is full."""
     path = tmp_path / "full.sock"
     with socket.socket(socket.AF_UNIX) as port, contextlib.ExitStack() as waiting:
         port.bind(str(path))
@@ -208,7 +208,7 @@ async def test_nobody_takes_the_connections_that_wait(connect: Connect, tmp_path
 
 @pytest_twisted.ensureDeferred
 async def test_this_user_may_not_connect(start: Start, connect: Connect) -> None:
-    """The daemon says so itself, and which option decides."""
+    """The daemon's own message names the option."""
     error = await failure(connect(start(f"--allow-uid={os.geteuid() + 1}").path))
     assert isinstance(error, NotAllowed)
     assert "--allow-uid" in str(error)
@@ -216,7 +216,7 @@ async def test_this_user_may_not_connect(start: Start, connect: Connect) -> None
 
 @pytest_twisted.ensureDeferred
 async def test_this_user_may_not_load_a_model(start: Start, connect: Connect) -> None:
-    """And is connected all the same."""
+    """The connection stays open."""
     client = await connect(
         start(f"--admin-uid={os.geteuid() + 1}", f"--allow-uid={os.geteuid()}").path
     )
@@ -226,7 +226,7 @@ async def test_this_user_may_not_load_a_model(start: Start, connect: Connect) ->
 
 @pytest_twisted.ensureDeferred
 async def test_too_many_clients(start: Start, connect: Connect) -> None:
-    """The daemon says so itself, to whoever connects."""
+    """The daemon's own message arrives when the client connects."""
     daemon = start("--max-clients=1")
     await connect(daemon.path)
     error = await failure(connect(daemon.path))
@@ -236,7 +236,7 @@ async def test_too_many_clients(start: Start, connect: Connect) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_no_model(start: Start, connect: Connect) -> None:
-    """What loads one is named."""
+    """The error names rkllm.init."""
     client = await connect(start().path)
     for asked in (client.run("hi"), listening(client.run_async("hi"), [], lambda: None)):
         error = await failure(asked)
@@ -246,7 +246,7 @@ async def test_no_model(start: Start, connect: Connect) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_the_runtime_crashes(start: Start, script: Script, connect: Connect) -> None:
-    """In the middle of an answer: how, and what to do; the connection stays."""
+    """The error has the cause and the remedy; the connection stays open."""
     client = await connect(start().path)
     await client.init(script('run when "die"\ntoken "x"\nsegv\nrun\necho\n'))
     seen: list[str] = []
@@ -262,7 +262,7 @@ async def test_the_runtime_crashes(start: Start, script: Script, connect: Connec
 
 @pytest_twisted.ensureDeferred
 async def test_the_runtime_hangs(start: Start, script: Script, connect: Connect) -> None:
-    """The daemon ends it; the option is named."""
+    """The daemon ends the run; the error names the option."""
     client = await connect(start("--token-timeout=0.3").path)
     await client.init(script('run\ntoken "x"\ndeaf\nhang\n'))
     error = await failure(client.run("hi"))
@@ -272,7 +272,7 @@ async def test_the_runtime_hangs(start: Start, script: Script, connect: Connect)
 
 @pytest_twisted.ensureDeferred
 async def test_the_queue_is_full(start: Start, script: Script, connect: Connect) -> None:
-    """At once, and how long it is."""
+    """The error is immediate and has the queue's length."""
     daemon = start("--queue=1")
     gate = daemon.path.with_name("gate")
     clients = [await connect(daemon.path) for _ in range(4)]
@@ -292,7 +292,7 @@ async def test_the_queue_is_full(start: Start, script: Script, connect: Connect)
 async def test_the_connection_is_lost_in_the_middle_of_an_answer(
     start: Start, script: Script, connect: Connect
 ) -> None:
-    """What had come counts; then, and from then on, the error."""
+    """Earlier results arrive; then this call and all later ones fail."""
     daemon = start()
     client = await connect(daemon.path)
     await client.init(script('run\ntoken "x"\nhang until abort\n'))
@@ -312,7 +312,7 @@ async def test_the_connection_is_lost_in_the_middle_of_an_answer(
 async def test_the_daemon_is_stopped_in_order(
     start: Start, script: Script, connect: Connect
 ) -> None:
-    """The run under way may end; what comes after it is refused, or finds nobody."""
+    """The current run ends; a later one gets ShuttingDown or Disconnected."""
     daemon = start()
     client = await connect(daemon.path)
     await client.init(script('run\ndelay 20\nrepeat 10 token "x"\nfinish\n'))
@@ -328,7 +328,7 @@ async def test_the_daemon_is_stopped_in_order(
 
 @pytest_twisted.ensureDeferred
 async def test_a_message_is_too_long(start: Start, connect: Connect) -> None:
-    """The daemon's own words, although it closes while the message is still being sent."""
+    """The daemon's message arrives although it closes the connection amid the transfer."""
     client = await connect(start("--max-message=100K").path)
     error = await failure(client.run("x" * 5_000_000))
     assert isinstance(error, InvalidRequest)
@@ -339,9 +339,7 @@ async def test_a_message_is_too_long(start: Start, connect: Connect) -> None:
 async def test_a_long_message_does_not_wait_for_a_stream_to_be_read(
     start: Start, script: Script, connect: Connect
 ) -> None:
-    """The daemon stops reading who leaves much unread: both ends would wait for each other, if the
-    client only wrote while it has to write.
-    """
+    """The daemon pauses reading while much is unread, so the client must read while it writes."""
     daemon = start()
     client, observer = await connect(daemon.path), await connect(daemon.path)
     model = script(
@@ -352,14 +350,14 @@ async def test_a_long_message_does_not_wait_for_a_stream_to_be_read(
     async for result in client.run_async("much"):
         if not texts:
             while (await observer.status()).tokens < 2300:
-                pass  # until all of it waits to be read
+                pass  # until all results wait to be read
             assert (await client.run("y" * 4_000_000)).text == "y" * 4_000_000
         texts.append(result.text)
     assert "".join(texts) == "0123456789" * 2300
 
 
 def test_the_program_says_one_sentence_when_it_ends_with_it(tmp_path: Path) -> None:
-    """As a traceback's last line, for whoever catches nothing."""
+    """The sentence is the traceback's last line if the program does not catch the error."""
     code = "import sys; from rkllm_twisted.blocking import Client; Client(sys.argv[1])"
     command = [sys.executable, "-c", code, str(tmp_path / "none")]
     done = subprocess.run(command, capture_output=True, text=True)

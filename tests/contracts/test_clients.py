@@ -1,4 +1,4 @@
-"""What both clients promise, against a real daemon on a good day. Bad days: test_bad_days.py."""
+"""The contract of both clients, against a real daemon on a good day. Bad days: test_bad_days.py."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rkllm_twisted.values import FloatArray, RunState, RuntimeVersion
 Start = Callable[..., Daemon]
 Connect = Callable[..., Any]
 
-#: Runs by what their prompt contains; all others echo it.
+#: Runs by the words of their prompt; all others echo it.
 MODEL = """
 embd 4
 vocab 4
@@ -51,7 +51,7 @@ echo
 
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    """One for all of these tests: each loads the model anew."""
+    """Start one daemon for all of these tests; each test loads the model again."""
     daemon = Daemon(tmp_path_factory.mktemp("daemon"))
     yield daemon
     assert daemon.stop() == 0
@@ -60,12 +60,12 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 
 @pytest.fixture
 def model(script: Callable[[str], Path]) -> Path:
-    """The model's file."""
+    """Return the model's file."""
     return script(MODEL)
 
 
 async def texts(results: AsyncIterator[Any], into: list[str]) -> None:
-    """Note the text of each result of a stream, also if it ends badly."""
+    """Collect the text of each result of a stream, even if it fails."""
     async for result in results:
         into.append(result.text)  # noqa: PERF401 - what has come counts when the next one raises
 
@@ -74,7 +74,7 @@ async def texts(results: AsyncIterator[Any], into: list[str]) -> None:
 async def test_a_stream_gives_each_token_and_then_the_figures(
     daemon: Daemon, model: Path, connect: Connect
 ) -> None:
-    """Joined, its texts are the answer."""
+    """The texts joined are the answer."""
     client = await connect(daemon.path)
     await client.init(model)
     *tokens, last = [result async for result in client.run_async("one two three")]
@@ -89,7 +89,7 @@ async def test_a_stream_gives_each_token_and_then_the_figures(
 
 @pytest_twisted.ensureDeferred
 async def test_a_run_gives_the_whole_answer(daemon: Daemon, model: Path, connect: Connect) -> None:
-    """With the figures."""
+    """The figures are included."""
     client = await connect(daemon.path)
     await client.init(model)
     result = await client.run("one two three")
@@ -101,7 +101,7 @@ async def test_a_run_gives_the_whole_answer(daemon: Daemon, model: Path, connect
 async def test_an_input_may_be_an_rkllminput_and_infer_params_are_keywords(
     daemon: Daemon, model: Path, connect: Connect
 ) -> None:
-    """What C knows by these names, and nothing else."""
+    """Both use the names of rkllm.h; other keywords are refused."""
     client = await connect(daemon.path)
     await client.init(model, max_context_len=64, top_k=1)
     asked = {"input_type": "RKLLM_INPUT_PROMPT", "role": "user", "prompt_input": "a b"}
@@ -115,7 +115,7 @@ async def test_an_input_may_be_an_rkllminput_and_infer_params_are_keywords(
 async def test_what_a_finish_repeats_is_not_said_twice(
     daemon: Daemon, model: Path, connect: Connect
 ) -> None:
-    """Text comes in state NORMAL; the raw result has what else there was."""
+    """The text comes once; the raw final result repeats it."""
     client = await connect(daemon.path)
     await client.init(model)
     results = [result async for result in client.run_async("repeats")]
@@ -127,7 +127,7 @@ async def test_what_a_finish_repeats_is_not_said_twice(
 async def test_a_run_that_fails_halfway_raises_after_what_had_come(
     daemon: Daemon, model: Path, connect: Connect
 ) -> None:
-    """In a loop over results an error must not look like an end."""
+    """An error in the loop must not look like an end."""
     client = await connect(daemon.path)
     await client.init(model)
     seen: list[str] = []
@@ -142,7 +142,7 @@ async def test_a_run_that_fails_halfway_raises_after_what_had_come(
 async def test_leaving_the_loop_cancels_the_run_and_nothing_else(
     daemon: Daemon, model: Path, connect: Connect
 ) -> None:
-    """The run would go on for ever, and the next one would never have its turn."""
+    """Otherwise the run would never end, and the next one would never start."""
     client = await connect(daemon.path)
     await client.init(model)
     async for result in client.run_async("for ever"):
@@ -155,7 +155,7 @@ async def test_leaving_the_loop_cancels_the_run_and_nothing_else(
 async def test_a_timeout_cancels_its_request_and_nothing_else(
     daemon: Daemon, model: Path, connect: Connect
 ) -> None:
-    """Of a call and of each result of a stream; the sentence names the method and the time."""
+    """Calls and results of a stream both have timeouts; the error names the method and the time."""
     client = await connect(daemon.path)
     await client.init(model)
     with pytest.raises(NoAnswer, match=r"rkllm\.run within 0\.2 s"):
@@ -171,7 +171,7 @@ async def test_a_timeout_cancels_its_request_and_nothing_else(
 async def test_the_clients_own_timeout_counts_where_a_call_has_none(
     daemon: Daemon, model: Path, connect: Connect
 ) -> None:
-    """And a call may have another."""
+    """A timeout of the call overrides it."""
     client = await connect(daemon.path, timeout=0.2)
     await client.init(model, timeout=20)
     with pytest.raises(TimeoutError):
@@ -182,7 +182,7 @@ async def test_the_clients_own_timeout_counts_where_a_call_has_none(
 async def test_arrays_come_as_lists_or_as_bytes(
     daemon: Daemon, model: Path, connect: Connect
 ) -> None:
-    """As the connection has been told, row by row."""
+    """The connection's setting decides; rows stay separate."""
     client = await connect(daemon.path)
     await client.init(model)
     rows = [
@@ -201,7 +201,7 @@ async def test_arrays_come_as_lists_or_as_bytes(
 async def test_an_array_of_floats_is_sent_as_bytes(
     daemon: Daemon, model: Path, connect: Connect
 ) -> None:
-    """An embedding of 4 MB, while nothing else waits for it."""
+    """An embedding of 4 MB reaches C, and the connection serves the next run."""
     client = await connect(daemon.path)
     await client.init(model)
     embed = {"embed": FloatArray(bytes(4 * 2**20), (2**18, 4)), "n_tokens": 2**18}
@@ -213,7 +213,7 @@ async def test_an_array_of_floats_is_sent_as_bytes(
 
 @pytest_twisted.ensureDeferred
 async def test_rows_of_a_batch_are_results(daemon: Daemon, model: Path, connect: Connect) -> None:
-    """One for each input."""
+    """Each input gives one result."""
     client = await connect(daemon.path)
     await client.init(model, extend_param={"n_batch": 2})
     result = await client.run([{"prompt_input": "a b"}, {"prompt_input": "c d"}])
@@ -222,7 +222,7 @@ async def test_rows_of_a_batch_are_results(daemon: Daemon, model: Path, connect:
 
 @pytest_twisted.ensureDeferred
 async def test_the_daemon_tells_about_itself(daemon: Daemon, model: Path, connect: Connect) -> None:
-    """As values with names; what the client does not know of yet is in ``raw``."""
+    """Each value has a name; values unknown to the client are in ``raw``."""
     client = await connect(daemon.path)
     assert await client.ping() is None
     await client.init(model)
@@ -241,7 +241,7 @@ async def test_the_daemon_tells_about_itself(daemon: Daemon, model: Path, connec
 async def test_everything_that_only_succeeds_gives_nothing(
     daemon: Daemon, model: Path, connect: Connect
 ) -> None:
-    """What fails raises."""
+    """A failure raises an exception."""
     client = await connect(daemon.path)
     await client.init(model)
     assert await client.set_chat_template("be brief", "<q>", "</q>") is None
@@ -259,7 +259,7 @@ async def test_everything_that_only_succeeds_gives_nothing(
 async def test_a_relative_path_is_the_clients(
     daemon: Daemon, model: Path, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The daemon's working directory is another."""
+    """The daemon has another working directory."""
     client = await connect(daemon.path)
     monkeypatch.chdir(model.parent)
     await client.init(model.name)
@@ -268,7 +268,7 @@ async def test_a_relative_path_is_the_clients(
 
 @pytest_twisted.ensureDeferred
 async def test_any_method_can_be_called(daemon: Daemon, model: Path, connect: Connect) -> None:
-    """By its name, with parameters by position or by name; a stream gives its final result."""
+    """Parameters may be positional or named; a stream returns its final result."""
     client = await connect(daemon.path)
     assert await client.call("rkllm.init", [{"model_path": str(model)}])
     result = await client.call("rkllm.run", {"rkllm_input": {"prompt_input": "a b"}})
@@ -286,7 +286,7 @@ async def test_any_method_can_be_called(daemon: Daemon, model: Path, connect: Co
 async def test_parameters_without_a_json_form_are_refused_before_anything_is_sent(
     daemon: Daemon, connect: Connect
 ) -> None:
-    """And the connection does not notice."""
+    """The connection is unaffected."""
     client = await connect(daemon.path)
     for params in ({"a": object()}, {"a": "\ud800"}, {"a": {1: {2}}}):
         with pytest.raises(InvalidParams, match="no JSON form"):
@@ -296,7 +296,7 @@ async def test_parameters_without_a_json_form_are_refused_before_anything_is_sen
 
 @pytest_twisted.ensureDeferred
 async def test_a_closed_client_says_so(daemon: Daemon, connect: Connect) -> None:
-    """Closing twice is once; what comes after is an error and does not wait."""
+    """Closing again does nothing; later calls fail at once."""
     client = await connect(daemon.path)
     await client.close()
     await client.close()
@@ -308,7 +308,7 @@ async def test_a_closed_client_says_so(daemon: Daemon, connect: Connect) -> None
 
 @pytest_twisted.ensureDeferred
 async def test_a_result_says_why_the_answer_has_ended(start: Start, connect: Connect) -> None:
-    """By the model, by a limit of the run, the model or the context, or by an abort."""
+    """The reason is the model, a limit of the run, model or context, or an abort."""
     client = await connect(start().path)
     question = "What is a list?"
     await client.init(demo_model(), max_new_tokens=5, top_k=1)
@@ -326,7 +326,7 @@ async def test_a_result_says_why_the_answer_has_ended(start: Start, connect: Con
 
 @pytest_twisted.ensureDeferred
 async def test_an_aborted_answer_says_so(connect: Connect) -> None:
-    """It looks finished otherwise."""
+    """Without the reason, the answer would look complete."""
     daemon = FakeDaemon(default=Answer("word ", endless=True), model="m")
     with daemon.listening() as path:
         client, other = await connect(path), await connect(path)

@@ -1,4 +1,4 @@
-"""Byte for byte: a fake daemon of each form says what the real one says."""
+"""A fake daemon of each form sends the same bytes as the real one."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ NO_MODEL_AFTER_CRASH = refusal(
 )
 LAST = answer(result("", -1, 2))
 CRASHED = "The runtime's process was killed by SIGSEGV; load the model again with rkllm.init."
-#: Name -> what is asked, one after the other on a connection whose daemon has a model, and the
-#: lines that come for it.
+#: Name -> requests, in order, on a connection whose daemon has a model, and the expected
+#: lines.
 CONVERSATIONS: dict[str, list[Asked]] = {
     "a run streams": [
         (
@@ -226,7 +226,7 @@ CONVERSATIONS: dict[str, list[Asked]] = {
 def partner(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Partner]:
-    """A daemon of each kind."""
+    """Start a daemon of each kind."""
     directory = tmp_path_factory.mktemp(request.param)
     with KINDS[request.param](directory, "1.3.0") as partner:
         yield partner
@@ -234,7 +234,7 @@ def partner(
 
 @pytest.mark.parametrize("name", CONVERSATIONS)
 def test_a_conversation_is_the_same(partner: Partner, name: str) -> None:
-    """To the byte, but for figures and the runtime's log lines."""
+    """All bytes agree, except figures and the runtime's log lines."""
     talk = partner.loaded()
     for method, params, lines in CONVERSATIONS[name]:
         talk.ask(method, json.loads(json.dumps(params).replace("MODEL", partner.model)))
@@ -244,7 +244,7 @@ def test_a_conversation_is_the_same(partner: Partner, name: str) -> None:
 
 
 def test_netstrings_are_answered_with_netstrings(partner: Partner) -> None:
-    """The first byte decides."""
+    """The first byte of the connection decides."""
     talk = partner.loaded()
     talk.leave()
     talk = partner.connect()
@@ -257,7 +257,7 @@ def test_netstrings_are_answered_with_netstrings(partner: Partner) -> None:
 
 
 def test_a_batch_is_answered_as_one(partner: Partner) -> None:
-    """What streams is refused in it."""
+    """A streaming request in a batch is refused."""
     talk = partner.loaded()
     talk.send(
         b'[{"jsonrpc":"2.0","id":1,"method":"server.ping"},'
@@ -271,7 +271,7 @@ def test_a_batch_is_answered_as_one(partner: Partner) -> None:
 
 
 def test_what_is_no_json_is_refused_and_the_next_line_answered(partner: Partner) -> None:
-    """Lines keep their framing."""
+    """With lines, the next message can always be found."""
     talk = partner.connect()
     talk.send(b"{oops}\n[]\n")
     assert b"-32700" in talk.line()
@@ -280,7 +280,7 @@ def test_what_is_no_json_is_refused_and_the_next_line_answered(partner: Partner)
 
 
 def token(line: bytes) -> str:
-    """The text of a partial result."""
+    """Return the text of a partial result."""
     value = json.loads(line)["result"]
     assert value["_callback_state"] == 0, line
     return str(value["text"])
@@ -288,7 +288,7 @@ def token(line: bytes) -> str:
 
 @pytest.mark.parametrize("prompted", ["endless", "hangs"])
 def test_abort_ends_the_run_with_state_2(partner: Partner, prompted: str) -> None:
-    """Also of a run that says nothing more; and is_running tells the truth."""
+    """A silent run ends as well; is_running is correct before and after."""
     talk, other = partner.loaded(), partner.connect()
     talk.ask("rkllm.run_async", prompt(prompted))
     assert token(talk.line()) in ("x", "Once")
@@ -305,7 +305,7 @@ def test_abort_ends_the_run_with_state_2(partner: Partner, prompted: str) -> Non
 def test_a_cancelled_run_is_answered_and_the_next_one_whole(
     partner: Partner, prompted: str, how: str
 ) -> None:
-    """-32800, and nothing more with its id."""
+    """The code is -32800, and no later message has its id."""
     talk = partner.loaded()
     talk.ask("rkllm.run_async", prompt(prompted), "long")
     assert token(talk.line()) in ("x", "Once")
@@ -322,7 +322,7 @@ def test_a_cancelled_run_is_answered_and_the_next_one_whole(
 
 @pytest.mark.parametrize("prompted", ["endless", "hangs"])
 def test_who_leaves_stops_their_own_run(partner: Partner, prompted: str) -> None:
-    """And nobody else's."""
+    """The run of another client continues."""
     leaving, talk = partner.loaded(), partner.connect()
     leaving.ask("rkllm.run_async", prompt(prompted))
     assert token(leaving.line()) in ("x", "Once")
@@ -332,7 +332,7 @@ def test_who_leaves_stops_their_own_run(partner: Partner, prompted: str) -> None
 
 
 def test_who_only_stops_sending_gets_their_answers(partner: Partner) -> None:
-    """Half-close, as ``nc -N`` does."""
+    """A half-closed connection (``nc -N``) still receives its answers."""
     talk = partner.loaded()
     talk.ask("rkllm.run", prompt("hello"))
     talk.end()
@@ -341,7 +341,7 @@ def test_who_only_stops_sending_gets_their_answers(partner: Partner) -> None:
 
 
 def test_a_paused_run_ends_without_finish(partner: Partner) -> None:
-    """Text null, state 2."""
+    """The final result has text null and state 2."""
     talk, other = partner.loaded(), partner.connect()
     talk.ask("rkllm.run_async", prompt("endless"))
     assert token(talk.line()) == "x"
@@ -353,7 +353,7 @@ def test_a_paused_run_ends_without_finish(partner: Partner) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_queue_and_a_connections_share_are_limited(kind: str, tmp_path: Path) -> None:
-    """By the real options."""
+    """The options are the daemon's own."""
     with KINDS[kind](tmp_path, "1.3.0", "--queue", "1", "--max-requests", "2") as partner:
         talk, other, third = partner.loaded(), partner.connect(), partner.connect()
         talk.ask("rkllm.run_async", prompt("hangs"), "runs")
@@ -374,7 +374,7 @@ def test_the_queue_and_a_connections_share_are_limited(kind: str, tmp_path: Path
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_run_that_is_silent_for_too_long_times_out(kind: str, tmp_path: Path) -> None:
-    """By the real watch."""
+    """The daemon's own watchdog ends the run."""
     with KINDS[kind](tmp_path, "1.3.0", "--token-timeout", "0.2") as partner:
         talk = partner.loaded()
         talk.ask("rkllm.run_async", prompt("hangs"))
@@ -391,7 +391,7 @@ def test_a_run_that_is_silent_for_too_long_times_out(kind: str, tmp_path: Path) 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_results_have_the_members_of_the_release(kind: str, tmp_path: Path) -> None:
-    """1.1.4 has no logits, no figures, and cannot pause or clear its cache."""
+    """Release 1.1.4 has no logits or figures, and can neither pause nor clear its cache."""
     with KINDS[kind](tmp_path, "1.1.4") as partner:
         talk = partner.loaded()
         assert json.loads(talk.call("rkllm.run", prompt("hello")))["result"] == {

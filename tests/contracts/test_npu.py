@@ -1,4 +1,4 @@
-"""What every NPU promises, over every provider: a fake runtime, and the real one on each layout.
+"""The contract of every NPU, over every provider: a fake runtime, and the real one on each layout.
 
 All of them run in a real NPU thread. The runs are told apart by their prompts.
 """
@@ -61,17 +61,17 @@ ABIS = ["1.1.4", "1.2.0", "1.2.1", "1.3.0"]
 
 
 def fake_runtime() -> IRuntime:
-    """In memory."""
+    """Make a fake runtime in memory."""
     return FakeRuntime(FAKES)
 
 
 def embedded(abi: str) -> Callable[[], IRuntime]:
-    """The embedded library of one layout."""
+    """Load the embedded library of one layout."""
     return lambda: open_runtime("cpu", abi, {})
 
 
 def in_a_process(abi: str) -> Callable[[], tuple[IRuntime, Supervisor]]:
-    """The embedded library of one layout, in a child process."""
+    """Load the embedded library of one layout in a child process."""
 
     def make() -> tuple[IRuntime, Supervisor]:
         findings = probe("cpu", abi, os.environ)
@@ -98,14 +98,14 @@ class Stream(list[str]):
         self.begun: Deferred[None] = Deferred()
 
     def take(self, result: Any) -> None:
-        """Take one partial result."""
+        """Receive one partial result."""
         self.append(result["text"])
         if not self.begun.called:
             self.begun.callback(None)
 
 
 class Rig:
-    """An NPU to call."""
+    """An NPU under test."""
 
     def __init__(self, npu: ThreadNPU, model: Path) -> None:
         self.npu = npu
@@ -124,7 +124,7 @@ class Rig:
 
 @pytest.fixture(params=PROVIDERS)
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
-    """An NPU of each kind, closed at the end."""
+    """Make an NPU of each kind, and close it at the end."""
     model = tmp_path / "contract.script"
     model.write_text(SCRIPT)
     pool = NPUThreadPool()
@@ -140,7 +140,7 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
 
 
 async def failure_of(deferred: Deferred[Any]) -> RPCError:
-    """What a Deferred fails with."""
+    """Return the exception that a Deferred fails with."""
     try:
         result = await deferred
     except RPCError as error:
@@ -149,13 +149,13 @@ async def failure_of(deferred: Deferred[Any]) -> RPCError:
 
 
 def test_it_provides_the_interface(rig: Rig) -> None:
-    """INPU, by zope.interface's word."""
+    """zope.interface verifies INPU."""
     assert verifyObject(INPU, rig.npu)
 
 
 @pytest_twisted.ensureDeferred
 async def test_a_run_streams_and_ends_with_finish(rig: Rig) -> None:
-    """Texts in order; the finishing result is the Deferred's."""
+    """Texts come in order; the Deferred fires with the finishing result."""
     await rig.init()
     done, stream = rig.run("hello")
     final = await done
@@ -166,7 +166,7 @@ async def test_a_run_streams_and_ends_with_finish(rig: Rig) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_an_outcome_has_success_and_status(rig: Rig) -> None:
-    """As every function that returns a status."""
+    """All functions that return a status have one."""
     assert await rig.init() == {"success": True, "status_code": 0}
     assert rig.npu.status().state == "loaded"
     assert rig.npu.status().model_path == rig.model
@@ -176,7 +176,7 @@ async def test_an_outcome_has_success_and_status(rig: Rig) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_what_needs_a_model_says_so(rig: Rig) -> None:
-    """Before init and after destroy."""
+    """The error comes before init and after destroy."""
     for _ in range(2):
         assert isinstance(await failure_of(rig.run("hello")[0]), NoModel)
         assert isinstance(await failure_of(rig.npu.call("rkllm_destroy", None)), NoModel)
@@ -188,7 +188,7 @@ async def test_what_needs_a_model_says_so(rig: Rig) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_abort_ends_the_run_with_a_final_result(rig: Rig) -> None:
-    """And is_running tells the truth before and after."""
+    """is_running is correct before and after."""
     await rig.init()
     done, stream = rig.run("endless")
     await stream.begun
@@ -201,7 +201,7 @@ async def test_abort_ends_the_run_with_a_final_result(rig: Rig) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_a_cancelled_run_frees_the_npu_for_the_next(rig: Rig) -> None:
-    """The caller is answered at once, nothing more streams to it, the next run is whole."""
+    """The caller is answered at once, its stream stops, and the next run is complete."""
     await rig.init()
     done, stream = rig.run("endless", "a")
     after, next_stream = rig.run("hello", "b")
@@ -216,7 +216,7 @@ async def test_a_cancelled_run_frees_the_npu_for_the_next(rig: Rig) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_cancelling_a_queued_run_leaves_the_running_one_alone(rig: Rig) -> None:
-    """Cancelling A never stops B."""
+    """Cancelling one run never stops another."""
     await rig.init()
     running, stream = rig.run("endless", "a")
     queued, _ = rig.run("hello", "b")
@@ -230,7 +230,7 @@ async def test_cancelling_a_queued_run_leaves_the_running_one_alone(rig: Rig) ->
 
 @pytest_twisted.ensureDeferred
 async def test_a_paused_run_ends_without_finish(rig: Rig) -> None:
-    """Its callback returned 1; where callbacks return nothing, that is said."""
+    """The callback returned 1; where callbacks return nothing, the error says so."""
     assert isinstance(await failure_of(rig.npu.pause()), (NoModel, NotInRelease))
     await rig.init()
     done, stream = rig.run("endless")
@@ -248,7 +248,7 @@ async def test_a_paused_run_ends_without_finish(rig: Rig) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_a_run_that_fails_ends_with_state_3(rig: Rig) -> None:
-    """What came before it was streamed."""
+    """Earlier text was streamed."""
     await rig.init()
     done, stream = rig.run("fails")
     assert (await done)["_callback_state"] == 3
@@ -260,7 +260,7 @@ async def test_a_run_that_fails_ends_with_state_3(rig: Rig) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_a_run_without_finish_still_ends(rig: Rig) -> None:
-    """The return of the C function is the end."""
+    """The return of the C function ends the run."""
     await rig.init()
     done, stream = rig.run("silent")
     final = await done
@@ -270,7 +270,7 @@ async def test_a_run_without_finish_still_ends(rig: Rig) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_init_with_a_model_loaded_destroys_that_one_first(rig: Rig) -> None:
-    """The second init succeeds and serves."""
+    """The second init succeeds, and its model serves."""
     await rig.init()
     await rig.init()
     done, stream = rig.run("hello")
@@ -280,7 +280,7 @@ async def test_init_with_a_model_loaded_destroys_that_one_first(rig: Rig) -> Non
 
 @pytest_twisted.ensureDeferred
 async def test_wrong_parameters_are_named_and_change_nothing(rig: Rig) -> None:
-    """No turn is taken, no state changed."""
+    """No turn is used, and no state changes."""
     await rig.init()
     error = await failure_of(rig.npu.call("rkllm_init", {"colour": 1}))
     assert isinstance(error, InvalidParams)
@@ -290,7 +290,7 @@ async def test_wrong_parameters_are_named_and_change_nothing(rig: Rig) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_runs_end_in_the_order_of_their_turns(rig: Rig) -> None:
-    """One at a time, round the clients."""
+    """One run at a time; clients take turns."""
     await rig.init()
     order: list[str] = []
     runs = []
@@ -303,7 +303,7 @@ async def test_runs_end_in_the_order_of_their_turns(rig: Rig) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_close_while_running_answers_and_destroys(rig: Rig) -> None:
-    """Those who wait and who run get ShuttingDown."""
+    """The running call and the queued one get ShuttingDown."""
     await rig.init()
     done, stream = rig.run("endless")
     queued, _ = rig.run("hello")
@@ -318,7 +318,7 @@ async def test_close_while_running_answers_and_destroys(rig: Rig) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_draining_lets_the_run_under_way_end_and_nothing_else_begin(rig: Rig) -> None:
-    """Who waits and who comes gets ShuttingDown; the stream goes on to its own end."""
+    """Queued and new runs get ShuttingDown; the current stream continues to its end."""
     await rig.init()
     done, stream = rig.run("endless")
     queued, _ = rig.run("hello")
@@ -335,7 +335,7 @@ async def test_draining_lets_the_run_under_way_end_and_nothing_else_begin(rig: R
 
 @pytest_twisted.ensureDeferred
 async def test_default_param_needs_no_model(rig: Rig) -> None:
-    """It is the RKLLMParam itself."""
+    """The result is the RKLLMParam itself."""
     param = await rig.npu.call("rkllm_createDefaultParam", None)
     assert param["model_path"] is None
     assert param["max_context_len"] > 0

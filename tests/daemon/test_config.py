@@ -1,4 +1,4 @@
-"""The file of settings: its keys, what overrides them, and the errors for mistakes."""
+"""The settings file: its keys, their precedence, and the errors for mistakes."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class File:
-    """A file of settings."""
+    """A settings file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def parsed(self, text: str, *arguments: str) -> Options:
-        """Parse it together with a command line."""
+        """Parse the file together with a command line."""
         self.path.write_text(text)
         options = Options()
         options.parseOptions([f"--config={self.path}", *arguments])
         return options
 
     def refusal(self, text: str) -> str:
-        """The error for it."""
+        """Return the error for the file."""
         with pytest.raises(UsageError) as caught:
             self.parsed(text)
         return str(caught.value).replace(str(self.path), "FILE")
@@ -42,7 +42,7 @@ class File:
 
 @pytest.fixture
 def file(tmp_path: Path) -> File:
-    """One."""
+    """Make a settings file."""
     return File(tmp_path / "rkllm.toml")
 
 
@@ -66,14 +66,14 @@ def file(tmp_path: Path) -> File:
     ],
 )
 def test_a_setting_may_stand_in_the_file(file: File, text: str, name: str, value: object) -> None:
-    """Numbers as numbers, several as a list."""
+    """Numbers are numbers, and several values are a list."""
     assert file.parsed(text)[name] == value
 
 
 def test_the_order_is_option_environment_file_default(
     file: File, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And each value has its source."""
+    """Each value records its source."""
     text = "queue = 1\nmax-clients = 1\nmax-requests = 1\nnative-async = true\nallow-uid = [1, 2]"
     monkeypatch.setenv("RKLLM_MAX_CLIENTS", "2")
     monkeypatch.setenv("RKLLM_MAX_REQUESTS", "2")
@@ -94,7 +94,7 @@ def test_the_order_is_option_environment_file_default(
 
 
 def test_the_environment_may_name_the_file(file: File, monkeypatch: pytest.MonkeyPatch) -> None:
-    """RKLLM_CONFIG."""
+    """The variable is RKLLM_CONFIG."""
     file.path.write_text("queue = 5")
     monkeypatch.setenv("RKLLM_CONFIG", str(file.path))
     options = Options()
@@ -133,7 +133,7 @@ def test_the_environment_may_name_the_file(file: File, monkeypatch: pytest.Monke
     ],
 )
 def test_a_mistake_is_named_with_what_would_be_right(file: File, text: str, said: str) -> None:
-    """And where it is."""
+    """The error also gives the place."""
     if "\ud800" in text:
         file.path.write_bytes(text.encode("utf-8", "surrogatepass"))
         with pytest.raises(UsageError) as caught:
@@ -144,7 +144,7 @@ def test_a_mistake_is_named_with_what_would_be_right(file: File, text: str, said
 
 
 def test_all_mistakes_are_named(file: File) -> None:
-    """Those of the file, of its values, and of the command line."""
+    """The mistakes are in the file, in its values, and on the command line."""
     file.path.write_text('queu = 1\nmode = 384\nmax-clients = 0\nsocket = "/x"')
     with pytest.raises(UsageError) as caught:
         Options().parseOptions([f"--config={file.path}", "--token-timeout=soon"])
@@ -158,31 +158,31 @@ def test_all_mistakes_are_named(file: File) -> None:
 
 @pytest.mark.parametrize(("path", "reason"), [("missing", "No such file"), (".", "Is a directory")])
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, path: str, reason: str) -> None:
-    """With the reason."""
+    """The error gives the reason."""
     with pytest.raises(UsageError, match=f"^--config: {tmp_path / path}: {reason}"):
         read_file(str(tmp_path / path), SETTINGS, [])
 
 
 def test_an_empty_list_in_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would admit every user."""
+    """An empty list would admit every user."""
     monkeypatch.setenv("RKLLM_ALLOW_UID", ",")
     with pytest.raises(UsageError, match="^RKLLM_ALLOW_UID names nothing; leave it out"):
         Options().parseOptions([])
 
 
 def lines_of_the_example() -> list[str]:
-    """The settings that are commented out."""
+    """Return the settings in the example's comments."""
     lines = EXAMPLE.read_text().splitlines()
     return [line[1:] for line in lines if line.startswith("#") and line[1:2].islower()]
 
 
 def test_the_example_as_it_is_changes_nothing() -> None:
-    """All is commented out."""
+    """All settings are comments."""
     assert read_file(str(EXAMPLE), SETTINGS, []) == {}
 
 
 def test_every_line_of_the_example_is_right(file: File) -> None:
-    """Every setting is there, with a value that would do; a default where there is one."""
+    """Every setting is there, with a valid value: the default if it has one."""
     file.path.write_text("\n".join(lines_of_the_example()))
     found = read_file(str(file.path), SETTINGS, [])
     assert list(found) == [name for name, setting in SETTINGS.items() if setting.in_file]

@@ -1,4 +1,4 @@
-"""``--model``: loaded at start, and again after a crash, and after nothing else."""
+"""``--model`` loads a model at the start and after a crash, but not after anything else."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PARAM = {"model_path": "/m.rkllm"}
 
 
 class Scene:
-    """The service over an NPU of which it sees loads and states only."""
+    """The service, with an NPU that only records loads and reports states."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -32,40 +32,40 @@ class Scene:
         self.service = ConfiguredModel(self.clock, self, PARAM)  # type: ignore[arg-type]
 
     def call(self, function: str, params: object, client: object = None) -> Deferred[object]:
-        """Take a load."""
+        """Record a load."""
         assert (function, params) == ("rkllm_init", [PARAM])
         self.loads.append(self.clock.seconds())
         return self.answer()
 
     def status(self) -> NPUStatus:
-        """The state that the test has set."""
+        """Return the state that the test has set."""
         return NPUStatus(self.state, None, 0, 0, 0, self.problem)
 
     def crash(self) -> None:
-        """Lose the model."""
+        """Lose the model as in a crash."""
         self.state, self.problem = "empty", "was killed by SIGSEGV"
 
     def pass_time(self, seconds: float) -> None:
-        """Advance in small steps."""
+        """Advance the clock in small steps."""
         self.clock.pump([CHECK_INTERVAL_S / 2] * round(2 * seconds / CHECK_INTERVAL_S))
 
 
 @pytest.fixture
 def scene() -> Scene:
-    """A service that has started."""
+    """Start a service."""
     made = Scene()
     made.service.startService()
     return made
 
 
 def test_the_model_is_loaded_at_once(scene: Scene) -> None:
-    """And once, as long as it stays."""
+    """It is loaded once while it stays."""
     scene.pass_time(1000)
     assert scene.loads == [0]
 
 
 def test_a_crash_loads_it_again(scene: Scene) -> None:
-    """After a second or two."""
+    """The load starts after a second or two."""
     scene.pass_time(100)
     scene.crash()
     scene.pass_time(3)
@@ -73,7 +73,7 @@ def test_a_crash_loads_it_again(scene: Scene) -> None:
 
 
 def test_a_client_that_destroys_it_is_obeyed(scene: Scene) -> None:
-    """A model that is gone without a crash stays away."""
+    """The service reloads a model only after a crash."""
     scene.state = "empty"
     scene.pass_time(1000)
     assert scene.loads == [0]
@@ -91,7 +91,7 @@ def test_a_model_that_crashes_again_and_again_is_loaded_less_and_less_often(scen
 
 
 def test_a_model_that_stood_for_a_while_is_loaded_soon_again(scene: Scene) -> None:
-    """The delay is short again after a minute."""
+    """After a minute, the delay is short again."""
     scene.crash()
     scene.pass_time(100)
     scene.state, scene.problem = "loaded", None
@@ -103,7 +103,7 @@ def test_a_model_that_stood_for_a_while_is_loaded_soon_again(scene: Scene) -> No
 
 
 def test_a_load_that_fails_is_tried_again_and_logged() -> None:
-    """The file may come later, as on a disk that is mounted later."""
+    """The file may appear later, for example when a disk is mounted."""
     events: list[str] = []
 
     def observe(event: dict[str, object]) -> None:
@@ -124,7 +124,7 @@ def test_a_load_that_fails_is_tried_again_and_logged() -> None:
 
 
 def test_a_model_that_a_client_has_loaded_meanwhile_stays(scene: Scene) -> None:
-    """The second try finds it and does nothing."""
+    """The second attempt finds the model and does nothing."""
     scene.answer = lambda: fail(RPCError("no"))
     scene.crash()
     scene.pass_time(1)
@@ -135,7 +135,7 @@ def test_a_model_that_a_client_has_loaded_meanwhile_stays(scene: Scene) -> None:
 
 
 def test_a_service_that_stops_loads_no_more(scene: Scene) -> None:
-    """And leaves no timer."""
+    """No timer remains."""
     scene.crash()
     scene.pass_time(1)
     scene.service.stopService()

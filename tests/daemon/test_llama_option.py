@@ -1,4 +1,4 @@
-"""``--llama``: which libllama the daemon's runtime opens."""
+"""``--llama`` chooses the libllama of the daemon's runtime."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rkllm_twisted.errors import LibraryError
 
 
 def options_for(tmp_path: Path, *arguments: str) -> Options:
-    """Options of a daemon of the engine llama."""
+    """Make the options of a daemon with the engine llama."""
     options = Options()
     options.parseOptions(
         ["--library", "llama", "--socket", str(tmp_path / "rkllm.sock"), *arguments]
@@ -24,19 +24,19 @@ def options_for(tmp_path: Path, *arguments: str) -> Options:
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is told to the C library is forgotten after the test."""
+    """Restore the environment that the C library reads."""
     monkeypatch.setenv("RKLLM_LLAMA_LIBRARY", "")
 
 
 def test_a_libllama_that_is_missing_is_named_before_anything_listens(tmp_path: Path) -> None:
-    """With the option that names another."""
+    """The error names the option."""
     missing = str(tmp_path / "libllama.so")
     with pytest.raises(LibraryError, match=r"There is no .*libllama.so: name .* with --llama PATH"):
         makeService(options_for(tmp_path, "--llama", missing))
 
 
 def test_the_file_in_a_named_folder_is_the_one_that_is_opened(tmp_path: Path) -> None:
-    """By the process that looks at it, and by all that come after it."""
+    """The path is set for this process and its children."""
     path, source = tmp_path / "libllama.so", tmp_path / "empty.c"
     source.write_text("int nothing;\n")
     compile_c(["-shared", "-o", str(path), str(source)])

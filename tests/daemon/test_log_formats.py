@@ -1,4 +1,4 @@
-"""The three forms of the log; a text from a client cannot look like an event of its own."""
+"""The three formats of the log; text from a client cannot look like a separate event."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rkllm_twisted.rpc.access_log import RawJSON
 
 
 class Written:
-    """A log of one form, and what is in it."""
+    """A log in one format."""
 
     def __init__(self, form: str, level: str = "debug") -> None:
         self._out = io.StringIO()
@@ -27,22 +27,22 @@ class Written:
 
     @property
     def text(self) -> str:
-        """All of it."""
+        """Return the whole text."""
         return self._out.getvalue()
 
     @property
     def lines(self) -> list[str]:
-        """Its lines."""
+        """Return the lines."""
         return self.text.splitlines()
 
     @property
     def objects(self) -> list[Any]:
-        """The same as JSON."""
+        """Parse the lines as JSON."""
         return [json.loads(line) for line in self.lines]
 
 
 def failure() -> Failure:
-    """A failure."""
+    """Make a Failure."""
     try:
         raise ZeroDivisionError("by zero")
     except ZeroDivisionError:
@@ -50,7 +50,7 @@ def failure() -> Failure:
 
 
 def test_text_says_when_where_how_important_and_what() -> None:
-    """As twistd's own does."""
+    """The text format is twistd's."""
     written = Written("text")
     written.log.warn("client {client} is late", client=3)
     assert re.fullmatch(
@@ -60,7 +60,7 @@ def test_text_says_when_where_how_important_and_what() -> None:
 
 
 def test_json_has_the_fields_by_name() -> None:
-    """As JSON values where there are such, beside time, level, logger and message."""
+    """Time, level, logger and message come first; other fields are JSON values where possible."""
     written = Written("json")
     written.log.info("{a} ran", a="x", tokens=7, none=None, ok=True, path=Path("/p"), seconds=0.5)
     [found] = written.objects
@@ -79,7 +79,7 @@ def test_json_has_the_fields_by_name() -> None:
 
 
 def test_json_is_a_line_whatever_is_in_it() -> None:
-    """Also half a surrogate, and fields that are called like the log's own."""
+    """An event may have half a surrogate pair, or fields with the names of the log's own."""
     written = Written("json")
     written.log.info("{x}", x="a\nb\ud800", logger="mine", message="mine", time="mine")
     [found] = written.objects
@@ -91,7 +91,7 @@ def test_json_is_a_line_whatever_is_in_it() -> None:
     ("level", "number"), [("debug", 7), ("info", 6), ("warn", 4), ("error", 3), ("critical", 2)]
 )
 def test_journald_reads_the_level_from_each_line(level: str, number: int) -> None:
-    """Also from the further lines of one event; the time is the journal's own."""
+    """Each further line of an event has the level, too; the journal adds the time."""
     written = Written("journald")
     written.log.emit(LogLevel.lookupByName(level), "{text}", text="one\ntwo")
     assert written.lines == [f"<{number}>[some.where] one", f"<{number}>\ttwo"]
@@ -100,13 +100,13 @@ def test_journald_reads_the_level_from_each_line(level: str, number: int) -> Non
 FAKE = "x\n2026-01-01T00:00:00+0000 [fake#error] fake\r\n<2>[fake] fake"
 
 
-#: ESC, NUL, DEL, CSI and NEL of C1, a line separator, an override of the writing direction.
+#: ESC, NUL, DEL, CSI and NEL of C1, a line separator, a change of the writing direction.
 CONTROLS = "\x1b\0\x7f\x9b\x85\u2028\u2029\u202e\u2066\u200f"
 
 
 @pytest.mark.parametrize("form", ["text", "json", "journald"])
 def test_what_a_terminal_would_act_on_is_escaped(form: str) -> None:
-    """In every form; what can be printed is not."""
+    """Every format escapes control characters and leaves printable ones."""
     written = Written(form)
     written.log.info("no method {method} für 模型", method=f"a{CONTROLS}z")
     assert not set(CONTROLS) & set(written.text)
@@ -116,7 +116,7 @@ def test_what_a_terminal_would_act_on_is_escaped(form: str) -> None:
 
 
 def test_json_means_the_same_with_its_escapes() -> None:
-    """A program reads what the client sent."""
+    """A program reads exactly the client's text."""
     written = Written("json")
     written.log.info("no method", method=f"a{CONTROLS}\U000e0001z")
     assert written.objects[0]["method"] == f"a{CONTROLS}\U000e0001z"
@@ -124,7 +124,7 @@ def test_json_means_the_same_with_its_escapes() -> None:
 
 @pytest.mark.parametrize("raw", ["2", '"2"', "1e400", "123456789012345678901234567890", "null"])
 def test_an_id_is_in_the_json_as_it_was_sent(raw: str) -> None:
-    """A number is a number, however large, and a string a string."""
+    """Large numbers stay numbers, and strings stay strings."""
     written = Written("json")
     written.log.info("request", id=RawJSON(raw))
     assert f'"id":{raw}' in written.text
@@ -132,7 +132,7 @@ def test_an_id_is_in_the_json_as_it_was_sent(raw: str) -> None:
 
 @pytest.mark.parametrize("form", ["text", "journald"])
 def test_a_newline_in_a_word_begins_no_line_of_the_log(form: str) -> None:
-    """What a client sends may be logged, and looks like no event."""
+    """Text from a client may be logged, but never looks like an event."""
     written = Written(form)
     written.log.info("no method {method}", method=FAKE)
     assert len(written.lines) == 3
@@ -143,7 +143,7 @@ def test_a_newline_in_a_word_begins_no_line_of_the_log(form: str) -> None:
 
 @pytest.mark.parametrize("form", ["text", "json", "journald"])
 def test_a_failure_has_its_traceback(form: str) -> None:
-    """In a member of its own, or in further lines."""
+    """The traceback is a member of its own, or further lines."""
     written = Written(form)
     written.log.failure("it failed", failure=failure())
     if form == "json":
@@ -157,7 +157,7 @@ def test_a_failure_has_its_traceback(form: str) -> None:
 
 @pytest.mark.parametrize("form", ["text", "json", "journald"])
 def test_old_style_events_are_taken_too(form: str) -> None:
-    """Of twisted.python.log, which parts of Twisted still use."""
+    """Parts of Twisted still use twisted.python.log."""
     out = io.StringIO()
     observer = Observer(out, form)
     publisher = old_log.LogPublisher(publishPublisher=LogPublisher(observer))
@@ -167,7 +167,7 @@ def test_old_style_events_are_taken_too(form: str) -> None:
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_level_takes_itself_and_what_is_more_important(level: str) -> None:
-    """And nothing less."""
+    """Lower levels are left out."""
     written = Written("text", level)
     for each in LEVELS:
         written.log.emit(LogLevel.lookupByName(each), "x")
@@ -180,17 +180,17 @@ def test_a_level_takes_itself_and_what_is_more_important(level: str) -> None:
 
 
 def twistd(**options: object) -> dict[str, object]:
-    """twistd's own options about the log."""
+    """Make twistd's own log options."""
     return {"nodaemon": True, "logfile": None, **options}
 
 
 def test_a_daemon_that_cannot_write_to_stdout_is_twistds_to_refuse() -> None:
-    """It says so in its own words."""
+    """The daemon leaves the error message to twistd."""
     assert observer_for(twistd(nodaemon=False, logfile="-"), "json", "info") is None
 
 
 def test_a_file_is_written_to_where_twistd_would(tmp_path: Path) -> None:
-    """--logfile."""
+    """twistd's option is --logfile."""
     observer = observer_for(twistd(logfile=str(tmp_path / "log")), "json", "info")
     assert observer is not None
     Logger("some.where", observer=observer).info("hello")

@@ -1,4 +1,4 @@
-"""Writing the log never blocks for long: a reader that stands still costs lines, not the daemon."""
+"""Writing the log never blocks for long: a stopped reader loses lines, and the daemon continues."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import pytest
 from rkllm_twisted.daemon.log_output import ROOM, STALL_S, LogOutput
 
 LINE = "x" * 99 + "\n"
-#: Of the pipe. poll(2) has room if a whole page is free.
+#: The pipe's size. poll(2) reports room only if a whole page is free.
 PAGES = 4
 
 
 class Pipe:
-    """A small pipe, and the log's output into it."""
+    """A small pipe, and the log output that writes to it."""
 
     def __init__(self) -> None:
         self.reader, self.writer = os.pipe()
@@ -25,7 +25,7 @@ class Pipe:
         self.output = LogOutput(self.writer, "{} dropped\n".format)
 
     def read(self) -> str:
-        """Read what is in it."""
+        """Read the contents."""
         os.set_blocking(self.reader, False)
         found = b""
         try:
@@ -36,14 +36,14 @@ class Pipe:
         return found.decode()
 
     def fill(self, lines: int = 500) -> None:
-        """Write more lines than it can hold."""
+        """Write more lines than the pipe can hold."""
         for _ in range(lines):
             self.output.write(LINE)
 
 
 @pytest.fixture
 def pipe() -> Iterator[Pipe]:
-    """A pipe that is empty."""
+    """Make an empty pipe."""
     made = Pipe()
     yield made
     for descriptor in (made.reader, made.writer):
@@ -51,21 +51,21 @@ def pipe() -> Iterator[Pipe]:
 
 
 def test_lines_are_written_as_they_come(pipe: Pipe) -> None:
-    """Nothing is held back."""
+    """Nothing is buffered."""
     pipe.output.write("one\n")
     pipe.output.write("two\n")
     assert pipe.read() == "one\ntwo\n"
 
 
 def test_a_reader_that_stands_still_costs_one_short_wait(pipe: Pipe) -> None:
-    """Not one for each line."""
+    """Only the first line waits."""
     begun = time.monotonic()
     pipe.fill(1000)
     assert time.monotonic() - begun < 10 * STALL_S
 
 
 def test_dropped_lines_are_counted_when_the_reader_goes_on(pipe: Pipe) -> None:
-    """Whole lines are missing, and their number stands where they would."""
+    """Whole lines are dropped, and their number is logged in their place."""
     pipe.fill()
     before = pipe.read()
     pipe.output.write("after\n")
@@ -76,7 +76,7 @@ def test_dropped_lines_are_counted_when_the_reader_goes_on(pipe: Pipe) -> None:
 
 
 def test_a_line_that_was_begun_is_finished_first(pipe: Pipe) -> None:
-    """A line longer than the pipe has its rest later."""
+    """The rest of a line longer than the pipe is written later."""
     long = "y" * (2 * PAGES * ROOM) + "\n"
     pipe.output.write(long)
     pipe.output.write("dropped\n")
@@ -90,7 +90,7 @@ def test_a_line_that_was_begun_is_finished_first(pipe: Pipe) -> None:
 
 
 def test_a_reader_that_has_gone_is_no_error(pipe: Pipe) -> None:
-    """The daemon goes on serving."""
+    """The daemon continues to serve."""
     os.close(pipe.reader)
     pipe.fill(2)
     pipe.reader = os.dup(pipe.writer)

@@ -15,7 +15,7 @@ from rkllm_twisted.daemon.monotonic import (
 
 
 def test_timers_follow_the_monotonic_clock_and_keep_their_time() -> None:
-    """Those that were set before, too; it may be done twice."""
+    """Existing timers are included; calling it twice does no harm."""
     reactor = EPollReactor()
     before = reactor.callLater(10, print)
     assert follows_wall_clock(reactor)
@@ -34,7 +34,7 @@ def test_timers_follow_the_monotonic_clock_and_keep_their_time() -> None:
 
 
 def test_an_application_whose_timers_follow_the_wall_clock_is_warned() -> None:
-    """Once it has called use_monotonic_time, it is not."""
+    """An application that calls use_monotonic_time is not warned."""
     reactor, events = EPollReactor(), []
     globalLogPublisher.addObserver(events.append)
     try:

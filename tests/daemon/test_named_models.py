@@ -1,4 +1,4 @@
-"""The models by name, asked in threads."""
+"""Models by name, looked up in threads."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from rkllm_twisted.values import NPUStatus, RuntimeVersion
 
 
 class NPU:
-    """Says what is loaded, and which runtime is in use."""
+    """An NPU that reports the loaded model and the runtime."""
 
     def __init__(self, model_path: str | None = None, backend: str = "cpu (tiny)") -> None:
         self._model_path = model_path
@@ -119,7 +119,7 @@ async def test_the_directories_are_read_in_another_thread(
 @pytest_twisted.ensureDeferred
 async def test_cancelling_ends_a_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with put(tmp_path, "m.gguf").open("r+b") as file:
-        file.truncate(1 << 40)  # of holes: reading it would take many minutes
+        file.truncate(1 << 40)  # a sparse file: reading it would take many minutes
     monkeypatch.setattr(file_cache, "DIGEST_CHUNK_BYTES", 1 << 12)
     begun, ended = threading.Event(), Deferred[None]()
     digest = file_cache.FileCache.digest

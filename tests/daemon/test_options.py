@@ -1,4 +1,4 @@
-"""The options: their forms, their defaults, and the errors for wrong values."""
+"""The options: their syntax, their defaults, and the errors for wrong values."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def parsed(*arguments: str) -> Options:
 
 
 def test_the_defaults_are_those_of_the_parts() -> None:
-    """An application that embeds the parts gets the same."""
+    """An application that embeds the parts gets the same defaults."""
     options = parsed()
     assert limits_of(options) == Limits()
     assert options["queue"] == QUEUE_LIMIT
@@ -44,7 +44,7 @@ def test_the_defaults_are_those_of_the_parts() -> None:
     [("1", 1), ("64M", 64 << 20), ("1g", 1 << 30), ("3K", 3072), ("2MiB", 2 << 20), ("5kb", 5120)],
 )
 def test_sizes_are_written_as_people_write_them(text: str, number: int) -> None:
-    """Bytes, or powers of 1,024."""
+    """Sizes are bytes or powers of 1,024."""
     assert parsed(f"--max-unread={text}")["max-unread"] == number
 
 
@@ -52,13 +52,13 @@ def test_sizes_are_written_as_people_write_them(text: str, number: int) -> None:
     ("number", "text"), [(1, "1"), (1023, "1023"), (3072, "3K"), (64 << 20, "64M"), (2 << 30, "2G")]
 )
 def test_a_size_is_shown_in_its_largest_unit(number: int, text: str) -> None:
-    """As the help and the documentation show the defaults."""
+    """The help and the documentation show defaults in this form."""
     assert size_text(number) == text
     assert size(text) == number
 
 
 def test_every_limit_reaches_the_connections() -> None:
-    """Under its own name."""
+    """Each limit keeps its name."""
     limits = limits_of(
         parsed(
             "--max-message=2M",
@@ -87,7 +87,7 @@ def test_every_limit_reaches_the_connections() -> None:
 def test_the_sockets_variable_means_the_same_to_clients(
     text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They take it with and without the name of its endpoint."""
+    """The clients accept the variable with and without an endpoint's prefix."""
     monkeypatch.setenv("RKLLM_UDS_PATH", text)
     assert parsed()["socket"] == "/run/x.sock"
 
@@ -109,7 +109,7 @@ WRONG = {
 
 @pytest.mark.parametrize(("name", "text"), [(n, t) for n, texts in WRONG.items() for t in texts])
 def test_a_wrong_value_is_refused_by_the_name_of_its_option(name: str, text: str) -> None:
-    """One sentence with what the value must be, and what it was."""
+    """The error is one sentence with the valid values and the given one."""
     with pytest.raises(UsageError) as caught:
         parsed(f"--{name}={text}")
     assert re.fullmatch(
@@ -119,7 +119,7 @@ def test_a_wrong_value_is_refused_by_the_name_of_its_option(name: str, text: str
 
 @pytest.mark.parametrize("text", ["root", "0"])
 def test_users_and_groups_have_names_and_numbers(text: str) -> None:
-    """Either will do."""
+    """Both forms are accepted."""
     options = parsed(f"--owner={text}", f"--group={text}")
     assert (options["owner"], options["group"]) == (0, 0)
 
@@ -127,7 +127,7 @@ def test_users_and_groups_have_names_and_numbers(text: str) -> None:
 def test_a_wrong_value_from_the_environment_names_the_variable(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """And not an option that was not given."""
+    """The error does not name an option that was not given."""
     monkeypatch.setenv("RKLLM_MAX_CLIENTS", "none")
     with pytest.raises(UsageError, match="^RKLLM_MAX_CLIENTS must be a whole number from 1,"):
         parsed()
@@ -135,18 +135,18 @@ def test_a_wrong_value_from_the_environment_names_the_variable(
 
 
 def test_all_messages_together_may_not_be_less_than_one() -> None:
-    """None of that size could come in."""
+    """Otherwise no message of the maximum size could arrive."""
     with pytest.raises(UsageError, match="--max-unparsed must not be less than --max-message"):
         parsed("--max-message=1G")
 
 
 def rows(page: Path) -> dict[str, str]:
-    """A page's rows about options: name -> default."""
+    """Read a page's table of options: name -> default."""
     return dict(re.findall(r"^\| `--([a-z-]+)[^`]*` \|.*\| ([^|]+) \|$", page.read_text(), re.M))
 
 
 def test_the_page_names_every_option_with_its_default() -> None:
-    """One row each."""
+    """Each option has one row."""
     defaults = rows(CONFIGURATION)
     assert set(defaults) == set(SETTINGS)
     for name, setting in SETTINGS.items():
@@ -154,7 +154,7 @@ def test_the_page_names_every_option_with_its_default() -> None:
 
 
 def test_the_readmes_options_are_there_with_their_defaults() -> None:
-    """The options that a new user needs."""
+    """The README shows the options that a new user needs."""
     defaults = rows(README)
     assert len(defaults) > 3
     for name, default in defaults.items():
@@ -162,20 +162,20 @@ def test_the_readmes_options_are_there_with_their_defaults() -> None:
 
 
 def test_the_help_has_the_order_of_the_table() -> None:
-    """Some sentences say more about the option before."""
+    """Some sentences refer to the option before."""
     shown = re.findall(r"^  (?:-., |    )--([a-z-]+)", parsed().getUsage(), re.MULTILINE)
     assert shown == [*SETTINGS, "version", "help"]
 
 
 @pytest.mark.parametrize("width", [20, 60, 80, 200])
 def test_the_help_fits_the_terminal(width: int) -> None:
-    """A very narrow one gets lines of 20 columns beside the options."""
+    """A very narrow terminal gets lines of 20 columns beside the options."""
     widest = max(map(len, parsed().getUsage(width).splitlines()))
     assert widest <= max(width, len("      --max-clients-per-user=  ") + 20)
 
 
 def test_an_option_may_be_given_several_times() -> None:
-    """Those that name people; all of them count, and numbers stand for themselves."""
+    """All values of such an option count, and numbers stay numbers."""
     options = parsed("--allow-uid=0", "--allow-uid=65000", "--admin-gid=root")
     assert options["allow-uid"] == (0, 65000)
     assert options["admin-gid"] == (0,)
@@ -183,7 +183,7 @@ def test_an_option_may_be_given_several_times() -> None:
 
 
 def test_the_environment_separates_several_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By commas; an option goes before all of them."""
+    """Commas separate them; an option overrides all of them."""
     monkeypatch.setenv("RKLLM_ALLOW_UID", "0,65000")
     assert parsed()["allow-uid"] == (0, 65000)
     assert parsed("--allow-uid=7")["allow-uid"] == (7,)
@@ -193,7 +193,7 @@ def test_the_environment_separates_several_values(monkeypatch: pytest.MonkeyPatc
 def test_a_flag_may_come_from_the_environment(
     text: str, value: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a word."""
+    """Its value is a word."""
     monkeypatch.setenv("RKLLM_NATIVE_ASYNC", text)
     assert parsed()["native-async"] is value
     assert parsed("--native-async")["native-async"] is True
@@ -207,7 +207,7 @@ def test_a_user_who_does_not_exist_is_refused_by_name() -> None:
 
 
 def test_a_model_directory_is_there(tmp_path: Path) -> None:
-    """Else the daemon does not start."""
+    """Otherwise the daemon does not start."""
     assert parsed(f"--model-dir={tmp_path}", "--model-dir=/")["model-dir"] == (str(tmp_path), "/")
     with pytest.raises(UsageError) as caught:
         parsed(f"--model-dir={tmp_path}/missing")

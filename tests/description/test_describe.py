@@ -1,4 +1,4 @@
-"""The description of the methods agrees with what the binding and the daemon do."""
+"""The description of the methods agrees with the binding and the daemon."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rkllm_twisted.rpc.registry import find_methods
 ALL = describe(find_methods(), list(releases().values()))
 #: A value of each JSON type.
 SAMPLES: Mapping[str, Any] = {"string": "x", "number": 0.5, "integer": 1, "array": [1]}
-#: Inputs of which one is not the input in question.
+#: Inputs that are not under test.
 INPUTS: Mapping[str, Mapping[str, Any]] = {
     "prompt_input": {"input_type": 0, "prompt_input": "x"},
     "token_input": {"input_type": 1, "token_input": {"input_ids": [1], "n_tokens": 1}},
@@ -29,17 +29,17 @@ INPUTS: Mapping[str, Mapping[str, Any]] = {
 
 
 def method(name: str, description: Description = ALL) -> MethodDescription:
-    """One of the methods."""
+    """Return one of the methods."""
     return next(m for m in description.methods if m.name == name)
 
 
 def field(structure: str, name: str) -> Item:
-    """One field, as the newest release that has it has it."""
+    """Return a field as in the newest release that has it."""
     return next(f for f in ALL.structures[structure].fields if f.name == name)
 
 
 def sent_fields() -> list[Any]:
-    """Every field that clients send, with each layout that has it."""
+    """Return every field that clients send, with each layout that has it."""
     return [
         pytest.param(
             release, structure.name, item, id=f"{release.name}-{structure.name}.{item.name}"
@@ -53,7 +53,7 @@ def sent_fields() -> list[Any]:
 
 
 def beside(structure: str, item: Item) -> dict[str, Any]:
-    """What must be there beside a field."""
+    """Return the members that a field needs beside it."""
     if structure == "RKLLMInput":
         return {**INPUTS["token_input" if item.name == "prompt_input" else "prompt_input"]}
     required = [f for f in ALL.structures[structure].fields if f.required and f != item]
@@ -61,7 +61,7 @@ def beside(structure: str, item: Item) -> dict[str, Any]:
 
 
 def refused(release: Release, structure: str, value: Mapping[str, Any]) -> object:
-    """The name of what the binding refuses in a structure, if anything."""
+    """Return the name that the binding refuses in a structure, if any."""
     try:
         ArgumentBuilder(layout_of(release)).structure(structure, "x", value)
     except InvalidParams as error:
@@ -70,20 +70,20 @@ def refused(release: Release, structure: str, value: Mapping[str, Any]) -> objec
 
 
 def accepts(release: Release, structure: str, item: Item, value: Any) -> bool:
-    """Does the binding find no fault with a field? One with its neighbours does not count."""
+    """Tell whether the binding accepts a field; mistakes in its neighbours do not count."""
     given = {**beside(structure, item), item.name: value}
     return refused(release, structure, given) != f"x.{item.name}"
 
 
 @pytest.mark.parametrize(("release", "structure", "item"), sent_fields())
 def test_null_is_described_where_it_is_taken(release: Release, structure: str, item: Item) -> None:
-    """For every field: the binding refuses null where the description does not have it."""
+    """The binding refuses null for every field that is not described as nullable."""
     assert accepts(release, structure, item, None) == ("null" in item.type.json)
 
 
 @pytest.mark.parametrize(("release", "structure", "item"), sent_fields())
 def test_ranges_are_those_of_the_binding(release: Release, structure: str, item: Item) -> None:
-    """The least and the greatest whole number are taken, their neighbours are not."""
+    """The binding accepts both bounds and refuses the numbers beyond them."""
     least, greatest = item.type.least, item.type.greatest
     if least is None or greatest is None:
         assert "integer" not in item.type.json or item.type.of in ALL.enums
@@ -98,14 +98,14 @@ def test_ranges_are_those_of_the_binding(release: Release, structure: str, item:
 def test_what_is_left_out_is_missed_or_has_a_default(
     release: Release, structure: str, item: Item
 ) -> None:
-    """The binding refuses an object without a required field, naming it."""
+    """The binding refuses an object without a required field and names the field."""
     missed = refused(release, structure, beside(structure, item)) == f"x.{item.name}"
     assert missed == item.required
     assert (item.default is None) == item.required
 
 
 def test_every_function_is_a_method_with_its_own_parameters() -> None:
-    """In C's order, without the slots that the daemon fills."""
+    """The parameters are in C's order, without the slots that the daemon fills."""
     run = method("rkllm.run")
     assert [p.name for p in run.parameters] == ["rkllm_input", "rkllm_infer_params"]
     assert [(s.name, s.owned) for s in run.slots] == [
@@ -117,7 +117,7 @@ def test_every_function_is_a_method_with_its_own_parameters() -> None:
 
 
 def test_a_function_is_in_the_releases_that_have_it() -> None:
-    """And its parameters in those that have them."""
+    """The same holds for its parameters."""
     clear = method("rkllm.clear_kv_cache")
     assert clear.releases[0] == "1.2.0"
     assert {p.name: p.releases[0] for p in clear.parameters} == {
@@ -128,12 +128,12 @@ def test_a_function_is_in_the_releases_that_have_it() -> None:
 
 
 def test_a_pause_is_in_the_releases_whose_callback_returns_something() -> None:
-    """Although it is no function."""
+    """The pause has a description although it is no C function."""
     assert method("rkllm.pause").releases == ("1.2.1", "1.2.2", "1.2.3", "1.3.0")
 
 
 def test_one_release_alone_can_be_described() -> None:
-    """As rpc.discover will want it: nothing of the others is in it."""
+    """The description of one release contains nothing of the others."""
     methods = find_methods()
     one = describe(methods, [releases()["1.2.0"]])
     assert one.releases == ("1.2.0",)
@@ -145,7 +145,7 @@ def test_one_release_alone_can_be_described() -> None:
 
 
 def test_every_method_is_described() -> None:
-    """Plugins of C functions by the table, others by their params class."""
+    """Plugins of C functions are described by the table, others by their params class."""
     for plugin in find_methods().values():
         described = method(plugin.name)
         assert described.summary == plugin.summary
@@ -154,7 +154,7 @@ def test_every_method_is_described() -> None:
 
 
 def test_defaults_say_where_they_come_from() -> None:
-    """From the library, from rkllm.init, or a value."""
+    """A default is the library's, rkllm.init's, or a value."""
     assert field("RKLLMParam", "top_k").default == Default(Origin.LIBRARY)
     assert field("RKLLMExtendParam", "n_batch").default == Default(Origin.LIBRARY)
     assert field("RKLLMSamplingParam", "top_k").default == Default(Origin.MODEL)
@@ -164,7 +164,7 @@ def test_defaults_say_where_they_come_from() -> None:
 
 
 def test_units_and_lengths_are_told() -> None:
-    """Of figures, and of arrays whose counts stand beside them."""
+    """Figures have units, and arrays have the field that counts them."""
     assert field("RKLLMPerfStat", "prefill_time_ms").unit == "ms"
     assert field("RKLLMParam", "max_context_len").unit == "tokens"
     ids = field("RKLLMTokenInput", "input_ids")
@@ -198,7 +198,7 @@ def test_the_union_of_the_input_is_chosen_by_its_type() -> None:
     ],
 )
 def test_errors_follow_from_what_a_method_is(name: str, codes: list[int]) -> None:
-    """A queue, a handle, a status, a release that lacks it."""
+    """The causes are a queue, a handle, a status, and a release that lacks the method."""
     assert [error.code for error in method(name).errors] == codes
 
 
@@ -219,7 +219,7 @@ class Params:
 
 
 def test_a_params_class_is_described_by_its_fields_and_docstring() -> None:
-    """Types, defaults, and what ``:param`` says."""
+    """The description has types, defaults, and the text of ``:param``."""
     name, tags, often, other = own_parameters(Params)
     assert (name.type.json, name.required, name.meaning) == (
         ("string", "null"),

@@ -1,4 +1,4 @@
-"""Every name of rkllm.h that a client meets has a note, and every note a name."""
+"""Every name of rkllm.h that a client uses has a note, and every note has such a name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TABLE = json.loads(
 
 
 def names(release: Release, section: str) -> Iterator[tuple[str, str]]:
-    """What a section of the notes is about: group and name."""
+    """Yield group and name of everything that a section of the notes describes."""
     if section == "structures":
         for struct in release.structs.values():
             if not struct.is_union:
@@ -41,7 +41,7 @@ ALL = {
 
 @pytest.mark.parametrize("section", ALL)
 def test_every_name_has_a_note(section: str) -> None:
-    """Of every structure, function and enum of every release: one sentence at least."""
+    """Each structure, function and enum of each release has at least one sentence."""
     groups = getattr(notes(), section)
     for group, name in ALL[section]:
         assert groups[group].notes[name].meaning, f"{group}.{name}"
@@ -49,7 +49,7 @@ def test_every_name_has_a_note(section: str) -> None:
 
 @pytest.mark.parametrize("section", ALL)
 def test_no_note_is_orphaned(section: str) -> None:
-    """What is written down in the table itself is a name of some release."""
+    """Each note of the table belongs to a name of some release."""
     written: dict[str, Any] = TABLE[section]
     for group, entry in written.items():
         for name in entry["fields"]:
@@ -58,13 +58,13 @@ def test_no_note_is_orphaned(section: str) -> None:
 
 
 def test_no_unit_is_orphaned() -> None:
-    """Each unit is that of a field, a parameter or an output."""
+    """Each unit belongs to a field, a parameter or an output."""
     known = {name for section in ("structures", "functions") for _, name in ALL[section]}
     assert set(notes().units) <= known | OUTPUTS
 
 
 def test_every_structure_and_enum_says_what_it_is() -> None:
-    """In a line of its own."""
+    """The description is one line."""
     assert all(group.about for group in notes().structures.values())
     assert all(group.about for group in notes().enums.values())
 

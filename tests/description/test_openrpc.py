@@ -1,4 +1,4 @@
-"""The OpenRPC document is valid, true, and of the loaded release."""
+"""The OpenRPC document is valid, correct, and specific to the loaded release."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ OWN = find_methods([getattr(rkllm_methods, name) for name in rkllm_methods.__all
 
 
 def described(abi: str, *others: IRPCMethod) -> SelfDescription:
-    """The daemon's description, with others' methods."""
+    """Describe the daemon with third-party methods."""
     methods = {**OWN, **{method.name: method for method in others}}
     return describe_for(methods, RuntimeVersion("lib.so", None, abi, "by the test", "cpu"))
 
 
 def document(abi: str = "1.3.0", *others: IRPCMethod) -> Document:
-    """The document, as a client reads it."""
+    """Return the document as a client reads it."""
     written: Any = described(abi, *others).document
     return Document(json.loads(bytes(written)))
 
@@ -54,7 +54,7 @@ def release(request: pytest.FixtureRequest) -> Release:
 
 
 def test_the_document_is_valid(release: Release) -> None:
-    """By OpenRPC's meta-schema."""
+    """OpenRPC's meta-schema accepts it."""
     errors = meta_schema().iter_errors(document(release.name).document)
     assert [f"{error.json_path}: {error.message}" for error in errors] == []
 
@@ -69,12 +69,12 @@ def test_the_document_is_valid(release: Release) -> None:
     ],
 )
 def test_the_meta_schema_refuses_what_is_no_document(damage: dict[str, Any]) -> None:
-    """The check above can fail, also inside the JSON Schemas."""
+    """The meta-schema can refuse a document, and the JSON Schemas in it."""
     assert not meta_schema().is_valid({**document().document, **damage})
 
 
 def test_it_is_that_of_the_loaded_release(release: Release) -> None:
-    """Its version is the daemon's, its methods are those that the release has."""
+    """The version is the daemon's, and the methods are the release's."""
     found = document(release.name)
     assert found.document["info"]["version"] == __version__
     assert found.document["x-abi"] == {"layout": release.name, "releases": [*release.covers]}
@@ -86,7 +86,7 @@ def test_it_is_that_of_the_loaded_release(release: Release) -> None:
 
 
 def test_a_field_that_the_release_lacks_is_not_in_it() -> None:
-    """RKLLMInferParam has sampling parameters in 1.3.0 only."""
+    """Only release 1.3.0 has sampling parameters in RKLLMInferParam."""
     fields = {
         abi: document(abi).at("#/components/schemas/RKLLMInferParam")["properties"].keys()
         for abi in ("1.2.1", "1.3.0")
@@ -95,7 +95,7 @@ def test_a_field_that_the_release_lacks_is_not_in_it() -> None:
 
 
 def test_every_reference_leads_somewhere(release: Release) -> None:
-    """And no component is without a reference."""
+    """Every component is referenced."""
     found = document(release.name)
     references = {
         pair["$ref"]
@@ -109,7 +109,7 @@ def test_every_reference_leads_somewhere(release: Release) -> None:
 
 
 def walk(value: Any) -> typing.Iterator[Any]:
-    """A value and all that is in it."""
+    """Yield a value and everything in it."""
     yield value
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     for item in inner:
@@ -117,7 +117,7 @@ def walk(value: Any) -> typing.Iterator[Any]:
 
 
 def test_the_examples_fit_the_schemas(release: Release) -> None:
-    """Parameters, results and partial results; a test of the page plays them to a daemon."""
+    """Parameters, results and partial results are checked; another test plays them to a daemon."""
     found = document(release.name)
     for method in found.methods.values():
         for example in method.get("examples", ()):
@@ -129,13 +129,13 @@ def test_the_examples_fit_the_schemas(release: Release) -> None:
 
 @pytest.mark.parametrize("abi", ["1.2.1", "1.3.0"])
 def test_every_method_has_an_example(abi: str) -> None:
-    """On the two newest layouts."""
+    """The two newest layouts are checked."""
     assert all(method["examples"] for method in document(abi).methods.values())
 
 
 @pytest.mark.parametrize("seed", range(25))
 def test_what_the_binding_takes_fits_the_schemas(release: Release, seed: int) -> None:
-    """Whatever right parameters the table allows."""
+    """The parameters are any that the table allows."""
     found, values = document(release.name), RightValues(release, Random(seed))
     for method in found.methods.values():
         if "x-function" in method:
@@ -176,7 +176,7 @@ INIT = "rkllm.init/param"
     ],
 )
 def test_what_the_binding_refuses_the_schemas_refuse(name: str, wrong: object, said: str) -> None:
-    """Ranges of C's integers, names of enums, unknown fields."""
+    """The schemas have the ranges of integers, the names of enums, and the known fields."""
     assert said in "\n".join(document().problems(name, wrong))
     method, parameter = name.split("/")
     with pytest.raises(InvalidParams):
@@ -192,21 +192,21 @@ def test_what_the_binding_refuses_the_schemas_refuse(name: str, wrong: object, s
     ],
 )
 def test_floats_are_a_list_or_rows_or_base64(embed: object) -> None:
-    """As a client may send them."""
+    """A client may send any of these forms."""
     value = {"input_type": 2, "embed_input": {"embed": embed, "n_tokens": 1}}
     assert document().problems(RUN, value) == []
     prepared("rkllm.run", {"rkllm_input": value})
 
 
 def prepared(method: str, params: dict[str, Any]) -> object:
-    """What the binding makes of parameters."""
+    """Return the parameters as the binding prepares them."""
     layout = layout_of(releases()["1.3.0"])
     defaults = bytes(ctypes.sizeof(layout.structs["RKLLMParam"]))
     return prepare(layout, defaults, method.replace(".", "_"), params)
 
 
 def test_enums_are_sent_by_number_or_name_and_received_by_number() -> None:
-    """With the meaning of each."""
+    """Each value has its meaning."""
     found = document()
     numbers, names = found.at("#/components/schemas/RKLLMInputType")["anyOf"]
     assert (
@@ -219,7 +219,7 @@ def test_enums_are_sent_by_number_or_name_and_received_by_number() -> None:
 
 
 def test_errors_stand_with_their_codes() -> None:
-    """Those that the method may answer with."""
+    """Each method lists the errors that it may return."""
     found = document()
     codes = [found.at(e["$ref"])["code"] for e in found.methods["rkllm.abort"]["errors"]]
     assert codes == [-32602, -32000, -32001, -32005]
@@ -275,7 +275,7 @@ class Greet(FakeMethod):
 
 
 def test_a_third_partys_method_is_described_by_what_it_declares() -> None:
-    """Types, defaults, docstrings; nested classes are components of its own."""
+    """The schema has types, defaults and docstrings; nested classes are components."""
     found = document("1.3.0", Greet())
     assert meta_schema().is_valid(found.document)
     method = found.methods["greet.hello"]
@@ -296,7 +296,7 @@ def test_a_third_partys_method_is_described_by_what_it_declares() -> None:
 
 
 def test_a_method_that_checks_its_parameters_itself_says_so() -> None:
-    """Nothing is known of them, nor of the result."""
+    """Parameters and result are then unknown."""
     found = document("1.3.0", FakeMethod("mine.echo"))
     assert meta_schema().is_valid(found.document)
     method = found.methods["mine.echo"]
@@ -314,7 +314,7 @@ class Party:
 
 @pytest.mark.parametrize("result", [Party, list[Person], dict[str, Person]])
 def test_classes_inside_of_a_result_are_components(result: object) -> None:
-    """As those inside of parameters are."""
+    """They become components like the classes in parameters."""
     found = document("1.3.0", Greet(result=result))
     assert meta_schema().is_valid(found.document)
     assert found.at("#/components/schemas/greet.hello.Person")["required"] == ["name"]
@@ -353,7 +353,7 @@ class HugeParams:
 
 @pytest.mark.parametrize("params", [OddParams, OpaqueParams, HugeParams])
 def test_what_cannot_be_described_is_anything(params: type) -> None:
-    """A third party's odd class does not prevent the daemon's start."""
+    """An unusual class must not stop the daemon from starting."""
     found = document("1.3.0", FakeMethod("mine.odd", params=params))
     assert meta_schema().is_valid(found.document)
     assert found.schema("mine.odd/two") in ({}, {"default": None})
@@ -384,13 +384,13 @@ def test_what_cannot_be_described_is_anything(params: type) -> None:
     ],
 )
 def test_signatures_are_lists_of_types(name: str, signatures: object) -> None:
-    """The result's, then the parameters', once for each number of them that will do."""
+    """The result's type comes first; each accepted number of parameters has a signature."""
     found = described("1.3.0", FakeMethod("mine.echo"), Greet()).signatures
     assert found[name] == signatures
 
 
 def test_help_is_text_for_people() -> None:
-    """What it does, takes and answers, and its errors."""
+    """The text has the method's purpose, parameters, result and errors."""
     text = described("1.3.0", Greet()).help["greet.hello"]
     assert text.splitlines() == [
         "Does what the test says.",
@@ -407,7 +407,7 @@ def test_help_is_text_for_people() -> None:
 
 
 def test_all_that_is_in_the_document_has_help_and_a_signature(release: Release) -> None:
-    """And nothing else has."""
+    """No other method has them."""
     description = described(release.name)
     names = document(release.name).methods.keys()
     assert description.help.keys() == description.signatures.keys() == names

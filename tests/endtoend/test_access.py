@@ -1,4 +1,4 @@
-"""A daemon that knows its clients: who may connect, who may administer, and what the log says."""
+"""Access control: the right to connect, the right to administer, and the log's record of both."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ PROMPT = {"rkllm_input": {"role": "user", "prompt_input": "Hello"}}
 
 @pytest.fixture
 def directory() -> Iterator[Path]:
-    """Where others may enter."""
+    """Make a directory that other users may enter."""
     with open_directory() as path:
         yield path
 
 
 @pytest.fixture
 def begin(directory: Path, start: Start) -> Start:
-    """Starts a daemon whose socket everybody may open."""
+    """Return a function that starts a daemon whose socket every user may open."""
     return partial(start, "--mode=0666", directory=directory)
 
 
 def client_of(daemon: Daemon, uid: int, *groups: int) -> RawClient:
-    """A connection of another user's."""
+    """Connect as another user."""
     with acting_as(uid, GROUP, groups):
         return daemon.connect()
 
 
 def refusal(client: RawClient) -> Any:
-    """The one thing that a client hears who is turned away."""
+    """Return the only message to a refused client."""
     client.send({"jsonrpc": "2.0", "id": 1, "method": "server.ping"})
     answer = client.line()
     assert client.eof() == b""
@@ -50,12 +50,12 @@ def refusal(client: RawClient) -> Any:
 
 
 def served(client: RawClient) -> bool:
-    """Does it get an answer?"""
+    """Tell whether a client gets an answer."""
     return bool(client.ask("server.ping")["result"] == "pong")
 
 
 def test_only_the_users_that_are_named_are_served(begin: Start) -> None:
-    """The others, root too, are told so once and closed; the log says who it was."""
+    """Other users, including root, get one error and are closed; the log has their user ids."""
     daemon = begin(f"--allow-uid={SOMEBODY}")
     with client_of(daemon, SOMEBODY) as client:
         assert served(client)
@@ -69,7 +69,7 @@ def test_only_the_users_that_are_named_are_served(begin: Start) -> None:
 
 
 def test_the_members_of_a_group_that_is_named_are_served(begin: Start) -> None:
-    """By their primary or any other group."""
+    """The group may be the user's primary group or any other of its groups."""
     daemon = begin(f"--allow-gid={OTHER_GROUP}")
     with client_of(daemon, SOMEBODY, OTHER_GROUP, 5) as client:
         assert served(client)
@@ -78,7 +78,7 @@ def test_the_members_of_a_group_that_is_named_are_served(begin: Start) -> None:
 
 
 def test_who_does_not_administer_may_only_run(begin: Start, directory: Path, script: Any) -> None:
-    """And neither load, change, stop what is everybody's, nor let a run write a file."""
+    """The user may not load, change or stop anything shared, nor write a file with a run."""
     model = script('run\n  token "Hello"\n  finish\n')
     daemon = begin("--admin-uid=0")
     daemon.load(model)
@@ -104,7 +104,7 @@ def test_who_does_not_administer_may_only_run(begin: Start, directory: Path, scr
 
 
 def test_what_is_administrative() -> None:
-    """All that loads, changes or stops what is everybody's."""
+    """These methods load, change or stop something shared."""
     assert set(ADMINISTRATIVE) >= {
         "rkllm.init",
         "rkllm.destroy",

@@ -1,4 +1,4 @@
-"""The benchmarks still run; what they measure is no test's business."""
+"""The benchmarks still run; the figures themselves are not tested."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import pytest
 
 PROJECT = Path(__file__).parents[2]
 SUITE = "benchmarks.suite"
-#: What the short form compares.
+#: The rows that the short form compares.
 ROWS = ("1 connection", "100 connections", "64 deep")
 
 
 def benchmark(module: str, *options: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
-    """Run one as its page says."""
+    """Run a benchmark as its page says."""
     return subprocess.run(
         [sys.executable, "-m", module, *options],
         capture_output=True,
@@ -30,7 +30,7 @@ def benchmark(module: str, *options: str, seconds: float = 120) -> subprocess.Co
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the suite has written, with few clients, for fractions of a second, in one turn."""
+    """Run the suite once with few clients and short times; return the directory of its report."""
     directory = tmp_path_factory.mktemp("report")
     done = benchmark(SUITE, "--quick", f"--out={directory}", seconds=300)
     assert done.returncode == 0, done.stderr
@@ -38,7 +38,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_suite_writes_its_report(report: Path) -> None:
-    """Page, figures and plots."""
+    """The report has a page, figures and plots."""
     figures = json.loads((report / "figures.json").read_text())
     assert len(figures["rows"]) == 35
     assert all(min(ratio.values()) > 0 for ratio in figures["ratios"]["1 connection"].values())
@@ -50,7 +50,7 @@ def test_the_suite_writes_its_report(report: Path) -> None:
 
 
 def test_logits_and_embeddings_are_measured_in_both_forms(report: Path) -> None:
-    """How long a request takes, beside Python's own json, and how long a ping waits meanwhile."""
+    """The report compares a request with Python's own json and measures a ping beside it."""
     rows = {row["title"]: row for row in json.loads((report / "figures.json").read_text())["rows"]}
     for what in ("logits, 1,000,", "an embedding of 2 × 1,536,"):
         for form in ("JSON", "base64"):
@@ -63,7 +63,7 @@ def test_logits_and_embeddings_are_measured_in_both_forms(report: Path) -> None:
 
 
 def test_each_figure_grows_along_each_axis(report: Path) -> None:
-    """With clients, message size and queue length."""
+    """The axes are clients, message size and queue length."""
     curves = json.loads((report / "figures.json").read_text())["growth"]
     titles = {
         "round trips",
@@ -82,7 +82,7 @@ def test_each_figure_grows_along_each_axis(report: Path) -> None:
 
 
 def test_a_quick_run_does_not_overwrite_the_record() -> None:
-    """It says where else its figures could go."""
+    """The error names another place for the figures."""
     done = benchmark(SUITE, "--quick")
     assert done.returncode == 2
     assert "add --out DIRECTORY" in done.stderr
@@ -92,7 +92,7 @@ def test_a_quick_run_does_not_overwrite_the_record() -> None:
 def test_the_short_form_fails_where_a_ratio_has_fallen(
     tmp_path: Path, recorded: float, code: int
 ) -> None:
-    """Far below the recorded one."""
+    """One of the two recorded ratios is far above the measured one."""
     record = tmp_path / "figures.json"
     record.write_text(json.dumps({"ratios": {row: {"echo": {"median": recorded}} for row in ROWS}}))
     done = benchmark(SUITE, "--check", "--quick", f"--record={record}")
@@ -102,7 +102,7 @@ def test_the_short_form_fails_where_a_ratio_has_fallen(
 
 
 def test_the_short_form_needs_the_rows_that_it_compares(tmp_path: Path) -> None:
-    """It says how to make the record anew."""
+    """The error says how to make a new record."""
     record = tmp_path / "figures.json"
     record.write_text('{"ratios": {}}')
     done = benchmark(SUITE, "--check", "--quick", f"--record={record}")
@@ -117,7 +117,7 @@ def test_the_record_has_the_rows_that_ci_compares() -> None:
 
 
 def test_limits_prints_its_table() -> None:
-    """With few clients, for fractions of a second."""
+    """The test uses few clients and short times."""
     done = benchmark("benchmarks.limits", "--quick")
     assert done.returncode == 0, done.stderr
     rows = [line for line in done.stdout.splitlines() if line.startswith("|")]
@@ -126,7 +126,7 @@ def test_limits_prints_its_table() -> None:
 
 
 def test_isolation_prints_its_table() -> None:
-    """With few clients and short streams; how a daemon ends, which takes long, is left out."""
+    """The test uses few clients and short streams, and does not stop daemons, which is slow."""
     done = benchmark("benchmarks.isolation", "--quick")
     assert done.returncode == 0, done.stderr
     rows = [line for line in done.stdout.splitlines() if line.startswith("|")]

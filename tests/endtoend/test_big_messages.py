@@ -1,4 +1,4 @@
-"""A message of tens of megabytes is its sender's business: the others are served meanwhile."""
+"""The daemon answers other clients while it parses a message of tens of megabytes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rkllm_twisted.cpu import demo_model
 
 Start = Callable[..., Daemon]
 BEGIN = b'{"jsonrpc":"2.0","id":"big","method":"rkllm.run","params":[{"input_type":2,"embed_input":'
-#: What takes long to read: three million numbers, a prompt of escapes, values without end.
+#: Messages that are slow to parse: three million numbers, a prompt of escapes, many values.
 NUMBERS = BEGIN + b'{"n_tokens":1000,"embed":[' + b"0.125," * 2_999_999 + b"1]}}]}"
 OTHER = b'{"jsonrpc":"2.0","id":"big","method":"nothing","params":['
 ESCAPES = OTHER + b'"' + b"\\n" * 8_000_000 + b'"]}'
@@ -29,7 +29,7 @@ SWARM = OTHER + b"1," * 4_000_000 + b"1]}"
 
 
 def send(client: RawClient, payload: bytes) -> None:
-    """Send from a thread of its own, and wait: from then on it is only read."""
+    """Send the message from a thread and wait until it is sent; then the daemon only parses."""
     thread = threading.Thread(target=client.socket.sendall, args=(payload,))
     thread.start()
     thread.join(PATIENCE)
@@ -37,7 +37,7 @@ def send(client: RawClient, payload: bytes) -> None:
 
 
 def readers_of(daemon: Daemon) -> list[int]:
-    """The processes in which the daemon reads big messages."""
+    """Return the daemon's processes that parse big messages."""
     children = Path(f"/proc/{daemon.process.pid}/task/{daemon.process.pid}/children").read_text()
     return [
         int(child)
@@ -47,7 +47,7 @@ def readers_of(daemon: Daemon) -> list[int]:
 
 
 def await_input(process: int) -> None:
-    """Wait until something is in the pipe to a process."""
+    """Wait until the pipe to a process has data."""
     waiting = bytearray(4)
     deadline = time.monotonic() + PATIENCE
     with Path(f"/proc/{process}/fd/0").open("rb") as pipe:
@@ -57,7 +57,7 @@ def await_input(process: int) -> None:
 
 
 def has_answer(client: RawClient) -> bool:
-    """Is there anything to read?"""
+    """Tell whether the client has data to read."""
     return bool(select.select([client.socket], [], [], 0)[0])
 
 
@@ -73,7 +73,7 @@ def has_answer(client: RawClient) -> bool:
 def test_others_are_answered_while_it_is_read(
     start: Start, payload: bytes, code: int, words: str
 ) -> None:
-    """Dozens of questions of another client in that time; and it is answered."""
+    """Another client gets dozens of answers meanwhile, and the big message gets its own."""
     daemon = start()
     daemon.load(demo_model())
     with daemon.connect() as big, daemon.connect() as other:
@@ -93,7 +93,7 @@ def test_others_are_answered_while_it_is_read(
 def test_others_are_answered_while_numbers_are_written(
     start: Start, isolation: str, tmp_path: Path
 ) -> None:
-    """A million logits as JSON take a second to write, and nobody waits for them but who asked."""
+    """Writing a million logits as JSON takes a second; only the client that asked waits."""
     model = tmp_path / "model.script"
     model.write_text("#!rkllm-script 1\nvocab 50000\nrun\nlogits 20 50000\nnofinish\n")
     daemon = start(f"--isolation={isolation}")
@@ -113,7 +113,7 @@ def test_others_are_answered_while_numbers_are_written(
 
 
 def test_what_follows_waits_for_it(start: Start) -> None:
-    """A connection's messages are handled in order, and a half-closed client gets its answers."""
+    """Messages of a connection are handled in order, and a half-closed client gets its answers."""
     with start().connect() as client:
         ping = b'{"jsonrpc":"2.0","id":"after","method":"server.ping"}\n'
         send(client, SWARM + b"\n" + ping)
@@ -123,14 +123,14 @@ def test_what_follows_waits_for_it(start: Start) -> None:
 
 
 def test_it_may_be_a_netstring(start: Start) -> None:
-    """The answer comes in kind."""
+    """The answer is a netstring, too."""
     with start().connect() as client:
         send(client, b"%d:%b," % (len(SWARM), SWARM))
         assert client.netstring()["id"] == "big"
 
 
 def test_the_process_that_reads_it_may_die(start: Start) -> None:
-    """One sentence for that message, and the next one is read."""
+    """That message gets a one-sentence error, and the next one is parsed."""
     daemon = start()
     with daemon.connect() as client:
         send(client, SWARM + b"\n")
@@ -148,7 +148,7 @@ def test_the_process_that_reads_it_may_die(start: Start) -> None:
 
 
 def test_who_leaves_meanwhile_is_forgotten(start: Start) -> None:
-    """Nobody waits for the message of a client that has gone."""
+    """The daemon stops parsing when the client disconnects."""
     daemon = start()
     with daemon.connect() as leaver:
         send(leaver, ESCAPES + b"\n")
@@ -160,7 +160,7 @@ def test_who_leaves_meanwhile_is_forgotten(start: Start) -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_the_reader_ends_with_the_daemon(start: Start, how: signal.Signals) -> None:
-    """However that ends."""
+    """The process that parses ends with it, whichever signal ends the daemon."""
     daemon = start()
     with daemon.connect() as client:
         send(client, SWARM + b"\n")

@@ -17,14 +17,14 @@ from typing import Any
 import pytest
 from many_clients import ABIS, CALLS, Rig, child_of, crowd, ends, is_alive, left_over, wait_until
 
-#: How a run may take its process down -> what the error's data must say.
+#: A way in which a run ends its process -> the members of the error's data.
 DEATHS: dict[str, dict[str, int]] = {
     "segv": {"signal": signal.SIGSEGV},
     "abort": {"signal": signal.SIGABRT},
     "exit 3": {"exit_code": 3},
     "exit 0": {"exit_code": 0},
 }
-#: Seconds for an error that a crash causes, on a busy machine; docs/performance/limits.md has the
+#: Time limit for an error after a crash, on a busy machine; docs/performance/limits.md has the
 #: figure.
 AT_ONCE = 1.0
 HELLO = 'run\ntoken "Hello"\nfinish\n'
@@ -32,7 +32,7 @@ HELLO = 'run\ntoken "Hello"\nfinish\n'
 
 @pytest.fixture(scope="module", params=ABIS)
 def rig(request: Any, tmp_path_factory: Any) -> Iterator[Rig]:
-    """A layout's daemon, which must have come through without a traceback."""
+    """Start a layout's daemon; its log must have no traceback at the end."""
     rig = Rig(tmp_path_factory.mktemp("chaos"), request.param)
     yield rig
     assert rig.daemon.stop() == 0
@@ -42,7 +42,7 @@ def rig(request: Any, tmp_path_factory: Any) -> Iterator[Rig]:
 def crash_under_load(
     rig: Rig, last_lines: str, strike: Callable[[], float], how: dict[str, int]
 ) -> None:
-    """Let a run die before the eyes of twenty clients; then load again and serve them all."""
+    """Crash a run while twenty clients wait; then load again and serve all of them."""
     word = f"the end by {how}"
     words = f'print stderr "{word}\\n"\nprint stderr "argh"'
     model = f'run when "die"\ntoken "x"\n{words}\n{last_lines}\n{HELLO}'
@@ -69,12 +69,12 @@ def crash_under_load(
 
 @pytest.mark.parametrize("death", DEATHS)
 def test_a_crash_costs_the_run_under_way_and_no_more(rig: Rig, death: str) -> None:
-    """-32004 with the cause and the last words, at once; -32001 for whoever waits."""
+    """The run gets -32004 with cause and last output; queued runs get -32001."""
     crash_under_load(rig, f"gate\n{death}", rig.open, DEATHS[death])
 
 
 def test_the_oom_killer_is_one_more_crash(rig: Rig) -> None:
-    """SIGKILL comes from outside and says nothing."""
+    """SIGKILL comes from outside, and the runtime prints nothing."""
 
     def strike() -> float:
         os.kill(child_of(rig.daemon), signal.SIGKILL)
@@ -85,7 +85,7 @@ def test_the_oom_killer_is_one_more_crash(rig: Rig) -> None:
 
 @pytest.mark.parametrize("death", ["segv", "exit 3"])
 def test_a_crash_in_init_is_told_to_who_asked(rig: Rig, death: str) -> None:
-    """And to those who wait behind it that there is no model; another one can be loaded."""
+    """Queued runs hear that no model is loaded; the next load succeeds."""
     with crowd(rig.daemon) as they, rig.daemon.connect() as loader:
         word = f'init print stderr "loading, then {death}\\n"'
         model = {"model_path": str(rig.script(f"{word}\ninit gate\ninit {death}\n{HELLO}"))}
@@ -105,7 +105,7 @@ def test_a_crash_in_init_is_told_to_who_asked(rig: Rig, death: str) -> None:
 
 
 def test_destroy_amid_runs_ends_none_that_has_begun(rig: Rig) -> None:
-    """Its turn comes like any other's: runs before it are answered, those behind have no model."""
+    """Destroy waits its turn: earlier runs are answered, later ones have no model."""
     rig.load(f'run\ngate\ntoken "Hello"\nfinish\n{HELLO}')
     child = child_of(rig.daemon)
     with crowd(rig.daemon) as they, rig.daemon.connect() as destroyer:
@@ -122,7 +122,7 @@ def test_destroy_amid_runs_ends_none_that_has_begun(rig: Rig) -> None:
 
 
 def test_destroy_behind_an_init_takes_the_model_away(rig: Rig) -> None:
-    """It waits for the load to be over, and whoever comes behind both has no model."""
+    """Destroy waits until the load has ended; later runs have no model."""
     with crowd(rig.daemon) as they, rig.daemon.connect() as loader:
         model = {"model_path": str(rig.script(f"init gate\n{HELLO}"))}
         loader.send({"jsonrpc": "2.0", "id": 1, "method": "rkllm.init", "params": [model]})
@@ -137,7 +137,7 @@ def test_destroy_behind_an_init_takes_the_model_away(rig: Rig) -> None:
 
 
 def test_clients_that_leave_take_nobody_with_them(rig: Rig) -> None:
-    """Neither the one whose run is under way, nor those who wait."""
+    """Other clients are answered, whether the leaving client's run was active or queued."""
     rig.load(f'run when "stay"\ntoken "x"\ngate\nfinish\n{HELLO}')
     child = child_of(rig.daemon)
     with crowd(rig.daemon) as they:
@@ -152,7 +152,7 @@ def test_clients_that_leave_take_nobody_with_them(rig: Rig) -> None:
 
 
 def test_a_stop_amid_a_stream_answers_everybody(rig: Rig, tmp_path: Path) -> None:
-    """The run under way ends well, whoever waits gets -32802, and then the connections close."""
+    """The current run ends normally, queued ones get -32802, and then the connections close."""
     last = Rig(tmp_path, rig.abi)
     last.load(f'run\nrepeat 3 token "x"\ngate\ntoken "y"\nfinish\n{HELLO}')
     with crowd(last.daemon) as they:

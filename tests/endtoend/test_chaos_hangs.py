@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 from many_clients import ABIS, CALLS, Rig, child_of, crowd, ends, is_alive, left_over, wait_until
 
-#: Seconds until a run is late and until an init is, which has to start a process on a busy machine;
-#: until one that hears no abort is ended by force; and what a busy machine may add to all of them.
+#: Time limits for a run and for an init, which starts a process on a busy machine; time until a
+#: process that ignores an abort is killed; and the tolerance for all of them.
 LATE, LATE_INIT, FORCE, SLACK = 2.0, 5.0, 5.0, 5.0
 HELLO = 'run\ntoken "Hello"\nfinish\n'
-#: What is late -> the lines before the hang, and the option that says how long it may take.
+#: Place of the hang -> the script before it, and the option that limits its time.
 PLACES = {
     "the first token": ("", "--first-token-timeout"),
     "another token": ('token "x"\n', "--token-timeout"),
@@ -37,12 +37,12 @@ class Everywhere:
         self._rigs = [Rig(directory("hangs"), abi, *options) for abi in ABIS]
 
     def __call__(self, work: Callable[[Rig], object]) -> None:
-        """Do something with each, all at the same time."""
+        """Run a function with each daemon, all in parallel."""
         with ThreadPoolExecutor(len(self._rigs)) as threads:
             list(threads.map(work, self._rigs))
 
     def close(self) -> None:
-        """Stop them; they must have come through without a traceback."""
+        """Stop the daemons; their logs must have no traceback."""
         for rig in self._rigs:
             assert rig.daemon.stop() == 0
             assert "Traceback" not in rig.daemon.log.read_text()
@@ -50,7 +50,7 @@ class Everywhere:
 
 @pytest.fixture(scope="module")
 def hasty(tmp_path_factory: Any) -> Iterator[Everywhere]:
-    """Daemons that give a call little time."""
+    """Start daemons with short time limits."""
     options = [f"--{what}-timeout={LATE}" for what in ("first-token", "token")]
     everywhere = Everywhere(tmp_path_factory.mktemp, f"--init-timeout={LATE_INIT}", *options)
     yield everywhere
@@ -59,14 +59,14 @@ def hasty(tmp_path_factory: Any) -> Iterator[Everywhere]:
 
 @pytest.fixture
 def patient(tmp_path_factory: Any) -> Iterator[Everywhere]:
-    """Daemons with their defaults."""
+    """Start daemons with the default limits."""
     everywhere = Everywhere(tmp_path_factory.mktemp)
     yield everywhere
     everywhere.close()
 
 
 def hang(rig: Rig, before: str, fault: str, option: str) -> tuple[list[Any], float, bool]:
-    """Let the first run hang; what the others get, after how long, and whether the child lives."""
+    """Hang the first run; return the other answers, the time taken, and whether the child lives."""
     rig.load(f'run when "hang"\n{before}{fault}\n{HELLO}')
     child = child_of(rig.daemon)
     with crowd(rig.daemon) as they:
@@ -82,7 +82,7 @@ def hang(rig: Rig, before: str, fault: str, option: str) -> tuple[list[Any], flo
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_run_that_stops_giving_tokens_is_aborted(hasty: Everywhere, place: str) -> None:
-    """-32003 for its client; where the runtime hears the abort, everybody else is served."""
+    """The client gets -32003; where the runtime honours the abort, all other clients are served."""
     before, option = PLACES[place]
 
     def work(rig: Rig) -> None:
@@ -95,7 +95,7 @@ def test_a_run_that_stops_giving_tokens_is_aborted(hasty: Everywhere, place: str
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_run_that_hears_no_abort_is_ended_by_force(hasty: Everywhere, place: str) -> None:
-    """Five seconds later; those who waited hear that there is no model, and can load one."""
+    """The process is killed after five seconds; queued runs hear that no model is loaded."""
     before, option = PLACES[place]
 
     def work(rig: Rig) -> None:
@@ -108,7 +108,7 @@ def test_a_run_that_hears_no_abort_is_ended_by_force(hasty: Everywhere, place: s
 
 
 def test_an_init_that_hangs_is_ended_by_force(hasty: Everywhere) -> None:
-    """-32003 after the timeout; the daemon serves on, and the next init works."""
+    """The client gets -32003 after the timeout; the daemon continues, and the next init works."""
 
     def work(rig: Rig) -> None:
         child = child_of(rig.daemon)
@@ -133,7 +133,7 @@ def test_an_init_that_hangs_is_ended_by_force(hasty: Everywhere) -> None:
 
 
 def test_a_stopped_child_is_noticed(patient: Everywhere) -> None:
-    """SIGSTOP ends no process, but its heartbeat; ten seconds without one are a crash."""
+    """SIGSTOP stops the heartbeat; ten seconds without one count as a crash."""
 
     def work(rig: Rig) -> None:
         rig.load(HELLO)
@@ -155,7 +155,7 @@ def test_a_stopped_child_is_noticed(patient: Everywhere) -> None:
 
 
 def test_a_hung_runtime_does_not_keep_the_daemon_from_ending(patient: Everywhere) -> None:
-    """Under 15 s, always; everybody is answered, and no process is left."""
+    """It ends in under 15 s; every client is answered, and no process remains."""
 
     def work(rig: Rig) -> None:
         rig.load('run\ntoken "x"\ndeaf\nhang\n')

@@ -1,4 +1,4 @@
-"""``--check``: what a daemon would do, or why it would not start."""
+"""``--check`` describes what a daemon would do, or why it would not start."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROJECT = Path(__file__).parents[2]
 
 
 def checked(directory: Path, *options: str, **variables: str) -> tuple[int, str]:
-    """Check; the exit code, and what is said."""
+    """Run the check; return the exit code and the output."""
     done = subprocess.run(
         [*twistd(), "-n", "--pidfile=", "rkllm", "--check", *options],
         cwd=directory,
@@ -36,7 +36,7 @@ def checked(directory: Path, *options: str, **variables: str) -> tuple[int, str]
 
 @pytest.mark.parametrize("isolation", ["process", "thread"])
 def test_a_daemon_that_would_start_is_described(tmp_path: Path, isolation: str) -> None:
-    """Nothing is left behind."""
+    """The check leaves no files."""
     code, said = checked(
         tmp_path,
         "--library=cpu",
@@ -66,7 +66,7 @@ def test_a_daemon_that_would_start_is_described(tmp_path: Path, isolation: str) 
 
 
 def test_a_daemon_that_runs_is_not_disturbed(start: Start) -> None:
-    """It is said that there is one."""
+    """The check reports the running daemon."""
     daemon = start()
     code, said = checked(daemon.path.parent, "--library=cpu", f"--socket={daemon.path}")
     assert code == 0
@@ -77,7 +77,7 @@ def test_a_daemon_that_runs_is_not_disturbed(start: Start) -> None:
 
 
 def test_a_dead_daemons_socket_stays_where_it_is(tmp_path: Path) -> None:
-    """Removing it is the start's business."""
+    """Only a start removes the socket."""
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(tmp_path / "s"))
     code, said = checked(tmp_path, "--library=cpu", f"--socket={tmp_path}/s")
@@ -103,7 +103,7 @@ def test_a_dead_daemons_socket_stays_where_it_is(tmp_path: Path) -> None:
 def test_what_would_keep_it_from_starting_is_said(
     tmp_path: Path, options: list[str], said: str
 ) -> None:
-    """With an exit code that is not 0."""
+    """The exit code is not 0."""
     (tmp_path / "bad.toml").write_text("queu = 1\n")
     (tmp_path / "file").write_text("precious")
     code, words = checked(tmp_path, f"--socket={tmp_path}/s", *options)
@@ -114,7 +114,7 @@ def test_what_would_keep_it_from_starting_is_said(
 
 @needs_root
 def test_a_socket_that_cannot_be_given_away_is_found() -> None:
-    """By who is not root."""
+    """The user of the check is not root."""
     with open_directory() as directory:
         directory.chmod(0o1777)
         with acting_as(SOMEBODY, GROUP):
@@ -128,7 +128,7 @@ def test_a_socket_that_cannot_be_given_away_is_found() -> None:
 
 
 def test_the_pages_command_is_good(tmp_path: Path) -> None:
-    """With the file that it names."""
+    """The page's command uses the page's file."""
     page = (PROJECT / "docs" / "configuration.md").read_text()
     [command] = re.findall(r"^```sh\n(.*)\n```$", page, re.MULTILINE)
     words = shlex.split(command.replace("etc/", f"{PROJECT}/etc/"))

@@ -1,4 +1,4 @@
-"""The ``rkllm`` command, as a person or a script meets it."""
+"""The ``rkllm`` command, as a person or a script uses it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HELLO = 'run\ntoken "Hello"\ntoken ", "\ntoken "world"\nfinish\n'
 
 
 def test_run_prints_the_answer(start: Start, script: Script) -> None:
-    """Nothing but the answer on stdout."""
+    """stdout contains only the answer."""
     daemon = start()
     daemon.load(script(HELLO))
     done = rkllm("run", "hi", daemon=daemon)
@@ -29,14 +29,14 @@ def test_run_prints_the_answer(start: Start, script: Script) -> None:
 def test_run_loads_a_model_first_when_one_is_given(
     start: Start, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A relative path is the caller's, not the daemon's."""
+    """A relative path is relative to the caller, not to the daemon."""
     daemon, model = start(), script(HELLO)
     monkeypatch.chdir(model.parent)
     assert rkllm("run", "--model", model.name, "hi", daemon=daemon).stdout == "Hello, world\n"
 
 
 def test_run_prints_tokens_as_they_come(start: Start, script: Script, tmp_path: Path) -> None:
-    """The first is there before the run goes on."""
+    """The first token appears before the run continues."""
     daemon, gate = start(), tmp_path / "gate"
     daemon.load(script(f'run\ntoken "first"\nwait "{gate}"\ntoken " second"\nfinish\n'))
     command = [*RKLLM, "run", f"--socket={daemon.path}", "hi"]
@@ -48,7 +48,7 @@ def test_run_prints_tokens_as_they_come(start: Start, script: Script, tmp_path: 
 
 
 def test_a_reader_that_goes_away_is_no_error_message(start: Start, script: Script) -> None:
-    """Such as `rkllm run … | head -c 1`."""
+    """An example is `rkllm run … | head -c 1`."""
     daemon = start()
     daemon.load(script('run\ndelay 1\nrepeat 500 token "x"\nfinish\n'))
     command = [*RKLLM, "run", f"--socket={daemon.path}", "hi"]
@@ -64,7 +64,7 @@ def test_a_reader_that_goes_away_is_no_error_message(start: Start, script: Scrip
 
 
 def test_without_a_daemon_it_says_so_with_an_exit_code_of_its_own(tmp_path: Path) -> None:
-    """One sentence, which names the socket and what starts a daemon."""
+    """The sentence names the socket and the command that starts a daemon."""
     done = rkllm("run", f"--socket={tmp_path / 'none'}", "hi")
     assert done.returncode == 3
     assert str(tmp_path / "none") in done.stderr
@@ -73,7 +73,7 @@ def test_without_a_daemon_it_says_so_with_an_exit_code_of_its_own(tmp_path: Path
 
 
 def test_without_a_model_it_says_what_to_give(start: Start) -> None:
-    """One sentence."""
+    """The error is one sentence."""
     done = rkllm("run", "hi", daemon=start())
     assert done.returncode == 4
     assert "rkllm init" in done.stderr
@@ -81,14 +81,14 @@ def test_without_a_model_it_says_what_to_give(start: Start) -> None:
 
 
 def test_a_missing_model_is_named(start: Start) -> None:
-    """As the daemon sees it."""
+    """The error has the daemon's path."""
     done = rkllm("run", "--model", "/nowhere/m.gguf", "hi", daemon=start())
     assert done.returncode == 1
     assert "/nowhere/m.gguf" in done.stderr
 
 
 def test_a_run_that_fails_is_an_error(start: Start, script: Script) -> None:
-    """What had come is printed; the exit code says the rest."""
+    """Earlier text is printed, and the exit code is 1."""
     daemon = start()
     daemon.load(script('run\ntoken "so far"\nerror\n'))
     done = rkllm("run", "hi", daemon=daemon)
@@ -98,7 +98,7 @@ def test_a_run_that_fails_is_an_error(start: Start, script: Script) -> None:
 
 
 def test_call_prints_a_result_as_a_line_of_json(start: Start) -> None:
-    """For jq and friends."""
+    """jq and similar programs can read the line."""
     daemon = start()
     assert rkllm("call", "server.ping", daemon=daemon).stdout == '"pong"\n'
     done = rkllm("call", "server.configure", '{"floats": "base64"}', daemon=daemon)
@@ -106,7 +106,7 @@ def test_call_prints_a_result_as_a_line_of_json(start: Start) -> None:
 
 
 def test_call_prints_a_stream_line_by_line(start: Start, script: Script) -> None:
-    """One result each."""
+    """Each result is a line."""
     daemon = start()
     daemon.load(script(HELLO))
     done = rkllm("call", "rkllm.run_async", '[{"prompt_input": "hi"}]', daemon=daemon)
@@ -118,7 +118,7 @@ def test_call_prints_a_stream_line_by_line(start: Start, script: Script) -> None
 
 
 def test_an_error_of_the_daemon_has_its_code(start: Start) -> None:
-    """On stderr, and nothing on stdout."""
+    """The error goes to stderr, and stdout is empty."""
     done = rkllm("call", "no.such.method", daemon=start())
     assert (done.returncode, done.stdout) == (1, "")
     assert "-32601" in done.stderr
@@ -127,19 +127,19 @@ def test_an_error_of_the_daemon_has_its_code(start: Start) -> None:
 
 @pytest.mark.parametrize("text", ["{", "5", '"text"'])
 def test_parameters_that_are_not_json_are_refused_before_anything_is_sent(text: str) -> None:
-    """As a wrong use of the command."""
+    """The exit code is that of wrong use."""
     done = rkllm("call", "server.ping", text)
     assert done.returncode == 2
     assert "JSON" in done.stderr
 
 
 def test_demo_model_prints_a_path_that_is_there() -> None:
-    """For `--model $(rkllm demo-model)`."""
+    """`--model $(rkllm demo-model)` works."""
     assert Path(rkllm("demo-model").stdout.strip()).is_file()
 
 
 def test_the_demo_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its daemon has ended and its socket is gone."""
+    """The daemon has ended, and the socket is gone."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     done = rkllm("demo", "--prompt", "What is a list?")
     assert done.returncode == 0, done.stderr
@@ -149,14 +149,14 @@ def test_the_demo_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("words", [[], ["-"], ["--file", "-"]])
 def test_a_prompt_may_come_on_stdin(start: Start, script: Script, words: list[str]) -> None:
-    """With the line's end that echo adds, and characters of any script."""
+    """echo adds a newline, and the characters may be of any script."""
     daemon = start()
     daemon.load(script("run\necho\n"))
     assert rkllm("run", *words, daemon=daemon, input="Grüße, 世界\n").stdout == "Grüße, 世界\n\n"
 
 
 def test_a_prompt_may_come_from_a_file(start: Start, script: Script, tmp_path: Path) -> None:
-    """All of it."""
+    """The whole file is the prompt."""
     daemon = start()
     daemon.load(script("run\necho\n"))
     (tmp_path / "prompt").write_text("one\ntwo")
@@ -165,7 +165,7 @@ def test_a_prompt_may_come_from_a_file(start: Start, script: Script, tmp_path: P
 
 
 def test_run_json_is_the_stream_as_the_daemon_sends_it(start: Start, script: Script) -> None:
-    """A value a line, the finishing result last."""
+    """Each line is a value, and the finishing result comes last."""
     daemon = start()
     daemon.load(script(HELLO))
     done = rkllm("run", "--json", "hi", daemon=daemon)
@@ -178,7 +178,7 @@ def test_run_json_is_the_stream_as_the_daemon_sends_it(start: Start, script: Scr
 def test_run_json_of_a_run_that_fails_has_its_results_and_the_code(
     start: Start, script: Script
 ) -> None:
-    """The last line says state 3, and so does the exit code."""
+    """The last line has state 3, and the exit code reports the failure."""
     daemon = start()
     daemon.load(script('run\ntoken "so far"\nerror\n'))
     done = rkllm("run", "--json", "hi", daemon=daemon)
@@ -187,7 +187,7 @@ def test_run_json_of_a_run_that_fails_has_its_results_and_the_code(
 
 
 def test_parameters_of_a_run_reach_the_runtime(start: Start, script: Script) -> None:
-    """As JSON where they are JSON."""
+    """Values that are JSON are sent as JSON."""
     daemon = start()
     daemon.load(script('run\nrepeat 9 token "x"\nfinish\n'))
     assert rkllm("run", "-p", "max_new_tokens=3", "hi", daemon=daemon).stdout == "xxx\n"
@@ -197,14 +197,14 @@ def test_parameters_of_a_run_reach_the_runtime(start: Start, script: Script) -> 
 
 
 def test_a_pipe_gets_what_the_model_says_and_no_colours(start: Start, script: Script) -> None:
-    """Byte for byte, also while a model loads."""
+    """The bytes are unchanged, also while a model loads."""
     daemon, model = start(), script('init delay 50\nrun\ntoken "\\x1b[31mred\\x07"\nfinish\n')
     done = rkllm("run", "--model", str(model), "hi", daemon=daemon)
     assert (done.stdout, done.stderr) == ("\x1b[31mred\x07\n", "")
 
 
 def test_an_output_that_lacks_characters_gets_question_marks(start: Start, script: Script) -> None:
-    """And no fault."""
+    """Encoding never raises an error."""
     daemon = start()
     daemon.load(script("run\necho\n"))
     done = subprocess.run(
@@ -217,7 +217,7 @@ def test_an_output_that_lacks_characters_gets_question_marks(start: Start, scrip
 
 
 def test_init_and_destroy(start: Start, script: Script) -> None:
-    """One line says how long it took; the other nothing."""
+    """init prints one line with the time it took; destroy prints nothing."""
     daemon, model = start(), script(HELLO)
     done = rkllm("init", str(model), "-p", "max_context_len=512", daemon=daemon)
     assert done.returncode == 0
@@ -229,7 +229,7 @@ def test_init_and_destroy(start: Start, script: Script) -> None:
 
 
 def test_abort_stops_the_run_under_way(start: Start, script: Script) -> None:
-    """Another's, which ends as the runtime ends it."""
+    """The run belongs to another client and ends as the runtime ends it."""
     daemon = start()
     daemon.load(script('run\ntoken "first"\nhang until abort\nfinish\n'))
     with begin("run", "hi", daemon=daemon) as process:
@@ -240,7 +240,7 @@ def test_abort_stops_the_run_under_way(start: Start, script: Script) -> None:
 
 
 def test_status_for_people_and_for_programs(start: Start, script: Script) -> None:
-    """A name and a text a line; or one value with the daemon's own word and the machine's."""
+    """People get lines with names; programs get JSON that also has the machine's state."""
     daemon = start()
     daemon.load(script(HELLO))
     page = rkllm("status", daemon=daemon).stdout.splitlines()
@@ -251,7 +251,7 @@ def test_status_for_people_and_for_programs(start: Start, script: Script) -> Non
 
 
 def test_a_watched_status_is_lines_in_a_pipe(start: Start, script: Script) -> None:
-    """Each with the tokens per second since the one before."""
+    """Each line has the tokens per second since the line before."""
     daemon = start()
     daemon.load(script('run\nrepeat 9 token "x"\nfinish\n'))
     words = "status", "--watch", "--json", "--interval", "0.1"
@@ -271,7 +271,7 @@ def test_a_watched_status_is_lines_in_a_pipe(start: Start, script: Script) -> No
 
 
 def test_methods_are_listed_and_explained(start: Start) -> None:
-    """In the daemon's own words."""
+    """The explanation is the daemon's own."""
     daemon = start()
     listed = rkllm("methods", daemon=daemon).stdout
     assert "\nrkllm.run_async  " in listed
@@ -285,7 +285,7 @@ def test_methods_are_listed_and_explained(start: Start) -> None:
 
 
 def test_methods_as_json_are_openrpc(start: Start) -> None:
-    """The document, or one method of it."""
+    """The output is the document, or one of its methods."""
     daemon = start()
     document = json.loads(rkllm("methods", "--json", daemon=daemon).stdout)
     assert document["openrpc"].startswith("1.")
@@ -294,14 +294,14 @@ def test_methods_as_json_are_openrpc(start: Start) -> None:
 
 
 def test_a_method_that_is_not_there_is_named_with_its_neighbours(start: Start) -> None:
-    """As a wrong use."""
+    """The exit code is that of wrong use."""
     done = rkllm("methods", "rkllm.runasync", daemon=start())
     assert done.returncode == 2
     assert "rkllm.run_async" in done.stderr
 
 
 def test_bench_measures_what_a_client_meets(start: Start, script: Script, tmp_path: Path) -> None:
-    """A token takes at least as long as the script says."""
+    """The times per token are at least those of the script."""
     daemon = start()
     daemon.load(script('run\ndelay 20\nrepeat 5 token "x"\nfinish\n'))
     words = "bench", "--repeat", "2", "--prompt", "one", "--prompt", "two", "--json"
@@ -315,7 +315,7 @@ def test_bench_measures_what_a_client_meets(start: Start, script: Script, tmp_pa
 
 
 def test_bench_draws_a_plot_beside_its_table(start: Start, script: Script, tmp_path: Path) -> None:
-    """The warm-up is no run of the table."""
+    """The warm-up is not in the table."""
     daemon, plot = start(), tmp_path / "plot.svg"
     daemon.load(script(HELLO))
     done = rkllm("bench", "-n", "1", "--prompt", "hi", "--plot", str(plot), daemon=daemon)
@@ -326,7 +326,7 @@ def test_bench_draws_a_plot_beside_its_table(start: Start, script: Script, tmp_p
 
 
 def test_bench_of_a_model_without_an_answer_says_so(start: Start, script: Script) -> None:
-    """There is nothing to measure."""
+    """Without an answer there are no figures."""
     daemon = start()
     daemon.load(script("run\nfinish\n"))
     done = rkllm("bench", "--prompt", "hi", daemon=daemon)
@@ -335,7 +335,7 @@ def test_bench_of_a_model_without_an_answer_says_so(start: Start, script: Script
 
 
 def test_doctor_is_content_with_an_embedded_runtime(start: Start) -> None:
-    """Of a daemon that answers, or one that is named."""
+    """The daemon answers, or the library is given."""
     daemon = start()
     assert rkllm("doctor", daemon=daemon).returncode == 0
     found = json.loads(rkllm("doctor", "--json", daemon=daemon).stdout)
@@ -346,7 +346,7 @@ def test_doctor_is_content_with_an_embedded_runtime(start: Start) -> None:
 
 
 def test_doctor_finds_what_is_wrong_and_says_it_with_its_exit_code(tmp_path: Path) -> None:
-    """Each with what mends it, for people and for programs."""
+    """Each finding has a remedy, for people and as JSON."""
     driver = tmp_path / "sys/kernel/debug/rknpu/version"
     driver.parent.mkdir(parents=True)
     driver.write_text("RKNPU driver: v0.8.2\n")

@@ -1,4 +1,4 @@
-"""The ``rkllm`` command on bad days: one sentence, the right exit code, and nothing hangs."""
+"""The ``rkllm`` command on bad days: one sentence, the right exit code, and no hang."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rkllm_twisted.cli.doctor import ask_daemon
 
 Start = Callable[..., Daemon]
 Script = Callable[[str], Path]
-#: Every command that talks to the daemon, with arguments that it takes.
+#: Every command that connects to the daemon, with valid arguments.
 TALKING = [
     ["run", "hi"],
     ["run", "--json", "hi"],
@@ -45,7 +45,7 @@ def name_of(words: list[str]) -> str:
 
 @pytest.mark.parametrize("words", TALKING, ids=name_of)
 def test_no_daemon(tmp_path: Path, words: list[str]) -> None:
-    """3, and what starts one."""
+    """The exit code is 3; the error says how to start a daemon."""
     done = CliRunner().invoke(main, [*words, f"--socket={tmp_path / 'none'}"])
     assert done.exit_code == 3
     assert is_one_sentence(done.stderr)
@@ -53,7 +53,7 @@ def test_no_daemon(tmp_path: Path, words: list[str]) -> None:
 
 
 def test_a_socket_that_a_killed_daemon_left(start: Start) -> None:
-    """3, and that it was killed."""
+    """The exit code is 3; the error says that the daemon was killed."""
     daemon = start()
     daemon.stop(signal.SIGKILL)
     done = rkllm("run", "hi", daemon=daemon)
@@ -63,7 +63,7 @@ def test_a_socket_that_a_killed_daemon_left(start: Start) -> None:
 
 
 def test_a_file_that_is_no_socket(tmp_path: Path) -> None:
-    """3, and that it is none."""
+    """The exit code is 3; the error says that the file is no socket."""
     (tmp_path / "file").touch()
     done = rkllm("run", f"--socket={tmp_path / 'file'}", "hi")
     assert done.returncode == 3
@@ -73,21 +73,21 @@ def test_a_file_that_is_no_socket(tmp_path: Path) -> None:
 
 @pytest.fixture
 def crossing() -> Iterator[Path]:
-    """A directory that everybody may enter, until the daemon in it has ended."""
+    """Make a directory that everybody may enter while its daemon runs."""
     with open_directory() as path:
         yield path
 
 
 def as_somebody(words: list[str], daemon: Daemon) -> Result:
-    """Run a command as a user who is in no list; Python's own files may be closed to them."""
-    CliRunner().invoke(main, [*words, "--socket=/nowhere"])  # imports what there is to import
+    """Run a command as a user without rights; such a user may be unable to read Python's files."""
+    CliRunner().invoke(main, [*words, "--socket=/nowhere"])  # imports all modules beforehand
     with acting_as(SOMEBODY):
         return CliRunner().invoke(main, [*words, f"--socket={daemon.path}"])
 
 
 @needs_root
 def test_a_socket_that_lets_others_in_only(crossing: Path, start: Start) -> None:
-    """9, and the option that changes it, whatever the command."""
+    """The exit code is 9 for every command; the error names the option."""
     daemon = start(directory=crossing)
     for words in TALKING:
         done = as_somebody(words, daemon)
@@ -98,7 +98,7 @@ def test_a_socket_that_lets_others_in_only(crossing: Path, start: Start) -> None
 
 @needs_root
 def test_doctor_says_which_option_lets_one_in(crossing: Path, start: Start) -> None:
-    """As a finding, beside the others."""
+    """The finding's remedy names the option."""
     daemon = start(directory=crossing)
     with acting_as(SOMEBODY):
         found = ask_daemon(str(daemon.path))
@@ -108,7 +108,7 @@ def test_doctor_says_which_option_lets_one_in(crossing: Path, start: Start) -> N
 
 @needs_root
 def test_a_method_that_is_for_others_only(crossing: Path, start: Start) -> None:
-    """9, from the daemon."""
+    """The exit code is 9; the error is the daemon's."""
     daemon = start("--mode=0666", f"--admin-uid={os.getuid()}", directory=crossing)
     done = as_somebody(["destroy"], daemon)
     assert done.exit_code == 9
@@ -117,7 +117,7 @@ def test_a_method_that_is_for_others_only(crossing: Path, start: Start) -> None:
 
 
 def test_no_model(start: Start) -> None:
-    """4, and what loads one."""
+    """The exit code is 4; the error says how to load a model."""
     daemon = start()
     for words in (["run", "hi"], ["run", "--json", "hi"], ["bench"], ["abort"]):
         done = CliRunner().invoke(main, [*words, f"--socket={daemon.path}"])
@@ -127,7 +127,7 @@ def test_no_model(start: Start) -> None:
 
 
 def test_a_runtime_that_crashes_in_a_run(start: Start, script: Script) -> None:
-    """7; what had come is there."""
+    """The exit code is 7; earlier text is printed."""
     daemon = start()
     daemon.load(script('run\ntoken "so far"\nsegv\n'))
     done = rkllm("run", "hi", daemon=daemon)
@@ -137,14 +137,14 @@ def test_a_runtime_that_crashes_in_a_run(start: Start, script: Script) -> None:
 
 
 def test_a_runtime_that_crashes_while_it_loads(start: Start, script: Script) -> None:
-    """7."""
+    """The exit code is 7."""
     done = rkllm("init", str(script("init segv\nrun\nfinish\n")), daemon=start())
     assert done.returncode == 7
     assert is_one_sentence(done.stderr)
 
 
 def test_a_runtime_that_refuses_a_model(start: Start, script: Script) -> None:
-    """1."""
+    """The exit code is 1."""
     done = rkllm("init", str(script('init fail "no memory"\nrun\nfinish\n')), daemon=start())
     assert done.returncode == 1
     assert is_one_sentence(done.stderr)
@@ -152,7 +152,7 @@ def test_a_runtime_that_refuses_a_model(start: Start, script: Script) -> None:
 
 
 def test_a_runtime_that_hangs(start: Start, script: Script) -> None:
-    """6, by the daemon's limit."""
+    """The exit code is 6, by the daemon's limit."""
     daemon = start("--token-timeout=0.5")
     daemon.load(script('run\ntoken "so far"\nhang\n'))
     done = rkllm("run", "hi", daemon=daemon)
@@ -163,7 +163,7 @@ def test_a_runtime_that_hangs(start: Start, script: Script) -> None:
 def test_an_answer_that_does_not_come_in_the_clients_time(
     start: Start, script: Script, tmp_path: Path
 ) -> None:
-    """6, by one's own limit; the run is cancelled."""
+    """The exit code is 6, by the client's limit; the run is cancelled."""
     daemon = start()
     daemon.load(script(HELD.format(tmp_path / "never")))
     done = rkllm("run", "--timeout", "0.3", "hi", daemon=daemon)
@@ -173,7 +173,7 @@ def test_an_answer_that_does_not_come_in_the_clients_time(
 
 
 def test_a_full_queue(start: Start, script: Script, tmp_path: Path) -> None:
-    """5."""
+    """The exit code is 5."""
     daemon, gate = start("--queue=1"), tmp_path / "gate"
     daemon.load(script(HELD.format(gate)))
     with begin("run", "one", daemon=daemon) as first, daemon.connect() as watcher:
@@ -192,7 +192,7 @@ def test_a_full_queue(start: Start, script: Script, tmp_path: Path) -> None:
 def test_a_connection_that_is_lost_in_the_middle_of_an_answer(
     start: Start, script: Script, tmp_path: Path
 ) -> None:
-    """8; what had come is there."""
+    """The exit code is 8; earlier text is printed."""
     daemon = start()
     daemon.load(script(HELD.format(tmp_path / "never")))
     with begin("run", "hi", daemon=daemon) as process:
@@ -206,7 +206,7 @@ def test_a_connection_that_is_lost_in_the_middle_of_an_answer(
 
 
 def test_a_watched_daemon_that_goes(start: Start) -> None:
-    """8."""
+    """The exit code is 8."""
     daemon = start()
     with begin("status", "--watch", "--interval=0.1", daemon=daemon) as process:
         assert process.stdout is not None
@@ -218,7 +218,7 @@ def test_a_watched_daemon_that_goes(start: Start) -> None:
 
 
 def test_a_daemon_that_stops_while_one_waits(start: Start, script: Script, tmp_path: Path) -> None:
-    """10 for the one in the queue; the answer under way goes on to its end."""
+    """The queued command ends with exit code 10; the current answer continues to its end."""
     daemon, gate = start(), tmp_path / "gate"
     daemon.load(script(HELD.format(gate)))
     with begin("run", "one", daemon=daemon) as first, daemon.connect() as watcher:
@@ -237,7 +237,7 @@ def test_a_daemon_that_stops_while_one_waits(start: Start, script: Script, tmp_p
 def test_ctrl_c_stops_the_run_and_says_nothing(
     start: Start, script: Script, tmp_path: Path
 ) -> None:
-    """130; the NPU is free again."""
+    """The exit code is 130, and the NPU is free again."""
     daemon = start()
     daemon.load(script(HELD.format(tmp_path / "never")))
     with begin("run", "hi", daemon=daemon) as process:
@@ -253,7 +253,7 @@ def test_ctrl_c_stops_the_run_and_says_nothing(
 def test_a_plot_that_cannot_be_is_refused_before_anything_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its kind, its place, and the library that draws it; no daemon was looked for."""
+    """The file's type, its directory or pygal is wrong; the command does not look for a daemon."""
     wrong = {"p.png": "SVG", "none/p.svg": "no directory"}
     for name, words in wrong.items():
         done = CliRunner().invoke(main, ["bench", f"--plot={tmp_path / name}"])
@@ -266,7 +266,7 @@ def test_a_plot_that_cannot_be_is_refused_before_anything_is_measured(
 
 
 def test_a_chat_without_a_daemon_does_not_begin(start: Start, tmp_path: Path) -> None:
-    """3, and what starts one."""
+    """The exit code is 3; the error says how to start a daemon."""
     daemon = start()
     daemon.stop()
     with terminal("chat", daemon=daemon, state=tmp_path) as child:
@@ -275,7 +275,7 @@ def test_a_chat_without_a_daemon_does_not_begin(start: Start, tmp_path: Path) ->
 
 
 def test_a_chat_goes_on_after_a_full_queue(start: Start, script: Script, tmp_path: Path) -> None:
-    """The question is refused at once; asked again later, it is answered."""
+    """The question is refused at once; the same question succeeds later."""
     daemon, gate = start("--queue=1"), tmp_path / "gate"
     daemon.load(script(f'run when "hold"\nwait "{gate}"\nfinish\nrun\necho\n'))
     hold = {"jsonrpc": "2.0", "id": 1, "method": "rkllm.run", "params": {"rkllm_input": QUESTION}}
@@ -303,13 +303,13 @@ def test_a_chat_goes_on_after_a_full_queue(start: Start, script: Script, tmp_pat
 
 @pytest.fixture
 def loading(start: Start, script: Script, tmp_path: Path) -> tuple[Daemon, Path, Path]:
-    """A daemon, and a model whose load has not ended before a file is there."""
+    """Start a daemon and load a model that waits for a file."""
     gate = tmp_path / "gate"
     return start(), script(f'init wait "{gate}"\nrun\nfinish\n'), gate
 
 
 def test_ctrl_c_says_that_a_load_goes_on(loading: tuple[Daemon, Path, Path]) -> None:
-    """130, and what undoes it: `rkllm destroy`, at once or later."""
+    """The exit code is 130; the message names `rkllm destroy`, which unloads the model."""
     daemon, model, gate = loading
     with begin("init", str(model), daemon=daemon) as process, daemon.connect() as watcher:
         await_state(watcher, "loading")
@@ -329,7 +329,7 @@ def test_ctrl_c_says_that_a_load_goes_on(loading: tuple[Daemon, Path, Path]) -> 
 def test_a_load_that_takes_longer_than_one_waits_goes_on(
     loading: tuple[Daemon, Path, Path],
 ) -> None:
-    """6, and the same sentence; then it is there."""
+    """The exit code is 6; the message says that the load continues, and it does."""
     daemon, model, gate = loading
     done = rkllm("init", "--timeout=0.5", str(model), daemon=daemon)
     assert done.returncode == 6
@@ -343,7 +343,7 @@ def test_a_load_that_takes_longer_than_one_waits_goes_on(
 def test_ctrl_c_drops_a_load_that_waits_for_its_turn(
     start: Start, script: Script, tmp_path: Path
 ) -> None:
-    """130 and silence: nothing goes on; the model that was there stays."""
+    """The exit code is 130 without a message: no load continues, and the earlier model stays."""
     daemon, gate = start(), tmp_path / "gate"
     first = script(HELD.format(gate)).rename(tmp_path / "first.script")
     second = script("run\nfinish\n")
@@ -362,7 +362,7 @@ def test_ctrl_c_drops_a_load_that_waits_for_its_turn(
 
 
 def test_a_disk_that_is_full(start: Start, script: Script) -> None:
-    """1, in one sentence."""
+    """The exit code is 1, with one sentence."""
     daemon = start()
     daemon.load(script('run\ntoken "x"\nfinish\n'))
     with Path("/dev/full").open("w") as full:
@@ -381,7 +381,7 @@ def test_a_disk_that_is_full(start: Start, script: Script) -> None:
 
 @pytest.mark.parametrize("stream", ["<", ">", "2>"])
 def test_a_stream_that_is_closed(start: Start, stream: str) -> None:
-    """Is as good as /dev/null: cron and daemons start programs that way."""
+    """A closed stream counts as /dev/null: cron and daemons start programs with such streams."""
     daemon = start()
     done = subprocess.run(
         ["bash", "-c", f'exec "$@" {stream}&-', "-", *RKLLM, "status"],
@@ -395,16 +395,16 @@ def test_a_stream_that_is_closed(start: Start, stream: str) -> None:
 
 
 def await_queue(watcher: RawClient, length: int) -> None:
-    """Wait until so many calls wait for the NPU."""
+    """Wait until the NPU's queue has this many calls."""
     wait_until(lambda: status_of(watcher)["queue_length"] == length)
 
 
 def await_state(watcher: RawClient, state: str) -> None:
-    """Wait until the NPU does this."""
+    """Wait until the NPU has this state."""
     wait_until(lambda: status_of(watcher)["state"] == state)
 
 
 def assert_idle(daemon: Daemon) -> None:
-    """Soon nothing runs."""
+    """Check that the NPU becomes idle."""
     with daemon.connect() as client:
         wait_until(lambda: not client.ask("rkllm.is_running")["result"]["is_running"])

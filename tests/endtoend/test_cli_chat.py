@@ -1,4 +1,4 @@
-"""``rkllm chat`` on a terminal: for every user, and without losing what was said or typed."""
+"""``rkllm chat`` on a terminal works for every user and loses neither answers nor input."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Start = Callable[..., Daemon]
 Script = Callable[[str], Path]
 CTRL_D = "\x04"
 ECHO = "run\necho\n"
-#: Somebody else is the administrator.
+#: Another user is the administrator.
 NOT_ME = f"--admin-uid={os.getuid() + 1}"
 
 
 def test_a_user_who_may_not_clear_is_told_to_continue(
     start: Start, script: Script, tmp_path: Path
 ) -> None:
-    """Only an administrator may clear the history of all; --continue needs no right."""
+    """Only an administrator may clear the shared history; --continue needs no right."""
     daemon = start(NOT_ME)
     with terminal("chat", daemon=daemon, state=tmp_path) as child:
         child.expect("rkllm: All clients share one history.*rkllm chat --continue")
@@ -35,7 +35,7 @@ def test_a_user_who_may_not_clear_is_told_to_continue(
 
 
 def test_a_history_of_ones_own_needs_no_right_to_clear(start: Start, tmp_path: Path) -> None:
-    """The daemon clears it by itself when another connection has run the model."""
+    """The daemon clears the history when another connection has run the model."""
     daemon = start(NOT_ME, "--history=connection")
     with terminal("chat", daemon=daemon, state=tmp_path) as child:
         child.expect("^>")
@@ -47,7 +47,7 @@ def test_a_history_of_ones_own_needs_no_right_to_clear(start: Start, tmp_path: P
 
 @pytest.mark.parametrize("word", ["/bye", "/exit", "exit", "quit"])
 def test_the_words_of_other_programs_leave(start: Start, tmp_path: Path, word: str) -> None:
-    """And are not sent to the model."""
+    """Such words are not sent to the model."""
     daemon = start()
     with terminal("chat", daemon=daemon, state=tmp_path) as child:
         child.expect("^>")
@@ -56,7 +56,7 @@ def test_the_words_of_other_programs_leave(start: Start, tmp_path: Path, word: s
 
 
 def test_a_file_is_replaced_only_after_a_yes(start: Start, script: Script, tmp_path: Path) -> None:
-    """And never by an empty conversation."""
+    """An empty conversation never replaces a file."""
     daemon, notes = start(), tmp_path / "notes.md"
     daemon.load(script(ECHO))
     notes.write_text("mine")
@@ -81,7 +81,7 @@ def test_a_file_is_replaced_only_after_a_yes(start: Start, script: Script, tmp_p
 
 
 def test_a_chat_outlives_its_daemon(start: Start, script: Script, tmp_path: Path) -> None:
-    """Otherwise the shell would get what is typed next."""
+    """Otherwise the shell would receive the next input."""
     daemon = start()
     daemon.load(script(ECHO))
     with terminal("chat", daemon=daemon, state=tmp_path) as child:

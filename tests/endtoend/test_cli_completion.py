@@ -1,4 +1,4 @@
-"""Completion as shells do it."""
+"""Completion in bash and zsh."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Start = Callable[..., Daemon]
 
 @pytest.fixture
 def path(tmp_path: Path) -> str:
-    """A PATH with a ``rkllm`` of this Python's on it."""
+    """Make a PATH whose ``rkllm`` uses this Python."""
     program = tmp_path / "bin" / "rkllm"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m rkllm_twisted.cli "$@"\n')
@@ -28,7 +28,7 @@ def path(tmp_path: Path) -> str:
 
 
 def bash(path: str, line: str, daemon: Daemon | None = None) -> list[str]:
-    """What bash would offer after a line; without a daemon, none listens at the default path."""
+    """Return bash's suggestions for a line; by default, no daemon is running."""
     words = line.split(" ")
     script = (
         'eval "$(rkllm completion bash)"\n'
@@ -48,22 +48,22 @@ def bash(path: str, line: str, daemon: Daemon | None = None) -> list[str]:
 
 
 def test_bash_completes_commands(path: str) -> None:
-    """Those that begin so."""
+    """Commands with that beginning are suggested."""
     assert bash(path, "rkllm de") == ["destroy", "demo", "demo-model"]
 
 
 def test_bash_completes_options(path: str) -> None:
-    """Of the command that stands there."""
+    """The options are those of the command on the line."""
     assert {"--socket", "--keep-history", "--json"} <= set(bash(path, "rkllm run --"))
 
 
 def test_bash_completes_the_daemons_methods(path: str, start: Start) -> None:
-    """Of `call` and `methods`."""
+    """The argument of `call` is such a method."""
     assert bash(path, "rkllm call server.st", start()) == ["server.status"]
 
 
 def test_bash_completes_the_daemons_models(path: str, start: Start, tmp_path: Path) -> None:
-    """Names and aliases, of `models`."""
+    """`models` completes names and aliases."""
     (tmp_path / "models" / "hello").mkdir(parents=True)
     (tmp_path / "models" / "hello" / "m").write_text("#!rkllm-script 1\nrun\nfinish\n")
     (tmp_path / "models" / "hello" / "rkllm.toml").write_text('aliases = ["help"]')
@@ -72,7 +72,7 @@ def test_bash_completes_the_daemons_models(path: str, start: Start, tmp_path: Pa
 
 
 def test_bash_completes_no_method_without_a_daemon(path: str) -> None:
-    """And says nothing."""
+    """Completion prints no error."""
     assert bash(path, "rkllm call server.st") == []
 
 
@@ -87,7 +87,7 @@ def test_bash_completes_no_method_without_a_daemon(path: str) -> None:
 def test_zsh_completes_commands_options_and_methods(
     path: str, tmp_path: Path, start: Start, line: str, completed: str
 ) -> None:
-    """In a session, with Tab."""
+    """The test presses Tab in a session."""
     zsh = shutil.which("zsh")
     if zsh is None:
         pytest.skip("zsh is not installed, so its completion is not tried")

@@ -1,4 +1,4 @@
-"""A conversation of ``rkllm chat``, held without a terminal."""
+"""A conversation of ``rkllm chat``, without a terminal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Script = Callable[[str], Path]
 
 @pytest.fixture
 def client(start: Start, script: Script) -> Iterator[Client]:
-    """Of a daemon whose model says back what it hears."""
+    """Connect to a daemon whose model repeats its input."""
     daemon = start()
     daemon.load(script('run when "die"\ntoken "so "\nsegv\nrun\necho\n'))
     with Client(daemon.path) as client:
@@ -27,7 +27,7 @@ def client(start: Start, script: Script) -> Iterator[Client]:
 
 
 def test_the_model_reads_on_and_forgets_when_told(client: Client) -> None:
-    """Its cache grows with each turn, and is empty after clear."""
+    """The cache grows with each turn and is empty after clear."""
     conversation = ChatSession(client)
     sizes = []
     for _ in range(2):
@@ -40,7 +40,7 @@ def test_the_model_reads_on_and_forgets_when_told(client: Client) -> None:
 
 
 def test_the_system_prompt_stands_before_the_first_question(client: Client) -> None:
-    """Of each conversation."""
+    """Each conversation begins with the system prompt."""
     conversation = ChatSession(client, system="Be kind.")
     assert "".join(conversation.ask("one")) == "Be kind.\n\none"
     assert "".join(conversation.ask("two")) == "two"
@@ -51,7 +51,7 @@ def test_the_system_prompt_stands_before_the_first_question(client: Client) -> N
 def test_an_answer_that_is_left_belongs_to_the_conversation_as_far_as_it_came(
     client: Client,
 ) -> None:
-    """And the next question is answered."""
+    """The next question is answered."""
     conversation = ChatSession(client)
     pieces = conversation.ask("one two three")
     first = next(pieces)
@@ -63,7 +63,7 @@ def test_an_answer_that_is_left_belongs_to_the_conversation_as_far_as_it_came(
 
 
 def test_an_answer_that_a_crash_cuts_short_does_so_too(client: Client) -> None:
-    """What was seen can be saved."""
+    """The partial answer can be saved."""
     conversation = ChatSession(client)
     with pytest.raises(RuntimeCrashed):
         list(conversation.ask("die"))
@@ -71,7 +71,7 @@ def test_an_answer_that_a_crash_cuts_short_does_so_too(client: Client) -> None:
 
 
 def test_a_conversation_is_saved_as_the_name_says(client: Client, tmp_path: Path) -> None:
-    """JSON or Markdown."""
+    """The file's extension chooses JSON or Markdown."""
     conversation = ChatSession(client, system="Be kind.")
     list(conversation.ask("Grüße"))
     answer = "Be kind.\n\nGrüße"

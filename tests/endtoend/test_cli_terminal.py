@@ -148,7 +148,7 @@ def test_a_chat_on_a_release_that_forgets_says_so(
 def test_a_state_directory_that_cannot_be_is_no_reason_not_to_chat(
     start: Start, script: Script, tmp_path: Path
 ) -> None:
-    """It is said once."""
+    """The chat warns that its input is not kept."""
     (tmp_path / "file").touch()
     daemon = start()
     daemon.load(script(ECHO))

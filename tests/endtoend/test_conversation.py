@@ -251,7 +251,7 @@ def test_constants_are_the_releases_enums(daemon: Daemon) -> None:
 
 
 def test_the_version_says_that_it_is_the_embedded_runtime(daemon: Daemon) -> None:
-    """It never pretends."""
+    """The version and the status name the same backend, with "cpu" in it."""
     with daemon.connect() as client:
         runtime = client.ask("server.version")["result"]["runtime"]
         assert client.ask("server.status")["result"]["backend"] == runtime["backend"]

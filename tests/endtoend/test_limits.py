@@ -37,7 +37,7 @@ def status_when(client: RawClient, condition: Callable[[Any], object]) -> Any:
 
 
 def test_the_status_shows_the_queue_without_the_prompts(start: Start, script: Script) -> None:
-    """What runs and who waits, by the numbers of the connections, in the order of the turns."""
+    """Runs are listed by connection number, in the order of their turns."""
     daemon = start()
     daemon.load(script(ENDLESS), **LONG)
     with daemon.connect() as one, daemon.connect() as two, daemon.connect() as looking:
@@ -57,7 +57,7 @@ def test_the_status_shows_the_queue_without_the_prompts(start: Start, script: Sc
 
 
 def test_a_full_queue_is_refused_at_once(start: Start, script: Script) -> None:
-    """With its length; so is a request too many of one connection."""
+    """The error has the queue's length; one connection's excess request gets the same error."""
     daemon = start("--queue=2", "--max-requests=3")
     daemon.load(script(ENDLESS), **LONG)
     with daemon.connect() as one, daemon.connect() as two:

@@ -34,7 +34,7 @@ def models(tmp_path: Path) -> Path:
 
 @contextmanager
 def swapping(path: Path) -> Iterator[None]:
-    """Let a name be a model and a link to elsewhere, in turn."""
+    """Replace a name in turn with a model and with a link to a file outside."""
     stop = threading.Event()
 
     def swap() -> None:

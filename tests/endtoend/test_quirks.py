@@ -170,7 +170,7 @@ def test_is_running_says_true_for_running(daemon: Daemon, script: Script) -> Non
 def test_run_async_is_rkllm_run_unless_told_otherwise(
     start: Callable[..., Daemon], abi: str, script: Script, native: bool
 ) -> None:
-    """What rkllm_run returns is the run's; C's own rkllm_run_async has returned long before."""
+    """The daemon calls rkllm_run and reports its status, unless --native-async is given."""
     daemon = start(f"--abi={abi}", *(["--native-async"] if native else []))
     daemon.load(script('run\ntoken "a"\nreturn -1\nfinish\n'))
     with daemon.connect() as client:
@@ -182,7 +182,7 @@ def test_run_async_is_rkllm_run_unless_told_otherwise(
 
 
 def test_a_second_init_never_meets_a_model_that_is_loaded(daemon: Daemon, script: Script) -> None:
-    """It would block for ever: the first model is destroyed before."""
+    """C would block for ever, so the daemon destroys the first model before."""
     daemon.load(script('run\ntoken "old"\n'))
     assert states(played(daemon, script('run\ntoken "new"\n')))[0] == ("new", RunState.NORMAL)
 

@@ -145,7 +145,7 @@ def test_a_signal_ends_an_idle_daemon_cleanly_within_two_seconds(
 def test_a_stream_may_end_when_the_daemon_is_told_to_stop(
     start: Start, script: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    """It has ten seconds; new connections are refused meanwhile."""
+    """The stream has ten seconds; the socket is removed first."""
     daemon, gate = start(), tmp_path / "gate"
     daemon.load(script(f'run\ntoken "first"\nwait "{gate}"\ntoken " second"\nfinish\n'))
     with daemon.connect() as client:
@@ -223,7 +223,7 @@ def test_a_daemon_in_the_background_can_be_found(tmp_path: Path) -> None:
 
 
 def test_the_old_ones_stop_leaves_the_new_ones_socket(start: Start) -> None:
-    """Somebody removed the files under a daemon and started another one."""
+    """A new daemon was started after the old one's files had been removed."""
     old = start()
     old.path.unlink()
     old.path.with_name(old.path.name + ".lock").unlink()

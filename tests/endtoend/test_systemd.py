@@ -62,12 +62,12 @@ class Manager:
         return process
 
     def told(self) -> dict[str, str]:
-        """The next news."""
+        """Read the next notification."""
         lines = self.news.recv(4096).decode().splitlines()
         return dict(line.split("=", 1) for line in lines)
 
     def until(self, is_it: Callable[[Mapping[str, str]], bool]) -> Mapping[str, str]:
-        """The first news that fit."""
+        """Read until a notification meets the condition."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             if is_it(news := self.told()):
@@ -75,7 +75,7 @@ class Manager:
         pytest.fail("what was waited for was not told")
 
     def until_silence(self, seconds: float) -> None:
-        """Until nothing has been told for so long."""
+        """Read until no notification has come for this long."""
         deadline = time.monotonic() + PATIENCE
         self.news.settimeout(seconds)
         with contextlib.suppress(TimeoutError):
@@ -95,7 +95,7 @@ class Manager:
 
 @pytest.fixture
 def manager(tmp_path: Path) -> Iterator[Manager]:
-    """Somebody who starts daemons as systemd does."""
+    """A process that starts daemons as systemd does."""
     manager = Manager(tmp_path)
     yield manager
     manager.close()
@@ -135,7 +135,7 @@ def test_the_passed_socket_is_left_as_it_was(manager: Manager) -> None:
 
 
 def test_another_daemon_does_not_take_systemds_socket(manager: Manager) -> None:
-    """Somebody starts one by hand at the same path, before the first client has come."""
+    """A daemon started by hand at the same path is refused, before any client has connected."""
     command = [*twistd(), "--nodaemon", "rkllm", "--library=cpu", f"--socket={manager.path}"]
     done = subprocess.run(
         command,
