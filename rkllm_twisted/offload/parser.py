@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 
 from rkllm_twisted.errors import InternalError
 from rkllm_twisted.offload import messages
+from rkllm_twisted.wire.framing import Netstrings
 from rkllm_twisted.wire.messages import Message
 
 #: Bytes that are written at once.
@@ -120,8 +121,7 @@ class _Process(ProcessProtocol):
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._chunks: list[bytes] = []
-        self._missing = -1  # until the length is known
+        self._answers = Netstrings(sys.maxsize)
         self._words = b""
         self.job: _Job | None = None
 
@@ -161,17 +161,10 @@ class _Process(ProcessProtocol):
 
     def outReceived(self, data: bytes) -> None:
         """Take a part of an answer."""
-        if self._missing < 0:
-            digits, _, data = data.partition(b":")  # a pipe gives the length in one piece
-            self._missing = int(digits) + 1
-        self._chunks.append(data)
-        self._missing -= len(data)
-        if self._missing == 0:
-            packed = b"".join(self._chunks)
-            self._chunks, self._missing = [], -1
+        for packed in self._answers.feed(data):
             job, self.job = self.job, None
             assert job is not None
-            self._reader.answered(job, packed[:-1])
+            self._reader.answered(job, packed)
 
     def errReceived(self, data: bytes) -> None:
         """Keep the last lines that it prints, for the log."""

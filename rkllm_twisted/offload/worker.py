@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from io import BufferedIOBase
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,9 +17,12 @@ from rkllm_twisted.abi.release import releases
 from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.offload import messages
 from rkllm_twisted.values import FloatArray, WrongArray
+from rkllm_twisted.wire.framing import Netstrings
 
 #: If memory is short, the kernel ends this process before the daemon and the runtime.
 OOM_SCORE_ADJ = 800
+#: Bytes that are read from the daemon at once.
+PIECE = 1024 * 1024
 
 
 def to_floats(value: object) -> FloatArray | WrongArray:
@@ -41,32 +45,27 @@ FLOATS = {
 }
 
 
-def serve(requests: BinaryIO, answers: BinaryIO) -> None:
+def serve(requests: BufferedIOBase, answers: BinaryIO) -> None:
     """Parse messages until the input ends."""
-    while payload := take(requests):
-        packed = messages.read(payload, FLOATS)
-        answers.write(b"%d:" % len(packed))
-        answers.write(packed)
-        answers.write(b",")
-        answers.flush()
-
-
-def take(stream: BinaryIO) -> bytes:
-    """Read a netstring; return no bytes at the end of the stream."""
-    digits = b""
-    while (byte := stream.read(1)) not in (b":", b""):
-        digits += byte
-    payload = stream.read(int(digits)) if digits else b""
-    stream.read(1)  # the comma
-    return payload
+    framing = Netstrings(sys.maxsize)  # the daemon has looked at the length
+    while data := requests.read1(PIECE):
+        for payload in framing.feed(data):
+            packed = messages.read(payload, FLOATS)
+            answers.write(b"%d:" % len(packed))
+            answers.write(packed)
+            answers.write(b",")
+            answers.flush()
 
 
 def main() -> None:
     """Serve the daemon that started this process, on its standard streams."""
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE_ADJ))
-    with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
-        serve(sys.stdin.buffer, sys.stdout.buffer)
+    with (
+        contextlib.suppress(KeyboardInterrupt, BrokenPipeError),
+        open(sys.stdin.fileno(), "rb", closefd=False) as requests,
+    ):
+        serve(requests, sys.stdout.buffer)
     os._exit(0)  # nothing is to be flushed to a daemon that has gone
 
 
