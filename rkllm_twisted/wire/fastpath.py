@@ -15,14 +15,11 @@ from msgspec import UNSET, Raw, UnsetType
 from rkllm_twisted.values import Params
 from rkllm_twisted.wire import validation
 from rkllm_twisted.wire.messages import Batch, Notification, Request
+from rkllm_twisted.wire.validation import MAX_BATCH, MAX_ID
 
 #: Bytes; a longer message is not read over and over.
 LONGEST = 64 * 1024
 
-#: The reply to a batch is held until its last member is done.
-MAX_BATCH = 100
-#: Bytes of an id as it came. It is kept while the request is under way, and sent back each time.
-MAX_ID = 256
 #: What an id begins with: a string, a number or null.
 ID_BEGINS = frozenset(b'"-0123456789n')
 #: What params begin with: an array, an object or null.

@@ -16,7 +16,7 @@ from rkllm_twisted.errors import InvalidParams, InvalidRequest, ParseError, RPCE
 from rkllm_twisted.values import Params
 from rkllm_twisted.wire import fastpath, validation
 from rkllm_twisted.wire.encoding import encode
-from rkllm_twisted.wire.fastpath import ID_BEGINS, MAX_BATCH, MAX_ID
+from rkllm_twisted.wire.fastpath import ID_BEGINS
 from rkllm_twisted.wire.messages import (
     Batch,
     Malformed,
@@ -26,6 +26,7 @@ from rkllm_twisted.wire.messages import (
     Request,
     Single,
 )
+from rkllm_twisted.wire.validation import MAX_BATCH, MAX_ID
 
 __all__ = [
     "Batch",

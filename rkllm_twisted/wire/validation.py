@@ -11,6 +11,10 @@ import codecs
 import json
 import re
 
+#: The reply to a batch is held until its last member is done.
+MAX_BATCH = 100
+#: Bytes of an id as it came. It is kept while the request is under way, and sent back each time.
+MAX_ID = 256
 #: Deep enough for any tool description; beyond it every recursive walk becomes a risk.
 MAX_DEPTH = 64
 #: 64 MiB of ``[],`` would be 1.6 GB of lists.

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from json_corpus import ACCEPT, OPEN_ACCEPT, OPEN_REFUSE, REFUSE
 
-from rkllm_twisted.wire import fastpath
+from rkllm_twisted.wire import fastpath, validation
 from rkllm_twisted.wire.jsonrpc import Batch, Notification, Request, parse_strictly
 
 PING = b'{"jsonrpc":"2.0","id":7,"method":"server.ping"}'
@@ -19,7 +19,7 @@ PLAIN = {
     "params by position": (PING[:-1] + b',"params":[1,"a"]}', None),
     "params by name": (PING[:-1] + b',"params":{"a":{"b":1},"c":"d"}}', None),
     "Chinese": ('{"jsonrpc":"2.0","id":"你","method":"好"}'.encode(), None),
-    "a batch": (b"[" + b",".join([PING] * fastpath.MAX_BATCH) + b"]", None),
+    "a batch": (b"[" + b",".join([PING] * validation.MAX_BATCH) + b"]", None),
     "a batch of notifications": (b'[{"jsonrpc":"2.0","method":"m"}]', None),
 }
 NOT_PLAIN = {
@@ -30,7 +30,7 @@ NOT_PLAIN = {
     "params that are a number": PING[:-1] + b',"params":1}',
     "an id that is an array": b'{"jsonrpc":"2.0","id":[],"method":"m"}',
     "an id that is true": b'{"jsonrpc":"2.0","id":true,"method":"m"}',
-    "a long id": b'{"jsonrpc":"2.0","id":"%b","method":"m"}' % (b"x" * fastpath.MAX_ID),
+    "a long id": b'{"jsonrpc":"2.0","id":"%b","method":"m"}' % (b"x" * validation.MAX_ID),
     "another version": b'{"jsonrpc":"1.0","id":7,"method":"m"}',
     "no version": b'{"id":7,"method":"m"}',
     "no method": b'{"jsonrpc":"2.0","id":7}',
@@ -39,7 +39,7 @@ NOT_PLAIN = {
     "deep params": PING[:-1] + b',"params":%b1%b}' % (b"[" * 64, b"]" * 64),
     "an empty batch": b"[]",
     "a batch with params": b"[" + PING[:-1] + b',"params":[1]}]',
-    "a batch too large": b"[" + b",".join([PING] * (fastpath.MAX_BATCH + 1)) + b"]",
+    "a batch too large": b"[" + b",".join([PING] * (validation.MAX_BATCH + 1)) + b"]",
     "a batch with a bad member": b"[" + PING + b",1]",
     "a batch with a member twice": b"[" + PING[:-1] + b',"id":8}]',
     "something behind": PING + b"{}",
