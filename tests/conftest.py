@@ -1,4 +1,4 @@
-"""What every test may use. A logged error fails the test that caused it."""
+"""Fixtures for every test. A logged error fails the test that caused it."""
 
 from __future__ import annotations
 

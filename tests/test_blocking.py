@@ -1,4 +1,4 @@
-"""What is the blocking client's alone: its start, its socket, Ctrl-C."""
+"""The blocking client's own parts: its start, its socket, Ctrl-C."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def daemon(start: Start, script: Script) -> Iterator[Daemon]:
 
 
 def python(code: str, *words: str, cache: Path | None = None) -> str:
-    """Run a program; what it prints.
+    """Run a program; return its output.
 
     :param cache: for the modules' bytecode, which an installed package has.
     """
@@ -114,7 +114,7 @@ def python(code: str, *words: str, cache: Path | None = None) -> str:
 
 
 def test_it_imports_neither_twisted_nor_what_is_dear() -> None:
-    """Not even in passing; and few modules in all."""
+    """Importing the client loads few modules, and none of these."""
     loaded = set(python(LOADED).split())
     assert "rkllm_twisted.blocking" in loaded
     assert not {name for name in loaded if name in TOO_DEAR or name.split(".")[0] in TOO_DEAR}
@@ -123,7 +123,7 @@ def test_it_imports_neither_twisted_nor_what_is_dear() -> None:
 
 
 def test_no_twisted_is_imported_later_either(daemon: Daemon) -> None:
-    """Nor zope.interface, by what a client does."""
+    """A client's calls do not import zope.interface, either."""
     use = """
 import sys
 from rkllm_twisted.blocking import Client
@@ -195,7 +195,7 @@ def test_ctrl_c_while_bytes_are_taken_in_loses_none(
 
 
 def test_ctrl_c_is_held_back_and_not_lost() -> None:
-    """It comes at the end of the block, whatever else ended that."""
+    """KeyboardInterrupt is raised at the end of the block, however the block ends."""
     seen = []
 
     def interrupted() -> None:
@@ -212,7 +212,7 @@ def test_ctrl_c_is_held_back_and_not_lost() -> None:
 
 
 def test_a_program_that_ignores_ctrl_c_still_does() -> None:
-    """Its handler, or none, is what it was."""
+    """The program's signal handler does not change."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with without_interrupts():
@@ -223,7 +223,7 @@ def test_a_program_that_ignores_ctrl_c_still_does() -> None:
 
 
 def test_each_thread_may_have_a_client(daemon: Daemon) -> None:
-    """Nothing of it needs the main thread."""
+    """The client works outside of the main thread."""
     said: list[str] = []
 
     def ask(number: int) -> None:
@@ -250,7 +250,7 @@ def test_a_socket_may_be_named_by_the_environment(
 
 
 def test_a_client_that_cannot_connect_leaves_no_descriptor(tmp_path: Path) -> None:
-    """However often it tries."""
+    """Repeated attempts leave no descriptor, either."""
 
     def descriptors() -> int:
         return len(list(Path("/proc/self/fd").iterdir()))
@@ -263,7 +263,7 @@ def test_a_client_that_cannot_connect_leaves_no_descriptor(tmp_path: Path) -> No
 
 
 def test_results_that_are_never_read_warn() -> None:
-    """Nothing was sent, which the program may not expect."""
+    """The request was never sent, which may surprise the program."""
     with FakeDaemon(model="m").listening() as path, Client(path) as client:
         with pytest.warns(RuntimeWarning, match=r"rkllm.run_async were never read"):
             client.run_async("Hi")
@@ -272,7 +272,7 @@ def test_results_that_are_never_read_warn() -> None:
 
 
 def test_a_second_thread_is_refused() -> None:
-    """It would take the messages of the first."""
+    """A second thread would take messages of the first."""
     errors: list[BaseException] = []
     daemon = FakeDaemon({"long": Answer("word ", endless=True, delay=0.01)}, model="m")
     with daemon.listening() as path, Client(path) as client:
@@ -300,7 +300,7 @@ def test_a_second_thread_is_refused() -> None:
 
 
 def test_a_client_may_wander_between_threads() -> None:
-    """One after the other is fine."""
+    """Two threads may use it one after the other."""
     with FakeDaemon().listening() as path, Client(path) as client:
         thread = threading.Thread(target=client.ping)
         thread.start()

@@ -15,14 +15,14 @@ EVERY_KIND.append(RemoteError(7, "No.", {"a": 1}))
 
 @pytest.mark.parametrize("error", EVERY_KIND, ids=lambda error: type(error).__name__)
 def test_an_error_can_be_copied_and_sent_to_another_process(error: RPCError) -> None:
-    """As a pool of processes does: with its code, message and data."""
+    """Copies keep the code, the message and the data, as a pool of processes requires."""
     for twin in (copy.copy(error), pickle.loads(pickle.dumps(error))):
         assert type(twin) is type(error)
         assert (twin.code, twin.message, twin.data) == (error.code, "No.", {"a": 1})
 
 
 def test_an_error_says_its_sentence_and_shows_its_data() -> None:
-    """The one to the person, the other to the programmer."""
+    """str gives the message, and repr gives the data."""
     error = BY_CODE[-32001]("Load a model.", {"function": "rkllm_run"})
     assert str(error) == "Load a model."
     assert repr(error) == "NoModel('Load a model.', {'function': 'rkllm_run'})"

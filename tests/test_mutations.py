@@ -8,13 +8,13 @@ from mutations import GUARDS, PACKAGE, ROOT, Guard
 
 @pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: guard.name)
 def test_a_guard_stands_where_the_table_says(guard: Guard) -> None:
-    """Who rewrites one updates its row in ``tests/support/mutations.py``."""
+    """A change to a guard needs a change to its row in ``tests/support/mutations.py``."""
     assert (ROOT / PACKAGE / guard.file).read_text().count(guard.text) == 1
 
 
 @pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: guard.name)
 def test_a_guards_tests_exist(guard: Guard) -> None:
-    """By the names that the table has."""
+    """The table's names of tests exist in the test files."""
     for test in guard.tests:
         path, _, name = test.partition("::")
         text = (ROOT / "tests" / path).read_text()
@@ -22,5 +22,5 @@ def test_a_guards_tests_exist(guard: Guard) -> None:
 
 
 def test_every_guard_has_a_name_of_its_own() -> None:
-    """And there are many."""
+    """The table has many guards."""
     assert len({guard.name for guard in GUARDS}) == len(GUARDS) > 20

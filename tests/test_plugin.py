@@ -44,18 +44,18 @@ def answer(of: FunctionMethod, params: Params, **facts: Any) -> Any:
 
 @pytest.mark.parametrize("params", [{"name": "Anna"}, ["Anna"], ["Anna", 1]])
 def test_parameters_go_by_name_or_by_position(params: Params) -> None:
-    """In the function's order."""
+    """Positions follow the function's order."""
     assert answer(hello, params) == {"greeting": "Hello, Anna!"}
 
 
 def test_defaults_are_the_functions() -> None:
-    """Without parameters at all."""
+    """The request has no parameters."""
     assert answer(hello, None) == {"greeting": "Hello, world!"}
 
 
 @pytest.mark.parametrize("params", [{"name": 5}, {"nam": "x"}, ["x", 1, 2]])
 def test_wrong_parameters_are_refused_before_the_call(params: Params) -> None:
-    """By their annotations."""
+    """The annotations give the types."""
     with pytest.raises(InvalidParams):
         answer(hello, params)
 
@@ -70,7 +70,7 @@ def test_a_coroutine_function_gets_the_call() -> None:
 
 
 def test_it_is_a_method_like_any_other() -> None:
-    """The registry takes it, and knows whose it is."""
+    """The registry accepts it and knows its module."""
     found = find_methods([hello, back])
     assert list(found) == ["greet.back", "greet.hello"]
     assert all(IRPCMethod.providedBy(one) for one in found.values())
@@ -79,7 +79,7 @@ def test_it_is_a_method_like_any_other() -> None:
 
 
 def test_an_administrative_method_is_marked() -> None:
-    """And no other."""
+    """Other methods have no mark."""
     assert IAdministrative.providedBy(back)
     assert not IAdministrative.providedBy(hello)
 
@@ -107,7 +107,7 @@ def test_parameters_that_no_request_can_have_are_refused() -> None:
 
 
 def test_without_annotations_anything_is_taken() -> None:
-    """As in a sketch."""
+    """Such a function accepts any JSON value."""
 
     def loose(value):  # type: ignore[no-untyped-def]
         return value

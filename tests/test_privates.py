@@ -74,7 +74,7 @@ def test_twisteds_private_names_are_in_two_modules_only() -> None:
 
 
 def test_a_receiver_has_no_attribute_of_twisteds() -> None:
-    """What a protocol calls its own must not be what NetstringReceiver calls its own."""
+    """The protocol's private names must differ from NetstringReceiver's."""
     root = Path(twisted.__file__).parent
     theirs = {name for name in defined_in(root / "protocols/basic.py") if is_private(name)}
     protocol = {name for name, stored in attributes_of(PACKAGE / "server/protocol.py") if stored}

@@ -1,4 +1,4 @@
-"""JSON-RPC libraries that nobody here wrote, in two languages, against a real daemon.
+"""Third-party JSON-RPC libraries, in two languages, against a real daemon.
 
 Each runs in a small client program that joins it to the socket; the test tells the program what to
 call, and sees what the library hands to its user.
@@ -78,7 +78,7 @@ def client(
 
 
 def run_params(prompt: str) -> list[Any]:
-    """In C's order."""
+    """The parameters of a run, in C's order."""
     rkllm_input = {"role": "user", "input_type": "RKLLM_INPUT_PROMPT", "prompt_input": prompt}
     return [None, rkllm_input, {"mode": "RKLLM_INFER_GENERATE"}, None]
 
@@ -121,7 +121,7 @@ def test_a_stream_is_notifications_and_then_one_response(client: Driven) -> None
 
 
 def test_an_error_is_the_librarys_own_exception(client: Driven, library: str) -> None:
-    """With the code, the sentence and the data, and the connection goes on."""
+    """It has the code, the message and the data, and the connection stays usable."""
     client.call("wrong", "rkllm.run_async", {"rkllm_imput": 5})
     error = client.ended("wrong")
     assert error["event"] == "error"

@@ -39,7 +39,7 @@ BEFORE, AFTER = 'before\x01"\\\n', "你 after 😀\n"
 
 @attrs.frozen
 class Example:
-    """How one of them is started.
+    """One client and how to start it.
 
     :param command: the model and the prompt go behind it.
     :param env: beside that of a daemon.
@@ -58,7 +58,7 @@ class Example:
         )
 
     def run(self, socket: Path, model: Path, prompt: str = "Hi.") -> tuple[int, str, str]:
-        """Let it come to its end: the exit code, and what it said on stdout and on stderr."""
+        """Run it to its end; return the exit code, stdout and stderr."""
         with self.start(socket, model, prompt) as process:
             out, err = process.communicate(timeout=PATIENCE)
         return process.returncode, out.decode(), err.decode()
@@ -133,7 +133,7 @@ def model(tmp_path: Path, go: Path) -> Path:
 
 
 def read(pipe: IO[bytes] | None, text: str) -> None:
-    """Read just that much, and see that it is that."""
+    """Read as many bytes as expected and compare them."""
     assert pipe is not None
     wanted = text.encode()
     found = b""
@@ -155,7 +155,7 @@ def test_the_answer_is_shown_while_it_comes(
 
 
 def test_an_error_is_told_in_its_own_words(daemon: Daemon, example: Example, model: Path) -> None:
-    """Not the tokens of nothing, and no success."""
+    """It prints no tokens and exits with an error."""
     code, out, err = example.run(daemon.path, model.with_name("no such model"))
     assert (code, out) == (1, "")
     assert "no such model" in err
@@ -169,7 +169,7 @@ def test_a_run_that_fails_is_a_failure(daemon: Daemon, example: Example, model: 
 
 
 def test_without_a_daemon_it_says_so(tmp_path: Path, example: Example, model: Path) -> None:
-    """Naming the socket."""
+    """The message names the socket."""
     code, out, err = example.run(tmp_path / "none.sock", model)
     assert code != 0
     assert out == ""
@@ -177,7 +177,7 @@ def test_without_a_daemon_it_says_so(tmp_path: Path, example: Example, model: Pa
 
 
 def test_a_daemon_that_dies_is_noticed(start: Start, example: Example, model: Path) -> None:
-    """In the middle of the answer."""
+    """The daemon dies in the middle of the answer."""
     daemon = start()
     with example.start(daemon.path, model, "Hi.") as process:
         read(process.stdout, BEFORE)
@@ -234,7 +234,7 @@ def test_the_pages_commands_answer(
 
 
 def test_a_model_that_is_loaded_is_not_loaded_again(example: Example, tmp_path: Path) -> None:
-    """It would take minutes on a board, and clear every client's history."""
+    """Loading takes minutes on a board and clears every client's history."""
     fake = FakeDaemon(default="Hi there")
     with fake.listening(str(tmp_path / "s.sock")) as path:
         for _ in range(2):

@@ -1,4 +1,4 @@
-"""Clients as people write them by hand in Node, with no package at all."""
+"""Clients written by hand in Node, without any package."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ finish
 
 
 def output(program: str, *arguments: object, cwd: Path) -> list[Any]:
-    """Run a client; what it prints, line by line."""
+    """Run a client; return its output as lines."""
     words, env = command(None, program)
     done = subprocess.run(
         [*words, *map(str, arguments)],
@@ -67,7 +67,7 @@ def test_no_newline_out_and_whole_events_in(daemon: Daemon, tmp_path: Path) -> N
 def test_a_connection_for_each_request_and_the_answer_parsed_whole(
     daemon: Daemon, tmp_path: Path
 ) -> None:
-    """Positional parameters with nulls for what is the daemon's; the model outlives connections."""
+    """Positional parameters have null in the daemon's slots; the model outlives connections."""
     model = tmp_path / "model.script"
     model.write_text('#!rkllm-script 1\nrun\ntoken "Fine," 1\ntoken " thanks." 2\nfinish\n')
     told = output("handwritten_whole.js", daemon.path, model, cwd=tmp_path)

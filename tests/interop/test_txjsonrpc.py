@@ -58,12 +58,12 @@ def test_it_runs_the_model(daemon: Daemon, tmp_path: Path) -> None:
 
 
 def test_it_reads_the_openrpc_document(daemon: Daemon) -> None:
-    """Which is shorter than the 99,999 bytes that its netstrings may have."""
+    """The document is shorter than the client's netstring limit of 99,999 bytes."""
     assert result(daemon, "rpc.discover")["openrpc"] == "1.3.2"
 
 
 def test_an_error_is_its_own_fault(daemon: Daemon) -> None:
-    """With the code, and the data where it has its text."""
+    """The fault has the error's code, and its data as the text."""
     done = call(daemon, "system.methodHelp", "rkllm.rnu")
     assert done.returncode == 1
     assert done.stderr.strip() == "-32601 {'method': 'rkllm.rnu'}"

@@ -1,4 +1,4 @@
-"""How a child that has stopped is told from one whose daemon was paused."""
+"""The heartbeat distinguishes a child that has stopped from a daemon that was paused."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Scene:
         self.silences += 1
 
     def checks(self, number: int) -> None:
-        """Let checks pass, one by one."""
+        """Advance the clock by a number of checks, one by one."""
         for _ in range(number):
             self.clock.advance(CHECK_INTERVAL_S)
 
@@ -91,7 +91,7 @@ def test_a_pause_of_daemon_and_child_is_one_check(scene: Scene, seconds: float) 
 
 
 def test_stopping_ends_the_checks(scene: Scene) -> None:
-    """It may be done twice."""
+    """Calling stop twice does no harm."""
     scene.heartbeat.stop()
     scene.heartbeat.stop()
     assert scene.clock.getDelayedCalls() == []

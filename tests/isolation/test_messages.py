@@ -1,4 +1,4 @@
-"""What crosses between the daemon and the runtime's process comes out as it went in."""
+"""Messages between the daemon and the runtime's process arrive unchanged."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ VALUES = st.recursive(
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.lists(VALUES))
 def test_params_come_out_as_they_went_in(params: list[Any]) -> None:
-    """Whatever JSON can say, and float arrays; numbers of any size."""
+    """Any JSON value, numbers of any size, and float arrays."""
     sent = messages.Perform(1, "rkllm_run", with_arrays_packed(params), False)
     assert messages.to_child(messages.pack(sent)).params == params  # type: ignore[union-attr]
 
@@ -73,7 +73,7 @@ def test_an_array_that_was_checked_crosses_as_its_bytes(sent: Any) -> None:
 
 @pytest.mark.parametrize("shape", [(4,), (2, 2)])
 def test_an_array_in_a_result_comes_back_as_it_was(shape: tuple[int, ...]) -> None:
-    """Its shape, too."""
+    """Its shape is kept, too."""
     whole = FloatArray(NUMBERS.tobytes(), shape)
     data = messages.pack(messages.Done(1, with_arrays_packed({"logits": {"logits": whole}}), True))
     message = messages.from_child(data)

@@ -21,7 +21,7 @@ from rkllm_twisted.isolation.output import (
 
 @given(data=st.data())
 def test_lines_belong_to_the_call_during_which_they_were_printed(data: st.DataObject) -> None:
-    """However the bytes are cut, and with a line that a call left unfinished."""
+    """The bytes may be split anywhere, and a call may leave a line unfinished."""
     stream = b"start\n" + mark_of(7) + b"E one\ntail" + mark_of(8) + b"two\n\n" + mark_of(9)
     output = ChildOutput()
     while stream:
@@ -44,7 +44,7 @@ def test_each_stream_has_its_own_marks() -> None:
 
 
 def test_a_long_line_is_cut_and_a_last_one_needs_no_end() -> None:
-    """It must not fill the daemon's memory or log."""
+    """A long line must not fill the daemon's memory or log."""
     output = ChildOutput()
     output.feed(1, b"x" * 3 * MAX_LINE_BYTES)
     output.finish()
@@ -63,7 +63,7 @@ def test_a_long_line_is_cut_and_a_last_one_needs_no_end() -> None:
     ],
 )
 def test_a_line_is_logged_with_its_own_level(line: str, level: LogLevel) -> None:
-    """So that --log-level warn shows what the library complains about."""
+    """--log-level warn therefore shows the library's warnings and errors."""
     events = []
     globalLogPublisher.addObserver(events.append)
     try:
@@ -75,7 +75,7 @@ def test_a_line_is_logged_with_its_own_level(line: str, level: LogLevel) -> None
 
 
 def test_the_reason_is_the_last_error_or_else_the_last_warning() -> None:
-    """Without what the library puts before and after it."""
+    """The library's prefix and suffix are removed."""
     lines = ["I rkllm: hello", "E rkllm: first", "E rkllm: second.", "W rkllm: third"]
     assert complaints(lines) == lines[1:]
     assert reason_in(lines) == "second"
@@ -84,7 +84,7 @@ def test_the_reason_is_the_last_error_or_else_the_last_warning() -> None:
 
 
 def test_the_reason_stands_in_the_sentence_of_a_refusal() -> None:
-    """And the lines in its data; errors of the daemon's own stay as they are."""
+    """The lines are in the error's data; the daemon's own errors do not change."""
     refused = RuntimeRefused("…", {"function": "rkllm_init", "status_code": -1})
     lines = ["E rkllm: rkllm_init: m.gguf is empty"]
     error = explained(refused, lines)

@@ -52,7 +52,7 @@ def supervisor(reactor: Processes) -> Supervisor:
 def test_the_end_of_the_last_child_is_told_in_a_turn_of_its_own(
     reactor: Processes, supervisor: Supervisor
 ) -> None:
-    """Twisted reaps several in one go, and must not find one of them gone in the middle of that."""
+    """Twisted reaps several children at once; none may be forgotten during that loop."""
     [child] = reactor.made
     stopped = supervisor.stopService()
     child.processEnded(Failure(ProcessDone(0)))
@@ -74,7 +74,7 @@ def test_without_a_child_it_is_stopped_at_once(reactor: Processes, supervisor: S
 def test_a_child_that_cannot_be_started_is_a_failed_start(
     reactor: Processes, supervisor: Supervisor
 ) -> None:
-    """It is tried again after a while, then no more until rkllm.init asks. Nothing is left open."""
+    """The supervisor retries a few times, then waits for rkllm.init, and leaks no descriptor."""
     [child] = reactor.made
     reactor.fails = True
     child.processEnded(Failure(ProcessDone(0)))

@@ -30,7 +30,7 @@ OWN = [
 
 
 class RecordingNPU:
-    """Takes down what it is asked, and plays one run."""
+    """Records its calls and plays one run."""
 
     def __init__(self, *partials: dict[str, Any], final: dict[str, Any] | None = None) -> None:
         self.asked: list[tuple[Any, ...]] = []
@@ -51,7 +51,7 @@ class RecordingNPU:
 
 
 class RecordingConversation:
-    """Takes down what it is asked."""
+    """Records its calls."""
 
     administers = True
 
@@ -80,7 +80,7 @@ class FakeCall:
 
 
 def result_of(deferred: Deferred[Any]) -> Any:
-    """What it has fired with."""
+    """The result of a Deferred that has fired."""
     seen: list[Any] = []
     deferred.addBoth(seen.append)
     return seen[0]
@@ -88,7 +88,7 @@ def result_of(deferred: Deferred[Any]) -> Any:
 
 @pytest.mark.parametrize("method", OWN, ids=lambda method: method.name)
 def test_each_method_provides_the_interface(method: Any) -> None:
-    """As a plugin, by zope.interface's word."""
+    """zope.interface verifies each plugin."""
     assert verifyObject(IPlugin, method)
     assert verifyObject(IRPCMethod, method)
     if method.name.startswith("rkllm.") and method.name not in (
@@ -111,7 +111,7 @@ def test_each_method_has_a_module_of_its_own() -> None:
 
 
 def test_a_function_is_queued_for_its_connection_as_it_was_sent() -> None:
-    """Parameters go to the NPU untouched; the layout table is what checks them."""
+    """The method passes the parameters on unchanged; the layout table checks them."""
     call = FakeCall([None, {"model_path": "m"}], RecordingNPU())
     assert result_of(init.call(call)) == {"success": True, "status_code": 0}
     assert call.npu.asked == [("rkllm_init", [None, {"model_path": "m"}], call.conversation)]
@@ -128,7 +128,7 @@ def test_run_async_streams_what_comes_and_ends_with_the_final_result() -> None:
 
 
 def test_run_streams_nothing_and_joins_the_text() -> None:
-    """Of the results in state 0; what waits for bytes is no text."""
+    """It joins the text of state 0 and skips results that wait for more bytes."""
     partials = [fake_result("a", 0), fake_result("?", 1), fake_result("ä", 0), fake_result(None, 0)]
     call = FakeCall([{"prompt_input": "p"}], RecordingNPU(*partials))
     result = result_of(run.call(call))
@@ -148,12 +148,12 @@ def test_run_gives_the_arrays_that_came() -> None:
 
 
 def test_run_without_text_is_an_empty_text() -> None:
-    """Not null: it was asked for and there is none."""
+    """The text is "", not null."""
     assert JoinedResult().finish(fake_result(None, 2))["text"] == ""
 
 
 def test_run_that_ends_in_error_is_refused_by_the_runtime() -> None:
-    """State 3 is an error object for who waits for one answer."""
+    """A run that ends in state 3 is answered with an error object."""
     npu = RecordingNPU(fake_result("so far", 0), final=fake_result(None, 3))
     failure = result_of(run.call(FakeCall([{}], npu)))
     assert failure.check(RuntimeRefused)
@@ -186,20 +186,20 @@ def test_run_works_on_a_release_without_logits() -> None:
 
 
 def test_cancel_says_whether_there_was_such_a_request() -> None:
-    """One's own only: the conversation knows no others."""
+    """A client can cancel only its own requests."""
     assert cancel.call(FakeCall(CancelParams("mine"))) == {"cancelled": True}
     assert cancel.call(FakeCall(CancelParams(7))) == {"cancelled": False}
 
 
 def test_configure_sets_only_what_was_given() -> None:
-    """What is left out stays as it is."""
+    """Settings that the request omits keep their values."""
     assert configure.call(FakeCall(ConfigureParams(floats="base64"))) == {"floats": "base64"}
 
 
 @pytest.mark.parametrize("method", [run, run_async])
 @pytest.mark.parametrize("form", [dict, list])
 def test_a_run_that_writes_a_file_is_for_administrators(method: Any, form: type) -> None:
-    """By position or by name; null is no file."""
+    """The file may be given by position or by name; null means no file."""
     saving = {"prompt_cache_params": {"save_prompt_cache": 1, "prompt_cache_path": "x"}}
 
     def call(administers: bool, infer: dict[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Models by name: what lies in the directories, and what is known of it."""
+"""Models by name: the files in the directories and the facts about each."""
 
 from __future__ import annotations
 

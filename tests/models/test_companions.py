@@ -1,4 +1,4 @@
-"""Which files beside a model are for what."""
+"""The purpose of each file beside a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The directories of models: what lies in them, and that no link leads out."""
+"""The directories of models: their contents, and links that lead out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was found out of files, and when it is found out again."""
+"""The cache of facts about files, and when it reads a file again."""
 
 from __future__ import annotations
 

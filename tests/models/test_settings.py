@@ -1,4 +1,4 @@
-"""``rkllm.toml``: what it may say, and what is said of its errors."""
+"""``rkllm.toml``: the valid settings, and the messages for errors."""
 
 from __future__ import annotations
 

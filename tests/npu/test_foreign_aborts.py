@@ -25,7 +25,7 @@ CANCEL = '{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":%d}}'
 
 @attrs.define
 class Run:
-    """A run that somebody asked for.
+    """A run that a client requested.
 
     :ivar given_up: its own client cancelled it or left, before it was answered.
     """
@@ -46,7 +46,7 @@ class Client:
         self.transport: MemoryTransport = house.connect()  # type: ignore[assignment]
 
     def read(self) -> None:
-        """Take what the server has sent; texts and the end of each run."""
+        """Read the server's output: texts and the end of each run."""
         texts: dict[int, list[str]] = {number: [] for number in self.runs}
         for payload in Netstrings().feed(bytes(self.transport.received)):
             message = msgspec.json.decode(payload)
@@ -75,7 +75,7 @@ class Play:
         self.late = 0
 
     def play(self, seed: int) -> None:
-        """Let something happen at every moment, and see that each run came to its own end."""
+        """Act at every moment of a run, and check that each run ends on its own terms."""
         self.chance = random.Random(seed)
         self.clients = [Client(self.house, f"{seed}{name}") for name in "abc"]
         self.left_to_ask = self.chance.randint(2, 5)
@@ -95,7 +95,7 @@ class Play:
             thread.deliver()
 
     def act(self) -> None:
-        """Anything may happen, also in the middle of a run."""
+        """Do one random action, possibly in the middle of a run."""
         for _ in range(self.chance.choice((0, 0, 1))):
             kind = self.chance.random()
             if kind < 0.35:
@@ -189,7 +189,7 @@ class Play:
 
 
 def test_cancelling_one_never_stops_another() -> None:
-    """0 foreign aborts; every moment has been met."""
+    """There are 0 foreign aborts, and every moment occurs."""
     play = Play()
     for seed in range(INTERLEAVINGS):
         play.play(seed)

@@ -1,4 +1,4 @@
-"""Who may read on in whose conversation: the policy, and what it does around a run."""
+"""Which clients share a conversation's history: the policy and its calls around a run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RUN = "rkllm_run"
 
 @implementer(IRuntime)
 class Clearing(FakeRuntime):
-    """A runtime whose clearing can fail, and that remembers how it was asked for."""
+    """A runtime that records how its cache is cleared, and can refuse to clear it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,38 +62,38 @@ class Rig:
         return self.npu.run(RUN, [{"prompt_input": "hi"}], lambda _: None, client)
 
     def do(self, work: Deferred[Any]) -> Any:
-        """Let the thread do everything; what the Deferred came to."""
+        """Run the thread until idle; return the result of the Deferred."""
         results: list[Any] = []
         work.addBoth(results.append)
         self.thread.run()
         return results[0]
 
     def runs_of(self, *clients: str) -> list[str]:
-        """What reaches C when these clients run, one after another."""
+        """The calls that reach C when these clients run, one after another."""
         for client in clients:
             assert self.do(self.queue(client))["_callback_state"] == 2
         return self.runtime.performed
 
 
 def test_a_shared_history_is_never_cleared() -> None:
-    """The library's own behaviour."""
+    """The library itself behaves like that."""
     assert Rig(Shared()).runs_of("a", "b", "a") == [RUN, RUN, RUN]
 
 
 def test_an_npu_shares_its_history_unless_told_otherwise() -> None:
-    """As the option's default says."""
+    """The option's default is shared."""
     assert Rig(None).runs_of("a", "b") == [RUN, RUN]
 
 
 def test_another_clients_run_begins_with_a_cleared_cache() -> None:
-    """Before that run, with the same turn; the system prompt stays."""
+    """The clearing shares the run's turn and keeps the system prompt."""
     rig = Rig(PerConnection())
     assert rig.runs_of("a", "b", "b", "a") == [RUN, CLEAR, RUN, RUN, CLEAR, RUN]
     assert rig.runtime.prepared == [{"keep_system_prompt": 1}] * 2
 
 
 def test_the_first_run_of_a_model_clears_nothing() -> None:
-    """Whoever loaded it: there is nothing to read on in."""
+    """A new model has no history, whichever client loaded it."""
     rig = Rig(PerConnection())
     rig.runs_of("a")
     rig.init("c")
@@ -110,7 +110,7 @@ def test_an_init_that_fails_leaves_the_history_to_whom_it_belongs() -> None:
 
 
 def test_what_is_no_run_clears_nothing() -> None:
-    """And does not make the history anybody else's."""
+    """Other calls do not change the history's owner, either."""
     rig = Rig(PerConnection())
     rig.runs_of("a")
     rig.do(rig.npu.call("rkllm_createDefaultParam", None, "b"))
@@ -118,7 +118,7 @@ def test_what_is_no_run_clears_nothing() -> None:
 
 
 def test_a_run_that_was_cancelled_in_the_queue_changes_nothing() -> None:
-    """It never reached the cache."""
+    """The cancelled run never reached the cache."""
     rig = Rig(PerConnection())
     first, second = rig.queue("a"), rig.queue("b")
     second.addErrback(lambda _: None).cancel()
@@ -127,7 +127,7 @@ def test_a_run_that_was_cancelled_in_the_queue_changes_nothing() -> None:
 
 
 def test_without_clearing_there_is_no_run() -> None:
-    """Whoever comes next, until it succeeds: the cache is nobody's."""
+    """Every run fails until clearing succeeds: the cache belongs to no client."""
     rig = Rig(PerConnection())
     rig.runs_of("a")
     rig.runtime.refuses = {CLEAR}
@@ -138,7 +138,7 @@ def test_without_clearing_there_is_no_run() -> None:
 
 
 def test_without_a_model_the_run_itself_says_so() -> None:
-    """Nothing is cleared."""
+    """No cache is cleared."""
     rig = Rig(PerConnection())
     rig.runs_of("a")
     rig.do(rig.npu.call("rkllm_destroy", None))
@@ -148,12 +148,12 @@ def test_without_a_model_the_run_itself_says_so() -> None:
 
 @pytest.mark.parametrize("abi", ["1.2.0", "1.2.1", "1.3.0"])
 def test_every_release_that_can_clear_its_cache_is_taken(abi: str) -> None:
-    """With two parameters or four."""
+    """Its function may have two parameters or four."""
     assert isinstance(history_for(open_runtime("cpu", abi, {}), "connection"), PerConnection)
 
 
 def test_a_release_that_cannot_is_refused_in_one_sentence() -> None:
-    """It names the option; shared is fine."""
+    """The error names the option; "shared" still works."""
     runtime = open_runtime("cpu", "1.1.4", {})
     with pytest.raises(StartupError, match=r"^--history connection .* 1\.2\.0.* 1\.1\.4\.$"):
         history_for(runtime, "connection")

@@ -19,7 +19,7 @@ def failure_of(deferred: Deferred[None]) -> type[BaseException] | None:
 
 
 def test_the_first_turn_comes_at_once() -> None:
-    """Nobody waits for a free NPU."""
+    """A free NPU is granted without waiting."""
     turns = FairQueue()
     assert turns.acquire("a").called
     assert len(turns) == 0
@@ -36,7 +36,7 @@ def test_a_turn_comes_when_the_one_before_is_done() -> None:
 
 
 def test_eight_requests_of_one_client_delay_another_by_one_turn() -> None:
-    """Turns go round the clients."""
+    """The clients take turns."""
     turns = FairQueue()
     order: list[str] = []
     for number in range(8):
@@ -58,7 +58,7 @@ def test_a_full_queue_refuses_with_its_length() -> None:
 
 
 def test_a_cancelled_turn_leaves_the_queue() -> None:
-    """It does not come, and its place is free."""
+    """It fails with CancelledError, and its place in the queue is free."""
     turns = FairQueue(limit=1)
     turns.acquire("a")
     waiting = turns.acquire("a")
@@ -81,7 +81,7 @@ def test_dismissed_turns_fail_with_the_reason() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["take", "cancel", "done"]))))
 def test_one_turn_at_a_time_and_none_is_lost(steps: list[tuple[str, str]]) -> None:
-    """Whatever the order of things, at most one has the turn and every waiting one gets it."""
+    """In any order of events, at most one holds the turn and every waiting one gets it."""
     turns = FairQueue(limit=1000)
     waiting: list[Deferred[None]] = []
     held = came = asked = dropped = 0
@@ -114,7 +114,7 @@ def test_one_turn_at_a_time_and_none_is_lost(steps: list[tuple[str, str]]) -> No
 
 @pytest.mark.parametrize("limit", [0, 3])
 def test_the_one_whose_turn_it_is_does_not_count_as_waiting(limit: int) -> None:
-    """The limit is of those that wait."""
+    """The limit counts only waiting requests."""
     turns = FairQueue(limit)
     assert turns.acquire("a").called
     waiting = [turns.acquire("a") for _ in range(limit)]

@@ -25,7 +25,7 @@ from rkllm_twisted.testing import Answer, End, FakeRuntime, StepThread
 
 
 class Outcome:
-    """What a Deferred came to."""
+    """The result or the error of a Deferred."""
 
     def __init__(self, deferred: Deferred[Any]) -> None:
         self.result: Any = None
@@ -66,7 +66,7 @@ class Rig:
 
 
 def test_the_fakes_provide_what_they_claim() -> None:
-    """Interfaces are kept to."""
+    """zope.interface verifies the fakes."""
     rig = Rig()
     assert verifyObject(INPU, rig.npu)
     assert verifyObject(IRuntime, rig.runtime)
@@ -94,7 +94,7 @@ def test_calls_reach_the_library_one_at_a_time() -> None:
 
 
 def test_wrong_parameters_fail_at_once_and_take_no_turn() -> None:
-    """Checked before the queue."""
+    """The NPU checks parameters before it queues the call."""
     rig = Rig()
     rig.run()
     assert isinstance(Outcome(rig.npu.call("rkllm_init", {"x": 1})).error, InvalidParams)
@@ -116,7 +116,7 @@ def test_without_a_model_a_run_says_so() -> None:
 
 
 def test_a_cancelled_call_in_the_queue_never_reaches_the_library() -> None:
-    """It leaves the queue, answered at once."""
+    """It leaves the queue and is answered at once."""
     rig = Rig()
     rig.run("first")
     outcome, _ = rig.run("second")
@@ -148,7 +148,7 @@ def test_cancelling_the_run_under_way_aborts_it() -> None:
 
 
 def test_cancelling_before_the_thread_has_begun_keeps_the_run_out_of_c() -> None:
-    """The moment between the turn's coming and the thread's beginning."""
+    """The cancel comes after the run gets its turn and before the thread starts it."""
     rig = Rig(FakeRuntime({"on": Answer(endless=True)}))
     outcome, _ = rig.run("on")
     outcome.deferred.cancel()
@@ -189,7 +189,7 @@ def test_cancelling_one_never_stops_another() -> None:
 def test_what_comes_of_a_cancelled_run_is_dropped_in_silence(
     flush_logged_errors: Callable[..., list[Failure]],
 ) -> None:
-    """The caller has been answered; nobody is told a second time, and nothing is logged."""
+    """The caller has its answer; no second answer is sent, and no failure is logged."""
     rig = Rig()
     outcome, _ = rig.run()
     outcome.deferred.cancel()
@@ -265,7 +265,7 @@ def test_a_full_queue_is_busy() -> None:
 
 
 def test_close_answers_everybody_and_destroys_the_model() -> None:
-    """What waits and what runs fail with ShuttingDown; then the model is gone."""
+    """Waiting and running calls fail with ShuttingDown; then the model is destroyed."""
     closed: list[Outcome] = []
     rig = Rig(
         FakeRuntime(

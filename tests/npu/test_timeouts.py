@@ -1,4 +1,4 @@
-"""What takes too long is answered, aborted, and at last ended by force; tests turn the clock."""
+"""Late calls are answered, aborted, and finally killed; the tests control the clock."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ QUICK = Timeouts(init=30, first_token=10, token=2, abort=5)
 
 
 def test_a_run_without_a_first_token_is_late() -> None:
-    """Told which option says how long it may take, and how long that is."""
+    """The error names the option and its value."""
     rig = Rig(Killable(), QUICK)
     rig.run()
     rig.clock.advance(9.9)
@@ -76,7 +76,7 @@ def test_each_token_gives_the_next_one_its_time() -> None:
 
 
 def test_what_is_not_back_after_the_abort_is_ended_by_force() -> None:
-    """Five seconds after the caller was answered."""
+    """The runtime is killed five seconds after the caller's answer."""
     runtime = Killable()
     rig = Rig(runtime, QUICK)
     rig.run()
@@ -100,7 +100,7 @@ def test_what_is_back_in_time_is_not_ended_by_force() -> None:
 
 
 def test_an_npu_that_cannot_be_ended_is_stuck_until_c_returns() -> None:
-    """Those who wait and those who come are refused; then it works again."""
+    """Waiting and new requests are refused until C returns; then the NPU works again."""
     rig = Rig(FakeRuntime(), QUICK)
     rig.run()
     rig.run("waiting")
@@ -117,7 +117,7 @@ def test_an_npu_that_cannot_be_ended_is_stuck_until_c_returns() -> None:
 
 
 def test_a_cancelled_run_is_ended_by_force_if_it_does_not_end() -> None:
-    """Whoever comes next must not wait for ever."""
+    """The next client must not wait for ever."""
     runtime = Killable()
     rig = Rig(runtime, QUICK)
     done = rig.npu.run("rkllm_run", [{"prompt_input": "hi"}], lambda _: None)
@@ -147,7 +147,7 @@ def test_loading_may_take_as_long_as_the_model_is_big(
 
 
 def test_the_option_says_it_for_every_model() -> None:
-    """And a missing file does not matter."""
+    """The model's file may be missing then."""
     assert Timeouts(init=5).for_model("/nowhere") == 5
     assert Timeouts().for_model(None) == 30
 

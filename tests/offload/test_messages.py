@@ -46,12 +46,12 @@ EMBED = {"embed": [0.5, 1, -2.25], "n_tokens": 1}
 
 
 def there_and_back(payload: bytes) -> Message:
-    """What becomes of a message on its way through the other process."""
+    """Send a message through the other process's encoding and back."""
     return messages.unpack(messages.read(payload, FLOATS))
 
 
 def comparable(message: Message) -> Any:
-    """Without what has no equality, and what a server does not look into."""
+    """Convert a message to values that can be compared."""
     if isinstance(message, Batch):
         return [comparable(member) for member in message.members]
     if isinstance(message, Malformed):
@@ -69,14 +69,14 @@ def request(**params: Any) -> bytes:
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(MEMBERS | st.lists(MEMBERS, max_size=3) | VALUES)
 def test_every_message_is_what_it_is_when_read_at_once(message: Any) -> None:
-    """Requests, notifications, batches, replies and what is none of these."""
+    """The cases are requests, notifications, batches, replies and invalid messages."""
     payload = json.dumps(message).encode()
     assert comparable(there_and_back(payload)) == comparable(jsonrpc.parse(payload))
 
 
 @pytest.mark.parametrize("text", [b"{", b"[]", b"\xff", b"1", b"[1]"])
 def test_what_is_no_message_is_refused_alike(text: bytes) -> None:
-    """With the same words."""
+    """Both ways give the same error message."""
     assert comparable(there_and_back(text)) == comparable(jsonrpc.parse(text))
 
 
@@ -109,7 +109,7 @@ def test_other_numbers_stay_numbers() -> None:
     ],
 )
 def test_a_wrong_array_is_refused_in_the_same_words(embed: Any, words: str) -> None:
-    """By whoever takes it, under the name that it has there: as if it had been read at once."""
+    """The error has the parameter's name, as if the daemon had read the message itself."""
     params = {"rkllm_input": {"input_type": 2, "embed_input": {"embed": embed, "n_tokens": 1}}}
     elsewhere, here = there_and_back(request(**params)), jsonrpc.parse(request(**params))
     refusals = []
@@ -126,7 +126,7 @@ def test_a_wrong_array_is_refused_in_the_same_words(embed: Any, words: str) -> N
     [({"a": [[0] * 100_001, [0] * 100_000]}, "a[1]"), ([[0] * 200_000], "params[0]")],
 )
 def test_too_many_values_are_refused(params: Any, where: str) -> None:
-    """Naming where, and with the id to answer to."""
+    """The error names the place and has the request's id."""
     message = {"jsonrpc": "2.0", "id": 1, "method": "m", "params": params}
     refused = there_and_back(json.dumps(message).encode())
     assert isinstance(refused, Malformed)
@@ -136,7 +136,7 @@ def test_too_many_values_are_refused(params: Any, where: str) -> None:
 
 
 def test_a_notification_has_no_id() -> None:
-    """It stays one."""
+    """It is still a notification after the other process has read it."""
     payload = b'{"jsonrpc":"2.0","method":"m","params":[]}'
     assert there_and_back(payload) == Notification("m", [])
 

@@ -41,7 +41,7 @@ def processes() -> set[int]:
 
 
 async def until(condition: Any) -> None:
-    """Wait for what this process cannot be told."""
+    """Poll until a condition is true."""
     for _ in range(2000):
         if condition():
             return
@@ -69,7 +69,7 @@ async def test_messages_are_read_in_order(reader: Reader) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_a_big_message_comes_whole(reader: Reader) -> None:
-    """In as many pieces as the pipes make of it."""
+    """The pipes split the message into many pieces."""
     message = await reader.read(request(7, 150_000))
     assert isinstance(message, Request)
     assert message.params == {"numbers": [7] * 150_000}
@@ -92,7 +92,7 @@ async def test_a_process_that_dies_costs_one_message(reader: Reader) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_nobody_hears_of_a_message_that_is_cancelled(reader: Reader) -> None:
-    """Under way or still waiting: the others are read."""
+    """The message may be under way or still waiting; the others are read."""
     messages = [reader.read(request(i)) for i in range(4)]
     for message in (messages[0], messages[2]):
         message.cancel()
@@ -106,7 +106,7 @@ async def test_nobody_hears_of_a_message_that_is_cancelled(reader: Reader) -> No
 
 @pytest_twisted.ensureDeferred
 async def test_an_idle_process_ends() -> None:
-    """And another is there when it is needed."""
+    """The next big message starts another process."""
     reader = Reader(reactor, idle=0.05)
     for number in range(2):
         message = await reader.read(request(number))

@@ -1,4 +1,4 @@
-"""A connection whose big message is read elsewhere: what waits, what ends, what is forgotten."""
+"""A connection while another process reads its big message: waiting, ending, releasing."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def talk(elsewhere: Elsewhere) -> Talk:
 
 
 def ids(talk: Talk) -> list[object]:
-    """Whom the answers so far are for."""
+    """The ids of the answers so far."""
     while talk.turn():
         pass
     return [json.loads(reply)["id"] for reply in talk.replies()]
@@ -70,14 +70,14 @@ def test_what_follows_waits(talk: Talk, elsewhere: Elsewhere) -> None:
 
 
 def test_a_small_message_is_read_here(talk: Talk, elsewhere: Elsewhere) -> None:
-    """Nobody waits for another process without need."""
+    """The other process does not get small messages."""
     talk.send(PING)
     assert ids(talk) == ["after"]
     assert not elsewhere.read
 
 
 def test_its_bytes_count_while_it_is_read(talk: Talk, elsewhere: Elsewhere) -> None:
-    """For the limit on what all connections hold."""
+    """They count towards the limit for all connections."""
     talk.send(BIG)
     assert talk.factory.state.input_budget.total >= len(BIG) - 1
     elsewhere.finish()
@@ -85,7 +85,7 @@ def test_its_bytes_count_while_it_is_read(talk: Talk, elsewhere: Elsewhere) -> N
 
 
 def test_its_bytes_count_until_it_is_answered(elsewhere: Elsewhere) -> None:
-    """What waits for the NPU holds its parameters."""
+    """A request that waits for the NPU holds its parameters."""
     pending = Pending()
     factory = make_factory(
         [FakeMethod("echo", pending)], max_length=len(BIG), read_elsewhere=elsewhere
@@ -112,7 +112,7 @@ def test_a_half_closed_client_gets_its_answer(talk: Talk, elsewhere: Elsewhere) 
 
 
 def test_broken_framing_is_told_last(talk: Talk, elsewhere: Elsewhere) -> None:
-    """What came before is answered first."""
+    """The messages before the error are answered first."""
     talk.send(BIG + b"x" * (len(BIG) + 1))
     assert ids(talk) == []
     elsewhere.finish()
@@ -121,7 +121,7 @@ def test_broken_framing_is_told_last(talk: Talk, elsewhere: Elsewhere) -> None:
 
 
 def test_who_leaves_is_forgotten(talk: Talk, elsewhere: Elsewhere) -> None:
-    """Nothing is held for it any more."""
+    """The daemon releases everything that it held for the connection."""
     talk.send(BIG)
     talk.vanish()
     assert elsewhere.forgotten == 1

@@ -1,4 +1,4 @@
-"""What every board runs: the packages for aarch64, emulated, on Debian's own Python for it."""
+"""The packages for aarch64 run under emulation, on Debian's own Python for aarch64."""
 
 from __future__ import annotations
 
@@ -77,12 +77,12 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def python_of(system: Path) -> str:
-    """Its release, such as 3.11."""
+    """The release of a system's Python, such as 3.11."""
     return (system / "usr/bin/python3").readlink().name.removeprefix("python")
 
 
 def emulate(home: Path, system: Path) -> Path:
-    """Let a virtual environment's Python be the emulated one."""
+    """Replace a virtual environment's Python with the emulated one."""
     python = home / "bin/python3"
     python.unlink(missing_ok=True)
     python.write_text(PYTHON.format(emulator=shutil.which(EMULATOR), system=system))
@@ -108,7 +108,7 @@ def from_the_wheel(wheel: Path, system: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def from_the_package(built: Path, tmp_path: Path) -> Path:
-    """What the Debian package unpacks."""
+    """The directory that the Debian package installs."""
     package = only(built, "rkllm-twisted_*_arm64.deb")
     subprocess.run(["dpkg-deb", "--extract", package, tmp_path / "root"], check=True)
     return tmp_path / "root/usr/lib/rkllm-twisted"

@@ -27,7 +27,7 @@ pytestmark = [
 
 
 def dpkg(root: Path, *arguments: str | Path) -> None:
-    """What dpkg does, without touching this machine: the scripts of the package know the root."""
+    """Run dpkg on another root; the package's scripts honour that root."""
     done = subprocess.run(
         ["dpkg", f"--root={root}", "--force-script-chrootless", "--force-depends", *arguments],
         capture_output=True,
@@ -71,7 +71,7 @@ def python() -> str:
 
 
 def test_it_brings_units_user_rules_and_pages(root: Path) -> None:
-    """And the socket is there from boot."""
+    """The socket unit is enabled at boot."""
     assert {
         "etc/rkllm.toml",
         "usr/bin/rkllm",
@@ -136,7 +136,7 @@ def test_every_python_has_machine_code_of_its_own(root: Path) -> None:
 
 @pytest.mark.parametrize("release", ["3.10", "3.11", "3.12", "3.13"])
 def test_every_python_imports_it(root: Path, release: str) -> None:
-    """Those of them that are at hand."""
+    """The test covers the Pythons on this machine."""
     where = [shutil.which(f"python{release}") or "false", "-c", "import sys; print(sys.executable)"]
     python = subprocess.run(where, capture_output=True, text=True).stdout.strip()
     if not python:
@@ -181,7 +181,7 @@ def daemon(root: Path, python: str, tmp_path: Path) -> Iterator[Path]:
 
 
 def rkllm(root: Path, path: Path, *arguments: str) -> str:
-    """What the installed command prints."""
+    """Run the installed command; return its output."""
     done = subprocess.run(
         [root / "usr/bin/rkllm", *arguments],
         cwd="/",
@@ -208,7 +208,7 @@ def test_the_list_of_plugins_is_written_at_installation(root: Path) -> None:
 
 
 def test_nothing_stays_but_models_and_users(root: Path) -> None:
-    """After a purge. This test is the last."""
+    """The test purges the package, so it is the last."""
     (root / "var/lib/rkllm/models/mine.rkllm").touch()
     dpkg(root, "--remove", "rkllm-twisted")
     assert not (root / HOME).exists()

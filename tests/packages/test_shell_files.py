@@ -37,14 +37,14 @@ def page(root: Path, name: str) -> str:
 
 
 def test_the_commands_page_has_every_command(root: Path) -> None:
-    """As a section of its own."""
+    """Each command has its own section."""
     text = page(root, "rkllm")
     assert [line[4:] for line in text.splitlines() if line.startswith(".SS ")] == list(COMMANDS)
     assert ".B -p, --param NAME=VALUE\n" in text
 
 
 def test_the_daemons_page_has_every_option(root: Path) -> None:
-    """With what it means and its variable."""
+    """Each has its description and its variable."""
     text = page(root, "twistd-rkllm")
     for name, setting in SETTINGS.items():
         assert f"--{name}" in text
@@ -54,7 +54,7 @@ def test_the_daemons_page_has_every_option(root: Path) -> None:
 @pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")
 @pytest.mark.parametrize("name", ["rkllm", "twistd-rkllm"])
 def test_groff_finds_nothing_wrong(root: Path, name: str) -> None:
-    """Not even a warning."""
+    """groff prints no warning, either."""
     data = gzip.decompress((root / f"usr/share/man/man1/{name}.1.gz").read_bytes())
     command = ["groff", "-man", "-Tutf8", "-ww", "-z"]
     done = subprocess.run(command, input=data, capture_output=True)

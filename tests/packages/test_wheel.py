@@ -22,7 +22,7 @@ def one(directory: Path, pattern: str) -> Path:
 
 
 def test_the_wheel_holds_libraries_model_layouts_and_plugins(built: Path) -> None:
-    """And is for this platform, not for one Python."""
+    """The wheel's tag names this platform and no Python version."""
     names = set(zipfile.ZipFile(one(built, WHEEL)).namelist())
     assert {
         "rkllm_twisted/cpu/librkllm-cpu-1.2.1.so",
@@ -40,7 +40,7 @@ def test_the_wheel_holds_libraries_model_layouts_and_plugins(built: Path) -> Non
 
 
 def test_the_source_distribution_holds_what_is_no_python(built: Path) -> None:
-    """Who packages for another system starts from it."""
+    """Packagers for other systems start from the source distribution."""
     with tarfile.open(one(built, "rkllm_twisted-*.tar.gz")) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {
@@ -56,7 +56,7 @@ def test_the_source_distribution_holds_what_is_no_python(built: Path) -> None:
 
 @pytest.mark.parametrize("pattern", [WHEEL, "rkllm_twisted-*.tar.gz"], ids=["wheel", "sdist"])
 def test_the_installed_package_gives_the_demo(built: Path, tmp_path: Path, pattern: str) -> None:
-    """In a virtual environment of its own, far from the checkout."""
+    """The demo runs in a new virtual environment, away from the checkout."""
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     python, rkllm = (tmp_path / "venv" / "bin" / name for name in ("python", "rkllm"))
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
@@ -69,7 +69,7 @@ def test_the_installed_package_gives_the_demo(built: Path, tmp_path: Path, patte
 
 
 def told(*command: str | Path, cwd: Path) -> str:
-    """What a successful command prints."""
+    """Run a command that must succeed; return its output."""
     done = subprocess.run(
         command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=60
     )

@@ -24,7 +24,7 @@ Lines = list[LogEvent]
 
 
 def collected(wanted: Callable[[LogEvent], bool]) -> Iterator[Lines]:
-    """Those of the access_log's events."""
+    """The events of the access log."""
     events: Lines = []
 
     def observe(event: LogEvent) -> None:
@@ -64,7 +64,7 @@ def fields(event: LogEvent) -> dict[str, Any]:
 
 
 def talk(access_log: AccessLog, *methods: FakeMethod) -> Talk:
-    """A connection whose requests are in a access_log."""
+    """A connection with an access log."""
     factory = make_factory()
     made = dispatcher(methods)
     made.access_log = access_log
@@ -98,7 +98,7 @@ def refusing(_: object) -> object:
 
 
 def test_an_error_has_its_name_and_code(lines: Lines) -> None:
-    """Of a request, of a notification, and of what is not there."""
+    """The cases are a request, a notification, and an unknown method."""
     client = talk(AccessLog(), FakeMethod("bad", refusing))
     client.ask(request(1, "bad"), notification("bad"), request(2, "no.such"))
     assert [(e["id"], e["outcome"], e["code"]) for e in lines] == [
@@ -109,7 +109,7 @@ def test_an_error_has_its_name_and_code(lines: Lines) -> None:
 
 
 def test_who_leaves_has_cancelled(lines: Lines) -> None:
-    """That line comes, too."""
+    """The request of a client that leaves has a line, too."""
     client = talk(AccessLog(), FakeMethod("slow", lambda _: Deferred()))
     client.ask(request(1, "slow"))
     client.vanish()
@@ -141,7 +141,7 @@ def test_a_run_has_its_tokens(lines: Lines, perf: Any) -> None:
     ],
 )
 def test_prompts_are_logged_only_if_that_is_asked_for(lines: Lines, params: Any) -> None:
-    """Wherever they stand."""
+    """The parameters have the prompt in different places."""
     for prompts in (False, True):
         client = talk(AccessLog(prompts=prompts), FakeMethod("run"), FakeMethod("bad", refusing))
         client.ask(request(1, "run", params), request(2, "bad", params))
@@ -186,7 +186,7 @@ def test_the_methods_that_only_look_are_marked() -> None:
 
 
 def test_a_refusal_is_a_warning(lines: Lines) -> None:
-    """Also in a log that has no line for other requests."""
+    """The level "warn" logs a refusal and no other request."""
 
     def not_allowed(_: object) -> object:
         raise NotAllowed("No.")
@@ -223,7 +223,7 @@ def test_a_long_name_is_cut(lines: Lines) -> None:
 
 
 def test_coming_and_going_has_lines(all_lines: Lines) -> None:
-    """Who is turned away by name is a warning; those of others are left out where it is quieter."""
+    """A refused client is logged as a warning; the other lines need the level "info"."""
     for level in ("info", "warn"):
         access_log = AccessLog(level)
         access_log.opened(PEER, None)

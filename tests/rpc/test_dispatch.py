@@ -50,7 +50,7 @@ typed = FakeMethod("typed", lambda call: attrs.asdict(call.params), TypedParams)
 
 
 def test_the_fakes_and_the_real_ones_keep_to_the_interfaces() -> None:
-    """So a test that passes with them means something."""
+    """zope.interface verifies both, so tests with the fakes are valid."""
     verifyObject(IRPCMethod, FakeMethod("a"))
     verifyObject(IRPCMethod, CancelRequest())
     verifyObject(IConversation, Talk().protocol.conversation)
@@ -60,7 +60,7 @@ def test_the_fakes_and_the_real_ones_keep_to_the_interfaces() -> None:
 
 
 def test_a_method_is_given_its_surroundings() -> None:
-    """The NPU, the daemon, whose request it is, and the parameters as they came."""
+    """The call has the NPU, the daemon, the conversation, and the parameters as sent."""
     calls: list[ICall] = []
     talk = Talk([FakeMethod("look", calls.append)])
     talk.ask(request(1, "look", [1]), request(2, "look", {"a": 1}), request(3, "look"))
@@ -75,13 +75,13 @@ async def later(call: ICall) -> object:
 
 @pytest.mark.parametrize("work", [lambda c: c.params, lambda c: succeed(c.params), later])
 def test_values_deferreds_and_coroutines_answer(work: object) -> None:
-    """All the same to the client."""
+    """The client sees no difference."""
     talk = Talk([FakeMethod("m", work)])  # type: ignore[arg-type]
     assert talk.ask(request(1, "m", [5])) == [{"jsonrpc": "2.0", "id": 1, "result": [5]}]
 
 
 def test_answers_to_synchronous_calls_keep_the_order() -> None:
-    """Of the requests."""
+    """The answers come in the order of the requests."""
     talk = Talk([FakeMethod("m")])
     assert [a["id"] for a in talk.ask(*(request(i, "m") for i in range(20)))] == list(range(20))
 
@@ -90,7 +90,7 @@ def test_answers_to_synchronous_calls_keep_the_order() -> None:
     "params", [[3, "n"], {"name": "n", "count": 3}, {"count": 3, "name": "n", "sizes": []}]
 )
 def test_typed_parameters_by_position_and_by_name(params: object) -> None:
-    """What is left out has its default."""
+    """Omitted parameters have their defaults."""
     [answer] = Talk([typed]).ask(request(1, "typed", params))
     assert answer["result"] == {"count": 3, "name": "n", "mode": "a", "sizes": []}
 
@@ -111,7 +111,7 @@ def test_typed_parameters_by_position_and_by_name(params: object) -> None:
     ],
 )
 def test_wrong_parameters_are_named(params: object, names: object, sentence: str) -> None:
-    """With what would be right."""
+    """The message says what the method expects."""
     [answer] = Talk([typed]).ask(request(1, "typed", params))
     assert code(answer) == InvalidParams.code
     assert sentence in answer["error"]["message"]
@@ -119,7 +119,7 @@ def test_wrong_parameters_are_named(params: object, names: object, sentence: str
 
 
 def test_an_unknown_method_is_named() -> None:
-    """Not at any length."""
+    """The error cuts a long name."""
     [answer] = Talk([]).ask(request(1, "x" * 10_000))
     assert code(answer) == -32601
     assert answer["error"]["data"] == {"method": "x" * 100}
@@ -133,7 +133,7 @@ def raise_(error: Exception) -> object:
     "error", [NoModel("Load one."), RuntimeRefused("No.", {"status_code": -1})]
 )
 def test_an_rpc_error_is_told_as_it_is(error: NoModel | RuntimeRefused) -> None:
-    """Raised at once, or by a Deferred."""
+    """The method raises the error or returns a Deferred that fails."""
     talk = Talk([FakeMethod("m", lambda _: raise_(error))])
     [answer] = talk.ask(request(1, "m"))
     assert code(answer) == error.code
@@ -153,7 +153,7 @@ def test_a_fault_is_logged_once_and_told_as_a_number(flush_logged_errors: Flush)
 
 @pytest.mark.parametrize("value", [object(), b"bytes", "\ud800", FloatArray(b"1234", (7,))])
 def test_a_result_without_json_form_is_a_fault(value: object, flush_logged_errors: Flush) -> None:
-    """Not silence."""
+    """The client gets an error, not silence."""
     [answer] = Talk([FakeMethod("m", lambda _: value)]).ask(request(1, "m"))
     assert code(answer) == -32603
     assert flush_logged_errors(TypeError, ValueError)
@@ -168,7 +168,7 @@ def test_an_errors_data_without_json_form_is_a_fault(flush_logged_errors: Flush)
 
 
 def test_a_notification_is_worked_on_and_never_answered(flush_logged_errors: Flush) -> None:
-    """However it ends, and whatever it streams."""
+    """The notifications stream a result, are refused, or raise an exception."""
     calls: list[ICall] = []
 
     def work(call: ICall) -> object:
@@ -242,7 +242,7 @@ def test_nothing_is_streamed_after_the_answer() -> None:
 
 
 def test_floats_are_streamed_in_the_chosen_form() -> None:
-    """Per connection."""
+    """Each connection chooses its own form."""
     talk, pending = streaming()
     talk.ask(request(0, "server.configure", {"floats": "base64"}), request(1, "run"))
     pending.calls[0].stream(FloatArray(b"\0\0\x80?", (1,)))
@@ -251,7 +251,7 @@ def test_floats_are_streamed_in_the_chosen_form() -> None:
 
 
 def test_settings_are_answered_with_all_of_them() -> None:
-    """And another connection has its own."""
+    """Another connection keeps its own settings."""
     talk, _ = streaming()
     [answer] = talk.ask(request(1, "server.configure", {"floats": "base64"}))
     assert answer["result"] == {"stream": "responses", "floats": "base64"}
@@ -264,7 +264,7 @@ def test_settings_are_answered_with_all_of_them() -> None:
     ("settings", "names"), [({"stream": "x"}, "stream"), ({"colour": "red"}, "colour")]
 )
 def test_a_wrong_setting_is_named_and_changes_nothing(settings: object, names: str) -> None:
-    """With what there is."""
+    """The error's data has the setting's name."""
     talk, _ = streaming()
     [answer] = talk.ask(request(1, "server.configure", settings))
     assert code(answer) == InvalidParams.code
@@ -273,7 +273,7 @@ def test_a_wrong_setting_is_named_and_changes_nothing(settings: object, names: s
 
 
 def test_a_streaming_method_is_refused_in_a_batch() -> None:
-    """Only it; the others are answered."""
+    """The other members of the batch are answered."""
     talk, pending = streaming()
     batch = [request(1, "run"), request(2, "ping"), notification("run")]
     [[refused, answered]] = talk.ask(batch)
@@ -284,7 +284,7 @@ def test_a_streaming_method_is_refused_in_a_batch() -> None:
 
 
 def test_a_batch_is_answered_in_one_when_all_are_done() -> None:
-    """In the order of its members."""
+    """The answers are in the order of the batch's members."""
     pending = Pending()
     talk = Talk([FakeMethod("wait", pending), FakeMethod("ping")])
     assert talk.ask([request(1, "wait"), request(2, "ping"), request(3, "wait")]) == []
@@ -318,7 +318,7 @@ def test_a_cancelled_request_is_answered_and_its_work_ended(how: str) -> None:
 
 @pytest.mark.parametrize("raw", [b'"a"', b"null", b"12345678901234567890123", b"1.5", b'"\\u00e9"'])
 def test_any_id_can_be_cancelled(raw: bytes) -> None:
-    """Also those that fit no machine number."""
+    """The ids include null, a fraction, and a number beyond 64 bits."""
     pending = Pending()
     talk = Talk([FakeMethod("wait", pending)])
     talk.send(b'{"jsonrpc":"2.0","id":%b,"method":"wait"}' % raw)
@@ -361,7 +361,7 @@ def test_cancelling_is_a_race_that_nobody_loses() -> None:
 
 
 def test_work_that_fails_as_cancelled_is_told_so() -> None:
-    """Whoever cancelled it."""
+    """The client did not cancel it."""
     talk = Talk([FakeMethod("m", lambda _: raise_(CancelledError()))])
     [answer] = talk.ask(request(1, "m"))
     assert code(answer) == Cancelled.code
@@ -382,7 +382,7 @@ def test_a_request_is_under_way_once_its_method_waits() -> None:
 
 
 def test_what_begins_while_its_client_leaves_is_cancelled() -> None:
-    """It would be waited for in vain."""
+    """No client is left to receive its result."""
     pending = Pending()
 
     def work(call: ICall) -> Deferred[object]:
@@ -415,7 +415,7 @@ def test_a_client_that_leaves_cancels_everything() -> None:
 
 
 def test_nothing_begins_once_the_connection_is_closed() -> None:
-    """Not even the rest of a batch."""
+    """The rest of a batch does not begin, either."""
     works: list[ICall] = []
     leave = FakeMethod("leave", lambda call: call.conversation.close())  # type: ignore[attr-defined]
     talk = Talk([leave, FakeMethod("count", works.append)])
@@ -467,7 +467,7 @@ def test_what_ends_or_looks_at_work_always_gets_through() -> None:
 
 
 def test_the_methods_that_end_or_look_at_work_are_marked() -> None:
-    """The daemon's own, and the protocol's."""
+    """They are methods of the daemon and of the protocol."""
     marked = Dispatcher(find_methods(), None, None).uncounted  # type: ignore[arg-type]
     assert marked == {
         "$/cancelRequest",
@@ -482,7 +482,7 @@ def test_the_methods_that_end_or_look_at_work_are_marked() -> None:
 
 @pytest.mark.parametrize("raises", [None, Cancelled("By the NPU.")], ids=["Deferred", "NPU"])
 def test_a_cancel_makes_one_error(monkeypatch: pytest.MonkeyPatch, raises: RPCError | None) -> None:
-    """The work's own, where it makes one, is not explained: the request has its answer."""
+    """The request has its answer, so an error of the cancelled work is dropped."""
 
     def cancel(work: Deferred[Any]) -> None:
         if raises is not None:
@@ -504,7 +504,7 @@ def test_a_cancel_makes_one_error(monkeypatch: pytest.MonkeyPatch, raises: RPCEr
 
 
 def test_a_fault_of_cancelled_work_is_logged(flush_logged_errors: Flush) -> None:
-    """Its request has its answer, but the fault is the daemon's."""
+    """The request already has its answer, but the daemon logs its own fault."""
     talk = Talk(
         [FakeMethod("wait", lambda _: Deferred(lambda work: work.errback(ZeroDivisionError())))]
     )
@@ -535,7 +535,7 @@ def test_the_replies_to_a_batch_are_limited() -> None:
 
 
 def test_at_shutdown_everything_is_answered() -> None:
-    """Once each, with an error that says so; then nothing more."""
+    """Each request gets one ShuttingDown error; then the connection closes."""
     pending = Pending()
     talk = Talk([FakeMethod("wait", pending)])
     talk.ask(request(1, "wait"), [request(2, "wait"), request(3, "wait")], notification("wait"))

@@ -23,14 +23,14 @@ class Params(dict[str, object]):
 
 
 def clean(failure: Failure) -> None:
-    """What Failure.cleanFailure does; pytest-twisted makes it do nothing."""
+    """Do the work of Failure.cleanFailure, which pytest-twisted disables."""
     vars(failure).update(tb=None, _frames=[])
     failure.value.__traceback__ = None
 
 
 @pytest.fixture
 def no_collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Cycles stay."""
+    """Disable the garbage collector, so that cycles stay."""
     monkeypatch.setattr(Failure, "cleanFailure", clean)
     gc.collect()
     gc.disable()
@@ -78,12 +78,12 @@ def crashes(call: ICall) -> object:
 
 
 def has_no_json_form(call: ICall) -> object:
-    """Answer with what JSON has not."""
+    """Answer with a value that has no JSON form."""
     return [call.params, object()]
 
 
 def refuses_without_json_form(call: ICall) -> object:
-    """Refuse with data that JSON has not."""
+    """Refuse with data that has no JSON form."""
     raise InvalidParams("No.", {"parameter": [call.params, object()]})
 
 
@@ -126,7 +126,7 @@ def is_freed(
 def test_a_refused_messages_params_are_freed(
     name: str, form: str, flush_logged_errors: Flush
 ) -> None:
-    """However it is refused."""
+    """The methods refuse in different ways."""
     talk = Talk(METHODS)
     assert is_freed(talk.protocol.conversation, AS[form], name, flush_logged_errors)
 
@@ -143,7 +143,7 @@ def test_what_a_full_connection_refuses_is_freed() -> None:
 
 @pytest.mark.usefixtures("no_collector")
 def test_a_stream_in_a_batch_is_freed() -> None:
-    """It is refused before it begins."""
+    """The daemon refuses the stream before its method begins."""
     assert is_freed(Talk(METHODS).protocol.conversation, AS["batch"], "streams")
 
 
@@ -162,7 +162,7 @@ def test_a_cancelled_calls_params_are_freed() -> None:
 
 @pytest.mark.usefixtures("no_collector")
 def test_a_malformed_message_is_freed() -> None:
-    """Its error too."""
+    """Its error is freed, too."""
     error = InvalidParams("No.")
     watched = weakref.ref(error)
     Talk(METHODS).protocol.conversation.take(Malformed(error, b"1"), 10)

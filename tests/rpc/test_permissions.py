@@ -1,4 +1,4 @@
-"""Who may connect, and who may do what concerns everybody."""
+"""Which users may connect, and which may call administrative methods."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_people_are_named_by_user_or_by_any_of_their_groups(
 
 
 def test_where_nobody_is_named_everybody_is_meant() -> None:
-    """Also somebody whom the kernel does not know."""
+    """They include a client without a user id from the kernel."""
     for peer in (ANNA, NOBODY):
         assert Permissions().admit(peer) is None
         assert Permissions().administers(peer)
@@ -63,7 +63,7 @@ def test_who_is_not_named_is_told_which_options_say_who_is() -> None:
 
 
 def test_administrators_may_connect() -> None:
-    """Without being named twice."""
+    """They need not be named as clients, too."""
     access = Permissions(clients=Principals({1}), administrators=Principals({1000}))
     assert access.admit(ANNA) is None
     assert access.administers(ANNA)
@@ -83,7 +83,7 @@ def talk(administers: bool) -> Talk:
 
 
 def test_a_marked_method_is_kept_from_who_does_not_administer() -> None:
-    """Whoever provides it; the others are for everybody."""
+    """All clients may call the methods without the mark."""
     client = talk(administers=False)
     [refused] = client.ask(request(1, "marked"))
     assert code(refused) == -32005
@@ -94,13 +94,13 @@ def test_a_marked_method_is_kept_from_who_does_not_administer() -> None:
 
 
 def test_an_administrator_may_call_everything() -> None:
-    """Marked or not."""
+    """The mark makes no difference."""
     client = talk(administers=True)
     assert "result" in client.ask(request(1, "marked"))[0]
 
 
 class Socket:
-    """What Twisted's transports have for the kernel's part."""
+    """The part of a Twisted transport that peer_of reads."""
 
     def __init__(self, handle: Any) -> None:
         self._handle = handle
@@ -110,7 +110,7 @@ class Socket:
 
 
 def connected_as(uid: int, gid: int, groups: Sequence[int]) -> Peer:
-    """What the kernel tells of a client."""
+    """The kernel's credentials of a client with this user and these groups."""
     name = f"\0rkllm-test-{uid}-{len(groups)}"
     with socket.socket(socket.AF_UNIX) as listening, socket.socket(socket.AF_UNIX) as client:
         listening.bind(name)
@@ -125,7 +125,7 @@ def connected_as(uid: int, gid: int, groups: Sequence[int]) -> Peer:
 @needs_root
 @pytest.mark.parametrize("count", [0, 1, 256, 257, 5000])
 def test_the_kernel_names_all_groups_of_a_client(count: int) -> None:
-    """As many as it may be in."""
+    """A client may be in many groups."""
     groups = range(100_000, 100_000 + count)
     peer = connected_as(SOMEBODY, GROUP, groups)
     assert (peer.uid, peer.gid) == (SOMEBODY, GROUP)
@@ -175,7 +175,7 @@ def test_root_and_administrators_have_room_when_there_is_none() -> None:
 
 
 def test_nobody_has_a_reserve_but_who_is_named_and_root() -> None:
-    """Where nobody is named, everybody administers; that is no reason to be let in."""
+    """Without named administrators all users administer, but only root has a reserve."""
     permissions = Permissions()
     assert permissions.has_reserve(Peer(1, 1, 0, 0, ()))
     assert not permissions.has_reserve(Peer(1, 1, 5, 5, ()))

@@ -1,4 +1,4 @@
-"""The registry: which plugins become methods, and what is said of the others."""
+"""The registry: which plugins become methods, and the warnings about the others."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rkllm_twisted.rpc.registry import find_methods
 
 @pytest.fixture
 def logged() -> Iterator[list[str]]:
-    """What is logged, as text."""
+    """The log's lines, as text."""
     lines: list[str] = []
 
     def observe(event: LogEvent) -> None:
@@ -39,17 +39,17 @@ def test_methods_are_found_by_name() -> None:
 
 
 def test_one_object_under_two_names_is_one_method() -> None:
-    """As when a drop-in imports another's object."""
+    """For example, a drop-in imports another drop-in's object."""
     method = FakeMethod("a")
     assert find_methods([method, method]) == {"a": method}
 
 
 class Other(FakeMethod):
-    """Somebody else's."""
+    """A third party's method."""
 
 
 def test_two_methods_with_one_name_are_refused() -> None:
-    """Naming both: which one answers would be chance."""
+    """The error names both: otherwise chance decides which one answers."""
     with pytest.raises(
         PluginClash, match=r"provide a: memory_client\.FakeMethod and \S+\.Other; remove"
     ):

@@ -30,7 +30,7 @@ def saving(directory: Path, name: str = "cache") -> Iterator[Path]:
 
 
 def test_the_file_takes_its_place_when_it_is_whole(tmp_path: Path) -> None:
-    """Not before; the old one goes on until then."""
+    """The old file stays until then."""
     (tmp_path / "cache").write_text("old")
     with saving(tmp_path) as path:
         path.write_text("ne")
@@ -57,14 +57,14 @@ def test_a_call_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
 
 
 def test_a_call_that_writes_nothing_changes_nothing(tmp_path: Path) -> None:
-    """That is no error: not every run gets so far."""
+    """It is no error: a run may end before it saves."""
     with saving(tmp_path):
         pass
     assert names_in(tmp_path) == []
 
 
 def test_a_link_in_the_files_place_is_replaced(tmp_path: Path) -> None:
-    """What it leads to stays as it is."""
+    """The link's target does not change."""
     (tmp_path / "precious").write_text("precious")
     (tmp_path / "cache").symlink_to("precious")
     with saving(tmp_path) as path:
@@ -74,7 +74,7 @@ def test_a_link_in_the_files_place_is_replaced(tmp_path: Path) -> None:
 
 
 def test_where_c_writes_nobody_else_may_enter(tmp_path: Path) -> None:
-    """So that nobody can put a link there; and moving the directory leads C nowhere else."""
+    """No other user can put a link there, and moving the directory does not redirect C."""
     with saving(tmp_path) as path:
         [own] = tmp_path.iterdir()
         assert own.stat().st_mode & 0o777 == 0o700
@@ -98,7 +98,7 @@ with saved_at(parent, "cache", FileParameter("path", "cache", False)) as path:
 
 
 def test_who_is_killed_while_writing_leaves_no_half_file(tmp_path: Path) -> None:
-    """What is left is swept away by the next that saves there, but not while its owner lives."""
+    """The next save there removes the leftovers, but not while their process lives."""
     process = subprocess.Popen(
         [sys.executable, "-c", KILLED, str(tmp_path)],
         stdin=subprocess.PIPE,
@@ -134,7 +134,7 @@ def test_a_directory_that_cannot_be_written_to_is_named() -> None:
 
 @needs_root
 def test_somebody_elses_directory_is_left_alone() -> None:
-    """It may look like one of ours."""
+    """The other user's directory has the daemon's prefix."""
     with open_directory() as directory:
         directory.chmod(0o1777)
         with acting_as(SOMEBODY):

@@ -46,7 +46,7 @@ def test_the_rest_of_a_character_after_waiting() -> None:
 
 
 def test_what_never_became_a_character() -> None:
-    """It is U+FFFD, and comes with the last result."""
+    """An incomplete character becomes U+FFFD in the last result."""
     run = RunText()
     assert run.normal("€".encode()[:2]) == ""
     assert run.last(None) == "\ufffd"

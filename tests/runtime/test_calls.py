@@ -1,4 +1,4 @@
-"""What reaches C is what the JSON said, for every function of every layout."""
+"""C receives the values of the JSON, for every function of every layout."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def test_init(call: Call, recorder: Recorder, release: Release, model_file: str)
 def test_a_field_left_out_of_init_has_the_librarys_default(
     call: Call, recorder: Recorder, model_file: str
 ) -> None:
-    """What the client does not say is what rkllm_createDefaultParam says."""
+    """Omitted fields have the values of rkllm_createDefaultParam."""
     default = call("rkllm_createDefaultParam")
     call("rkllm_init", [{"model_path": model_file, "top_k": 7}])
     expected = {**default, "model_path": model_file, "top_k": 7, "extend_param": {}}
@@ -156,7 +156,7 @@ def test_runs(
 
 
 def test_a_run_without_inference_parameters(loaded: Call, recorder: Recorder) -> None:
-    """C sees zeros: generate, keep no history."""
+    """C gets zeros: the mode "generate", and no kept history."""
     loaded("rkllm_run", [{"prompt_input": "hi"}, None])
     assert not any(recorder.last()["rkllm_infer_params"].values())
 

@@ -46,7 +46,7 @@ def test_by_what_the_library_shows(library: Path, release: Release) -> None:
 
 @pytest.mark.parametrize("abi", ["1.2.1", "1.2.2", "1.2.3"])
 def test_by_the_option(recording_libraries: Callable[[Release], Path], abi: str) -> None:
-    """What the person says counts, as long as the library does not disprove it."""
+    """The option decides, unless the library contradicts it."""
     known = detect_release(opened(recording_libraries(releases()["1.2.1"])), abi)
     assert (known.release.name, known.reason) == ("1.2.1", f"chosen with --abi {abi}")
 
@@ -74,7 +74,7 @@ def test_the_option_helps_with_a_release_that_is_not_known(tmp_path: Path) -> No
 def test_an_option_that_contradicts_the_library(
     recording_libraries: Callable[[Release], Path], library: str, abi: str, what: str
 ) -> None:
-    """A wrong layout would write over memory: it is refused, whoever asks for it."""
+    """A wrong layout would overwrite memory, so the option is refused."""
     with pytest.raises(LibraryError, match=what):
         detect_release(opened(recording_libraries(releases()[library])), abi)
 

@@ -117,7 +117,7 @@ def test_a_failing_listener_ends_an_endless_run(load: Callable[[str], Runtime]) 
 
 
 def test_a_late_callback(load: Callable[[str], Runtime]) -> None:
-    """What comes after the run has ended reaches nobody."""
+    """A result that comes after the end of its run is dropped."""
     runtime = load('run when "next"\nsleep 100\ntoken "y"\nfinish\nrun\nlate "late" 20\nfinish')
     seen = run(runtime)
     count = len(seen)

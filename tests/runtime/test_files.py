@@ -35,7 +35,7 @@ def models(tmp_path: Path) -> Path:
 
 @pytest.fixture(params=[opener(), open_componentwise])
 def files(request: pytest.FixtureRequest, models: Path) -> Files:
-    """What may be opened below it, in each way."""
+    """The files below that directory, with each way to open them."""
     opener: Opener = request.param
     return Files([str(models)], opener=opener)
 
@@ -46,7 +46,7 @@ def parameter(name: Path | str, exists: bool = True) -> FileParameter:
 
 
 def outcome(files: Files, name: Path | str, exists: bool = True) -> str:
-    """What is said of a name."""
+    """The check's result for a name."""
     try:
         files.check([parameter(name, exists)])
     except (InvalidParams, NotAllowed) as error:
@@ -67,7 +67,7 @@ OUTSIDE = ["elsewhere/{}", "models/../elsewhere/{}", "models-too/{}", "models/..
 @pytest.mark.parametrize("name", OUTSIDE)
 @pytest.mark.parametrize("exists", [True, False])
 def test_outside_nothing_is_told(files: Files, models: Path, name: str, exists: bool) -> None:
-    """Not even whether there is such a file."""
+    """The error does not reveal whether the file exists."""
     for file in ("model", "missing", "missing/model"):
         path = f"{models.parent}/{name.format(file)}"
         assert outcome(files, path, exists) == (
@@ -77,7 +77,7 @@ def test_outside_nothing_is_told(files: Files, models: Path, name: str, exists: 
 
 
 def test_a_link_that_leads_out_is_refused(files: Files, models: Path) -> None:
-    """As outside, or as a link where none can be followed."""
+    """The error is NotAllowed or InvalidParams, by the way of opening."""
     (models / "link").symlink_to(models.parent / "elsewhere" / "model")
     (models / "directory").symlink_to("../elsewhere")
     assert outcome(files, models / "link").startswith(("-32005", "-32602"))
@@ -106,7 +106,7 @@ def make(kind: str, path: Path) -> None:
 def test_what_is_no_file_is_refused_without_opening_it(
     files: Files, models: Path, kind: str, bounded: bool
 ) -> None:
-    """A pipe would wait, a device would do something."""
+    """Opening a pipe would block, and opening a device has side effects."""
     checking = files if bounded else Files()
     make(kind, models / kind)
     wanted = "No such file" if kind == "missing" else "is not a regular file"
@@ -119,7 +119,7 @@ def test_what_is_no_file_is_refused_without_opening_it(
 
 @needs_root
 def test_a_file_that_may_not_be_read_is_refused() -> None:
-    """By the rights of whoever the daemon is."""
+    """The rights of the daemon's user decide."""
     with open_directory() as directory:
         (directory / "model").write_text(SCRIPT)
         (directory / "model").chmod(0o600)
@@ -131,7 +131,7 @@ def test_a_file_that_may_not_be_read_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["", ".", "..", "/"])
 def test_what_is_written_has_a_name(files: Files, models: Path, name: str) -> None:
-    """Of its own."""
+    """A file to write needs a name of its own."""
     assert "is the name of a directory" in outcome(files, f"{models}/{name}", exists=False)
 
 
@@ -153,7 +153,7 @@ def test_any_of_several_directories_will_do(models: Path) -> None:
 def test_a_relative_name_is_relative_to_where_the_daemon_runs(
     files: Files, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As without the option."""
+    """The option does not change that."""
     monkeypatch.chdir(models)
     assert outcome(files, "model") == "good"
     assert outcome(files, "new", exists=False) == "good"
@@ -168,12 +168,12 @@ def test_a_directory_that_is_not_there_is_refused(tmp_path: Path) -> None:
         Files([str(tmp_path / "missing")])
 
 
-# What C gets
+# The files that C opens
 
 
 @pytest.fixture
 def notes() -> list[str]:
-    """What is noted."""
+    """The runtime's notes."""
     return []
 
 
@@ -196,7 +196,7 @@ def call(runtime: Runtime, function: str, *params: Any) -> Any:
 def test_c_opens_what_was_looked_at(
     runtime: Runtime, models: Path, notes: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not what the name leads to by then; everybody else sees the name."""
+    """C opens the checked file even if the name changes; model_path keeps the name."""
     perform = Runtime._init
 
     def swap_then_perform(self: Runtime, prepared: Any) -> Any:

@@ -67,7 +67,7 @@ def test_files_that_cannot_be_loaded(content: bytes, what: str, tmp_path: Path) 
 
 
 def test_a_missing_file_and_a_directory(tmp_path: Path) -> None:
-    """What cannot be read is named, with the reason."""
+    """The error names the path and the reason."""
     with pytest.raises(LibraryError, match=f"There is no library .*missing.so; .*{OPTIONS}"):
         open_file(str(tmp_path / "missing.so"), None, {})
     with pytest.raises(LibraryError, match=f"cannot be read: Is a directory; .*{OPTIONS}"):
@@ -75,7 +75,7 @@ def test_a_missing_file_and_a_directory(tmp_path: Path) -> None:
 
 
 def test_a_damaged_library(library: Path, tmp_path: Path) -> None:
-    """What the loader says of a file that breaks off is passed on."""
+    """The error for a truncated file includes the loader's message."""
     path = tmp_path / "half.so"
     path.write_bytes(library.read_bytes()[:100])
     with pytest.raises(LibraryError, match=r"half\.so cannot be loaded: "):
@@ -142,7 +142,7 @@ def test_the_engine_llama_names_the_libllama_that_is_missing(tmp_path: Path) -> 
 
 
 def test_the_engine_llama_refuses_what_is_no_libllama(tmp_path: Path) -> None:
-    """It says which function is missing."""
+    """The error names the missing function."""
     path, source = tmp_path / "libllama.so", tmp_path / "empty.c"
     source.write_text("int nothing;\n")
     compile_c(["-shared", "-o", str(path), str(source)])
@@ -151,7 +151,7 @@ def test_the_engine_llama_refuses_what_is_no_libllama(tmp_path: Path) -> None:
 
 
 def test_a_libllama_that_dies_when_it_is_opened_costs_nothing(tmp_path: Path) -> None:
-    """It is looked at in another process."""
+    """Another process opens it first."""
     path, source = tmp_path / "libllama.so", tmp_path / "dies.c"
     source.write_text("__attribute__((constructor)) static void die(void) { __builtin_trap(); }\n")
     compile_c(["-shared", "-fPIC", "-o", str(path), str(source)])
@@ -174,7 +174,7 @@ def test_an_embedded_library_that_was_not_built() -> None:
 
 
 def test_the_demonstration_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It lies beside the embedded library, or the error says what to do."""
+    """It is beside the embedded library; if it is missing, the error says to reinstall."""
     monkeypatch.setattr(cpu, "_HERE", tmp_path)
     with pytest.raises(LibraryError, match=r"tiny-pydocs-q8_0\.gguf is not installed: reinstall"):
         cpu.demo_model()

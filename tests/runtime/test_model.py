@@ -86,7 +86,7 @@ def test_a_picture_of_another_width_is_refused(load: Any, abi: str, size: int) -
 
 
 def test_an_encoder_with_several_outputs(load: Any, abi: str) -> None:
-    """Its embeddings for one token stand one behind the other: a multiple of the width."""
+    """Each token has one embedding per output, so its length is a multiple of the width."""
     assert run(load(SCRIPT), image(abi, 48, 2)) == "first"
 
 
@@ -99,13 +99,13 @@ def test_the_model_is_asked_once(load: Any) -> None:
 
 
 def test_a_prompt_asks_for_nothing(load: Any) -> None:
-    """Who sends no embeddings does not pay for their width."""
+    """A run without embeddings does not ask the model for their width."""
     assert run(load('run\ntoken "a"\nrun\nsegv\n'), [{"prompt_input": "hi"}]) == "a"
 
 
 @pytest.mark.parametrize("cannot", ['token "no states"', "error", "null\nnofinish"])
 def test_a_runtime_without_hidden_states(load: Any, cannot: str) -> None:
-    """It is asked once, in vain; what is known is checked still."""
+    """The width is asked for once and stays unknown; the other checks remain."""
     runtime = load(f'embd 8\nrun\n{cannot}\nrun\ntoken "a"\nrun\ntoken "b"\n')
     assert [run(runtime, embed(16, 2)), run(runtime, embed(8, 1))] == ["a", "b"]
     with pytest.raises(InvalidParams, match="has 3 elements, which is no multiple of n_tokens = 2"):
@@ -113,7 +113,7 @@ def test_a_runtime_without_hidden_states(load: Any, cannot: str) -> None:
 
 
 def test_an_abort_meanwhile_is_the_runs(load: Any) -> None:
-    """Who aborts while the width is asked for does not get the run all the same."""
+    """An abort during the question for the width prevents the run."""
     script = 'embd 8\nrun\nhang until abort\nnofinish\nrun\ntoken "x"\n'
     runtime = load(script)
     texts: list[str] = []

@@ -1,4 +1,4 @@
-"""Opening below a directory: no name and no link leads out, also while somebody swaps them."""
+"""Opening below a directory: no name and no link leads out, even during a swap."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def read(opener: Opener, inside: Path) -> Iterator[Open]:
 
 @pytest.mark.parametrize("name", ["below/file", "./below//file", "below/./file"])
 def test_what_is_below_is_opened(read: Open, name: str) -> None:
-    """However it is written."""
+    """The name may be written in any form."""
     assert read(name) == "good"
 
 
@@ -72,7 +72,7 @@ def test_what_is_below_is_opened(read: Open, name: str) -> None:
     "name", ["..", "../outside/file", "below/../../outside/file", "/etc/passwd"]
 )
 def test_no_name_leads_out(read: Open, name: str) -> None:
-    """With the error that says so, whether there is such a file or not."""
+    """The error says that the name leads out; a missing file is refused, too."""
     for wanted in (name, f"{name}-that-is-not-there"):
         with pytest.raises(OSError) as caught:
             read(wanted)
@@ -84,7 +84,7 @@ def test_no_name_leads_out(read: Open, name: str) -> None:
 
 @pytest.mark.parametrize("target", ["../outside", "{}/outside", "/"])
 def test_no_link_leads_out(read: Open, inside: Path, target: str) -> None:
-    """At the end of a name or in the middle, relative or absolute."""
+    """The link is at the end of a name or in the middle, relative or absolute."""
     (inside / "link").symlink_to(target.format(inside.parent))
     (inside / "file").symlink_to(f"{target.format(inside.parent)}/file")
     for name in ("link/file", "file"):
@@ -96,7 +96,7 @@ def test_no_link_leads_out(read: Open, inside: Path, target: str) -> None:
 def test_a_link_that_stays_below_is_followed_by_the_kernel_only(
     read: Open, inside: Path, opener: Opener
 ) -> None:
-    """The other way follows none."""
+    """The step-by-step way follows no link."""
     (inside / "link").symlink_to("below")
     if opener is open_with_openat2:
         assert read("link/file") == "good"
@@ -108,7 +108,7 @@ def test_a_link_that_stays_below_is_followed_by_the_kernel_only(
 
 @contextmanager
 def swapping(here: Path, good: Callable[[Path], object], bad: str) -> Iterator[None]:
-    """Let a path be, in turn, what it should and a link to elsewhere, as fast as it goes."""
+    """Switch a path between the right file and a link to elsewhere, as fast as possible."""
     stop = threading.Event()
 
     def swap() -> None:
@@ -140,7 +140,7 @@ def clear(path: Path) -> None:
 
 
 def good_file(path: Path) -> None:
-    """What should be there."""
+    """Write the right file."""
     path.write_text("good")
 
 
@@ -161,7 +161,7 @@ def good_directory(path: Path) -> None:
 def test_who_swaps_links_in_a_loop_never_wins(
     read: Open, inside: Path, name: str, swapped: str, good: Callable[[Path], object], bad: str
 ) -> None:
-    """Every time it is the right file or none at all; and the race was on: both came often."""
+    """Each read gives the right file or an error, and the race produces both often."""
     good(inside / swapped)
     seen = {"good": 0, "refused": 0}
     deadline = time.monotonic() + PATIENCE
@@ -178,7 +178,7 @@ def test_who_swaps_links_in_a_loop_never_wins(
 
 
 def test_a_kernel_without_openat2_is_served_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And so is a sandbox that forbids it; any other error is one."""
+    """A sandbox that forbids openat2 is treated alike; any other error is raised."""
 
     def refusing(number: int) -> Opener:
         def refuse(directory: int, name: str, flags: int) -> int:

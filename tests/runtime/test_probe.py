@@ -43,7 +43,7 @@ except ChildProcessError:
 
 
 def looked_at(library: str, threads: int, patience: int = 60) -> str:
-    """What a program with so many threads finds out of a library."""
+    """The output of a program with that many threads that probes a library."""
     command = [sys.executable, "-c", PROGRAM, library, str(threads), str(patience)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
     return done.stdout
@@ -54,7 +54,7 @@ def looked_at(library: str, threads: int, patience: int = 60) -> str:
 def test_what_a_library_does_while_it_is_opened_is_one_sentence(
     tmp_path: Path, deed: str, threads: int
 ) -> None:
-    """And nothing is left of the process that looked."""
+    """The probe reports each fault of a library as one line."""
     includes = "".join(f"#include <{name}.h>\n" for name in ("signal", "stdio", "stdlib", "unistd"))
     source, library = tmp_path / "bad.c", tmp_path / "bad.so"
     source.write_text(
@@ -68,5 +68,5 @@ def test_what_a_library_does_while_it_is_opened_is_one_sentence(
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_good_library_shows_its_layout(threads: int) -> None:
-    """The same either way."""
+    """A fork and a new Python find the same layout."""
     assert looked_at("cpu", threads) == "1.3.0 True\n"

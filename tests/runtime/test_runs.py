@@ -1,4 +1,4 @@
-"""What the callbacks of a run become, and what they cannot do to it."""
+"""The results of a run's callbacks, and callbacks that are wrong or late."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_each_callback_becomes_a_result(run: Any, release: Release) -> None:
 
 
 def test_a_character_that_is_split(run: Any) -> None:
-    """It is whole in the text, whether the runtime waits for it or not."""
+    """The text has the whole character, whether or not the runtime waits for it."""
     euro = "€".encode()
     seen = run(
         (RunState.WAITING, {"text": euro[:2]}),
@@ -176,7 +176,7 @@ def test_a_list_of_one_input(loaded: Call, recorder: Recorder) -> None:
 
 
 def test_a_failing_listener(loaded: Call, play: Callable[..., None], recorder: Recorder) -> None:
-    """What it raises does not reach C: the run is aborted, and then it is raised."""
+    """The run is aborted, and the call raises the listener's exception after C returns."""
     play(
         (RunState.NORMAL, {"text": b"a"}), (RunState.NORMAL, {"text": b"b"}), (RunState.FINISH, {})
     )
@@ -234,7 +234,7 @@ def test_callbacks_after_the_run_reach_nobody(
 
 
 def test_a_run_without_a_listener(loaded: Call, play: Callable[..., None]) -> None:
-    """Nobody need listen."""
+    """on_result is optional."""
     play((RunState.NORMAL, {"text": b"a"}), (RunState.FINISH, {}))
     assert loaded("rkllm_run", INPUT) == {"success": True, "status_code": 0}
 

@@ -31,7 +31,7 @@ def test_it_provides_the_interface(runtime: Runtime) -> None:
 
 
 def test_its_version(runtime: Runtime, release: Release, library: Path) -> None:
-    """It says which library it is, which layout is in use, and why."""
+    """The version names the library, the layout, and how it was recognised."""
     version = runtime.version
     assert (version.library, version.version) == (str(library), None)
     assert (version.abi, version.backend) == (release.name, "npu")
@@ -74,7 +74,7 @@ def test_an_init_that_gives_no_handle(call: Call, recorder: Recorder, model_file
 
 
 def test_a_destroy_that_fails(loaded: Call, runtime: Runtime, recorder: Recorder) -> None:
-    """The handle is forgotten all the same: nobody knows what it points to."""
+    """The handle is dropped anyway, since it may be invalid."""
     recorder.native.recorder_status(-1)
     with pytest.raises(RuntimeRefused, match="rkllm_destroy returned -1"):
         loaded("rkllm_destroy")
@@ -93,7 +93,7 @@ def test_a_destroy_that_fails(loaded: Call, runtime: Runtime, recorder: Recorder
     ],
 )
 def test_without_a_model(call: Call, recorder: Recorder, function: str, params: Any) -> None:
-    """What needs a handle does not reach C without one."""
+    """Calls that need a handle do not reach C without one."""
     with pytest.raises(NoModel, match="load one with rkllm.init"):
         call(function, params)
     assert recorder.calls() == []
@@ -156,7 +156,7 @@ def test_preparing_calls_nothing(runtime: Runtime, recorder: Recorder, model_fil
 
 
 def test_close(loaded: Call, runtime: Runtime, recorder: Recorder, model_file: str) -> None:
-    """It destroys the model, once; what comes later raises NoModel."""
+    """close destroys the model once; later calls raise NoModel."""
     runtime.close()
     runtime.close()
     assert functions(recorder) == ["rkllm_init", "rkllm_destroy"]
@@ -170,7 +170,7 @@ def test_close(loaded: Call, runtime: Runtime, recorder: Recorder, model_file: s
 def test_files_are_looked_at_first(
     call: Call, recorder: Recorder, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is no regular, readable file does not reach C: it might hang or exit there."""
+    """A path that is no regular, readable file does not reach C, which might hang or exit."""
     path = tmp_path / kind
     if kind == "directory":
         path.mkdir()

@@ -58,7 +58,7 @@ class Answer(Protocol):
 
 @pytest.fixture
 def factory() -> Iterator[RPCFactory]:
-    """Its one method answers with the client's uid."""
+    """A factory with one method, which answers with the client's uid."""
     whoami = FakeMethod("whoami", lambda call: call.conversation.peer.uid)
     made = RPCFactory(Dispatcher(by_name([whoami]), "npu", "daemon"), reactor)  # type: ignore[arg-type]
     yield made
@@ -85,7 +85,7 @@ def test_it_is_an_endpoint_of_twisteds(tmp_path: Path) -> None:
 
 
 def test_its_description_is_a_plugin() -> None:
-    """So Twisted finds it without being told."""
+    """Twisted finds the plugin by itself."""
     parsers = [p for p in getPlugins(IStreamServerEndpointStringParser) if p.prefix == "rkllm"]
     [parser] = parsers
     assert verifyObject(IStreamServerEndpointStringParser, parser)
@@ -95,7 +95,7 @@ def test_its_description_is_a_plugin() -> None:
 async def test_a_description_makes_a_socket_with_its_mode(
     tmp_path: Path, factory: RPCFactory
 ) -> None:
-    """And nothing is left of it afterwards."""
+    """Stopping removes the socket."""
     path = tmp_path / "s"
     port = await serverFromString(reactor, f"rkllm:{path}:mode=0660").listen(factory)
     assert stat.S_IMODE(path.stat().st_mode) == 0o660
@@ -113,14 +113,14 @@ async def test_a_description_makes_a_socket_with_its_mode(
     ],
 )
 def test_a_wrong_argument_is_named(arguments: str, sentence: str) -> None:
-    """In one sentence."""
+    """The error is one sentence."""
     with pytest.raises(ValueError, match=f"^{sentence}$"):
         serverFromString(reactor, f"rkllm:/tmp/s:{arguments}")
 
 
 @pytest_twisted.ensureDeferred
 async def test_the_default_mode_is_the_daemons(tmp_path: Path, factory: RPCFactory) -> None:
-    """For the daemon's user only."""
+    """Only the daemon's user may connect."""
     path = tmp_path / "s"
     port = await serverFromString(reactor, f"rkllm:{path}").listen(factory)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -131,7 +131,7 @@ async def test_the_default_mode_is_the_daemons(tmp_path: Path, factory: RPCFacto
 async def test_a_socket_in_use_is_an_error_of_the_deferred(
     tmp_path: Path, factory: RPCFactory
 ) -> None:
-    """As endpoints report it."""
+    """The Deferred fails with SocketError."""
     source = SocketFile(str(tmp_path / "s"), 0o600)
     port = await RKLLMServerEndpoint(reactor, source).listen(factory)
     with pytest.raises(SocketError, match="Another daemon already serves"):
@@ -141,7 +141,7 @@ async def test_a_socket_in_use_is_an_error_of_the_deferred(
 
 @pytest_twisted.ensureDeferred
 async def test_systemds_socket_is_left_where_it_is(tmp_path: Path, factory: RPCFactory) -> None:
-    """Its file stays, and the next daemon accepts from it."""
+    """The socket's file stays, and the next daemon accepts from it."""
     path = tmp_path / "s"
     with socket.socket(socket.AF_UNIX) as theirs:
         theirs.bind(str(path))

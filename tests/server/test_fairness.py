@@ -1,4 +1,4 @@
-"""What the connections share: turns at the reactor, and the memory for what came in."""
+"""The connections share the reactor's turns and the memory for input and output."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def turn(clock: Clock) -> float:
 
 @pytest.mark.parametrize("many", [1, 100])
 def test_a_turn_of_the_reactor_is_as_short_for_many_as_for_one(many: int) -> None:
-    """The budget, and at most one message more."""
+    """A turn takes the budget and at most one message more."""
     clock = Clock()
     rounds = RoundRobin(clock)
     workers = [Worker(rounds, clock, 50) for _ in range(many)]
@@ -76,7 +76,7 @@ def test_a_turn_of_the_reactor_is_as_short_for_many_as_for_one(many: int) -> Non
 
 
 def test_turns_go_round() -> None:
-    """Nobody is served twice before everybody has been served once."""
+    """Every connection has a turn before any has a second one."""
     clock = Clock()
     rounds = RoundRobin(clock)
     workers = [Worker(rounds, clock, 1000, cost=2 * TURN_BUDGET_S) for _ in range(5)]
@@ -88,7 +88,7 @@ def test_turns_go_round() -> None:
 
 
 def test_who_leaves_gets_no_turn() -> None:
-    """And without anybody left nothing is scheduled."""
+    """After the last one leaves, no turn is scheduled."""
     clock = Clock()
     rounds = RoundRobin(clock)
     worker = Worker(rounds, clock, 1)
@@ -100,7 +100,7 @@ def test_who_leaves_gets_no_turn() -> None:
 
 
 def test_a_clock_that_is_set_back_costs_nobody_a_turn() -> None:
-    """Time that was won is not counted against anybody."""
+    """A clock that goes back does not use up the turn's time."""
     clock = Clock()
     rounds = RoundRobin(clock)
     rounds.begin()
@@ -111,7 +111,7 @@ def test_a_clock_that_is_set_back_costs_nobody_a_turn() -> None:
 
 
 def test_a_connections_messages_wait_when_the_turns_time_is_spent() -> None:
-    """Those of others that come in the same turn of the reactor, too."""
+    """Other connections' messages in the same turn of the reactor wait, too."""
     clock = Clock()
 
     def slow(_: object) -> None:
@@ -146,7 +146,7 @@ def crowd(limit: int, *sizes: int) -> tuple[RPCFactory, list[Talk]]:
 
 
 def test_beyond_the_limit_the_biggest_holder_goes() -> None:
-    """With one clear error; everybody else goes on."""
+    """The biggest holder gets one error; the other connections stay open."""
     factory, [small, big, last] = crowd(100 * KIB, 30 * KIB, 50 * KIB, 15 * KIB)
     assert not big.closing
     last.send(b" " * 6 * KIB)
@@ -166,7 +166,7 @@ def test_beyond_the_limit_the_biggest_holder_goes() -> None:
     "begun", [b"9999999:" + b"x" * 60 * KIB, b"[" + b" " * 60 * KIB], ids=["netstring", "line"]
 )
 def test_a_message_that_has_begun_counts_in_both_framings(begun: bytes) -> None:
-    """However it was cut."""
+    """The message may be split anywhere."""
     factory = make_factory(max_unparsed=100 * KIB)
     one = Talk(factory=factory)
     for at in range(0, len(begun), 1000):
@@ -191,7 +191,7 @@ def test_what_is_handled_or_left_behind_does_not_count() -> None:
 
 
 def test_messages_that_wait_for_their_turn_count() -> None:
-    """Read, and not handled."""
+    """They have been read but not handled."""
     factory = make_factory(messages_per_turn=1)
     talk = Talk(factory=factory)
     framed = netstring(json.dumps(request(1, "echo")).encode() + b" " * KIB)
@@ -217,7 +217,7 @@ def test_who_is_turned_away_takes_its_requests_along() -> None:
 
 
 def test_the_account_is_exact() -> None:
-    """A connection is counted once, whatever it said before."""
+    """Each connection counts once, with its latest number of bytes."""
     gone: list[Any] = []
     clock = Clock()
     hold = Budget(10, gone.append)
@@ -269,14 +269,14 @@ def readers(limit: int, *sizes: int) -> list[Talk]:
 
 
 def test_beyond_the_limit_of_unread_bytes_the_biggest_holder_goes() -> None:
-    """It does not read, so it gets no error."""
+    """The client does not read, so the daemon sends no error."""
     [small, big, last] = readers(300 * KIB, 100 * KIB, 150 * KIB, 100 * KIB)
     assert [talk.closing for talk in (small, big, last)] == [False, True, False]
     assert small.factory.state.output_budget.total < 201 * KIB
 
 
 def test_one_long_result_may_be_longer_than_the_limit() -> None:
-    """It could not be read otherwise."""
+    """A lower limit would prevent the client from ever reading it."""
     [alone] = readers(100 * KIB, 500 * KIB)
     assert not alone.closing
 

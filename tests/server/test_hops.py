@@ -1,4 +1,4 @@
-"""How many modules a small request goes through, from the bytes that came to those that go."""
+"""The number of modules that a small request passes, from its bytes to its answer's bytes."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ PONG = b'{"jsonrpc":"2.0","id":1,"result":null}'
 
 @pytest.fixture
 def logged() -> Iterator[list[str]]:
-    """What is logged, as text."""
+    """The log's lines, as text."""
     lines: list[str] = []
 
     def observe(event: LogEvent) -> None:
@@ -44,7 +44,7 @@ def test_it_provides_what_twisted_asks_for() -> None:
 
 
 def test_the_first_byte_decides_for_good() -> None:
-    """Replies go out in kind."""
+    """Replies use the framing of the first byte."""
     netstrings, lines = Talk(), Talk()
     netstrings.send(netstring(PING))
     assert netstrings.raw() == netstring(PONG)
@@ -81,7 +81,7 @@ def test_broken_framing_gets_one_error_and_the_end(name: str) -> None:
 
 @pytest.mark.parametrize("frame", [netstring, lambda payload: payload + b"\n"])
 def test_messages_before_the_damage_are_answered_first(frame: Callable[[bytes], bytes]) -> None:
-    """All of them."""
+    """The daemon answers all of them before the error."""
     talk = Talk(factory=make_factory(max_length=1000))
     talk.send(frame(PING) * 3 + (b"x" * 2000 if frame is not netstring else b"x"))
     *answers, error = talk.answers()
@@ -156,7 +156,7 @@ def test_what_comes_while_others_have_their_turn_keeps_its_order() -> None:
 
 
 def test_more_bytes_make_no_earlier_turn() -> None:
-    """A turn is a turn, however often the client is read."""
+    """A second read adds no messages to the current turn."""
     talk = Talk()
     talk.send((PING + b"\n") * 100)
     talk.send(PING + b"\n")
@@ -164,7 +164,7 @@ def test_more_bytes_make_no_earlier_turn() -> None:
 
 
 def test_damage_waits_for_the_messages_before_it() -> None:
-    """Over several turns."""
+    """The messages take several turns."""
     talk = Talk(factory=make_factory(messages_per_turn=2))
     talk.send(netstring(PING) * 5 + b"x")
     assert not talk.closing
@@ -206,7 +206,7 @@ def test_a_big_answer_goes_out_in_slices() -> None:
 
 
 def test_order_is_kept_while_a_client_does_not_read() -> None:
-    """Everything comes, once it does."""
+    """All answers arrive once the client reads."""
     talk = Talk()
     talk.transport.producer.pauseProducing()
     assert talk.ask(request(1, "echo"), request(2, "echo")) == []
@@ -215,7 +215,7 @@ def test_order_is_kept_while_a_client_does_not_read() -> None:
 
 
 def test_who_does_not_read_is_not_read() -> None:
-    """From half the limit on its requests wait in the kernel, and at last unhandled."""
+    """From half the limit on, its requests stay unread in the kernel."""
     talk = Talk([text(1000)], make_factory([text(1000)], max_unread=10_000))
     talk.transport.producer.pauseProducing()
     talk.send(b'{"jsonrpc":"2.0","method":"text","id":1}\n' * 50)
@@ -230,7 +230,7 @@ def test_who_does_not_read_is_not_read() -> None:
 
 
 def test_who_reads_nothing_for_30_seconds_is_dropped(logged: list[str]) -> None:
-    """Its request under way is cancelled with it."""
+    """The daemon cancels the client's request under way."""
     pending = Pending()
     talk = Talk([FakeMethod("wait", pending)])
     talk.ask(request(1, "wait"))
@@ -245,7 +245,7 @@ def test_who_reads_nothing_for_30_seconds_is_dropped(logged: list[str]) -> None:
 
 
 def test_who_reads_slowly_is_not_dropped() -> None:
-    """Each slice that is taken begins the time anew."""
+    """Each slice that the client reads restarts the timeout."""
     talk = Talk()
     for _ in range(10):
         talk.transport.producer.pauseProducing()
@@ -255,7 +255,7 @@ def test_who_reads_slowly_is_not_dropped() -> None:
 
 
 def test_a_stream_to_nobody_is_bounded(logged: list[str]) -> None:
-    """It cannot wait for the time to be over."""
+    """The stream ends before the unread timeout."""
     pending = Pending()
     talk = Talk([FakeMethod("run", pending, streams=True)])
     talk.ask(request(1, "run"))
@@ -286,7 +286,7 @@ def test_a_thousand_tokens_are_held_without_an_object_each() -> None:
 
 
 def test_what_the_transport_still_holds_counts(logged: list[str]) -> None:
-    """It is memory, too: the bound is for everything that the client has not taken."""
+    """The bound covers all bytes that the client has not read."""
     pending = Pending()
     talk = Talk(factory=make_factory([FakeMethod("run", pending, streams=True)], max_unread=MIB))
     talk.ask(request(1, "run"))
@@ -337,7 +337,7 @@ def test_a_big_messages_buffer_is_given_back() -> None:
 
 
 def test_a_half_closed_client_gets_its_answers() -> None:
-    """And then the end."""
+    """The connection closes after the answers."""
     pending = Pending()
     talk = Talk([FakeMethod("wait", pending)])
     talk.ask(request(1, "wait"), notification("wait"))
@@ -351,14 +351,14 @@ def test_a_half_closed_client_gets_its_answers() -> None:
 
 
 def test_a_half_closed_client_without_requests_is_closed() -> None:
-    """At once; also one that said nothing."""
+    """The daemon closes at once, also if the client sent nothing."""
     talk = Talk()
     talk.half_close()
     assert talk.transport.disconnecting
 
 
 def test_the_last_words_need_no_newline() -> None:
-    """Neither complete ones nor others."""
+    """The last message may be complete or not."""
     talk = Talk()
     talk.send(b"\n5")
     talk.half_close()
@@ -368,7 +368,7 @@ def test_the_last_words_need_no_newline() -> None:
 
 
 def test_a_backlog_is_answered_after_the_half_close() -> None:
-    """What was read counts."""
+    """The daemon answers all messages that it read before."""
     talk = Talk(factory=make_factory(messages_per_turn=1))
     talk.send((PING + b"\n") * 3)
     talk.half_close()
@@ -454,7 +454,7 @@ def test_a_silent_client_too_many_is_closed() -> None:
 
 
 def test_a_crowd_is_not_even_told() -> None:
-    """Who is being turned away takes no more room than who is served."""
+    """As many clients get the error as can be served; further ones are closed at once."""
     factory = make_factory(max_clients=2)
     talks = [Talk(factory=factory) for _ in range(4)]
     assert factory.buildProtocol(None) is None
@@ -465,7 +465,7 @@ def test_a_crowd_is_not_even_told() -> None:
 
 
 def test_a_client_that_has_just_left_makes_room() -> None:
-    """Before its end was noticed."""
+    """The daemon has not noticed its end yet."""
     gone: list[object] = []
     factory = make_factory(max_clients=1, has_gone=lambda transport: transport in gone)
     gone.append(Talk(factory=factory).transport)
@@ -473,7 +473,7 @@ def test_a_client_that_has_just_left_makes_room() -> None:
 
 
 def test_a_client_that_is_not_admitted_is_told_why() -> None:
-    """By whoever decides it."""
+    """The answer is the error that ``admit`` returns."""
     factory = make_factory(admit=lambda client: NotAllowed(f"Not you, {client.uid}."))
     talk = Talk(factory=factory)
     talk.send(PING)
@@ -481,7 +481,7 @@ def test_a_client_that_is_not_admitted_is_told_why() -> None:
 
 
 def test_shutdown_answers_and_closes_everybody() -> None:
-    """And says when the last one is gone."""
+    """Its Deferred fires when the last connection is gone."""
     pending = Pending()
     factory = make_factory([FakeMethod("wait", pending)])
     busy, idle = Talk(factory=factory), Talk(factory=factory)
@@ -498,7 +498,7 @@ def test_shutdown_answers_and_closes_everybody() -> None:
 
 
 def test_shutdown_waits_for_nobody_who_does_not_read() -> None:
-    """But for a second."""
+    """The wait ends after a second."""
     talk = Talk()
     talk.transport.producer.pauseProducing()
     talk.ask(request(1, "echo"))
@@ -509,14 +509,14 @@ def test_shutdown_waits_for_nobody_who_does_not_read() -> None:
 
 
 def test_shutdown_without_clients_is_done_at_once() -> None:
-    """Nothing to wait for."""
+    """The Deferred fires immediately."""
     done: list[object] = []
     make_factory().close_all().addCallback(done.append)
     assert done == [None]
 
 
 def test_coming_and_going_is_logged_and_prompts_are_not(logged: list[str]) -> None:
-    """One line each."""
+    """Each has one line."""
     talk = Talk()
     talk.ask(request(1, "echo", ["my secret"]), request(2, "my secret"), notification("my secret"))
     talk.vanish()
@@ -527,7 +527,7 @@ def test_coming_and_going_is_logged_and_prompts_are_not(logged: list[str]) -> No
     assert not any('["my secret"]' in line for line in logged)
 
 
-# What newcomers send
+# Input that is no JSON-RPC
 
 
 def test_http_gets_an_http_answer_of_one_sentence() -> None:
@@ -602,7 +602,7 @@ def test_an_idle_connection_has_all_the_time() -> None:
 
 
 def test_each_message_has_its_own_time() -> None:
-    """One that begins just before the other's time is over."""
+    """The second message begins just before the first one's time ends."""
     talk = Talk(factory=make_factory(message_timeout=5))
     talk.send(PING[:5])
     talk.clock.advance(4)

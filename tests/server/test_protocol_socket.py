@@ -84,7 +84,7 @@ def lines(data: bytes) -> list[Any]:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Let the reactor go on until something is so."""
+    """Run the reactor until a condition is true."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"
@@ -93,7 +93,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_the_kernel_says_who_connected(serve: Serve) -> None:
-    """As of connect()."""
+    """The kernel keeps the user of the moment of connect()."""
     factory, connect = serve(FakeMethod("echo"))
     client = connect()
     client.sendall(message(request(1, "echo", [1])))
@@ -130,7 +130,7 @@ async def test_a_pipe_to_nc_gets_its_answers(serve: Serve, end: bytes) -> None:
 @pytest.mark.parametrize("half_close_first", [False, True])
 @pytest_twisted.ensureDeferred
 async def test_a_client_that_leaves_is_noticed(serve: Serve, half_close_first: bool) -> None:
-    """Its work is cancelled, whether or not it had half-closed before."""
+    """The daemon cancels its work, with or without a half-close before."""
     pending = Pending()
     factory, connect = serve(FakeMethod("wait", pending))
     client = connect()
@@ -282,7 +282,7 @@ async def test_a_fault_costs_its_request_only(serve: Serve, flush_logged_errors:
 
 @pytest_twisted.ensureDeferred
 async def test_a_slow_reader_does_not_slow_others_down(serve: Serve) -> None:
-    """It is dropped at its bound; the stream beside it gets every token at once."""
+    """The slow reader is dropped at its bound; the other stream gets each token at once."""
     pending = Pending()
     factory, connect = serve(FakeMethod("run", pending, streams=True), max_unread=256 * 1024)
     deaf, good = connect(), connect()

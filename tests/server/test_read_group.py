@@ -1,4 +1,4 @@
-"""Many sockets as one descriptor of the reactor's: who is read from, when, and how it ends."""
+"""Many sockets as one descriptor of the reactor: reading, turns, and ends."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Flush = Callable[..., list[Failure]]
 
 
 class Reactor:
-    """Knows what reads with it."""
+    """Records its readers."""
 
     def __init__(self) -> None:
         self.readers: set[object] = set()
@@ -101,14 +101,14 @@ def make(group: ReadGroup) -> Iterator[Make]:
 
 
 def test_it_is_one_descriptor_of_the_reactors(group: ReadGroup, reactor: Reactor) -> None:
-    """Which is readable when any of its sockets is."""
+    """The descriptor is readable when any of its sockets is."""
     verifyObject(IReadDescriptor, group)
     assert reactor.readers == {group}
     group.close()
 
 
 def test_who_has_sent_is_read_from(group: ReadGroup, make: Make) -> None:
-    """And nobody else."""
+    """The silent socket is not read."""
     silent, first, second = make(3)
     first.client.send(b"a")
     second.client.send(b"b")
@@ -117,7 +117,7 @@ def test_who_has_sent_is_read_from(group: ReadGroup, make: Make) -> None:
 
 
 def test_one_alone_is_read_from_without_asking_who(group: ReadGroup, make: Make) -> None:
-    """It can be nobody else."""
+    """The group reads the only socket directly."""
     [alone] = make(1)
     alone.client.send(b"a")
     group.doRead()
@@ -125,7 +125,7 @@ def test_one_alone_is_read_from_without_asking_who(group: ReadGroup, make: Make)
 
 
 def test_a_turn_reads_so_many_and_the_next_the_others(group: ReadGroup, make: Make) -> None:
-    """Although those that were first have sent again."""
+    """Sockets that have been read do not delay the others by sending again."""
     crowd = make(READS_PER_TURN + 10)
     for one in crowd:
         one.client.send(b"1")
@@ -139,7 +139,7 @@ def test_a_turn_reads_so_many_and_the_next_the_others(group: ReadGroup, make: Ma
 
 
 def test_who_does_nothing_else_but_send_is_read_so_often(group: ReadGroup, make: Make) -> None:
-    """Then the reactor has its turn."""
+    """The group then returns to the reactor."""
     eager, _ = make(2)
     reads: list[int] = []
     eager.client.send(b"1")
@@ -196,7 +196,7 @@ def test_an_end_with_nobody_left_to_read_is_the_end(group: ReadGroup, make: Make
 
 
 def test_a_broken_connection_is_lost(group: ReadGroup, make: Make) -> None:
-    """With the reason that reading gave."""
+    """The reason is the error of the read."""
     broken, _ = make(2)
     broken.client.send(b"a")
     broken.does = lambda: CONNECTION_LOST
@@ -225,7 +225,7 @@ def test_a_fault_costs_only_its_own_connection(
 def test_it_is_there_while_somebody_is_connected(
     group: ReadGroup, reactor: Reactor, make: Make
 ) -> None:
-    """Also when nobody listens any more."""
+    """The group stays until its last socket leaves, even after the daemon stops listening."""
     last, *_ = make(1)
     descriptor = group.fileno()
     group.close()
@@ -242,7 +242,7 @@ def test_it_is_there_while_somebody_is_connected(
 def test_who_comes_back_when_all_were_gone_is_read_from(
     group: ReadGroup, reactor: Reactor, make: Make
 ) -> None:
-    """A connection that pauses leaves; it may be the last, and nobody listen any more."""
+    """A connection that pauses leaves, and it may be the last one after listening has stopped."""
     [last] = make(1)
     group.leave(last)
     group.close()
@@ -259,7 +259,7 @@ def test_who_comes_back_when_all_were_gone_is_read_from(
 def test_a_descriptor_that_was_closed_without_a_word_can_be_used_again(
     group: ReadGroup, make: Make
 ) -> None:
-    """By whoever gets its number."""
+    """The next socket may get the same number."""
     silent, _ = make(2)
     number = silent.fileno()
     silent.ours.close()
@@ -271,7 +271,7 @@ def test_a_descriptor_that_was_closed_without_a_word_can_be_used_again(
 
 
 def test_the_last_two_may_leave_in_one_turn(group: ReadGroup, reactor: Reactor, make: Make) -> None:
-    """Nobody is asked for any more."""
+    """The group then has no socket left and leaves the reactor."""
     pair = make(2)
     group.close()
     for one in pair:
@@ -284,7 +284,7 @@ def test_the_last_two_may_leave_in_one_turn(group: ReadGroup, reactor: Reactor, 
 def test_a_reactor_that_drops_everything_drops_everybody(
     group: ReadGroup, reactor: Reactor, make: Make
 ) -> None:
-    """As at its end."""
+    """The reactor does that when it stops."""
     crowd = make(3)
     group.connectionLost(Failure(ConnectionLost()))
     assert [one.told for one in crowd] == [["ConnectionLost"]] * 3

@@ -57,10 +57,10 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a 
 
 
 class Greeting(Protocol):
-    """Says who is listening."""
+    """Sends a greeting to identify the listener."""
 
     def connectionMade(self) -> None:
-        """Say it and go."""
+        """Send the greeting and close."""
         assert self.transport is not None
         self.transport.write(b"hello")
         self.transport.loseConnection()
@@ -68,7 +68,7 @@ class Greeting(Protocol):
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where the socket goes."""
+    """The path of the socket."""
     return tmp_path / "s.sock"
 
 
@@ -91,14 +91,14 @@ def service(
 
 @attrs.frozen
 class Look:
-    """What a file was at one moment: permission bits and group."""
+    """A file's permission bits and group at one moment."""
 
     mode: int
     group: int
 
 
 def spied(monkeypatch: pytest.MonkeyPatch, path: Path) -> list[Look]:
-    """What the socket's file is whenever it is about to be changed."""
+    """The state of the socket's file before each chmod(2) and chown(2)."""
     seen: list[Look] = []
     chmod, chown = os.chmod, os.chown
 
@@ -113,7 +113,7 @@ def spied(monkeypatch: pytest.MonkeyPatch, path: Path) -> list[Look]:
 
 
 def dead_socket(path: Path) -> None:
-    """What a killed daemon leaves behind."""
+    """Make a socket as a killed daemon leaves it."""
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
 
@@ -148,7 +148,7 @@ def test_the_socket_never_has_a_wider_mode(
 def test_a_socket_for_a_group_is_nobodys_until_it_is_the_groups(
     path: Path, started: list[UNIXSocketService], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its first group's members may not slip in."""
+    """The members of the file's first group cannot connect in between."""
     seen = spied(monkeypatch, path)
     started.append(listening := service(path, 0o660, group=12345))
     listening.startService()
@@ -158,7 +158,7 @@ def test_a_socket_for_a_group_is_nobodys_until_it_is_the_groups(
 
 @needs_root
 def test_the_socket_has_its_owner_and_group(path: Path, started: list[UNIXSocketService]) -> None:
-    """As they were asked for."""
+    """The options name them."""
     started.append(listening := service(path, 0o660, 4321, 12345))
     listening.startService()
     assert (path.stat().st_uid, path.stat().st_gid) == (4321, 12345)
@@ -167,7 +167,7 @@ def test_the_socket_has_its_owner_and_group(path: Path, started: list[UNIXSocket
 def test_a_socket_that_cannot_be_given_away_is_named(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With what it takes; nothing is left behind."""
+    """The error says what is required; no file is left."""
 
     def forbidden(*_: object, **__: object) -> None:
         raise PermissionError(errno.EPERM, "Operation not permitted")
@@ -188,7 +188,7 @@ async def test_stopping_removes_the_socket_and_its_lock(path: Path) -> None:
 
 
 def test_a_stale_socket_is_replaced(path: Path, started: list[UNIXSocketService]) -> None:
-    """What a killed daemon left does not keep the next one out."""
+    """A killed daemon's socket does not stop the next daemon."""
     dead_socket(path)
     started.append(listening := service(path))
     listening.startService()
@@ -197,7 +197,7 @@ def test_a_stale_socket_is_replaced(path: Path, started: list[UNIXSocketService]
 
 
 def test_a_stale_lock_file_is_no_lock(path: Path, started: list[UNIXSocketService]) -> None:
-    """Only a living holder counts, whatever the file says."""
+    """Only a living process can hold the lock; the file's content does not matter."""
     path.with_name(path.name + ".lock").write_text(str(os.getpid()))
     started.append(listening := service(path))
     listening.startService()
@@ -205,7 +205,7 @@ def test_a_stale_lock_file_is_no_lock(path: Path, started: list[UNIXSocketServic
 
 
 def test_a_hundred_killed_ones_keep_nobody_out(path: Path) -> None:
-    """Each that is given the time listens, whenever the one before it was killed."""
+    """A daemon can listen, at whatever moment its predecessor was killed."""
     command = [sys.executable, "-c", KILLED, str(path), "200"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.stdout.splitlines() == ["listened"] * 100, done.stderr
@@ -221,7 +221,7 @@ def test_a_second_daemon_is_refused(path: Path, started: list[UNIXSocketService]
 
 
 def test_another_programs_socket_is_not_stolen(path: Path) -> None:
-    """A live socket without our lock belongs to somebody."""
+    """A live socket without our lock belongs to another program."""
     with socket.socket(socket.AF_UNIX) as other:
         other.bind(str(path))
         other.listen()
@@ -242,7 +242,7 @@ def test_a_full_backlog_is_a_live_socket(path: Path) -> None:
 
 
 def test_a_file_in_the_way_is_left_alone(path: Path) -> None:
-    """A typing mistake costs no file."""
+    """A wrong path destroys no file."""
     path.write_text("precious")
     with pytest.raises(SocketError, match="is not a socket"):
         service(path).startService()
@@ -250,20 +250,20 @@ def test_a_file_in_the_way_is_left_alone(path: Path) -> None:
 
 
 def test_a_missing_directory_is_named(tmp_path: Path) -> None:
-    """And what to do."""
+    """The error says what to do."""
     with pytest.raises(SocketError, match=r"The directory .*nowhere does not exist; make it"):
         service(tmp_path / "nowhere" / "s.sock").startService()
 
 
 def test_a_directory_that_anybody_may_write_to_is_refused(path: Path) -> None:
-    """Whoever may replace the socket is the daemon, for the clients."""
+    """A user who can replace the socket can impersonate the daemon."""
     path.parent.chmod(0o777)
     with pytest.raises(SocketError, match=r"Anybody may replace files in .*chmod o-w"):
         service(path).startService()
 
 
 def test_a_directory_like_tmp_is_good_enough(path: Path, started: list[UNIXSocketService]) -> None:
-    """With the sticky bit, everybody's files are their own."""
+    """The sticky bit prevents users from replacing each other's files."""
     path.parent.chmod(0o1777)
     started.append(listening := service(path))
     listening.startService()
@@ -318,7 +318,7 @@ async def test_the_old_ones_stop_leaves_the_new_ones_socket(
 
 @pytest_twisted.ensureDeferred
 async def test_stopping_survives_a_socket_that_is_gone(path: Path) -> None:
-    """Somebody removed the file: that is no error at the end."""
+    """A removed file is no error when the daemon stops."""
     listening = service(path)
     listening.startService()
     path.unlink()
@@ -326,7 +326,7 @@ async def test_stopping_survives_a_socket_that_is_gone(path: Path) -> None:
 
 
 def test_the_lock_file_tells_the_process_id(path: Path, started: list[UNIXSocketService]) -> None:
-    """For whoever wants to send a signal."""
+    """Scripts can send a signal to that process."""
     path.with_name(path.name + ".lock").write_text("12345678901234567890, from before")
     started.append(listening := service(path))
     listening.startService()
@@ -366,7 +366,7 @@ def test_the_lock_follows_its_file(path: Path) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_connections_outlive_the_listening(path: Path) -> None:
-    """Stopping to accept does not cut who is connected."""
+    """Open connections stay when the daemon stops accepting."""
 
     class Waiting(Protocol):
         def dataReceived(self, data: bytes) -> None:

@@ -1,7 +1,7 @@
-"""The whole server against a model of what its clients are owed, in any order of events.
+"""The whole server against a model of its duties to clients, in any order of events.
 
 Clients connect, ask, cancel, stop reading and leave; the NPU goes on by single moments; time
-passes. Whatever happens, each request has one answer, and nobody's work is stopped by another.
+passes. In every case each request has one answer, and no client stops another client's work.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def served(house: House) -> int:
 
 
 class Client:
-    """What one client sent, what it must get for that, and what it got."""
+    """One client: its messages, the answers that it must get, and those that it got."""
 
     def __init__(self, number: int, house: House, kind: Kind, form: str) -> None:
         self.number = number
@@ -101,10 +101,10 @@ class Client:
         self.transport: MemoryTransport = house.connect(ROOM, self._written)  # type: ignore[assignment]
         self.faults += self.turned_away
 
-    # What the server writes
+    # The server's output
 
     def _written(self, data: bytes) -> None:
-        """Look at what the server writes. It must not see what is thought of that."""
+        """Check the server's output; exceptions of the check must not reach the server."""
         try:
             for text in self._parser.feed(data):
                 message = json.loads(text)
@@ -157,7 +157,7 @@ class Client:
         assert asked.texts == list(expected[: len(asked.texts)]), "not in order, or another's"
 
     def _check(self, asked: Asked, message: dict[str, Any]) -> None:
-        """Is this answer one that may come of what happened?"""
+        """Check that an answer is valid after the events so far."""
         code = message.get("error", {}).get("code")
         if code is None:
             if asked.method in RUNS:
@@ -178,7 +178,7 @@ class Client:
         if asked.prompt not in STOPPED:
             assert texts == "".join(answer.parts), "stopped by somebody else"
 
-    # What it sends
+    # Messages to the server
 
     def ask(self, method: str, params: Any = None, prompt: str | None = None) -> bytes:
         """Make a request with a new id."""
@@ -225,23 +225,23 @@ class Client:
         for asked in self.rest_asked:
             asked.whole = True
 
-    # What is known of it
+    # The client's state
 
     @property
     def can_send(self) -> bool:
-        """Is there anybody to send to?"""
+        """Can the client still send?"""
         return not (self.half_closed or self.transport.gone or self.transport.lost)
 
     @property
     def is_owed(self) -> bool:
-        """Must all that it asked for be answered?"""
+        """Must all its requests be answered?"""
         doomed = self.broken or self.turned_away or self.transport.gone
         dropped = self.transport.lost and (self.was_slow or not self.half_closed)
         return not (doomed or dropped)
 
     @property
     def is_prompt(self) -> bool:
-        """Is all that it sent handled, and all that was produced for it written?"""
+        """Has the server handled all its messages and written all its output?"""
         protocol = self.transport.protocol
         assert protocol is not None
         handled = protocol.conversation.messages == self.messages and not self.rest
@@ -273,7 +273,7 @@ SOMEBODY = precondition(lambda self: bool(self.clients))
 
 
 class Server(RuleBasedStateMachine):
-    """Rules are what may happen; invariants what must hold in between."""
+    """The rules are possible events; the invariants hold between them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -287,7 +287,7 @@ class Server(RuleBasedStateMachine):
         self.stopped: list[object] = []
 
     def _watch_aborts(self) -> None:
-        """Note which run an explicit abort stops: rkllm.abort is for everybody, as in C."""
+        """Record the run that an explicit abort stops: rkllm.abort affects any client, as in C."""
         npu, runtime = self.house.npu, self.house.runtime
         plain = npu.abort
 
@@ -299,14 +299,14 @@ class Server(RuleBasedStateMachine):
         npu.abort = abort  # type: ignore[method-assign]
 
     def _entered(self, prompt: str) -> None:
-        """A run reaches the NPU: somebody must still wait for it."""
+        """Record an error if a run reaches the NPU after its client gave it up."""
         for client in self.clients:
             asked = client.owner_of(prompt)
             if asked is not None and (asked.answer is not None or client.transport.lost):
                 self.wrong.append(f"{prompt} was given up and reached the NPU")
 
     def teardown(self) -> None:
-        """In the end everybody is answered, and when all have left nothing is left of them."""
+        """Check that every client has its answers, and that no state remains after all leave."""
         for client in self.clients:
             client.transport.read_on()
             if client.can_send:
@@ -375,11 +375,11 @@ class Server(RuleBasedStateMachine):
         assert unread(protocol) <= LIMITS.max_unread + ONE_MESSAGE
         assert len(client.transport.waiting) <= 2 * ROOM
 
-    # Who comes and goes
+    # Connections
 
     @initialize(empty=RARELY, kinds=st.lists(st.sampled_from(Kind), min_size=2, max_size=2))
     def open_for_business(self, empty: bool, kinds: list[Kind]) -> None:
-        """Mostly there is a model, and there are two clients at least."""
+        """Usually load a model, and connect at least two clients."""
         if not empty:
             self.house.load()
         for kind in kinds:
@@ -434,7 +434,7 @@ class Server(RuleBasedStateMachine):
             if reads:
                 client.transport.read_on()
 
-    # What they ask for
+    # Requests
 
     @SOMEBODY
     @rule(who=WHO, method=st.sampled_from(RUNS), answer=ANSWERS, cut=CUTS)
@@ -446,7 +446,7 @@ class Server(RuleBasedStateMachine):
     @SOMEBODY
     @rule(who=WHO, method=st.sampled_from(RUNS), answer=ANSWERS)
     def run_at_once(self, who: int, method: str, answer: Answer) -> None:
-        """The same, and the NPU goes on, up to the middle of a run if it was free."""
+        """A client asks for a run, and the NPU works; a free one gets to the middle of the run."""
         if client := self._sender(who):
             self._request(client, client.run(method, answer), None)
             for _ in range(2):
@@ -502,7 +502,7 @@ class Server(RuleBasedStateMachine):
         cut=CUTS,
     )
     def notify(self, who: int, method: str, cut: int | None) -> None:
-        """A client wants no answer, and gets none."""
+        """A client sends a notification and gets no answer."""
         if client := self._sender(who):
             client.send(client.message(method, None, None), cut=cut)
 
@@ -523,7 +523,7 @@ class Server(RuleBasedStateMachine):
     @SOMEBODY
     @rule(who=WHO, by=st.sampled_from(["server.cancel", "$/cancelRequest"]), data=st.data())
     def cancel(self, who: int, by: str, data: st.DataObject) -> None:
-        """A client cancels: its own request, or one of that number which is another's or nobody's.
+        """A client cancels a number: its own request, another client's, or an unknown one.
 
         The ids are each client's own count, so that most of them are in use elsewhere, too.
         """
@@ -557,14 +557,14 @@ class Server(RuleBasedStateMachine):
     @SOMEBODY
     @rule(who=WHO)
     def send_the_rest(self, who: int) -> None:
-        """What was cut comes whole at last."""
+        """A client sends the rest of a partial message."""
         if client := self._sender(who):
             client.send_rest()
 
     @SOMEBODY
     @rule(who=WHO, happens=RARELY)
     def send_garbage(self, who: int, happens: bool) -> None:
-        """In lines that is one bad message; in netstrings, or beyond the limit, it is the end."""
+        """Garbage costs one message with lines; with netstrings it ends the connection."""
         client = self._sender(who)
         if client and happens:
             client.send_rest()
@@ -585,7 +585,7 @@ class Server(RuleBasedStateMachine):
             client.broken = True
             client.transport.feed(FRAMES[client.kind](b"[" + b" " * LIMITS.max_length))
 
-    # What the daemon does
+    # Events of the daemon
 
     @precondition(lambda self: self.thread.busy or len(self.thread))
     @rule()
@@ -596,13 +596,13 @@ class Server(RuleBasedStateMachine):
     @precondition(lambda self: self.thread.calls)
     @rule()
     def npu_is_heard(self) -> None:
-        """The reactor takes what came from the thread."""
+        """The reactor handles the calls from the thread."""
         self.thread.deliver()
 
     @precondition(lambda self: not self.thread.idle)
     @rule()
     def npu_ends_the_call(self) -> None:
-        """The call ends, and all that came of it arrives."""
+        """The call ends, and all its results arrive."""
         if self.thread.busy or len(self.thread):
             self.thread.step()
         else:
@@ -610,13 +610,13 @@ class Server(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0, 0, 0.5, 1, 6]))
     def time_passes(self, seconds: float) -> None:
-        """Nothing, a moment, or longer than the server waits for a client to read."""
+        """Advance the clock by 0, by a moment, or beyond the unread timeout."""
         self.house.clock.advance(seconds)
 
     @precondition(lambda self: not self.stopping and self.clients)
     @rule(happens=RARELY, really=RARELY)
     def daemon_stops(self, happens: bool, really: bool) -> None:
-        """As DaemonService does it."""
+        """The daemon stops as DaemonService stops it."""
         if happens and really:
             self.stopping = True
             closed = self.house.npu.close()
@@ -625,7 +625,7 @@ class Server(RuleBasedStateMachine):
 
 
 def search(monkeypatch: pytest.MonkeyPatch, examples: int, steps: int) -> None:
-    """Let hypothesis look for a sequence of events that breaks a promise."""
+    """Search with hypothesis for a sequence of events that breaks a promise."""
     monkeypatch.setattr(outbox, "WRITE_CHUNK", ROOM)
     monkeypatch.setattr(outbox, "IN_TRANSPORT", 2 * ROOM)
     run_state_machine_as_test(
@@ -640,5 +640,5 @@ def search(monkeypatch: pytest.MonkeyPatch, examples: int, steps: int) -> None:
 
 
 def test_everybody_is_served_whatever_the_others_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    """See the module."""
+    """The module's docstring lists the promises."""
     search(monkeypatch, 150, 50)

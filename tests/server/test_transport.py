@@ -26,7 +26,7 @@ BIG = bytes(range(256)) * 8192
 
 
 class Heard(Protocol):
-    """Remembers what it is told."""
+    """Records its calls."""
 
     def __init__(self) -> None:
         self.data = b""
@@ -82,7 +82,7 @@ def connect(tmp_path: Path) -> Iterator[Connect]:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Let the reactor go on until something is so."""
+    """Run the reactor until a condition is true."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"
@@ -98,7 +98,7 @@ def read(client: socket.socket, size: int) -> bytes:
 
 @pytest_twisted.ensureDeferred
 async def test_what_the_socket_takes_is_there_at_once(connect: Connect) -> None:
-    """Without a turn of the reactor."""
+    """The bytes arrive without a turn of the reactor."""
     client, protocol = await connect()
     assert isinstance(protocol.transport, ClientTransport)
     protocol.transport.write(b"now")
@@ -108,7 +108,7 @@ async def test_what_the_socket_takes_is_there_at_once(connect: Connect) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_what_it_does_not_take_follows_in_order(connect: Connect) -> None:
-    """And the producer hears of it, as from any transport."""
+    """The transport pauses and resumes its producer, as any other does."""
     client, protocol = await connect()
     protocol.transport.registerProducer(protocol, True)
     protocol.transport.write(BIG)
@@ -122,7 +122,7 @@ async def test_what_it_does_not_take_follows_in_order(connect: Connect) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_what_is_written_before_the_end_arrives(connect: Connect) -> None:
-    """And nothing that is written after it."""
+    """Bytes that are written after the end do not arrive."""
     client, protocol = await connect()
     protocol.transport.write(BIG)
     protocol.transport.loseConnection()
@@ -147,7 +147,7 @@ async def test_nothing_is_read_during_a_pause(connect: Connect) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_descriptors_are_not_taken(connect: Connect) -> None:
-    """What comes with them is."""
+    """The bytes that come with the descriptors are read."""
     client, protocol = await connect()
     ours, theirs = socket.socketpair()
     socket.send_fds(client, [b"x"], [theirs.fileno()])
@@ -160,7 +160,7 @@ async def test_descriptors_are_not_taken(connect: Connect) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_a_client_that_has_gone_is_noticed_after_a_write(connect: Connect) -> None:
-    """The write itself says nothing."""
+    """The write itself reports no error."""
     client, protocol = await connect()
     client.close()
     protocol.transport.write(b"to nobody")

@@ -58,7 +58,7 @@ def descriptors(daemon: Daemon) -> int:
 
 
 def one_round(client: RawClient, netstrings: bool) -> int:
-    """Send a round of requests at once, read what comes; how many requests that were."""
+    """Send a round of requests at once and read the answers; return the number of requests."""
     messages = [
         json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}).encode()
         for number, (method, params, _) in enumerate(ROUND)
@@ -79,7 +79,7 @@ def leave_without_reading(daemon: Daemon) -> int:
 
 
 def ask(daemon: Daemon, clients: list[RawClient], requests: int) -> int:
-    """Send so many requests; how many they were in the end."""
+    """Send at least that many requests; return their number."""
     done = rounds = 0
     while done < requests:
         is_netstrings = bool(rounds % 2)

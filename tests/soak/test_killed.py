@@ -15,7 +15,7 @@ TIMES = 100
 def test_a_killed_daemon_starts_again_a_hundred_times(
     start: Callable[..., Daemon], script: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    """Whoever has the old one's process id by now: here, this test."""
+    """Another process may have the old daemon's id by then: here, this test's process."""
     model = script("run\n" + 'token "x"\n' * 500 + "hang until abort\nfinish\n")
     for _ in range(TIMES):
         daemon = start(twistd_options=["--nodaemon"])

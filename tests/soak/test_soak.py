@@ -118,7 +118,7 @@ def test_runs_and_clients_that_leave_anywhere_leave_nothing_behind(
 
 
 def test_idle_clients_hold_no_memory_of_a_big_message(start: Start) -> None:
-    """What a connection buffered for it is given back, in both framings."""
+    """The connection releases its buffer after a big message, in both framings."""
     daemon = start()
     big = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "server.ping", "x": "y" * 2**23})
 

@@ -56,11 +56,11 @@ class Driven:
         self._socket.sendall(json.dumps(order).encode() + b"\n")
 
     def call(self, name: str, method: str, params: object = ()) -> None:
-        """Have a request sent; ``name`` is what the test calls it."""
+        """Order a request under a name that the test chooses."""
         self._order(call=name, method=method, params=params)
 
     def cancel(self, name: str) -> None:
-        """Have a request cancelled."""
+        """Order the cancellation of a request."""
         self._order(cancel=name)
 
     def until(self, **fields: object) -> Event:
@@ -79,7 +79,7 @@ class Driven:
         return self.until(call=name)
 
     def ask(self, method: str, params: object = ()) -> Any:
-        """Have a request sent and wait for its result."""
+        """Order a request and wait for its result."""
         name = f"{method} {len(self.events)}"
         self.call(name, method, params)
         event = self.ended(name)
@@ -87,7 +87,7 @@ class Driven:
         return event["value"]
 
     def wire(self, event: str, **fields: object) -> list[Event]:
-        """What was sent, or what arrived, so far."""
+        """The messages that were sent or that arrived so far."""
         wanted = {"event": event, **fields}
         return [known for known in self.events if wanted.items() <= known.items()]
 

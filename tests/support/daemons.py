@@ -152,7 +152,7 @@ class Daemon:
             assert answer["result"] == {"success": True, "status_code": 0}
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """Send a signal; the exit code."""
+        """Send a signal; return the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(how)
         return self.process.wait(PATIENCE)
@@ -164,5 +164,5 @@ def twistd() -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """Ours, without what would configure a daemon."""
+    """The environment of this process, without the variables that configure a daemon."""
     return {name: value for name, value in os.environ.items() if not name.startswith("RKLLM_")}

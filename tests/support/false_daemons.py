@@ -11,7 +11,7 @@ from pathlib import Path
 
 @contextmanager
 def rogue(path: Path, says: bytes | None) -> Iterator[None]:
-    """Something else that listens: it says this to whoever connects, and closes; None: nothing."""
+    """A listener that sends these bytes to each client and closes; None sends nothing."""
     connections = []
     with socket.socket(socket.AF_UNIX) as port:
         port.bind(str(path))

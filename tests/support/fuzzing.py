@@ -1,4 +1,4 @@
-"""Damaged bytes straight into the protocol, in memory, and what may come of them.
+"""Damaged bytes straight into the protocol, in memory, and the permitted outcomes.
 
 One execution is one piece of damaged bytes that a connection reads. The server is the real one but
 for the runtime and the sockets. Allowed are JSON-RPC replies in the connection's framing, or the
@@ -59,7 +59,7 @@ SPEC = {**by_name(SPEC_METHODS), "sum": FakeMethod("sum")}
 
 @attrs.define
 class Report:
-    """What a fuzzing came to."""
+    """The totals of a fuzzing run."""
 
     executions: int = 0
     connections: int = 0

@@ -1,4 +1,4 @@
-"""Twenty clients at once, who each want every request answered, and answered once."""
+"""Twenty clients at once; each request must have exactly one answer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CALLS = CLIENTS * len(REQUESTS)
 
 
 def wait_until(what: Callable[[], object], seconds: float = 20) -> None:
-    """Look again and again: the state of another process announces itself to nobody."""
+    """Poll a condition, since another process does not announce its state."""
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, "it did not come about"
@@ -49,7 +49,7 @@ def is_alive(pid: int) -> bool:
 
 
 def status_of(client: RawClient) -> Any:
-    """What server.status says."""
+    """The result of server.status."""
     return client.ask("server.status")["result"]
 
 
@@ -84,7 +84,7 @@ class Rig:
         self.daemon.load(self.script(text))
 
     def open(self) -> float:
-        """Open the gate; when that was."""
+        """Open the gate; return the time."""
         self._gate.touch()
         return time.monotonic()
 
@@ -127,11 +127,11 @@ class Crowd:
             yield client, {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
 
     def status(self) -> Any:
-        """What server.status says."""
+        """The result of server.status."""
         return status_of(self.observer)
 
     def first(self, number: int = 1) -> Any:
-        """What ends the request under way, which is the first client's first."""
+        """The last answer to the request under way, which is the first client's first."""
         while True:
             answer = self.clients[0].line()
             assert answer["id"] == number
@@ -140,7 +140,7 @@ class Crowd:
                 return answer
 
     def answers(self) -> list[Any]:
-        """What ended each other request. None is left out, none is answered twice, all can go on.
+        """The outcome of every other request. Each has one answer, and all clients can go on.
 
         Returns error codes, and None for what went well.
         """
@@ -165,7 +165,7 @@ class Crowd:
 
 @contextmanager
 def crowd(daemon: Daemon) -> Iterator[Crowd]:
-    """Let them in, and out again."""
+    """A crowd of clients, which leave at the end."""
     them = Crowd(daemon)
     try:
         yield them

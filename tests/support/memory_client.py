@@ -29,7 +29,7 @@ Flush = Callable[..., list[Failure]]
 @implementer(IPlugin, IRPCMethod)
 @attrs.frozen(eq=False)
 class FakeMethod:
-    """A method whose work is a function of the test's."""
+    """A method that calls a function of the test."""
 
     name: str
     work: Callable[[ICall], object] = lambda call: call.params
@@ -109,7 +109,7 @@ class Talk:
         self.protocol.makeConnection(self.transport)
 
     def send(self, *chunks: bytes) -> None:
-        """Let the server read these, one read each."""
+        """Give the server these chunks, one read each."""
         for chunk in chunks:
             if not self.closing:
                 self.protocol.dataReceived(chunk)
@@ -129,7 +129,7 @@ class Talk:
         return bool(self.transport.disconnecting or self.transport.disconnected)
 
     def raw(self) -> bytes:
-        """What the server wrote since the last time."""
+        """The bytes that the server wrote since the last call."""
         data: bytes = self.transport.value()
         self.transport.clear()
         return data
@@ -153,7 +153,7 @@ class Talk:
         self.protocol.readConnectionLost()
 
     def vanish(self) -> None:
-        """Be gone."""
+        """Lose the connection."""
         self.protocol.connectionLost(Failure(ConnectionDone()))
 
 

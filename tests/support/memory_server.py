@@ -31,13 +31,13 @@ from rkllm_twisted.values import RuntimeVersion, SelfDescription
 
 @cache
 def methods() -> Mapping[str, IRPCMethod]:
-    """The real ones, by name."""
+    """The real methods, by name."""
     return find_methods()
 
 
 @cache
 def description() -> SelfDescription:
-    """Of the real methods, for the newest release."""
+    """The description of the real methods, for the newest release."""
     return describe_for(methods(), RuntimeVersion("fake", None, "1.3.0", "by the test", "fake"))
 
 
@@ -68,12 +68,12 @@ class MemoryTransport:
     # The client's end
 
     def feed(self, data: bytes | None) -> None:
-        """Send bytes, or, with None, no more of them."""
+        """Send bytes; None closes the sending half."""
         self._inbound.append(data)
         self._pump()
 
     def read_on(self) -> None:
-        """Read, from now on, all there is."""
+        """Read everything from now on."""
         self.client_reads = True
         self._flush()
 
@@ -95,7 +95,7 @@ class MemoryTransport:
     def _is_over(self) -> bool:
         return self.closing or self.lost or self._aborted
 
-    # What the protocol calls
+    # The transport's interface
 
     def write(self, data: bytes) -> None:
         """Take bytes for the client; more than there is room for, too."""
@@ -166,7 +166,7 @@ class MemoryTransport:
 
 
 class WatchedRuntime(FakeRuntime):
-    """A fake runtime that tells who is in it, and who stops whom.
+    """A fake runtime that records the runs inside it, and the run that each abort stops.
 
     :param entered: told the prompt of each run that reaches "C", before it begins.
     :ivar at_once: how many calls were in "C" at the same moment, at most.
@@ -187,7 +187,7 @@ class WatchedRuntime(FakeRuntime):
         self._entered = entered
 
     def perform(self, prepared: Any, on_result: Any = None) -> dict[str, Any]:
-        """Count who is inside."""
+        """Count the calls inside."""
         self._inside += 1
         self.at_once = max(self.at_once, self._inside)
         if on_result is not None:
@@ -200,7 +200,7 @@ class WatchedRuntime(FakeRuntime):
             self.at_work = None
 
     def abort(self) -> dict[str, Any]:
-        """Note whom it stops."""
+        """Record the run that the abort stops."""
         self.aborts.append(self.prompt)
         return super().abort()
 
@@ -257,7 +257,7 @@ class House:
         return transport
 
     def load(self) -> None:
-        """Have a model, as after rkllm.init."""
+        """Load a model, as rkllm.init does."""
         self.npu.call("rkllm_init", [{"model_path": "m"}])
         self.thread.run()
 

@@ -240,7 +240,7 @@ GUARDS = [
         "            except ZeroDivisionError as error:  # no descriptor",
         "isolation/test_supervisor.py::test_a_child_that_cannot_be_started_is_a_failed_start",
     ),
-    # Who may do what
+    # Permissions
     _guard(
         "who is not named is turned away",
         "rpc/permissions.py",

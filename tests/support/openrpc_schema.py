@@ -39,7 +39,7 @@ class Document:
         self.methods = {method["name"]: method for method in document["methods"]}
 
     def at(self, reference: str) -> Any:
-        """What a reference such as ``#/components/errors/Busy`` refers to."""
+        """The value behind a reference such as ``#/components/errors/Busy``."""
         value: Any = self.document
         for name in reference.removeprefix("#/").split("/"):
             value = value[name]

@@ -1,4 +1,4 @@
-"""Being somebody else for a moment: the kernel names who connects by the effective user."""
+"""Acting as another user: the kernel identifies a client by its effective user."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as 
 
 @contextmanager
 def acting_as(uid: int, gid: int = GROUP, groups: Sequence[int] = ()) -> Iterator[None]:
-    """Have another user's rights, and be named as that user by the kernel."""
+    """Take another user's rights; the kernel reports that user for new connections."""
     before = os.getgroups()
     os.setgroups(groups)
     os.setegid(gid)
@@ -33,7 +33,7 @@ def acting_as(uid: int, gid: int = GROUP, groups: Sequence[int] = ()) -> Iterato
 
 @contextmanager
 def open_directory() -> Iterator[Path]:
-    """A directory that everybody may enter; pytest's own are closed to others."""
+    """A directory that all users may enter; pytest's own are private."""
     with tempfile.TemporaryDirectory() as name:
         path = Path(name)
         path.chmod(0o755)
@@ -41,10 +41,10 @@ def open_directory() -> Iterator[Path]:
 
 
 def names_in(directory: Path) -> list[str]:
-    """What is in a directory."""
+    """The names in a directory."""
     return sorted(path.name for path in directory.iterdir())
 
 
 def descriptors() -> list[str]:
-    """What this process has open."""
+    """The open descriptors of this process."""
     return names_in(Path("/proc/self/fd"))

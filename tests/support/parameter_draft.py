@@ -30,7 +30,7 @@ class Draft:
 
     @property
     def signature(self) -> Signature:
-        """Who fills which slot."""
+        """The function's slots: the client's and the daemon's."""
         return Signature.of(self.function)
 
     def some(self, *sorts: str) -> Place | None:

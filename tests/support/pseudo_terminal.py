@@ -18,7 +18,7 @@ ESCAPE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[()][
 
 
 class Terminal:
-    """What a person sees and types.
+    """The output and the input of a command on a terminal.
 
     :ivar raw: all that came.
     """

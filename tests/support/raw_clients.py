@@ -86,7 +86,7 @@ class Wire(Protocol):
         """Send no more, but read on."""
 
     def leave(self) -> None:
-        """Be gone."""
+        """Close the connection."""
 
 
 class SocketWire:

@@ -50,7 +50,7 @@ def library(recording_libraries: Callable[[Release], Path], release: Release) ->
 
 @pytest.fixture
 def recorder(library: Path, tmp_path: Path) -> Iterator[Recorder]:
-    """What reaches the release's recording library."""
+    """The recorder of the release's recording library."""
     recorder = Recorder(ctypes.CDLL(str(library)), tmp_path / "recorded")
     yield recorder
     recorder.reset()

@@ -46,22 +46,22 @@ class Recorder:
         assert native.recorder_open(str(log).encode()) == 0
 
     def reset(self) -> None:
-        """Let every function succeed again, and runs give nothing."""
+        """Make every function succeed again, and runs give no result."""
         self.native.recorder_status(0)
         self.native.recorder_null_handle(0)
         self.native.recorder_sizes(1, 1)
         self.native.recorder_play(None, None, 0)
 
     def calls(self) -> list[dict[str, Any]]:
-        """What reached C, oldest first."""
+        """The calls that reached C, oldest first."""
         return [json.loads(line) for line in self._log.read_text("utf-8").split("\n")[:-1]]
 
     def last(self) -> dict[str, Any]:
-        """What reached C with the last call."""
+        """The last call that reached C."""
         return self.calls()[-1]
 
     def play(self, layout: Layout, *results: tuple[int, dict[str, Any]]) -> None:
-        """Have the next runs call back with results: pairs of a state and an RKLLMResult's fields.
+        """Set the results of the next runs: pairs of a state and an RKLLMResult's fields.
 
         A state of -1 is a FINISH without a result.
         """

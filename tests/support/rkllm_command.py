@@ -45,5 +45,5 @@ def begin(*words: str, daemon: Daemon) -> subprocess.Popen[str]:
 
 
 def is_one_sentence(text: str) -> bool:
-    """Does stderr hold a line that says who speaks, and ends?"""
+    """Is stderr one line that begins with the command's name?"""
     return len(text.splitlines()) == 1 and text.startswith("rkllm: ") and "Traceback" not in text

@@ -52,7 +52,7 @@ ROCK_5B: Mapping[str, str] = {
 
 @attrs.frozen
 class Picture(RootedFiles):
-    """A machine's files, with what a person who is not root does not get to see.
+    """A machine's files, some of which only root may read.
 
     :param owners: mode, user and group of files; 0o660, root and video where left out.
     :param forbidden: files that only root may read.

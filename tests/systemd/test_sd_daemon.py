@@ -1,4 +1,4 @@
-"""What systemd leaves in the environment, and the socket that it passes."""
+"""The variables that systemd sets, and the socket that it passes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ ME, ANOTHER = str(os.getpid()), str(os.getppid())
 
 
 def test_without_systemd_there_is_nothing() -> None:
-    """An ordinary start."""
+    """The daemon was not started by systemd."""
     assert take_environment({"HOME": "/"}) == SystemdEnvironment()
 
 
 def test_everything_is_read_and_removed() -> None:
-    """A child process must not take it for its own."""
+    """A child process must not use the variables."""
     environ = {
         "HOME": "/",
         "LISTEN_FDS": "1",

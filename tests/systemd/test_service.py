@@ -45,7 +45,7 @@ class Worker(Service):
         return self.state
 
     def is_alive(self) -> bool:
-        """What the test has set."""
+        """The value that the test has set."""
         return self.alive
 
     def stopService(self) -> Deferred[None]:
@@ -97,7 +97,7 @@ def test_a_service_that_was_stopped_before_is_never_ready() -> None:
 
 
 def test_the_state_is_sent_when_it_changes() -> None:
-    """And only then: each notification wakes systemd."""
+    """An unchanged state is not sent, since each notification wakes systemd."""
     scene = Scene(watchdog=None)
     scene.reactor.begin()
     scene.reactor.pump([1] * 5)

@@ -90,7 +90,7 @@ def test_systemd_has_nothing_to_say_against_the_units(root: Path) -> None:
 
 @needs("systemd-analyze", "systemd")
 def test_the_service_is_as_closed_as_it_can_be(root: Path) -> None:
-    """What is left open is the NPU, /proc/device-tree, and the clients' user ids."""
+    """The service can reach only the NPU, /proc/device-tree, and the clients' user ids."""
     said = told("systemd-analyze", "security", "--offline=true", ETC / "rkllm.service")
     exposure = re.search(r"Overall exposure level for rkllm\.service: ([0-9.]+)", said)
     assert exposure is not None
@@ -98,7 +98,7 @@ def test_the_service_is_as_closed_as_it_can_be(root: Path) -> None:
 
 
 def test_the_npu_stays_in_reach() -> None:
-    """Each of these has kept somebody's NPU from working."""
+    """Each of these settings has broken access to an NPU before."""
     names = [name for name, _ in assignments("rkllm.service")]
     assert "PrivateDevices" not in names
     assert "ProcSubset" not in names
@@ -130,7 +130,7 @@ def test_the_services_options_are_the_daemons(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_socket_is_for_a_group() -> None:
-    """Of which the installation has made the daemon's user the first member."""
+    """The installation makes the daemon's user its first member."""
     assert setting("SocketMode", "rkllm.socket") == "0660"
     assert setting("SocketGroup", "rkllm.socket") == setting("User") == "rkllm"
 
@@ -146,7 +146,7 @@ def members(group: str) -> frozenset[str]:
 
 
 def allowed_calls() -> set[str]:
-    """What the service's SystemCallFilter= lets through."""
+    """The system calls that the service's SystemCallFilter= permits."""
     calls: set[str] = set()
     for name, value in assignments("rkllm.service"):
         if name == "SystemCallFilter" and value.startswith("~"):
@@ -220,7 +220,7 @@ def test_the_rules_are_matches_and_assignments() -> None:
 
 
 def test_udev_has_nothing_to_say_against_the_rules() -> None:
-    """Since release 254 it can be asked."""
+    """udevadm verify exists since release 254."""
     if shutil.which("udevadm") is None or int(told("udevadm", "--version")) < 254:
         pytest.skip("udevadm is not installed (package udev), or older than 254")
     told("udevadm", "verify", ETC / "70-rkllm.rules")

@@ -1,4 +1,4 @@
-"""What a fake daemon offers a test beyond what the real one says."""
+"""The functions that only the fake daemon has."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_an_init_that_hangs_ends_with_its_time_limit() -> None:
 
 
 def test_a_connection_is_closed_in_the_middle_of_an_answer() -> None:
-    """What came before it arrives; others are served on; the model stays."""
+    """Earlier output arrives, other clients are still served, and the model stays loaded."""
     daemon = FakeDaemon({"gone": Answer("Once upon", then=Disconnect())}, model="m")
     with daemon.listening() as path, Client(path) as other:
         talk = Talk(SocketWire(path))
@@ -162,7 +162,7 @@ def test_it_stops_at_once_whatever_is_under_way(asked: str) -> None:
 
 
 def test_a_socket_in_use_is_refused(tmp_path: Path) -> None:
-    """As the real daemon does."""
+    """The real daemon refuses it, too."""
     path = str(tmp_path / "rkllm.sock")
     with FakeDaemon().listening(path), pytest.raises(SocketError, match="already serves"):
         FakeDaemon().listening(path).__enter__()
@@ -239,7 +239,7 @@ def test_a_daemon_that_is_not_there_refuses() -> None:
 
 
 def test_a_process_prints_what_it_is_asked(tmp_path: Path) -> None:
-    """And ends with SIGTERM, leaving no socket."""
+    """SIGTERM ends the process, which removes its socket."""
     path = tmp_path / "fake.sock"
     with fake_process("--socket", str(path)) as (running, said):
         assert said == str(path)
@@ -268,7 +268,7 @@ def test_a_process_prints_what_it_is_asked(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_script_is_refused_in_a_sentence(tmp_path: Path, script: str, said: str) -> None:
-    """Naming the file and what is wrong."""
+    """The error names the file and the mistake."""
     path = tmp_path / "script.json"
     path.write_text(script)
     with pytest.raises(StartupError, match=said) as raised:
@@ -277,7 +277,7 @@ def test_a_wrong_script_is_refused_in_a_sentence(tmp_path: Path, script: str, sa
 
 
 def test_a_process_without_its_script_says_so(tmp_path: Path) -> None:
-    """No traceback."""
+    """The process prints no traceback."""
     done = subprocess.run(
         [sys.executable, "-m", "rkllm_twisted.testing", "--script", str(tmp_path / "none.json")],
         capture_output=True,

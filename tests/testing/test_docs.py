@@ -1,4 +1,4 @@
-"""What docs/testing.md shows does what it says."""
+"""The examples of docs/testing.md work as described."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ def run(directory: Path, *command: str) -> str:
 
 
 def test_the_fixtures_serve_a_blocking_program(tmp_path: Path) -> None:
-    """As a third party's test suite, in a directory of its own."""
+    """The test runs a third party's test suite in its own directory."""
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "test_mine.py").write_text(BLOCKING)
     assert "1 passed" in run(tmp_path, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider")
 
 
 def test_a_method_is_called_without_being_installed(tmp_path: Path) -> None:
-    """In a test module of its own."""
+    """A new test module calls it."""
     (tmp_path / "test_mine.py").write_text(METHOD)
     assert "1 passed" in run(tmp_path, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider")
 
 
 def test_a_trial_test_runs_in_memory(tmp_path: Path) -> None:
-    """With no reactor."""
+    """The test needs no reactor."""
     (tmp_path / "test_mine.py").write_text(TWISTED)
     said = run(tmp_path, "-m", "twisted.trial", "--temp-directory", "_t", "test_mine")
     assert "successes=1" in said
@@ -56,12 +56,12 @@ def test_a_trial_test_runs_in_memory(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("example", [PLAIN, ANSWERS], ids=["plain", "answers"])
 def test_an_example_runs(tmp_path: Path, example: str) -> None:
-    """And exits."""
+    """The example exits with success."""
     run(tmp_path, "-c", example)
 
 
 def test_the_script_plays(tmp_path: Path) -> None:
-    """By the command that the page has."""
+    """The page's command starts it."""
     (tmp_path / "answers.json").write_text(SCRIPT)
     _, _, module, *options = COMMAND.split()
     assert module == "rkllm_twisted.testing"

@@ -15,7 +15,7 @@ from rkllm_twisted.wire import encoding
 
 @given(st.integers(0, 4), st.integers(0, 4), st.integers(0, 3))
 def test_pieces_are_the_whole(rows: int, columns: int, dimensions: int) -> None:
-    """In every shape, empty ones as well; NaN is null in both."""
+    """The shapes include empty ones; NaN is null in both."""
     shape = (rows, columns, 2)[:dimensions]
     count = {0: 3, 1: rows, 2: rows * columns, 3: rows * columns * 2}[dimensions]
     numbers = array("f", [*(0.1 * i for i in range(count - 1)), float("nan")][:count])
@@ -35,6 +35,6 @@ def test_a_pause_comes_after_each_piece() -> None:
 
 
 def test_a_shape_that_does_not_fit_is_refused() -> None:
-    """It would be read wrongly."""
+    """A wrong shape would mislead the client."""
     with pytest.raises(ValueError, match="3 floats have no shape"):
         encoding.with_arrays_encoded(FloatArray(bytes(12), (2, 2)), list)

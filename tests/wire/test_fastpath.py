@@ -50,7 +50,7 @@ NOT_PLAIN = {
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_what_is_plain_is_read_as_the_thorough_way_does(name: str) -> None:
-    """And is not left to it."""
+    """The short way reads it alone."""
     text, message = PLAIN[name]
     assert fastpath.read(text) == parse_strictly(text)
     assert message in (None, fastpath.read(text))
@@ -58,7 +58,7 @@ def test_what_is_plain_is_read_as_the_thorough_way_does(name: str) -> None:
 
 @pytest.mark.parametrize("name", NOT_PLAIN)
 def test_what_is_not_plain_is_left_to_the_thorough_way(name: str) -> None:
-    """Right or wrong: this one has no words."""
+    """Valid or not: the short way has no error messages."""
     assert fastpath.read(NOT_PLAIN[name]) is None
 
 
@@ -67,7 +67,7 @@ TEXTS = [text for text, _ in {**ACCEPT, **OPEN_ACCEPT, **OPEN_REFUSE}.values()]
 
 @pytest.mark.parametrize("text", [*TEXTS, *REFUSE.values()])
 def test_no_text_is_read_otherwise(text: bytes) -> None:
-    """As a parameter, as an id, as the whole message, and in a batch."""
+    """The text is a parameter, an id, the whole message, and a member of a batch."""
     request = b'{"jsonrpc":"2.0","id":7,"method":"echo","params":[%b]}'
     for around in (request, b'{"jsonrpc":"2.0","id":%b,"method":"echo"}', b"%b", b"[%b]"):
         whole = around % text
@@ -95,7 +95,7 @@ PIECES = [
 
 @given(st.lists(st.sampled_from(PIECES), max_size=6).map(b",".join), st.booleans())
 def test_no_members_are_read_otherwise(members: bytes, in_batch: bool) -> None:
-    """Any of them, in any order, as often as one likes."""
+    """The message has any members, in any order, possibly repeated."""
     text = b"[{%b}]" % members if in_batch else b"{%b}" % members
     message = fastpath.read(text)
     assert message is None or message == parse_strictly(text)

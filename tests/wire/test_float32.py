@@ -1,4 +1,4 @@
-"""The shortest decimals of float32, however they are found."""
+"""The shortest decimals of float32, by each algorithm."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rkllm_twisted.wire.float32 import shortest
 
 
 def by_writing(value: float) -> float:
-    """What is looked for, found the slow way."""
+    """Find the shortest form by writing out each precision."""
     least = 1 if abs(value) < 2.0**-126 else 6
     for digits in range(least, 10):
         short = float(f"{value:.{digits}g}")

@@ -44,7 +44,7 @@ def test_the_first_byte_tells_the_framing(first: bytes, kind: Kind) -> None:
 
 @pytest.mark.parametrize("first", [b"G", b"\xef", b"\0", b'"', b"-", b"n", b":", b"", b"\xd9\xa1"])
 def test_another_first_byte_is_refused(first: bytes) -> None:
-    """With a sentence that says what to send."""
+    """The error says what to send."""
     with pytest.raises(FramingError, match="netstrings, or JSON"):
         sniff(first)
 
@@ -76,7 +76,7 @@ BROKEN = [
 
 @pytest.mark.parametrize("data", BROKEN)
 def test_broken_netstrings_are_refused(data: bytes) -> None:
-    """And what stood before is not lost."""
+    """The messages before the damage are kept."""
     with pytest.raises(FramingError) as raised:
         Netstrings().feed(b"2:ok," + data)
     assert raised.value.messages == (b"ok",)
@@ -97,7 +97,7 @@ def test_a_netstring_may_have_the_limit_and_no_byte_more(limit: int) -> None:
 
 @pytest.mark.parametrize("data", [b"9" * 5000, b"1000000000:", b"67108865:"])
 def test_a_length_beyond_all_measure_is_refused(data: bytes) -> None:
-    """Before anybody makes a number of it, and byte by byte, too."""
+    """The digits are refused before they are converted, also byte by byte."""
     with pytest.raises(TooLong):
         Netstrings().feed(data)
     with pytest.raises(TooLong):
@@ -133,14 +133,14 @@ def test_lines_are_taken_apart(data: bytes) -> None:
 
 
 def test_a_message_without_newline_is_one_when_it_is_complete() -> None:
-    """Not before."""
+    """An incomplete message stays in the buffer."""
     receiver = Lines()
     assert receiver.feed(b'{"method":') == []
     assert receiver.feed(b'"a"}') == [b'{"method":"a"}']
 
 
 def test_a_long_message_waits_for_its_newline() -> None:
-    """Its brackets are not counted to the end."""
+    """The receiver stops counting the brackets of a long message."""
     long = b'["' + b"x" * MAX_UNTERMINATED + b'"]'
     receiver = Lines()
     assert receiver.feed(long) == []
@@ -220,7 +220,7 @@ def test_time_is_linear(make: type[Receiver], unit: object) -> None:
 
 @pytest.mark.parametrize("make", [Netstrings, Lines])
 def test_a_big_messages_buffer_is_given_back(make: type[Receiver]) -> None:
-    """A connection that rests costs next to nothing."""
+    """An idle connection keeps almost no memory."""
     receiver = make()
     frame = netstring if make is Netstrings else line
     big = b"[" + b" " * 1_000_000 + b"]"
@@ -236,7 +236,7 @@ def test_a_big_messages_buffer_is_given_back(make: type[Receiver]) -> None:
     ),
 )
 def test_whole_netstrings_are_cut_off_the_front(whole: bytes, rest: bytes) -> None:
-    """And nothing else: the rest stays, incomplete or wrong, for who knows what to say."""
+    """The rest stays, incomplete or wrong, for the code that reports errors."""
     assert cut_netstrings(whole + rest, 30) == (Netstrings().feed(whole), len(whole))
 
 
@@ -266,7 +266,7 @@ def test_after_json_over_several_lines_requests_are_taken_again(size: int) -> No
 
 @pytest.mark.parametrize("line", [b'{"a": 1', b'{"open', b"]", b"nonsense"])
 def test_a_broken_line_costs_no_other(line: bytes) -> None:
-    """It does not look like JSON over several lines."""
+    """The receiver does not take it for JSON over several lines."""
     assert Lines().feed(line + b"\n{}\n") == [line, b"{}"]
 
 
@@ -280,7 +280,7 @@ def test_http_is_recognised(first: bytes) -> None:
 
 
 def test_what_only_looks_like_http_is_not() -> None:
-    """A word alone."""
+    """The method's name alone is not enough."""
     with pytest.raises(FramingError) as caught:
         sniff(b"GETTING")
     assert not isinstance(caught.value, HTTPRequest)

@@ -39,7 +39,7 @@ def request(text: bytes) -> bytes:
 
 
 def answer(payload: bytes) -> bytes:
-    """What a conversation answers to one message, at once."""
+    """The immediate answer of a conversation to one message."""
     sent: list[bytes] = []
     reply = Conversation(dispatcher(), Peer(1), sent.append).received(payload)
     assert reply is not None
@@ -62,7 +62,7 @@ def by_another_parser(text: bytes) -> object:
 
 
 def test_the_tables_hold_what_they_say() -> None:
-    """Enough texts by hand, no text twice in a table."""
+    """The tables have at least 600 handwritten texts, and no text twice."""
     by_hand = [ACCEPT, REFUSE, REFUSE_ALONE, OPEN_ACCEPT, OPEN_REFUSE, OTHER_ENCODINGS]
     assert sum(map(len, by_hand)) >= 600
     texts = [text for text, _ in [*ACCEPTED.values(), *REFUSED.values()]]
@@ -71,14 +71,14 @@ def test_the_tables_hold_what_they_say() -> None:
 
 @pytest.mark.parametrize("name", ACCEPT)
 def test_another_parser_gives_the_tables_values(name: str) -> None:
-    """The values by hand are not only what this parser makes."""
+    """Python's parser confirms the handwritten values."""
     text, value = ACCEPT[name]
     assert exactly(by_another_parser(text)) == exactly(value)
 
 
 @pytest.mark.parametrize("name", ALONE)
 def test_another_parser_refuses_the_tables_texts(name: str) -> None:
-    """What is refused is refused with reason."""
+    """An independent parser confirms each refusal."""
     with pytest.raises((ValueError, RecursionError)):
         by_another_parser(ALONE[name])
 
@@ -146,7 +146,7 @@ def test_one_refused_text_refuses_its_whole_batch(name: str) -> None:
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_the_line_after_a_refused_one_is_answered(name: str) -> None:
-    """However the text upsets the counting of brackets, the newline ends the matter."""
+    """A newline ends the refused text, even if its brackets are unbalanced."""
     talk = Talk()
     talk.send(request(REFUSED[name][0]) + b"\n" + request(b'"next"') + b"\n")
     for _ in range(10):
@@ -168,7 +168,7 @@ def test_a_message_in_another_encoding_is_a_parse_error(name: str) -> None:
 
 @pytest.mark.parametrize("name", HALVES_ELSEWHERE)
 def test_half_a_pair_is_told_with_the_id_where_that_is_sure(name: str) -> None:
-    """Wherever in the message it stands."""
+    """The half pair may be anywhere in the message."""
     payload, expected, request_id = HALVES_ELSEWHERE[name]
     reply = json.loads(answer(payload))
     assert (code(reply), reply["id"]) == (expected, request_id)

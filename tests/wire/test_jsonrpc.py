@@ -73,7 +73,7 @@ def test_an_answer_gives_its_result() -> None:
 
 @pytest.mark.parametrize("kind", BY_CODE.values())
 def test_an_error_comes_back_as_its_own_class(kind: type[RPCError]) -> None:
-    """With its sentence and its data."""
+    """The error keeps its message and its data."""
     reply = parse(jsonrpc.error(b"7", kind("Do this.", {"parameter": "x"})))
     assert isinstance(reply, Reply)
     with pytest.raises(kind, match=r"Do this\.") as raised:
@@ -132,7 +132,7 @@ def test_arrays_have_their_shape() -> None:
 
 @pytest.mark.parametrize("shape", [(3,), (2, 2), (0,), (5,)])
 def test_a_shape_that_does_not_fit_is_a_fault(shape: tuple[int, ...]) -> None:
-    """Not half an array."""
+    """The encoder does not write half an array."""
     with pytest.raises(ValueError, match="shape"):
         encode(floats(1, 2, shape=shape))
 
@@ -145,19 +145,19 @@ def test_floats_as_base64() -> None:
 
 
 def test_attrs_and_tuples_are_written() -> None:
-    """What methods of this package return."""
+    """The package's methods return such values."""
     assert encode((Peer(1, 2),)) == b'[{"number":1,"pid":2,"uid":null,"gid":null,"groups":[]}]'
 
 
 @pytest.mark.parametrize("value", [object(), {1, 2}, b"bytes", "\ud800", {(1, 2): 3}])
 def test_what_has_no_json_form_is_refused(value: object) -> None:
-    """Nothing is guessed."""
+    """The encoder raises an error and guesses no form."""
     with pytest.raises((TypeError, ValueError)):
         encode(value)
 
 
 def test_no_newline_is_ever_written() -> None:
-    """So that a message is a line."""
+    """Each message is therefore one line."""
     assert b"\n" not in jsonrpc.request(1, "a\nb", {"c\n": "\n\r\u2028"})
 
 
@@ -198,7 +198,7 @@ JSON = st.recursive(
 
 @given(st.lists(JSON, max_size=4))
 def test_parameters_survive_the_way(params: list[object]) -> None:
-    """Whatever JSON they are; no check misfires."""
+    """The parameters are any JSON, and no check rejects them."""
     assert parse(jsonrpc.request(1, "m", params)) == Request(b"1", "m", params)
 
 

@@ -22,10 +22,10 @@ class Called(NamedTuple):
 
 
 class Peer(Protocol):
-    """What a client program makes of its library."""
+    """The part of a client program that wraps its library."""
 
     def receive(self, message: Message) -> None:
-        """Take a message of the daemon's."""
+        """Take a message from the daemon."""
 
     def call(self, method: str, params: Any) -> Called:
         """Send a request."""
@@ -38,7 +38,7 @@ def tell(**event: Any) -> None:
 
 
 def notified(params: Any) -> None:
-    """Tell of a notification."""
+    """Report a notification."""
     tell(event="notified", params=params)
 
 

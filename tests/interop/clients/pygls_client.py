@@ -21,7 +21,7 @@ def plain_values() -> Any:
 
 
 class Writer:
-    """What pygls writes to: a whole message each time."""
+    """The writer that pygls calls with one whole message at a time."""
 
     def __init__(self, send: Callable[[Message], None]) -> None:
         self._send = send
