@@ -136,7 +136,7 @@ print(*{"twisted", "zope", "asyncio"} & set(sys.modules))
 
 
 def test_it_imports_faster_than_asyncio_does(tmp_path: Path) -> None:
-    """Under 50 ms on a machine where asyncio takes 40: of processor time, the best of several."""
+    """The best of several imports counts, in processor time."""
 
     def seconds(module: str) -> float:
         code = TIME_OF.format(module=module)
@@ -159,7 +159,7 @@ def test_two_streams_may_be_read_in_turns(daemon: Daemon) -> None:
 
 
 def test_ctrl_c_in_a_stream_leaves_the_connection_usable(daemon: Daemon) -> None:
-    """At a hundred moments: nothing of what is read or written is lost or said twice."""
+    """Ctrl-C comes at a hundred moments; no byte is lost or sent twice."""
     assert python(INTERRUPTED, str(daemon.path)) == "100\n"
 
 
@@ -241,7 +241,7 @@ def test_each_thread_may_have_a_client(daemon: Daemon) -> None:
 def test_a_socket_may_be_named_by_the_environment(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the program names none; and an endpoint's description will do."""
+    """The variable applies if the program names no socket; an endpoint's description works."""
     monkeypatch.setenv("RKLLM_UDS_PATH", str(daemon.path))
     with Client() as client:
         client.ping()

@@ -97,7 +97,7 @@ def test_it_is_described_to_clients() -> None:
 
 
 def test_parameters_that_no_request_can_have_are_refused() -> None:
-    """At the import, so that the log names the plugin."""
+    """The error is raised at import, so the log names the plugin."""
 
     def many(*names: str) -> None:
         """Take any number."""

@@ -97,7 +97,7 @@ def text_of(streamed: list[dict[str, Any]]) -> str:
 
 
 def assert_answered_once(client: Driven, request_id: Any) -> None:
-    """One message with the id, and none that belongs to the request after it."""
+    """Check that exactly one response has the id, and that the end is no notification."""
     client.ask("server.ping")
     arrived = client.wire("arrived")
     ids = [event["id"] for event in arrived if not event.get("method")]

@@ -83,7 +83,7 @@ def in_node_with_a_library(request: pytest.FixtureRequest) -> Example:
 
 
 def in_c(request: pytest.FixtureRequest) -> Example:
-    """With every warning an error, and every slip of memory fatal."""
+    """The C example: warnings are errors, and the sanitizers stop at memory errors."""
     binary = request.getfixturevalue("tmp_path") / "stream"
     flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-O1", "-fsanitize=address,undefined"]
     flags.append("-fno-sanitize-recover=all")
@@ -93,7 +93,7 @@ def in_c(request: pytest.FixtureRequest) -> Example:
 
 
 def in_a_shell(via: str, package: str) -> Callable[[pytest.FixtureRequest], Example]:
-    """With nc, or with socat."""
+    """The shell example, with nc or with socat."""
 
     def make(_: pytest.FixtureRequest) -> Example:
         need("jq", "jq")
@@ -210,7 +210,7 @@ NEEDED = {"node": "nodejs", "cc": "gcc", "jq": "jq", "nc": "netcat-openbsd", "so
 def test_the_pages_commands_answer(
     daemon: Daemon, tmp_path: Path, request: pytest.FixtureRequest, block: str
 ) -> None:
-    """As they stand there, in the checkout; what they would install is there already."""
+    """The commands run unchanged in the checkout, where their packages are installed already."""
     programs = block if "stream.sh" not in block else f"{block} jq nc socat"
     for program, package in NEEDED.items():
         if re.search(rf"\b{program}\b", programs):

@@ -26,7 +26,7 @@ def test_the_first_turn_comes_at_once() -> None:
 
 
 def test_a_turn_comes_when_the_one_before_is_done() -> None:
-    """One at a time."""
+    """At most one request has the turn."""
     turns = FairQueue()
     turns.acquire("a")
     second = turns.acquire("a")
@@ -48,7 +48,7 @@ def test_eight_requests_of_one_client_delay_another_by_one_turn() -> None:
 
 
 def test_a_full_queue_refuses_with_its_length() -> None:
-    """Beyond the limit the answer comes at once."""
+    """The error comes at once."""
     turns = FairQueue(limit=2)
     for _ in range(3):
         turns.acquire("a")

@@ -81,7 +81,7 @@ def test_what_is_no_message_is_refused_alike(text: bytes) -> None:
 
 
 def test_floats_come_as_the_library_wants_them() -> None:
-    """Under the names that rkllm.h has for them, as a list or as base64, wherever they are."""
+    """Float fields of rkllm.h become arrays at any depth, from a list or from base64."""
     listed = there_and_back(request(rkllm_input=[{"embed_input": EMBED}]))
     assert isinstance(listed, Request)
     made = listed.params["rkllm_input"][0]["embed_input"]  # type: ignore[index,call-overload]

@@ -60,7 +60,7 @@ def reader() -> Iterator[Reader]:
 
 @pytest_twisted.ensureDeferred
 async def test_messages_are_read_in_order(reader: Reader) -> None:
-    """One process for all of them."""
+    """A single process reads all of them."""
     assert not processes()
     messages = await gatherResults([reader.read(request(i)) for i in range(5)])
     assert [m.id for m in messages if isinstance(m, Request)] == [b"0", b"1", b"2", b"3", b"4"]

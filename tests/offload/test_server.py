@@ -39,7 +39,7 @@ class Elsewhere:
 
 @pytest.fixture
 def elsewhere() -> Elsewhere:
-    """Where big messages are read."""
+    """The stand-in for the process that reads big messages."""
     return Elsewhere()
 
 
@@ -102,7 +102,7 @@ def test_its_bytes_count_until_it_is_answered(elsewhere: Elsewhere) -> None:
 
 
 def test_a_half_closed_client_gets_its_answer(talk: Talk, elsewhere: Elsewhere) -> None:
-    """Then the connection ends."""
+    """The connection ends after the answer."""
     talk.send(BIG)
     talk.half_close()
     assert not talk.closing

@@ -154,7 +154,7 @@ def daemon(request: pytest.FixtureRequest, system: Path, tmp_path: Path) -> Iter
 
 
 def test_a_board_streams_an_answer(daemon: RawClient) -> None:
-    """From the embedded runtime, built for its processor, in a process of its own."""
+    """The embedded runtime, built for aarch64, answers from its own process."""
     version = daemon.ask("server.version")["result"]
     library = Path(version["runtime"]["library"])
     assert library.read_bytes()[18] == 183

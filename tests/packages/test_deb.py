@@ -195,7 +195,7 @@ def rkllm(root: Path, path: Path, *arguments: str) -> str:
 
 
 def test_the_daemon_answers_and_the_command_asks_it(root: Path, daemon: Path) -> None:
-    """With the model that it brings; everything is imported from the package."""
+    """The daemon uses the package's model and imports everything from the package."""
     model = rkllm(root, daemon, "demo-model").strip()
     assert Path(model).is_relative_to(root)
     assert len(rkllm(root, daemon, "run", "--model", model, "What is a module?").split()) > 3

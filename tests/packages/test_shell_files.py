@@ -70,7 +70,7 @@ def test_groff_finds_nothing_wrong(root: Path, name: str) -> None:
     ],
 )
 def test_a_completion_file_is_what_the_command_prints(root: Path, shell: str, path: str) -> None:
-    """And the shell, if it is here, reads it."""
+    """The shell, if installed, can read the file."""
     text = (root / path).read_text()
     printed = subprocess.run(
         [sys.executable, "-m", "rkllm_twisted.cli", "completion", shell],

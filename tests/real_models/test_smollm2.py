@@ -117,7 +117,7 @@ def test_turns_are_read_as_the_models_own_template_has_them(model: Greedy) -> No
 
 
 def test_an_abort_ends_the_reading_of_a_prompt(model: Greedy) -> None:
-    """Amid its first batch of 512 tokens, not after it."""
+    """The abort takes effect within the first batch of 512 tokens."""
     prompt = "word " * 1500
     begun = time.monotonic()
     model.logits(prompt[:5000])
@@ -132,7 +132,7 @@ def test_an_abort_ends_the_reading_of_a_prompt(model: Greedy) -> None:
 
 
 def test_a_context_beyond_the_models_is_refused_with_numbers() -> None:
-    """Before room is made for it."""
+    """The refusal comes before any memory is allocated."""
     runtime = open_runtime(LLAMA, "1.3.0", os.environ)
     prepared = runtime.prepare(
         "rkllm_init", [{"model_path": str(SMOLLM2), "max_context_len": 100_000}]

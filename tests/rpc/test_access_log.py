@@ -44,7 +44,7 @@ def lines() -> Iterator[Lines]:
 
 @pytest.fixture
 def all_lines() -> Iterator[Lines]:
-    """All of them."""
+    """All events of the access log."""
     yield from collected(lambda event: True)
 
 
@@ -72,7 +72,7 @@ def talk(access_log: AccessLog, *methods: FakeMethod) -> Talk:
 
 
 def test_a_line_has_client_user_method_id_duration_and_outcome(lines: Lines) -> None:
-    """Once it is answered."""
+    """The line is written when the request is answered."""
     clock = Clock()
     work: Deferred[Any] = Deferred()
     client = talk(AccessLog(clock=clock), FakeMethod("do.it", lambda _: work))
@@ -118,7 +118,7 @@ def test_who_leaves_has_cancelled(lines: Lines) -> None:
 
 @pytest.mark.parametrize("perf", [{"generate_tokens": 12}, None])
 def test_a_run_has_its_tokens(lines: Lines, perf: Any) -> None:
-    """As the runtime counts them, or, where it does not, as they were streamed."""
+    """The number is the runtime's count, or else the number of streamed tokens."""
 
     def stream(call: Any) -> Any:
         for number in range(3):
@@ -152,7 +152,7 @@ def test_prompts_are_logged_only_if_that_is_asked_for(lines: Lines, params: Any)
 
 
 def test_what_only_looks_is_for_debugging(lines: Lines) -> None:
-    """Where it goes well; all these methods are there."""
+    """A successful call has the level "debug", and a refused one has "info"."""
 
     @implementer(IQuiet)
     class Looks(FakeMethod):
@@ -197,7 +197,7 @@ def test_a_refusal_is_a_warning(lines: Lines) -> None:
 
 
 def test_a_flood_of_requests_does_not_fill_the_disk(lines: Lines) -> None:
-    """So many lines a second; the rest is counted, and the count is logged."""
+    """Lines beyond the limit per second are counted, and the count is logged."""
     clock = Clock()
     access_log = AccessLog(clock=clock)
 
@@ -247,7 +247,7 @@ def test_who_comes_and_goes_all_the_time_does_not_fill_the_disk(all_lines: Lines
 
 
 def test_a_name_that_a_terminal_would_act_on_is_escaped(lines: Lines) -> None:
-    """And stays in its line; programs get it as it is."""
+    """The text stays on one line; the event's field has the original name."""
     name = "x\x1b[31m\n\u202e\u2028y"
     talk(AccessLog()).ask(request(1, name))
     [line] = lines

@@ -230,7 +230,7 @@ def test_a_stream_keeps_the_form_that_it_began_with() -> None:
 
 
 def test_nothing_is_streamed_after_the_answer() -> None:
-    """Nor after the client has left."""
+    """The same holds after the client has left."""
     talk, pending = streaming()
     talk.ask(request(1, "run"), request(2, "run"))
     pending.works[0].callback(None)
@@ -368,7 +368,7 @@ def test_work_that_fails_as_cancelled_is_told_so() -> None:
 
 
 def test_a_request_is_under_way_once_its_method_waits() -> None:
-    """Until then there is nothing to cancel."""
+    """Before that, it cannot be cancelled."""
     pending = Pending()
 
     def work(call: ICall) -> Deferred[object]:
@@ -424,7 +424,7 @@ def test_nothing_begins_once_the_connection_is_closed() -> None:
 
 
 def test_an_id_under_way_is_refused_and_the_first_goes_on() -> None:
-    """Afterwards it may be used again."""
+    """The id can be used again after the answer."""
     pending = Pending()
     talk = Talk([FakeMethod("wait", pending)])
     [answer] = talk.ask(request(1, "wait"), request(1, "wait"))

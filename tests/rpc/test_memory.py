@@ -111,7 +111,7 @@ AS = {
 def is_freed(
     conversation: Conversation, make: Make, name: str, flush: Callable[[], object] = lambda: None
 ) -> bool:
-    """Whether the params are gone once the message is answered."""
+    """Check that the params are freed once the message is answered."""
     params = Params(x=[1.0] * 10)
     watched = weakref.ref(params)
     conversation.take(make(name, params), 100)
@@ -149,7 +149,7 @@ def test_a_stream_in_a_batch_is_freed() -> None:
 
 @pytest.mark.usefixtures("no_collector")
 def test_a_cancelled_calls_params_are_freed() -> None:
-    """Once it is answered."""
+    """The params are freed once the call is answered."""
     params = Params(x=1)
     watched = weakref.ref(params)
     talk = Talk([FakeMethod("wait", lambda call: Deferred())])

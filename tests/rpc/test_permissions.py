@@ -77,7 +77,7 @@ class Marked(FakeMethod):
 
 
 def talk(administers: bool) -> Talk:
-    """With two methods, one of them marked."""
+    """A connection with two methods, one of them marked."""
     methods = [FakeMethod("plain"), Marked("marked")]
     return Talk(factory=make_factory(methods, administers=lambda _: administers))
 
@@ -134,7 +134,7 @@ def test_the_kernel_names_all_groups_of_a_client(count: int) -> None:
 
 @needs_root
 def test_the_groups_are_those_of_the_moment_of_connecting() -> None:
-    """And hold the primary one."""
+    """The groups include the primary one."""
     assert connected_as(SOMEBODY, GROUP, [OTHER_GROUP]).groups == (GROUP, OTHER_GROUP)
 
 
@@ -147,7 +147,7 @@ def test_a_client_over_tcp_is_nobody() -> None:
             assert peer_of(1, Socket(accepted)) == Peer(1)
 
 
-# Room for everybody
+# The limits on connections
 
 
 def peer_numbers(factory: RPCFactory, *users: int | None) -> list[RPCError | None]:
@@ -163,7 +163,7 @@ def peer_numbers(factory: RPCFactory, *users: int | None) -> list[RPCError | Non
 
 
 def test_root_and_administrators_have_room_when_there_is_none() -> None:
-    """So many that an operator can look, and no more."""
+    """The reserve is small: it lets an operator look at the daemon."""
     permissions = Permissions(administrators=Principals([7]))
     factory = make_factory(max_clients=2, has_reserve=permissions.has_reserve)
     assert peer_numbers(factory, 1, 2) == [None, None]

@@ -33,7 +33,7 @@ def logged() -> Iterator[list[str]]:
 
 
 def test_methods_are_found_by_name() -> None:
-    """In the order of their names."""
+    """The methods are sorted by name."""
     a, b = FakeMethod("group.a"), FakeMethod("group.b")
     assert list(find_methods([b, a]).items()) == [("group.a", a), ("group.b", b)]
 
@@ -82,7 +82,7 @@ class Raises(NoSummary):
 
 @implementer(IRPCMethod)
 class TwoArguments(NoSummary):
-    """Is called otherwise."""
+    """A method whose call has the wrong parameters."""
 
     summary = ""
 
@@ -129,7 +129,7 @@ def test_a_drop_in_that_cannot_be_imported_is_named_and_left_out(
     logged: list[str],
     flush_logged_errors: Flush,
 ) -> None:
-    """Whether its syntax is wrong or what it imports is missing."""
+    """The drop-in has a syntax error or a missing import."""
     folder = tmp_path / "someplace" / "plugins"
     folder.mkdir(parents=True)
     (folder / "broken_import.py").write_text("import no_such_module_anywhere\n")

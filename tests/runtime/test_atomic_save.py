@@ -41,7 +41,7 @@ def test_the_file_takes_its_place_when_it_is_whole(tmp_path: Path) -> None:
 
 
 def test_a_call_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
-    """And nothing of the new one, nor what else C has put there."""
+    """The new file and C's other files are removed."""
     (tmp_path / "cache").write_text("old")
 
     def fail() -> None:
@@ -125,7 +125,7 @@ def test_who_is_killed_while_writing_leaves_no_half_file(tmp_path: Path) -> None
 
 @needs_root
 def test_a_directory_that_cannot_be_written_to_is_named() -> None:
-    """By the parameter."""
+    """The error names the parameter."""
     with open_directory() as directory, acting_as(SOMEBODY):
         made = saving(directory)
         with pytest.raises(InvalidParams, match="^path: .*/cache: Permission denied"):

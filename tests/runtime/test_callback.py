@@ -12,7 +12,7 @@ TEXT = "aé€😀\U0010ffff"
 
 @given(st.text(st.characters(codec="utf-8")), st.lists(st.integers(1, 7)))
 def test_whole_byte_by_byte_and_in_between(text: str, cuts: list[int]) -> None:
-    """However the bytes are cut into NORMAL callbacks, the parts make the text."""
+    """The parts make the text for any split of the bytes into NORMAL callbacks."""
     data = text.encode()
     pieces = []
     for size in [*cuts, *[1] * len(data)]:
@@ -53,7 +53,7 @@ def test_what_never_became_a_character() -> None:
 
 
 def test_bytes_that_are_no_text() -> None:
-    """They are U+FFFD at once, and the text goes on."""
+    """Such bytes become U+FFFD at once, and the text goes on."""
     assert RunText().normal(b"a\xffb") == "a\ufffdb"
 
 

@@ -1,4 +1,4 @@
-"""Which release a library is, and what makes that sure."""
+"""How the release of a library is recognised."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_an_option_that_contradicts_the_library(
 
 
 def test_a_text_that_contradicts_the_library(tmp_path: Path) -> None:
-    """Neither is the library's own text believed against its default parameters."""
+    """The library's default parameters must agree with its version text."""
     library = build(releases()["1.3.0"], tmp_path, TEXT.format("1.2.3"))
     with pytest.raises(LibraryError, match=r"default parameters of 1\.3\.0, not of 1\.2\.1 \(the"):
         detect_release(opened(library), None)
@@ -89,7 +89,7 @@ def test_a_text_that_contradicts_the_library(tmp_path: Path) -> None:
 def test_what_fits_several_is_refused(
     recording_libraries: Callable[[Release], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where nothing decides, the person has to."""
+    """The user must then choose a release."""
     monkeypatch.setattr(module, "plausible", lambda release, data: True)
     library = opened(recording_libraries(releases()["1.3.0"]))
     with pytest.raises(LibraryError, match=r"fits 1\.2\.1 and 1\.3\.0; name .* --abi"):
@@ -113,7 +113,7 @@ def test_what_fits_none_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_probe_reads_the_whole_structure(library: Path, release: Release) -> None:
-    """With far more room than needed, the bytes of each layout's own structure come first."""
+    """The probe's buffer begins with the bytes of each layout's structure."""
     made = layout_of(release).structs["RKLLMParam"].from_buffer_copy(default_param(opened(library)))
     assert made.max_context_len == 512
     assert made.mirostat_tau == 5.0
@@ -122,7 +122,7 @@ def test_the_probe_reads_the_whole_structure(library: Path, release: Release) ->
 
 @pytest.mark.parametrize("content", [b"", b"no text", b"RKLLM SDK (version: unknown)"])
 def test_files_without_the_text(content: bytes, tmp_path: Path) -> None:
-    """They say nothing; an empty or missing one is an error."""
+    """Such files give no version; an empty or missing file is an error."""
     path = tmp_path / "file"
     path.write_bytes(content)
     if content:

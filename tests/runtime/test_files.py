@@ -55,7 +55,7 @@ def outcome(files: Files, name: Path | str, exists: bool = True) -> str:
 
 
 def test_a_file_inside_is_good(files: Files, models: Path) -> None:
-    """To read, to write, and to write anew."""
+    """The file is read, written, or overwritten."""
     assert outcome(files, models / "model") == "good"
     assert outcome(files, models / "model", exists=False) == "good"
     assert outcome(files, models / "new", exists=False) == "good"
@@ -144,7 +144,7 @@ def test_a_directory_may_be_named_by_a_link(tmp_path: Path, models: Path) -> Non
 
 
 def test_any_of_several_directories_will_do(models: Path) -> None:
-    """Also one inside another, and one with a slash at its end."""
+    """The directories may be nested or end with a slash."""
     files = Files([str(models / "..") + "/", str(models)])
     assert outcome(files, models / "model") == "good"
     assert outcome(files, models.parent / "elsewhere" / "model") == "good"
@@ -236,7 +236,7 @@ def test_every_kind_of_file_goes_through(runtime: Runtime, models: Path) -> None
 
 
 def test_descriptors_are_closed_with_the_model(runtime: Runtime, models: Path) -> None:
-    """Those of the calls before it, too."""
+    """The descriptors of the calls before are closed, too."""
     before: int | None = None
     for _ in range(4):
         call(runtime, "rkllm_init", {"model_path": str(models / "model")})
@@ -251,7 +251,7 @@ def test_descriptors_are_closed_with_the_model(runtime: Runtime, models: Path) -
 def test_whatever_is_wrong_with_a_path_names_the_parameter(
     tmp_path: Path, exists: bool, rooted: bool
 ) -> None:
-    """Too long, a loop of links, below a file, not there: never an error of the daemon's own."""
+    """The path is too long, a loop of links, below a file, or missing; each is a client error."""
     (tmp_path / "file").write_text("x")
     (tmp_path / "loop").symlink_to("loop")
     files = Files([str(tmp_path)] if rooted else [])

@@ -149,7 +149,7 @@ def test_flat_image_fields_on_1_3_0() -> None:
 
 
 def test_flat_and_nested_image_fields_may_be_mixed() -> None:
-    """As long as each stands in one place."""
+    """Each field must be in one place only."""
     nested = {"image_start": "<img>", "n_image": 1}
     flat = {name: IMAGE[name] for name in ("image_embed", "n_image_tokens")}
     made, _ = make("RKLLMMultiModalInput", {"prompt": "p", **flat, "image": nested})

@@ -135,7 +135,7 @@ def test_the_embedded_library_by_environment() -> None:
 
 
 def test_the_engine_llama_names_the_libllama_that_is_missing(tmp_path: Path) -> None:
-    """One that is named and not there, and the loader's answer where none is named."""
+    """The error names the file of $RKLLM_LLAMA_LIBRARY."""
     missing = {"RKLLM_LLAMA_LIBRARY": str(tmp_path / "libllama.so")}
     with pytest.raises(LibraryError, match=r"There is no .*/libllama.so: name llama.cpp's"):
         probe("llama", None, missing)

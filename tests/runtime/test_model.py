@@ -91,7 +91,7 @@ def test_an_encoder_with_several_outputs(load: Any, abi: str) -> None:
 
 
 def test_the_model_is_asked_once(load: Any) -> None:
-    """One token for the model, not one for each run; another model is asked again."""
+    """The question costs one token per model, not one per run."""
     runtime = load("embd 8\n" + 'run\nhidden 1 8\nnofinish\nrun\ntoken "a"\nrun\ntoken "b"\n')
     assert [run(runtime, embed(8, 1)), run(runtime, embed(8, 1))] == ["a", "b"]
     runtime = load('embd 4\nrun\nhidden 1 4\nnofinish\nrun\ntoken "c"\n')
@@ -130,7 +130,7 @@ def test_an_abort_meanwhile_is_the_runs(load: Any) -> None:
 
 @pytest.mark.parametrize("abi", WITH_CACHE_SIZES)
 def test_the_history_is_as_before(abi: str) -> None:
-    """On the real engine: what was said stays, and the question for the width is not there."""
+    """The real engine keeps the conversation, without the question for the width."""
     runtime = open_runtime("cpu", abi, {})
     param = {"model_path": str(demo_model()), "max_new_tokens": 4}
     runtime.perform(runtime.prepare("rkllm_init", [param]))
@@ -146,7 +146,7 @@ def test_the_history_is_as_before(abi: str) -> None:
 
 
 def test_a_token_that_stays_in_the_cache_is_cleared() -> None:
-    """Only what the question left, in each row."""
+    """The clearing removes only the question's token, in each row."""
     calls: list[tuple[str, Any]] = []
     sizes = iter([[10, 7], [11, 8]])
 

@@ -198,7 +198,7 @@ def test_a_kernel_without_openat2_is_served_step_by_step(monkeypatch: pytest.Mon
 
 
 def test_no_descriptor_is_left_open(read: Open, inside: Path) -> None:
-    """Neither of a name that is opened nor of one that is refused."""
+    """The names are opened or refused; both leave no descriptor."""
     (inside / "below" / "link").symlink_to("file")
     before = descriptors()
     for name in ("below/file", "below/link", "below/missing", "below/file/x", "../x"):

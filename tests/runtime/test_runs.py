@@ -114,7 +114,7 @@ def test_perf_comes_as_it_is(loaded_with: Any) -> None:
 
 
 def test_hidden_states_are_copied(run: Any, layout: Layout) -> None:
-    """They are the result's own, with rows and columns."""
+    """The result owns the arrays, which have rows and columns."""
     numbers = (ctypes.c_float * 4)(1, 2, 3, 4)
     hidden = layout.structs["RKLLMResultLastHiddenLayer"](numbers, 2, 2)
     (seen,) = run((RunState.NORMAL, {"last_hidden_layer": hidden}))
@@ -215,7 +215,7 @@ def test_a_run_that_is_refused(loaded: Call, recorder: Recorder) -> None:
 def test_callbacks_after_the_run_reach_nobody(
     loaded: Call, play: Callable[..., None], recorder: Recorder
 ) -> None:
-    """Neither after it has ended, nor in the next run."""
+    """Late callbacks are dropped after the run and during the next one."""
     play((RunState.NORMAL, {"text": b"a"}))
     seen: list[Any] = []
     loaded("rkllm_run", INPUT, seen.append)

@@ -100,7 +100,7 @@ def test_without_a_model(call: Call, recorder: Recorder, function: str, params: 
 
 
 def test_a_status_is_passed_on(loaded: Call, recorder: Recorder, model_file: str) -> None:
-    """Whatever the number, it is in the error, with the function."""
+    """The error has the status and the function."""
     recorder.native.recorder_status(-7)
     adapter = {"lora_adapter_path": model_file, "lora_adapter_name": "a", "scale": 1}
     with pytest.raises(RuntimeRefused, match="rkllm_load_lora returned -7") as info:
@@ -189,7 +189,7 @@ def test_files_are_looked_at_first(
 def test_a_cache_that_a_run_saves_need_not_exist(
     loaded: Call, recorder: Recorder, tmp_path: Path
 ) -> None:
-    """But where something else is in its place, it is refused."""
+    """Something other than a file in its place is refused."""
     cache = {"save_prompt_cache": 1, "prompt_cache_path": str(tmp_path / "new.bin")}
     loaded("rkllm_run", [{"prompt_input": "hi"}, {"prompt_cache_params": cache}])
     cache["prompt_cache_path"] = str(tmp_path)
@@ -200,7 +200,7 @@ def test_a_cache_that_a_run_saves_need_not_exist(
 
 @pytest.mark.parametrize("abi", ["1.2.1", "1.3.0"])
 def test_the_kv_cache_has_a_size_for_each_row(abi: str, batched: Callable[..., Any]) -> None:
-    """As many as the model's n_batch."""
+    """The number of sizes is the model's n_batch."""
     call, _ = batched(releases()[abi], 3)
     assert call("rkllm_get_kv_cache_size") == {**SUCCESS, "cache_sizes": [100, 101, 102]}
 

@@ -45,12 +45,12 @@ class Worker:
 
 
 def is_due(clock: Clock) -> bool:
-    """Whether there is something to do in the next turn of the reactor."""
+    """Tell if the next turn of the reactor has work."""
     return any(call.getTime() <= clock.seconds() for call in clock.getDelayedCalls())
 
 
 def turn(clock: Clock) -> float:
-    """One turn of the reactor; how long it took."""
+    """Run one turn of the reactor; return its duration."""
     begun = clock.seconds()
     due = [call for call in clock.getDelayedCalls() if call.getTime() <= begun]
     for call in due:

@@ -36,7 +36,7 @@ def modules_of(data: bytes, talk: Talk) -> set[str]:
 
 
 def test_a_ping_goes_through_few_modules() -> None:
-    """From dataReceived to the transport's write."""
+    """The count goes from dataReceived to the transport's write."""
     talk = Talk([FakeMethod("echo"), ping])  # type: ignore[list-item]
     data = netstring(b'{"jsonrpc":"2.0","method":"server.ping","id":1}')
     modules = modules_of(data, talk)

@@ -69,7 +69,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_broken_framing_gets_one_error_and_the_end(name: str) -> None:
-    """In the framing that there was, with id null; what comes after is not looked at."""
+    """The error uses the connection's framing and id null; later bytes are ignored."""
     data, expected = BROKEN[name]
     talk = Talk(factory=make_factory(max_length=1000))
     talk.send(data, netstring(PING), PING + b"\n")
@@ -110,7 +110,7 @@ def test_requests_under_way_end_with_the_framing() -> None:
 
 
 def test_nothing_is_handled_once_the_connection_is_to_be_closed() -> None:
-    """Even though bytes may still come."""
+    """Bytes that still arrive are ignored."""
     works: list[object] = []
     talk = Talk([FakeMethod("count", lambda call: works.append(call))])
     talk.send(b"x")
@@ -302,7 +302,7 @@ def test_what_the_transport_still_holds_counts(logged: list[str]) -> None:
 
 
 def test_a_second_long_answer_waits_for_a_reader_too(logged: list[str]) -> None:
-    """One long one may wait beyond the bound, not two that stream."""
+    """One long answer may wait beyond the bound, but not a second one."""
     pending = Pending()
     talk = Talk([FakeMethod("run", pending, streams=True)])
     talk.ask(request(1, "run"))
@@ -315,7 +315,7 @@ def test_a_second_long_answer_waits_for_a_reader_too(logged: list[str]) -> None:
 
 
 def test_one_answer_may_be_longer_than_the_bound() -> None:
-    """Otherwise it could never be read."""
+    """A strict bound would make such an answer unreadable."""
     big = text(9 * MIB)
     talk = Talk([big])
     talk.transport.producer.pauseProducing()
@@ -326,7 +326,7 @@ def test_one_answer_may_be_longer_than_the_bound() -> None:
 
 
 def test_a_big_messages_buffer_is_given_back() -> None:
-    """Before the connection's next message."""
+    """The buffer is released before the connection's next message."""
     talk = Talk()
     talk.send(netstring(PING + b" " * MIB))
     assert talk.replies() == [PONG]
@@ -425,7 +425,7 @@ def test_nothing_is_left_of_a_connection() -> None:
 
 @pytest.mark.parametrize("frame", [netstring, lambda payload: payload + b"\n"])
 def test_a_client_too_many_is_told_in_its_framing(frame: Callable[[bytes], bytes]) -> None:
-    """With its first byte; nothing of what it asks is done."""
+    """The first byte triggers the error; the client's requests are not handled."""
     works: list[object] = []
     factory = make_factory([FakeMethod("count", works.append)], max_clients=1)
     first, second = Talk(factory=factory), Talk(factory=factory)
@@ -542,7 +542,7 @@ def test_http_gets_an_http_answer_of_one_sentence() -> None:
 
 
 def test_json_over_several_lines_is_answered_once() -> None:
-    """With what to do; the next request in one line is served."""
+    """The error says what to do; the next request on one line is served."""
     talk = Talk()
     talk.send(b'{\n  "jsonrpc": "2.0",\n  "method": "echo",\n  "id": 1\n}\n')
     [answer] = talk.answers()
@@ -560,7 +560,7 @@ SLOW = pytest.mark.parametrize("begun", [b'{"jsonrpc"', b"10:{"], ids=["line", "
 
 @SLOW
 def test_a_message_that_is_not_complete_in_time_ends_the_connection(begun: bytes) -> None:
-    """With one error that says the limit."""
+    """The client gets one error, which states the limit."""
     talk = Talk(factory=make_factory(message_timeout=5))
     talk.send(begun)
     talk.clock.advance(4.9)
@@ -592,7 +592,7 @@ def test_a_request_under_way_does_not_stop_the_time() -> None:
 
 
 def test_an_idle_connection_has_all_the_time() -> None:
-    """Also after a message that came in two pieces."""
+    """The timer stops after a message that came in two pieces."""
     talk = Talk(factory=make_factory(message_timeout=5))
     talk.send(PING[:5], PING[5:] + b"\n")
     assert talk.replies() == [PONG]

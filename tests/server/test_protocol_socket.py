@@ -148,7 +148,7 @@ async def test_a_client_that_leaves_is_noticed(serve: Serve, half_close_first: b
 
 @pytest_twisted.ensureDeferred
 async def test_a_client_that_leaves_is_noticed_while_it_is_not_read(serve: Serve) -> None:
-    """Neither its bytes nor its end are read while it leaves its answers unread."""
+    """Reading is paused because the client leaves its answers unread."""
     pending = Pending()
     factory, connect = serve(
         FakeMethod("wait", pending), FakeMethod("big", lambda _: "x" * 500_000), max_unread=1000
@@ -164,7 +164,7 @@ async def test_a_client_that_leaves_is_noticed_while_it_is_not_read(serve: Serve
 
 @pytest_twisted.ensureDeferred
 async def test_a_big_answer_arrives_whole(serve: Serve) -> None:
-    """Through all the slices, and a reader that begins late."""
+    """The answer goes out in slices to a client that begins to read late."""
     factory, connect = serve(FakeMethod("big", lambda _: "x" * 20_000_000))
     client = connect()
     client.sendall(netstring(message(request(1, "big")).strip()))
@@ -176,7 +176,7 @@ async def test_a_big_answer_arrives_whole(serve: Serve) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_a_big_message_arrives_whole(serve: Serve) -> None:
-    """In both framings."""
+    """The message arrives in both framings."""
     _, connect = serve(FakeMethod("size", lambda call: len(call.params[0])))
     for frame in (netstring, lambda payload: payload + b"\n"):
         client = connect()
@@ -239,7 +239,7 @@ async def test_evil_peers_get_an_error_or_the_end(serve: Serve, name: str) -> No
 
 @pytest_twisted.ensureDeferred
 async def test_a_framing_error_ends_the_connection(serve: Serve) -> None:
-    """Also of a client that neither reads nor closes, after a second."""
+    """A client that neither reads nor closes is cut off after a second."""
     factory, connect = serve(FakeMethod("big", lambda _: "x" * 5_000_000))
     reading, deaf = connect(), connect()
     reading.sendall(b"3:abc;")
@@ -361,7 +361,7 @@ async def test_hostile_writers_do_not_stall_the_reactor(serve: Serve, name: str)
 @pytest.mark.parametrize("frame", [netstring, lambda payload: payload + b"\n"])
 @pytest_twisted.ensureDeferred
 async def test_bytes_may_come_one_at_a_time(serve: Serve, frame: Callable[[bytes], bytes]) -> None:
-    """From many clients at once."""
+    """Many clients do so at once."""
     _, connect = serve(FakeMethod("echo"))
     clients = [connect() for _ in range(20)]
     framed = frame(message(request(1, "echo")).strip())

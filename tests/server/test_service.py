@@ -123,7 +123,7 @@ def dead_socket(path: Path) -> None:
 def test_the_socket_has_exactly_its_mode(
     path: Path, started: list[UNIXSocketService], mode: int, umask: int
 ) -> None:
-    """Whatever the umask is; and the umask is left as it was."""
+    """The umask has no effect on the mode and does not change."""
     before = os.umask(umask)
     try:
         started.append(listening := service(path, mode))
@@ -137,7 +137,7 @@ def test_the_socket_has_exactly_its_mode(
 def test_the_socket_never_has_a_wider_mode(
     path: Path, started: list[UNIXSocketService], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not even between bind(2) and listen(2)."""
+    """The mode is narrow between bind(2) and listen(2), too."""
     seen = spied(monkeypatch, path)
     started.append(listening := service(path, 0o600))
     listening.startService()
@@ -212,7 +212,7 @@ def test_a_hundred_killed_ones_keep_nobody_out(path: Path) -> None:
 
 
 def test_a_second_daemon_is_refused(path: Path, started: list[UNIXSocketService]) -> None:
-    """One sentence that names the socket; the first goes on."""
+    """The error is one sentence that names the socket; the first daemon goes on."""
     started.append(first := service(path))
     first.startService()
     with pytest.raises(SocketError, match="Another daemon already serves .*s.sock; stop it"):
@@ -273,7 +273,7 @@ def test_a_directory_like_tmp_is_good_enough(path: Path, started: list[UNIXSocke
 def test_a_directory_that_may_not_be_entered_is_one_sentence(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Naming the socket."""
+    """The error names the socket."""
 
     def forbidden(_: Path) -> bool:
         raise PermissionError(errno.EACCES, "Permission denied")

@@ -355,7 +355,7 @@ class Server(RuleBasedStateMachine):
 
     @invariant()
     def invariants_hold(self) -> None:
-        """At every moment: one call on the NPU, a short queue, bounded buffers, fair play."""
+        """Check the limits: one call on the NPU, a short queue, bounded buffers, fair turns."""
         assert self.wrong == [], self.wrong
         assert len(self.thread) + self.thread.busy <= 1
         assert self.house.runtime.at_once <= 1

@@ -133,7 +133,7 @@ async def test_what_is_written_before_the_end_arrives(connect: Connect) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_nothing_is_read_during_a_pause(connect: Connect) -> None:
-    """And afterwards all of it is, however often one has paused."""
+    """All bytes are read after the pause, even after repeated pauses."""
     client, protocol = await connect()
     protocol.transport.pauseProducing()
     protocol.transport.resumeProducing()
@@ -154,7 +154,7 @@ async def test_descriptors_are_not_taken(connect: Connect) -> None:
     theirs.close()
     await until(lambda: protocol.data == b"x")
     ours.settimeout(PATIENCE)
-    assert await deferToThread(ours.recv, 1) == b""  # nobody holds the other end
+    assert await deferToThread(ours.recv, 1) == b""  # no process holds the other end
     ours.close()
 
 
@@ -169,7 +169,7 @@ async def test_a_client_that_has_gone_is_noticed_after_a_write(connect: Connect)
 
 @pytest_twisted.ensureDeferred
 async def test_a_pause_may_last_longer_than_the_listening(connect: Connect) -> None:
-    """As of a client that is busy while the daemon stops."""
+    """For example, a client is busy while the daemon stops."""
     client, protocol = await connect()
     protocol.transport.pauseProducing()
     client.send(b"late")

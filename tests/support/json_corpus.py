@@ -13,7 +13,7 @@ FRAME_STRINGS, FRAME_CONTAINERS = 6, 2
 
 
 def nested(levels: int, opening: bytes = b"[", closing: bytes = b"]", core: bytes = b"") -> bytes:
-    """So many arrays (or what the brackets make) in each other."""
+    """Nested arrays, or other nested brackets, of a given depth."""
     return opening * levels + core + closing * levels
 
 

@@ -54,7 +54,7 @@ def status_of(client: RawClient) -> Any:
 
 
 def run_params(prompt: str = "hi") -> list[object]:
-    """For rkllm.run, on every release."""
+    """The parameters of rkllm.run, valid for every release."""
     return [{"prompt_input": prompt}]
 
 
@@ -115,7 +115,7 @@ class Crowd:
         """
         (client, request), *others = self._requests(prompt, first)
         client.send(request)
-        wait_until(lambda: self.status()["running"])  # whose bytes are read first is not promised
+        wait_until(lambda: self.status()["running"])  # the order of reading is not promised
         for client, request in others:
             client.send(request)
         wait_until(lambda: self.status()["queue_length"] == CALLS - 1)

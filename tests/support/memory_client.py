@@ -93,7 +93,7 @@ def dispatcher(methods: Iterable[FakeMethod] = SPEC_METHODS) -> Dispatcher:
 
 
 class Talk:
-    """One connection to a factory, and what came back on it."""
+    """One connection to a factory, and the bytes that it got back."""
 
     def __init__(
         self, methods: Iterable[FakeMethod] = SPEC_METHODS, factory: RPCFactory | None = None

@@ -45,7 +45,7 @@ class Draft:
 
 
 def sent(draft: Draft) -> Any:
-    """By name, or in C's order with the daemon's slots null; those at the end may be left out."""
+    """The set by name, or in C's order with null in the daemon's slots (optional at the end)."""
     if not draft.positional or draft.rng.random() < 0.5:
         return draft.given
     values = [draft.given.get(slot.name) for slot in draft.signature.slots]

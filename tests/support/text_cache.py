@@ -34,7 +34,7 @@ class TextCache:
 
     @property
     def size(self) -> int:
-        """As ``rkllm_get_kv_cache_size`` counts."""
+        """The number of tokens that ``rkllm_get_kv_cache_size`` returns."""
         return len(self._tokens) if self._vocabulary is not None else len(self.text.split())
 
     def read(self, plan: Plan) -> None:

@@ -53,7 +53,7 @@ def test_a_watchdog_for_another_process_is_not_fed() -> None:
 
 
 def test_a_watchdog_may_name_no_process() -> None:
-    """Then it means the process that reads it."""
+    """The watchdog then applies to the process that reads the variable."""
     assert take_environment({"WATCHDOG_USEC": "1500000"}).watchdog == 1.5
 
 
@@ -61,7 +61,7 @@ def test_a_watchdog_may_name_no_process() -> None:
     "environ", [{"LISTEN_FDS": "-1", "LISTEN_PID": ME}, {"WATCHDOG_USEC": "30s"}]
 )
 def test_a_variable_that_is_no_number_is_named(environ: dict[str, str]) -> None:
-    """One sentence."""
+    """The error is one sentence."""
     with pytest.raises(StartupError, match="The variable [A-Z_]* must be a whole number from 0"):
         take_environment(environ)
 
@@ -102,7 +102,7 @@ def test_another_kind_of_descriptor_is_refused(wrong: Callable[[], int]) -> None
 
 
 def test_several_sockets_are_refused() -> None:
-    """Only one can be the daemon's."""
+    """The daemon can use only one socket."""
     with pytest.raises(SocketError, match="systemd passed 2 sockets"):
         activated_socket([3, 4])
 

@@ -81,7 +81,7 @@ class Scene:
 
 
 def test_ready_is_sent_when_the_reactor_runs() -> None:
-    """And not when the service has only been started."""
+    """Starting the service alone does not send it."""
     scene = Scene(watchdog=None)
     assert scene.sent == []
     scene.reactor.begin()

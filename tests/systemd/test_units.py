@@ -83,7 +83,7 @@ def root(tmp_path: Path) -> Path:
 
 @needs("systemd-analyze", "systemd")
 def test_systemd_has_nothing_to_say_against_the_units(root: Path) -> None:
-    """Neither an error nor a word about a key that it does not know."""
+    """systemd-analyze reports no error and no unknown key."""
     verify = ["systemd-analyze", "verify", f"--root={root}", "--man=no"]
     assert told(*verify, "rkllm.service", "rkllm.socket") == ""
 
@@ -161,7 +161,7 @@ def allowed_calls() -> set[str]:
 def test_the_daemon_makes_no_call_that_the_service_forbids(
     start: Callable[..., Daemon], script: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    """From its start to its end, with its child, a model, a stream, and a crash."""
+    """The trace covers start, child, model, stream, crash and stop."""
     trace = tmp_path / "trace"
     daemon = start("--child-cpus=0", wrapper=["strace", "-D", "-f", "-qq", "-o", str(trace)])
     daemon.load(script('run when "die"\nsegv\nrun\ntoken "Hello"\nfinish\n'))
@@ -189,7 +189,7 @@ def test_the_daemon_needs_no_writable_code(
 
 @needs("systemd-sysusers", "systemd")
 def test_the_users_are_made_once(tmp_path: Path) -> None:
-    """With the groups of the device nodes; a second time nothing changes."""
+    """The users have the groups of the device nodes; a second run changes nothing."""
     (tmp_path / "etc").mkdir()
     for _ in range(2):
         told("systemd-sysusers", f"--root={tmp_path}", ETC / "rkllm.sysusers")

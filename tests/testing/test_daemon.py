@@ -187,7 +187,7 @@ class Collector(Protocol):
 
 @pytest_twisted.ensureDeferred
 async def test_with_a_reactor_it_goes_by_itself() -> None:
-    """In memory, in that reactor's turns."""
+    """The daemon in memory works in that reactor's turns."""
     with FakeDaemon(model="m", reactor=reactor) as daemon:
         client: Any = await daemon.endpoint().connect(Factory.forProtocol(Collector))
         client.transport.write(
@@ -232,7 +232,7 @@ def test_a_client_that_does_not_read_is_dropped_in_memory_too() -> None:
 
 
 def test_a_daemon_that_is_not_there_refuses() -> None:
-    """In memory."""
+    """A connection in memory is refused."""
     failed: list[Any] = []
     MemoryEndpoint(FakeDaemon()._clock, None).connect(Factory()).addErrback(failed.append)
     assert failed[0].check(Refused)

@@ -29,7 +29,7 @@ async def ask(call: ICall, prompt: str) -> str:
 
 
 def test_a_method_is_tried_without_being_installed() -> None:
-    """Beside the daemon's own."""
+    """The daemon's own methods stay available."""
     with FakeDaemon(methods=[hello]).listening() as path, Client(path) as client:
         assert client.callRemote("greet.hello", "Anna") == {"greeting": "Hello, Anna!"}
         assert client.callRemote("server.ping") == "pong"
@@ -42,7 +42,7 @@ def test_a_method_is_tried_without_being_installed() -> None:
 
 
 def test_a_method_runs_the_fake_model() -> None:
-    """With the answers of the test."""
+    """The test gives the model's answers."""
     daemon = FakeDaemon({"Hi": "Hello there"}, model="m", methods=[ask])
     with daemon.listening() as path, Client(path) as client:
         assert client.callRemote("greet.model", "Hi") == "Hello there"

@@ -37,7 +37,7 @@ def in_bytes(receiver: Receiver, data: bytes) -> list[bytes]:
     ],
 )
 def test_the_first_byte_tells_the_framing(first: bytes, kind: Kind) -> None:
-    """Whatever follows it."""
+    """The bytes after it do not matter."""
     assert sniff(first) is kind
     assert sniff(first + b"\xff") is kind
 
@@ -156,7 +156,7 @@ def test_what_is_left_at_the_end_can_be_taken() -> None:
 
 
 def test_a_line_may_have_the_limit_and_no_byte_more() -> None:
-    """Also one that has no newline yet; what stood before is not lost."""
+    """A line without a newline yet counts, too; the messages before it are kept."""
     assert Lines(10).feed(b"[12345678]\n") == [b"[12345678]"]
     for data in (b"[123456789]\n", b"[1234567890", b"[123456789]"):
         with pytest.raises(TooLong) as raised:
@@ -175,7 +175,7 @@ def test_netstrings_come_back_however_they_are_cut(payloads: list[bytes], step: 
 
 @given(st.text(alphabet='{}[]"\\a \n', max_size=60), st.integers(1, 7))
 def test_lines_are_the_same_however_they_are_cut(text: str, step: int) -> None:
-    """For any mixture of brackets, quotes and escapes."""
+    """The lines are any mixture of brackets, quotes and escapes."""
     data = text.encode()
     whole, cut = Lines(), Lines()
     found = [m for i in range(0, len(data), step) for m in cut.feed(data[i : i + step])]
@@ -241,7 +241,7 @@ def test_whole_netstrings_are_cut_off_the_front(whole: bytes, rest: bytes) -> No
 
 
 def test_a_netstring_beyond_the_limit_is_not_cut_off() -> None:
-    """One of just the limit is."""
+    """A netstring of exactly the limit is cut off."""
     assert cut_netstrings(b"10:aaaaaaaaaa,11:aaaaaaaaaaa,", 10) == ([b"a" * 10], 14)
 
 
@@ -256,7 +256,7 @@ def test_json_over_several_lines_is_one_message_that_is_broken() -> None:
 
 @pytest.mark.parametrize("size", [1, 3, 1000])
 def test_after_json_over_several_lines_requests_are_taken_again(size: int) -> None:
-    """Wherever the reads cut them."""
+    """The reads may cut the bytes anywhere."""
     lines, found = Lines(), []
     data = PRETTY + PRETTY + REQUEST + b"\n" + REQUEST + b"\n"
     for at in range(0, len(data), size):
@@ -274,7 +274,7 @@ def test_a_broken_line_costs_no_other(line: bytes) -> None:
     "first", [b"GET / HTTP/1.1\r\n", b"POST /v1 HTTP/1.1\r\n", b"PRI * HTTP/2.0"]
 )
 def test_http_is_recognised(first: bytes) -> None:
-    """By its method and the space."""
+    """A method and a space identify it."""
     with pytest.raises(HTTPRequest, match="speaks JSON-RPC 2.0, not HTTP"):
         sniff(first)
 

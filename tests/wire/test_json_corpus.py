@@ -85,7 +85,7 @@ def test_another_parser_refuses_the_tables_texts(name: str) -> None:
 
 @pytest.mark.parametrize("name", ACCEPTED)
 def test_an_accepted_value_arrives_equal(name: str) -> None:
-    """As a parameter by position and by name, of a request and of a notification."""
+    """The value is a parameter by position and by name, of a request and of a notification."""
     text, value = ACCEPTED[name]
     message = parse(request(text))
     assert isinstance(message, Request)
@@ -116,7 +116,7 @@ def test_an_accepted_value_alone_is_json_but_no_request(name: str) -> None:
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_refused_value_gets_its_code(name: str) -> None:
-    """With the request's id where the message is JSON, else null; the method is not called."""
+    """The error has the request's id if the message is JSON, else null; no method is called."""
     text, expected = REFUSED[name]
     message = parse(request(text))
     assert isinstance(message, Malformed)
@@ -128,7 +128,7 @@ def test_a_refused_value_gets_its_code(name: str) -> None:
 
 @pytest.mark.parametrize("name", ALONE)
 def test_a_refused_text_alone_is_a_parse_error(name: str) -> None:
-    """One answer with id null, whatever the text begins like."""
+    """The client gets one answer with id null."""
     message = parse(ALONE[name])
     assert isinstance(message, Malformed)
     assert (message.error.code, message.id) == (PARSE_ERROR, None)

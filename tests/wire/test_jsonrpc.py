@@ -64,7 +64,7 @@ def test_what_a_client_writes_is_read_back(given_id: object, raw: bytes) -> None
 
 
 def test_an_answer_gives_its_result() -> None:
-    """As a client sees it."""
+    """The client's side decodes the answer."""
     reply = parse(jsonrpc.response(b"7", encode({"a": [1.5]})))
     assert isinstance(reply, Reply)
     assert reply.id == b"7"
@@ -211,7 +211,7 @@ def test_checks_on_any_string_misfire_never(text: str) -> None:
 
 @given(st.text('"\\:a', max_size=6))
 def test_a_repeated_name_is_found_however_it_is_written(name: str) -> None:
-    """Also where one of the two is escaped."""
+    """One of the two names may be escaped."""
     plain = msgspec.json.encode(name)
     escaped = b'"%b"' % b"".join(b"\\u%04x" % ord(char) for char in name)
     assert validation.repeated_member(b"{%b :1,%b\n:2}" % (plain, escaped)) == name

@@ -35,7 +35,7 @@ def shape(value: Any) -> Any:
 
 @given(VALUES, st.booleans(), st.sampled_from([None, 1]))
 def test_the_structure_is_the_same(value: Any, ascii_only: bool, indent: int | None) -> None:
-    """Whatever the long strings hold: it is JSON, with the same members and the same types."""
+    """The shortened message is JSON with the same members and the same types."""
     text = json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode()
     bones = without_long_strings(text)
     assert shape(json.loads(bones)) == shape(value)
@@ -44,7 +44,7 @@ def test_the_structure_is_the_same(value: Any, ascii_only: bool, indent: int | N
 
 @pytest.mark.parametrize("before", [0, 1, STEP - 1, STEP, LONG])
 def test_base64_is_left_out(before: int) -> None:
-    """Wherever it stands, and however many there are."""
+    """The strings may be anywhere, in any number."""
     value = {"pad": [0] * before, "a": "A" * LONG, "b": ["B" * LONG, 5, "C" * LONG]}
     text = json.dumps(value).encode()
     assert len(without_long_strings(text)) < len(text) - 3 * LONG + 10
