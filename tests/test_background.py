@@ -11,7 +11,7 @@ TESTS = Path(__file__).parent
 
 
 def test_ctrl_c_is_tested_in_the_background() -> None:
-    """A test of Ctrl-C in a pytest that was started so."""
+    """The test runs a Ctrl-C test in a pytest that ignores SIGINT."""
     test = f"{TESTS}/test_blocking.py::test_ctrl_c_while_bytes_are_taken_in_loses_none"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", test],

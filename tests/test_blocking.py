@@ -22,7 +22,7 @@ Start = Callable[..., Daemon]
 Script = Callable[[str], Path]
 
 MODEL = 'run when "slow"\ndelay 5\nrepeat 2000 token "x"\nfinish\nrun\necho\n'
-#: Ctrl-C at no matter which moment of a stream, again and again.
+#: Sends Ctrl-C at many moments of a stream.
 INTERRUPTED = """
 import os, random, signal, sys, threading
 from rkllm_twisted.blocking import Client
@@ -67,7 +67,7 @@ before = set(sys.modules)
 from rkllm_twisted.blocking import Client
 print(*sys.modules.keys() - before)
 """
-#: What takes longer to import than the client itself, or is other programs' business.
+#: Modules that are slower to import than the client itself, or that it does not need.
 TOO_DEAR = {
     "asyncio",
     "attr",
@@ -179,7 +179,7 @@ def test_ctrl_c_in_a_call_leaves_the_connection_usable(daemon: Daemon) -> None:
 def test_ctrl_c_while_bytes_are_taken_in_loses_none(
     daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A megabyte comes in several reads: without the first the rest would mean nothing."""
+    """A megabyte comes in several reads; losing one of them would corrupt the message."""
     with Client(daemon.path) as client:
         feed = client._connection.feed
 

@@ -33,7 +33,7 @@ token "\\xa0"
 token " after 😀"
 finish
 """
-#: What that run says.
+#: The text of that run.
 BEFORE, AFTER = 'before\x01"\\\n', "你 after 😀\n"
 
 
@@ -145,7 +145,7 @@ def read(pipe: IO[bytes] | None, text: str) -> None:
 def test_the_answer_is_shown_while_it_comes(
     daemon: Daemon, example: Example, model: Path, go: Path
 ) -> None:
-    """The first piece is there before the second is made; all text arrives as it was."""
+    """The first piece is shown before the second is made; the text arrives unchanged."""
     with example.start(daemon.path, model, 'a "prompt"\n\tin \\ two lines') as process:
         read(process.stdout, BEFORE)
         go.touch()
@@ -162,7 +162,7 @@ def test_an_error_is_told_in_its_own_words(daemon: Daemon, example: Example, mod
 
 
 def test_a_run_that_fails_is_a_failure(daemon: Daemon, example: Example, model: Path) -> None:
-    """State 3, after the text so far."""
+    """The run ends in state 3 after some text."""
     code, out, err = example.run(daemon.path, model, "fail")
     assert (code, out) == (1, "before")
     assert err.strip() == "The run has failed."
@@ -202,7 +202,7 @@ def test_ctrl_c_cancels_the_run(
 
 PAGE = EXAMPLES.parent / "docs" / "other-languages.md"
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-#: What a block needs -> the package that it is in.
+#: A program that a block needs -> its package.
 NEEDED = {"node": "nodejs", "cc": "gcc", "jq": "jq", "nc": "netcat-openbsd", "socat": "socat"}
 
 

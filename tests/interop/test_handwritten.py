@@ -42,7 +42,7 @@ def output(program: str, *arguments: object, cwd: Path) -> list[Any]:
 
 @pytest.mark.usefixtures("node")
 def test_lines_out_and_lines_in(daemon: Daemon, tmp_path: Path) -> None:
-    """Several streams at once, told apart by their ids, in the form that is the default."""
+    """Several streams run at once in the default form and are told apart by their ids."""
     model = tmp_path / "model.script"
     model.write_text(ECHO)
     prompts = ["What is a module?", "größe 你好 😀", "a third"]
@@ -53,7 +53,7 @@ def test_lines_out_and_lines_in(daemon: Daemon, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("node")
 def test_no_newline_out_and_whole_events_in(daemon: Daemon, tmp_path: Path) -> None:
-    """Requests that no newline ends are answered, one message in one piece."""
+    """Requests without a final newline are answered, with one message in each read."""
     go, model = tmp_path / "go", tmp_path / "model.script"
     model.write_text(ONE_BY_ONE.format(go=go))
     told = output("handwritten_events.js", daemon.path, model, go, cwd=tmp_path)

@@ -37,7 +37,7 @@ def result(daemon: Daemon, method: str, *params: object) -> Any:
 
 
 def test_it_looks_round_as_in_a_server_of_its_own(daemon: Daemon) -> None:
-    """The three methods of its Introspection, with its shapes."""
+    """The daemon has the three methods of its Introspection, with results of the same shape."""
     names = result(daemon, "system.listMethods")
     assert names == sorted(names)
     assert {"system.listMethods", "system.methodHelp", "system.methodSignature"} <= {*names}
@@ -48,7 +48,7 @@ def test_it_looks_round_as_in_a_server_of_its_own(daemon: Daemon) -> None:
 
 
 def test_it_runs_the_model(daemon: Daemon, tmp_path: Path) -> None:
-    """Load and ask; its client takes one answer for each request, so with rkllm.run."""
+    """The client takes one answer per request, so it uses rkllm.run."""
     model = tmp_path / "model.script"
     model.write_text('#!rkllm-script 1\nrun\ntoken "Hello, "\ntoken "Zürich"\nfinish\n')
     done = result(daemon, "rkllm.init", {"model_path": str(model)})

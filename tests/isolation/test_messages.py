@@ -49,7 +49,7 @@ def test_params_come_out_as_they_went_in(params: list[Any]) -> None:
 
 @pytest.mark.parametrize("sent", [AS_BASE64, [0.5, -2.25, 3.0, 1e-30], [[0.5, -2.25], [3, 1e-30]]])
 def test_an_array_that_was_checked_crosses_as_its_bytes(sent: Any) -> None:
-    """The text that it was made of is read once, in the daemon, and does not cross."""
+    """The daemon parses the array's text once and sends only bytes to the child."""
     params = {
         "rkllm_input": {
             "input_type": "RKLLM_INPUT_EMBED",

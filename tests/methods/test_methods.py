@@ -100,7 +100,7 @@ def test_each_method_provides_the_interface(method: Any) -> None:
 
 
 def test_each_method_has_a_module_of_its_own() -> None:
-    """One RPC method per module."""
+    """Each module defines one RPC method."""
     from rkllm_twisted import methods
 
     names = {module for module in vars(methods) if not module.startswith("_")}
@@ -118,7 +118,7 @@ def test_a_function_is_queued_for_its_connection_as_it_was_sent() -> None:
 
 
 def test_run_async_streams_what_comes_and_ends_with_the_final_result() -> None:
-    """Nothing is added or taken away."""
+    """The results are passed on unchanged."""
     partials = [fake_result("a", 0), fake_result(None, 1), fake_result("ä", 0)]
     call = FakeCall([{"prompt_input": "p"}], RecordingNPU(*partials))
     final = result_of(run_async.call(call))

@@ -73,7 +73,7 @@ def test_the_fakes_provide_what_they_claim() -> None:
 
 
 def test_a_run_streams_its_results_and_then_ends() -> None:
-    """Partial results in order, the final one as the result."""
+    """The stream has the partial results in order; the call's result is the final one."""
     rig = Rig()
     outcome, texts = rig.run()
     rig.thread.run()
@@ -103,7 +103,7 @@ def test_wrong_parameters_fail_at_once_and_take_no_turn() -> None:
 
 
 def test_without_a_model_a_run_says_so() -> None:
-    """NoModel, and the NPU goes on."""
+    """The run fails with NoModel, and the NPU goes on."""
     runtime = FakeRuntime()
     thread = StepThread()
     npu = ThreadNPU(runtime, thread.in_thread, thread.from_thread)
@@ -199,7 +199,7 @@ def test_what_comes_of_a_cancelled_run_is_dropped_in_silence(
 
 
 def test_a_cancel_after_the_end_does_nothing() -> None:
-    """The next run is not touched."""
+    """The cancel does not affect the next run."""
     rig = Rig()
     first, _ = rig.run()
     rig.thread.run()
@@ -211,7 +211,7 @@ def test_a_cancel_after_the_end_does_nothing() -> None:
 
 
 def test_abort_ends_the_run_under_way_for_whoever_asked() -> None:
-    """rkllm.abort is what it is in C: the run ends with a final result."""
+    """rkllm.abort works as in C: the run ends with a final result."""
     rig = Rig(FakeRuntime({"on": Answer(endless=True)}, pace=lambda: rig.npu.abort()))
     outcome, texts = rig.run("on")
     rig.thread.run()
@@ -238,7 +238,7 @@ def test_a_run_without_finish_is_finished_by_its_return() -> None:
 
 
 def test_state_follows_the_model() -> None:
-    """empty, loading, loaded, running, loaded, empty."""
+    """The states are empty, loading, loaded, running, loaded, empty."""
     runtime, thread = FakeRuntime(), StepThread()
     npu = ThreadNPU(runtime, thread.in_thread, thread.from_thread)
     states = [npu.status().state]
@@ -255,7 +255,7 @@ def test_state_follows_the_model() -> None:
 
 
 def test_a_full_queue_is_busy() -> None:
-    """Refused at once, naming the length."""
+    """The call is refused at once; the error has the queue's length."""
     rig = Rig(queue_limit=1)
     rig.run()
     rig.run()

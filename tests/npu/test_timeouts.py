@@ -88,7 +88,7 @@ def test_what_is_not_back_after_the_abort_is_ended_by_force() -> None:
 
 
 def test_what_is_back_in_time_is_not_ended_by_force() -> None:
-    """An abort was enough."""
+    """The abort alone ends the run."""
     runtime = Killable()
     rig = Rig(runtime, QUICK)
     rig.run()
@@ -139,7 +139,7 @@ def test_nothing_is_left_ticking_when_nothing_is_under_way() -> None:
 def test_loading_may_take_as_long_as_the_model_is_big(
     tmp_path: Path, gib: int, seconds: float
 ) -> None:
-    """30 s, and 45 s for each GiB of its file."""
+    """The limit is 30 s plus 45 s for each GiB of the file."""
     model = tmp_path / "m"
     with model.open("wb") as file:
         file.truncate(gib * GIB)
@@ -153,7 +153,7 @@ def test_the_option_says_it_for_every_model() -> None:
 
 
 def test_a_timer_that_fires_late_starts_again() -> None:
-    """The daemon was paused, and perhaps the runtime, too: what it sent is not read yet."""
+    """After a pause of the daemon, the runtime's messages may be unread yet."""
     rig = Rig(Killable(), QUICK)
     rig.run()
     rig.clock.advance(100)

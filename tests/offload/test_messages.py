@@ -92,7 +92,7 @@ def test_floats_come_as_the_library_wants_them() -> None:
 
 
 def test_other_numbers_stay_numbers() -> None:
-    """A list of another name is what the client sent."""
+    """Lists under other names stay as the client sent them."""
     message = there_and_back(request(tokens=[1, 2.5], nested={"numbers": [[1], [2]]}))
     assert isinstance(message, Request)
     assert message.params == {"tokens": [1, 2.5], "nested": {"numbers": [[1], [2]]}}
@@ -152,12 +152,12 @@ def test_a_notification_has_no_id() -> None:
     ],
 )
 def test_heavy_is_what_takes_long_to_read(payload: bytes, is_heavy: bool) -> None:
-    """Many values or escapes, or very many bytes; a long string is read at the speed of memory."""
+    """Many values, many escapes or very many bytes are heavy; one long string is not."""
     assert validation.is_heavy(payload) is is_heavy
 
 
 def test_serving_ends_with_its_input() -> None:
-    """Netstrings in, netstrings out, in order."""
+    """The process reads netstrings and writes netstrings in the same order."""
     payloads = [request(a=1), b"no message", request(b=2)]
     answers = BytesIO()
     serve(BytesIO(b"".join(map(netstring, payloads))), answers)

@@ -17,9 +17,9 @@ import pytest
 from daemons import RawClient, environment
 
 EMULATOR = "qemu-aarch64-static"
-#: Seconds: under emulation, and beside other tests, an import of Twisted alone takes many.
+#: Seconds. Under emulation and beside other tests, importing Twisted alone is slow.
 PATIENCE = 240
-#: Of Ubuntu 22.04, the oldest system that boards have.
+#: The glibc of Ubuntu 22.04, the oldest system on boards.
 OLDEST_GLIBC = (2, 35)
 #: What makes apt one for another machine, with a state of its own, from this machine's sources.
 APT = """
@@ -115,7 +115,7 @@ def from_the_package(built: Path, tmp_path: Path) -> Path:
 
 
 def test_the_libraries_are_for_boards_and_need_no_newer_system(wheel: Path) -> None:
-    """ELF's machine 183, and symbols of a glibc that the oldest board has."""
+    """The ELF machine is 183, and the oldest board's glibc has all symbols."""
     with zipfile.ZipFile(wheel) as archive:
         libraries = {n: archive.read(n) for n in archive.namelist() if n.endswith(".so")}
     assert len(libraries) == 4

@@ -111,7 +111,7 @@ def test_another_program_of_the_name_is_moved_aside_and_back(built: Path, tmp_pa
 
 
 def test_its_units_start_what_it_brings(root: Path) -> None:
-    """systemd-analyze looks whether the command of the service is there."""
+    """systemd-analyze verifies that the service's command exists."""
     units = root / "usr/lib/systemd/system"
     for unit in Path("/usr/lib/systemd/system").glob("*.target"):
         shutil.copy(unit, units)
@@ -125,7 +125,7 @@ def test_its_units_start_what_it_brings(root: Path) -> None:
 
 
 def test_every_python_has_machine_code_of_its_own(root: Path) -> None:
-    """Side by side: what Debian's next Python needs is there before it is."""
+    """The package has modules for several Pythons, including Debian's next one."""
     found: dict[str, set[str]] = {}
     for library in (root / HOME / "packages").rglob("*.cpython-*.so"):
         module, python = library.name.split(".")[:2]
@@ -203,7 +203,7 @@ def test_the_daemon_answers_and_the_command_asks_it(root: Path, daemon: Path) ->
 
 
 def test_the_list_of_plugins_is_written_at_installation(root: Path) -> None:
-    """The service could not: for it everything is read-only."""
+    """The service cannot write the list, since its file system is read-only."""
     assert (root / HOME / "packages/twisted/plugins/dropin.cache").is_file()
 
 

@@ -84,7 +84,7 @@ def model() -> Iterator[Greedy]:
 
 
 def test_the_answer_comes_through_the_socket(start: Callable[..., Daemon]) -> None:
-    """Daemon, child, engine, llama.cpp: all the way, and back."""
+    """The answer passes through llama.cpp, engine, child and daemon."""
     daemon = start(library="llama")
     daemon.load(SMOLLM2, top_k=1)
     with daemon.connect() as client:
@@ -93,7 +93,7 @@ def test_the_answer_comes_through_the_socket(start: Callable[..., Daemon]) -> No
 
 
 def test_ten_turns_are_one_conversation(model: Greedy) -> None:
-    """The cache grows with each, and the last is answered sensibly still."""
+    """The cache grows with each turn, and the last answer still makes sense."""
     sizes, answers = [], []
     for turn in TURNS:
         answers.append(model.ask(turn, keep_history=1))
@@ -143,7 +143,7 @@ def test_a_context_beyond_the_models_is_refused_with_numbers() -> None:
 
 
 def test_a_saved_prompt_is_read_again(model: Greedy, tmp_path: Path) -> None:
-    """The run that uses it evaluates what is new only, and answers the same."""
+    """The run with the saved prompt evaluates only the new tokens and gives the same answer."""
     path = str(tmp_path / "prompt.bin")
     save = {"save_prompt_cache": 1, "prompt_cache_path": path}
     first = model.run("What is the capital of France?", prompt_cache_params=save)

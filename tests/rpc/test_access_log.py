@@ -169,7 +169,7 @@ def test_what_only_looks_is_for_debugging(lines: Lines) -> None:
 
 
 def test_the_methods_that_only_look_are_marked() -> None:
-    """Each method whose success changes nothing that clients share."""
+    """The success of these methods changes no state that clients share."""
     quiet = {name for name, method in find_methods().items() if IQuiet.providedBy(method)}
     assert quiet == {
         "rkllm.get_constants",
@@ -217,7 +217,7 @@ def test_a_flood_of_requests_does_not_fill_the_disk(lines: Lines) -> None:
 
 
 def test_a_long_name_is_cut(lines: Lines) -> None:
-    """A client may call a method whatever it likes."""
+    """A client can send a method's name of any length."""
     talk(AccessLog()).ask(request(1, "x" * 1000))
     assert lines[0]["method"] == "x" * 100
 
@@ -238,7 +238,7 @@ def test_coming_and_going_has_lines(all_lines: Lines) -> None:
 
 
 def test_who_comes_and_goes_all_the_time_does_not_fill_the_disk(all_lines: Lines) -> None:
-    """The same limit for all lines together."""
+    """One limit applies to all lines together."""
     access_log = AccessLog(clock=Clock())
     for _ in range(LINES_PER_SECOND):
         access_log.opened(PEER, None)

@@ -193,7 +193,7 @@ configure = FakeMethod(
 
 
 def test_a_stream_is_responses_at_first() -> None:
-    """Each with the request's id as it came; the method's result is the last."""
+    """Each response has the request's id as sent; the last one has the method's result."""
     talk, pending = streaming()
     talk.send(b'{"jsonrpc":"2.0","id":1.0,"method":"run"}')
     pending.calls[0].stream({"text": "a"})
@@ -207,7 +207,7 @@ def test_a_stream_is_responses_at_first() -> None:
 
 
 def test_a_stream_as_notifications() -> None:
-    """Counted without gaps, all before the one response."""
+    """The notifications are numbered without gaps and precede the one response."""
     talk, pending = streaming()
     talk.ask(request(0, "server.configure", {"stream": "notifications"}), request("r", "run"))
     for text in "ab":
@@ -222,7 +222,7 @@ def test_a_stream_as_notifications() -> None:
 
 
 def test_a_stream_keeps_the_form_that_it_began_with() -> None:
-    """A client that changes its mind is not confused."""
+    """A new setting does not change a stream that has begun."""
     talk, pending = streaming()
     talk.ask(request(1, "run"), request(2, "server.configure", {"stream": "notifications"}))
     pending.calls[0].stream("a")
@@ -329,7 +329,7 @@ def test_any_id_can_be_cancelled(raw: bytes) -> None:
 
 @pytest.mark.parametrize("foreign", [8, "7", True, None, [7], {"a": 7}])
 def test_cancelling_something_else_does_nothing(foreign: object) -> None:
-    """Another id, another type, no id at all."""
+    """The ids are different, of another type, or missing."""
     pending = Pending()
     talk = Talk([FakeMethod("wait", pending)])
     talk.ask(request(7, "wait"), request(1, "wait"))
@@ -349,7 +349,7 @@ def test_cancelling_is_only_for_ones_own_requests() -> None:
 
 
 def test_cancelling_is_a_race_that_nobody_loses() -> None:
-    """A request that was just answered, and one that is cancelled twice."""
+    """The request has just been answered, or is cancelled twice."""
     pending = Pending()
     talk = Talk([FakeMethod("wait", pending)])
     talk.ask(request(1, "wait"))
@@ -405,7 +405,7 @@ def test_a_bad_canceller_costs_only_its_own_request(flush_logged_errors: Flush) 
 
 
 def test_a_client_that_leaves_cancels_everything() -> None:
-    """Requests, notifications, batches; and nothing is sent."""
+    """Requests, notifications and batches are cancelled, and no answer is sent."""
     pending = Pending()
     talk = Talk([FakeMethod("wait", pending)])
     talk.ask(request(1, "wait"), notification("wait"), [request(2, "wait")])
@@ -436,7 +436,7 @@ def test_an_id_under_way_is_refused_and_the_first_goes_on() -> None:
 
 
 def test_too_many_requests_under_way_are_refused_at_once() -> None:
-    """Eight; notifications count, finished ones do not, and other clients have their own eight."""
+    """The limit is eight per client; notifications count, finished requests do not."""
     pending = Pending()
     talk = Talk([FakeMethod("wait", pending), FakeMethod("ping")])
     assert talk.ask(*(request(i, "wait") for i in range(7)), notification("wait")) == []
@@ -515,7 +515,7 @@ def test_a_fault_of_cancelled_work_is_logged(flush_logged_errors: Flush) -> None
 
 
 def test_the_replies_to_a_batch_are_limited() -> None:
-    """Members beyond are refused, and not called; notifications are."""
+    """Requests beyond the limit are refused and not called; notifications are called."""
     called: list[object] = []
 
     def work(call: ICall) -> str:

@@ -133,7 +133,7 @@ def test_a_refused_messages_params_are_freed(
 
 @pytest.mark.usefixtures("no_collector")
 def test_what_a_full_connection_refuses_is_freed() -> None:
-    """Busy, and an id that is in use."""
+    """The errors are Busy and an id that is in use."""
     talk = Talk(factory=make_factory(METHODS, max_requests=1))
     conversation = talk.protocol.conversation
     conversation.take(Request(b"1", "wait", None), 10)

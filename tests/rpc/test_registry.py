@@ -115,7 +115,7 @@ class NoResult(FakeMethod):
 def test_a_plugin_that_cannot_be_used_is_named_and_left_out(
     wrong: object, why: str, logged: list[str]
 ) -> None:
-    """The others are there."""
+    """The other plugins become methods."""
     good = FakeMethod("good")
     assert find_methods([wrong, good]) == {"good": good}
     [line] = logged

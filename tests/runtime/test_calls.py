@@ -146,7 +146,7 @@ def test_runs(
         assert (last["function"], last["handle"]) == ("rkllm_run", HANDLE)
         assert_recorded(release, last, "rkllm_input", given_input)
         if cache := infer["prompt_cache_params"]:
-            # C writes to a place of its own first; test_saving.py says what becomes of it.
+            # C writes to a place of its own first; test_saving.py tests the rest.
             written = last["rkllm_infer_params"]["prompt_cache_params"]["prompt_cache_path"]
             assert re.fullmatch(r"/proc/self/fd/[0-9]+/cache\.bin", written)
             cache["prompt_cache_path"] = written

@@ -52,7 +52,7 @@ def test_by_the_option(recording_libraries: Callable[[Release], Path], abi: str)
 
 
 def test_the_option_helps_with_a_release_that_is_not_known(tmp_path: Path) -> None:
-    """A newer library is refused by its version, unless the person knows its layout."""
+    """A newer version is refused unless the option gives its layout."""
     library = opened(build(releases()["1.3.0"], tmp_path, TEXT.format("1.3.7")))
     with pytest.raises(LibraryError, match=r"1\.3\.7 is not known .*--abi"):
         detect_release(library, None)
@@ -98,7 +98,7 @@ def test_what_fits_several_is_refused(
 
 
 def test_what_fits_none_is_refused(tmp_path: Path) -> None:
-    """A library with functions of its own choice is of no known release."""
+    """A library with an unknown set of functions is of no known release."""
     source = tmp_path / "odd.c"
     source.write_text(
         "int rkllm_init(void) { return 0; }\nint rkllm_createDefaultParam(void)"

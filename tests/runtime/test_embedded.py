@@ -48,13 +48,13 @@ def run(runtime: Runtime, *infer: Any) -> list[dict[str, Any]]:
 
 
 def test_what_it_says_of_itself(embedded: Runtime) -> None:
-    """The embedded library names its release, and calls itself what it is."""
+    """The embedded library reports its release and that it is the embedded one."""
     assert embedded.version.version == embedded.version.abi
     assert embedded.version.backend.startswith("cpu")
 
 
 def test_a_run(load: Callable[[str], Runtime]) -> None:
-    """Tokens as they come, and a FINISH."""
+    """The run gives its tokens and a FINISH."""
     seen = run(load('run\ntoken "Hel" 7\ntoken "lo"\nfinish'))
     texts = [(result["text"], result["_callback_state"]) for result in seen]
     assert texts[:2] == [("Hel", RunState.NORMAL), ("lo", RunState.NORMAL)]

@@ -136,7 +136,7 @@ def test_what_is_written_has_a_name(files: Files, models: Path, name: str) -> No
 
 
 def test_a_directory_may_be_named_by_a_link(tmp_path: Path, models: Path) -> None:
-    """Both names count."""
+    """Files may be named through the link or the directory."""
     (tmp_path / "link").symlink_to(models)
     files = Files([str(tmp_path / "link")])
     assert outcome(files, tmp_path / "link" / "model") == "good"
@@ -163,7 +163,7 @@ def test_a_relative_name_is_relative_to_where_the_daemon_runs(
 
 
 def test_a_directory_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    """When the daemon starts."""
+    """The error occurs when the daemon starts."""
     with pytest.raises(LibraryError, match=r"--model-dir .*missing: No such file"):
         Files([str(tmp_path / "missing")])
 
@@ -215,7 +215,7 @@ def test_c_opens_what_was_looked_at(
 
 
 def test_every_kind_of_file_goes_through(runtime: Runtime, models: Path) -> None:
-    """Model, prompt cache to save and to load; nothing else is left behind."""
+    """The files are a model and a prompt cache, saved and loaded; no other file remains."""
     shutil.copy(demo_model(), models / "demo.gguf")
     cache = models / "prompt.cache"
     saving = {"save_prompt_cache": 1, "prompt_cache_path": str(cache)}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-#: What a library does while it is opened -> what the daemon says; it then exits with 1.
+#: A library's fault while it is opened -> the daemon's message; it then exits with 1.
 DEEDS = {
     "raise(SIGSEGV);": "crashes while it is opened (SIGSEGV)",
     "abort();": "crashes while it is opened (SIGABRT)",

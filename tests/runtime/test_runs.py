@@ -45,7 +45,7 @@ def run(loaded: Call, play: Callable[..., None]) -> Callable[..., list[dict[str,
 
 
 def test_each_callback_becomes_a_result(run: Any, release: Release) -> None:
-    """Field by field, plus its state, in order."""
+    """The results have all fields and the state, in order."""
     seen = run(
         (RunState.NORMAL, {"text": b"Hel", "token_id": 5}),
         (RunState.NORMAL, {"text": b"lo"}),
@@ -196,7 +196,7 @@ def test_a_failing_listener(loaded: Call, play: Callable[..., None], recorder: R
 
 
 def test_what_c_gives_wrongly_ends_the_run(run: Any, layout: Layout) -> None:
-    """A count that is garbage is an error, after the run."""
+    """A garbage count raises an error after the run."""
     numbers = (ctypes.c_float * 1)()
     hidden = layout.structs["RKLLMResultLastHiddenLayer"](numbers, 2**31 - 1, 2**31 - 1)
     with pytest.raises(RuntimeRefused, match="hidden_states"):
@@ -267,7 +267,7 @@ def test_native_async_waits_for_the_last_result(native: tuple[Runtime, Recorder]
 def test_native_async_without_a_last_result(
     native: tuple[Runtime, Recorder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Some modes give none: the run has ended when it has begun and is not running."""
+    """Some modes give no last result: is_running then tells the end of the run."""
     monkeypatch.setattr(module, "POLL_INTERVAL_S", 0.01)
     runtime, recorder = native
     recorder.play(layout_of(releases()["1.3.0"]), (RunState.NORMAL, {"text": b"a"}))
@@ -305,7 +305,7 @@ def test_native_async_that_is_refused(native: tuple[Runtime, Recorder]) -> None:
 def test_the_trampoline_outlives_its_runtime(
     recording_libraries: Callable[[Release], Path], model_file: str, tmp_path: Path
 ) -> None:
-    """A library that calls back after everything else is gone calls what is still there."""
+    """A callback after the runtime's deletion still finds its trampoline."""
     layout = layout_of(releases()["1.2.1"])
     library = recording_libraries(layout.release)
     recorder = Recorder(ctypes.CDLL(str(library)), tmp_path / "recorded")

@@ -175,7 +175,7 @@ async def test_the_factory_serves_tcp(factory: RPCFactory) -> None:
 
 
 def test_importing_it_leaves_systemds_variables() -> None:
-    """Twisted's endpoints remove them, and the daemon reads them later."""
+    """Twisted's endpoints remove the variables, which the daemon reads later."""
     program = (
         "import os; os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()));"
         "import rkllm_twisted.server.endpoint; print(os.environ['LISTEN_FDS'])"

@@ -101,7 +101,7 @@ def test_a_peer_that_does_not_read_the_error_is_cut_off() -> None:
 
 
 def test_requests_under_way_end_with_the_framing() -> None:
-    """Their answers could not be told from what else would come."""
+    """The client could not recognise their answers after the error."""
     pending = Pending()
     talk = Talk([FakeMethod("wait", pending)])
     talk.send(netstring(json.dumps(request(1, "wait")).encode()), b"x")
@@ -125,7 +125,7 @@ def test_nothing_is_handled_once_the_connection_is_to_be_closed() -> None:
 
 @pytest.mark.parametrize("framed", [netstring(PING), PING + b"\n", PING])
 def test_one_client_cannot_stall_the_others(framed: bytes) -> None:
-    """64 messages a turn; the rest wait, unread bytes stay in the kernel."""
+    """A turn handles 64 messages; the rest wait, and unread bytes stay in the kernel."""
     talk = Talk()
     talk.send(framed * 200)
     counts = [len(talk.replies())]
@@ -137,7 +137,7 @@ def test_one_client_cannot_stall_the_others(framed: bytes) -> None:
 
 
 def test_thousands_of_empty_messages_are_not_parsed_at_once() -> None:
-    """Parsing waits for its turn like the work does."""
+    """Parsing waits for its turn, as requests do."""
     talk = Talk()
     talk.send(b"0:," * 21_845)
     assert len(talk.replies()) == 64
@@ -147,7 +147,7 @@ def test_thousands_of_empty_messages_are_not_parsed_at_once() -> None:
 
 
 def test_what_comes_while_others_have_their_turn_keeps_its_order() -> None:
-    """Bytes that were already read when reading was paused."""
+    """Bytes that were read before the pause keep their order."""
     talk = Talk(factory=make_factory(messages_per_turn=1))
     for i in range(3):
         talk.send(json.dumps(request(i, "echo")).encode() + b"\n")
@@ -389,7 +389,7 @@ def test_a_client_that_is_gone_is_noticed_at_once() -> None:
 
 
 def test_a_half_closed_client_that_leaves_is_noticed_soon() -> None:
-    """While a request is under way, every half second."""
+    """The daemon checks every half second while a request is under way."""
     gone: list[bool] = []
     talk = Talk(
         factory=make_factory([FakeMethod("wait", Pending())], has_gone=lambda _: bool(gone))
@@ -411,7 +411,7 @@ def test_nobody_is_watched_without_a_reason() -> None:
 
 
 def test_nothing_is_left_of_a_connection() -> None:
-    """No timer, no entry."""
+    """No timer and no entry of the connection remains."""
     talk = Talk([FakeMethod("wait", Pending())])
     talk.ask(request(1, "wait"))
     talk.transport.producer.pauseProducing()

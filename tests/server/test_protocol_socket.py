@@ -188,7 +188,7 @@ async def test_a_big_message_arrives_whole(serve: Serve) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_non_reading_clients_cost_little_and_nobody_else_anything(serve: Serve) -> None:
-    """Fifty of them, each with a stream; memory stays bounded, a reader is served."""
+    """Fifty clients do not read their streams; memory stays bounded, and a reader is served."""
     pending = Pending()
     factory, connect = serve(
         FakeMethod("run", pending, streams=True), FakeMethod("echo"), unread_timeout=0.5
@@ -224,7 +224,7 @@ EVIL = {
 @pytest.mark.parametrize("name", EVIL)
 @pytest_twisted.ensureDeferred
 async def test_evil_peers_get_an_error_or_the_end(serve: Serve, name: str) -> None:
-    """No traceback is logged, and a client beside is served."""
+    """No traceback is logged, and another client is served."""
     factory, connect = serve(FakeMethod("echo"))
     evil, good = connect(), connect()
     evil.sendall(EVIL[name])
@@ -336,7 +336,7 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest_twisted.ensureDeferred
 async def test_hostile_writers_do_not_stall_the_reactor(serve: Serve, name: str) -> None:
-    """Eight at once: no turn takes 50 ms of the processor, and an honest client is served."""
+    """With eight of them, no turn takes 50 ms of processor time, and another client is served."""
     _, connect = serve(FakeMethod("echo"))
     hostile, good = [connect() for _ in range(8)], connect()
     stalls = Stalls()
@@ -378,7 +378,7 @@ async def test_bytes_may_come_one_at_a_time(serve: Serve, frame: Callable[[bytes
 async def test_idle_clients_do_not_keep_what_they_once_sent(
     serve: Serve, frame: Callable[[bytes], bytes]
 ) -> None:
-    """Fifty of them, a big message each; what is left would not hold one of these."""
+    """After a big message from each of fifty clients, less memory than one message remains."""
     factory, connect = serve(FakeMethod("size", lambda call: len(call.params[0])))
     clients = [connect() for _ in range(50)]
     framed = frame(message(request(1, "size", ["x" * 2_000_000])).strip())

@@ -291,7 +291,7 @@ def test_a_long_path_is_refused_with_both_lengths(tmp_path: Path) -> None:
 
 
 def test_a_refused_start_gives_the_lock_back(path: Path, started: list[UNIXSocketService]) -> None:
-    """The next try is not kept out by the one that failed."""
+    """The failed start does not block the next one."""
     path.write_text("in the way")
     with pytest.raises(SocketError):
         service(path).startService()

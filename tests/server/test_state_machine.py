@@ -31,7 +31,7 @@ from rkllm_twisted.testing import Answer, End, PacedThread
 from rkllm_twisted.wire.framing import Kind
 from rkllm_twisted.wire.lines import FRAMES, RECEIVERS
 
-#: Of a transport, as Twisted's 64 KiB; what the server hands on at once is as small.
+#: Bytes of a transport's buffer, instead of Twisted's 64 KiB; the server's slices are as small.
 ROOM = 300
 QUEUE = 3
 CLIENTS = 3
@@ -267,7 +267,7 @@ ANSWERS = st.builds(
 )
 CUTS = st.one_of(st.none(), st.integers(1, 120))
 WHO = st.integers(0, 7)
-#: What ends a connection, a model or the daemon happens less often, so that more happens before.
+#: Events that end a connection, a model or the daemon are rare, so that others come before.
 RARELY = st.sampled_from([False, False, False, True])
 SOMEBODY = precondition(lambda self: bool(self.clients))
 

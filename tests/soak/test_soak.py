@@ -76,7 +76,7 @@ def damaged(chance: random.Random) -> bytes:
 
 
 def test_damaged_bytes_never_harm_anybody(start: Start) -> None:
-    """No traceback, no growth, and a bystander is answered after each."""
+    """No traceback is logged, memory does not grow, and another client is answered each time."""
     chance = random.Random(20260101)
     daemon = start()
     with daemon.connect() as bystander:
@@ -94,7 +94,7 @@ def test_damaged_bytes_never_harm_anybody(start: Start) -> None:
 def test_runs_and_clients_that_leave_anywhere_leave_nothing_behind(
     start: Start, script: Script
 ) -> None:
-    """Clients read all, a part, or nothing of their streams; the next one is always served."""
+    """Clients read all, a part, or none of their streams; the next client is always served."""
     chance = random.Random(20260102)
     daemon = start()
     daemon.load(script('run\nrepeat 20 token "x"\nfinish\n'))

@@ -522,7 +522,7 @@ _SIZES = {
     ),
 }
 
-#: What the RFC leaves to the parser and this one takes: name -> text and value.
+#: Texts that the RFC leaves to the parser and that this one accepts: name -> text and value.
 OPEN_ACCEPT: dict[str, tuple[bytes, object]] = {**_ANY_NUMBER, **_ANY_STRING, **_SIZES}
 
 _HALVES = {
@@ -598,7 +598,7 @@ _BEYOND = {
     "too many strings": b"[%b]" % b",".join([b'""'] * (200_001 - FRAME_STRINGS)),
 }
 
-#: What the RFC leaves to the parser and this one does not take: name -> text and code.
+#: Texts that the RFC leaves to the parser and that this one refuses: name -> text and code.
 OPEN_REFUSE: dict[str, tuple[bytes, int]] = {
     **{f"surrogate: {name}": (text, INVALID_PARAMS) for name, text in _HALVES.items()},
     **{f"name twice: {name}": (text, INVALID_REQUEST) for name, text in _DUPLICATES.items()},

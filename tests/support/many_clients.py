@@ -14,7 +14,7 @@ from daemons import Daemon, RawClient
 
 ABIS = ["1.1.4", "1.2.0", "1.2.1", "1.3.0"]
 CLIENTS = 20
-#: What each of them asks for, by id; the calls for the NPU queue up behind one another.
+#: The requests of each client, by id; the calls for the NPU queue up behind one another.
 REQUESTS = {1: "rkllm.run_async", 2: "rkllm.run"}
 #: Calls for the NPU, of all clients; one of them is under way and the others wait.
 CALLS = CLIENTS * len(REQUESTS)

@@ -22,7 +22,7 @@ from rkllm_twisted.server.factory import RPCFactory, RPCProtocol
 from rkllm_twisted.wire.framing import Netstrings
 from rkllm_twisted.wire.lines import Lines
 
-#: What the fixture ``flush_logged_errors`` gives.
+#: The type of the fixture ``flush_logged_errors``.
 Flush = Callable[..., list[Failure]]
 
 
@@ -72,7 +72,7 @@ def subtract(call: ICall) -> object:
     return call.params.minuend - call.params.subtrahend
 
 
-#: What the specification's examples call, and an echo.
+#: The methods of the specification's examples, and an echo.
 SPEC_METHODS = [
     FakeMethod("echo"),
     FakeMethod("subtract", subtract, SubtractParams),

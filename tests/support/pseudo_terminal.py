@@ -13,7 +13,7 @@ import pytest
 from daemons import PATIENCE, Daemon
 from rkllm_command import HEARS_CTRL_C, RKLLM, surroundings
 
-#: What moves a terminal's cursor, sets its colours, or asks it something.
+#: Sequences that move a terminal's cursor, set its colours, or query it.
 ESCAPE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[()][0-9A-Z]|[=>78])")
 
 

@@ -152,7 +152,7 @@ class MemoryWire:
         self._protocol.transport.loseConnection()
 
 
-#: What differs from run to run or is made up: figures, the runtime's own log lines.
+#: Parts that differ from run to run: figures, the runtime's own log lines.
 MASKS = [
     (re.compile(rb'"perf":\{[^}]*\}'), b'"perf":"PERF"'),
     (re.compile(rb'"lines":\[[^]]*\]'), b'"lines":"LINES"'),

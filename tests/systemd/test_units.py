@@ -26,7 +26,7 @@ from rkllm_twisted.systemd.service import CHECK_INTERVAL_S
 
 ETC = Path(__file__).parents[2] / "etc"
 DAEMON = "usr/lib/rkllm-twisted/bin/twistd"
-#: Becomes a command that may have no memory to write to and to execute: PR_SET_MDWE of prctl(2).
+#: Runs a command without memory that is writable and executable: PR_SET_MDWE of prctl(2).
 UNWRITABLE = """
 import ctypes, os, sys
 if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0):
@@ -118,7 +118,7 @@ def test_the_times_fit_the_daemons() -> None:
 
 
 def test_the_services_options_are_the_daemons(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The last words of its command, and the variables beside it."""
+    """The options are in the service's command and variables."""
     (variables,) = (v for name, v in assignments("rkllm.service") if name == "Environment")
     names = {setting.variable_of(option) for option, setting in SETTINGS.items()}
     for name, _, value in (variable.partition("=") for variable in variables.split()):

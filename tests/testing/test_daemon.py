@@ -70,7 +70,7 @@ def test_text_is_split_so_that_it_comes_back_whole() -> None:
 
 
 def test_faults_befall_methods() -> None:
-    """An error once, then nothing; a crash; what is not named is well."""
+    """The faults are a single error and a crash; other methods work."""
     daemon = FakeDaemon(
         faults={"rkllm.init": [RuntimeRefused("no memory"), None], "rkllm.load_lora": Crash()}
     )
@@ -113,7 +113,7 @@ def test_a_connection_is_closed_in_the_middle_of_an_answer() -> None:
 
 
 def test_what_was_asked_is_known() -> None:
-    """Requests and notifications, by connection; before they are answered."""
+    """The daemon records requests and notifications by connection, before it answers."""
     with FakeDaemon(model="m") as daemon:
         first, second = Talk(MemoryWire(daemon)), Talk(MemoryWire(daemon))
         first.call("server.ping")

@@ -39,7 +39,7 @@ def test_every_power_of_two() -> None:
 
 @pytest.mark.parametrize("kind", ["bits", "sizes", "decimals", "logits"])
 def test_many_at_once(kind: str) -> None:
-    """Any bits, any size, numbers with few digits, and what usually comes."""
+    """The numbers have any bits, any size, few digits, or typical values."""
     chance = random.Random(kind)
     makers = {
         "bits": lambda: struct.unpack("f", struct.pack("I", chance.randrange(0x7F800000)))[0],
@@ -52,14 +52,14 @@ def test_many_at_once(kind: str) -> None:
 
 @pytest.mark.parametrize("edge", [1e-13, 1e-5, 0.1, 1, 10, 1e5, 999_999.94, 1e6, 1e9])
 def test_where_one_way_ends_and_the_other_begins(edge: float) -> None:
-    """The decades' bounds and their neighbours."""
+    """The numbers are the decades' bounds and their neighbours."""
     bits = struct.unpack("I", struct.pack("f", edge))[0]
     around = [struct.unpack("f", struct.pack("I", bits + step))[0] for step in range(-50, 51)]
     assert_shortest(around)
 
 
 def test_what_has_no_digits_stays() -> None:
-    """Zeros keep their sign; NaN and the infinities are the encoder's business."""
+    """Zeros keep their sign; the encoder handles NaN and the infinities."""
     found = shortest(array("f", [0.0, -0.0, math.inf, -math.inf, math.nan, 0.9]))
     assert struct.pack("2d", *found[:2]) == struct.pack("2d", 0.0, -0.0)
     assert found[2:4] == [math.inf, -math.inf]

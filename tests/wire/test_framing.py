@@ -87,7 +87,7 @@ def test_broken_netstrings_are_refused(data: bytes) -> None:
 
 @pytest.mark.parametrize("limit", [1, 9, 10, 99, 100, 1000, 99_999, 100_000])
 def test_a_netstring_may_have_the_limit_and_no_byte_more(limit: int) -> None:
-    """The header alone decides: nothing of it is stored."""
+    """The header alone decides, before any byte is stored."""
     payload = b"x" * limit
     assert Netstrings(limit).feed(netstring(payload)) == [payload]
     with pytest.raises(TooLong, match=str(limit)) as raised:
@@ -148,7 +148,7 @@ def test_a_long_message_waits_for_its_newline() -> None:
 
 
 def test_what_is_left_at_the_end_can_be_taken() -> None:
-    """A half-closed client's last words, complete or not."""
+    """A half-closed client's last message may be complete or not."""
     receiver = Lines()
     assert receiver.feed(b'{"a":1') == []
     assert receiver.finish() == [b'{"a":1']
@@ -166,7 +166,7 @@ def test_a_line_may_have_the_limit_and_no_byte_more() -> None:
 
 @given(st.lists(st.binary(max_size=30), max_size=8), st.integers(1, 7))
 def test_netstrings_come_back_however_they_are_cut(payloads: list[bytes], step: int) -> None:
-    """Frame, cut, take apart: the same."""
+    """Framing and then parsing gives the same messages, for any split."""
     data = b"".join(map(netstring, payloads))
     receiver = Netstrings()
     found = [m for i in range(0, len(data), step) for m in receiver.feed(data[i : i + step])]

@@ -97,7 +97,7 @@ def test_an_accepted_value_arrives_equal(name: str) -> None:
 
 @pytest.mark.parametrize("name", ACCEPTED)
 def test_an_accepted_value_comes_back_equal(name: str) -> None:
-    """The answer of an echo is JSON for any other parser, and says the same."""
+    """The echo's answer is JSON for another parser and has an equal value."""
     text, value = ACCEPTED[name]
     reply = by_another_parser(answer(request(text)))
     assert isinstance(reply, dict)
@@ -107,7 +107,7 @@ def test_an_accepted_value_comes_back_equal(name: str) -> None:
 
 @pytest.mark.parametrize("name", ACCEPTED)
 def test_an_accepted_value_alone_is_json_but_no_request(name: str) -> None:
-    """-32600, once or for each member; nothing is taken for a call."""
+    """The error is -32600, once or for each member; no method is called."""
     reply = json.loads(answer(ACCEPTED[name][0]))
     answers = reply if isinstance(reply, list) else [reply]
     assert {code(each) for each in answers} == {INVALID_REQUEST}
@@ -138,7 +138,7 @@ def test_a_refused_text_alone_is_a_parse_error(name: str) -> None:
 
 @pytest.mark.parametrize("name", REFUSE)
 def test_one_refused_text_refuses_its_whole_batch(name: str) -> None:
-    """No member before or after it is called: there is no telling where it ends."""
+    """No member is called, since the end of the refused text is unknown."""
     batch = b"[%b,%b,%b]" % (request(b"1"), request(REFUSE[name]), request(b"2"))
     reply = json.loads(answer(batch))
     assert (code(reply), reply["id"]) == (PARSE_ERROR, None)
@@ -159,7 +159,7 @@ def test_the_line_after_a_refused_one_is_answered(name: str) -> None:
 
 @pytest.mark.parametrize("name", OTHER_ENCODINGS)
 def test_a_message_in_another_encoding_is_a_parse_error(name: str) -> None:
-    """UTF-8 only, without a mark."""
+    """Only UTF-8 without a byte order mark is accepted."""
     payload = request(b'"ok"').decode().encode(OTHER_ENCODINGS[name])
     assert payload != request(b'"ok"')
     reply = json.loads(answer(payload))

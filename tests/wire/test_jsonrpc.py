@@ -40,7 +40,7 @@ def test_a_request_is_read() -> None:
 
 
 def test_a_notification_is_read() -> None:
-    """No id, no answer."""
+    """A notification has no id."""
     assert parse(b'{"jsonrpc":"2.0","method":"a"}') == Notification("a", None)
 
 
@@ -56,7 +56,7 @@ def test_a_batch_is_read_member_by_member() -> None:
     ("given_id", "raw"), [(1, b"1"), ("a", b'"a"'), (None, b"null"), ("ü", '"ü"'.encode())]
 )
 def test_what_a_client_writes_is_read_back(given_id: object, raw: bytes) -> None:
-    """Requests and notifications, with and without parameters."""
+    """The messages are requests and notifications, with and without parameters."""
     assert parse(jsonrpc.request(given_id, "m", [1])) == Request(raw, "m", [1])
     assert parse(jsonrpc.request(given_id, "m")) == Request(raw, "m", None)
     assert parse(jsonrpc.notification("m", {"a": 1})) == Notification("m", {"a": 1})
@@ -101,19 +101,19 @@ def test_an_error_that_is_none_is_still_an_error(body: bytes) -> None:
 
 
 def test_float32s_leave_as_their_shortest_decimals() -> None:
-    """0.9 is 0.9."""
+    """For example, 0.9 leaves as 0.9."""
     assert encode(floats(0.9, 1, -0.1, 1e-7, 3.4028235e38)) == b"[0.9,1.0,-0.1,1e-7,3.4028235e38]"
 
 
 def test_what_is_no_number_leaves_as_null() -> None:
-    """In arrays and alone: JSON has neither NaN nor infinities."""
+    """JSON has neither NaN nor infinities, in arrays or alone."""
     assert encode(floats(math.nan, math.inf, -math.inf)) == b"[null,null,null]"
     assert encode([math.nan, math.inf]) == b"[null,null]"
 
 
 @given(st.lists(st.floats(width=32, allow_nan=False), max_size=20))
 def test_every_float32_reads_back(values: list[float]) -> None:
-    """Exactly, and with no more digits than numpy finds, but for a few powers of two."""
+    """The value is exact and has no more digits than numpy's, but for a few powers of two."""
     given_values = array("f", values)
     found = shortest(given_values)
     assert array("f", found) == given_values
@@ -123,7 +123,7 @@ def test_every_float32_reads_back(values: list[float]) -> None:
 
 
 def test_arrays_have_their_shape() -> None:
-    """Row by row, also with no rows or empty ones."""
+    """Arrays are written row by row, also with no rows or empty ones."""
     assert encode(floats(1, 2, 3, 4, 5, 6, shape=(3, 2))) == b"[[1.0,2.0],[3.0,4.0],[5.0,6.0]]"
     assert encode(floats(1, 2, shape=(1, 1, 2))) == b"[[[1.0,2.0]]]"
     assert encode(FloatArray(b"", (0, 5))) == b"[]"
@@ -138,7 +138,7 @@ def test_a_shape_that_does_not_fit_is_a_fault(shape: tuple[int, ...]) -> None:
 
 
 def test_floats_as_base64() -> None:
-    """Bytes as they are, with what it takes to read them."""
+    """The bytes are encoded unchanged, with their dtype and shape."""
     array_form = {"logits": floats(1, 2, shape=(1, 2))}
     decoded = msgspec.json.decode(encode(array_form, "base64"))
     assert decoded == {"logits": {"base64": "AACAPwAAAEA=", "dtype": "<f4", "shape": [1, 2]}}
@@ -204,7 +204,7 @@ def test_parameters_survive_the_way(params: list[object]) -> None:
 
 @given(st.text('"\\{}[]:,ua0', max_size=40))
 def test_checks_on_any_string_misfire_never(text: str) -> None:
-    """Brackets, quotes and colons in strings are no structure."""
+    """Brackets, quotes and colons in strings do not count as structure."""
     params = [text, {text: text}]
     assert parse(jsonrpc.request(1, "m", params)) == Request(b"1", "m", params)
 
@@ -220,7 +220,7 @@ def test_a_repeated_name_is_found_however_it_is_written(name: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "a", "é", "你" * 700_000, "x😀"])
 def test_utf8_is_told_from_what_is_none(text: str) -> None:
-    """Whole, cut off, and in pieces."""
+    """The text is whole, cut off, or in pieces."""
     data = text.encode()
     assert validation.is_utf8(data)
     assert not validation.is_utf8(data + b"\xe4\xbd")
@@ -228,7 +228,7 @@ def test_utf8_is_told_from_what_is_none(text: str) -> None:
 
 
 def test_depth_is_counted_with_both_brackets() -> None:
-    """Objects and arrays in turns."""
+    """Objects and arrays alternate."""
     deepest = b'{"a":[' * 32 + b"]}" * 32
     assert validation.too_large(deepest) is None
     assert validation.too_large(b"[" + deepest + b"]") is not None

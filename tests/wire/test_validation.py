@@ -52,13 +52,13 @@ def test_base64_is_left_out(before: int) -> None:
 
 @pytest.mark.parametrize("text", [b"", b"{}", b'"a"', b"[" + b"1," * LONG + b"1]", b'"a' * 9])
 def test_other_texts_stay_as_they_are(text: bytes) -> None:
-    """Short ones, and long ones without long strings, are not even copied."""
+    """Short texts, and long ones without long strings, are not copied."""
     assert without_long_strings(text) is text
 
 
 @pytest.mark.parametrize("space", [b"", b" ", b"\n" * LONG])
 def test_long_names_are_still_compared(space: bytes) -> None:
-    """Two members whose long names differ in the middle are two; with equal ones it is refused."""
+    """Long names that differ in the middle are accepted, and equal ones are refused."""
     first, second = b"A" * LONG + b"1" + b"A" * LONG, b"A" * LONG + b"2" + b"A" * LONG
     pattern = b'{"%b"' + space + b':1,"%b"' + space + b":2}"
     assert validation.repeated_member(without_long_strings(pattern % (first, second))) is None
