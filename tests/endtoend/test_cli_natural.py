@@ -1,4 +1,4 @@
-"""The command takes what a person would write, and leaves to the daemon what the daemon knows."""
+"""The command accepts natural input, and leaves to the daemon what only the daemon knows."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from rkllm_twisted.cli import doctor, init, main, run, status
 from rkllm_twisted.errors import InvalidParams, LibraryError
 from rkllm_twisted.testing import FakeDaemon
 
-#: Imported before a test acts as another user, which may not read these files.
+#: Import these before a test acts as another user, because that user may not read the files.
 LOADED = (doctor, init, run, status)
 
 
 @pytest.fixture
 def fake(tmp_path: Path) -> Iterator[FakeDaemon]:
-    """A daemon that records what it is sent."""
+    """Start a daemon that records its requests."""
     daemon = FakeDaemon(default=lambda prompt: f"<{prompt}>")
     with daemon.listening(str(tmp_path / "s.sock")) as path:
         vars(daemon)["path"] = path
@@ -33,23 +33,23 @@ def fake(tmp_path: Path) -> Iterator[FakeDaemon]:
 
 
 def on(fake: FakeDaemon, *words: str, **kwargs: Any) -> subprocess.CompletedProcess[str]:
-    """Run the command against it."""
+    """Run the command against the daemon."""
     return rkllm(*words, "-s", vars(fake)["path"], **kwargs)
 
 
 def loads(fake: FakeDaemon) -> int:
-    """How often a model was loaded."""
+    """Return how often a model was loaded."""
     return sum(call.method == "rkllm.init" for call in fake.calls)
 
 
 def test_a_prompt_may_be_several_words(fake: FakeDaemon, tmp_path: Path) -> None:
-    """As with echo."""
+    """The words are joined as by echo."""
     on(fake, "init", str(tmp_path / "m"))
     assert on(fake, "run", "hello", "there").stdout == "<hello there>\n"
 
 
 def test_a_model_that_is_loaded_is_not_loaded_again(fake: FakeDaemon, tmp_path: Path) -> None:
-    """It would take minutes on a board, and clear every client's history."""
+    """Another load would take minutes on a board and clear every client's history."""
     model, link = tmp_path / "m.rkllm", tmp_path / "link.rkllm"
     model.touch()
     link.symlink_to(model)
@@ -64,7 +64,7 @@ def test_a_model_that_is_loaded_is_not_loaded_again(fake: FakeDaemon, tmp_path: 
 
 @pytest.mark.parametrize("ends", ["\ufeffhi", "hi\r\n", "\ufeffhi\r\n"])
 def test_marks_of_other_systems_are_removed(fake: FakeDaemon, tmp_path: Path, ends: str) -> None:
-    """A byte order mark and CR would be tokens of the prompt."""
+    """A byte order mark and CR would become tokens of the prompt."""
     on(fake, "init", str(tmp_path / "m"))
     file = tmp_path / "prompt.txt"
     file.write_bytes(ends.encode())
@@ -73,7 +73,7 @@ def test_marks_of_other_systems_are_removed(fake: FakeDaemon, tmp_path: Path, en
 
 
 def test_dotted_names_set_fields_of_inner_structures(fake: FakeDaemon, tmp_path: Path) -> None:
-    """Beside whole structures."""
+    """Whole structures may be given as well."""
     names = ["-p", "extend_param.base_domain_id=1", "-p", "extend_param.n_batch=2", "-p", "top_k=1"]
     assert on(fake, "init", str(tmp_path / "m"), *names).returncode == 0
     param = fake.calls[-1].params["param"]  # type: ignore[index, call-overload]
@@ -83,20 +83,20 @@ def test_dotted_names_set_fields_of_inner_structures(fake: FakeDaemon, tmp_path:
 
 @pytest.mark.parametrize("wrong", ["a", "=1", "a.=1", ".a=1"])
 def test_what_is_no_assignment_is_refused(wrong: str) -> None:
-    """Before a daemon is needed."""
+    """The command needs no daemon for that."""
     done = rkllm("run", "-p", wrong, "hi")
     assert done.returncode == 2
     assert "is not NAME=VALUE" in done.stderr
 
 
 def test_a_value_and_a_field_of_it_clash() -> None:
-    """The command says which."""
+    """The error names the value."""
     done = rkllm("run", "-p", "a=1", "-p", "a.b=2", "hi")
     assert "'a' has a value already" in done.stderr
 
 
 def test_call_reads_parameters_from_a_file_and_from_stdin(fake: FakeDaemon, tmp_path: Path) -> None:
-    """What is long does not fit into an argument."""
+    """Long parameters do not fit an argument."""
     params = {"param": {"model_path": str(tmp_path / "m")}}
     file = tmp_path / "params.json"
     file.write_text("\ufeff" + json.dumps(params))
@@ -120,7 +120,7 @@ def test_call_reads_parameters_from_a_file_and_from_stdin(fake: FakeDaemon, tmp_
     ],
 )
 def test_a_familiar_command_is_explained(command: str, word: str) -> None:
-    """One sentence names the right one."""
+    """One sentence names the right command."""
     done = rkllm(command, "x")
     assert done.returncode == 2
     assert is_one_sentence(done.stderr)
@@ -131,9 +131,9 @@ def test_a_familiar_command_is_explained(command: str, word: str) -> None:
 def test_a_socket_of_another_group_is_named(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Exit code 9, and the group to join; doctor starts and says so."""
+    """The exit code is 9, and the error names the group to join; doctor runs and reports it, too."""
 
-    def probe(*_: object) -> None:  # the real one starts a Python, which this user may not
+    def probe(*_: object) -> None:  # the real one starts a Python that this user may not run
         raise LibraryError("There is no library.")
 
     monkeypatch.setattr(doctor, "probe", probe)
@@ -156,7 +156,7 @@ def test_a_socket_of_another_group_is_named(
 def test_a_model_that_only_the_daemon_may_read_is_loaded(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The daemon opens it, not the command."""
+    """The daemon opens the file, and the command does not."""
     with open_directory() as folder:
         model, path = folder / "m.rkllm", folder / "s.sock"
         model.touch(0o600)
@@ -170,7 +170,7 @@ def test_a_model_that_only_the_daemon_may_read_is_loaded(
 
 
 def test_a_file_that_the_daemon_cannot_see_is_explained(fake: FakeDaemon, tmp_path: Path) -> None:
-    """The command names the daemon's user and process, and where models belong."""
+    """The error names the daemon's user and process, and the directory for models."""
     model = tmp_path / "m.rkllm"
     refusal = InvalidParams("param.model_path: no such file.", {"parameter": "param.model_path"})
     fake.faults["rkllm.init"] = refusal

@@ -1,4 +1,4 @@
-"""The ``rkllm`` command on a terminal: what a person sees, types and interrupts."""
+"""The ``rkllm`` command on a terminal: its output, its input, and its interrupts."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pseudo_terminal import terminal
 Start = Callable[..., Daemon]
 Script = Callable[[str], Path]
 ECHO = "run\necho\n"
-#: Ctrl-C, Ctrl-D, Alt-Enter, the arrow up, as a terminal sends them.
+#: Ctrl-C, Ctrl-D, Alt-Enter and the up arrow, as a terminal sends them.
 CTRL_C, CTRL_D, ALT_ENTER, UP = "\x03", "\x04", "\x1b\r", "\x1b[A"
 
 
 def test_a_chat_answers_and_ends(start: Start, script: Script, tmp_path: Path) -> None:
-    """Several lines are one question; what stands before the first is the system prompt."""
+    """A question may have several lines; the first one follows the system prompt."""
     daemon = start()
     daemon.load(script(ECHO))
     with terminal("chat", "--system", "Be kind.", daemon=daemon, state=tmp_path) as child:
@@ -36,7 +36,7 @@ def test_a_chat_answers_and_ends(start: Start, script: Script, tmp_path: Path) -
 def test_ctrl_c_stops_the_answer_and_not_the_chat(
     start: Start, script: Script, tmp_path: Path
 ) -> None:
-    """Nor does it at the prompt, where it drops what was typed; Ctrl-D leaves."""
+    """At the prompt, Ctrl-C discards the input; Ctrl-D leaves the chat."""
     daemon = start()
     daemon.load(
         script(
@@ -62,7 +62,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_chat(
 
 
 def test_a_chats_commands(start: Start, script: Script, tmp_path: Path) -> None:
-    """/help, /perf, /save, /clear, and what is none."""
+    """The commands are /help, /perf, /save and /clear; an unknown one is reported."""
     daemon, saved = start(), tmp_path / "saved.md"
     daemon.load(script(ECHO))
     with terminal("chat", daemon=daemon, state=tmp_path) as child:
@@ -95,7 +95,7 @@ def test_a_chats_commands(start: Start, script: Script, tmp_path: Path) -> None:
 def test_what_was_typed_is_there_in_the_next_chat(
     start: Start, script: Script, tmp_path: Path
 ) -> None:
-    """For nobody else to read."""
+    """Other users cannot read the file."""
     daemon = start()
     daemon.load(script(ECHO))
     for keys in ("remember me\r", f"{UP}\r"):
@@ -113,7 +113,7 @@ def test_what_was_typed_is_there_in_the_next_chat(
 
 
 def test_a_chat_goes_on_after_a_refusal(start: Start, script: Script, tmp_path: Path) -> None:
-    """A crash costs the answer; the sentence says so."""
+    """A crash ends the answer, and the error says so."""
     daemon = start()
     daemon.load(script('run when "die"\nsegv\nrun\necho\n'))
     with terminal("chat", daemon=daemon, state=tmp_path) as child:
@@ -130,7 +130,7 @@ def test_a_chat_goes_on_after_a_refusal(start: Start, script: Script, tmp_path: 
 def test_a_chat_on_a_release_that_forgets_says_so(
     start: Start, script: Script, tmp_path: Path
 ) -> None:
-    """And works."""
+    """The chat works all the same."""
     daemon = start("--abi=1.1.4")
     daemon.load(script(ECHO))
     with terminal("chat", daemon=daemon, state=tmp_path) as child:
@@ -160,7 +160,7 @@ def test_a_state_directory_that_cannot_be_is_no_reason_not_to_chat(
 
 
 def test_a_live_view_shows_the_state_as_it_changes(start: Start, script: Script) -> None:
-    """In place, until Ctrl-C."""
+    """The view is redrawn in place until Ctrl-C."""
     daemon = start()
     with terminal("status", "--watch", "--interval=0.1", daemon=daemon) as child:
         child.expect("state.*empty")
@@ -168,11 +168,11 @@ def test_a_live_view_shows_the_state_as_it_changes(start: Start, script: Script)
         child.expect("state.*loaded")
         child.send(CTRL_C)
         assert child.end() == 130
-        assert "\x1b[1A" in child.raw  # the cursor goes up to draw over it
+        assert "\x1b[1A" in child.raw  # the cursor moves up to redraw the view
 
 
 def test_loading_shows_that_it_goes_on(start: Start, script: Script) -> None:
-    """With the time that it has taken, and gone when it is over."""
+    """The elapsed time is shown, and removed when the load ends."""
     daemon, model = start(), script("init delay 400\nrun\necho\n")
     with terminal("init", str(model), daemon=daemon) as child:
         child.expect("Loading model.script")
@@ -185,7 +185,7 @@ def test_loading_shows_that_it_goes_on(start: Start, script: Script) -> None:
 def test_a_long_wait_for_the_first_token_is_shown(
     start: Start, script: Script, tmp_path: Path, command: str
 ) -> None:
-    """With the time that it has taken, and gone with the first token."""
+    """The elapsed time is shown, and removed at the first token."""
     daemon, gate = start(), tmp_path / "gate"
     daemon.load(script(f'run\nwait "{gate}"\ntoken "at last"\nfinish\n'))
     words = ["run", "hi"] if command == "run" else ["chat"]
@@ -203,7 +203,7 @@ def test_a_long_wait_for_the_first_token_is_shown(
 def test_ctrl_c_in_a_long_wait_stops_the_answer_and_not_the_chat(
     start: Start, script: Script, tmp_path: Path
 ) -> None:
-    """The cursor is there again, and so is the model."""
+    """The cursor is visible again, and the model stays loaded."""
     daemon = start()
     daemon.load(script('run when "long"\nhang until abort\nfinish\nrun\necho\n'))
     with terminal("chat", daemon=daemon, state=tmp_path) as child:
@@ -223,7 +223,7 @@ def test_ctrl_c_in_a_long_wait_stops_the_answer_and_not_the_chat(
 def test_control_characters_of_a_model_do_not_reach_a_terminal(
     start: Start, script: Script
 ) -> None:
-    """They could retitle it, or type into it."""
+    """They could change the terminal's title or type into it."""
     daemon = start()
     daemon.load(script('run\ntoken "\\x1b]0;mine\\x07 a\\tb\\n\\xc2\\x9b31m"\nfinish\n'))
     with terminal("run", "hi", daemon=daemon) as child:
@@ -232,7 +232,7 @@ def test_control_characters_of_a_model_do_not_reach_a_terminal(
 
 
 def test_without_a_prompt_a_person_is_asked_for_one(start: Start) -> None:
-    """Rather than waited for."""
+    """The command shows a prompt instead of waiting silently."""
     with terminal("run", daemon=start()) as child:
         child.expect("rkllm: Give a prompt, as an argument")
         assert child.end() == 2
@@ -240,7 +240,7 @@ def test_without_a_prompt_a_person_is_asked_for_one(start: Start) -> None:
 
 @pytest.mark.parametrize("name", ["init", "run"])
 def test_ctrl_c_while_a_model_loads(start: Start, script: Script, name: str) -> None:
-    """130, and the cursor is there again."""
+    """The exit code is 130, and the cursor is visible again."""
     daemon, model = start(), script("init delay 3000\nrun\necho\n")
     words = ["init", str(model)] if name == "init" else ["run", "--model", str(model), "hi"]
     with terminal(*words, daemon=daemon) as child:

@@ -1,4 +1,4 @@
-"""Seen from outside: raw bytes on the socket, no library of ours."""
+"""The daemon as seen from outside: raw bytes on the socket, without the package's clients."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ finish
 
 
 def run_params(prompt: str) -> list[object]:
-    """The parameters of rkllm.run and rkllm.run_async, in C's order."""
+    """Make the parameters of rkllm.run and rkllm.run_async, in C's order."""
     return [
         None,
         {"role": "user", "enable_thinking": False, "input_type": 0, "prompt_input": prompt},
@@ -57,14 +57,14 @@ def run_params(prompt: str) -> list[object]:
 
 @pytest.fixture(params=["1.2.1", "1.3.0"])
 def daemon(request: pytest.FixtureRequest, start: Start) -> Daemon:
-    """A daemon with the embedded runtime, on each layout."""
+    """Start a daemon with the embedded runtime, on each layout."""
     return start(f"--abi={request.param}")
 
 
 def test_a_run_streams_results_with_exactly_the_fields_of_the_structure(
     daemon: Daemon, script: Script
 ) -> None:
-    """Every callback is a response with the request's id; the last has state 2."""
+    """Every callback is a response with the request's id; the last one has state 2."""
     daemon.load(script(HELLO))
     with daemon.connect() as client:
         answers = client.stream("rkllm.run_async", run_params("What is a module?"), 7)
@@ -83,7 +83,7 @@ def test_a_run_streams_results_with_exactly_the_fields_of_the_structure(
 
 
 def test_run_answers_once_with_the_same_text_joined(daemon: Daemon, script: Script) -> None:
-    """One response, all the text."""
+    """One response has all the text."""
     daemon.load(script(HELLO))
     with daemon.connect() as client:
         answer = client.ask("rkllm.run", run_params("hi"), "once")
@@ -99,7 +99,7 @@ def test_run_answers_once_with_the_same_text_joined(daemon: Daemon, script: Scri
 def test_init_takes_every_form_of_its_parameters(
     start: Start, script: Script, form: Callable[[object], object]
 ) -> None:
-    """The slots that the server owns are null or left out."""
+    """The slots that the server fills are null or left out."""
     daemon, model = start(), script(HELLO)
     with daemon.connect() as client:
         answer = client.ask("rkllm.init", form({"model_path": str(model)}))
@@ -127,7 +127,7 @@ def test_init_takes_every_form_of_its_parameters(
 def test_a_wrong_init_names_what_is_wrong_and_harms_nothing(
     start: Start, script: Script, param: dict[str, object], codes: set[int], word: str
 ) -> None:
-    """The model that was loaded stays loaded."""
+    """The earlier model stays loaded."""
     daemon = start()
     daemon.load(script(HELLO))
     with daemon.connect() as client:
@@ -139,7 +139,7 @@ def test_a_wrong_init_names_what_is_wrong_and_harms_nothing(
 
 @pytest.mark.parametrize("isolation", ["process", "thread"])
 def test_embeddings_of_another_width_are_refused(start: Start, isolation: str) -> None:
-    """The model that is loaded tells its width, which is not 64: both numbers are said."""
+    """The width is not the model's; the error states both."""
     daemon = start(f"--isolation={isolation}")
     daemon.load(demo_model())
     value = {"embed": [0.5] * 128, "n_tokens": 2}
@@ -155,7 +155,7 @@ def test_embeddings_of_another_width_are_refused(start: Start, isolation: str) -
 
 
 def test_without_a_model_the_error_says_what_to_do(start: Start) -> None:
-    """-32001, and rkllm.init is named."""
+    """The error is -32001 and names rkllm.init."""
     with start().connect() as client:
         for method in ("rkllm.run", "rkllm.run_async"):
             error = client.ask(method, run_params("hi"))["error"]
@@ -164,7 +164,7 @@ def test_without_a_model_the_error_says_what_to_do(start: Start) -> None:
 
 
 def test_init_destroys_the_model_before(daemon: Daemon, script: Script) -> None:
-    """One model at a time; the second takes the first one's place."""
+    """Only one model is loaded; the second replaces the first."""
     daemon.load(script(HELLO))
     daemon.load(script('run\ntoken "second"\nfinish\n'))
     with daemon.connect() as client:
@@ -176,7 +176,7 @@ def test_init_destroys_the_model_before(daemon: Daemon, script: Script) -> None:
 def test_while_one_streams_another_is_answered_and_may_abort(
     daemon: Daemon, script: Script
 ) -> None:
-    """A ping takes under 10 ms, and an abort ends the run within a token."""
+    """A ping takes under 10 ms, and an abort ends the run within one token."""
     daemon.load(script(ENDLESS))
     with daemon.connect() as busy, daemon.connect() as other:
         answer = busy.ask("rkllm.run_async", run_params("go on"))
@@ -191,7 +191,7 @@ def test_while_one_streams_another_is_answered_and_may_abort(
 
 
 def fastest_ping(client: RawClient) -> float:
-    """Seconds, of the quickest of a few: one may meet another process's turn at the processor."""
+    """Return the seconds of the fastest of several pings; others may wait for the processor."""
     times = []
     for _ in range(10):
         begun = time.perf_counter()
@@ -201,7 +201,7 @@ def fastest_ping(client: RawClient) -> float:
 
 
 def test_leaving_mid_stream_frees_the_npu(daemon: Daemon, script: Script) -> None:
-    """The run of a client that has gone is aborted; the next one gets its turn."""
+    """The daemon aborts the run of a disconnected client, and the next run starts."""
     daemon.load(script('run\ntoken "x"\nhang until abort\nfinish\nrun\ntoken "next"\nfinish\n'))
     with daemon.connect() as leaving:
         leaving.ask("rkllm.run_async", run_params("go on"))
@@ -210,7 +210,7 @@ def test_leaving_mid_stream_frees_the_npu(daemon: Daemon, script: Script) -> Non
 
 
 def test_netstrings_are_answered_in_netstrings(daemon: Daemon, script: Script) -> None:
-    """The first byte decides."""
+    """The first byte of the connection decides."""
     daemon.load(script(HELLO))
     message = json.dumps(
         {"jsonrpc": "2.0", "id": 1, "method": "rkllm.run_async", "params": run_params("hi")}
@@ -224,7 +224,7 @@ def test_netstrings_are_answered_in_netstrings(daemon: Daemon, script: Script) -
 
 
 def test_a_split_character_arrives_whole(daemon: Daemon, script: Script) -> None:
-    """Bytes of one character in two tokens: state 1 first, then the character."""
+    """Two tokens hold one character: state 1 comes first, then the character."""
     daemon.load(script('run\ntoken "\\xe4\\xbd"\ntoken "\\xa0"\nfinish\n'))
     with daemon.connect() as client:
         results = [a["result"] for a in client.stream("rkllm.run_async", run_params("hi"))]
@@ -233,7 +233,7 @@ def test_a_split_character_arrives_whole(daemon: Daemon, script: Script) -> None
 
 
 def test_defaults_are_the_runtimes_own(daemon: Daemon) -> None:
-    """createDefaultParam gives the structure itself, floats short."""
+    """createDefaultParam returns the structure itself, with short floats."""
     with daemon.connect() as client:
         param = client.ask("rkllm.createDefaultParam")["result"]
     assert param["model_path"] is None
@@ -243,7 +243,7 @@ def test_defaults_are_the_runtimes_own(daemon: Daemon) -> None:
 
 
 def test_constants_are_the_releases_enums(daemon: Daemon) -> None:
-    """By their names in rkllm.h."""
+    """The names are those of rkllm.h."""
     with daemon.connect() as client:
         constants = client.ask("rkllm.get_constants")["result"]
     assert constants["LLMCallState"]["RKLLM_RUN_FINISH"] == 2
@@ -260,7 +260,7 @@ def test_the_version_says_that_it_is_the_embedded_runtime(daemon: Daemon) -> Non
 
 
 def test_one_clients_prompts_take_turns_with_anothers(daemon: Daemon, script: Script) -> None:
-    """Queued runs are all answered, the single one after at most one more of the others."""
+    """All queued runs are answered; the other client waits for at most one more run."""
     daemon.load(script("run\ndelay 2\necho\nfinish\n"))
     with daemon.connect() as greedy, daemon.connect() as modest:
         for number in range(6):
@@ -280,11 +280,11 @@ def test_one_clients_prompts_take_turns_with_anothers(daemon: Daemon, script: Sc
 
 
 def test_more_clients_than_allowed_get_one_clear_error(start: Start) -> None:
-    """The next connection is told, and closed; the others go on."""
+    """The extra connection gets an error and is closed; the others continue."""
     daemon = start("--max-clients=2")
     with daemon.connect() as first:
         while first.ask("server.status")["result"]["clients"] > 1:
-            pass  # the fixture's own probe has not left yet
+            pass  # the fixture's own probe may still be connected
         second = daemon.connect()
         assert second.ask("server.ping")["result"] == "pong"
         with daemon.connect() as third:

@@ -1,4 +1,4 @@
-"""The bundled model really answers."""
+"""The bundled model generates real answers."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Start = Callable[..., Daemon]
 
 @pytest.fixture(params=["1.2.1", "1.3.0"])
 def daemon(request: pytest.FixtureRequest, start: Start) -> Daemon:
-    """A daemon with the bundled model, greedy."""
+    """Start a daemon with the bundled model, with greedy sampling."""
     daemon = start(f"--abi={request.param}")
     daemon.load(demo_model(), top_k=1, max_context_len=512, max_new_tokens=64)
     return daemon
 
 
 def params(prompt: str, keep_history: int = 0) -> dict[str, object]:
-    """A run by name."""
+    """Make the parameters of a run, by name."""
     return {
         "rkllm_input": {"role": "user", "input_type": "RKLLM_INPUT_PROMPT", "prompt_input": prompt},
         "rkllm_infer_params": {"mode": 0, "keep_history": keep_history},
@@ -29,7 +29,7 @@ def params(prompt: str, keep_history: int = 0) -> dict[str, object]:
 
 
 def test_a_question_gets_an_answer_token_by_token(daemon: Daemon) -> None:
-    """Words stream in, the run stops by itself, and the figures are there."""
+    """Words are streamed, the run stops by itself, and the figures are included."""
     with daemon.connect() as client:
         answers = client.stream("rkllm.run_async", params("What is a module?"))
         again = client.ask("rkllm.run", params("What is a module?"))
@@ -46,7 +46,7 @@ def test_a_question_gets_an_answer_token_by_token(daemon: Daemon) -> None:
 
 
 def test_history_is_kept_when_asked(daemon: Daemon) -> None:
-    """A name told in one run is known in the next; without history it is not."""
+    """The next run knows a name from the run before; without history it does not."""
     with daemon.connect() as client:
         client.ask("rkllm.run", params("My name is Anna.", keep_history=1))
         kept = client.ask("rkllm.run", params("What is my name?", keep_history=1))

@@ -1,4 +1,4 @@
-"""The daemon while no descriptor is left."""
+"""The daemon when it has no descriptors left."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Script = Callable[[str], Path]
 
 
 def test_a_child_that_cannot_be_started_is_tried_again(start: Start, script: Script) -> None:
-    """The status and the errors say why, nothing leaks, and rkllm.init works once there is room."""
+    """Status and errors give the reason, nothing leaks, and rkllm.init works later."""
     daemon = start()
     model = script('run\ntoken "a"\nfinish\n')
     daemon.load(model)

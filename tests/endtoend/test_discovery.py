@@ -1,4 +1,4 @@
-"""A real daemon describes itself, with what others have added to it."""
+"""A real daemon describes itself, including a third party's methods."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ hello = Hello()
 
 @pytest.fixture
 def daemon(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
-    """One with somebody's drop-in beside its own."""
+    """Start a daemon with a third party's drop-in."""
     plugins = tmp_path / "site" / "twisted" / "plugins"
     plugins.mkdir(parents=True)
     (plugins / "greetings_methods.py").write_text(GREETINGS)
@@ -51,7 +51,7 @@ def daemon(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 def test_the_daemons_document_is_valid_and_has_others_methods(daemon: Daemon) -> None:
-    """What rpc.discover answers is OpenRPC, and what it says of a method is so."""
+    """The answer of rpc.discover is OpenRPC, and the daemon behaves as it says."""
     with daemon.connect() as client:
         found = Document(client.ask("rpc.discover")["result"])
         assert [error.message for error in meta_schema().iter_errors(found.document)] == []
@@ -84,7 +84,7 @@ def test_everything_that_is_listed_can_be_called(daemon: Daemon) -> None:
 def test_an_unknown_method_is_answered_with_the_one_that_may_be_meant(
     daemon: Daemon, method: str
 ) -> None:
-    """Whether it is called, or asked about."""
+    """The error is the same for a call and for a question about the method."""
     with daemon.connect() as client:
         answer = client.ask(method, ["rkllm.rnu"] if method.startswith("system.") else None)
     error = answer["error"]
@@ -96,7 +96,7 @@ def test_an_unknown_method_is_answered_with_the_one_that_may_be_meant(
 
 
 def test_a_prefix_that_was_forgotten_is_suggested(daemon: Daemon) -> None:
-    """And where nothing is like it, nothing is suggested."""
+    """A name that resembles no method gets no suggestion."""
     with daemon.connect() as client:
         error = client.ask("run_async")["error"]
         assert "perhaps rkllm.run_async is meant" in error["message"]

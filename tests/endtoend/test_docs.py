@@ -1,4 +1,4 @@
-"""What README and docs show does what they say."""
+"""The examples in README and docs work."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ SOCKET = "/tmp/rkllm.sock"
 
 
 def blocks(page: str, language: str) -> list[str]:
-    """The examples of a page in one language."""
+    """Return the examples of a page in one language."""
     pattern = rf"^```{language}\n(.*?)^```$"
     return re.findall(pattern, (PROJECT / page).read_text(), re.MULTILINE | re.DOTALL)
 
 
 def run(command: list[str], daemon: Daemon) -> str:
-    """Run an example against a daemon; what it prints."""
+    """Run an example against a daemon and return its output."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(
         [word.replace(SOCKET, str(daemon.path)) for word in command],
@@ -44,20 +44,20 @@ def run(command: list[str], daemon: Daemon) -> str:
 
 
 def test_the_readmes_first_commands_are_the_makefiles() -> None:
-    """The README opens with them; CI runs the second."""
+    """The README begins with them; CI runs the second."""
     first, *_ = blocks("README.md", "sh")
     assert first.split("\n")[:2] == ["make demo", "make test"]
     assert "make test" in (PROJECT / ".ci" / "run").read_text()
 
 
 def test_the_readmes_daemon_is_this_one() -> None:
-    """twistd -n rkllm --library cpu."""
+    """The command is twistd -n rkllm --library cpu."""
     start = blocks("README.md", "sh")[1]
     assert "twistd -n rkllm --library cpu" in start
 
 
 def test_the_readmes_shell_examples_answer(start: Start) -> None:
-    """nc streams an answer; the rkllm command does the same."""
+    """nc streams an answer, and so does the rkllm command."""
     if shutil.which("nc") is None:
         pytest.skip("nc is not installed (netcat-openbsd), so the README's use of it is not tried")
     daemon = start()
@@ -72,7 +72,7 @@ def test_the_readmes_shell_examples_answer(start: Start) -> None:
 
 @pytest.mark.parametrize("number", [0, 1])
 def test_the_readmes_python_examples_answer(start: Start, number: int) -> None:
-    """Each prints a sentence."""
+    """Each example prints a sentence."""
     from rkllm_twisted.cpu import demo_model
 
     daemon = start()
@@ -83,7 +83,7 @@ def test_the_readmes_python_examples_answer(start: Start, number: int) -> None:
 
 @pytest.mark.parametrize("number", range(len(blocks("docs/clients.md", "python"))))
 def test_the_clients_pages_examples_answer(start: Start, number: int) -> None:
-    """Each prints a sentence; the last one of them what is wrong."""
+    """Each example prints a sentence; the last one prints an error."""
     from rkllm_twisted.cpu import demo_model
 
     daemon = start()
@@ -94,7 +94,7 @@ def test_the_clients_pages_examples_answer(start: Start, number: int) -> None:
 
 
 def test_the_asyncio_example_answers(start: Start) -> None:
-    """With its speed."""
+    """The output includes the speed."""
     from rkllm_twisted.cpu import demo_model
 
     daemon = start()
@@ -106,7 +106,7 @@ def test_the_asyncio_example_answers(start: Start) -> None:
 
 
 def test_the_embedding_example_serves(tmp_path: Path) -> None:
-    """An application file with the service in it."""
+    """The service is part of an application file."""
     (tmp_path / "mine.py").write_text(
         blocks("docs/embedding.md", "python")[0].replace(SOCKET, str(tmp_path / "rkllm.sock"))
     )
@@ -122,13 +122,13 @@ def test_the_embedding_example_serves(tmp_path: Path) -> None:
             assert client.ask("server.ping")["result"] == "pong"
     finally:
         process.terminate()
-        # twistd itself lets a process die of its signal once everything has stopped.
+        # After its shutdown, twistd lets the signal end the process.
         assert process.wait(10) in (0, -signal.SIGTERM)
     assert not (tmp_path / "rkllm.sock").exists()
 
 
 def test_the_example_with_more_endpoints_serves(tmp_path: Path) -> None:
-    """The daemon's socket, another of its kind, and TCP."""
+    """The endpoints are the daemon's socket, another UNIX socket, and TCP."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -153,7 +153,7 @@ def test_the_example_with_more_endpoints_serves(tmp_path: Path) -> None:
 
 
 def await_client(path: Path, process: subprocess.Popen[bytes]) -> RawClient:
-    """Connect as soon as somebody listens."""
+    """Connect as soon as a server listens."""
     while process.poll() is None:
         try:
             return RawClient(path)
@@ -163,7 +163,7 @@ def await_client(path: Path, process: subprocess.Popen[bytes]) -> RawClient:
 
 
 def test_every_page_that_is_linked_is_there() -> None:
-    """No dead links between the pages."""
+    """No link between the pages is dead."""
     top = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md"]
     for page in [*top, *(PROJECT / "docs").glob("**/*.md")]:
         text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
@@ -172,7 +172,7 @@ def test_every_page_that_is_linked_is_there() -> None:
 
 
 def test_the_readme_leads_to_every_page() -> None:
-    """But for those that are made for the book."""
+    """Pages that exist for the book only are excluded."""
     linked = set(re.findall(r"\]\(docs/([^)#:]+)\)", (PROJECT / "README.md").read_text()))
     docs = PROJECT / "docs"
     pages = {
@@ -184,7 +184,7 @@ def test_the_readme_leads_to_every_page() -> None:
 
 
 def test_the_paths_that_contributing_names_exist() -> None:
-    """The map leads to files that are there."""
+    """The map names existing files."""
     text = (PROJECT / "CONTRIBUTING.md").read_text()
     names = {
         name for name in re.findall(r"`((?:[\w.-]+/)*[\w.-]+(?:/|\.\w+))`", text) if "/" in name
@@ -196,7 +196,7 @@ def test_the_paths_that_contributing_names_exist() -> None:
 
 
 def test_the_modules_that_the_pages_name_exist() -> None:
-    """As paths from the top of the repository."""
+    """The paths start at the top of the repository."""
     for page in (PROJECT / "docs").rglob("*.md"):
         for name in re.findall(
             r"`((?:rkllm_twisted|tests|benchmarks|etc)/[\w./-]+)`", page.read_text()
@@ -205,7 +205,7 @@ def test_the_modules_that_the_pages_name_exist() -> None:
 
 
 def test_contributing_explains_every_folder() -> None:
-    """Each folder and module of the layer table stands in the map."""
+    """The map has each folder and module of the layer table."""
     text = (PROJECT / "CONTRIBUTING.md").read_text()
     for layer in LAYERS:
         for name in {*layer.folders} - {"__init__"}:
@@ -213,7 +213,7 @@ def test_contributing_explains_every_folder() -> None:
 
 
 def test_the_targets_that_contributing_names_are_the_makefiles() -> None:
-    """What follows ``make`` is a target."""
+    """Each word after ``make`` is a target."""
     text = (PROJECT / "CONTRIBUTING.md").read_text()
     targets = set(re.findall(r"^([\w-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
     named = {word for words in re.findall(r"`make ([a-z -]+)", text) for word in words.split()}
@@ -221,7 +221,7 @@ def test_the_targets_that_contributing_names_are_the_makefiles() -> None:
 
 
 def test_the_commands_page_works_in_scripts(start: Start) -> None:
-    """Each command prints what it says, and completion completes."""
+    """Each command prints the documented output, and completion works."""
     scripts, completion = blocks("docs/cli.md", "sh")
     said = run(["bash", "-ec", scripts], start())
     assert said.startswith("Loaded ")

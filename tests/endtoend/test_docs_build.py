@@ -1,4 +1,4 @@
-"""The pages build without a warning, and every page is in reach of the first one."""
+"""The documentation builds without a warning, and the first page leads to every other page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 PROJECT = Path(__file__).parents[2]
 DOCS = PROJECT / "docs"
-#: Says at the end whether the modules that the pages document have brought a reactor with them.
+#: Reports at the end whether the documented modules have imported a reactor.
 BUILD = """
 import sys
 from sphinx.cmd.build import main
@@ -32,7 +32,7 @@ def build(source: Path, target: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the pages have been built."""
+    """Return the directory of the built pages."""
     target = tmp_path_factory.mktemp("html")
     done = build(DOCS, target)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -40,7 +40,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_page_is_there(built: Path) -> None:
-    """And the reactor was not imported."""
+    """The build did not import the reactor."""
     pages = {page.relative_to(DOCS).with_suffix(".html") for page in DOCS.rglob("*.md")}
     built_pages = {page.relative_to(built) for page in built.rglob("*.html")}
     assert {page for page in pages if page.parts[0] != "_build"} <= built_pages
@@ -59,12 +59,12 @@ def test_every_page_is_there(built: Path) -> None:
     ],
 )
 def test_the_reference_has_the_public_names(built: Path, name: str) -> None:
-    """Each has an anchor of its own."""
+    """Each name has its own anchor."""
     assert f'id="{name}"' in (built / "api.html").read_text()
 
 
 def test_the_news_is_in_the_changelog(built: Path) -> None:
-    """NEWS.md, and before it what is not released yet."""
+    """The page has NEWS.md, preceded by the unreleased news."""
     (first, *_) = re.findall(r"^#+ (.*)$", (PROJECT / "NEWS.md").read_text(), re.MULTILINE)
     said = (built / "changelog.html").read_text()
     assert f">{first}<" in said
@@ -79,7 +79,7 @@ def test_the_news_is_in_the_changelog(built: Path) -> None:
     ids=["in no toctree", "a dead link"],
 )
 def test_a_page_that_is_wrong_fails_the_build(tmp_path: Path, page: str, complaint: str) -> None:
-    """With a message that names it."""
+    """The error names the page."""
     source = tmp_path / "docs"
     source.mkdir()
     for name in ("conf.py", "zope_interfaces.py"):
@@ -93,7 +93,7 @@ def test_a_page_that_is_wrong_fails_the_build(tmp_path: Path, page: str, complai
 
 
 def test_towncrier_makes_the_news_of_the_next_release() -> None:
-    """Every fragment is in it, under the heading of its kind."""
+    """Each fragment is under the heading of its kind."""
     command = [sys.executable, "-m", "towncrier", "build", "--draft", "--version", "1.0"]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr

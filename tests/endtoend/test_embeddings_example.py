@@ -1,4 +1,4 @@
-"""examples/plugin-embeddings, installed in an environment of its own and used by clients."""
+"""Clients use examples/plugin-embeddings, which pip has installed in its own environment."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from rkllm_twisted.blocking import Client
 from rkllm_twisted.cpu import demo_model
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "plugin-embeddings"
-#: What stands in for `pip install rkllm-twisted` there: the packages of this environment.
+#: Replaces `pip install rkllm-twisted` there: the packages of this environment.
 OTHERS = f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n"
 
-#: A wrapper that puts another Python into the place of the one that it is given.
+#: A wrapper that replaces the Python in its arguments.
 EXECUTE = "import os, sys; os.execv(sys.executable, [sys.executable, *sys.argv[2:]])"
 
 
 class Environment:
-    """A virtual environment, with the example installed by pip."""
+    """A virtual environment in which pip has installed the example."""
 
     def __init__(self, directory: Path) -> None:
         self.python = directory / "bin" / "python"
@@ -40,7 +40,7 @@ class Environment:
         self.installed = site / "rkllm_embeddings"
 
     def run(self, *command: str, cwd: Path | None = None) -> str:
-        """Run a command; what it prints."""
+        """Run a command and return its output."""
         done = subprocess.run(command, capture_output=True, text=True, env=environment(), cwd=cwd)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -48,13 +48,13 @@ class Environment:
 
 @pytest.fixture(scope="module")
 def scratch(tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """The environment."""
+    """Make the environment."""
     return Environment(tmp_path_factory.mktemp("scratch"))
 
 
 @pytest.fixture(scope="module")
 def daemon(scratch: Environment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    """A daemon of that environment, with the bundled model."""
+    """Start a daemon in that environment, with the bundled model."""
     wrapper = (str(scratch.python), "-c", EXECUTE)
     running = Daemon(tmp_path_factory.mktemp("daemon"), wrapper=wrapper)
     running.load(demo_model(), top_k=1)
@@ -65,18 +65,18 @@ def daemon(scratch: Environment, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture
 def client(daemon: Daemon) -> Iterator[RawClient]:
-    """A connection to it."""
+    """Connect to the daemon."""
     with daemon.connect() as connection:
         yield connection
 
 
 def cosine(one: list[float], other: list[float]) -> float:
-    """How alike two vectors of length 1 are."""
+    """Return the cosine similarity of two unit vectors."""
     return math.fsum(a * b for a, b in zip(one, other, strict=True))
 
 
 def test_it_is_installed_there_and_not_here(scratch: Environment) -> None:
-    """The daemon finds it because pip has put it there."""
+    """pip has installed the plugin in the new environment only."""
     assert scratch.installed.is_dir()
     done = subprocess.run(
         [sys.executable, "-c", "import rkllm_embeddings"], capture_output=True, cwd="/"
@@ -85,7 +85,7 @@ def test_it_is_installed_there_and_not_here(scratch: Environment) -> None:
 
 
 def test_texts_become_vectors_of_length_1(client: RawClient) -> None:
-    """The same text the same vector; a question about the same thing is nearer than another."""
+    """The same text gives the same vector; a question on the same topic is nearer than another."""
     texts = ["What is a list?", "What is a list?", "What is the list?", "Hello"]
     answer = client.ask("embeddings.create", {"texts": texts})["result"]
     assert answer["width"] == 192
@@ -98,7 +98,7 @@ def test_texts_become_vectors_of_length_1(client: RawClient) -> None:
 
 
 def test_it_is_the_mean_of_the_runs_own_hidden_states(client: RawClient) -> None:
-    """As rkllm.run gives them."""
+    """The hidden states are those of rkllm.run."""
     answer = client.ask("embeddings.create", {"texts": ["Hello"], "normalise": False})["result"]
     run = client.ask(
         "rkllm.run", [{"prompt_input": "Hello"}, {"mode": "RKLLM_INFER_GET_LAST_HIDDEN_LAYER"}]
@@ -116,7 +116,7 @@ def test_a_conversation_does_not_get_into_it(client: RawClient) -> None:
 
 
 def test_floats_come_as_the_connection_wants_them(daemon: Daemon) -> None:
-    """Base64, with a shape."""
+    """The connection's setting gives base64, with a shape."""
     with Client(daemon.path) as client:
         client.configure(floats="base64")
         (vector,) = client.call("embeddings.create", {"texts": ["Hello"]})["embeddings"]
@@ -124,7 +124,7 @@ def test_floats_come_as_the_connection_wants_them(daemon: Daemon) -> None:
 
 
 def test_wrong_parameters_are_refused_by_name(client: RawClient) -> None:
-    """Before the NPU hears of it."""
+    """The error names the parameter."""
     for params in ({"texts": []}, {"texts": ["a"], "pooling": "max"}, {}):
         error = client.ask("embeddings.create", params)["error"]
         assert error["code"] == -32602
@@ -132,7 +132,7 @@ def test_wrong_parameters_are_refused_by_name(client: RawClient) -> None:
 
 
 def test_discovery_has_it(client: RawClient) -> None:
-    """With its parameters, their meaning, and its result."""
+    """The document has the method's parameters, their meaning, and the result."""
     document = client.ask("rpc.discover")["result"]
     (method,) = [one for one in document["methods"] if one["name"] == "embeddings.create"]
     pooling = method["params"][1]
@@ -143,7 +143,7 @@ def test_discovery_has_it(client: RawClient) -> None:
 
 
 def test_the_page_shows_what_it_answers(client: RawClient) -> None:
-    """The last messages of docs/writing-methods.md."""
+    """The messages are the last ones of docs/writing-methods.md."""
     *_, (_, text) = blocks_of(DOCS / "writing-methods.md")
     (_, request), (_, answer) = messages_in(text)
     client.send(request)
@@ -151,6 +151,6 @@ def test_the_page_shows_what_it_answers(client: RawClient) -> None:
 
 
 def test_its_own_tests_pass(scratch: Environment) -> None:
-    """With what is installed."""
+    """The tests use the installed packages."""
     command = [str(scratch.python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
     assert "passed" in scratch.run(*command, cwd=scratch.python.parents[1] / "source")

@@ -1,4 +1,4 @@
-"""What the guides show was asked of a daemon, in their order, and was answered like this."""
+"""A daemon answers the guides' messages as the guides show, in their order."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from rkllm_twisted.daemon.options import Options
 Start = Callable[..., Daemon]
 DOCS = Path(__file__).parents[2] / "docs"
 GUIDES = DOCS / "guides"
-#: A member, or the last element, that stands for more of them.
+#: Stands for further members or elements.
 MORE = "…"
 
 
 def blocks_of(page: Path) -> Iterator[tuple[str, str]]:
-    """Language and text of each block, in the page's order."""
+    """Return language and text of each block, in the page's order."""
     found = re.finditer(r"^```([\w-]*)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
     return ((block[1], block[2]) for block in found)
 
 
 def messages_in(text: str) -> Iterator[tuple[str, Any]]:
-    """The messages of a block: an arrow, and what it sends or gets; they may take several lines."""
+    """Yield the messages of a block: an arrow, and the JSON after it, on one line or several."""
     for message in re.split(r"\n(?=[→←])", text.rstrip()):
         arrow, shown = message[0], message[1:]
         whole = shown.replace(f", {MORE}}}", f', "{MORE}": 0}}').replace(
@@ -45,7 +45,7 @@ def messages_in(text: str) -> Iterator[tuple[str, Any]]:
 
 
 def shows(shown: Any, real: Any) -> bool:
-    """Is that what was answered? Numbers with a fraction to the digits that a page has room for."""
+    """Compare an answer with the page; numbers with a fraction may differ by 0.002."""
     if isinstance(shown, dict):
         open_ended = MORE in shown
         return (
@@ -63,7 +63,7 @@ def shows(shown: Any, real: Any) -> bool:
 
 
 class Reader:
-    """Does what a page says, in a directory that takes the place of /models."""
+    """Carry out a page's steps, in a directory that stands for /models."""
 
     def __init__(self, daemon: Daemon, client: RawClient, directory: Path) -> None:
         self._daemon = daemon
@@ -118,7 +118,7 @@ class Reader:
 
 @pytest.mark.parametrize("page", sorted(GUIDES.glob("*.md")), ids=lambda page: page.stem)
 def test_a_guide_tells_the_truth(start: Start, tmp_path: Path, page: Path) -> None:
-    """Block by block, on one connection; its programs have their own."""
+    """The blocks share one connection; programs open their own."""
     furnish(tmp_path)
     daemon = start()
     with daemon.connect() as client:
@@ -146,7 +146,7 @@ def test_a_page_that_shows_something_else_is_noticed(shown: Any, real: Any) -> N
 
 
 def test_the_first_steps_on_a_laptop_lead_there(start: Start, tmp_path: Path) -> None:
-    """The commands that install and start are the README's, which has tests of its own."""
+    """The commands to install and start are the README's, and have their own tests."""
     install, serve, *steps = blocks_of(DOCS / "first-steps-laptop.md")
     assert "make demo\n" in install[1]
     assert serve[1] == "twistd -n rkllm --library cpu\n"
@@ -158,7 +158,7 @@ def test_the_first_steps_on_a_laptop_lead_there(start: Start, tmp_path: Path) ->
 
 
 def commands_of(page: Path, word: str) -> Iterator[list[str]]:
-    """The words of a page's commands that begin with one word, after it."""
+    """Return the arguments of a page's commands that begin with one word."""
     lines = (
         line for language, text in blocks_of(page) if language == "sh" for line in text.split("\n")
     )
@@ -166,7 +166,7 @@ def commands_of(page: Path, word: str) -> Iterator[list[str]]:
 
 
 def test_the_first_steps_on_a_board_are_commands_that_there_are() -> None:
-    """No board is here: their words are read by what would read them there."""
+    """The test has no board, so the commands' own parsers check the words."""
     page = DOCS / "first-steps-board.md"
     said = list(commands_of(page, "rkllm"))
     assert len(said) > 2

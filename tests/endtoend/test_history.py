@@ -1,4 +1,4 @@
-"""``--history``: who may read on in whose conversation, with a model that really remembers."""
+"""``--history`` decides which clients share a conversation; the model has a real memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ABIS = ["1.2.0", "1.2.1", "1.3.0"]
 
 
 def say(client: RawClient, prompt: str) -> str:
-    """Run with the history kept; the text."""
+    """Run with keep_history and return the text."""
     params = {
         "rkllm_input": {"input_type": "RKLLM_INPUT_PROMPT", "prompt_input": prompt},
         "rkllm_infer_params": {"mode": 0, "keep_history": 1},
@@ -27,7 +27,7 @@ def say(client: RawClient, prompt: str) -> str:
 
 
 def loaded(start: Start, abi: str, history: str) -> Daemon:
-    """A daemon with the bundled model, greedy."""
+    """Start a daemon with the bundled model, with greedy sampling."""
     daemon = start(f"--abi={abi}", f"--history={history}")
     daemon.load(demo_model(), top_k=1, max_context_len=512, max_new_tokens=64)
     return daemon
@@ -35,7 +35,7 @@ def loaded(start: Start, abi: str, history: str) -> Daemon:
 
 @pytest.mark.parametrize("abi", ABIS)
 def test_a_fact_told_on_one_connection_never_shows_up_on_another(start: Start, abi: str) -> None:
-    """Asked at once, or asked again after the teller has spoken once more."""
+    """The other client asks twice: at once, and after the first client has run again."""
     daemon = loaded(start, abi, "connection")
     with daemon.connect() as anna, daemon.connect() as other:
         for _ in range(2):
@@ -45,7 +45,7 @@ def test_a_fact_told_on_one_connection_never_shows_up_on_another(start: Start, a
 
 @pytest.mark.parametrize("abi", ABIS)
 def test_ones_own_history_survives_while_nobody_else_runs(start: Start, abi: str) -> None:
-    """Others may come, ask for the status and go; only a run of theirs ends it."""
+    """Other clients may connect, ask for the status and leave; only their runs end the history."""
     daemon = loaded(start, abi, "connection")
     with daemon.connect() as anna, daemon.connect() as other:
         say(anna, "My name is Anna.")
@@ -56,7 +56,7 @@ def test_ones_own_history_survives_while_nobody_else_runs(start: Start, abi: str
 
 
 def test_a_shared_history_is_everybodys(start: Start) -> None:
-    """The library's own behaviour, unless told otherwise."""
+    """The library behaves like this by default."""
     daemon = loaded(start, "1.2.1", "shared")
     with daemon.connect() as anna, daemon.connect() as other:
         say(anna, "My name is Anna.")
@@ -64,7 +64,7 @@ def test_a_shared_history_is_everybodys(start: Start) -> None:
 
 
 def test_a_release_that_cannot_clear_its_cache_refuses_to_start(tmp_path: Path) -> None:
-    """In one sentence that names the option, before anything listens."""
+    """The error is one sentence that names the option; the daemon does not listen."""
     said = refusal(
         tmp_path, "--library=cpu", "--abi=1.1.4", "--history=connection", "--socket=sock"
     )

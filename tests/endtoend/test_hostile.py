@@ -1,4 +1,4 @@
-"""Bad input: an error or a closed connection, no traceback, and everybody else is served."""
+"""Bad input gets an error or a closed connection, without a traceback; other clients are served."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from daemons import Daemon
 
 Start = Callable[..., Daemon]
 
-#: name -> bytes, and what the answer must hold (empty: being closed is enough).
+#: Name -> bytes, and an expected part of the answer (empty: the connection is closed).
 HOSTILE = {
     "not JSON": (b"{hello}\n", b"-32700"),
     "NaN": (b'{"jsonrpc":"2.0","id":1,"method":"server.ping","params":[NaN]}\n', b"-32700"),
@@ -29,14 +29,14 @@ HOSTILE = {
 
 
 def resident_kib(daemon: Daemon) -> int:
-    """Memory of the daemon's process."""
+    """Return the memory of the daemon's process."""
     status = Path(f"/proc/{daemon.process.pid}/status").read_text()
     return int(status.partition("VmRSS:")[2].split()[0])
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_bad_bytes_are_answered_or_cut(start: Start, name: str) -> None:
-    """And a client beside is served as before."""
+    """Another client is served as before."""
     data, expected = HOSTILE[name]
     daemon = start()
     with daemon.connect() as bystander, daemon.connect() as hostile:
@@ -52,7 +52,7 @@ def test_bad_bytes_are_answered_or_cut(start: Start, name: str) -> None:
 
 
 def test_memory_stays_flat_under_bad_bytes(start: Start) -> None:
-    """A thousand bad clients leave nothing behind."""
+    """A thousand bad clients leave no memory behind."""
     daemon = start()
 
     def round_of_all() -> None:
@@ -71,7 +71,7 @@ def test_memory_stays_flat_under_bad_bytes(start: Start) -> None:
 
 
 def test_unknown_methods_and_wrong_parameters_are_named(start: Start) -> None:
-    """The error says which."""
+    """The error gives the name."""
     with start().connect() as client:
         unknown = client.ask("rkllm.nope")["error"]
         assert unknown["code"] == -32601

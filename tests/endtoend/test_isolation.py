@@ -28,7 +28,7 @@ HELLO = 'token "Hello"\nfinish\n'
 def test_an_init_that_is_refused_at_sight_leaves_the_model_loaded(
     start: Start, script: Script
 ) -> None:
-    """A missing file costs nobody the model that was there."""
+    """A missing file does not unload the earlier model."""
     daemon = start()
     daemon.load(script(f"run\n{HELLO}"))
     with daemon.connect() as client:
@@ -40,7 +40,7 @@ def test_an_init_that_is_refused_at_sight_leaves_the_model_loaded(
 def test_a_model_that_always_crashes_is_given_up_and_tried_again_when_asked(
     start: Start, script: Script
 ) -> None:
-    """Three young deaths in a row: failed, with the reason; rkllm.init tries once more."""
+    """After three early crashes the state is failed, with the reason; rkllm.init tries again."""
     daemon = start()
     bad = {"model_path": str(script("init exit 7\nrun\nfinish\n"))}
     with daemon.connect() as client:
@@ -54,7 +54,7 @@ def test_a_model_that_always_crashes_is_given_up_and_tried_again_when_asked(
 
 
 def test_what_the_runtime_prints_is_a_log_line_and_no_message(start: Start, script: Script) -> None:
-    """Even if it looks like one."""
+    """A printed line is logged even if it looks like a message."""
     daemon = start()
     daemon.load(
         script(f'run\nprint stdout "7:forged!,\\n"\nprint stderr "E rkllm: ah\\n"\n{HELLO}')
@@ -68,7 +68,7 @@ def test_what_the_runtime_prints_is_a_log_line_and_no_message(start: Start, scri
 def test_in_thread_mode_a_stuck_npu_says_so_and_the_daemon_still_ends(
     start: Start, script: Script
 ) -> None:
-    """A thread in C cannot be ended: work is refused, and shutting down takes under 15 s."""
+    """A thread in C cannot be killed: runs are refused, and shutting down takes under 15 s."""
     daemon = start("--isolation=thread", "--token-timeout=0.2")
     daemon.load(script('run\ntoken "x"\ndeaf\nhang\n'))
     with daemon.connect() as client:
@@ -84,7 +84,7 @@ def test_in_thread_mode_a_stuck_npu_says_so_and_the_daemon_still_ends(
 
 
 def test_the_last_printed_line_is_not_lost_in_cs_buffer() -> None:
-    """C holds back what it prints to a pipe, unless it is told not to."""
+    """The child sets C's buffering, because C buffers its output to a pipe."""
     code = """
 import ctypes, os, signal
 from rkllm_twisted.isolation.child import ChildConfig, apply_limits
@@ -99,7 +99,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_a_process_that_the_runtime_started_does_not_hide_its_end(
     start: Start, script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It has the same stdout and stderr, which stay open for as long as it lives."""
+    """That process keeps the runtime's stdout and stderr open."""
     (tmp_path / "sitecustomize.py").write_text(
         "import subprocess, sys\n"
         "if 'rkllm_twisted.isolation.child' in sys.orig_argv:\n"
@@ -117,7 +117,7 @@ def test_a_process_that_the_runtime_started_does_not_hide_its_end(
 
 
 def test_the_child_dies_with_its_daemon(start: Start, script: Script) -> None:
-    """kill -9: no orphan holds the NPU for more than a second, not even one that hangs in C."""
+    """After kill -9, no child holds the NPU for over a second, not even one that hangs in C."""
     daemon = start()
     daemon.load(script('run\ntoken "x"\ndeaf\nhang\n'))
     child = child_of(daemon)
@@ -128,7 +128,7 @@ def test_the_child_dies_with_its_daemon(start: Start, script: Script) -> None:
 
 
 def test_destroy_gives_the_memory_back(start: Start, script: Script) -> None:
-    """The child that held the model ends, and a fresh one stands by."""
+    """The child ends, and a new one starts."""
     daemon = start()
     daemon.load(script(f"run\n{HELLO}"))
     child = child_of(daemon)
@@ -140,7 +140,7 @@ def test_destroy_gives_the_memory_back(start: Start, script: Script) -> None:
 
 
 def test_the_child_has_no_descriptor_of_a_client(start: Start, script: Script) -> None:
-    """Neither the listening socket nor a connection: only its own five and what it opened."""
+    """The child has no socket of the daemon's clients: its only socket is its own."""
     daemon = start()
     with daemon.connect() as client:
         client.ask("server.ping")
@@ -156,7 +156,7 @@ def test_the_child_has_no_descriptor_of_a_client(start: Start, script: Script) -
 
 
 def test_the_child_runs_where_it_is_told(start: Start) -> None:
-    """--child-cpus and --child-oom-score."""
+    """The options are --child-cpus and --child-oom-score."""
     daemon = start("--child-cpus=0", "--child-oom-score=500")
     child = child_of(daemon)
     wait_until(lambda: os.sched_getaffinity(child) == {0})
@@ -164,7 +164,7 @@ def test_the_child_runs_where_it_is_told(start: Start) -> None:
 
 
 def test_a_place_that_cannot_be_had_is_said_in_one_sentence(start: Start) -> None:
-    """In the log; the daemon has no process for the runtime, and says so."""
+    """The sentence is in the log; no runtime process starts, and the state is failed."""
     daemon = start("--child-cpus=9999")
     with daemon.connect() as client:
         wait_until(lambda: status_of(client)["state"] == "failed")
@@ -172,7 +172,7 @@ def test_a_place_that_cannot_be_had_is_said_in_one_sentence(start: Start) -> Non
 
 
 def test_streams_go_on_for_others_while_one_is_ended(start: Start, script: Script) -> None:
-    """A crash between two clients' runs is nobody else's loss: the next load serves both."""
+    """Another client's pings are all answered while three runs crash."""
     daemon = start()
     model = script(f'run when "die"\nsegv\nrun\n{HELLO}')
     answers: list[Any] = []

@@ -1,4 +1,4 @@
-"""The limits of a daemon in a process of its own, set by its options."""
+"""The limits of a daemon in its own process, set by its options."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ LONG = {"max_new_tokens": 1_000_000}
 
 
 def params(prompt: str) -> dict[str, object]:
-    """A run by name."""
+    """Make the parameters of a run, by name."""
     return {"rkllm_input": {"prompt_input": prompt}}
 
 
 def request(request_id: int, method: str, prompt: str) -> dict[str, object]:
-    """A request of a run."""
+    """Make a run request."""
     return {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params(prompt)}
 
 
 def status_when(client: RawClient, condition: Callable[[Any], object]) -> Any:
-    """The status once something is so."""
+    """Return the status once it meets a condition."""
     deadline = time.monotonic() + PATIENCE
     while not condition(status := client.ask("server.status")["result"]):
         assert time.monotonic() < deadline, status
@@ -75,7 +75,7 @@ def test_a_full_queue_is_refused_at_once(start: Start, script: Script) -> None:
 def test_a_client_that_stops_reading_is_dropped_and_the_npu_is_free(
     start: Start, script: Script
 ) -> None:
-    """Whether it is the bound or the time that is reached first."""
+    """The client is dropped at its byte limit or its time limit, whichever comes first."""
     daemon = start("--max-unread=256K", "--unread-timeout=1")
     daemon.load(script(ENDLESS.replace("delay 1", "delay 0")), **LONG)
     with daemon.connect() as deaf, daemon.connect() as good:
@@ -86,7 +86,7 @@ def test_a_client_that_stops_reading_is_dropped_and_the_npu_is_free(
 
 
 def test_a_message_over_the_limit_names_it(start: Start) -> None:
-    """Before it is held."""
+    """The error comes before the daemon has read the message."""
     with start("--max-message=2K").connect() as client:
         client.socket.sendall(b"2049:")
         answer = client.eof()
@@ -95,7 +95,7 @@ def test_a_message_over_the_limit_names_it(start: Start) -> None:
 
 
 def test_unfinished_messages_are_bounded_for_all_together(start: Start) -> None:
-    """The biggest one goes, the other one's message is still taken."""
+    """The largest message is refused; the other client's message is still accepted."""
     daemon = start("--max-message=1M", "--max-unparsed=1500K")
     ping = b'{"jsonrpc":"2.0","id":1,"method":"server.ping"}'
     with daemon.connect() as small, daemon.connect() as big:

@@ -1,4 +1,4 @@
-"""The log of a real daemon: its forms, who did what, and never what a prompt says."""
+"""The log of a real daemon: its formats, its record of each client, and no prompts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ANSWER = 'run\n  token "one"\n  token "two"\n  finish\n'
 
 
 def use(daemon: Daemon, script: Script) -> None:
-    """Load, run in every way, and make mistakes, with a prompt that is nobody's business."""
+    """Load, run in every way, and make mistakes, with a secret prompt."""
     daemon.load(script(ANSWER))
     prompt = {"prompt_input": SECRET}
     with daemon.connect() as client:
@@ -40,7 +40,7 @@ def use(daemon: Daemon, script: Script) -> None:
 
 
 def test_json_lines_say_who_did_what(start: Start, script: Script) -> None:
-    """One object in each line, from the first to the last."""
+    """Each line has one object, from the first to the last."""
     daemon = start("--log-format=json")
     use(daemon, script)
     daemon.stop()
@@ -63,7 +63,7 @@ def test_json_lines_say_who_did_what(start: Start, script: Script) -> None:
 @pytest.mark.parametrize("form", ["text", "json", "journald"])
 @pytest.mark.parametrize("isolation", ["process", "thread"])
 def test_no_prompt_is_in_the_log(start: Start, script: Script, form: str, isolation: str) -> None:
-    """In no form, however wrong it was, also where everything is logged."""
+    """The log has none at level debug, in any format, even of invalid requests."""
     daemon = start(f"--log-format={form}", "--log-level=debug", f"--isolation={isolation}")
     use(daemon, script)
     daemon.stop()
@@ -72,14 +72,14 @@ def test_no_prompt_is_in_the_log(start: Start, script: Script, form: str, isolat
 
 
 def test_prompts_are_in_the_log_where_that_is_asked_for(start: Start, script: Script) -> None:
-    """--log-prompts."""
+    """The option is --log-prompts."""
     daemon = start("--log-prompts")
     use(daemon, script)
     assert f"prompt '{SECRET}'" in daemon.log.read_text()
 
 
 def test_each_line_for_journald_has_its_level(start: Start, script: Script) -> None:
-    """So that journalctl -p finds it."""
+    """journalctl -p can select lines by level."""
     daemon = start("--log-format=journald")
     use(daemon, script)
     daemon.stop()
@@ -89,7 +89,7 @@ def test_each_line_for_journald_has_its_level(start: Start, script: Script) -> N
 
 
 def test_a_quiet_daemon_says_nothing(start: Start, script: Script) -> None:
-    """Unless something is wrong."""
+    """The level is error, and nothing goes wrong."""
     daemon = start("--log-level=error")
     use(daemon, script)
     daemon.stop()
@@ -97,7 +97,7 @@ def test_a_quiet_daemon_says_nothing(start: Start, script: Script) -> None:
 
 
 def test_a_full_disk_stops_nobody(tmp_path: Path, script: Script) -> None:
-    """A log that cannot be written is not worth a daemon."""
+    """The daemon serves although it cannot write its log."""
     socket = tmp_path / "rkllm.sock"
     command = [*twistd(), "-n", "--pidfile=", "rkllm", "--library=cpu", f"--socket={socket}"]
     with Path("/dev/full").open("wb") as full:
@@ -121,7 +121,7 @@ def test_a_full_disk_stops_nobody(tmp_path: Path, script: Script) -> None:
 
 
 def test_twistds_logfile_is_written_and_rotated(tmp_path: Path) -> None:
-    """--logfile, and SIGUSR1 for a new one, as with any twistd."""
+    """--logfile and SIGUSR1 work as in any twistd."""
     log, socket = tmp_path / "log", tmp_path / "rkllm.sock"
     options = ["-n", "--pidfile=", f"--logfile={log}"]
     process = subprocess.Popen(
@@ -147,7 +147,7 @@ def test_twistds_logfile_is_written_and_rotated(tmp_path: Path) -> None:
 
 
 def test_a_format_beside_twistds_own_is_refused(tmp_path: Path) -> None:
-    """Which of them applies would be anybody's guess."""
+    """It would be unclear which of the two applies."""
     command = [*twistd(), "-n", "--syslog", "rkllm", "--library=cpu", "--log-format=json"]
     done = subprocess.run(
         command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=30
@@ -157,7 +157,7 @@ def test_a_format_beside_twistds_own_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_log_that_nobody_reads_does_not_stop_the_daemon(tmp_path: Path) -> None:
-    """Its lines are dropped and counted; a reader that goes on reads the number."""
+    """The lines are dropped and counted; the log later has their number."""
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 16384)
     daemon = Daemon(tmp_path, stdout=writing)
@@ -178,7 +178,7 @@ def test_a_log_that_nobody_reads_does_not_stop_the_daemon(tmp_path: Path) -> Non
 
 
 def test_sigusr1_without_a_logfile_is_ignored_and_said(start: Start) -> None:
-    """By default it would end the process."""
+    """By default, SIGUSR1 would end the process."""
     daemon = start()
     daemon.process.send_signal(signal.SIGUSR1)
     line = "SIGUSR1 is ignored: there is no --logfile to rotate"

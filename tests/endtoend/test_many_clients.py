@@ -1,4 +1,4 @@
-"""A thousand connections at once, and what is said where there is no room for them."""
+"""A thousand connections at once, and the errors when there is no room for them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Start = Callable[..., Daemon]
 
 @pytest.fixture
 def low_limit() -> Iterator[None]:
-    """The limit of descriptors that a shell gives, for the daemons of a test; room for us later."""
+    """Lower the soft limit of descriptors for daemons, as in a shell, and restore it later."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
     yield
@@ -25,7 +25,7 @@ def low_limit() -> Iterator[None]:
 
 @pytest.mark.usefixtures("low_limit")
 def test_a_thousand_clients_are_served_at_once(start: Start) -> None:
-    """The soft limit is raised; one more is told that there is no room, and room comes back."""
+    """The daemon raises its soft limit; the next client is refused until another one leaves."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < 2400:
         pytest.skip("the system allows fewer descriptors")
@@ -34,7 +34,7 @@ def test_a_thousand_clients_are_served_at_once(start: Start) -> None:
     with contextlib.ExitStack() as clients:
         first = clients.enter_context(daemon.connect())
         while first.ask("server.status")["result"]["clients"] > 1:
-            pass  # the fixture's own probe has not left yet
+            pass  # the fixture's own probe may still be connected
         others = [clients.enter_context(daemon.connect()) for _ in range(999)]
         for number, client in enumerate(others):
             client.send({"jsonrpc": "2.0", "id": number, "method": "server.ping"})
@@ -50,7 +50,7 @@ def test_a_thousand_clients_are_served_at_once(start: Start) -> None:
 
 
 def test_too_few_descriptors_are_a_reason_not_to_start(tmp_path: Path) -> None:
-    """One sentence with what is needed, what there is, and what to do."""
+    """One sentence has the needed number, the limit, and the remedy."""
     command = [*twistd(), "-n", "--pidfile=", "rkllm", "--library=cpu", "--socket=s"]
     done = subprocess.run(
         ["sh", "-c", 'ulimit -n 500; exec "$@"', "sh", *command, "--max-clients=1000"],

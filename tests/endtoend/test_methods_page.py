@@ -1,4 +1,4 @@
-"""docs/methods.md is what the code makes of it, and a daemon answers as its examples say."""
+"""docs/methods.md is up to date, and a daemon answers as its examples show."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Start = Callable[..., Daemon]
 DOCS = Path(__file__).parents[2] / "docs"
 EXAMPLES = table()
 PLACEHOLDERS = EXAMPLES["placeholders"]
-#: Where the examples' files stand.
+#: The directory of the examples' files.
 MODELS = "/models/"
 TYPES = {"number": (int, float), "integer": int, "string": str, "object": dict, "array": list}
 ADAPTER = "tiny-pydocs-lora.gguf"
@@ -41,7 +41,7 @@ STEPS = [step for scene in EXAMPLES["scenes"] for step in scene["steps"]]
 
 
 def fits(documented: Any, real: Any) -> bool:
-    """Is a real value what was documented, but for the placeholders?"""
+    """Tell whether a real value matches the documented one, except for placeholders."""
     if isinstance(documented, str) and documented in PLACEHOLDERS:
         return is_one(PLACEHOLDERS[documented], real)
     if type(documented) is not type(real):
@@ -56,7 +56,7 @@ def fits(documented: Any, real: Any) -> bool:
 
 
 def is_one(kind: Mapping[str, Any], real: Any) -> bool:
-    """Is a value of the kind that a placeholder stands for?"""
+    """Tell whether a value is of a placeholder's kind."""
     if isinstance(real, bool) or not isinstance(real, TYPES[kind["type"]]):
         return False
     if kind["type"] == "string":
@@ -65,7 +65,7 @@ def is_one(kind: Mapping[str, Any], real: Any) -> bool:
 
 
 def furnish(directory: Path) -> None:
-    """Put the examples' files in a directory."""
+    """Put the examples' files into a directory."""
     for name, lines in EXAMPLES["models"].items():
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
         (directory / name).write_text("".join(f"{line}\n" for line in lines))
@@ -74,14 +74,14 @@ def furnish(directory: Path) -> None:
 
 
 class Stage:
-    """A client in a directory that takes the place of /models."""
+    """A client in a directory that stands for /models."""
 
     def __init__(self, client: RawClient, directory: Path) -> None:
         self._client = client
         self._directory = directory
 
     def play(self, step: Mapping[str, Any]) -> None:
-        """Send what a step sends, and compare what comes."""
+        """Send a step's message and compare the answers."""
         message = json.dumps(step["send"]).replace(MODELS, f"{self._directory}/")
         self._client.send(json.loads(message))
         for number, documented in enumerate(step["receive"]):
@@ -97,7 +97,7 @@ class Stage:
 def test_a_daemon_answers_as_the_examples_say(
     start: Start, tmp_path: Path, scene: Mapping[str, Any], release: str
 ) -> None:
-    """Message by message, on one connection; at the end nothing more comes."""
+    """The messages share one connection; no further message comes at the end."""
     furnish(tmp_path)
     options = [option.replace(MODELS, f"{tmp_path}/") for option in scene.get("options", ())]
     daemon = start(f"--abi={release}", *options)
@@ -114,12 +114,12 @@ def test_a_daemon_answers_as_the_examples_say(
 
 @pytest.fixture(scope="module")
 def described() -> Description:
-    """The description of the methods, on all releases."""
+    """Describe the methods on all releases."""
     return describe(METHODS, list(releases().values()))
 
 
 def test_every_method_has_an_example_that_succeeds(described: Description) -> None:
-    """One at least that is answered with a result."""
+    """At least one example has a result."""
     succeeded = {
         step["send"]["method"]
         for step in STEPS
@@ -129,7 +129,7 @@ def test_every_method_has_an_example_that_succeeds(described: Description) -> No
 
 
 def test_the_functions_are_shown_on_the_two_newest_layouts() -> None:
-    """1.2.1 and 1.3.0 each have all of them."""
+    """1.2.1 and 1.3.0 each show every function."""
     for release in ("1.2.1", "1.3.0"):
         shown = {
             step["shows"]
@@ -143,7 +143,7 @@ def test_the_functions_are_shown_on_the_two_newest_layouts() -> None:
 
 
 def test_the_errors_of_the_examples_are_among_those_described(described: Description) -> None:
-    """Of the method that was called."""
+    """The called method lists the error."""
     codes = {m.name: {error.code for error in m.errors} for m in described.methods}
     for step in STEPS:
         for answer in step["receive"]:
@@ -151,12 +151,12 @@ def test_the_errors_of_the_examples_are_among_those_described(described: Descrip
                 assert answer["error"]["code"] in codes[step["send"]["method"]]
 
 
-#: Members that a result has only if there is something to say.
+#: Members that a result has in some cases only.
 SOMETIMES = {"results", "_lines", "_prompt_cache_saved", "_finish_reason"}
 
 
 def test_the_results_of_the_examples_have_the_members_described(described: Description) -> None:
-    """By name: none missing but n_batch's results, none too many."""
+    """No member is missing, except optional ones, and none is extra."""
     for step in STEPS:
         method = next((m for m in described.methods if m.name == step["send"]["method"]), None)
         for answer in step["receive"]:
@@ -173,19 +173,19 @@ def test_the_results_of_the_examples_have_the_members_described(described: Descr
 
 
 def test_a_function_that_is_missing_and_a_field_that_is_missing_are_shown() -> None:
-    """The two refusals that a client of several releases meets."""
+    """A client of several releases meets both errors."""
     shown = [a["error"]["code"] for s in STEPS if s.get("shows") == "errors" for a in s["receive"]]
     assert {-32006, -32602} <= set(shown)
 
 
 def test_every_method_has_a_heading() -> None:
-    """Also one of a new group."""
+    """New groups get headings, too."""
     text = (DOCS / "methods.md").read_text()
     assert not [name for name in METHODS if f"\n### {name}\n" not in text]
 
 
 def test_the_generated_pages_are_current() -> None:
-    """``docs/generate.py --check`` says so."""
+    """``docs/generate.py --check`` compares them."""
     done = subprocess.run(
         [sys.executable, DOCS / "generate.py", "--check"], capture_output=True, text=True
     )
@@ -203,7 +203,7 @@ def test_the_generated_pages_are_current() -> None:
     ],
 )
 def test_placeholders_stand_for_their_kind(documented: Any, real: Any) -> None:
-    """Wherever they stand; other strings are themselves."""
+    """Placeholders work at any depth; other strings are literal."""
     assert fits(documented, real)
 
 
@@ -224,5 +224,5 @@ def test_placeholders_stand_for_their_kind(documented: Any, real: Any) -> None:
     ],
 )
 def test_anything_else_is_not_what_was_documented(documented: Any, real: Any) -> None:
-    """Not a value of another kind, not a member more or less."""
+    """Values of another kind, and missing or extra members, do not match."""
     assert not fits(documented, real)

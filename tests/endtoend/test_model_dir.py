@@ -1,4 +1,4 @@
-"""A daemon that opens files in its directories only, whatever its clients do meanwhile."""
+"""The daemon opens only files in its model directories, even while clients replace them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from daemons import PATIENCE, Daemon
 from other_users import names_in
 
 Start = Callable[..., Daemon]
-#: How often each outcome of the race is to be seen.
+#: How often each outcome of the race must occur.
 OFTEN = 15
 
 
@@ -24,7 +24,7 @@ def script_saying(word: str) -> str:
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
-    """A directory with a model, and one beside it."""
+    """Make a directory with a model, and a model beside it."""
     (tmp_path / "outside").write_text(script_saying("secret"))
     path = tmp_path / "models"
     path.mkdir()
@@ -60,7 +60,7 @@ def swapping(path: Path) -> Iterator[None]:
 def test_swapping_a_link_in_a_loop_gets_nobody_out(
     start: Start, models: Path, isolation: str
 ) -> None:
-    """Each load is of the model inside, or refused; both come often."""
+    """Each load opens the model inside or is refused; both occur often."""
     daemon = start(f"--model-dir={models}", f"--isolation={isolation}")
     seen = {"good": 0, "refused": 0}
     (models / "model").write_text(script_saying("good"))
@@ -79,7 +79,7 @@ def test_swapping_a_link_in_a_loop_gets_nobody_out(
 
 
 def test_names_are_the_clients_own_everywhere(start: Start, models: Path) -> None:
-    """In the status and in the log, which also says as what C knows the file."""
+    """The status and the log show the client's path; the log also has the path that C opens."""
     daemon = start(f"--model-dir={models}")
     daemon.load(models / "good")
     with daemon.connect() as client:
@@ -89,7 +89,7 @@ def test_names_are_the_clients_own_everywhere(start: Start, models: Path) -> Non
 
 @pytest.mark.parametrize("isolation", ["process", "thread"])
 def test_every_file_parameter_is_bounded(start: Start, models: Path, isolation: str) -> None:
-    """Of what is read and of what is written; nothing is written outside."""
+    """The limit holds for files to read and files to write; nothing is written outside."""
     daemon = start(f"--model-dir={models}", f"--isolation={isolation}")
     daemon.load(models / "good")
     outside = str(models.parent / "outside")
@@ -114,7 +114,7 @@ def test_every_file_parameter_is_bounded(start: Start, models: Path, isolation: 
             error = client.ask(method, params)["error"]
             assert (error["code"], error["data"]) == (-32005, {"parameter": parameter})
             assert str(models) in error["message"]
-        # The model that was there is there.
+        # The earlier model is still loaded.
         assert client.ask("rkllm.run", [{"prompt_input": "x"}])["result"]["text"] == "good"
     assert not Path(new).exists()
     assert names_in(models) == ["good"]

@@ -1,4 +1,4 @@
-"""A daemon with ``--model`` has its model when the first client asks, and again after a crash."""
+"""``--model`` loads a model before the first client needs it, and again after a crash."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Script = Callable[[str], Path]
 
 
 def test_the_first_client_waits_for_the_load(start: Start, script: Script) -> None:
-    """A run that comes while the model loads is answered after it."""
+    """A run during the load is answered after it."""
     model = script('init delay 500\nrun\ntoken "Hello"\nfinish\n')
     daemon = start(f"--model={model}", "--model-param=max_context_len=512")
     with daemon.connect() as client:
@@ -25,7 +25,7 @@ def test_the_first_client_waits_for_the_load(start: Start, script: Script) -> No
 
 
 def test_a_crash_loads_the_model_again(start: Start, script: Script) -> None:
-    """Without a client's doing."""
+    """No client needs to load it."""
     model = script("run\nsegv\n")
     daemon = start(f"--model={model}")
     with daemon.connect() as client:
@@ -34,7 +34,7 @@ def test_a_crash_loads_the_model_again(start: Start, script: Script) -> None:
 
 
 def test_a_name_is_looked_up_in_the_directories(start: Start, script: Script) -> None:
-    """With what stands beside the model."""
+    """The name is that of a file in --model-dir."""
     model = script('run\ntoken "Hello"\nfinish\n')
     daemon = start("--model=model", f"--model-dir={model.parent}")
     with daemon.connect() as client:
@@ -54,7 +54,7 @@ def test_a_name_is_looked_up_in_the_directories(start: Start, script: Script) ->
 def test_a_model_that_cannot_be_is_refused_at_the_start(
     tmp_path: Path, script: Script, options: list[str], said: str
 ) -> None:
-    """One sentence, before anything listens."""
+    """The error is one sentence, and the daemon does not listen."""
     file = script("run\nfinish\n")
     words = [option.format(file=file, directory=tmp_path) for option in options]
     common = ["-n", "--pidfile=", "rkllm", "--library=cpu", f"--socket={tmp_path}/s"]

@@ -1,4 +1,4 @@
-"""Models by name, of a daemon and of the ``rkllm`` command."""
+"""Models by name, in the daemon and in the ``rkllm`` command."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SCRIPT = '#!rkllm-script 1\nrun\ntoken "Hello"\nfinish\n'
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
-    """A directory with a model in a folder, and a page in the place of one."""
+    """Make a directory with a model in a subdirectory and a web page in place of a model."""
     path = tmp_path / "models"
     (path / "hello").mkdir(parents=True)
     (path / "hello" / "hello.script").write_text(SCRIPT)
@@ -87,7 +87,7 @@ def test_a_client_that_leaves_amid_a_digest_holds_up_nobody(
 ) -> None:
     with (models / "large.gguf").open("wb") as file:
         file.write(gguf_bytes())
-        file.truncate(1 << 40)  # of holes: reading it would take many minutes
+        file.truncate(1 << 40)  # a sparse file: reading it would take many minutes
     daemon = start(f"--model-dir={models}")
     with daemon.connect() as client:
         client.send({"jsonrpc": "2.0", "id": 1, "method": "models.show", "params": ["large", True]})

@@ -1,4 +1,4 @@
-"""``python -OO``, which drops docstrings and assertions, changes nothing that the daemon does."""
+"""``python -OO`` drops docstrings and assertions but does not change the daemon."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OPTIMISED = {"PYTHONOPTIMIZE": "2"}
 
 
 def test_a_wrong_option_is_refused_with_what_it_must_be(tmp_path: Path) -> None:
-    """The words are no docstring."""
+    """The sentence does not come from a docstring."""
     program = "from twisted.scripts.twistd import run; run()"
     done = subprocess.run(
         [sys.executable, "-c", program, "-n", "rkllm", "--max-requests", "zero"],
@@ -30,7 +30,7 @@ def test_a_wrong_option_is_refused_with_what_it_must_be(tmp_path: Path) -> None:
 
 
 def test_a_model_is_loaded_and_run(tmp_path: Path) -> None:
-    """Through the child process, which is optimised as well; the errors' table is complete."""
+    """The child process is optimised as well, and the table of errors is complete."""
     daemon = Daemon(tmp_path, wrapper=["env", "PYTHONOPTIMIZE=2"])
     try:
         daemon.load(demo_model())

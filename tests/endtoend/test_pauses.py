@@ -1,4 +1,4 @@
-"""Steps of the clock and pauses of the daemon: neither costs a healthy runtime its model."""
+"""Steps of the clock and pauses of the daemon do not cost a healthy runtime its model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rkllm_twisted.isolation.heartbeat import CHECK_INTERVAL_S, MAX_MISSED
 Start = Callable[..., Daemon]
 Script = Callable[[str], Path]
 
-#: Replaces time.time before Twisted takes it: the file's number is added to the wall clock.
+#: Replaces time.time before Twisted imports it: the number in the file is added to the clock.
 STEPPED = """
 import time
 real = time.time
@@ -33,7 +33,7 @@ SLOW = "run\n" + 'token "x"\nsleep 100\n' * 15 + "finish\n"
 
 @pytest.fixture
 def step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], object]:
-    """Step the wall clock of daemons that start after this."""
+    """Return a function that steps the wall clock of daemons that start later."""
     offset = tmp_path / "offset"
     offset.write_text("0")
     (tmp_path / "sitecustomize.py").write_text(STEPPED.format(path=str(offset)))
@@ -63,7 +63,7 @@ def test_a_step_of_the_clock_changes_nothing_for_an_idle_daemon(
     seconds: float,
     twistd_options: tuple[str, ...],
 ) -> None:
-    """The runtime's process lives, heartbeats are noticed, and clients that leave, too."""
+    """The runtime's process lives; heartbeats and leaving clients are still noticed."""
     daemon = start(twistd_options=("--nodaemon", "--pidfile=", *twistd_options))
     daemon.load(script("run\nfinish\n"))
     child = child_of(daemon)
@@ -80,7 +80,7 @@ def test_a_step_of_the_clock_changes_nothing_for_an_idle_daemon(
 def test_a_step_of_the_clock_during_a_run_and_under_load(
     start: Start, script: Script, step: Callable[[float], object], seconds: float
 ) -> None:
-    """The run is not timed out, and clients that send without a pause are answered all along."""
+    """The run does not time out, and busy clients are answered throughout."""
     daemon = start("--token-timeout=30")
     daemon.load(script(SLOW))
     stop = threading.Event()
@@ -115,7 +115,7 @@ def test_a_step_of_the_clock_during_a_run_and_under_load(
 def test_a_pause_of_the_daemon_does_not_lose_the_model(
     start: Start, script: Script, tmp_path: Path
 ) -> None:
-    """Alone or with its child, idle or during a run: SIGSTOP, suspend, ``docker pause``."""
+    """SIGSTOP stands for suspend and ``docker pause``: of the daemon alone or with its child."""
     daemons: list[Any] = []
     for name in ("alone", "both", "running"):
         (tmp_path / name).mkdir()
@@ -141,7 +141,7 @@ def test_a_pause_of_the_daemon_does_not_lose_the_model(
 
 
 def test_a_child_that_stopped_is_still_replaced(start: Start, script: Script) -> None:
-    """Only the daemon's own pauses are forgiven."""
+    """Only the daemon's own pauses are excused."""
     daemon = start()
     daemon.load(script("run\nfinish\n"))  # its heartbeat has begun
     child = child_of(daemon)

@@ -1,4 +1,4 @@
-"""Third-party methods, found because they are installed; broken ones harm nobody."""
+"""Installed third-party methods are found; broken ones do no harm."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ other_ping = Other()
 
 
 def code_blocks(language: str) -> list[str]:
-    """The doc page's examples."""
+    """Return the doc page's examples."""
     return re.findall(rf"^```{language}\n(.*?)^```$", DOC.read_text(), re.MULTILINE | re.DOTALL)
 
 
 class Site:
-    """A folder of installed packages that Python finds beside the others."""
+    """A directory of installed packages that Python finds beside the others."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
     def add(self, name: str, text: str) -> None:
-        """Put a file there."""
+        """Write a file there."""
         path = self.directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -53,7 +53,7 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    """Its folder is on the path of the daemons that the test starts."""
+    """Put the directory on the path of the test's daemons."""
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
     return Site(tmp_path / "site")
 
@@ -62,7 +62,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
 def test_the_pages_package_adds_its_method(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
 ) -> None:
-    """What docs/writing-methods.md shows, nothing added, installed with pip and called."""
+    """pip installs the example of docs/writing-methods.md unchanged, and a client calls it."""
     source = tmp_path / "greetings-source"
     function, drop_in, as_class, *_ = code_blocks("python")
     for name, text in {
@@ -93,7 +93,7 @@ def test_the_pages_package_adds_its_method(
 
 
 def test_a_broken_plugin_is_logged_by_name_and_left_out(tmp_path: Path, site: Site) -> None:
-    """The daemon starts and serves the rest."""
+    """The daemon starts and serves all other methods."""
     site.add("twisted/plugins/broken_methods.py", "import no_such_module_anywhere\n")
     daemon = Daemon(tmp_path)
     try:
@@ -107,7 +107,7 @@ def test_a_broken_plugin_is_logged_by_name_and_left_out(tmp_path: Path, site: Si
 
 
 def test_two_plugins_with_one_name_are_refused_naming_both(tmp_path: Path, site: Site) -> None:
-    """Which of them would answer must not be chance."""
+    """The choice between them must not be arbitrary."""
     site.add("twisted/plugins/clashing_methods.py", CLASH)
     done = subprocess.run(
         [*twistd(), "--nodaemon", "--pidfile=", "rkllm", "--library=cpu", "--socket=s"],

@@ -1,4 +1,4 @@
-"""What happened to people who do this job, tried on a daemon: a row for each public report.
+"""Problems from public reports, tried on a daemon: one row per report.
 
 The table is ``tests/support/public_reports.py``. Several reports of one fault are one scenario,
 which is played once; each row fails or passes with it.
@@ -34,7 +34,7 @@ SLOW = 'delay 5\nrepeat 100000 token "x"\nfinish\n'
 
 
 class Stage:
-    """Daemons, models and clients of one scenario.
+    """The daemons, models and clients of one scenario.
 
     :param directory: for sockets, logs and models.
     """
@@ -63,26 +63,26 @@ class Stage:
         return daemon
 
     def close(self) -> None:
-        """Stop the daemons; none has logged a traceback."""
+        """Stop the daemons; no log may have a traceback."""
         for daemon in self._daemons:
             daemon.stop()
             assert "Traceback" not in daemon.log.read_text(), daemon.log.read_text()
 
 
 def load(client: RawClient, model: str, **param: object) -> Any:
-    """Ask for a model; the whole answer."""
+    """Load a model and return the whole answer."""
     return client.ask("rkllm.init", [{"model_path": model, **param}])
 
 
 def text_of(client: RawClient, prompt: str = "hi") -> str:
-    """Run a prompt to its end; the text."""
+    """Run a prompt to its end and return the text."""
     answer = client.ask("rkllm.run", [{"prompt_input": prompt}])
     assert "result" in answer, answer
     return str(answer["result"]["text"])
 
 
 def works(client: RawClient, stage: Stage) -> None:
-    """A model can be loaded, and it answers."""
+    """Check that a model can be loaded and answers."""
     assert load(client, stage.model(HELLO))["result"]["success"] is True
     assert text_of(client) == "Hello"
 
@@ -136,20 +136,20 @@ def play_init_hangs(stage: Stage) -> None:
 
 
 def play_second_init_replaces_the_model(stage: Stage) -> None:
-    """The second model answers, and it is the only one."""
+    """The second model answers and is the only one loaded."""
     with stage.loaded('run\ntoken "old"\n').connect() as client:
         works(client, stage)
 
 
 def play_context_longer_than_the_models(stage: Stage) -> None:
-    """The bundled model has a context of its own length."""
+    """The bundled model has its own context length."""
     with stage.start().connect() as client:
         error = load(client, str(demo_model()), max_context_len=1_000_000)["error"]
         assert (error["code"], error["data"]["function"]) == (-32000, "rkllm_init")
         assert load(client, str(demo_model()), max_context_len=256)["result"]["success"]
 
 
-#: Name -> contents that people had instead of a model.
+#: Name -> contents of files that users had instead of a model.
 NO_MODELS = {
     "pointer.gguf": b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 4\n",
     "page.gguf": b"<!DOCTYPE html><html><body>Sign in</body></html>",
@@ -160,7 +160,7 @@ NO_MODELS = {
 
 
 def play_files_that_are_no_models(stage: Stage) -> None:
-    """Each beside a model that answers."""
+    """Each file is tried beside a model that answers."""
     with stage.loaded(HELLO).connect() as client:
         for name, contents in NO_MODELS.items():
             path = stage.directory / name
@@ -184,7 +184,7 @@ def command(stage: Stage, daemon: Daemon, *words: str) -> subprocess.CompletedPr
 
 
 def play_a_file_by_its_path(stage: Stage) -> None:
-    """With the command, by a relative name."""
+    """The command gets a relative path."""
     daemon = stage.start()
     (stage.directory / "alone").mkdir()
     (stage.directory / "alone/mine.gguf").symlink_to(demo_model())
@@ -194,7 +194,7 @@ def play_a_file_by_its_path(stage: Stage) -> None:
 
 
 def play_a_command_that_does_not_exist(stage: Stage) -> None:
-    """``rkllm load``."""
+    """The command is ``rkllm load``."""
     done = command(stage, stage.start(), "load", "mine.rkllm")
     assert done.returncode == 2
     assert "rkllm init PATH" in done.stderr
@@ -215,7 +215,7 @@ def play_the_reason_of_a_failed_load(stage: Stage) -> None:
 
 
 def play_killed_from_outside(stage: Stage) -> None:
-    """SIGKILL during a run, as the kernel sends it."""
+    """SIGKILL arrives during a run, as from the kernel."""
     daemon = stage.loaded(f"run\n{SLOW}")
     with daemon.connect() as client, daemon.connect() as other:
         client.ask("rkllm.run_async", PROMPT)
@@ -228,7 +228,7 @@ def play_killed_from_outside(stage: Stage) -> None:
 
 
 def play_many_descriptors(stage: Stage) -> None:
-    """As the kernel shows the limit of the child."""
+    """The kernel reports the child's limit."""
     daemon = stage.loaded(HELLO)
     lines = Path(f"/proc/{child_of(daemon)}/limits").read_text().splitlines()
     soft, hard = next(line for line in lines if line.startswith("Max open files")).split()[3:5]
@@ -236,7 +236,7 @@ def play_many_descriptors(stage: Stage) -> None:
 
 
 def play_layout_of_another_release(stage: Stage) -> None:
-    """A library of 1.2.1, and ``--abi=1.3.0``."""
+    """The library is 1.2.1, with ``--abi=1.3.0``."""
     with stage.start("--abi=1.2.1").connect() as client:
         library = client.ask("server.version")["result"]["runtime"]["library"]
     options = [f"--library={library}", "--abi=1.3.0", f"--socket={stage.directory}/other"]
@@ -257,7 +257,7 @@ def play_layout_of_another_release(stage: Stage) -> None:
 
 
 def play_several_clients_at_once(stage: Stage) -> None:
-    """Eight clients ask at the same time."""
+    """Eight clients run at the same time."""
     daemon = stage.loaded("run\ndelay 1\necho\n")
     clients = [daemon.connect() for _ in range(8)]
     for number, client in enumerate(clients):
@@ -290,7 +290,7 @@ def play_run_async_streams(stage: Stage) -> None:
 
 
 def play_is_running(stage: Stage) -> None:
-    """Asked before, during and after a run, on the layout whose header says the opposite."""
+    """The scenario asks before, during and after a run, on the layout with the opposite header."""
     daemon = stage.start("--abi=1.2.1")
     daemon.load(stage.model('run\ntoken "a"\nhang until abort\nfinish\n'))
     with daemon.connect() as client, daemon.connect() as other:
@@ -313,13 +313,13 @@ def play_a_run_without_finish(stage: Stage) -> None:
 
 
 def hidden(client: RawClient, text: str = "What is a list?") -> Any:
-    """The hidden states of a text."""
+    """Return the hidden states of a text."""
     params = [{"prompt_input": text}, {"mode": "RKLLM_INFER_GET_LAST_HIDDEN_LAYER"}]
     return client.ask("rkllm.run", params)["result"]["last_hidden_layer"]["hidden_states"]
 
 
 def play_hidden_states_repeat(stage: Stage) -> None:
-    """The bundled model, another text in between."""
+    """The bundled model reads another text in between."""
     daemon = stage.start()
     daemon.load(demo_model(), top_k=1)
     with daemon.connect() as client:
@@ -333,7 +333,7 @@ def play_hidden_states_repeat(stage: Stage) -> None:
 
 
 def play_hidden_states_leave_no_memory_behind(stage: Stage) -> None:
-    """64 KiB of numbers 300 times, which would be 19 MiB."""
+    """The daemon returns 64 KiB of numbers 300 times; a leak would be 19 MiB."""
     with (daemon := stage.loaded("embd 1024\nrun mode hidden\nhidden 16 1024\n")).connect() as c:
         c.ask("server.configure", {"floats": "base64"})
         status = Path(f"/proc/{child_of(daemon)}/status")
@@ -350,7 +350,7 @@ def play_hidden_states_leave_no_memory_behind(stage: Stage) -> None:
 
 
 def play_a_run_without_history_leaves_nothing(stage: Stage) -> None:
-    """The bundled model; keep_history is 0 unless it is asked for."""
+    """The bundled model has keep_history 0 by default."""
     daemon = stage.start()
     daemon.load(demo_model(), top_k=1)
     with daemon.connect() as client:
@@ -364,7 +364,7 @@ def play_a_run_without_history_leaves_nothing(stage: Stage) -> None:
 
 
 def begin(client: RawClient, request_id: int = 1, prompt: str = "one") -> None:
-    """Send a streaming run, and read nothing."""
+    """Send a streaming run without reading."""
     run = {"method": "rkllm.run_async", "params": [{"prompt_input": prompt}]}
     client.send({"jsonrpc": "2.0", "id": request_id, **run})
 
@@ -375,7 +375,7 @@ def cancel(client: RawClient, request_id: int = 1) -> None:
 
 
 def rest(client: RawClient) -> list[Any]:
-    """The answers to a run, up to the one that ends it."""
+    """Return the answers to a run, up to its last one."""
     answers = []
     while not answers or (
         "result" in answers[-1] and answers[-1]["result"]["_callback_state"] not in (2, 3)
@@ -385,7 +385,7 @@ def rest(client: RawClient) -> list[Any]:
 
 
 def play_cancelling_a_waiting_run(stage: Stage) -> None:
-    """Two clients; the one that waits cancels."""
+    """Two clients run; the waiting one cancels."""
     daemon = stage.loaded('run\ndelay 2\nrepeat 200 token "x"\nfinish\n')
     with daemon.connect() as first, daemon.connect() as second:
         begin(first)
@@ -427,7 +427,7 @@ def play_late_callbacks(stage: Stage) -> None:
 
 
 def play_the_next_run_reads_its_own_prompt(stage: Stage) -> None:
-    """The first run is cancelled amid its tokens."""
+    """The first run is cancelled between its tokens."""
     with stage.loaded(f"run when one\n{SLOW}run\necho\n".replace("one", '"one"')).connect() as c:
         begin(c)
         c.line()
@@ -438,7 +438,7 @@ def play_the_next_run_reads_its_own_prompt(stage: Stage) -> None:
 
 
 def play_leaving_frees_the_npu(stage: Stage) -> None:
-    """A client leaves amid its tokens; another one waits."""
+    """A client leaves between its tokens while another one waits."""
     daemon = stage.loaded(f'run when "one"\n{SLOW}{HELLO}')
     with daemon.connect() as waiting:
         leaving = daemon.connect()
@@ -489,7 +489,7 @@ TOOLS = ["TOOLSYSTEM", [{"name": "look"}], "tool_response"]
 
 
 def play_tools_after_an_empty_template(stage: Stage) -> None:
-    """Whatever the library returns for it."""
+    """The library may return anything for it."""
     with stage.loaded(FACTS + HELLO).connect() as client:
         assert "id" in client.ask("rkllm.set_chat_template", ["", "", ""])
         answer = client.ask("rkllm.set_function_tools", TOOLS)
@@ -498,7 +498,7 @@ def play_tools_after_an_empty_template(stage: Stage) -> None:
 
 
 def play_template_or_tools(stage: Stage) -> None:
-    """The tools come last."""
+    """The tools are set last."""
     with stage.loaded(FACTS + "run\necho_rendered\n").connect() as client:
         assert client.ask("rkllm.set_chat_template", ["SYSTEM ", "BEFORE ", " AFTER"])["result"]
         assert client.ask("rkllm.set_function_tools", TOOLS)["result"]
@@ -548,7 +548,7 @@ def play_fields_that_place_the_model(stage: Stage) -> None:
 
 
 def play_a_full_queue(stage: Stage) -> None:
-    """Two may wait; twenty ask."""
+    """The queue has two places; twenty clients ask."""
     daemon = stage.loaded('run\nwait "go"\ntoken "x"\nfinish\n', "--queue=2", "--max-requests=50")
     with daemon.connect() as client:
         for number in range(20):
@@ -604,7 +604,7 @@ def play_stopping_amid_a_stream(stage: Stage) -> None:
 
 
 def waiting_calls(daemon: Daemon) -> int:
-    """How many calls wait for the NPU."""
+    """Return the number of calls that wait for the NPU."""
     with daemon.connect() as client:
         return int(client.ask("server.status")["result"]["queue_length"])
 
@@ -633,7 +633,7 @@ def play_the_socket_of_systemd(stage: Stage) -> None:
 
 
 def play_a_killed_daemons_socket(stage: Stage) -> None:
-    """Three times at one path."""
+    """The scenario repeats this three times at one path."""
     for _ in range(3):
         daemon = stage.start()
         with daemon.connect() as client:
@@ -645,7 +645,7 @@ def play_a_killed_daemons_socket(stage: Stage) -> None:
 
 
 def play_one_response_for_each_id(stage: Stage) -> None:
-    """Notifications with gapless numbers, then the one response."""
+    """The notifications have consecutive numbers and precede the one response."""
     with stage.loaded('run\nrepeat 5 token "x"\nfinish\n').connect() as client:
         client.ask("server.configure", {"stream": "notifications"}, 0)
         begin(client, 7)
@@ -658,7 +658,7 @@ def play_one_response_for_each_id(stage: Stage) -> None:
 
 
 def play_an_invalid_request_with_an_id(stage: Stage) -> None:
-    """Another version of JSON-RPC."""
+    """The request has another version of JSON-RPC."""
     with stage.start().connect() as client:
         client.send({"jsonrpc": "1.0", "id": 5, "method": "server.ping"})
         answer = client.line()
@@ -666,7 +666,7 @@ def play_an_invalid_request_with_an_id(stage: Stage) -> None:
 
 
 def play_a_response_is_not_answered(stage: Stage) -> None:
-    """A result and an error; what comes next is the answer to a request."""
+    """The daemon ignores a result and an error; the next message answers a request."""
     with stage.start().connect() as client:
         client.send({"jsonrpc": "2.0", "id": 1, "result": "pong"})
         client.send({"jsonrpc": "2.0", "id": 2, "error": {"code": 1, "message": "x"}})
@@ -689,7 +689,7 @@ def play_batches(stage: Stage) -> None:
 
 
 def play_a_long_message_in_small_pieces(stage: Stage) -> None:
-    """One and four MiB in pieces of 512 bytes: quadratic would be sixteen times as long."""
+    """One and four MiB come in pieces of 512 bytes; quadratic time would be 16 times as long."""
     with stage.start().connect() as client:
         taken = []
         for mib in (1, 4):
@@ -709,7 +709,7 @@ def play_a_long_message_in_small_pieces(stage: Stage) -> None:
 
 
 def play_doctor_on_a_container_without_device_tree(stage: Stage) -> None:
-    """The check of ``rkllm doctor``, on files as a container shows them."""
+    """``rkllm doctor`` reads files as a container shows them."""
     changes = {"proc/device-tree/compatible": None, ".dockerenv": ""}
     found = run_checks(machine(paint(stage.directory, changes), architecture="aarch64"))["board"]
     assert found.remedy is not None
@@ -717,7 +717,7 @@ def play_doctor_on_a_container_without_device_tree(stage: Stage) -> None:
 
 
 def play_doctor_on_another_chip(stage: Stage) -> None:
-    """An Orange Pi 3B."""
+    """The board is an Orange Pi 3B."""
     changes = {"proc/device-tree/compatible": "xunlong,orangepi-3b\0rockchip,rk3566\0"}
     found = run_checks(machine(paint(stage.directory, changes), architecture="aarch64"))["board"]
     assert found.level == WRONG
@@ -725,7 +725,7 @@ def play_doctor_on_another_chip(stage: Stage) -> None:
 
 
 def play_doctor_without_permission(stage: Stage) -> None:
-    """Card, render node and heap of three groups, for a user in none of them."""
+    """Card, render node and heap have three groups, and the user is in none."""
     owners = {"dev/dri/renderD129": (0o660, 0, 105), "dev/dma_heap/system": (0o600, 0, 0)}
     stranger = Account(1001, frozenset({1001}), "anna")
     found = run_checks(machine(paint(stage.directory, owners=owners), account=stranger))
@@ -738,7 +738,7 @@ def play_doctor_without_permission(stage: Stage) -> None:
 
 
 def play_the_unit_shows_the_device_tree(stage: Stage) -> None:
-    """As it is installed."""
+    """The unit is the installed one."""
     lines = (PROJECT / "etc/rkllm.service").read_text().splitlines()
     assert not [line for line in lines if line.startswith("ProcSubset=")]
 
@@ -750,7 +750,7 @@ Play = Callable[[Report], None]
 
 @pytest.fixture(scope="module")
 def play(tmp_path_factory: pytest.TempPathFactory) -> Play:
-    """Play the scenario of a report, once for all reports of one fault."""
+    """Return a function that plays a scenario once for all reports of one fault."""
     outcomes: dict[str, BaseException | None] = {}
 
     def play_once(report: Report) -> None:
@@ -771,12 +771,12 @@ def play(tmp_path_factory: pytest.TempPathFactory) -> Play:
 
 @pytest.mark.parametrize("report", REPORTS, ids=lambda report: report.source.replace("/", "-"))
 def test_what_was_reported_ends_well_here(play: Play, report: Report) -> None:
-    """What must happen, happens."""
+    """The scenario of each report checks the daemon's behaviour."""
     play(report)
 
 
 def test_each_report_stands_once_and_each_scenario_is_used() -> None:
-    """There are at least 51 rows, and no scenario without one."""
+    """At least 51 rows exist, and each scenario has a row."""
     assert len({report.source for report in REPORTS}) == len(REPORTS) >= 51
     played = {name.removeprefix("play_") for name in globals() if name.startswith("play_")}
     assert played == {report.scenario for report in REPORTS}

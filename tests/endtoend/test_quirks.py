@@ -1,4 +1,4 @@
-"""What the runtime does and no program should have to know (docs/runtime.md): one test for each.
+"""The runtime's quirks that programs need not know (docs/runtime.md): one test for each.
 
 The scripted engine does it, on each layout of rkllm.h; the daemon is the real one, in its default
 isolation.
@@ -26,30 +26,30 @@ KEEP = {"mode": "RKLLM_INFER_GENERATE", "keep_history": 1}
 
 @pytest.fixture(params=EVERY)
 def abi(request: pytest.FixtureRequest) -> str:
-    """Each layout; a test names those that have what it is about."""
+    """Return each layout; a test may name the layouts that it needs."""
     return str(request.param)
 
 
 @pytest.fixture
 def daemon(start: Callable[..., Daemon], abi: str) -> Daemon:
-    """A daemon on the layout's embedded runtime."""
+    """Start a daemon on the layout's embedded runtime."""
     return start(f"--abi={abi}")
 
 
 def played(daemon: Daemon, model: Path, params: Any = PROMPT) -> list[dict[str, Any]]:
-    """The results of one streamed run."""
+    """Return the results of one streamed run."""
     daemon.load(model)
     with daemon.connect() as client:
         return [answer["result"] for answer in client.stream("rkllm.run_async", params)]
 
 
 def states(results: list[dict[str, Any]]) -> list[tuple[str | None, int]]:
-    """Text and state of each."""
+    """Return text and state of each result."""
     return [(result["text"], result["_callback_state"]) for result in results]
 
 
 def await_log(daemon: Daemon, words: str) -> str:
-    """The line of the daemon's log that has the words."""
+    """Wait for a line of the daemon's log with these words."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         for line in daemon.log.read_text().splitlines():
@@ -60,7 +60,7 @@ def await_log(daemon: Daemon, words: str) -> str:
 
 
 def test_no_finish_comes(daemon: Daemon, script: Script) -> None:
-    """The end of the call ends the stream."""
+    """The end of the C call ends the stream."""
     model = script('run\ntoken "a"\nnofinish\n')
     assert states(played(daemon, model)) == [("a", RunState.NORMAL), (None, RunState.FINISH)]
 
@@ -69,7 +69,7 @@ def test_no_finish_comes(daemon: Daemon, script: Script) -> None:
 def test_hidden_states_and_logits_come_without_finish(
     daemon: Daemon, script: Script, abi: str, mode: str
 ) -> None:
-    """They are in the stream, and it ends."""
+    """The stream has them, and it ends."""
     if (
         mode.endswith("LOGITS")
         and "RKLLM_INFER_GET_LOGITS" not in releases()[abi].enums["RKLLMInferMode"]
@@ -87,7 +87,7 @@ def test_hidden_states_and_logits_come_without_finish(
 
 
 def test_text_may_be_null(daemon: Daemon, script: Script) -> None:
-    """NULL is null, in every state."""
+    """NULL becomes null in every state."""
     model = script('run\nnull\nwaiting\ntoken "a"\nfinish\n')
     results = states(played(daemon, model))
     assert results[0] == (None, RunState.NORMAL)
@@ -97,7 +97,7 @@ def test_text_may_be_null(daemon: Daemon, script: Script) -> None:
 
 
 def test_init_succeeds_without_a_handle(daemon: Daemon, script: Script) -> None:
-    """That is an error, nothing is loaded, and the next init works."""
+    """The call fails, no model is loaded, and the next init works."""
     with daemon.connect() as client:
         answer = client.ask("rkllm.init", [{"model_path": str(script("init null\n"))}])
         assert answer["error"]["code"] == -32000
@@ -107,7 +107,7 @@ def test_init_succeeds_without_a_handle(daemon: Daemon, script: Script) -> None:
 
 
 def test_callbacks_after_an_abort_reach_no_other_request(daemon: Daemon, script: Script) -> None:
-    """The aborted run calls back while the next one runs: who asked for the next never sees it."""
+    """The aborted run calls back during the next run, whose client never sees it."""
     model = script(
         'run when "next"\nsleep 100\ntoken "mine"\nfinish\n'
         'run\nlate "stray" 20\ndelay 1\nrepeat 100000 token "x"\nfinish\n'
@@ -125,7 +125,7 @@ def test_callbacks_after_an_abort_reach_no_other_request(daemon: Daemon, script:
 
 
 def test_a_prompt_outlives_its_call(daemon: Daemon, script: Script) -> None:
-    """A runtime that reads it again afterwards finds it: a freed one of this size is gone."""
+    """A runtime that reads the prompt after the call still finds it in memory."""
     prompt = "x" * 1_000_000 + " the end"
     daemon.load(script("context 500000\nrun\nlate input 50\nfinish\n"))
     with daemon.connect() as client:
@@ -139,7 +139,7 @@ def test_a_prompt_outlives_its_call(daemon: Daemon, script: Script) -> None:
 def test_of_template_and_tools_the_last_call_wins(
     daemon: Daemon, script: Script, template_first: bool
 ) -> None:
-    """Both orders are passed on as they come."""
+    """The daemon passes both calls on, in either order."""
     facts = 'template user "<u>" "</u>"\ntemplate tool "<t>" "</t>"\ntemplate system "<s>" "</s>"\n'
     daemon.load(script(facts + "run\necho_rendered\n"))
     calls = [
@@ -154,7 +154,7 @@ def test_of_template_and_tools_the_last_call_wins(
 
 
 def test_is_running_says_true_for_running(daemon: Daemon, script: Script) -> None:
-    """Whatever the release's header says of the number."""
+    """The answer is the same on every release, whatever its header says of the number."""
     daemon.load(script('run\ntoken "a"\nhang until abort\nfinish\n'))
     with daemon.connect() as runner, daemon.connect() as other:
         assert other.ask("rkllm.is_running")["result"]["is_running"] is False
@@ -188,7 +188,7 @@ def test_a_second_init_never_meets_a_model_that_is_loaded(daemon: Daemon, script
 
 
 def test_what_it_prints_is_no_protocol(daemon: Daemon, script: Script) -> None:
-    """The runtime logs to stdout and stderr: lines of the daemon's log."""
+    """The runtime's stdout and stderr become lines of the daemon's log."""
     model = script(
         'run\nprint stdout "11:I rkllm: a\\n"\nprint stderr "E rkllm: b\\n"\ntoken "a"\n'
     )
@@ -198,7 +198,7 @@ def test_what_it_prints_is_no_protocol(daemon: Daemon, script: Script) -> None:
 
 
 def test_the_client_that_asked_is_the_one_that_is_answered(daemon: Daemon, script: Script) -> None:
-    """Runs that end in every way, one after the other: each answer has its own id."""
+    """Runs end in every way, one after the other; each answer has its own id."""
     daemon.load(script('run\nnofinish\nrun\nerror\nrun\ntoken "a"\nfinish\n'))
     client: RawClient
     with daemon.connect() as client:

@@ -1,4 +1,4 @@
-"""The reason of a failure reaches the client whose call failed, and no other client."""
+"""The reason for a failure reaches only the client whose call failed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rkllm_twisted.cpu import demo_model
 Start = Callable[..., Daemon]
 Script = Callable[[str], Path]
 
-#: What people have where a model should be -> a word of the sentence that names it.
+#: Contents of a wrong file -> a word of the sentence that names its kind.
 WRONG_FILES = {
     b"": "empty",
     b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n": "Git LFS pointer",
@@ -33,7 +33,7 @@ WRONG_FILES = {
 def test_a_file_that_is_no_model_is_named_and_the_model_stays(
     start: Start, script: Script, tmp_path: Path, isolation: str
 ) -> None:
-    """Also below --model-dir, where the file is opened by the daemon."""
+    """With --model-dir, the daemon opens the file, and the error is the same."""
     daemon = start(f"--isolation={isolation}", f"--model-dir={tmp_path}")
     daemon.load(script('run\ntoken "here"\nfinish\n'))
     with daemon.connect() as client:
@@ -48,7 +48,7 @@ def test_a_file_that_is_no_model_is_named_and_the_model_stays(
 
 
 def test_what_the_library_printed_is_in_the_error(start: Start, script: Script) -> None:
-    """In the sentence and in the data, of the failing call only."""
+    """Message and data have the lines of the failing call only."""
     daemon = start()
     model = script('run\nprint stderr "E rkllm: secret of A\\n"\ntoken "x"\nfinish\nrun\nsegv\n')
     daemon.load(model)
@@ -65,7 +65,7 @@ def test_what_the_library_printed_is_in_the_error(start: Start, script: Script) 
 def test_a_crash_tells_its_reason_to_its_client_and_that_it_happened_to_all(
     start: Start, script: Script
 ) -> None:
-    """-32004 with the lines of the call, then -32001 with the problem, for everybody."""
+    """The crashed call gets -32004 with its lines; later calls of all clients get -32001."""
     daemon = start()
     daemon.load(
         script(
@@ -84,7 +84,7 @@ def test_a_crash_tells_its_reason_to_its_client_and_that_it_happened_to_all(
 
 
 def test_lines_keep_their_level_in_the_log(start: Start, script: Script) -> None:
-    """So that --log-level warn is not empty."""
+    """--log-level warn shows the runtime's errors and warnings."""
     daemon = start("--log-level=warn")
     daemon.load(
         script(
@@ -101,7 +101,7 @@ def test_lines_keep_their_level_in_the_log(start: Start, script: Script) -> None
 
 
 def test_prompts_are_not_printed_unless_that_is_asked_for(start: Start, script: Script) -> None:
-    """With RKLLM_LOG_LEVEL=2 the runtime prints them; the daemon lowers it and says so."""
+    """The runtime prints them with RKLLM_LOG_LEVEL=2; the daemon lowers the level and warns."""
     daemon = start(wrapper=("env", "RKLLM_LOG_LEVEL=2"))
     warning = "RKLLM_LOG_LEVEL=2 makes the runtime print prompts"
     wait_until(lambda: warning in daemon.log.read_text())
@@ -114,7 +114,7 @@ def test_prompts_are_not_printed_unless_that_is_asked_for(start: Start, script: 
 
 
 def test_the_limits_of_the_model_are_in_the_status(start: Start, script: Script) -> None:
-    """So that a client can tell an answer that was cut off."""
+    """A client can then recognise an answer that was cut off."""
     daemon = start()
     model = script("run\nfinish\n")
     with daemon.connect() as client:
@@ -130,7 +130,7 @@ def test_the_limits_of_the_model_are_in_the_status(start: Start, script: Script)
 
 
 def test_a_run_that_does_not_fit_says_the_numbers(start: Start) -> None:
-    """The library's reason, and the context of the model."""
+    """The error has the library's reason and the model's context length."""
     daemon = start()
     daemon.load(demo_model(), max_context_len=16)
     with daemon.connect() as client:
@@ -144,7 +144,7 @@ def test_a_run_that_does_not_fit_says_the_numbers(start: Start) -> None:
 def test_a_prompt_cache_that_was_not_saved_is_said_to_be_so(
     start: Start, script: Script, tmp_path: Path
 ) -> None:
-    """In the result and the log; the old file stays."""
+    """The result and the log report it, and the old file stays."""
     daemon = start()
     daemon.load(script('run\ntoken "x"\nfinish\n'))
     cache = tmp_path / "old.cache"

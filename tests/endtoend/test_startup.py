@@ -1,4 +1,4 @@
-"""Starting: what is wrong is said in one sentence, with an exit code that is not 0."""
+"""A failed start prints one sentence and exits with a code that is not 0."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Start = Callable[..., Daemon]
 
 
 def refusal(directory: Path, *options: str, **variables: str) -> str:
-    """Start a daemon that cannot; the one line that it says."""
+    """Start a daemon that cannot start, and return its one line."""
     command = [*twistd(), "--nodaemon", "--pidfile=", "rkllm", *options]
     done = subprocess.run(
         command,
@@ -36,7 +36,7 @@ def refusal(directory: Path, *options: str, **variables: str) -> str:
 
 
 def test_without_a_library_the_options_are_named(tmp_path: Path) -> None:
-    """No NPU is a clear error, never a silent fallback to the processor."""
+    """A missing NPU is an error; the daemon never falls back to the processor silently."""
     said = refusal(tmp_path, "--socket=s")
     assert said.startswith("twistd rkllm: ")
     assert "--library" in said
@@ -45,19 +45,19 @@ def test_without_a_library_the_options_are_named(tmp_path: Path) -> None:
 
 
 def test_a_missing_library_is_named(tmp_path: Path) -> None:
-    """The path as it was given."""
+    """The error has the path as it was given."""
     assert "/nowhere/librkllmrt.so" in refusal(tmp_path, "--library=/nowhere/librkllmrt.so")
 
 
 def test_a_file_that_is_no_library_is_refused(tmp_path: Path) -> None:
-    """Before the loader gets it."""
+    """The daemon checks the file before the loader does."""
     (tmp_path / "x.so").write_text("no library")
     said = refusal(tmp_path, f"--library={tmp_path / 'x.so'}")
     assert "x.so" in said
 
 
 def test_a_library_for_another_machine_is_refused(tmp_path: Path) -> None:
-    """Naming both machines."""
+    """The error names both machines."""
     ident = b"\x7fELF\x02\x01\x01" + bytes(9)
     riscv = (3).to_bytes(2, "little") + (243).to_bytes(2, "little") + (1).to_bytes(4, "little")
     (tmp_path / "x.so").write_bytes(ident + riscv + bytes(40))
@@ -67,14 +67,14 @@ def test_a_library_for_another_machine_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_abi_is_refused_with_those_there_are(tmp_path: Path) -> None:
-    """--abi takes releases only."""
+    """The error lists the known releases."""
     said = refusal(tmp_path, "--library=cpu", "--abi=9.9.9")
     assert "9.9.9" in said
     assert "1.3.0" in said
 
 
 def test_a_contradicted_abi_is_refused(tmp_path: Path, start: Start) -> None:
-    """A wrong layout is memory corruption, so the library's own word counts."""
+    """A wrong layout would corrupt memory, so the library's own version is checked."""
     with start("--abi=1.2.1").connect() as client:
         library = client.ask("server.version")["result"]["runtime"]["library"]
     said = refusal(tmp_path, f"--library={library}", "--abi=1.3.0", "--socket=other")
@@ -83,7 +83,7 @@ def test_a_contradicted_abi_is_refused(tmp_path: Path, start: Start) -> None:
 
 
 def test_a_socket_in_use_is_named(tmp_path: Path, start: Start) -> None:
-    """The second daemon goes, the first stays."""
+    """The second daemon ends, and the first continues."""
     daemon = start()
     said = refusal(tmp_path, "--library=cpu", f"--socket={daemon.path}")
     assert str(daemon.path) in said
@@ -95,7 +95,7 @@ def test_a_socket_in_use_is_named(tmp_path: Path, start: Start) -> None:
     ("option", "word"), [("--mode=rwx", "mode"), ("--max-clients=0", "max-clients"), ("--x", "x")]
 )
 def test_a_wrong_option_is_named(tmp_path: Path, option: str, word: str) -> None:
-    """With what it should be."""
+    """The error has the valid values."""
     command = [*twistd(), "--nodaemon", "--pidfile=", "rkllm", option]
     done = subprocess.run(
         command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=30
@@ -108,7 +108,7 @@ def test_a_wrong_option_is_named(tmp_path: Path, option: str, word: str) -> None
 
 
 def test_the_version_is_the_daemons(tmp_path: Path) -> None:
-    """Not Twisted's."""
+    """The version is not Twisted's."""
     done = subprocess.run(
         [*twistd(), "rkllm", "--version"], cwd=tmp_path, capture_output=True, text=True, timeout=30
     )
@@ -116,7 +116,7 @@ def test_the_version_is_the_daemons(tmp_path: Path) -> None:
 
 
 def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
-    """The environment's values are checked like options."""
+    """Values from the environment are checked like options."""
     command = [*twistd(), "--nodaemon", "--pidfile=", "rkllm"]
     done = subprocess.run(
         command,
@@ -134,7 +134,7 @@ def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
 def test_a_signal_ends_an_idle_daemon_cleanly_within_two_seconds(
     tmp_path: Path, start: Start, how: signal.Signals
 ) -> None:
-    """Exit code 0, and the socket is gone."""
+    """The exit code is 0, and the socket is gone."""
     daemon = start()
     begun = time.monotonic()
     assert daemon.stop(how) == 0
@@ -154,7 +154,7 @@ def test_a_stream_may_end_when_the_daemon_is_told_to_stop(
         deadline = time.monotonic() + 5
         while daemon.path.exists():
             assert time.monotonic() < deadline
-            time.sleep(0.01)  # until it has heard the signal
+            time.sleep(0.01)  # until the daemon has received the signal
         gate.touch()
         assert client.line()["result"]["text"] == " second"
         assert client.line()["result"]["_callback_state"] == 2
@@ -163,7 +163,7 @@ def test_a_stream_may_end_when_the_daemon_is_told_to_stop(
 
 
 def test_a_stream_that_does_not_end_is_ended(start: Start, script: Callable[[str], Path]) -> None:
-    """After ten seconds with -32802, and the daemon is gone within fifteen."""
+    """The stream ends with -32802 after ten seconds, and the daemon within fifteen."""
     daemon = start()
     daemon.load(script('run\ntoken "x"\nhang until abort\nfinish\n'))
     with daemon.connect() as client:
@@ -182,18 +182,18 @@ def somebody_listens(path: Path) -> bool:
 
 
 def test_a_killed_daemon_does_not_keep_the_next_one_out(start: Start) -> None:
-    """kill -9 leaves the socket behind; the next start takes it over."""
+    """kill -9 leaves the socket behind; the next start replaces it."""
     first = start()
     first.stop(signal.SIGKILL)
     assert first.path.is_socket()
-    # A process that it was just making has its socket until that becomes the runtime's.
+    # A process that is just being started holds the socket until it becomes the runtime's.
     wait_until(lambda: not somebody_listens(first.path))
     with start().connect() as client:
         assert client.ask("server.ping")["result"] == "pong"
 
 
 def test_a_pid_file_of_twistds_keeps_nobody_out(tmp_path: Path, start: Start) -> None:
-    """The killed daemon's number may be anybody's by now: here, this test's."""
+    """The number of a killed daemon may belong to another process: here, to this test."""
     (tmp_path / "twistd.pid").write_text(str(os.getpid()))
     daemon = start(twistd_options=["--nodaemon"])
     assert daemon.stop() == 0
@@ -201,13 +201,13 @@ def test_a_pid_file_of_twistds_keeps_nobody_out(tmp_path: Path, start: Start) ->
 
 
 def test_a_pid_file_that_is_asked_for_is_written(tmp_path: Path, start: Start) -> None:
-    """By twistd, as ever."""
+    """twistd writes it as usual."""
     daemon = start(twistd_options=["--nodaemon", "--pidfile=mine.pid"])
     assert (tmp_path / "mine.pid").read_text() == str(daemon.process.pid)
 
 
 def test_a_daemon_in_the_background_can_be_found(tmp_path: Path) -> None:
-    """The lock beside the socket holds its process id, and a signal ends it."""
+    """The lock beside the socket has the process id, and a signal ends the daemon."""
     command = [*twistd(), "--logfile=log", "rkllm", "--library=cpu", "--socket=s"]
     subprocess.run(command, cwd=tmp_path, env=environment(), check=True, timeout=30)
     with RawClient(tmp_path / "s") as client:
@@ -218,7 +218,7 @@ def test_a_daemon_in_the_background_can_be_found(tmp_path: Path) -> None:
     deadline = time.monotonic() + 10
     while (tmp_path / "s.lock").exists():
         assert time.monotonic() < deadline
-        time.sleep(0.01)  # it is nobody's child: there is no exit to wait for
+        time.sleep(0.01)  # the daemon is not our child: its exit cannot be waited for
     assert [path.name for path in tmp_path.iterdir()] == ["log"]
 
 
@@ -234,7 +234,7 @@ def test_the_old_ones_stop_leaves_the_new_ones_socket(start: Start) -> None:
 
 
 def test_two_starts_at_once_have_one_winner(tmp_path: Path, start: Start) -> None:
-    """Exactly one daemon serves; the others say why they do not."""
+    """One daemon serves; the others exit."""
     command = [*twistd(), "--nodaemon", "--pidfile=", "rkllm", "--library=cpu", "--socket=s"]
     processes = [
         subprocess.Popen(
@@ -244,7 +244,7 @@ def test_two_starts_at_once_have_one_winner(tmp_path: Path, start: Start) -> Non
     ]
     deadline = time.monotonic() + 30
     while sum(p.poll() is None for p in processes) > 1 and time.monotonic() < deadline:
-        time.sleep(0.02)  # the losers' exits are all there is to wait for
+        time.sleep(0.02)  # wait until only one process is left
     alive = [p for p in processes if p.poll() is None]
     assert len(alive) == 1
     with socket.socket(socket.AF_UNIX) as client:
@@ -256,12 +256,12 @@ def test_two_starts_at_once_have_one_winner(tmp_path: Path, start: Start) -> Non
 
 
 def test_the_socket_is_private_by_default(start: Start) -> None:
-    """0600, from the start."""
+    """The mode is 0600 from the start."""
     assert start().path.stat().st_mode & 0o777 == 0o600
 
 
 def test_the_environment_names_the_socket(tmp_path: Path) -> None:
-    """$RKLLM_UDS_PATH, as programs for other servers of this library have it."""
+    """$RKLLM_UDS_PATH is also used by other servers of this library."""
     long = "x" * 120
     assert "120" in refusal(tmp_path, "--library=cpu", RKLLM_UDS_PATH=long) or long in refusal(
         tmp_path, "--library=cpu", RKLLM_UDS_PATH=long

@@ -1,4 +1,4 @@
-"""What systemd sees of the daemon: a socket that it passes, news that it reads."""
+"""The daemon under systemd: the passed socket and the notifications."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ import pytest
 from daemons import PATIENCE, RawClient, environment, twistd
 from many_clients import wait_until
 
-#: Becomes the daemon, as systemd does it: the socket is descriptor 3, and the number is its own.
+#: Becomes the daemon as under systemd: the socket is descriptor 3, and LISTEN_PID is its own.
 BECOME = 'export LISTEN_PID=$$ WATCHDOG_PID=$$; exec "$@" 3<&{descriptor}'
 
 
 class Manager:
-    """systemd's part: the listening socket and the end that reads the news.
+    """systemd's part: the listening socket, and the socket that receives notifications.
 
     :ivar socket: bound and listening, with permissions of its own.
     """
@@ -41,7 +41,7 @@ class Manager:
         self.processes: list[subprocess.Popen[bytes]] = []
 
     def start(self, *options: str, **variables: str) -> subprocess.Popen[bytes]:
-        """Start the daemon, as for rkllm.service."""
+        """Start the daemon as in rkllm.service."""
         descriptor = self.socket.fileno()
         command = [*twistd(), "--nodaemon", "--pidfile=", "rkllm", "--library=cpu", *options]
         with self.log.open("ab") as log:
@@ -85,7 +85,7 @@ class Manager:
         self.news.settimeout(PATIENCE)
 
     def close(self) -> None:
-        """End all."""
+        """Close everything."""
         for process in self.processes:
             process.kill()
             process.wait()
@@ -103,12 +103,12 @@ def manager(tmp_path: Path) -> Iterator[Manager]:
 
 
 def is_ready(news: Mapping[str, str]) -> bool:
-    """READY=1."""
+    """Tell whether the notification has READY=1."""
     return news.get("READY") == "1"
 
 
 def test_who_connects_first_is_served_by_the_daemon_that_comes(manager: Manager) -> None:
-    """The kernel keeps what was sent before there was a daemon."""
+    """The kernel keeps data that was sent before the daemon started."""
     with RawClient(manager.path) as client:
         client.send({"jsonrpc": "2.0", "id": 7, "method": "server.ping"})
         manager.start()
@@ -116,7 +116,7 @@ def test_who_connects_first_is_served_by_the_daemon_that_comes(manager: Manager)
 
 
 def test_the_passed_socket_is_left_as_it_was(manager: Manager) -> None:
-    """Mode, file, and that it listens: the next daemon serves who came in between."""
+    """Mode and file are unchanged; the next daemon serves clients that connect in between."""
     first = manager.start()
     manager.until(is_ready)
     assert stat.S_IMODE(manager.path.stat().st_mode) == 0o640
@@ -151,7 +151,7 @@ def test_another_daemon_does_not_take_systemds_socket(manager: Manager) -> None:
 
 
 def test_it_is_ready_when_it_answers_and_says_when_it_stops(manager: Manager) -> None:
-    """READY=1 first of all, STOPPING=1 as soon as it has heard."""
+    """READY=1 comes first; STOPPING=1 follows the signal."""
     process = manager.start()
     first = manager.told()
     assert is_ready(first)
@@ -164,7 +164,7 @@ def test_it_is_ready_when_it_answers_and_says_when_it_stops(manager: Manager) ->
 
 
 def test_the_status_names_the_model(manager: Manager, script: Callable[[str], Path]) -> None:
-    """Once it is loaded."""
+    """The status has the name once the model is loaded."""
     manager.start()
     model = script("run\nfinish\n")
     with RawClient(manager.path) as client:
@@ -174,7 +174,7 @@ def test_the_status_names_the_model(manager: Manager, script: Callable[[str], Pa
 
 
 def children_of(process: subprocess.Popen[bytes]) -> list[int]:
-    """The processes that a process has made."""
+    """Return the processes that a process has started."""
     tasks = Path(f"/proc/{process.pid}/task").iterdir()
     return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
 
@@ -182,14 +182,14 @@ def children_of(process: subprocess.Popen[bytes]) -> list[int]:
 def test_the_watchdog_is_fed_only_while_the_runtime_moves(
     manager: Manager, script: Callable[[str], Path]
 ) -> None:
-    """Its process is stopped: the signs of life stop, until another one stands by."""
+    """A stopped runtime stops the signs of life until a new one has started."""
     process = manager.start(WATCHDOG_USEC="1000000")
     manager.until(is_ready)
     begun = time.monotonic()
     for _ in range(4):
         manager.until(lambda news: news == {"WATCHDOG": "1"})
     assert 1.3 < time.monotonic() - begun < 4  # each half second
-    with RawClient(manager.path) as client:  # with a model, it has begun to beat
+    with RawClient(manager.path) as client:  # with a model, its heartbeat has begun
         client.ask("rkllm.init", [{"model_path": str(script("run\nfinish\n"))}])
     (child,) = children_of(process)
     os.kill(child, signal.SIGSTOP)
@@ -199,7 +199,7 @@ def test_the_watchdog_is_fed_only_while_the_runtime_moves(
 
 
 def test_the_runtimes_process_inherits_nothing_of_it(manager: Manager) -> None:
-    """Neither the variables nor the socket: it would keep it open, and could pose as the daemon."""
+    """With variables or socket, the child could keep the socket open and pose as the daemon."""
     process = manager.start(WATCHDOG_USEC="5000000")
     manager.until(lambda news: "WATCHDOG" in news)
     wait_until(lambda: len(children_of(process)) == 1)
@@ -211,7 +211,7 @@ def test_the_runtimes_process_inherits_nothing_of_it(manager: Manager) -> None:
 
 
 def test_systemds_own_activator_starts_it(tmp_path: Path) -> None:
-    """systemd-socket-activate listens, and becomes the daemon with the first connection."""
+    """systemd-socket-activate listens, and becomes the daemon at the first connection."""
     if shutil.which("systemd-socket-activate") is None:
         pytest.skip("systemd-socket-activate is not installed (package systemd)")
     path = tmp_path / "s"

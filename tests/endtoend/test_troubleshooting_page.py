@@ -1,4 +1,4 @@
-"""docs/troubleshooting.md quotes what the code says, and has a remedy for each code."""
+"""docs/troubleshooting.md quotes the code's messages and has a remedy for each error code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PACKAGE = Path(rkllm_twisted.__file__).parent
 
 
 def page_module() -> ModuleType:
-    """docs/troubleshooting_page.py as a module."""
+    """Import docs/troubleshooting_page.py as a module."""
     sys.path.insert(0, str(DOCS))
     try:
         spec = importlib.util.spec_from_file_location(
@@ -41,7 +41,7 @@ PAGE = page_module()
 
 
 def texts_of_the_code() -> Iterator[str]:
-    """Every text in the package; a text of several literals is one."""
+    """Yield every string in the package; adjacent literals count as one."""
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -49,7 +49,7 @@ def texts_of_the_code() -> Iterator[str]:
 
 
 TEXTS = list(texts_of_the_code())
-#: Options and methods may be quoted, too.
+#: Options and methods may be quoted as well.
 OTHER = re.compile(r"--[\w-]+|rkllm[. ][\w. ]+|\w+_\w+")
 QUOTES = [
     quote
@@ -62,22 +62,22 @@ QUOTES = [
 
 @pytest.mark.parametrize("quote", QUOTES)
 def test_a_message_on_the_page_stands_in_the_code(quote: str) -> None:
-    """Word by word."""
+    """The wording is identical."""
     assert any(quote in text for text in TEXTS)
 
 
 def test_each_code_has_a_remedy() -> None:
-    """And there is no remedy without a code."""
+    """Each remedy belongs to an error code."""
     assert set(PAGE.REMEDIES) == set(BY_CODE)
 
 
 def test_each_check_of_doctor_is_explained() -> None:
-    """By the first line of its docstring."""
+    """The page has the first line of its docstring."""
     text = (DOCS / "troubleshooting.md").read_text()
     for name in CHECKS:
         assert re.search(rf"^\| `{name}` \| \w.*\. \|$", text, re.MULTILINE), name
 
 
 def test_many_messages_are_quoted() -> None:
-    """So that the test above has something to hold."""
+    """Otherwise the test above would check little."""
     assert len(QUOTES) > 12

@@ -1,4 +1,4 @@
-"""mypy and pyright accept the documentation's programs, and find misspelt names in others."""
+"""mypy and pyright accept the documentation's programs and find misspelt names."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def twisted(service: RKLLMClientService) -> FinishedResult:
     waiting: Deferred[FinishedResult] = client.run("Hi", keep_history=1)
     return await waiting
 """
-#: Each line is wrong.
+#: Each line has a mistake.
 WRONG = (
     'client.init("m.rkllm", max_contxt_len=4096)',
     'client.init("m.rkllm", extend_param={"base_domain": 1})',
@@ -53,7 +53,7 @@ def wrong(client: Client, twisted: TwistedClient) -> None:
 
 
 def programs(folder: Path) -> list[Path]:
-    """The Python programs of the pages, each in a file."""
+    """Write each Python program of the pages to a file."""
     files = []
     for page in PAGES:
         for number, text in enumerate(
@@ -65,7 +65,7 @@ def programs(folder: Path) -> list[Path]:
 
 
 def mypy(*files: Path) -> list[tuple[str, int]]:
-    """The file and line of each error."""
+    """Return file and line of each error from mypy."""
     options = ["--check-untyped-defs", "--ignore-missing-imports", "--follow-imports=silent"]
     command = [sys.executable, "-m", "mypy", "--config-file=", *options, *map(str, files)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=files[0].parent)
@@ -75,7 +75,7 @@ def mypy(*files: Path) -> list[tuple[str, int]]:
 
 
 def pyright(*files: Path) -> list[tuple[str, int]]:
-    """The file and line of each error."""
+    """Return file and line of each error from pyright."""
     pytest.importorskip("pyright", reason="pyright is not installed")
     command = [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable]
     done = subprocess.run([*command, *map(str, files)], capture_output=True, text=True, check=False)
@@ -93,14 +93,14 @@ CHECKERS = pytest.mark.parametrize("checker", [mypy, pyright])
 
 @CHECKERS
 def test_the_documentations_programs_are_accepted(checker: object, tmp_path: Path) -> None:
-    """As they stand on the pages."""
+    """The programs are unchanged from the pages."""
     assert callable(checker)
     assert checker(*programs(tmp_path)) == []
 
 
 @CHECKERS
 def test_what_is_right_is_accepted(checker: object, tmp_path: Path) -> None:
-    """Every natural way; a finished run has figures, a service gives the client's type."""
+    """All natural forms are accepted; results have figures, a service gives the client's type."""
     assert callable(checker)
     file = tmp_path / "right.py"
     file.write_text(RIGHT)
@@ -109,7 +109,7 @@ def test_what_is_right_is_accepted(checker: object, tmp_path: Path) -> None:
 
 @CHECKERS
 def test_what_is_misspelt_is_found(checker: object, tmp_path: Path) -> None:
-    """On every line."""
+    """Each line has an error."""
     assert callable(checker)
     file = tmp_path / "wrong.py"
     file.write_text(HEAD + "".join(f"    {line}\n" for line in WRONG))

@@ -1,4 +1,4 @@
-"""examples/website: the daemon and a web site in one process."""
+"""examples/website runs the daemon and a web site in one process."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Script = Callable[[str], Path]
 
 
 class Web(http.client.HTTPConnection):
-    """HTTP on a UNIX socket."""
+    """HTTP over a UNIX socket."""
 
     def __init__(self, path: Path) -> None:
         super().__init__("localhost", timeout=PATIENCE)
         self._path = path
 
     def connect(self) -> None:
-        """Connect."""
+        """Connect to the socket."""
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(PATIENCE)
         self.sock.connect(str(self._path))
@@ -34,7 +34,7 @@ class Web(http.client.HTTPConnection):
 
 @contextlib.contextmanager
 def website(directory: Path, **variables: str) -> Iterator[tuple[Path, RawClient]]:
-    """Run the application; where its site listens, and a client of the daemon's own socket."""
+    """Run the application; yield the site's path and a client of the daemon's own socket."""
     site = shutil.copytree(PROJECT / "examples" / "website", directory / "website")
     variables |= {
         "RKLLM_LIBRARY": "cpu",
@@ -60,7 +60,7 @@ def website(directory: Path, **variables: str) -> Iterator[tuple[Path, RawClient
 
 
 def ask(path: Path, url: str) -> tuple[int, str]:
-    """GET; status and body."""
+    """Send a GET and return status and body."""
     with contextlib.closing(Web(path)) as web:
         web.request("GET", url)
         response = web.getresponse()
@@ -68,14 +68,14 @@ def ask(path: Path, url: str) -> tuple[int, str]:
 
 
 def await_state(client: RawClient, wanted: str) -> None:
-    """Ask for the NPU's state until it is what is wanted."""
+    """Poll the NPU's state until it has this value."""
     deadline = time.monotonic() + PATIENCE
     while (state := client.ask("server.status")["result"]["state"]) != wanted:
         assert time.monotonic() < deadline, state
 
 
 def test_the_page_asks_and_the_model_answers(tmp_path: Path) -> None:
-    """The socket's clients have the same model."""
+    """Clients of the socket use the same model."""
     with website(tmp_path) as (path, client):
         assert "<form action" in ask(path, "/")[1]
         assert ask(path, "/ask?q=Hello") == (200, "Hello. Ask me something about Python.")
@@ -84,14 +84,14 @@ def test_the_page_asks_and_the_model_answers(tmp_path: Path) -> None:
 
 
 def test_what_is_no_question_is_refused(tmp_path: Path) -> None:
-    """Nothing at all, and what C cannot take."""
+    """An empty question and one with NUL are refused."""
     with website(tmp_path) as (path, _):
         assert ask(path, "/ask")[0] == 400
         assert ask(path, "/ask?q=a%00b")[0] == 400
 
 
 def test_without_a_model_the_page_says_so(tmp_path: Path) -> None:
-    """In the daemon's own words."""
+    """The text is the daemon's own."""
     with website(tmp_path) as (path, client):
         await_state(client, "loaded")
         client.ask("rkllm.destroy")
@@ -101,7 +101,7 @@ def test_without_a_model_the_page_says_so(tmp_path: Path) -> None:
 
 
 def test_who_closes_the_page_cancels_the_run(tmp_path: Path, script: Script) -> None:
-    """And the NPU is free for the next one."""
+    """The NPU is then free for the next run."""
     model = script('run\ntoken "One,"\nhang until abort\nfinish\n')
     with website(tmp_path, WEBSITE_MODEL=str(model)) as (path, client):
         with contextlib.closing(Web(path)) as web:

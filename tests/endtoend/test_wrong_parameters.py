@@ -1,4 +1,4 @@
-"""Wrong parameters through the socket: each is answered, and the daemon stays what it was."""
+"""Wrong parameters through the socket get an error each and do not change the daemon."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from rkllm_twisted.abi.release import Release, releases
 Start = Callable[..., Daemon]
 Script = Callable[[str], Path]
 
-#: For each method.
+#: Sets per method.
 SETS = 300
 INVALID_PARAMS, NOT_IN_RELEASE = -32602, -32006
 FUNCTIONS = list(releases()["1.3.0"].functions)
-#: What a message may be nested, less what stands around the parameters.
+#: The depth limit of a message, minus the levels around the parameters.
 DEEPEST = 62
 
 
 def depth(value: Any) -> int:
-    """How deep the innermost value lies."""
+    """Return the depth of the innermost value."""
     if isinstance(value, dict):
         value = list(value.values())
     return 1 + max(map(depth, value), default=0) if isinstance(value, list) else 0
 
 
 def sendable(release: Release, function: str, rng: Random) -> Iterator[WrongSet]:
-    """Sets that JSON can say, and that are no deeper than a message may be."""
+    """Yield sets that JSON can express within the depth limit."""
     loaded = release if function in release.functions else releases()["1.3.0"]
     while True:
         wrong = wrong_set(loaded, loaded.functions[function], rng)
@@ -46,12 +46,12 @@ def sendable(release: Release, function: str, rng: Random) -> Iterator[WrongSet]
 
 
 def assert_answered(client: RawClient, release: Release, function: str, wrong: WrongSet) -> None:
-    """The error is the right one, and says where."""
+    """Check that the error is the expected one and names the place."""
     answer = client.ask(function.replace("_", ".", 1), wrong.params)
     error = answer.get("error")
     assert error is not None, (wrong, answer)
     if "surrogate" in error["message"]:
-        # Noticed before anybody knows which function it is for, or what it is a part of.
+        # Noticed before the function, or the enclosing parameter, is known.
         assert error["code"] == INVALID_PARAMS
     elif function not in release.functions:
         assert error["code"] == NOT_IN_RELEASE
@@ -63,7 +63,7 @@ def assert_answered(client: RawClient, release: Release, function: str, wrong: W
 
 
 def resident_kib(daemon: Daemon) -> int:
-    """Memory of the daemon's process."""
+    """Return the memory of the daemon's process."""
     status = Path(f"/proc/{daemon.process.pid}/status").read_text()
     return int(status.partition("VmRSS:")[2].split()[0])
 
@@ -72,7 +72,7 @@ def resident_kib(daemon: Daemon) -> int:
 def test_wrong_parameters_are_answered_by_name_and_cost_nothing(
     abi: str, start: Start, script: Script
 ) -> None:
-    """Every method, hundreds of times: an error each, no memory, and the model still answers."""
+    """Hundreds of sets per method cause only errors; memory is flat, and the model still works."""
     daemon = start(f"--abi={abi}")
     daemon.load(script('run\ntoken "x"\nfinish\n'))
     rng, release = Random(20260103), releases()[abi]

@@ -1,4 +1,4 @@
-"""What kind of file a file is."""
+"""The kind of a file is recognised from its contents."""
 
 from __future__ import annotations
 
