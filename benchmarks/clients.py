@@ -67,9 +67,9 @@ def clients(path: Path, count: int) -> Iterator[list[Client]]:
 class Busy:
     """Clients that send pings at a fixed pace, whether or not they were answered.
 
-    :param pause: seconds between two of one client's.
-    :param at_once: so many are sent each time.
-    :ivar answers: that have come.
+    :param pause: seconds between two pings of one client.
+    :param at_once: pings per message.
+    :ivar answers: number of answers so far.
     """
 
     PING = b'{"jsonrpc":"2.0","id":1,"method":"server.ping"}\n'

@@ -1,7 +1,7 @@
-"""The daemon that is measured: a real one, in whose reactor something ticks every millisecond.
+"""The measured daemon: a real one with a tick in its reactor every millisecond.
 
-``python -m benchmarks.limits.ticking DIRECTORY OPTION…``: how late each tick came is told to
-whoever connects to a second socket.
+``python -m benchmarks.limits.ticking DIRECTORY OPTION…`` runs it. A second socket sends the ticks'
+delays to each client.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ def _reading_before_queue(_: Bench, server: Server, length: int) -> Iterator[Onc
 class _Queue:
     """Calls that are queued behind an endless run.
 
-    :param holder: whose run it is.
+    :param holder: the client of the endless run.
     """
 
     holder: Client

@@ -1,7 +1,7 @@
-"""Big arrays of floats: how long a request takes with them, and how long it keeps another waiting.
+"""Big arrays of floats: the time of a request with them, and the delay for another client.
 
-There and back through the socket, with all that the daemon checks. The yardstick is Python's own
-``json``, and ``base64``, for the same numbers: what one writes who needs no daemon.
+The numbers go through the socket and back, and the daemon checks them. The yardstick is Python's
+own ``json``, or ``base64``, for the same numbers: a program without a daemon.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ Yardstick = tuple[str, Callable[[], object]]
 class Cargo:
     """A request or an answer with a big array of floats.
 
-    :param form: of the floats in answers, for ``server.configure``.
-    :param yardstick: what it is, and what does the same in Python.
+    :param form: form of the floats in answers, for ``server.configure``.
+    :param yardstick: its name, and a Python function that does the same.
     """
 
     title: str

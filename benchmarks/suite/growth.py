@@ -49,8 +49,8 @@ class Curve:
 class Axis:
     """An axis along which figures are measured.
 
-    :param asking: has things so at a place, and says what is asked meanwhile.
-    :param reading: has things so while a stream is read.
+    :param asking: prepares a place on the axis and returns the load for it.
+    :param reading: prepares a place on the axis for reading a stream.
     :param options: of the daemon.
     """
 

@@ -17,7 +17,7 @@ from rkllm_twisted.cpu import library_path
 BENCHMARKS = Path(__file__).resolve().parents[1]
 SOURCES = BENCHMARKS / "load"
 HEADERS = BENCHMARKS.parent / "cpu_runtime" / "include"
-#: The release whose library is measured by itself.
+#: The release of the library that is measured by itself.
 RELEASE, RELEASE_NUMBER = "1.3.0", 10300
 FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-Werror")
 #: Seconds after which a measurement fails.
@@ -55,8 +55,8 @@ class Load:
     :param depth: requests under way on each connection.
     :param rate: requests a second in all; 0: as fast as they are answered.
     :param connect: each request on a connection of its own.
-    :param expect: what the first answer must hold.
-    :param first: what each connection asks before, unmeasured.
+    :param expect: a required part of the first answer.
+    :param first: a first request of each connection, which is not measured.
     """
 
     payload: bytes

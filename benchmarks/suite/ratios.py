@@ -75,7 +75,7 @@ class Row:
 class Missed:
     """A target that the median misses.
 
-    :param other: whom our ratio is to; None for a limit of our own figure.
+    :param other: the contender in the ratio; None for a limit of our own figure.
     :param target: the least ratio, or the highest figure.
     :param spread: of the ratio, or the figure.
     :param within_spread: did one of the alternations meet it?

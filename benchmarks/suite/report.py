@@ -25,7 +25,7 @@ LABELS: Mapping[str, str] = {
     THREAD: "thread",
     LIBRARY: "the C library alone",
 }
-#: Marks a figure whose median misses its target while one of the alternations meets it.
+#: Marks a figure that misses its target by the median and meets it in one of the alternations.
 WITHIN = "~"
 
 

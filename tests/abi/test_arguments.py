@@ -82,7 +82,7 @@ def test_outputs_are_no_arguments(params: Any) -> None:
 
 
 def test_create_default_param_takes_nothing() -> None:
-    """A function with no parameters at all takes an empty list, not a null in one."""
+    """The client sends an empty list; a null in it is refused."""
     assert assign_arguments(FUNCTIONS["rkllm_createDefaultParam"], []) == {}
     with pytest.raises(InvalidParams, match="takes no parameters"):
         assign_arguments(FUNCTIONS["rkllm_createDefaultParam"], [None])
@@ -119,7 +119,7 @@ def test_what_is_refused_is_named(function: str, params: Any, parameter: str) ->
 
 
 def test_1_2_0_clears_the_whole_cache_only() -> None:
-    """Release 1.2.0 has no ranges to clear."""
+    """Release 1.2.0 cannot clear ranges."""
     clear = releases()["1.2.0"].functions["rkllm_clear_kv_cache"]
     assert (
         assign_arguments(clear, [None, 1])

@@ -17,7 +17,7 @@ from rkllm_twisted.abi.arrays import to_array
 from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.values import FloatArray
 
-#: Bit patterns whose highest byte is 7F or FF: the largest floats, the infinities, NaNs.
+#: Bit patterns with a highest byte of 7F or FF: the largest floats, the infinities, NaNs.
 EDGES = st.integers(0, 1).map(lambda sign: sign << 31 | 0x7F000000)
 EDGE_BITS = st.builds(lambda edge, low: edge | low, EDGES, st.integers(0, 0xFFFFFF))
 
@@ -103,7 +103,7 @@ def test_what_is_no_array(value: Any, base: str, what: str) -> None:
 def test_what_is_not_finite_is_found_among_the_largest(
     bits: list[int], others: list[float]
 ) -> None:
-    """Every bit pattern of an infinity or NaN is refused, and no large float is."""
+    """An infinity or NaN is refused wherever it stands, and a large finite float is accepted."""
     numbers = array("I", bits)
     data = numbers.tobytes() + struct.pack(f"<{len(others)}f", *others)
     value = packed(data, [len(bits) + len(others)])

@@ -85,7 +85,7 @@ def test_arrays_are_copied(layout: Layout) -> None:
 
 @pytest.mark.parametrize(("size", "tokens"), [(0, 2), (3, 0), (-3, 2), (3, -2), (-3, -2)])
 def test_an_array_without_elements_is_null(size: int, tokens: int) -> None:
-    """A count that is zero or negative makes no array."""
+    """A count of zero or less makes no array."""
     numbers = (ctypes.c_float * 6)()
     logits = NEWEST.structs["RKLLMResultLogits"](numbers, size, tokens)
     assert to_json(NEWEST, logits) == {"logits": None, "vocab_size": size, "num_tokens": tokens}
@@ -107,7 +107,7 @@ def test_text_that_is_not_utf_8() -> None:
 
 
 def test_reserved_bytes_and_booleans() -> None:
-    """Reserved bytes are null, a bool is a boolean."""
+    """Reserved bytes become null, and a bool becomes a boolean."""
     param = NEWEST.structs["RKLLMParam"](skip_special_token=True)
     read = to_json(NEWEST, param)
     assert read["skip_special_token"] is True
@@ -117,7 +117,7 @@ def test_reserved_bytes_and_booleans() -> None:
 
 
 def test_the_largest_floats() -> None:
-    """Rounding them to fewer digits does not leave float32."""
+    """Their short decimals are still in the range of float32."""
     largest = struct.unpack("<f", b"\xff\xff\x7f\x7f")[0]
     for step in range(2000):
         value = struct.unpack("<f", (0x7F7FFFFF - step).to_bytes(4, "little"))[0]

@@ -309,7 +309,7 @@ def test_a_listener_that_fails_costs_nobody_the_connection(flush_logged_errors: 
 
 
 def test_what_ends_the_connection_says_so_to_everything_that_waits() -> None:
-    """An error whose id is null is about the whole connection."""
+    """An error with a null id is about the whole connection."""
     there = InMemory()
     waiting = [there.client.call("a"), there.client.call("b")]
     there.answer(b'{"id":null,"error":{"code":-32600,"message":"Too long."}}')

@@ -49,7 +49,7 @@ NO_MODEL_AFTER_CRASH = refusal(
 )
 LAST = answer(result("", -1, 2))
 CRASHED = "The runtime's process was killed by SIGSEGV; load the model again with rkllm.init."
-#: Name -> requests, in order, on a connection whose daemon has a model, and the expected
+#: Name -> requests, in order, on a connection to a daemon with a model, and the expected
 #: lines.
 CONVERSATIONS: dict[str, list[Asked]] = {
     "a run streams": [
@@ -271,7 +271,7 @@ def test_a_batch_is_answered_as_one(partner: Partner) -> None:
 
 
 def test_what_is_no_json_is_refused_and_the_next_line_answered(partner: Partner) -> None:
-    """With lines, the next message can always be found."""
+    """Line framing makes the next message easy to find."""
     talk = partner.connect()
     talk.send(b"{oops}\n[]\n")
     assert b"-32700" in talk.line()

@@ -59,7 +59,7 @@ def scene() -> Scene:
 
 
 def test_the_model_is_loaded_at_once(scene: Scene) -> None:
-    """It is loaded once while it stays."""
+    """The service loads it once while it stays loaded."""
     scene.pass_time(1000)
     assert scene.loads == [0]
 

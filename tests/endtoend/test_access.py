@@ -31,7 +31,7 @@ def directory() -> Iterator[Path]:
 
 @pytest.fixture
 def begin(directory: Path, start: Start) -> Start:
-    """Return a function that starts a daemon whose socket every user may open."""
+    """Return a function that starts a daemon with a socket for every user."""
     return partial(start, "--mode=0666", directory=directory)
 
 

@@ -155,7 +155,7 @@ def test_a_stopped_child_is_noticed(patient: Everywhere) -> None:
 
 
 def test_a_hung_runtime_does_not_keep_the_daemon_from_ending(patient: Everywhere) -> None:
-    """It ends in under 15 s; every client is answered, and no process remains."""
+    """The daemon ends in under 15 s; every client is answered, and no process remains."""
 
     def work(rig: Rig) -> None:
         rig.load('run\ntoken "x"\ndeaf\nhang\n')

@@ -19,7 +19,7 @@ Start = Callable[..., Daemon]
 
 @pytest.fixture
 def path(tmp_path: Path) -> str:
-    """Make a PATH whose ``rkllm`` uses this Python."""
+    """Make a PATH with a ``rkllm`` that uses this Python."""
     program = tmp_path / "bin" / "rkllm"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m rkllm_twisted.cli "$@"\n')

@@ -19,7 +19,7 @@ Script = Callable[[str], Path]
 
 @pytest.fixture
 def client(start: Start, script: Script) -> Iterator[Client]:
-    """Connect to a daemon whose model repeats its input."""
+    """Connect to a daemon with a model that repeats its input."""
     daemon = start()
     daemon.load(script('run when "die"\ntoken "so "\nsegv\nrun\necho\n'))
     with Client(daemon.path) as client:

@@ -131,7 +131,7 @@ def test_a_familiar_command_is_explained(command: str, word: str) -> None:
 def test_a_socket_of_another_group_is_named(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The exit code is 9, and the error names the group to join; doctor runs and reports it, too."""
+    """The exit code is 9, and the error names the group to join; doctor runs and says so, too."""
 
     def probe(*_: object) -> None:  # the real one starts a Python that this user may not run
         raise LibraryError("There is no library.")

@@ -147,7 +147,7 @@ def test_twistds_logfile_is_written_and_rotated(tmp_path: Path) -> None:
 
 
 def test_a_format_beside_twistds_own_is_refused(tmp_path: Path) -> None:
-    """It would be unclear which of the two applies."""
+    """The daemon could not tell which of the two applies."""
     command = [*twistd(), "-n", "--syslog", "rkllm", "--library=cpu", "--log-format=json"]
     done = subprocess.run(
         command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=30

@@ -91,7 +91,7 @@ def works(client: RawClient, stage: Stage) -> None:
 
 
 def play_init_succeeds_without_a_handle(stage: Stage) -> None:
-    """Embedded: ``init null``."""
+    """The scripted init is ``init null``."""
     with stage.start().connect() as client:
         error = load(client, stage.model("init null\n"))["error"]
         assert error["code"] == -32000
@@ -101,7 +101,7 @@ def play_init_succeeds_without_a_handle(stage: Stage) -> None:
 
 
 def play_run_aborts_the_process(stage: Stage) -> None:
-    """Embedded: a run prints its assertion and aborts."""
+    """The scripted run prints its assertion and aborts."""
     words = "GGML_ASSERT: a->ne[2] == b->ne[0]"
     daemon = stage.loaded(f'run\nprint stderr "{words}\\n"\nabort\n')
     with daemon.connect() as client, daemon.connect() as other:
@@ -113,7 +113,7 @@ def play_run_aborts_the_process(stage: Stage) -> None:
 
 
 def play_init_crashes(stage: Stage) -> None:
-    """Embedded: ``init segv``."""
+    """The scripted init is ``init segv``."""
     with stage.start().connect() as client:
         error = load(client, stage.model("init segv\n"))["error"]
         assert (error["code"], error["data"]["signal"]) == (-32004, signal.SIGSEGV)
@@ -121,7 +121,7 @@ def play_init_crashes(stage: Stage) -> None:
 
 
 def play_init_exits_silently(stage: Stage) -> None:
-    """Embedded: ``init exit 0``."""
+    """The scripted init is ``init exit 0``."""
     with stage.start().connect() as client:
         error = load(client, stage.model("init exit 0\n"))["error"]
         assert (error["code"], error["data"]["exit_code"]) == (-32004, 0)
@@ -129,7 +129,7 @@ def play_init_exits_silently(stage: Stage) -> None:
 
 
 def play_init_hangs(stage: Stage) -> None:
-    """Embedded: ``init hang``."""
+    """The scripted init is ``init hang``."""
     with stage.start("--init-timeout=1").connect() as client:
         assert load(client, stage.model("init hang\n"))["error"]["code"] == -32003
         works(client, stage)
@@ -201,7 +201,7 @@ def play_a_command_that_does_not_exist(stage: Stage) -> None:
 
 
 def play_the_reason_of_a_failed_load(stage: Stage) -> None:
-    """Embedded: a line before -1, and another line during the load before."""
+    """The scripted load prints a line before -1; the load before it printed another line."""
     line = "E RKNN: failed to malloc npu memory, size 232128512"
     with stage.start().connect() as client:
         other = 'init print stderr "E rkllm: of another call\\n"\n'
@@ -270,7 +270,7 @@ def play_several_clients_at_once(stage: Stage) -> None:
 
 
 def play_prompt_longer_than_the_context(stage: Stage) -> None:
-    """The bundled model, with a context of 64 tokens."""
+    """The bundled model has a context of 64 tokens."""
     daemon = stage.start()
     daemon.load(demo_model(), max_context_len=64, top_k=1)
     with daemon.connect() as client:
@@ -282,7 +282,7 @@ def play_prompt_longer_than_the_context(stage: Stage) -> None:
 
 
 def play_run_async_streams(stage: Stage) -> None:
-    """Tokens, then the end; the embedded rkllm_run_async would have returned before them."""
+    """The tokens come before the end; the embedded rkllm_run_async would return before them."""
     with stage.loaded('run\ntoken "a"\ntoken "b"\nreturn 0\nfinish\n').connect() as client:
         answers = client.stream("rkllm.run_async", PROMPT)
         assert [a["result"]["text"] for a in answers[:2]] == ["a", "b"]
@@ -304,7 +304,7 @@ def play_is_running(stage: Stage) -> None:
 
 
 def play_a_run_without_finish(stage: Stage) -> None:
-    """Embedded: ``nofinish``, for hidden states."""
+    """The scripted run of hidden states ends with ``nofinish``."""
     with stage.loaded("embd 4\nrun mode hidden\nhidden 2 4\nnofinish\n").connect() as client:
         params = [*PROMPT, {"mode": "RKLLM_INFER_GET_LAST_HIDDEN_LAYER"}]
         answers = client.stream("rkllm.run_async", params)
@@ -399,7 +399,7 @@ def play_cancelling_a_waiting_run(stage: Stage) -> None:
 
 
 def play_cancelling_while_the_prompt_is_read(stage: Stage) -> None:
-    """Embedded: 3 s for the prompt, without noticing the abort."""
+    """The scripted run reads its prompt for 3 s and does not notice the abort."""
     daemon = stage.loaded('run when "one"\ndeaf\nprefill 3000\ntoken "x"\nfinish\n' + HELLO)
     with daemon.connect() as client, daemon.connect() as other:
         begin(client)
@@ -413,7 +413,7 @@ def play_cancelling_while_the_prompt_is_read(stage: Stage) -> None:
 
 
 def play_late_callbacks(stage: Stage) -> None:
-    """Embedded: a callback 20 ms after the abort, while the next run is under way."""
+    """The scripted callback comes 20 ms after the abort, during the next run."""
     daemon = stage.loaded(
         'run when "next"\nsleep 100\ntoken "mine"\nfinish\n'
         'run\nlate "stray" 20\ndelay 1\nrepeat 100000 token "x"\nfinish\n'
@@ -451,7 +451,7 @@ def play_leaving_frees_the_npu(stage: Stage) -> None:
 
 
 def play_leaving_while_waiting(stage: Stage) -> None:
-    """Embedded: the nth run that reaches C plays the nth section."""
+    """In the script, the nth run that reaches C plays the nth section."""
     daemon = stage.loaded(
         'run\ntoken "first"\nwait "go"\nfinish\nrun\ntoken "second"\nfinish\nrun\ntoken "third"\n'
     )
@@ -468,7 +468,7 @@ def play_leaving_while_waiting(stage: Stage) -> None:
 
 
 def play_leaving_amid_messages(stage: Stage) -> None:
-    """Fifty clients leave in the middle of a message or of an answer."""
+    """Fifty clients leave in the middle of a message or an answer."""
     daemon = stage.loaded(f'run\nrepeat 50 token "x"\nfinish\n{HELLO}')
     for number in range(50):
         client = daemon.connect()
@@ -508,7 +508,7 @@ def play_template_or_tools(stage: Stage) -> None:
 
 
 def play_tokens_have_no_template(stage: Stage) -> None:
-    """Embedded: a run that repeats what it reads, as prompt and as tokens."""
+    """The scripted run repeats its input, once as a prompt and once as tokens."""
     with stage.loaded(FACTS + "run\necho_rendered\n").connect() as client:
         assert client.ask("rkllm.set_chat_template", ["SYSTEM ", "BEFORE ", " AFTER"])["result"]
         assert "BEFORE" in text_of(client)
@@ -521,7 +521,7 @@ def play_tokens_have_no_template(stage: Stage) -> None:
 
 
 def play_adapters_go_with_the_model(stage: Stage) -> None:
-    """The bundled model and its adapter."""
+    """The scenario uses the bundled model and its adapter."""
     daemon = stage.start()
     adapter = demo_model().with_name("tiny-pydocs-lora.gguf")
     about = {"lora_adapter_path": str(adapter), "lora_adapter_name": "pirate", "scale": 1.0}
@@ -535,7 +535,7 @@ def play_adapters_go_with_the_model(stage: Stage) -> None:
 
 
 def play_fields_that_place_the_model(stage: Stage) -> None:
-    """By the names of rkllm.h, and checked against their C types."""
+    """Clients use the names of rkllm.h, and the daemon checks the C types."""
     with stage.start().connect() as client:
         fields = {"enabled_cpus_mask": 0xF0, "enabled_cpus_num": 4, "base_domain_id": 1}
         assert load(client, str(demo_model()), extend_param=fields)["result"]["success"]
@@ -562,7 +562,7 @@ def play_a_full_queue(stage: Stage) -> None:
 
 
 def play_health_while_the_npu_hangs(stage: Stage) -> None:
-    """Embedded: a run that hangs and is deaf; its client leaves."""
+    """The scripted run hangs and ignores the abort; its client leaves."""
     daemon = stage.loaded('run\ntoken "x"\ndeaf\nhang\n')
     leaving = daemon.connect()
     begin(leaving)
@@ -577,7 +577,7 @@ def play_health_while_the_npu_hangs(stage: Stage) -> None:
 
 
 def play_stopping_while_the_npu_hangs(stage: Stage) -> None:
-    """Embedded: a run that hangs and is deaf."""
+    """The scripted run hangs and ignores the abort."""
     daemon = stage.loaded('run\ntoken "x"\ndeaf\nhang\n')
     with daemon.connect() as client:
         begin(client)
@@ -589,7 +589,7 @@ def play_stopping_while_the_npu_hangs(stage: Stage) -> None:
 
 
 def play_stopping_amid_a_stream(stage: Stage) -> None:
-    """The run under way ends by itself."""
+    """The current run ends by itself."""
     daemon = stage.loaded('run\ntoken "x"\nwait "go"\ntoken "y"\nfinish\n')
     with daemon.connect() as running, daemon.connect() as waiting:
         begin(running)
@@ -623,7 +623,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 def play_the_socket_of_systemd(stage: Stage) -> None:
-    """The daemon adopts it and leaves it."""
+    """The daemon uses the passed socket and does not remove it."""
     wrapper = [sys.executable, "-c", ACTIVATOR, str(stage.directory / "rkllm.sock")]
     daemon = stage.start(wrapper=wrapper)
     with daemon.connect() as client:
@@ -678,7 +678,7 @@ def play_a_response_is_not_answered(stage: Stage) -> None:
 
 
 def play_batches(stage: Stage) -> None:
-    """Two requests, a notification and a mistake."""
+    """The batch has two requests, a notification and a mistake."""
     with stage.start().connect() as client:
         ping = {"jsonrpc": "2.0", "method": "server.ping"}
         client.send([{**ping, "id": 1}, ping, 1, {**ping, "id": 2}])

@@ -107,7 +107,7 @@ def test_init_succeeds_without_a_handle(daemon: Daemon, script: Script) -> None:
 
 
 def test_callbacks_after_an_abort_reach_no_other_request(daemon: Daemon, script: Script) -> None:
-    """The aborted run calls back during the next run, whose client never sees it."""
+    """The aborted run calls back during the next run, and the next run's client never sees it."""
     model = script(
         'run when "next"\nsleep 100\ntoken "mine"\nfinish\n'
         'run\nlate "stray" 20\ndelay 1\nrepeat 100000 token "x"\nfinish\n'

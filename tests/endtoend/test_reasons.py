@@ -1,4 +1,4 @@
-"""The reason for a failure reaches only the client whose call failed."""
+"""The reason for a failure reaches only the client that made the call."""
 
 from __future__ import annotations
 
