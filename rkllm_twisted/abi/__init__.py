@@ -1,1 +1,1 @@
-"""rkllm.h by release, as data: JSON to and from the structures of the C interface."""
+"""Converts between JSON and the structures of rkllm.h, with a table for each release."""

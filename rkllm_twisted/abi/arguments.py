@@ -1,7 +1,7 @@
-"""Which parameter of a request is which argument of the C function.
+"""Assigns the parameters of a request to the arguments of the C function.
 
-A client may follow C's order or C's names. The daemon owns some slots (the handle, the callback,
-``userdata``) and fills others as outputs; in a request these are null or left out.
+A client sends the values in C's order, or by C's names. The daemon itself fills some slots (the
+handle, the callback, ``userdata``) and the outputs; in a request these are null or left out.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from rkllm_twisted.abi.scalars import clip
 from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.values import Params
 
-#: Types of the slots that the daemon fills itself, see rkllm.h 1.3.0.
+#: The types of the slots that the daemon itself fills (rkllm.h 1.3.0).
 OWNED_TYPES = frozenset({"LLMHandle", "void", "LLMResultCallback", "RKLLMCallback"})
 #: Parameters that C writes to.
 OUTPUTS = frozenset({"cache_sizes"})
-#: Parameters that may be null or left out: C gets NULL (``rkllm_infer_params``: all zeros).
+#: Parameters that may be null or left out. C then gets NULL (``rkllm_infer_params``: all zeros).
 NULLABLE = frozenset(
     {
         "rkllm_infer_params",
@@ -37,10 +37,10 @@ NULLABLE = frozenset(
 
 @attrs.frozen
 class Signature:
-    """The parameters of a function, sorted by whether the client or the daemon fills them.
+    """The parameters of a function: those that the client fills, and those that the daemon fills.
 
-    :param slots: those that a client may name, in C's order.
-    :param own: those of them that carry a value from the client.
+    :param slots: the parameters that a client may name, in C's order.
+    :param own: the slots that carry a value from the client.
     """
 
     function: str
@@ -49,12 +49,12 @@ class Signature:
 
     @classmethod
     def of(cls, function: Function) -> Signature:
-        """Sort the parameters of a function."""
+        """Make the signature of a function."""
         own = tuple(filter(_is_own, function.parameters))
         return cls(function.name, function.parameters, own)
 
     def accepted(self) -> str:
-        """Say what the function takes, for an error message."""
+        """Return the list of what the function takes, for an error message."""
         names = [p.name + " (may be null)" * (p.name in NULLABLE) for p in self.own]
         return f"{self.function} takes {', '.join(names) or 'no parameters'}"
 
@@ -64,12 +64,13 @@ def _is_own(parameter: Parameter) -> bool:
 
 
 def assign_arguments(function: Function, params: Params) -> dict[str, object]:
-    """Give each of the client's values the C name of its argument.
+    """Return the client's values by the C names of their arguments.
 
-    :param params: as the client sent them.
-    :returns: C name -> value, for the client's own parameters only. One that was left out or is
+    :param params: the parameters as the client sent them.
+    :returns: C name -> value, for the client's parameters only. One that was left out or is
         null is there, as ``None``, only where C takes NULL.
-    :raises InvalidParams: naming the parameter, and listing what the function takes.
+    :raises InvalidParams: a parameter is wrong; the text names it, and lists what the function
+        takes.
     """
     signature = Signature.of(function)
     if isinstance(params, Mapping):
@@ -106,10 +107,10 @@ def _by_position(signature: Signature, params: Sequence[object]) -> Mapping[str,
 
 
 def _starts_with_handle(signature: Signature, params: Sequence[object]) -> bool:
-    """Say whether the first value stands in the handle's slot.
+    """Return True if the first value stands in the handle's slot.
 
-    A null does, unless it can be the client's first parameter. Anything else does only where the
-    list has a value for every slot of C; it is then refused as such.
+    A null does, unless it can be the client's first parameter. Any other value does only if the
+    list has a value for every slot of C; the daemon then refuses it as a handle.
     """
     if not params or params[0] is not None:
         return bool(params) and len(params) == len(signature.slots)

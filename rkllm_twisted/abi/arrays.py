@@ -1,6 +1,6 @@
-"""JSON arrays and base64 -> the C arrays behind a ``float *`` or an ``int32_t *``.
+"""Makes C arrays (``float *``, ``int32_t *``) of JSON arrays and base64.
 
-Millions of floats are usual here (an image's embedding), so nothing looks at them one by one.
+An image's embedding has millions of floats, so no Python code looks at them one by one.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ import msgspec
 from rkllm_twisted.abi.scalars import kind_of, param_error
 from rkllm_twisted.values import FloatArray, WrongArray
 
-#: An array of float32 or of int32, see :data:`ELEMENTS`. A view where the bytes are there already.
+#: An array of float32 or int32, see :data:`ELEMENTS`; a view if the bytes exist already.
 Numbers: TypeAlias = "array[Any] | memoryview[Any]"
 
 
 @attrs.frozen
 class Element:
-    """What an array holds.
+    """The elements of an array.
 
-    :param code: for :class:`array.array`; 4 bytes each.
-    :param dtype: as base64 arrays name it.
-    :param types: the JSON types that fit.
+    :param code: the type code of :class:`array.array`; each element has 4 bytes.
+    :param dtype: the name in base64 arrays.
+    :param types: the JSON types that an element may have.
     """
 
     words: str
@@ -42,9 +42,9 @@ ELEMENTS: Mapping[str, Element] = {
     "int32_t": Element("whole numbers of 32 bits", "i", "<i4", frozenset({int})),
     "int": Element("whole numbers of 32 bits", "i", "<i4", frozenset({int})),
 }
-#: Rows of rows of rows …; deeper nesting is a mistake, and unwinding it is not free.
+#: The deepest nesting of rows. Deeper nesting is a mistake, and flattening it costs time.
 _DEEPEST = 8
-#: What a count may be. An error message can state the product of eight of them.
+#: The largest count. An error message can state the product of eight counts.
 _SIZES = range(1 << 32)
 
 
@@ -54,7 +54,7 @@ def to_array(path: str, value: object, base: str) -> Numbers:
     :param value: a list of numbers; a list of rows, all of one length, as deep as they come (only
         of floats); ``{"base64": …, "dtype": …, "shape": […]}``; or a FloatArray.
     :param base: the C type of an element.
-    :raises InvalidParams: naming the element where one is to blame.
+    :raises InvalidParams: the value is no such array; the text names a wrong element.
     """
     element = ELEMENTS[base]
     if isinstance(value, FloatArray) and element.code == "f":
@@ -83,7 +83,7 @@ def _from_list(path: str, value: list[object], element: Element) -> Numbers:
 
 
 def _flatten(path: str, rows: list[object]) -> list[object]:
-    """Join rows, whose lengths must agree, until there are none."""
+    """Join rows of equal length, level by level, until only numbers are left."""
     for _ in range(_DEEPEST):
         if not rows or type(rows[0]) is not list:
             return rows
@@ -124,13 +124,13 @@ def _from_bytes(
     if len(data) != expected:
         what = f"holds {len(data)} bytes, but the shape {list(shape)} takes {expected}"
         raise param_error(path, what)
-    # Bytes without another owner are used without a copy: copying is most of the work.
+    # Bytes without another owner are not copied: a copy would be most of the work.
     own = data if isinstance(data, bytearray) else bytearray(data)
     return _finite(path, memoryview(own).cast(cast(Any, element.code)), own, element)
 
 
 def address_of(numbers: Numbers) -> int:
-    """Return the address of the first number; 0, which is NULL, if there is none."""
+    """Return the address of the first number; 0 (NULL) if the array is empty."""
     return ctypes.addressof(ctypes.c_char.from_buffer(numbers)) if numbers else 0
 
 
@@ -142,11 +142,11 @@ def _finite(path: str, numbers: Numbers, data: bytes | bytearray, element: Eleme
 
 
 def _all_finite(numbers: Numbers, data: bytes | bytearray) -> bool:
-    """True if there are neither infinities nor NaNs among the numbers, whose bytes are ``data``.
+    """True if no number is an infinity or a NaN; ``data`` has the bytes of the numbers.
 
-    Their exponent is all ones, so their highest byte is 7F or FF. Other floats with such a byte
-    are beyond 1.7e38; only where one occurs are the floats themselves looked at. A sum of finite
-    float32 is finite in the float64 of Python, and one of anything else is not.
+    The highest byte of an infinity or a NaN is 7F or FF, since its exponent is all ones. Other
+    floats with such a byte are beyond 1.7e38, so the floats themselves are summed only if one
+    occurs. A sum of finite float32 is finite in Python's float64; any other sum is not.
     """
     highest = data[3::4]
     if b"\x7f" not in highest and b"\xff" not in highest:

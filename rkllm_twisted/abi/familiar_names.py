@@ -1,7 +1,7 @@
-"""Names that people know from Ollama, llama.cpp and OpenAI's API -> the word that is used here.
+"""Hints for names that users know from Ollama, llama.cpp and OpenAI's API.
 
-One table for the daemon's errors, which every client shows, and for the command. A hint completes
-the sentence "…; HINT.".
+The daemon puts the hints into its errors, which every client shows; the command uses the same
+table. A hint completes the sentence "…; HINT.".
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ METHODS: Mapping[str, str] = {
 
 _LOADED = "`rkllm status` shows the loaded model; `rkllm init PATH` loads a model file"
 
-#: A command after ``rkllm`` -> what to do instead.
+#: A command after ``rkllm`` -> the hint: what to do instead.
 COMMANDS: Mapping[str, str] = {
     "load": "`rkllm init PATH` loads a model",
     "serve": "`twistd -n rkllm` starts the daemon",

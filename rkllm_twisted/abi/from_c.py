@@ -1,6 +1,6 @@
-"""Structures of rkllm.h -> JSON objects, field by field as the release's table says.
+"""Makes JSON objects of the structures of rkllm.h, field by field after the release's table.
 
-Everything is copied: what a result points to is valid inside the callback only.
+All values are copies: the memory that a result points to is valid only inside the callback.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from rkllm_twisted.abi.release import CType, Release, Struct
 from rkllm_twisted.errors import RuntimeRefused
 from rkllm_twisted.values import FloatArray, RunState
 
-#: Array field -> the fields that say how many rows and columns it has (rkllm.h 1.3.0).
+#: Array field -> the fields with its numbers of rows and columns (rkllm.h 1.3.0).
 SHAPES: Mapping[str, tuple[str, str]] = {
     "hidden_states": ("num_tokens", "embd_size"),
     "logits": ("num_tokens", "vocab_size"),
 }
-#: In bytes. Protects against a count that is garbage: 4096 tokens of the largest vocabularies in
-#: use (260 000) are below it.
+#: The largest array, in bytes. It protects against a garbage count; 4096 tokens of the largest
+#: vocabularies in use (260 000) are below it.
 LARGEST_ARRAY = 1 << 33
 
 _SMALLEST_NORMAL = 2.0**-126
@@ -33,27 +33,27 @@ Reader = Callable[[CData], object]
 
 
 def to_json(layout: Layout, structure: CData) -> dict[str, object]:
-    """Read a structure.
+    """Make a JSON object of a structure.
 
-    Text that is not UTF-8 has U+FFFD in its place, NULL is ``None``, reserved bytes are ``None``.
-    Arrays of floats that C gives are :class:`~rkllm_twisted.values.FloatArray`; other pointers
-    are ``None``. A union is left out: nothing in it says which member is meant.
+    Arrays of floats that C gives become :class:`~rkllm_twisted.values.FloatArray`. Bytes of text
+    that are not UTF-8 become U+FFFD. NULL, reserved bytes and other pointers become ``None``. A
+    union is left out: it has no field that selects the member.
 
-    :raises RuntimeRefused: an array is said to be absurdly large.
+    :raises RuntimeRefused: the counts of an array are absurdly large.
     """
     struct = layout.release.structs[type(structure).__name__]
     return {name: read(structure) for name, read in _readers(layout.release, struct)}
 
 
 def empty_result(layout: Layout) -> dict[str, object]:
-    """Return an RKLLMResult that only says that the run has ended: state FINISH, text null."""
+    """Return the RKLLMResult of a run that has ended, without data: state FINISH, text null."""
     result = layout.structs["RKLLMResult"](token_id=-1)
     return {**to_json(layout, result), "_callback_state": int(RunState.FINISH)}
 
 
 @functools.cache
 def _readers(release: Release, struct: Struct) -> tuple[tuple[str, Reader], ...]:
-    # Made once for each structure: results come by the thousand.
+    # Made once for each structure: C returns thousands of results.
     return tuple(
         (member.name, _reader(release, member.name, member.type))
         for member in struct.members
@@ -91,22 +91,22 @@ def _floats(name: str, structure: CData) -> FloatArray | None:
 
 
 def text_of(value: bytes | None) -> str | None:
-    """Decode a ``char *`` that is complete."""
+    """Decode a complete ``char *``."""
     return None if value is None else value.decode("utf-8", "replace")
 
 
 def shortest_float32(value: float) -> float | None:
-    """Give a float32 the fewest decimal digits that read back to it: 0.9, not 0.8999999761581421.
+    """Return the shortest decimal that reads back to a float32: 0.9, not 0.8999999761581421.
 
     :param value: a float32, widened to Python's float64 without a change.
     :returns: ``None`` for NaN and the infinities, which JSON does not have.
     """
     if not math.isfinite(value):
         return None
-    if value == 0:  # most figures of most results
+    if value == 0:  # true for most figures of most results
         return value
     exact = packing.pack("<f", value)
-    # Every decimal of 6 digits survives float32, but for the subnormal ones.
+    # float32 keeps every decimal of 6 digits, except subnormal numbers.
     for digits in range(6 if abs(value) >= _SMALLEST_NORMAL else 1, 9):
         short = float(f"{value:.{digits}g}")
         if packing.pack("<f", short) == exact:
@@ -114,7 +114,7 @@ def shortest_float32(value: float) -> float | None:
     return float(f"{value:.9g}")
 
 
-#: The sort of a type (:meth:`Release.sort_of`) -> how a value of it is read.
+#: The sort of a type (:meth:`Release.sort_of`) -> the function that reads a value.
 _READERS: Mapping[str, Callable[[CData], object]] = {
     "string": text_of,
     "float": shortest_float32,

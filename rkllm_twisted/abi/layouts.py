@@ -1,7 +1,7 @@
-"""ctypes classes and prototypes, made from a :class:`~rkllm_twisted.abi.release.Release`.
+"""Makes ctypes classes and prototypes of a :class:`~rkllm_twisted.abi.release.Release`.
 
-Nothing here states a layout: what ctypes makes of the fields is compared with the table, size by
-size and offset by offset, and refused where it differs. A wrong layout is memory corruption.
+ctypes lays out the fields; this module compares every size and offset with the table and raises
+LibraryError if one differs. A wrong layout corrupts memory.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import attrs
 from rkllm_twisted.abi.release import CType, Function, Release, Struct
 from rkllm_twisted.errors import LibraryError
 
-#: A class or prototype of ctypes; its own types say too little to be of use here.
+#: A class or prototype of ctypes; the types of ctypes itself are too vague to use here.
 CData: TypeAlias = Any
 
-#: The scalars of rkllm.h. An enum is an ``int``, a handle a ``void *``.
+#: The scalars of rkllm.h. An enum is an ``int``; a handle is a ``void *``.
 SCALARS: Mapping[str, type[Any]] = {
     "bool": ctypes.c_bool,
     "float": ctypes.c_float,
@@ -38,7 +38,7 @@ _ANONYMOUS = "_anonymous"
 
 @attrs.frozen
 class Layout:
-    """A release as ctypes sees it.
+    """The ctypes classes of a release.
 
     :param structs: name -> ctypes class.
     :param callbacks: name -> ctypes function type.
@@ -52,7 +52,7 @@ class Layout:
         return hash(self.release)
 
     def resolve(self, kind: CType) -> CData:
-        """The ctypes type for a type of rkllm.h."""
+        """Return the ctypes type for a type of rkllm.h."""
         if kind.is_string:
             return ctypes.c_char_p
         if kind.base == "void":
@@ -71,7 +71,7 @@ class Layout:
         raise LibraryError(f"The table of RKLLM {self.release.name} uses {name}, which is unknown.")
 
     def prototype(self, function: Function) -> CData:
-        """The ctypes function type; the GIL is released while such a function runs."""
+        """Return the ctypes function type; ctypes releases the GIL while such a function runs."""
         parameters = (self.resolve(parameter.type) for parameter in function.parameters)
         return ctypes.CFUNCTYPE(self.resolve(function.returns), *parameters)
 

@@ -1,4 +1,4 @@
-"""A request's parameters -> a call that is ready to be made. Pure: no library is touched."""
+"""Makes a call of a request's parameters, ready for C. Pure: it does not use the library."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from rkllm_twisted.values import ModelLimits, Params
 
 @attrs.frozen(eq=False)
 class PreparedCall:
-    """What C will see, without the slots that the daemon fills when it calls.
+    """A call with its arguments, without the slots that the daemon fills when it calls C.
 
-    Good for one use. It owns every buffer that its arguments point to.
+    It is good for one call. It owns every buffer that its arguments point to.
 
     :param arguments: C name -> ctypes value.
     :param lengths: the number of elements of each list among them.
     :param files: the files that C will open.
-    :param partials: structures to complete from what the model was loaded with.
-    :param embeddings: arrays to compare with the width of the loaded model's embeddings.
-    :param floats: see :class:`~rkllm_twisted.abi.to_c.ArgumentBuilder`; to pass the call on.
+    :param partials: structures to complete with the parameters that the model was loaded with.
+    :param embeddings: arrays that must fit the width of the loaded model's embeddings.
+    :param floats: see :class:`~rkllm_twisted.abi.to_c.ArgumentBuilder`; used to pass the call on.
     """
 
     function: Function
@@ -50,7 +50,7 @@ class PreparedCall:
 
     @property
     def model_path(self) -> str | None:
-        """The model that the call loads; None if the call is not rkllm_init."""
+        """The path of the model that the call loads; None if the call is not rkllm_init."""
         if self.function.name != "rkllm_init":
             return None
         return next((file.name for file in self.files), None)
@@ -65,7 +65,7 @@ class PreparedCall:
 
     @property
     def max_new_tokens(self) -> int:
-        """The most tokens of a run's answer; 0 if the call sets no limit (1.3.0 and later)."""
+        """The limit of a run's answer in tokens; 0 if the call sets none (1.3.0 and later)."""
         given = self.arguments.get("rkllm_infer_params")
         return max(0, getattr(given, "max_new_tokens", 0))
 
@@ -82,8 +82,8 @@ def prepare(layout: Layout, defaults: bytes, function: str, params: Params) -> P
 
     :param defaults: the bytes of the RKLLMParam of ``rkllm_createDefaultParam``.
     :param function: e.g. ``rkllm_init``.
-    :raises InvalidParams: naming the parameter or field.
-    :raises NotInRelease: the layout's release lacks the function; naming those that have it.
+    :raises InvalidParams: a parameter or field is wrong; the text names it.
+    :raises NotInRelease: the release lacks the function; the text names those that have it.
     """
     declared = find_function(layout, function)
     values = assign_arguments(declared, params)
@@ -113,9 +113,9 @@ def prepare(layout: Layout, defaults: bytes, function: str, params: Params) -> P
 
 
 def find_function(layout: Layout, function: str) -> Function:
-    """Look a function up.
+    """Return a function of the release.
 
-    :raises NotInRelease: naming the releases that have it.
+    :raises NotInRelease: the release lacks it; the text names the releases that have it.
     """
     declared = layout.release.functions.get(function)
     if declared is None:
@@ -137,7 +137,7 @@ def _argument(
         return _inputs(call, name, value)
     if kind.base in call.layout.structs:
         start = defaults if kind.base == "RKLLMParam" else None
-        # Without rkllm_infer_params: zeros, which is RKLLM_INFER_GENERATE with no history kept.
+        # Without rkllm_infer_params C gets zeros: RKLLM_INFER_GENERATE, and no history is kept.
         return call.structure(kind.base, name, {} if value is None else value, start), None
     if name == "tools" and isinstance(value, (list, Mapping)):
         value = _json_text(name, value)
@@ -165,7 +165,7 @@ def _json_text(name: str, value: object) -> str:
 
 
 def _inputs(call: ArgumentBuilder, name: str, value: object) -> tuple[CData, int | None]:
-    """Make an array of inputs: of one, or of as many as a list has."""
+    """Make an array of inputs: one, or as many as the list has."""
     if not isinstance(value, list):
         made = [call.structure("RKLLMInput", name, value)]
     else:
@@ -175,9 +175,9 @@ def _inputs(call: ArgumentBuilder, name: str, value: object) -> tuple[CData, int
 
 
 def inputs_for(prepared: PreparedCall, rows: int) -> CData:
-    """Give each row of the batch an input: C reads as many as there are rows.
+    """Return an input for each row of the batch: C reads one per row.
 
-    :raises InvalidParams: a list has another number of them; a single one is every row's.
+    :raises InvalidParams: a list has another number of inputs. A single input serves every row.
     """
     inputs = prepared.arguments["rkllm_input"]
     given = prepared.lengths.get("rkllm_input")

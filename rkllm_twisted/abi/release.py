@@ -1,7 +1,7 @@
-"""The C interface of librkllmrt by release, as frozen values read from ``rkllm-abi.json``.
+"""Reads the C interface of librkllmrt, release by release, from ``rkllm-abi.json``.
 
-The JSON states the facts of the vendor's ``rkllm.h`` (releases 1.1.x to 1.3.0, LP64). A new
-release is a new entry there and a line in :data:`COVERS`; no code knows a field by itself.
+The JSON has the facts of the vendor's ``rkllm.h`` (releases 1.1.x to 1.3.0, LP64). A new release
+needs a new entry there and a line in :data:`COVERS`, and no code.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ COVERS: Mapping[str, tuple[str, ...]] = {
     "1.3.0": ("1.3.0",),
 }
 
-#: What ``X *`` points to one after the other, as opposed to a single X.
+#: The types X for which ``X *`` points to an array; other pointers point to a single X.
 _NUMBERS = frozenset({"float", "int32_t", "int"})
 _TYPE = re.compile(r"(?:const )?(\w+) ?(\*?)(?:\[(\d+)\])?")
 
@@ -34,8 +34,8 @@ _TYPE = re.compile(r"(?:const )?(\w+) ?(\*?)(?:\[(\d+)\])?")
 class CType:
     """A type of rkllm.h.
 
-    :param base: what it is, or what it points to: ``int32_t``, ``char``, ``RKLLMParam`` …
-    :param pointer: is it a pointer to ``base``?
+    :param base: the type, or what it points to: ``int32_t``, ``char``, ``RKLLMParam`` …
+    :param pointer: True if it is a pointer to ``base``.
     :param length: the number of elements, for an array inside a structure.
     """
 
@@ -45,7 +45,7 @@ class CType:
 
     @property
     def is_string(self) -> bool:
-        """True if it is text, as every ``char *`` of rkllm.h is."""
+        """True if it is text; every ``char *`` of rkllm.h is."""
         return self.pointer and self.base == "char"
 
 
@@ -54,7 +54,7 @@ class Member:
     """A field of a structure.
 
     :param name: ``None`` for the anonymous union of RKLLMInput.
-    :param offset: in bytes from the start of the structure that it stands in.
+    :param offset: in bytes, from the start of the structure that holds it.
     :param size: in bytes.
     """
 
@@ -68,7 +68,7 @@ class Member:
 class Struct:
     """A structure or a union.
 
-    :param name: as in rkllm.h; one that has no name there is called after its place, e.g.
+    :param name: as in rkllm.h. A structure without a name there is named after its place, e.g.
         ``RKLLMMultiModalInput.image``.
     :param size: in bytes.
     """
@@ -116,11 +116,11 @@ class Release:
 
     @property
     def can_pause(self) -> bool:
-        """True if a callback can pause its run: it returns a number (rkllm.h 1.2.1)."""
+        """True if a callback can pause its run: it returns a number (since rkllm.h 1.2.1)."""
         return self.callbacks["LLMResultCallback"].returns.base == "int"
 
     def sort_of(self, kind: CType) -> str:
-        """Name the sort of a type, by which it is converted.
+        """Return the sort of a type, which selects its conversion.
 
         :returns: ``string``, ``array`` (inside the structure), ``structure``, ``numbers`` (a
             pointer to them), ``pointer`` (to a structure, or opaque), ``enum``, or the scalar
@@ -140,7 +140,7 @@ class Release:
 
 
 def parse_type(declared: str) -> CType:
-    """Read a type as C declares it, without the name.
+    """Parse a C declaration without the name.
 
     >>> parse_type("const float *")
     CType(base='float', pointer=True, length=None)
@@ -162,7 +162,7 @@ def _parse_function(name: str, entry: Mapping[str, Any]) -> Function:
 
 
 def _parse_struct(name: str, entry: Mapping[str, Any], base: int = 0) -> Iterator[Struct]:
-    """Yield the structure, after those that are declared inside it."""
+    """Yield the structures that are declared inside a structure, then the structure itself."""
     members = []
     for member in entry["members"]:
         kind = parse_type(member["type"])
@@ -190,16 +190,16 @@ def _parse_release(name: str, entry: Mapping[str, Any]) -> Release:
 
 @functools.cache
 def releases() -> Mapping[str, Release]:
-    """Every layout by name, oldest first. The JSON is read at the first call."""
+    """Return every layout by name, oldest first. The first call reads the JSON."""
     table = json.loads(Path(__file__).with_name("rkllm-abi.json").read_text("utf-8"))
     return {name: _parse_release(name, entry) for name, entry in table["releases"].items()}
 
 
 def release_for(version: str) -> Release:
-    """Find the layout of a release of the runtime.
+    """Return the layout of a release of the runtime.
 
     :param version: e.g. ``1.2.3``.
-    :raises LibraryError: the release is not known; naming those that are.
+    :raises LibraryError: the release is unknown; the text names the known ones.
     """
     for release in releases().values():
         if version in release.covers:
@@ -212,7 +212,7 @@ def release_for(version: str) -> Release:
 
 
 def releases_with_function(function: str) -> tuple[str, ...]:
-    """Every release that has the function, oldest first."""
+    """Return every release that has the function, oldest first."""
     return tuple(
         version
         for release in releases().values()

@@ -1,4 +1,4 @@
-"""What the number means that a function of rkllm.h returns: 0, or a refusal."""
+"""Interprets the number that a function of rkllm.h returns: 0 is success, else it has refused."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from rkllm_twisted.abi.release import Release, releases
 from rkllm_twisted.errors import NotInRelease, RuntimeRefused
 
-#: What to check when a function refuses; the library says no more than a number.
+#: Function -> what to check if it refuses; the library itself only returns a number.
 HINTS: Mapping[str, str] = {
     "rkllm_init": "check that the model is made for this chip and this release of the runtime, that"
     " max_context_len is within the model's limit, and that there is memory left",
@@ -22,9 +22,9 @@ HINTS: Mapping[str, str] = {
 
 
 def outputs_of(function: str, status: int) -> dict[str, object]:
-    """Turn a status into the outputs that every function has.
+    """Return the outputs that every function has, for a status.
 
-    :raises RuntimeRefused: it is not 0.
+    :raises RuntimeRefused: the status is not 0.
     """
     if status != 0:
         hint = HINTS.get(function, "the daemon's log has the runtime's own words")
@@ -38,7 +38,7 @@ def outputs_of(function: str, status: int) -> dict[str, object]:
 def check_pausable(release: Release) -> None:
     """Check that a callback of the release can ask for a pause.
 
-    :raises NotInRelease: it returns nothing; naming the releases whose callbacks do.
+    :raises NotInRelease: it returns nothing; the text names the releases that let a run pause.
     """
     if release.can_pause:
         return

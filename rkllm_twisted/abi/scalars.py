@@ -1,4 +1,4 @@
-"""One JSON value -> one C value: text, whole numbers, truth, floats, enums."""
+"""Converts one JSON value to one C value: text, integer, truth value, float or enum."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ _JSON_TYPES: Mapping[type, str] = {
     type(None): "null",
 }
 
-#: In characters; the longest path of a field in rkllm.h has 60.
+#: The longest name in a message, in characters; the longest path of a field in rkllm.h has 60.
 LONGEST_NAME = 100
 
 
 def kind_of(value: object) -> str:
-    """Say what a JSON value is, for an error message."""
+    """Return the words for a JSON value's type, for an error message."""
     return _JSON_TYPES.get(type(value), type(value).__name__)
 
 
 def clip(name: str) -> str:
-    """Shorten what a client named, so that an error message stays one sentence."""
+    """Shorten a name from a client, so that an error message stays one sentence."""
     return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
 
 
 def param_error(path: str, what: str) -> InvalidParams:
-    """Make the error for the value at a path such as ``param.extend_param.n_batch``."""
+    """Return the error for the value at a path such as ``param.extend_param.n_batch``."""
     return InvalidParams(f"{path}: {what}.", {"parameter": path})
 
 
 def to_string(path: str, value: object) -> bytes:
-    """Encode text for a ``char *``: UTF-8, ending at its first NUL, so that it may hold none.
+    """Encode text for a ``char *`` in UTF-8. C reads up to the first NUL, so it must hold none.
 
-    :raises InvalidParams: not a string, or not representable.
+    :raises InvalidParams: the value is no string, holds a NUL, or has no UTF-8.
     """
     if not isinstance(value, str):
         raise param_error(path, f"must be a string, not {kind_of(value)}")
@@ -58,7 +58,7 @@ def to_string(path: str, value: object) -> bytes:
 
 @functools.cache
 def int_range(base: str) -> tuple[int, int]:
-    """The least and the greatest value of a C integer type."""
+    """Return the least and the greatest value of a C integer type."""
     kind = SCALARS[base]
     bits = 8 * ctypes.sizeof(kind)
     if kind(-1).value < 0:
@@ -67,9 +67,9 @@ def int_range(base: str) -> tuple[int, int]:
 
 
 def to_int(path: str, value: object, base: str) -> int:
-    """Check a whole number against its C type. ``3.0`` is 3, ``true`` is 1, as in C.
+    """Return an integer for a C type. ``3.0`` is 3 and ``true`` is 1, as in C.
 
-    :raises InvalidParams: not a whole number, or beyond the type's range.
+    :raises InvalidParams: the value is no whole number, or beyond the type's range.
     """
     if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
         value = int(value)
@@ -82,9 +82,9 @@ def to_int(path: str, value: object, base: str) -> int:
 
 
 def to_bool(path: str, value: object) -> bool:
-    """Check a truth value; 0 and 1 will do, as in C.
+    """Return a truth value; 0 and 1 are accepted, as in C.
 
-    :raises InvalidParams: anything else.
+    :raises InvalidParams: the value is anything else.
     """
     if type(value) is bool or (type(value) is int and value in (0, 1)):
         return bool(value)
@@ -92,9 +92,9 @@ def to_bool(path: str, value: object) -> bool:
 
 
 def to_float(path: str, value: object) -> float:
-    """Check a number against float32.
+    """Return a number that fits float32.
 
-    :raises InvalidParams: not a number, not finite, or too large for a float32.
+    :raises InvalidParams: the value is no number, not finite, or too large for a float32.
     """
     if type(value) is not float and type(value) is not int:
         raise param_error(path, f"must be a number, not {kind_of(value)}")
@@ -109,9 +109,9 @@ def to_float(path: str, value: object) -> float:
 
 
 def to_enum(path: str, value: object, names: Mapping[str, int]) -> int:
-    """Look up an enum's value, given as its number or its name.
+    """Return the number of an enum's value, given as its number or its name.
 
-    :raises InvalidParams: listing the names there are.
+    :raises InvalidParams: the enum lacks the value; the text lists the names.
     """
     if type(value) is int and value in names.values():
         return value

@@ -1,7 +1,8 @@
-"""What rkllm.h says in words about its structures, as tables: the facts that no layout shows.
+"""Rules that the comments of rkllm.h state about its structures and that no layout shows.
 
-From the comments of rkllm.h 1.1.4 to 1.3.0: which fields must be there, how long arrays are, which
-member of RKLLMInput's union is read, which fields name files, and what moved between releases.
+Sources are the comments of rkllm.h 1.1.4 to 1.3.0. The tables list required fields, the lengths
+of arrays, the member of RKLLMInput's union that C reads, the fields that name files, and the
+fields that moved between releases.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from rkllm_twisted.abi.release import Release, Struct, releases
 from rkllm_twisted.abi.scalars import clip, param_error
 from rkllm_twisted.errors import InvalidParams
 
-#: Fields without which C would read a NULL, or do nothing with success (a LoRA of scale 0).
+#: Required fields. Without one C would read a NULL, or succeed without effect (a LoRA of scale 0).
 REQUIRED: Mapping[str, tuple[str, ...]] = {
     "RKLLMParam": ("model_path",),
     "RKLLMLoraAdapter": ("lora_adapter_path", "lora_adapter_name", "scale"),
@@ -43,15 +44,15 @@ INPUT_MEMBERS: Mapping[str, str] = {
 
 @attrs.frozen
 class ArrayLength:
-    """How long an array must be.
+    """The required length of an array.
 
     :param array: the field that points to it.
     :param counts: fields whose product is its number of rows.
-    :param exact: is that its length? Otherwise a row has a width that no structure tells.
-    :param may_be_null: may it be NULL although the counts say otherwise?
-    :param like: an array before it that has as many elements, if both are there.
-    :param widths: of how many embeddings a row is: 1, or ``None`` for one or several (an encoder
-        with several outputs gives them one behind the other); 0 for other arrays.
+    :param exact: True if that is its length; else each row has a width that no structure states.
+    :param may_be_null: True if it may be NULL even if the counts are not 0.
+    :param like: an earlier array that must have as many elements, if both are present.
+    :param widths: the number of embeddings in a row: 1, or ``None`` for one or several (an encoder
+        with several outputs puts them one after the other); 0 for other arrays.
     """
 
     array: str
@@ -62,22 +63,22 @@ class ArrayLength:
     widths: int | None = 0
 
     def rows(self, target: CData) -> int:
-        """The product of the counts in the structure."""
-        # The older releases have no n_image: there is one.
+        """Return the product of the counts in the structure."""
+        # Older releases lack n_image: they take one image.
         return math.prod(getattr(target, count, 1) for count in self.counts)
 
     def check(self, path: str, target: CData, sizes: Mapping[str, int | None]) -> None:
         """Compare the number of elements with the counts in the structure.
 
-        :param sizes: the number of elements of each array of the structure that was given.
-        :raises InvalidParams: stating both.
+        :param sizes: the number of elements of each array that the client sent in the structure.
+        :raises InvalidParams: they differ; the text states both.
         """
         rows, size = self.rows(target), sizes.get(self.array)
         other = sizes.get(self.like) if self.like else None
         path = f"{path}.{self.array}"
         words = f"{' * '.join(self.counts)} = {rows}"
         if not size:
-            # Null may mean NULL; an array of nothing is no array of so many.
+            # Null may stand for NULL; an empty array does not have the required length.
             if rows and not (self.may_be_null and size is None):
                 raise param_error(path, f"is missing, but {words}")
         elif self.exact and size != rows:
@@ -108,9 +109,9 @@ LENGTHS: Mapping[str, tuple[ArrayLength, ...]] = {
 
 
 def check_union(release: Release, input_type: int, path: str, given: Mapping[str, object]) -> None:
-    """Check that of RKLLMInput's union the member of the input type is given, and no other.
+    """Check that RKLLMInput has the union member of its input type, and no other.
 
-    :raises InvalidParams: naming the member, and the input type that it belongs to.
+    :raises InvalidParams: it does not; the text names the member and its input type.
     """
     numbers = release.enums["RKLLMInputType"]
     for name, number in numbers.items():
@@ -127,8 +128,8 @@ def check_union(release: Release, input_type: int, path: str, given: Mapping[str
 def reshape(release: Release, struct: Struct, value: Mapping[str, object]) -> Mapping[str, object]:
     """Move an image's fields to where the loaded release has them.
 
-    Up to 1.2.3 they stand in RKLLMMultiModelInput itself, in 1.3.0 in its ``image``. Fields that
-    the release does not have stay where they are, to be refused by name.
+    Up to 1.2.3 they are in RKLLMMultiModelInput itself; in 1.3.0 they are in its ``image``. Fields
+    that the release lacks stay in place, so that the error names them.
     """
     if struct.name == "RKLLMMultiModelInput":
         image = value.get("image")
@@ -151,7 +152,7 @@ _FLAT = frozenset({"image_embed", "n_image_tokens", "n_image", "image_width", "i
 def unknown_field(
     release: Release, struct: Struct, path: str, name: str, fields: Sequence[str]
 ) -> InvalidParams:
-    """Make the error for a field that the loaded release does not have."""
+    """Return the error for a field that the loaded release lacks."""
     path, name = clip(path), clip(name)
     what = f"is no field of {struct.name} in release {release.name}, which is loaded"
     others = _releases_with_field(struct, name)
@@ -165,11 +166,11 @@ def unknown_field(
 
 
 def check_role(path: str, role: object) -> None:
-    """Refuse a misspelt role, which the runtime reports as a run that ended in an error.
+    """Refuse a misspelt role; with one the runtime would end the run in an error.
 
-    A role that resembles none of these may be one of the model's own.
+    A role that resembles no known one is accepted: it may be the model's own.
 
-    :raises InvalidParams: if a role that is known is meant.
+    :raises InvalidParams: the role resembles a known one.
     """
     if isinstance(role, str) and role and role not in ROLES:
         close = difflib.get_close_matches(role.lower(), ROLES, 1)
@@ -178,7 +179,7 @@ def check_role(path: str, role: object) -> None:
 
 
 def _family(struct_name: str) -> str:
-    """The name that a structure has in every release (1.2.3 renamed one)."""
+    """Return the name under which the tables have a structure (1.2.3 renamed one)."""
     return struct_name.partition(".")[0].replace("MultiModel", "MultiModal")
 
 

@@ -1,7 +1,7 @@
-"""JSON objects -> structures of rkllm.h, field by field as the release's table says.
+"""Makes structures of rkllm.h from JSON objects, field by field after the release's table.
 
-A field that is left out keeps what the structure had: the library's own defaults in an RKLLMParam,
-zeros elsewhere. The :class:`ArgumentBuilder` keeps alive everything that a structure points to.
+A field that is left out keeps its default: the library's own in an RKLLMParam, zero elsewhere.
+The :class:`ArgumentBuilder` keeps alive everything that a structure points to.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from rkllm_twisted.abi.scalars import (
 
 @attrs.frozen
 class FileParameter:
-    """A file that C will open.
+    """A file that C opens.
 
-    :param path: where the name stands in the request, e.g. ``param.model_path``.
-    :param name: of the file, as the client sent it.
-    :param exists: must it be there already? False for one that C writes.
-    :param holder: the structure that holds the name; None where it is an argument itself.
+    :param path: the place of the name in the request, e.g. ``param.model_path``.
+    :param name: the file's name, as the client sent it.
+    :param exists: True if the file must exist already; False if C writes it.
+    :param holder: the structure that holds the name; None if the name is an argument itself.
     """
 
     path: str
@@ -45,11 +45,11 @@ class FileParameter:
 
 @attrs.frozen
 class Embeddings:
-    """An array of embeddings, to be compared with the model's width before the call.
+    """An array of embeddings; the daemon compares it with the model's width before the call.
 
-    :param path: where the array stands in the request.
+    :param path: the place of the array in the request.
     :param size: its number of elements.
-    :param rows: how many tokens they are for.
+    :param rows: the number of tokens that it is for.
     """
 
     path: str
@@ -58,9 +58,9 @@ class Embeddings:
     rule: struct_rules.ArrayLength
 
     def check(self, width: int) -> None:
-        """Compare with the width of the loaded model's embeddings.
+        """Compare the size with the width of the loaded model's embeddings.
 
-        :raises InvalidParams: C would read beyond the end, or not all of it; stating both numbers.
+        :raises InvalidParams: C would read beyond the end, or not all; the text has both numbers.
         """
         due = self.rows * width
         if self.size == due or (self.rule.widths is None and self.size % due == 0):
@@ -72,7 +72,7 @@ class Embeddings:
 
 @attrs.frozen(eq=False)
 class DefaultsToFill:
-    """A structure of which the client gave some fields only, to be completed before the call."""
+    """A structure with some fields from the client; the daemon fills the others before the call."""
 
     structure: CData
     left_out: tuple[str, ...]
@@ -80,13 +80,13 @@ class DefaultsToFill:
 
 @attrs.frozen(eq=False)
 class ArgumentBuilder:
-    """The building of one call.
+    """Builds the arguments of one call.
 
-    :param alive: every buffer that C will read, for as long as the call lasts.
-    :param files: every file that C will open.
+    :param alive: every buffer that C reads; they must live as long as the call.
+    :param files: every file that C opens.
     :param partials: every RKLLMSamplingParam.
     :param embeddings: every array of embeddings.
-    :param floats: every array of floats, by the ``id()`` of the value that it was made of.
+    :param floats: every array of floats, by the ``id()`` of its JSON value.
     """
 
     layout: Layout
@@ -100,9 +100,9 @@ class ArgumentBuilder:
         """Make a structure.
 
         :param name: e.g. ``RKLLMInput``.
-        :param path: of the value in the request.
-        :param start: the structure's bytes before the fields are filled in; zeros if ``None``.
-        :raises InvalidParams: naming the field.
+        :param path: the place of the value in the request.
+        :param start: the structure's bytes before the fields are set; zeros if ``None``.
+        :raises InvalidParams: a field is wrong; the text names it.
         """
         made = self.layout.structs[name]
         target = made() if start is None else made.from_buffer_copy(start)
@@ -113,7 +113,7 @@ class ArgumentBuilder:
 
 @functools.cache
 def fields_of(release: Release, struct: Struct) -> Mapping[str, Member]:
-    """The fields of a structure by name; those of its anonymous union among them."""
+    """Return the fields of a structure by name, with those of its anonymous union."""
     fields: dict[str, Member] = {}
     for member in struct.members:
         if member.name is None:
@@ -138,7 +138,7 @@ def _fill(call: ArgumentBuilder, struct: Struct, target: CData, path: str, value
     sizes = {
         name: _set_field(call, target, fields[name], f"{path}.{name}", item)
         for name, item in given.items()
-        # A null in the union would undo the member that is set: they share their bytes.
+        # A null would overwrite the member that is set: the union's members share their bytes.
         if item is not None or fields[name] in struct.members
     }
     _check(call, struct, target, path, given, sizes)
@@ -173,11 +173,11 @@ def _check(
 def _set_field(
     call: ArgumentBuilder, target: CData, member: Member, path: str, value: object
 ) -> int | None:
-    """Convert one value into its field; for an array, return how many elements it has."""
+    """Convert one value and set its field; return the number of elements of an array."""
     assert member.name is not None
     sort = call.layout.release.sort_of(member.type)
     if sort == "structure":
-        # Null stands for a structure that is left out.
+        # Null: the structure is left out.
         if value is not None:
             struct = call.layout.release.structs[member.type.base]
             _fill(call, struct, getattr(target, member.name), path, value)
@@ -192,10 +192,10 @@ def _set_field(
 def convert(
     call: ArgumentBuilder, kind: CType, path: str, value: object
 ) -> tuple[CData, int | None]:
-    """Convert one value to what ctypes takes for a field or an argument of a type.
+    """Convert one value for a field or an argument of a type.
 
-    :returns: that, and for arrays the number of elements.
-    :raises InvalidParams: naming the path.
+    :returns: the ctypes value, and for an array the number of elements; else None.
+    :raises InvalidParams: the value does not fit; the text names the path.
     """
     sort = call.layout.release.sort_of(kind)
     if value is None and kind.pointer:
@@ -231,7 +231,7 @@ def _enum(call: ArgumentBuilder, kind: CType, path: str, value: object) -> int:
     return to_enum(path, value, call.layout.release.enums[kind.base])
 
 
-#: The sort of a type (:meth:`Release.sort_of`) -> how a value becomes one.
+#: The sort of a type (:meth:`Release.sort_of`) -> the function that makes a C value of it.
 _CONVERTERS: Mapping[str, Callable[[ArgumentBuilder, CType, str, object], CData]] = {
     "string": _string,
     "pointer": _pointer,
