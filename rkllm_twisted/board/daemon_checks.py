@@ -7,13 +7,13 @@ import shlex
 from rkllm_twisted.board.finding import OK, SKIPPED, WARNING, WRONG, Finding
 from rkllm_twisted.board.machine import Machine
 
-#: Memory for context and buffers, as a part of the model's size.
+#: The memory for context and buffers, as a fraction of the model's size.
 HEADROOM = 0.2
 GIB = 1024**3
 
 
 def runtime(machine: Machine) -> Finding:
-    """Check that there is a librkllmrt, and which."""
+    """Check that a librkllmrt exists, and report its release."""
     if isinstance(machine.runtime, str):
         missing_gomp = "libgomp" in machine.runtime
         return Finding(

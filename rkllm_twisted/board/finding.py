@@ -13,7 +13,7 @@ class Finding:
 
     :param level: ``ok``, ``warning`` (it works, but not well), ``wrong``, or ``skipped``.
     :param message: one sentence.
-    :param remedy: the command, or the advice, that mends the fault.
+    :param remedy: the command or the advice that mends the fault.
     """
 
     level: str

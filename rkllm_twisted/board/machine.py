@@ -1,4 +1,4 @@
-"""Reads what does not change while a model runs: :func:`look_at_machine` makes a :class:`Machine`.
+"""Reads the facts that do not change while a model runs, into a :class:`Machine`.
 
 Sources: proc(5), group(5), and ``docs/runtime.md``.
 """
@@ -31,7 +31,7 @@ CONTAINER = (
     "run/secrets/kubernetes.io",
 )
 #: Mounts that a container's runtime makes of its own files, and words in their lines of mountinfo.
-#: The host has such mounts, too, but at other places.
+#: The host has such mounts at other places.
 CONTAINER_MOUNTS = frozenset({"/", "/etc/hosts"})
 _CONTAINER_RUNTIME = re.compile(r"kubelet|containerd|crio|docker|containers/storage|libpod|/lxc/")
 _OPEN_FILES = re.compile(r"^Max open files\s+(\w+)\s+(\w+)", re.MULTILINE)
@@ -79,7 +79,7 @@ class Model:
     """A model's file.
 
     :param size: bytes; None if it cannot be read.
-    :param loaded: true if the daemon has loaded it.
+    :param loaded: True if the daemon has loaded it.
     """
 
     path: str
@@ -92,7 +92,7 @@ class Daemon:
     """The daemon's answers.
 
     :param problem: why it does not answer, in one sentence.
-    :param remedy: what to do about that.
+    :param remedy: the advice for that problem.
     :param version: the answer to ``server.version``.
     :param status: the answer to ``server.status``.
     """
@@ -105,7 +105,7 @@ class Daemon:
 
     @property
     def pid(self) -> int | None:
-        """Its process; None if it does not answer."""
+        """The daemon's process id; None if it does not answer."""
         pid = self.status.get("pid")
         return pid if isinstance(pid, int) else None
 
@@ -114,17 +114,17 @@ class Daemon:
 class Machine:
     """Everything that :mod:`rkllm_twisted.board.checks` examines.
 
-    :param architecture: as ``uname -m`` says it.
+    :param architecture: the output of ``uname -m``.
     :param compatible: the device tree's names, e.g. ``rockchip,rk3588``; empty if there is none.
     :param driver: the rknpu driver's version.
-    :param driver_forbidden: true if only root may read the driver's version.
+    :param driver_forbidden: True if only root may read the driver's version.
     :param nodes: the device files of the NPU.
     :param heaps: the nodes below ``/dev/dma_heap``.
-    :param node_is_link: true if ``/dev/rknpu`` is a symbolic link.
+    :param node_is_link: True if ``/dev/rknpu`` is a symbolic link.
     :param open_files: the limit that the runtime has, or can get.
     :param governors: a file that names a governor -> the governor.
     :param runtime: the library that the daemon has or would open, or why there is none.
-    :param library_is_named: true if the user has named the library.
+    :param library_is_named: True if the user has named the library.
     """
 
     architecture: str
@@ -205,7 +205,7 @@ def is_container(files: RootedFiles) -> bool:
 
 
 def nodes_of(files: RootedFiles, names: Sequence[str]) -> tuple[Node, ...]:
-    """Owner and mode of the files that exist."""
+    """Return owner and mode of the files that exist."""
     groups = group_names(files)
     return tuple(
         Node(f"/{name}", stat.st_mode, stat.st_uid, stat.st_gid, groups.get(stat.st_gid, ""))
@@ -215,13 +215,13 @@ def nodes_of(files: RootedFiles, names: Sequence[str]) -> tuple[Node, ...]:
 
 
 def group_names(files: RootedFiles) -> Mapping[int, str]:
-    """Names of groups, by number."""
+    """Return the names of groups, by number."""
     rows = (line.split(":") for line in (files.text("etc/group") or "").splitlines())
     return {int(row[2]): row[0] for row in rows if len(row) > 2 and row[2].isdigit()}
 
 
 def open_files(files: RootedFiles, pid: int | None) -> int | None:
-    """The number of files that the runtime's process may open, or a child of this process could.
+    """Return the number of files that the runtime's process, or a child of this one, may open.
 
     It is the hard limit, since the daemon's child raises its soft limit to it.
     """
@@ -234,7 +234,7 @@ def open_files(files: RootedFiles, pid: int | None) -> int | None:
 
 
 def owner(files: RootedFiles, pid: int, otherwise: Account) -> Account:
-    """The account of a process.
+    """Return the account of a process.
 
     :param otherwise: returned if the process cannot be read.
     """
@@ -251,7 +251,7 @@ def owner(files: RootedFiles, pid: int, otherwise: Account) -> Account:
 
 
 def model_of(files: RootedFiles, path: str | None, daemon: Daemon) -> Model | None:
-    """The model to load, or else the one that the daemon has loaded."""
+    """Return the model to load, or else the one that the daemon has loaded."""
     held = daemon.status.get("model_path")
     if path is None and not isinstance(held, str):
         return None

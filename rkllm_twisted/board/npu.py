@@ -1,4 +1,4 @@
-"""Reads the NPU's driver, its device nodes, and what sets frequencies.
+"""Reads the NPU's driver, its device nodes, and the governors of frequencies.
 
 Sources: the rknpu driver (``rknpu_debugger.c``, ``rknpu_drv.c``), drm(7), devfreq and cpufreq in
 sysfs.
@@ -17,7 +17,7 @@ DRIVER_VERSION = (
     "sys/kernel/debug/rknpu/version",
     "sys/module/rknpu/version",
 )
-#: Present if mainline's driver has the NPU; librkllmrt cannot use it.
+#: Exists if the mainline driver has the NPU; librkllmrt cannot use that driver.
 ROCKET = ("sys/module/rocket", "sys/class/accel/accel0")
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 
@@ -26,7 +26,7 @@ Version = tuple[int, int, int]
 
 
 def driver_version(files: RootedFiles) -> Version | None:
-    """The version in ``RKNPU driver: v0.9.8``."""
+    """Return the version in ``RKNPU driver: v0.9.8``."""
     for name in DRIVER_VERSION:
         found = _VERSION.search(files.text(name) or "")
         if found:
@@ -35,7 +35,7 @@ def driver_version(files: RootedFiles) -> Version | None:
 
 
 def npu_nodes(files: RootedFiles) -> list[str]:
-    """The device nodes of the NPU.
+    """Return the device nodes of the NPU.
 
     A driver that is built for DRM has a card and a render node, with numbers that depend on the
     board; any other has ``/dev/rknpu``.
@@ -47,12 +47,12 @@ def npu_nodes(files: RootedFiles) -> list[str]:
 
 
 def _driver_of(files: RootedFiles, card: str) -> str:
-    """The text with DRIVER= and OF_COMPATIBLE_0= of the device of a DRM node."""
+    """Return the text with DRIVER= and OF_COMPATIBLE_0= of a DRM node's device."""
     return files.text(f"{card}/device/uevent") or ""
 
 
 def governors(files: RootedFiles) -> Mapping[str, str]:
-    """The governors of the NPU, of memory, and of the processors."""
+    """Return the governors of the NPU, of memory, and of the processors."""
     names = [
         *files.glob("sys/class/devfreq/*npu*/governor"),
         *files.glob("sys/class/devfreq/dmc/governor"),

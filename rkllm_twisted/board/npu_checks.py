@@ -133,7 +133,7 @@ def _shut_text(nodes: list[Node], machine: Machine) -> str:
 
 
 def _permission_remedy(nodes: list[Node], machine: Machine) -> str:
-    """The remedy: join the groups that may use the nodes; if there are none, give them to video."""
+    """Return the remedy: join the groups that may use the nodes, else give the nodes to video."""
     by_group = [node for node in nodes if node.gid != 0 and node.mode & 0o060 == 0o060]
     if len(by_group) == len(nodes):
         groups = ",".join(sorted({node.group or str(node.gid) for node in nodes}))
@@ -176,7 +176,7 @@ def governor(machine: Machine) -> Finding:
 
 
 def heat(machine: Machine) -> Finding:
-    """Check that the chip is not so hot that it slows down."""
+    """Check that heat does not slow the chip down."""
     if machine.celsius is None:
         return Finding(SKIPPED, "This kernel does not say how hot the NPU is.")
     if machine.celsius >= THROTTLES_AT_CELSIUS:

@@ -1,4 +1,4 @@
-"""Reads what changes while a model runs: the NPU's load and heat, and memory.
+"""Reads the values that change while a model runs: the NPU's load and heat, and memory.
 
 Sources: the rknpu driver's ``rknpu_debugger.c`` (``load`` and ``version`` in debugfs, which only
 root may read, and on some kernels in ``/proc/rknpu``), devfreq, thermal zones, proc(5).
@@ -26,7 +26,7 @@ _KIB = re.compile(r"^(\w+):\s+(\d+) kB$", re.MULTILINE)
 
 @attrs.frozen
 class Readings:
-    """The state of the machine now; None for what it does not say.
+    """The state of the machine now; None for a value that it does not report.
 
     :param npu_load: percent, one number per core of the NPU.
     :param npu_hz: the NPU's frequency in Hz.
@@ -45,7 +45,7 @@ class Readings:
 
 
 def read(files: RootedFiles, pid: int | None = None) -> Readings:
-    """Read all of it.
+    """Read all values.
 
     :param pid: the daemon's process; None if it is not known.
     """
@@ -61,9 +61,9 @@ def read(files: RootedFiles, pid: int | None = None) -> Readings:
 
 
 def npu_load(files: RootedFiles) -> tuple[int, ...] | None:
-    """The load of each core in percent.
+    """Return the load of each core in percent.
 
-    The text is ``NPU load:  Core0: 12%, Core1:  0%,`` or ``NPU load:  7%``.
+    The driver's text is ``NPU load:  Core0: 12%, Core1:  0%,`` or ``NPU load:  7%``.
     """
     for name in LOAD:
         found = _PERCENT.findall(files.text(name) or "")
@@ -73,12 +73,12 @@ def npu_load(files: RootedFiles) -> tuple[int, ...] | None:
 
 
 def npu_hz(files: RootedFiles) -> int | None:
-    """The NPU's frequency in Hz."""
+    """Return the NPU's frequency in Hz."""
     return next((files.number(name) for name in files.glob(NPU_FREQUENCY)), None)
 
 
 def celsius(files: RootedFiles) -> float | None:
-    """The temperature of the zone that is nearest to the NPU."""
+    """Return the temperature of the zone that is nearest to the NPU."""
     zones = {files.text(f"{zone}/type") or "": zone for zone in files.glob(ZONES)}
     for near in NEAREST:
         for kind, zone in zones.items():
@@ -94,7 +94,7 @@ def kibibytes(text: str | None) -> Mapping[str, int]:
 
 
 def resident(files: RootedFiles, pid: int) -> int | None:
-    """The bytes that a process and its descendants hold; shared pages count for each of them."""
+    """Return the bytes that a process and its descendants hold; shared pages count for each."""
     tree = process_tree(files, pid)
     found = [kibibytes(files.text(f"proc/{each}/status")).get("VmRSS") for each in tree]
     known = [size for size in found if size is not None]
@@ -102,7 +102,7 @@ def resident(files: RootedFiles, pid: int) -> int | None:
 
 
 def process_tree(files: RootedFiles, pid: int) -> Iterator[int]:
-    """A process and its descendants."""
+    """Return a process and its descendants."""
     yield pid
     for child in (files.text(f"proc/{pid}/task/{pid}/children") or "").split():
         yield from process_tree(files, int(child))

@@ -1,4 +1,4 @@
-"""Reads files below a root, which is the machine's or a test's."""
+"""Reads files below a root: the machine's, or a test's."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class RootedFiles:
     root: Path = Path("/")
 
     def text(self, name: str) -> str | None:
-        """The text of a file without the white space around it; None if it cannot be read.
+        """Return the text of a file without the white space around it; None if it cannot be read.
 
-        :param name: below the root, without a slash in front.
+        :param name: the path below the root, without a slash in front.
         """
         try:
             return self.read(name).decode("utf-8", "replace").strip()
@@ -28,7 +28,7 @@ class RootedFiles:
             return None
 
     def number(self, name: str) -> int | None:
-        """The whole number in a file; None if there is none."""
+        """Return the whole number in a file; None if there is none."""
         text = self.text(name)
         try:
             return None if text is None else int(text)
@@ -36,7 +36,7 @@ class RootedFiles:
             return None
 
     def read(self, name: str) -> bytes:
-        """The bytes of a file.
+        """Return the bytes of a file.
 
         :raises OSError: it cannot be read.
         """
@@ -61,14 +61,14 @@ class RootedFiles:
         return (self.root / name).is_symlink()
 
     def stat(self, name: str) -> os.stat_result | None:
-        """Owner and mode of a file; None if there is none."""
+        """Return owner and mode of a file; None if there is none."""
         try:
             return (self.root / name).stat()
         except OSError:
             return None
 
     def glob(self, pattern: str) -> list[str]:
-        """The names that match a pattern, sorted."""
+        """Return the names that match a pattern, sorted."""
         try:
             return sorted(str(path.relative_to(self.root)) for path in self.root.glob(pattern))
         except OSError:

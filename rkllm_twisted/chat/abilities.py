@@ -1,4 +1,4 @@
-"""What a template can show, found by rendering a few small conversations."""
+"""Finds out what a template can show, by rendering a few small conversations."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from rkllm_twisted.errors import InvalidParams
 
 @attrs.frozen
 class Abilities:
-    """What may be given to a template as it is.
+    """The inputs that a template shows as they are.
 
-    :param system: a system message at the beginning.
-    :param later_system: a further system message amid the others.
-    :param neighbours: two messages of one role in a row.
-    :param tools: tools.
-    :param calls: an earlier answer's tool calls, and their results.
+    :param system: True for a system message at the beginning.
+    :param later_system: True for a further system message amid the others.
+    :param neighbours: True for two messages of one role in a row.
+    :param tools: True for tools.
+    :param calls: True for an earlier answer's tool calls, and their results.
     :param arguments_as_text: True if a call's arguments must be text, False if an object.
-    :param no_content: what the content of an answer of calls only has to be: "" or None.
+    :param no_content: the content of an answer that only has calls: "" or None.
     :param parts: True if contents must be lists of parts.
-    :param thinking: ``enable_thinking`` makes a difference.
+    :param thinking: True if ``enable_thinking`` makes a difference.
     """
 
     system: bool = True
@@ -78,12 +78,12 @@ class _Prober:
         return text_of(pieces)
 
     def shows(self, *roles: str) -> bool:
-        """True if messages of these roles are shown, each once."""
+        """True if the template shows messages of these roles, each once."""
         text = self.render(self.messages(*roles)) or ""
         return all(text.count(word) == 1 for word in _WORDS[: len(roles)])
 
     def shows_call(self, arguments: object, content: str | None) -> bool:
-        """True if an earlier call and its result are shown."""
+        """True if the template shows an earlier call and its result."""
         call = {
             "id": "zqid12345",  # Mistral's templates want nine letters and digits
             "type": "function",

@@ -1,4 +1,4 @@
-"""An answer as one value, for clients that do not stream."""
+"""Collects an answer into one value, for clients that do not stream."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rkllm_twisted.chat.messages import Message, Text, ToolCall
 
 @attrs.frozen
 class ChatAnswer:
-    """What the model said.
+    """The answer of a model.
 
     :param content: None if there are tool calls and nothing else.
     """
@@ -30,7 +30,7 @@ class ChatAnswer:
 
 
 def collect(events: Iterable[came.Event]) -> ChatAnswer:
-    """Return the events of one answer as a value. A broken call is text."""
+    """Return the events of one answer as a value. A broken call becomes text."""
     content, reasoning, reason = "", "", "stop"
     calls: dict[int, ToolCall] = {}
     for event in events:

@@ -1,4 +1,4 @@
-"""A conversation as a template can take it. What had to be changed is named, never lost."""
+"""Arranges a conversation for a template, and names each change."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NEIGHBOURS_JOINED = "neighbours_joined"
 def arrange(
     messages: Conversation, tools: Tools, abilities: Abilities
 ) -> tuple[Conversation, tuple[str, ...]]:
-    """Return the conversation for a template of such abilities, and what was changed."""
+    """Return the conversation for a template with these abilities, and the changes."""
     steps: tuple[tuple[str, bool, Callable[[Conversation], Conversation]], ...] = (
         (TOOLS_AS_TEXT, not abilities.calls, lambda given: tuple(map(_without_calls, given))),
         (
@@ -46,7 +46,7 @@ def _without_calls(message: Message) -> Message:
 
 
 def _later_system_as_user(messages: Conversation) -> Conversation:
-    """The system messages at the beginning become one; any other is what the user says."""
+    """Join the system messages at the beginning; make any other a user message."""
     start = next((at for at, one in enumerate(messages) if one.role != "system"), len(messages))
     first = neighbours_joined(messages[:start])
     later = (
@@ -56,7 +56,7 @@ def _later_system_as_user(messages: Conversation) -> Conversation:
 
 
 def _system_folded(messages: Conversation) -> Conversation:
-    """The system message opens the first user message."""
+    """Put the system message before the text of the first user message."""
     if messages[0].role != "system":
         return messages
     system, *others = messages
@@ -68,7 +68,7 @@ def _system_folded(messages: Conversation) -> Conversation:
 
 
 def neighbours_joined(messages: Conversation) -> Conversation:
-    """Messages of one role in a row become one, with an empty line between."""
+    """Join messages of one role in a row, with an empty line between."""
     joined: list[Message] = []
     for message in messages:
         last = joined[-1] if joined else None

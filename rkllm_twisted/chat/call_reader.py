@@ -1,4 +1,4 @@
-"""Reading one tool call while it is being written."""
+"""Reads one tool call while the model writes it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ARGUMENTS = ("arguments", "parameters")
 
 
 class NotACallError(ValueError):
-    """The JSON is no call of a function that there is."""
+    """The JSON is no call of a function of the request."""
 
 
 #: Within a string, number or word.
@@ -22,11 +22,11 @@ _IN_TOKEN = (Expect.STRING, Expect.ESCAPE, Expect.HEX, Expect.SCALAR)
 class CallReader:
     """Reads a JSON object that may be a call, and returns its arguments as they come.
 
-    :param names: the functions that there are; another name makes it no call.
-    :param named: the function's name if it stood before the object, which then is the arguments.
-    :param name: of the function, once that is known.
+    :param names: the functions of the request; with another name it is no call.
+    :param named: the function's name if it stood before the object, which then has the arguments.
+    :param name: the function's name, once it is known.
     :param done: True once the object is complete.
-    :param position: of the last character that was looked at, in the text of the last feed.
+    :param position: the position of the last read character in the text of the last feed.
     """
 
     def __init__(self, names: Collection[str], named: str | None = None) -> None:
@@ -57,7 +57,7 @@ class CallReader:
         return text
 
     def feed(self, text: str) -> int:
-        """Take in text; return how many characters of it belong to the object.
+        """Read text, and return the number of its characters that belong to the object.
 
         :raises NotACallError: it is no call, as the character at :attr:`position` shows.
         """
@@ -124,7 +124,7 @@ class CallReader:
         self._has_arguments = True
 
     def _arguments_as_text(self, value: object) -> None:
-        """Some models write the object as a string that holds it; null stands for none."""
+        """Add arguments that the model wrote as a string with the object; null means none."""
         if value is None:
             return
         if not isinstance(value, str) or not isinstance(_parsed(value), dict):

@@ -1,6 +1,6 @@
-"""One request in the words of a model: everything that can be said before the NPU is touched.
+"""Makes the model's prompt of a request, before any call to the NPU.
 
-It blocks while templates are rendered and texts are encoded: call it in a thread.
+It blocks while it renders templates and encodes texts: call it in a thread.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NOT_FORCED = "tool_choice_not_forced"
 
 
 def compose(model: ChatModel, request: ChatRequest, now: datetime) -> Prompt:
-    """Put a request in the words of a model.
+    """Make the model's prompt of a request.
 
     :param now: the local time, for templates that show the date.
     :raises InvalidParams: the template refuses the conversation, or it is too long.
@@ -81,7 +81,7 @@ def _as_tokens(
 
 @attrs.frozen
 class _Rendered:
-    """A prompt on its way.
+    """A rendered prompt.
 
     :param tokens: none if there are certainly too many.
     :param opened: True if the template ends within the reasoning.

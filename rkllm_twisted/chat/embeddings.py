@@ -1,4 +1,4 @@
-"""From a model's hidden states to embeddings."""
+"""Makes embeddings of a model's hidden states."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Vector: TypeAlias = "array[float]"
 
 
 def rows_of(hidden: FloatArray) -> tuple[Vector, int]:
-    """Return the values of hidden states and how many there are in a row.
+    """Return the values of hidden states, and the number of values in a row.
 
-    :raises RuntimeRefused: there are none, or they hold what is no number.
+    :raises RuntimeRefused: there are no values, or one is not a finite number.
     """
     values = array("f", bytes(hidden.data))
     if sys.byteorder == "big":
@@ -49,7 +49,7 @@ def _mean(values: Vector, width: int) -> Vector:
     return array("f", (math.fsum(values[at::width]) / count for at in range(width)))
 
 
-#: Which row stands for the text: decoders' last token, BERT's first ("CLS"), or the mean of all.
+#: The row that stands for the text: decoders' last token, BERT's first ("CLS"), or the mean of all.
 POOLINGS: Mapping[str, Callable[[Vector, int], Vector]] = {
     "last": _last,
     "mean": _mean,
@@ -62,8 +62,8 @@ def embed(hidden: FloatArray, pooling: str, dimensions: int | None = None) -> Ve
 
     :param hidden: ``hidden_states`` of a run, one row per token.
     :param pooling: a name in :data:`POOLINGS`; a property of the model.
-    :param dimensions: how many to keep, for models that were trained to be cut (Matryoshka).
-    :raises InvalidParams: there are not as many dimensions.
+    :param dimensions: the number to keep, for models that were trained for a cut (Matryoshka).
+    :raises InvalidParams: the embedding has fewer dimensions.
     """
     values, width = rows_of(hidden)
     return cut(POOLINGS[pooling](values, width), dimensions)
@@ -72,7 +72,7 @@ def embed(hidden: FloatArray, pooling: str, dimensions: int | None = None) -> Ve
 def cut(vector: Vector, dimensions: int | None) -> Vector:
     """Return a vector's first dimensions, of unit length.
 
-    :raises InvalidParams: there are not as many.
+    :raises InvalidParams: the vector has fewer.
     """
     if dimensions is not None and not 1 <= dimensions <= len(vector):
         raise InvalidParams(
@@ -83,20 +83,20 @@ def cut(vector: Vector, dimensions: int | None) -> Vector:
 
 
 def unit(vector: Vector) -> Vector:
-    """Return a vector with the length 1; nothing but zeros stays what it is."""
+    """Return a vector with the length 1; a vector of zeros stays as it is."""
     length = math.hypot(*vector)
     return array("f", (one / length for one in vector)) if length else vector
 
 
 def cosine(one: Sequence[float], other: Sequence[float]) -> float:
-    """Return how alike two embeddings are, -1 to 1."""
+    """Return the cosine similarity of two embeddings, -1 to 1."""
     lengths = math.hypot(*one) * math.hypot(*other)
     product = math.fsum(a * b for a, b in zip(one, other, strict=True))
     return max(-1.0, min(1.0, product / lengths)) if lengths else 0.0
 
 
 def as_float_array(vectors: Sequence[Vector]) -> FloatArray:
-    """Return embeddings for an answer, in whatever form the connection wants floats."""
+    """Return embeddings for an answer; the connection chooses the form of the floats."""
     width = len(vectors[0]) if vectors else 0
     return FloatArray(b"".join(map(_little, vectors)), (len(vectors), width))
 
@@ -116,7 +116,7 @@ def _little(vector: Vector) -> bytes:
 def read_inputs(value: object, place: str = "input") -> tuple[str | tuple[int, ...], ...]:
     """Read the inputs of an embeddings request: a text, tokens, or a list of either.
 
-    :raises InvalidParams: with the place of what is wrong.
+    :raises InvalidParams: an input is wrong; the text has its place.
     """
     if isinstance(value, str) or _is_tokens(value):
         value = [value]

@@ -43,7 +43,7 @@ class ToolCallArguments:
 class ToolCallBroken:
     """A call that was already begun turned out not to be JSON.
 
-    :param text: what the model wrote, mark and all. It is part of the answer's text; the call and
+    :param text: the model's text, with the mark. It is part of the answer's text; the call and
         its arguments so far are void.
     """
 
@@ -53,7 +53,7 @@ class ToolCallBroken:
 
 @attrs.frozen
 class Finish:
-    """The answer is over.
+    """The end of the answer.
 
     :param reason: ``stop``, ``length``, ``tool_calls`` or ``cancelled``.
     """

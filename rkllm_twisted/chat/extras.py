@@ -1,16 +1,16 @@
-"""What is said where the extra ``[chat]`` is not installed."""
+"""The error for a missing extra ``[chat]``."""
 
 from __future__ import annotations
 
 
 class ExtraMissingError(ImportError):
-    """An optional package is missing; the text is one sentence that says what to do."""
+    """An optional package is missing; the text says in one sentence what to do."""
 
     @classmethod
     def of(cls, package: str, purpose: str) -> ExtraMissingError:
         """Return the error for a package of the extra.
 
-        :param purpose: what it is for, as in "To …".
+        :param purpose: the purpose of the package, as in "To …".
         """
         return cls(
             f"To {purpose}, the package {package} is needed:"

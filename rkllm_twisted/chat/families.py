@@ -1,4 +1,4 @@
-"""A model family's marks: what a row of :mod:`.family_table` holds, and how a row is found."""
+"""The marks of model families: the rows of :mod:`.family_table`, and the search for a row."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import attrs
 
 @attrs.frozen
 class Wrap:
-    """What stands before and after a message of one role."""
+    """The texts before and after a message of one role."""
 
     prefix: str
     postfix: str = ""
@@ -18,7 +18,7 @@ class Wrap:
 
 @attrs.frozen
 class ReasoningMarks:
-    """What a model puts around its reasoning.
+    """The marks around a model's reasoning.
 
     :param opened: True if the template writes the opening mark itself, so that the model writes
         the closing one only.
@@ -53,17 +53,17 @@ class ImageMarks:
 
 @attrs.frozen
 class Family:
-    """How the models of one family are spoken to.
+    """The prompt format of one model family.
 
     :param models: beginnings of models' names, lower case; the longest that fits decides.
-    :param begin: what stands before the first message.
+    :param begin: the text before the first message.
     :param system: None if there is no system message: its text then opens the user's.
-    :param tool: around a tool's result.
-    :param call: around the calls of an earlier answer, in the words of ``tool_format``.
+    :param tool: the marks around a tool's result.
+    :param call: the marks around the calls of an earlier answer, in the form of ``tool_format``.
     :param end_tokens: texts of the tokens that end an answer.
     :param tool_format: a row of :mod:`.tool_formats`.
-    :param alternates: True if user and assistant have to take turns.
-    :param source: where the facts of the row are from.
+    :param alternates: True if user and assistant must take turns.
+    :param source: the source of the facts in the row.
     """
 
     name: str
@@ -92,12 +92,12 @@ class Family:
         return marks_in(*texts)
 
 
-#: How control tokens are written: ``<|im_start|>``, ``<bos>``, ``<｜User｜>``, ``[INST]``.
+#: The forms of control tokens: ``<|im_start|>``, ``<bos>``, ``<｜User｜>``, ``[INST]``.
 _MARK = re.compile(r"<[|｜]?/?[\w▁/.-]{1,40}[|｜]?>|\[/?[A-Z][A-Z_]{2,30}\]")
 
 
 def marks_in(*texts: str) -> tuple[str, ...]:
-    """Return what looks like control tokens in a template's own texts, the longest first."""
+    """Return the texts that look like control tokens in a template's own texts, longest first."""
     found = {mark for text in texts for mark in _MARK.findall(text)}
     return tuple(sorted(found, key=lambda mark: (-len(mark), mark)))
 
@@ -110,7 +110,7 @@ def named(name: str, families: Iterable[Family]) -> Family | None:
 def family_of(model: str, families: Iterable[Family]) -> Family | None:
     """Return the family of a model by its name, or None.
 
-    :param model: name of a model or its file, e.g. ``Qwen3-1.7B-rk3588-w8a8``.
+    :param model: the name of a model or its file, e.g. ``Qwen3-1.7B-rk3588-w8a8``.
     """
     name = model.rsplit("/", 1)[-1].lower().replace("_", "-")
     rows = [(len(start), row) for row in families for start in row.models if name.startswith(start)]

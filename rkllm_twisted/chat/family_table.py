@@ -1,6 +1,6 @@
-"""The families that are known by name: data. A model of none of them needs its own template.
+"""The table of families that are known by name. Any other model needs its own template.
 
-Nothing else in the package goes by a model's name.
+No other code in the package depends on a model's name.
 """
 
 from __future__ import annotations

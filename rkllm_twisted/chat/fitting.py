@@ -1,4 +1,4 @@
-"""Fitting a conversation into the model's context, by whole turns."""
+"""Fits a conversation into the model's context, by whole turns."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Made = TypeVar("Made")
 
 @attrs.frozen
 class TokenCount:
-    """How many tokens a prompt has.
+    """The number of tokens of a prompt.
 
-    :param exact: False if there may be more.
+    :param exact: False if the prompt may have more.
     """
 
     tokens: int
@@ -29,10 +29,10 @@ class TokenCount:
 
 @attrs.frozen
 class Fitted(Generic[Made]):
-    """What was made of as much of a conversation as fits.
+    """The prompt of the part of a conversation that fits.
 
-    :param prompt: that was made.
-    :param dropped: how many messages were left out.
+    :param prompt: the prompt.
+    :param dropped: the number of messages that were left out.
     """
 
     prompt: Made
@@ -48,14 +48,14 @@ def fit(
     max_new_tokens: int | None,
     truncate: bool,
 ) -> Fitted[Made]:
-    """Make the prompt of a conversation, without its oldest turns if need be.
+    """Make the prompt of a conversation; leave out the oldest turns if it is too long.
 
     :param make: makes the prompt of messages.
-    :param count: of its tokens; of what is certainly too long, a lower bound will do.
-    :param context: tokens that there is room for, the answer's included.
-    :param max_new_tokens: of the answer; room for them is left when turns are left out.
-    :param truncate: False to refuse what does not fit.
-    :raises InvalidParams: it does not fit, with the figures.
+    :param count: counts its tokens; a lower bound will do if the prompt is certainly too long.
+    :param context: the room for tokens, the answer's included.
+    :param max_new_tokens: the answer's limit; if turns are left out, the answer gets that room.
+    :param truncate: False to refuse a conversation that does not fit.
+    :raises InvalidParams: it does not fit; the text has the figures.
     """
     made = make(messages)
     tokens = count(made)
@@ -68,14 +68,14 @@ def fit(
             tokens,
             context,
         )
-    # Half of the context at least is for the conversation.
+    # The conversation gets at least half of the context.
     room = context - min(max_new_tokens or context // 4, context // 2)
     system, starts = _turns(messages)
 
     def fits(turns: int) -> bool:
         return count(make((*system, *messages[starts[-turns] :]))).tokens <= room
 
-    # From the newest on, so that the work grows with the context and not with the conversation.
+    # From the newest turn on: the work grows with the context, not with the conversation.
     keep, too_many = 1, 2
     while too_many < len(starts) and fits(too_many):
         keep, too_many = too_many, 2 * too_many
@@ -91,9 +91,9 @@ def fit(
 
 
 def _turns(messages: Conversation) -> tuple[Conversation, list[int]]:
-    """Return the system messages at the beginning, and where each turn begins.
+    """Return the system messages at the beginning, and the beginning of each turn.
 
-    A turn is what a user says and all that follows: answers, calls, their results.
+    A turn is a user message with all that follows: answers, calls, their results.
     """
     first = next(at for at, one in enumerate(messages) if one.role != "system")
     starts = [at for at, one in enumerate(messages) if at == first or one.role == "user"]

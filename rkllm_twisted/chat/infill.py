@@ -1,4 +1,4 @@
-"""Fill-in-the-middle: the prompt for the text between two others."""
+"""Makes the prompt for fill-in-the-middle: a text between two others."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from rkllm_twisted.errors import InvalidParams
 
 
 def infill(marks: InfillMarks | None, prefix: str, suffix: str) -> Pieces:
-    """Return the prompt for what stands between two texts.
+    """Return the prompt for the text between two texts.
 
-    :param marks: of the model; None if it has none.
-    :raises InvalidParams: it has none, and there is a text to come to.
+    :param marks: the model's marks; None if it has none.
+    :raises InvalidParams: the model has no marks, and a text follows the gap.
     """
     if not suffix:
         return merged([prefix])

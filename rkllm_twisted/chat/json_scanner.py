@@ -1,4 +1,4 @@
-"""JSON checked character by character (RFC 8259), so that a text that is none is known at once."""
+"""Checks JSON character by character (RFC 8259), to recognise at once a text that is none."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from enum import Enum
 
-#: As deep as the daemon's own messages may be (``wire``).
+#: The deepest nesting, as in the daemon's own messages (``wire``).
 MAX_DEPTH = 64
 _SPACE = frozenset(" \t\r\n")
 _SCALAR = re.compile(r"true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
@@ -20,7 +20,7 @@ class NotJSONError(ValueError):
 
 
 class Expect(Enum):
-    """What may come next."""
+    """The next character that the scanner accepts."""
 
     VALUE = "a value"
     FIRST_ITEM = "a value, or the end of the array"
@@ -36,10 +36,10 @@ class Expect(Enum):
 
 
 class JSONScanner:
-    """Takes in one JSON value.
+    """Checks one JSON value.
 
-    :param expect: what may come next.
-    :param depth: of arrays and objects that are open.
+    :param expect: the characters that may come next.
+    :param depth: the number of open arrays and objects.
     """
 
     def __init__(self) -> None:
@@ -51,13 +51,13 @@ class JSONScanner:
 
     @property
     def depth(self) -> int:
-        """How many arrays and objects are open."""
+        """The number of open arrays and objects."""
         return len(self._open)
 
     def feed(self, character: str) -> None:
-        """Take in the next character.
+        """Check the next character.
 
-        :raises NotJSONError: it cannot stand there.
+        :raises NotJSONError: the character cannot stand there.
         """
         if character in _SPACE and self.expect in _BETWEEN:
             return

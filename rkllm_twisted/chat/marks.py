@@ -1,4 +1,4 @@
-"""Finding marks in text that comes in chunks, without giving away the beginning of one."""
+"""Finds marks in text that comes in chunks, and holds back the beginning of a mark."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import attrs
 
 @attrs.frozen
 class FoundMark:
-    """What is known of a text.
+    """The result of a search for a mark.
 
-    :param before: text that is certainly no part of a mark.
+    :param before: the text that is certainly no part of a mark.
     :param mark: the mark after it, or None.
-    :param rest: what follows the mark; without one, what may yet become one.
+    :param rest: the text after the mark; without a mark, the text that may become one.
     """
 
     before: str
@@ -22,10 +22,10 @@ class FoundMark:
 
 
 class Marks:
-    """A set of marks to look for.
+    """A set of marks to search for.
 
-    The mark that begins first is found, and of two that begin at one place the shorter. So the
-    outcome does not depend on how the text was cut into chunks.
+    The search finds the mark that begins first, and of two at one place the shorter. So the
+    outcome does not depend on the chunks of the text.
     """
 
     def __init__(self, marks: Iterable[str]) -> None:
@@ -38,7 +38,7 @@ class Marks:
         return bool(self.marks)
 
     def search(self, text: str, *, more: bool = True) -> FoundMark:
-        """Look for the first mark.
+        """Search for the first mark.
 
         :param more: True if the text may go on.
         """
@@ -53,7 +53,7 @@ class Marks:
         return FoundMark(text[:at], mark or None, text[at + len(mark) :])
 
     def _held_from(self, text: str) -> int:
-        """Return where the longest end of the text begins that is the beginning of a mark."""
+        """Return the position of the longest end of the text that is the beginning of a mark."""
         for at in range(max(0, len(text) - self._longest), len(text)):
             if text[at:] in self._beginnings:
                 return at

@@ -1,7 +1,7 @@
-"""The messages of a conversation: values, and how they are read from JSON.
+"""Reads the messages of a conversation from JSON.
 
-The JSON is OpenAI's (chat completions API, "messages"), because every client has it. Whatever is
-wrong is said with its place, e.g. ``messages[3].content[1].type``.
+The JSON is OpenAI's (chat completions API, "messages"), because every client has it. Each error
+names the place of the mistake, e.g. ``messages[3].content[1].type``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Text:
 class Image:
     """A part of a message that is an image.
 
-    :param url: a ``data:`` URI. Nothing is ever fetched.
+    :param url: a ``data:`` URI. The daemon never fetches an image.
     """
 
     url: str = attrs.field(repr=lambda url: f"{len(url)} characters")
@@ -62,10 +62,10 @@ class Message:
     """One message.
 
     :param role: ``system``, ``user``, ``assistant`` or ``tool``.
-    :param parts: what it says; none for an answer that is tool calls only.
-    :param reasoning: of an earlier answer. Templates decide whether the model reads it again.
-    :param tool_call_id: of a tool's result: the call that it answers.
-    :param name: of the function that had the result, or of the speaker.
+    :param parts: the content; none for an answer that only has tool calls.
+    :param reasoning: an earlier answer's reasoning. The template may show it to the model again.
+    :param tool_call_id: for a tool's result: the id of the call that it answers.
+    :param name: the name of the function that had the result, or of the speaker.
     """
 
     role: str
@@ -77,7 +77,7 @@ class Message:
 
     @property
     def text(self) -> str:
-        """The text parts, joined with nothing between, as OpenAI's API joins them."""
+        """The text parts, joined without a separator, as OpenAI's API joins them."""
         return "".join(part.text for part in self.parts if isinstance(part, Text))
 
     @property
@@ -90,7 +90,7 @@ Conversation = tuple[Message, ...]
 
 
 def say(role: str, text: str) -> Message:
-    """Return a message of text alone."""
+    """Return a message that only has text."""
     return Message(role, (Text(text),))
 
 
@@ -107,7 +107,7 @@ def read_messages(value: object, *, images: bool = False) -> Conversation:
 
     :param value: decoded JSON.
     :param images: True if the model reads images.
-    :raises InvalidParams: with the place of what is wrong.
+    :raises InvalidParams: a message is wrong; the text has its place.
     """
     if not isinstance(value, Sequence) or isinstance(value, str):
         raise wrong("messages", "must be an array of messages")
@@ -217,11 +217,11 @@ def _is_object(text: str) -> bool:
 
 
 def check_order(messages: Conversation) -> None:
-    """Check that each tool result answers a call before it, and that something is left to answer.
+    """Check that each tool result answers an earlier call, and that the last one needs an answer.
 
     Roles that do not alternate are no error: :mod:`.arrange` joins them for models that need it.
 
-    :raises InvalidParams: naming the message.
+    :raises InvalidParams: a message is wrong; the text names it.
     """
     open_calls: tuple[ToolCall, ...] = ()
     for number, message in enumerate(messages):
@@ -244,7 +244,7 @@ def check_order(messages: Conversation) -> None:
 
 
 def shown(value: object) -> str:
-    """Return a value as an error message shows it: JSON, cut to a length that can be read."""
+    """Return a value as an error message shows it: JSON, cut to a readable length."""
     if value is None:
         return "nothing"
     text = json.dumps(value, ensure_ascii=False, default=str)

@@ -1,4 +1,4 @@
-"""What chat knows of a model: made once when it is loaded, from what lies beside it."""
+"""The facts that chat needs of a model, made once at its load from the files beside it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rkllm_twisted.chat.vocabulary import Vocabulary
 
 
 class Tier(Enum):
-    """How conversations are fed to a model, the best first."""
+    """The ways to feed conversations to a model, the best first."""
 
     TOKENS = "tokens"
     TEMPLATE = "template"
@@ -27,8 +27,8 @@ class Tier(Enum):
 class ChatModel:
     """One loaded model.
 
-    :param key: no other model has it, e.g. the digest of the file.
-    :param context: tokens that the cache has room for (``max_context_len``).
+    :param key: a text that no other model has, e.g. the digest of the file.
+    :param context: the room of the cache in tokens (``max_context_len``).
     :param renderer: None if neither a template nor the family is known.
     :param vocabulary: None if there is no ``tokenizer.json``.
     :param end_tokens: texts of the tokens that end an answer, if the runtime may go on after them.
@@ -45,7 +45,7 @@ class ChatModel:
 
     @property
     def tier(self) -> Tier:
-        """How conversations are fed to it."""
+        """The way to feed conversations to it."""
         if self.renderer is None:
             return Tier.RUNTIME
         return Tier.TOKENS if self.vocabulary is not None else Tier.TEMPLATE
@@ -65,11 +65,11 @@ def chat_model(
     end_tokens: tuple[str, ...] = (),
     open_template: OpenTemplate = ChatTemplate,
 ) -> ChatModel:
-    """Return what is known of a model.
+    """Return the chat facts of a model.
 
     :param template: the text of ``chat_template.jinja``.
     :param open_template: makes a template of its text, its control tokens and its variables.
-    :param specials: ``bos_token`` and the like of ``tokenizer_config.json``.
+    :param specials: the variables of ``tokenizer_config.json``, such as ``bos_token``.
     :raises InvalidParams: the template cannot be used.
     :raises ExtraMissingError: jinja2 is not installed.
     """
@@ -114,7 +114,7 @@ def _tool_format(
                 for form in TOOL_FORMATS.values()
                 if any(mark in template for mark in form.opens)
             ),
-            TOOL_FORMATS["llama3"],  # bare JSON with "parameters" is the commonest without a mark
+            TOOL_FORMATS["llama3"],  # without a mark, bare JSON with "parameters" is the commonest
         )
         if template
         else INSTRUCTION_FORMAT

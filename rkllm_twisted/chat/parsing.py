@@ -1,8 +1,8 @@
-"""One answer while it is written: text in, events out.
+"""Parses an answer while the model writes it: text in, events out.
 
     text ─ end tokens ─ reasoning ─ tool calls ─ stop texts ─ events
 
-However the text is cut into chunks, the events are the same once :func:`.events.joined`.
+The events do not depend on the chunks of the text, once they are :func:`.events.joined`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from rkllm_twisted.chat.tool_formats import ToolFormat
 
 @attrs.frozen
 class Reading:
-    """How to read one answer.
+    """The rules for reading one answer.
 
-    :param reasoning: None if the model has none, or it is wanted as a part of the answer.
+    :param reasoning: None if the model has none, or if the client wants it as part of the answer.
     :param opened: True if the prompt ends within the reasoning.
-    :param tool_format: None if the request has no tools: then nothing is a call.
+    :param tool_format: None if the request has no tools: then no text is a call.
     :param names: the functions of the request.
     :param stops: stop texts; they count in the answer, not in reasoning or calls.
     :param end_tokens: texts of the model's end tokens, for runtimes that go on after them.
@@ -43,8 +43,8 @@ class AnswerParser:
     """Parses one answer.
 
     :param new_id: makes the ids of tool calls.
-    :param stopped: True once the run is of no more use: a stop text or an end token has come.
-    :param reasoning_tokens: how many chunks were reasoning; a chunk is a token.
+    :param stopped: True once the run may end: a stop text or an end token has come.
+    :param reasoning_tokens: the number of reasoning chunks; a chunk is a token.
     """
 
     def __init__(self, reading: Reading, new_id: Callable[[], str]) -> None:
@@ -64,11 +64,11 @@ class AnswerParser:
 
     @property
     def stopped(self) -> bool:
-        """True once the run may be ended."""
+        """True once the run may end."""
         return self._stops.stopped or self._ends.stopped
 
     def feed(self, text: str) -> list[Event]:
-        """Take in the text of one token."""
+        """Parse the text of one token."""
         if self.stopped:
             return []
         events = list(self._outer(self._reason(self._ends.feed(text))))
@@ -77,9 +77,9 @@ class AnswerParser:
         return events
 
     def finish(self, reason: str) -> list[Event]:
-        """Return what was held back, and the finish.
+        """Return the text that was held back, and the finish.
 
-        :param reason: how the run ended: ``stop``, ``length`` or ``cancelled``.
+        :param reason: the end of the run: ``stop``, ``length`` or ``cancelled``.
         """
         events: list[Event] = []
         if not self._stops.stopped:

@@ -9,7 +9,7 @@ from rkllm_twisted.contract.run_checks import LISTEN_S, states_of
 from rkllm_twisted.contract.verdict import NotTestable, Verdict, judged
 from rkllm_twisted.values import RunState
 
-#: After how long the daemon kills the runtime's process because of a run that it aborted.
+#: Seconds from an abort until the daemon kills the runtime's process if the run has not ended.
 ABORT_TIMEOUT_S = 5.0
 
 
@@ -104,7 +104,10 @@ def abort_of_nothing(library: RawLibrary) -> Verdict:
 
 
 def abort_from_callbacks_thread(library: RawLibrary) -> Verdict:
-    """An abort inside a callback ends the run: the daemon aborts so a run that had not begun."""
+    """An abort inside a callback ends the run.
+
+    The daemon aborts this way if the run had not begun when the abort came.
+    """
     library.load()
     whole = library.run()
     returned: list[int] = []

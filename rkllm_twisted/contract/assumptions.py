@@ -13,12 +13,12 @@ from rkllm_twisted.contract.verdict import Verdict
 
 @attrs.frozen
 class Assumption:
-    """Something that the code relies on, or copes with.
+    """A behaviour of librkllmrt that the code relies on, or copes with.
 
     :param name: a short name for the report.
     :param text: what is assumed, in one sentence.
-    :param otherwise: what follows for the daemon if it is wrong.
-    :param check: checks it; None if no program can, and then ``otherwise`` says why.
+    :param otherwise: the consequence for the daemon if the assumption is wrong.
+    :param check: the function that checks it; None if no program can: ``otherwise`` has the reason.
     """
 
     name: str

@@ -18,13 +18,13 @@ from rkllm_twisted.runtime.probe import probe
 def check_contract(
     library: str | None, abi: str | None, model: str, report: Path, deadline: float | None = None
 ) -> bool:
-    """Check everything, print each result, and write the report.
+    """Check all assumptions, print each result, and write the report.
 
     :param library: as for ``twistd rkllm``.
-    :param model: a path; with the embedded runtime ``demo`` is its demonstration model.
+    :param model: a path, or ``demo`` for the demonstration model of the embedded runtime.
     :param report: the report's path without its suffix: ``.md`` and ``.json`` are written.
     :param deadline: see :func:`check_all`.
-    :returns: true if no assumption is contradicted.
+    :returns: True if no assumption is contradicted.
     :raises StartupError: the library or the model cannot be used.
     """
     runtime = probe(library, abi, os.environ).version

@@ -1,7 +1,7 @@
-"""The library as C has it: returned numbers, and callbacks as they come.
+"""Calls librkllmrt directly, and records its return values and its callbacks.
 
-The daemon's own runtime hides what the checks look for: it drops late callbacks, makes an end if
-the library sends none, and raises an error for a status that is not 0.
+The daemon's own runtime would hide what the checks look for: it drops late callbacks, adds an end
+if the library sends none, and raises an error for a status that is not 0.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rkllm_twisted.runtime.detect import detect_release
 from rkllm_twisted.runtime.library import open_file
 from rkllm_twisted.values import RunState
 
-#: How long each callback of a slow run takes, so that the run does not end before it is stopped.
+#: The seconds of each callback of a slow run, so that a check can stop the run before it ends.
 CALLBACK_DELAY_S = 0.01
 QUESTION = "What is a module?"
 
@@ -33,9 +33,9 @@ class CallbackRecord:
     """A callback.
 
     :param text: None for NULL.
-    :param thread: the thread that it came on.
-    :param userdata: the value that it brought.
-    :param has_arrays: true if it brought logits or hidden states.
+    :param thread: the thread that made it.
+    :param userdata: its userdata.
+    :param has_arrays: True if it brought logits or hidden states.
     :param generated: ``perf.generate_tokens``; None if the release has no figures.
     :param at: its time, in seconds of the monotonic clock.
     """
@@ -77,16 +77,16 @@ class RunRecord:
 
 
 class RawLibrary:
-    """One opened library and its one handle.
+    """An open library with one handle.
 
     :param model: the path of the model that the checks load.
     :ivar callbacks: every callback so far.
     :ivar first_callback: set by the first callback of the run under way.
     :ivar callback_returns: the number that callbacks return.
-    :ivar is_slow: true if each callback takes :data:`CALLBACK_DELAY_S`.
-    :ivar in_callback: called in each callback; None: nothing.
-    :ivar kept: everything that C was ever given.
-    :ivar init_param: the RKLLMParam that rkllm_init was given, and a copy of it.
+    :ivar is_slow: True if each callback takes :data:`CALLBACK_DELAY_S`.
+    :ivar in_callback: the function to call in each callback; None for none.
+    :ivar kept: every argument of every call, so that C may still read it.
+    :ivar init_param: the RKLLMParam that rkllm_init got, and a copy of it.
     """
 
     def __init__(self, library: str, abi: str | None, model: str) -> None:

@@ -1,4 +1,4 @@
-"""The report: Markdown for people, JSON for programs."""
+"""Makes the report: Markdown for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BOARD = Path("/proc/device-tree/model")
 
 
 def circumstances(runtime: RuntimeVersion, model: str) -> dict[str, Any]:
-    """The facts that a reader of the report needs: software, board, library, model."""
+    """Return the facts that a reader of the report needs: software, board, library, model."""
     board = BOARD.read_text(errors="replace").strip("\0\n") if BOARD.exists() else None
     return {
         "rkllm_twisted": __version__,
@@ -36,7 +36,7 @@ def circumstances(runtime: RuntimeVersion, model: str) -> dict[str, Any]:
 
 
 def as_json(where: dict[str, Any], results: Sequence[CheckResult]) -> str:
-    """The report for programs: each assumption with its verdict and what was seen."""
+    """Return the report for programs: each assumption with its verdict and what was seen."""
     assumptions = [
         {
             "name": result.assumption.name,
@@ -53,13 +53,13 @@ def as_json(where: dict[str, Any], results: Sequence[CheckResult]) -> str:
 
 
 def counts(results: Sequence[CheckResult]) -> dict[str, int]:
-    """The number of assumptions with each verdict."""
+    """Return the number of assumptions with each verdict."""
     counted = Counter(result.verdict.verdict for result in results)
     return {verdict: counted[verdict] for verdict in (CONFIRMED, CONTRADICTED, UNTESTED)}
 
 
 def as_markdown(where: dict[str, Any], results: Sequence[CheckResult]) -> str:
-    """The report for people: a table, and what follows from each contradiction."""
+    """Return the report for people: a table, and the consequence of each contradiction."""
     runtime, model = where["runtime"], where["model"]
     counted = ", ".join(f"{number} {verdict}" for verdict, number in counts(results).items())
     parts = [

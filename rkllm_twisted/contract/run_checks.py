@@ -1,4 +1,4 @@
-"""Checks of loading, and of how runs call back and end."""
+"""Checks of loading, and of the callbacks and the end of runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rkllm_twisted.contract.raw_library import RawLibrary, RunRecord
 from rkllm_twisted.contract.verdict import NotTestable, Verdict, judged
 from rkllm_twisted.values import LAST_STATES, RunState
 
-#: How long to listen for callbacks that should not come.
+#: The seconds to wait for callbacks that should not come.
 LISTEN_S = 2.0
 #: A text whose answer is likely to have characters of several bytes.
 MANY_BYTES = "Repeat exactly: 😀 日本語 ñ é ü"

@@ -17,10 +17,10 @@ import attrs
 from rkllm_twisted.contract.assumptions import ASSUMPTIONS, MODEL_LOADS, Assumption
 from rkllm_twisted.contract.verdict import CONFIRMED, CONTRADICTED, UNTESTED, Verdict
 
-#: How long one check may take, and how much longer for each GiB of the model, which most checks
-#: load more than once.
+#: The seconds that one check may take, and the further seconds for each GiB of the model: most
+#: checks load it more than once.
 CHECK_TIMEOUT_S, TIMEOUT_PER_GIB_S = 120.0, 180.0
-#: How many of the last lines that the library printed the report has.
+#: The number of lines in the report, of the last lines that the library printed.
 REPORTED_LINES = 5
 WORKER = "rkllm_twisted.contract.worker"
 

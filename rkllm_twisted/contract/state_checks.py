@@ -1,4 +1,4 @@
-"""Checks of what the library keeps: history, strings, memory."""
+"""Checks of the state that the library keeps: history, strings, memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rkllm_twisted.contract.raw_library import QUESTION, RawLibrary
 from rkllm_twisted.contract.verdict import NotTestable, Verdict, judged
 
 MIB = 2**20
-#: How many loads and destroys are compared with the first one.
+#: The number of loads and destroys to compare with the first one.
 LOADS_COMPARED = 3
 
 

@@ -8,12 +8,12 @@ CONFIRMED, CONTRADICTED, UNTESTED = "confirmed", "contradicted", "not testable h
 
 
 class NotTestable(Exception):
-    """The assumption cannot be checked with this library or model; the text says why."""
+    """The assumption cannot be checked with this library or model; the text has the reason."""
 
 
 @attrs.frozen
 class Verdict:
-    """The verdict on an assumption, and what it is based on.
+    """The verdict on an assumption, with its evidence.
 
     :param verdict: :data:`CONFIRMED`, :data:`CONTRADICTED` or :data:`UNTESTED`.
     :param seen: what the check saw, in words, with figures.
@@ -24,5 +24,5 @@ class Verdict:
 
 
 def judged(holds: bool, seen: str) -> Verdict:
-    """Make the verdict of a check that could be made."""
+    """Return the verdict of a check that ran."""
     return Verdict(CONFIRMED if holds else CONTRADICTED, seen)

@@ -25,7 +25,7 @@ def check(name: str, library: str, abi: str | None, model: str) -> Verdict:
 
 
 def main(argv: list[str]) -> None:
-    """Check, and write the verdict to a descriptor, since the library may print to the others."""
+    """Check, and write the verdict to a descriptor that the library does not print to."""
     descriptor, *what = json.loads(argv[1])
     try:
         verdict = check(*what)

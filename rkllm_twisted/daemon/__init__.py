@@ -1,1 +1,1 @@
-"""Starts the daemon: options, `--check`, the parts put together."""
+"""Starts the daemon: reads the options, assembles the parts, and handles `--check`."""

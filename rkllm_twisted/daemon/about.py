@@ -1,4 +1,4 @@
-"""What the daemon says about itself: its version, its state, its methods."""
+"""Describes the daemon to clients: its version, its state, its methods."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ STATE_TEXTS: Mapping[str, str] = {
 
 @implementer(IDaemon)
 class About:
-    """What ``server.version`` and ``server.status`` return.
+    """The results of ``server.version`` and ``server.status``.
 
     :param clients: returns the number of open connections.
     :param description: see :attr:`IDaemon.description`.
@@ -76,14 +76,14 @@ class About:
 
 
 def _connection_number(_: object, field: Any, value: Any) -> Any:
-    """Replace a client of the NPU by its connection's number; None if it is not a connection."""
+    """Return the number of an NPU client's connection; None if it is not a connection."""
     if field is not None and field.name == "client":
         return value.peer.number if IConversation.providedBy(value) else None
     return value
 
 
 def summary_of(status: NPUStatus, clients: int) -> str:
-    """The model and the queue in one line, which ``systemctl status`` shows."""
+    """Return the model and the queue in one line, which ``systemctl status`` shows."""
     model = (status.model_path or "a model").rpartition("/")[2]
     state = STATE_TEXTS[status.state].format(model=model, problem=status.problem)
     return f"{state}; waiting calls: {status.queue_length}; clients: {clients}"
@@ -92,7 +92,7 @@ def summary_of(status: NPUStatus, clients: int) -> str:
 def describe_for(methods: Mapping[str, IRPCMethod], runtime: RuntimeVersion) -> SelfDescription:
     """Describe the methods that the loaded release has.
 
-    It is made and encoded when the daemon starts, so that an answer takes no time.
+    The daemon makes and encodes it at the start, so that an answer takes no time.
 
     :param methods: by name.
     """

@@ -1,6 +1,6 @@
-"""Makes the daemon of its options and its parts: nothing here but wiring.
+"""Assembles the daemon from its options and its parts; it only wires them together.
 
-``makeService(options)`` opens the library, so that a wrong one is found before anything listens,
+``makeService(options)`` opens the library, so that it finds a wrong one before the daemon listens,
 and returns a service that has not started.
 """
 
@@ -47,7 +47,7 @@ __all__ = [
 
 
 def limits_of(options: Options) -> Limits:
-    """The limits that the options set for connections."""
+    """Return the limits that the options set for connections."""
     return Limits(
         max_clients_per_user=options["max-clients-per-user"],
         max_length=options["max-message"],
@@ -61,7 +61,7 @@ def limits_of(options: Options) -> Limits:
 
 
 def timeouts_of(options: Options) -> Timeouts:
-    """The timeouts that the options set for calls."""
+    """Return the timeouts that the options set for calls."""
     return Timeouts(
         init=options["init-timeout"],
         first_token=options["first-token-timeout"],
@@ -70,7 +70,7 @@ def timeouts_of(options: Options) -> Timeouts:
 
 
 def permissions_of(options: Options) -> Permissions:
-    """The users and groups that may connect and that may administer, from the options."""
+    """Return the users and groups that may connect or administer, from the options."""
     return Permissions(
         clients=Principals(options["allow-uid"], options["allow-gid"]),
         administrators=Principals(options["admin-uid"], options["admin-gid"]),
@@ -78,7 +78,7 @@ def permissions_of(options: Options) -> Permissions:
 
 
 def socket_of(options: Options) -> SocketFile:
-    """The socket that the options name."""
+    """Return the socket that the options name."""
     owner, group = (SAME if options[of] is None else options[of] for of in ("owner", "group"))
     return SocketFile(options["socket"], options["mode"], owner, group)
 
@@ -91,7 +91,8 @@ def makeService(
     :param options: parsed :class:`Options`.
     :param reactor: the reactor to run on; the global one by default.
     :param source: the socket to listen on; by default the one that the options name.
-    :raises StartupError: the library, a plugin or the history cannot be used; it says what to do.
+    :raises StartupError: the library, a plugin or the history cannot be used; the text says what to
+        do.
     """
     if reactor is None:
         from twisted.internet import reactor  # noqa: PLC0415 - importing it would install one

@@ -1,4 +1,4 @@
-"""``--check``: whether the daemon would start, and what it would do."""
+"""``--check``: checks that the daemon would start, and describes what it would do."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from rkllm_twisted.rpc.registry import find_methods
 from rkllm_twisted.server.service import descriptors_for, raise_limit
 from rkllm_twisted.values import RuntimeVersion
 
-#: The modules of this package's own methods begin so.
+#: The beginning of the names of modules with this package's own methods.
 OWN_PACKAGE = "rkllm_twisted."
 
 
 def check(options: Options) -> str:
     """Check the library, the plugins, the socket's directory, and all that the options name.
 
-    It neither listens nor loads a model, and does not disturb a daemon that runs.
+    It does not listen or load a model, and does not disturb a running daemon.
 
     :returns: what the daemon would do, in lines.
     :raises StartupError: it would not start; the text says what to do.

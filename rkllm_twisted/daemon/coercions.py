@@ -1,8 +1,8 @@
-"""Values of options, from the texts that people write: one function for each form.
+"""Parses the texts of options: one function for each form of value.
 
-Each function raises ValueError if the text is wrong. Its ``coerceDoc``, the name that
-:mod:`twisted.python.usage` has for it, says what the text must be: an attribute and not the
-docstring, which ``python -OO`` removes.
+Each function raises ValueError if the text is wrong. Its attribute ``coerceDoc``, a name of
+:mod:`twisted.python.usage`, says what the text must be. A docstring would not do: ``python -OO``
+removes it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Parse = TypeVar("Parse", bound=Callable[[str], object])
 
 
 def must_be(words: str) -> Callable[[Parse], Parse]:
-    """Decorate a function with what its text must be, for the error."""
+    """Return a decorator that sets ``coerceDoc``: what the text must be, for the error."""
 
     def decorate(parse: Parse) -> Parse:
         parse.coerceDoc = words  # type: ignore[attr-defined]
@@ -40,7 +40,7 @@ def octal(text: str) -> int:
 
 @must_be("a whole number from 1")
 def positive(text: str) -> int:
-    """Read a number of things."""
+    """Read a count above 0."""
     number = int(text)
     if number < 1:
         raise ValueError

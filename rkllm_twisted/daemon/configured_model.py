@@ -1,4 +1,4 @@
-"""``--model``: the model that the daemon loads when it starts, and again after a crash."""
+"""``--model``: loads the model when the daemon starts, and again after a crash."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from rkllm_twisted.interfaces import INPU, IRuntime
 from rkllm_twisted.models.catalogue import CPU_LOADS, NPU_LOADS, Catalogue
 from rkllm_twisted.models.directories import ModelDirectories
 
-#: How often the service looks whether the model has gone.
+#: The seconds between two checks that the model is still loaded.
 CHECK_INTERVAL_S = 1.0
-#: The delay before the second try, and the longest one; it doubles with each try.
+#: The delay before the second try, and the longest delay, in seconds; each try doubles it.
 BACK_OFF_S, MAX_BACK_OFF_S = 1.0, 300.0
-#: A model that has been loaded for so long has not failed soon: the delay is short again.
+#: If a model was loaded for so many seconds before a crash, the delay is short again.
 STANDS_S = 60.0
 
 _log = Logger("rkllm.daemon")
@@ -34,8 +34,8 @@ _log = Logger("rkllm.daemon")
 class ConfiguredModel(Service):
     """Loads a model at start, and again after a crash of the runtime.
 
-    It leaves alone what clients do: a model that a client has destroyed stays away, and one that a
-    client has loaded stays.
+    It does not undo what clients do: a model that a client destroyed stays unloaded, and one that a
+    client loaded stays loaded.
 
     :param param: the RKLLMParam to load it with.
     """
@@ -53,13 +53,13 @@ class ConfiguredModel(Service):
         self._watch.clock = reactor
 
     def startService(self) -> None:
-        """Load the model. Requests that come meanwhile wait for it in the NPU's queue."""
+        """Load the model. Until then requests wait in the NPU's queue."""
         super().startService()
         self._load()
         self._watch.start(CHECK_INTERVAL_S, now=False)
 
     def stopService(self) -> None:
-        """Load no more. A load that is under way ends with the NPU."""
+        """Stop loading. A load that is under way ends with the NPU."""
         super().stopService()
         if self._watch.running:
             self._watch.stop()
@@ -100,7 +100,7 @@ class ConfiguredModel(Service):
             self._load()
 
     def _check(self) -> None:
-        """Load the model again if a crash has taken it."""
+        """Load the model again if a crash has ended it."""
         if self._call is not None or self._delayed is not None:
             return
         status = self._npu.status()
@@ -111,7 +111,7 @@ class ConfiguredModel(Service):
 
 
 def configured_param(options: Options, runtime: IRuntime) -> Mapping[str, object] | None:
-    """The RKLLMParam for the model of ``--model``; None if there is none.
+    """Return the RKLLMParam for the model of ``--model``; None if there is none.
 
     :raises StartupError: there is no such model, or a parameter is wrong.
     """
@@ -129,7 +129,7 @@ def configured_param(options: Options, runtime: IRuntime) -> Mapping[str, object
 
 
 def _param_of(wanted: str, options: Options, runtime: IRuntime) -> dict[str, Any]:
-    """The parameters of a path, or of a name in the directories with what lies beside the model."""
+    """Return the parameters for a path, or for a name, with the settings beside the model."""
     path = Path(wanted)
     if path.is_file() or not options["model-dir"] or path.is_absolute():
         if not path.is_file():
@@ -144,7 +144,7 @@ def _param_of(wanted: str, options: Options, runtime: IRuntime) -> dict[str, Any
 
 
 def _assign(param: dict[str, Any], path: Sequence[str], value: object) -> None:
-    """Set a field, also one of a structure in the structure."""
+    """Set a field, or a field of a nested structure."""
     *outer, name = path
     for part in outer:
         inner = param.get(part)

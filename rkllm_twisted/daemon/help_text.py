@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from rkllm_twisted.daemon.settings import Setting
 
-#: What twisted.python.usage adds to the options.
+#: The options that twisted.python.usage adds.
 ADDED: Mapping[str, str] = {
     "version": "Print the version and exit.",
     "help": "Display this help and exit.",
@@ -17,10 +17,10 @@ ADDED: Mapping[str, str] = {
 def help_text(settings: Mapping[str, Setting], about: str, width: int) -> str:
     """Make the text.
 
-    Twisted sorts the options by their names. Some sentences say more about the option before, so
-    that they keep the table's order here.
+    The options keep the order of their table, since some texts refer to the option before them;
+    Twisted would sort the options by name.
 
-    :param about: what the daemon is.
+    :param about: the description of the daemon.
     :param width: the columns of the terminal.
     """
     rows = [*_rows(settings), *((f"      --{name}", text) for name, text in ADDED.items())]

@@ -1,4 +1,4 @@
-"""Where the runtime runs: in a child process, or in a thread of the daemon's own process."""
+"""Runs the runtime in a child process, or in a thread of the daemon's own process."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ONLINE = Path("/sys/devices/system/cpu/online")
 class RuntimeHost:
     """A runtime, and the service that keeps its process running.
 
-    :param is_alive: true if the process that it runs in responds.
+    :param is_alive: returns True if the process that it runs in responds.
     """
 
     runtime: IRuntime
@@ -43,7 +43,7 @@ class RuntimeHost:
 
 
 def in_thread(options: Options, _reactor: Any) -> RuntimeHost:
-    """Open the library in this process. A crash of the library is a crash of the daemon.
+    """Open the library in this process. A crash of the library then crashes the daemon.
 
     :raises LibraryError: it cannot be used.
     """
@@ -55,7 +55,7 @@ def in_thread(options: Options, _reactor: Any) -> RuntimeHost:
         native_async=options["native-async"],
         files=Files(options["model-dir"], log_line),
     )
-    return RuntimeHost(runtime, Service(), lambda: True)  # the caller runs in that very process
+    return RuntimeHost(runtime, Service(), lambda: True)  # the caller runs in the same process
 
 
 def in_process(options: Options, reactor: Any) -> RuntimeHost:
@@ -82,9 +82,9 @@ def in_process(options: Options, reactor: Any) -> RuntimeHost:
 
 
 def _choose_llama(options: Options) -> None:
-    """Before the library is opened, here or in another process.
+    """Choose llama.cpp's library, before this or another process opens it.
 
-    :raises LibraryError: the file that is named is not there.
+    :raises LibraryError: the named file does not exist.
     """
     if options["llama"] is not None or options["library"] == LLAMA:
         libllama.choose(options["llama"])
@@ -93,7 +93,7 @@ def _choose_llama(options: Options) -> None:
 def _check_processors(wanted: Sequence[int]) -> None:
     """Refuse processors that this machine lacks; the kernel would silently use the others.
 
-    :raises StartupError: naming those that there are.
+    :raises StartupError: there are such processors; the text names those of the machine.
     """
     try:
         online = processors(ONLINE.read_text())

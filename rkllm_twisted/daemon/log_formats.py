@@ -41,7 +41,7 @@ def _formatted_time(moment: float, form: str) -> str:
 
 
 def _message(event: LogEvent) -> str:
-    """The event's text, with its traceback if it has one."""
+    """Return the event's text, with its traceback if it has one."""
     text = formatEvent(event)
     if event.get("log_failure") is not None:
         text = f"{text}\n{_traceback(event)}"
@@ -49,7 +49,7 @@ def _message(event: LogEvent) -> str:
 
 
 def _printable(text: str) -> str:
-    """Escape what is neither printable nor a line break or tab: it may come from a client.
+    """Escape all but printable characters, line breaks and tabs: the text may be a client's.
 
     Terminals act on control characters (ESC, the C1 controls), readers of lines on U+2028, and
     bidirectional text turns a line around.
@@ -62,7 +62,7 @@ def _printable(text: str) -> str:
 
 
 def _utf8(text: str) -> str:
-    """Escape what UTF-8 cannot encode: a file's name may hold any bytes."""
+    """Escape what UTF-8 cannot encode: the name of a file may hold any bytes."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
@@ -80,7 +80,7 @@ def _level(event: LogEvent) -> str:
 
 
 def as_text(event: LogEvent) -> str:
-    """Time, namespace, level and text in a line. Further lines of the text are indented."""
+    """Return time, namespace, level and text in a line. Further lines of the text are indented."""
     when = _formatted_time(_time_of(event), "%Y-%m-%dT%H:%M:%S%z")
     where = f"{event.get('log_namespace', '-')}#{_level(event)}"
     return f"{when} [{where}] {_one_event(_message(event))}\n"
@@ -92,14 +92,14 @@ def _one_event(text: str) -> str:
 
 
 def as_journald(event: LogEvent) -> str:
-    """The same without the time, which the journal has, and with the level as journald reads it."""
+    """Return the same without the time, which the journal adds, and with journald's level."""
     prefix = f"<{PRIORITIES[_level(event)]}>"
     text = f"[{event.get('log_namespace', '-')}] {_one_event(_message(event))}"
     return "".join(f"{prefix}{line}\n" for line in text.split("\n"))
 
 
 def as_json(event: LogEvent) -> str:
-    """One JSON object: time, level, logger, message, and the event's own fields by name."""
+    """Return a JSON object: time, level, logger, message, and the event's own fields by name."""
     moment = _time_of(event)
     fields: dict[str, Any] = {
         "time": f"{_formatted_time(moment, '%Y-%m-%dT%H:%M:%S')}.{int(moment % 1 * 1e6):06d}"
@@ -117,7 +117,7 @@ def as_json(event: LogEvent) -> str:
 
 
 def _escaped_json(text: str) -> str:
-    """Escape what is not printable in a JSON text, which means the same afterwards."""
+    """Escape what is not printable in a JSON text; its meaning stays the same."""
     if text.isprintable():
         return text
     return "".join(each if each.isprintable() else _escape(each) for each in text)
@@ -131,7 +131,7 @@ def _escape(character: str) -> str:
 
 
 def _json_value(value: object) -> object:
-    """The value if JSON has it, else its text."""
+    """Return the value if JSON has it, else its text."""
     if value is None or isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, RawJSON):
@@ -148,7 +148,7 @@ FORMATS: Mapping[str, Callable[[LogEvent], str]] = {
 
 
 def _dropped_line(form: str, count: int) -> str:
-    """The line that says how many events were dropped."""
+    """Return the line with the number of dropped events."""
     return FORMATS[form](
         {
             "log_level": LogLevel.warn,
@@ -164,7 +164,7 @@ def _dropped_line(form: str, count: int) -> str:
 class Observer:
     """Writes events of a level and above.
 
-    :param out: where to write.
+    :param out: the file to write to.
     :param form: one of :data:`FORMATS`.
     :param level: one of :data:`LEVELS`.
     """
@@ -186,7 +186,7 @@ class Observer:
 def observer_for(twistd: Mapping[str, Any], form: str, level: str) -> Observer | None:
     """Make the observer that twistd's own options ask for.
 
-    :returns: None if those options are wrong; twistd then says so in its own words.
+    :returns: None if those options are wrong; twistd then prints its own message.
     """
     name = twistd["logfile"]
     if twistd["nodaemon"] and name in (None, "", "-"):

@@ -1,7 +1,7 @@
-"""Writes the log to a descriptor without ever blocking the reactor for long.
+"""Writes the log to a descriptor, and never blocks the reactor for long.
 
-A pipe whose reader stands still, or a terminal that is stopped, would block a plain write for ever,
-and the daemon with it. What cannot be written is dropped and counted.
+A plain write would block the daemon for ever if the reader of a pipe stands still, or if a
+terminal is stopped. This module drops and counts the lines that it cannot write.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 #: poll(2) promises room for so many bytes (PIPE_BUF of Linux), so a write of them does not block.
 ROOM = 4096
-#: How long a write waits for a reader that is only slow. One that stands still costs it once.
+#: The time that a write waits for a slow reader. A reader that stands still costs it once.
 STALL_S = 0.1
 
 
@@ -30,7 +30,7 @@ class LogOutput:
         self._dropped_line = dropped_line
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLOUT)
-        self._rest = b""  # of a line that has begun
+        self._rest = b""  # the rest of a line that has begun
         self._dropped = 0
         self._is_stalled = False
 
@@ -53,11 +53,11 @@ class LogOutput:
             self._dropped, self._rest = 0, rest
 
     def flush(self) -> None:
-        """Do nothing: nothing is held back that could be written."""
+        """Do nothing: a write already writes all that it can."""
 
     def _written(self, data: bytes, deadline: float) -> bytes:
-        """Write as much as there is room for; the rest."""
-        # A reader that has gone is no reason to stop serving.
+        """Write as much as there is room for, and return the rest."""
+        # The daemon serves on if the reader has gone.
         with contextlib.suppress(OSError):
             while data and self._has_room(deadline):
                 data = data[os.write(self._descriptor, data[:ROOM]) :]

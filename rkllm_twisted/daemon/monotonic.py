@@ -1,4 +1,4 @@
-"""The clock of the reactor's timers: the monotonic one, not the wall clock.
+"""Makes the reactor's timers follow the monotonic clock, not the wall clock.
 
 Twisted's reactors read the wall clock. Its first NTP synchronisation moves a board without a
 battery-backed clock by years: every timer of the daemon would end at once, or not before the clock
@@ -13,12 +13,12 @@ from typing import Any
 from twisted.logger import Logger
 
 _log = Logger("rkllm.daemon")
-#: A reactor that is so close to the wall clock follows it.
+#: A reactor whose time is so close to the wall clock, in seconds, follows it.
 TOLERANCE_S = 60.0
 
 
 def use_monotonic_time(reactor: Any) -> None:
-    """Make a reactor's timers follow the monotonic clock. In the reactor's thread.
+    """Make a reactor's timers follow the monotonic clock. Call it in the reactor's thread.
 
     This concerns all users of the reactor. ``reactor.seconds()`` no longer counts from 1970; timers
     that have been set keep the time that is left to them. Idempotent.

@@ -1,4 +1,4 @@
-"""The models by name, for the methods: the catalogue, asked in threads of the reactor's pool."""
+"""Serves the catalogue of models to the methods, from threads of the reactor's pool."""
 
 from __future__ import annotations
 
@@ -28,20 +28,21 @@ _T = TypeVar("_T")
 class IModels(Interface):
     """The models in the directories of --model-dir, for methods.
 
-    Used in the reactor thread. Every Deferred may be cancelled; reading a file then ends soon.
+    Methods use it in the reactor thread. Every Deferred may be cancelled: reading a file then ends
+    soon.
     """
 
     def listing() -> Any:
-        """Look at the directories.
+        """List the models in the directories.
 
         :returns: a Deferred of the result of ``models.list``.
         """
 
     def show(name: str, digest: bool) -> Any:  # noqa: N805 - a zope interface has no self
-        """Look at one model.
+        """Describe one model.
 
         :param name: its name or an alias.
-        :param digest: True: read the whole file for its digest, unless that is known.
+        :param digest: True to read the whole file for its digest, unless that is known.
         :returns: a Deferred of the result of ``models.show``; it fails with InvalidParams if no
             model has the name, or several do.
         """
@@ -49,11 +50,11 @@ class IModels(Interface):
 
 @implementer(IModels)
 class NamedModels:
-    """What ``models.list`` and ``models.show`` return.
+    """The results of ``models.list`` and ``models.show``.
 
-    :param directories: of --model-dir; none: there are no models by name.
-    :param reactor: whose threads read the directories; one without threads waits for them.
-    :raises LibraryError: a directory is not there.
+    :param directories: the directories of --model-dir; without any, no model has a name.
+    :param reactor: its threads read the directories; a reactor without threads reads them itself.
+    :raises LibraryError: a directory does not exist.
     """
 
     def __init__(self, directories: Collection[str], npu: INPU, reactor: Any) -> None:
@@ -99,7 +100,7 @@ class NamedModels:
     def _in_thread(self, work: Callable[[Callable[[], bool]], _T]) -> Deferred[_T]:
         """Do work in a thread.
 
-        :param work: is given what returns True once the Deferred is cancelled.
+        :param work: gets a function that returns True once the Deferred is cancelled.
         """
         if not IReactorThreads.providedBy(self._reactor):
             return maybeDeferred(work, lambda: False)

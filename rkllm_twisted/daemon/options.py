@@ -286,7 +286,7 @@ class Options(usage.Options):
         self[name] = setting.value("", [] if setting.default is None else [setting.default])
 
     def _given(self, name: str, setting: Setting) -> Iterator[tuple[str, Sequence[str] | None]]:
-        """The sources of a setting, first come first, each with its texts if it has any."""
+        """Yield the sources of a setting, by precedence, each with its texts if it has any."""
         yield f"--{name}", setting.from_command_line(self.get(name))
         variable = setting.variable_of(name)
         yield variable, setting.from_environment(os.environ.get(variable))

@@ -1,4 +1,4 @@
-"""The daemon as one service: the order in which its parts start and stop."""
+"""Starts and stops the parts of the daemon in order, as one service."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from rkllm_twisted.offload.parser import Reader
 from rkllm_twisted.server.factory import RPCFactory
 from rkllm_twisted.server.service import UNIXSocketService
 
-#: How long the run under way may go on once the daemon stops.
+#: The seconds that a run may continue once the daemon stops.
 DRAIN_S = 10.0
-#: How long the NPU thread may then take to return from C.
+#: The seconds that the NPU thread may then take to return from C.
 CLOSE_GRACE_S = 3.0
 
 _log = Logger("rkllm.daemon")
@@ -64,7 +64,7 @@ class DaemonService(MultiService):
 
     def startService(self) -> None:
         """Open the socket, then start the rest."""
-        super().startService()  # if the socket is refused, nothing else has started
+        super().startService()  # if the socket cannot open, no other part has started
         warn_of_wall_clock(self._reactor)
         self._pool.start()
         self._host.service.startService()
@@ -77,7 +77,7 @@ class DaemonService(MultiService):
             reason=runtime.recognised_by,
             path=self._listener.endpoint.path,
         )
-        # Before the first client is accepted, so that its requests queue behind the load.
+        # Before the daemon accepts a client, so that requests queue behind the load.
         if self._model is not None:
             self._model.startService()
 
@@ -86,7 +86,7 @@ class DaemonService(MultiService):
         return ensureDeferred(self._stop())
 
     def summary(self) -> str:
-        """The model and the queue, in a line for people."""
+        """Return the model and the queue, in a line for people."""
         return summary_of(self.npu.status(), len(self.factory.connections))
 
     def is_alive(self) -> bool:

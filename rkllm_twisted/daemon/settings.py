@@ -1,4 +1,4 @@
-"""One option of the daemon: its names, its sources, and how its value is made.
+"""One option of the daemon: its names, its sources, and the making of its value.
 
 A value comes from the command line, else from the environment, else from the file of ``--config``
 (TOML, with the options' names as keys), else it is the default.
@@ -28,8 +28,8 @@ else:
 class Setting:
     """One option.
 
-    :param default: the text that a person would write for it; None if there is no default, or if
-        it is found out later.
+    :param default: the text that a user would write for it; None if there is no default, or if the
+        daemon finds it later.
     :param meaning: for ``--help``.
     :param variable: the variable of the environment, if it is not ``RKLLM_`` and the option's name.
     :param parse: makes the value of a text; raises ValueError if the text is wrong. Its
@@ -38,7 +38,7 @@ class Setting:
     :param short: the option's letter.
     :param separator: for an option that may be repeated: what stands between its values in the
         environment.
-    :param in_file: true if it may stand in the file of ``--config``.
+    :param in_file: True if it may stand in the file of ``--config``.
     """
 
     default: str | None
@@ -61,7 +61,7 @@ class Setting:
         return self.parse in NUMBERS
 
     def parameter(self, name: str) -> list[Any]:
-        """The option as an entry of :attr:`usage.Options.optParameters`, or of optFlags."""
+        """Return the option as an entry of :attr:`usage.Options.optParameters`, or of optFlags."""
         if self.is_flag:
             return [name, self.short, self.meaning]
         default = " or ".join(
@@ -71,11 +71,11 @@ class Setting:
         return [name, self.short, None, self.meaning + note]
 
     def variable_of(self, name: str) -> str:
-        """The variable of the environment for the option."""
+        """Return the environment variable of the option."""
         return self.variable or "RKLLM_" + name.upper().replace("-", "_")
 
     def from_command_line(self, given: object) -> list[str] | None:
-        """The texts of its values there; None if it is not given."""
+        """Return the texts of its values on the command line; None if it is not given."""
         if self.is_flag:
             return ["yes"] if given else None
         if isinstance(given, list):
@@ -83,7 +83,7 @@ class Setting:
         return None if given is None else [str(given)]
 
     def from_environment(self, text: str | None) -> list[str] | None:
-        """The texts of its values in a variable; None if the variable is empty or not set."""
+        """Return the texts of its values in a variable; None if the variable is empty or unset."""
         if not text:
             return None
         return list(filter(None, text.split(self.separator))) if self.separator else [text]

@@ -1,7 +1,7 @@
 """``twistd rkllm``: the service of :mod:`rkllm_twisted.tap` under twistd.
 
 A daemon that cannot start prints one sentence and exits with status 1; an application that embeds
-the service gets the exception. This module knows twistd's private names, no other does.
+the service gets the exception. Only this module knows twistd's private names.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ class Options(assembly.Options):
     """The options of ``twistd rkllm``."""
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
-        """Parse a command line; print what is wrong with it and exit.
+        """Parse a command line; if it is wrong, print all mistakes and exit.
 
-        twistd would print all of the help to standard output, and one mistake below it.
+        twistd would print the whole help to standard output, and one mistake below it.
         """
         try:
             super().parseOptions(options)

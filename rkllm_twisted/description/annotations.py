@@ -1,6 +1,6 @@
-"""Describes methods that are no C function, by the attrs classes of their parameters and results.
+"""Describes methods without a C function, from the attrs classes of their parameters and results.
 
-A third party's class may have any annotation; one that has no JSON Schema is described as anything.
+A third party's class may have any annotation. One without a JSON Schema becomes any value.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import msgspec
 from rkllm_twisted.description.model import Default, Item, Origin, ResultModel, Type
 
 _PARAM_DOC = re.compile(r":param (\w+): (.*?)(?=\s*(?::\w+[ :]|\Z))", re.DOTALL)
-#: Where an OpenRPC document has its schemas.
+#: The place of the schemas in an OpenRPC document.
 SCHEMAS = "#/components/schemas/"
 _ANYTHING = Type(())
 _NAMES: Mapping[type, str] = {type(None): "null", int: "integer", str: "string"}
@@ -30,8 +30,8 @@ def own_parameters(params: type | None, prefix: str = "") -> tuple[Item, ...]:
     The types are those of its fields, as :func:`msgspec.convert` checks them; the meanings are
     those of ``:param …:`` in its docstring.
 
-    :param prefix: put before the names of schemas that the types refer to, so that those of two
-        methods stay apart.
+    :param prefix: stands before the names of schemas that the types refer to, so that the names of
+        two methods differ.
     """
     if params is None:
         return ()
@@ -79,7 +79,7 @@ def _hints_of(params: type) -> Mapping[str, object]:
 
 def _own_parameter(field: attrs.Attribute[object], kind: Type, meanings: Mapping[str, str]) -> Item:
     required = field.default is attrs.NOTHING
-    # A factory's value is not known before it is called.
+    # The value of a factory is unknown before a call.
     is_known = not required and not isinstance(field.default, attrs.Factory)  # type: ignore[arg-type]
     return Item(
         name=field.name,
@@ -91,7 +91,7 @@ def _own_parameter(field: attrs.Attribute[object], kind: Type, meanings: Mapping
 
 
 def _json_types(schema: Schema, parts: Mapping[str, Schema]) -> tuple[str, ...]:
-    """The JSON types that a schema of msgspec's allows; none if it allows any."""
+    """Return the JSON types that a schema of msgspec allows; none if it allows any."""
     if "$ref" in schema:
         return _json_types(parts[schema["$ref"].removeprefix(SCHEMAS)], parts)
     if "anyOf" in schema:

@@ -46,8 +46,8 @@ from rkllm_twisted.interfaces import (
     IWritesFile,
 )
 
-#: The errors of a method, in the order of the wire's table -> the facts (:func:`_facts`) of which
-#: one must hold.
+#: The errors of a method, in the order of the wire's table -> the facts (:func:`_facts`); one
+#: of them must hold.
 ERRORS: Mapping[type[errors.RPCError], tuple[str, ...]] = {
     errors.InvalidParams: ("always",),
     errors.RuntimeRefused: ("returns a status",),
@@ -60,7 +60,7 @@ ERRORS: Mapping[type[errors.RPCError], tuple[str, ...]] = {
     errors.Cancelled: ("queued",),
     errors.ShuttingDown: ("queued",),
 }
-#: Parameters that may be JSON of other types than their C type says -> those types.
+#: Parameters that may have other JSON types than their C type suggests -> those types.
 ALSO: Mapping[str, tuple[str, ...]] = {"tools": ("array", "object"), "rkllm_input": ("array",)}
 
 
@@ -168,6 +168,6 @@ def _facts(
 
 
 def _error_kind(error: type[errors.RPCError]) -> ErrorKind:
-    # Python drops docstrings under -OO; the name is left then.
+    # Python drops docstrings under -OO; then the name is the summary.
     about = (inspect.getdoc(error) or error.__name__).split(" ``data``")[0]
     return ErrorKind(error.code, error.__name__, " ".join(about.split()))

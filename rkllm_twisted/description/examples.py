@@ -1,4 +1,4 @@
-"""The examples: what a client sends and receives. A test plays them on a real daemon. Pure."""
+"""Reads the examples of requests and answers. A test plays them on a real daemon. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rkllm_twisted.description.model import MethodDescription
 
 @attrs.frozen
 class Example:
-    """A call that is answered with a result.
+    """An example of a call and its result.
 
     :param about: what it shows, in a few words; may be empty.
     :param params: the given parameters by name, without the daemon's own.
@@ -60,7 +60,7 @@ def _steps(name: str, release: Release) -> Iterator[Mapping[str, Any]]:
 
 
 def _by_name(method: MethodDescription, release: Release, params: Any) -> dict[str, Any]:
-    """The parameters by name, without those that are left out."""
+    """Return the parameters by name, without those that are left out."""
     if method.function is not None:
         params = assign_arguments(release.functions[method.function], params)
     elif not isinstance(params, Mapping):

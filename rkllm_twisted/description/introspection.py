@@ -1,4 +1,4 @@
-"""The description as text and as XML-RPC's introspection, which txJSON-RPC has as well. Pure.
+"""Makes text and XML-RPC introspection of the description, as txJSON-RPC has them. Pure.
 
 ``system.methodHelp`` returns text for people, and ``rkllm methods NAME`` prints it.
 ``system.methodSignature`` returns a list of signatures, each ``[type of the result, type of the
@@ -69,7 +69,7 @@ def _structure_lines(structure: Structure) -> Iterator[str]:
 
 
 def _structures(method: MethodDescription, description: Description) -> Iterable[Structure]:
-    """The structures of the parameters and of the result, and those in them, each once."""
+    """Return the structures of the parameters and of the result, and those in them, each once."""
     found: dict[str, Structure] = {}
     names = [item.type.of or item.type.items for item in method.parameters]
     names += [method.result.structure, *(item.type.of for item in method.result.items)]
@@ -89,7 +89,7 @@ def _line(item: Item, is_optional: bool) -> str:
 
 
 def _types(kind: Type) -> list[str]:
-    """The types that a value may have; null only if it can be nothing else."""
+    """Return the types that a value may have; null only if it can have no other."""
     return [name for name in kind.json if name != "null"] or list(kind.json) or [ANY]
 
 

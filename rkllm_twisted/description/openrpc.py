@@ -1,4 +1,4 @@
-"""The description as an OpenRPC document, which ``rpc.discover`` returns. Pure.
+"""Makes the OpenRPC document, which ``rpc.discover`` returns, of the description. Pure.
 
 OpenRPC 1.3.2 (https://spec.open-rpc.org) knows one result per request. For a method that streams it
 is the last one; ``x-streams`` marks such methods, and ``x-partial-results`` has the earlier results
@@ -82,7 +82,7 @@ def _method(method: MethodDescription, schemas: Schemas, release: Release) -> di
 
 
 def _if_any(name: str, value: object) -> dict[str, object]:
-    """Make a member; none if its value is empty."""
+    """Return a member; none if its value is empty."""
     return {name: value} if value else {}
 
 

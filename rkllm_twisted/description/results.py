@@ -1,4 +1,4 @@
-"""The results of the daemon's own methods, as a table: neither plugins nor rkllm.h have them.
+"""The table of the results of the daemon's own methods; neither plugins nor rkllm.h have them.
 
 A test compares the table with a daemon's answers.
 """

@@ -1,9 +1,9 @@
-"""The description's types as JSON Schema (draft 7, which is OpenRPC's). Pure.
+"""Makes JSON Schemas (draft 7, as in OpenRPC) of the description's types. Pure.
 
-What clients send and what they receive differs: enums are sent as number or name and received as
-numbers; a structure that is sent has required fields and no unknown ones, and one that is received
-has all of its fields. A structure that is both has two schemas; the name of the received one ends
-with :data:`RECEIVED`.
+A structure that clients both send and receive has two schemas; the name of the received one ends
+with :data:`RECEIVED`. They differ: clients send enums as number or name and receive numbers; a
+structure that clients send has required fields and no unknown ones, and one that they receive has
+all of its fields.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class _Array:
     is_nested: bool
 
 
-#: What an array holds -> how it is sent and received.
+#: The elements of an array -> the form in which clients send and receive it.
 _ARRAYS: Mapping[str, _Array] = {
     "number": _Array("FloatArray", "float32", "<f4", {"type": "number"}, True),
     "integer": _Array(
@@ -54,7 +54,7 @@ _ARRAYS: Mapping[str, _Array] = {
         False,
     ),
 }
-#: Words for the default that no schema can state.
+#: The words for defaults that no schema can state.
 _ORIGINS: Mapping[Origin, str] = {
     Origin.LIBRARY: "Left out: the library's own, see rkllm.createDefaultParam.",
     Origin.MODEL: "Left out: the value of rkllm.init.",
@@ -115,11 +115,11 @@ class Schemas:
         return made
 
     def _name(self, name: str, sent: bool) -> str:
-        """The name of a component; a structure that is sent and received has two."""
+        """Return the name of a component; a structure that clients send and receive has two."""
         return name if sent or name not in self._sent() else f"{name}{RECEIVED}"
 
     def _sent(self) -> Iterator[str]:
-        """The structures that clients send, and the enums in them."""
+        """Return the structures that clients send, and the enums in them."""
         for structure in self.description.structures.values():
             if structure.sent:
                 yield structure.name
@@ -129,7 +129,7 @@ class Schemas:
         fields = structure.fields if sent else [_received(field) for field in structure.fields]
         names = [field.name for field in fields if field.required or not sent]
         whole = {"title": structure.name, "description": structure.about}
-        # A later release may return more fields. A field that it does not know is refused.
+        # A later release may return more fields. The daemon refuses a field that it does not know.
         return {
             **whole,
             **self._object(fields, names, sent),
@@ -170,14 +170,14 @@ class Schemas:
 
 
 def _received(field: Item) -> Item:
-    """A field that must be sent may be null when it is received, as model_path."""
+    """Return a field as clients receive it: a required one, such as model_path, may be null."""
     if not field.required:
         return field
     return attrs.evolve(field, type=attrs.evolve(field.type, json=(*field.type.json, "null")))
 
 
 def _either(options: list[Schema]) -> Schema:
-    """Join schemas of which one must fit; types alone become one list."""
+    """Return a schema that allows any of several; schemas with only a type become one list."""
     options = [option for i, option in enumerate(options) if option not in options[:i]]
     if len(options) < 2:
         return options[0] if options else {}
@@ -222,7 +222,7 @@ def _arrays() -> Iterator[tuple[str, Schema]]:
         yield _array_name(items, True), _list_or_base64(array, array.element)
         yield f"{array.name}.base64", _base64(array)
         if array.is_nested:
-            # A number without JSON, such as an infinity, is sent as null.
+            # The daemon sends a number without JSON, such as an infinity, as null.
             element = {"type": [array.element["type"], "null"]}
             yield _array_name(items, False), _list_or_base64(array, element)
 

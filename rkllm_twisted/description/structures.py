@@ -48,12 +48,12 @@ class Found:
 
 
 def covered(releases: Iterable[Release]) -> tuple[str, ...]:
-    """The releases of the runtime that have one of the layouts."""
+    """Return the releases of the runtime that have one of the layouts."""
     return tuple(version for release in releases for version in release.covers)
 
 
 def merged(found: Sequence[Found]) -> tuple[Item, ...]:
-    """Join the same item of several releases into one item with all of them.
+    """Join the same item of several releases into one item with all releases.
 
     The order is that of the newest release; items that it lacks come last.
 
@@ -115,7 +115,7 @@ def _sent_roots(releases: Sequence[Release]) -> set[str]:
 
 
 def _reached(releases: Sequence[Release], roots: set[str]) -> Iterator[str]:
-    """The names of the structures, and of those in them."""
+    """Return the names of the structures, and of those in them."""
     for release in releases:
         left = [name for name in roots if name in release.structs]
         while left:

@@ -1,1 +1,1 @@
-"""What a file is by its own bytes: pure, for whatever reads files."""
+"""Recognises the kind of a file by its bytes. Pure: the caller reads the file."""

@@ -1,7 +1,7 @@
-"""What kind of file a file is, by its first bytes and its size, whatever its name says.
+"""Recognises the kind of a file by its first bytes and its size, not by its name.
 
-A download that went wrong leaves a file that looks like a model: an error page of a web server, a
-pointer of Git LFS, half of the bytes. The runtime says no more of those than -1.
+A failed download leaves a file with a model's name: an error page of a web server, a pointer of Git
+LFS, half of the bytes. For those the runtime only returns -1.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import attrs
 from rkllm_twisted.formats import gguf, rkllm
 from rkllm_twisted.formats.reading import EndsEarly, ReadAt
 
-#: Bytes at the start that most kinds are recognised by.
+#: The bytes at the start that identify most kinds.
 HEAD_BYTES = 4096
-#: The header of a safetensors file may have so many, by its specification.
+#: The most bytes of a safetensors header, by its specification.
 _MAX_SAFETENSORS_HEADER = 100_000_000
-#: What is read of it here: models of 100,000 tensors have less.
+#: The bytes of it that are read here; models of 100,000 tensors have fewer.
 _READ_OF_SAFETENSORS = 1 << 24
 
 _AGAIN = "download it again"
@@ -28,15 +28,15 @@ _CONVERT = "convert the model with rkllm-toolkit, and give the .rkllm file"
 
 @attrs.frozen
 class FileKind:
-    """What a file is.
+    """The kind of a file.
 
     :param name: ``rkllm``, ``gguf`` and ``script`` are models. The others: ``adapter``,
         ``projector``, ``part``, ``safetensors``, ``truncated``, ``damaged``, ``unknown``, and those
         of :data:`KINDS`.
     :param words: the same with its article, e.g. ``a Git LFS pointer``.
-    :param remedy: what to do to have a model; None for a model, and for what is not known.
-    :param header: of a GGUF file, unless it is damaged.
-    :param toolkit: the release of rkllm-toolkit that made a .rkllm file, if it says so.
+    :param remedy: the way to get a model; None for a model, and for an unknown file.
+    :param header: the header of a GGUF file, unless it is damaged.
+    :param toolkit: the release of rkllm-toolkit that made a .rkllm file, if the file names it.
     """
 
     name: str
@@ -77,13 +77,13 @@ def _is_text(head: bytes) -> bool:
     try:
         text = head[:HEAD_BYTES].decode("utf-8")
     except UnicodeDecodeError as error:
-        if error.end < len(head) - 3:  # else a character is cut by the end of what was read
+        if error.end < len(head) - 3:  # else the end of the read bytes cuts a character
             return False
         text = head[: error.start].decode("utf-8")
     return all(character.isprintable() or character in "\t\r\n\f" for character in text)
 
 
-#: Recognised by the first bytes alone; the first row that fits is the one.
+#: The kinds that the first bytes identify; the first row that fits counts.
 KINDS: Sequence[_Row] = (
     _Row("empty", "empty", lambda head: not head, _AGAIN),
     _Row(
@@ -153,11 +153,11 @@ _ROLES = {
 
 
 def file_kind(read: ReadAt, size: int) -> FileKind:
-    """Say what a file is.
+    """Return the kind of a file.
 
-    :param read: of the file, e.g. ``lambda offset, length: os.pread(fd, length, offset)``; whatever
-        it raises is raised.
-    :param size: of the file in bytes.
+    :param read: reads the file, e.g. ``lambda offset, length: os.pread(fd, length, offset)``; its
+        exceptions pass through.
+    :param size: the size of the file in bytes.
     """
     head = read(0, HEAD_BYTES)
     for recognise in (_gguf, _safetensors, _rkllm):

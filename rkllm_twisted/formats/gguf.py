@@ -1,7 +1,7 @@
-"""The header of a GGUF file: what the model is, and how long the file must be.
+"""Reads the header of a GGUF file: facts about the model, and the length that the file must have.
 
-By the format's specification (ggml, docs/gguf.md, versions 2 and 3). Every length that the file
-states is bounded, for a file may state anything.
+The source is the format's specification (ggml, docs/gguf.md, versions 2 and 3). Every length that
+a file states is bounded, since a file may state any number.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ import attrs
 from rkllm_twisted.formats.reading import Cursor, ReadAt
 
 MAGIC = b"GGUF"
-#: A header with the largest vocabularies in use (260,000 tokens and their merges) has about 20 MB.
+#: The longest header in bytes. One with the largest vocabularies in use (260,000 tokens and their
+#: merges) has about 20 MB.
 MAX_HEADER_BYTES = 1 << 28
 MAX_KEYS = 1 << 16
 MAX_TENSORS = 1 << 20
-#: Of an array of texts: what the vocabularies in use have, times 16.
+#: The most elements of an array of texts: 16 times those of the vocabularies in use.
 MAX_ELEMENTS = 1 << 22
-#: Templates have up to 20 KB.
+#: The longest text in bytes; templates have up to 20 KB.
 MAX_TEXT_BYTES = 1 << 20
-#: Beyond this, texts of the metadata are left out.
+#: The most bytes of metadata; texts beyond them are left out.
 MAX_METADATA_BYTES = 1 << 22
-#: In bytes, by the specification.
+#: The longest name in bytes, by the specification.
 _MAX_NAME_BYTES = 1 << 16
 _MAX_DIMENSIONS = 8
 
@@ -37,15 +38,15 @@ _TEXT, _ARRAY = 8, 9
 
 @attrs.frozen
 class TensorType:
-    """How numbers are stored: ``count`` of them in ``size`` bytes."""
+    """A storage format of numbers: ``count`` numbers take ``size`` bytes."""
 
     name: str
     count: int
     size: int
 
 
-#: By the number in the file (``enum ggml_type`` of ggml.h); those that only computing uses are not
-#: here.
+#: The types by the number in the file (``enum ggml_type`` of ggml.h), without those that only
+#: computing uses.
 TENSOR_TYPES: Mapping[int, TensorType] = {
     0: TensorType("F32", 1, 4),
     1: TensorType("F16", 1, 2),
@@ -83,12 +84,12 @@ TENSOR_TYPES: Mapping[int, TensorType] = {
 
 @attrs.frozen
 class GGUFHeader:
-    """What a GGUF file says of itself.
+    """The facts in the header of a GGUF file.
 
-    :param metadata: its keys, without arrays and with short texts only.
-    :param parameters: how many numbers the model has.
+    :param metadata: its keys, without arrays and long texts.
+    :param parameters: the number of the model's parameters.
     :param quantization: the type of most of them, e.g. ``Q8_0``; None for a type not known here.
-    :param length: bytes that the file must have at least.
+    :param length: the least length of the file in bytes.
     """
 
     metadata: Mapping[str, object] = attrs.field(repr=False)
@@ -97,23 +98,23 @@ class GGUFHeader:
     length: int
 
     def text(self, key: str) -> str | None:
-        """A text of the metadata; None if it has no such key, or no text there."""
+        """Return a text of the metadata; None if the key is missing, or its value is no text."""
         value = self.metadata.get(key)
         return value if isinstance(value, str) else None
 
     def count(self, key: str) -> int | None:
-        """A whole number of the metadata that is above 0; None likewise."""
+        """Return a whole number above 0 of the metadata; None if there is no such value."""
         value = self.metadata.get(key)
         return value if type(value) is int and value > 0 else None
 
     @property
     def architecture(self) -> str | None:
-        """E.g. ``llama``."""
+        """The model's architecture, e.g. ``llama``."""
         return self.text("general.architecture")
 
     @property
     def role(self) -> str:
-        """What the file is for: ``model``, ``adapter``, ``projector`` or ``part`` (of several)."""
+        """The role of the file: ``model``, ``adapter``, ``projector`` or ``part`` (of several)."""
         if (self.count("split.count") or 1) > 1:
             return "part"
         if self.architecture == "clip" or self.text("general.type") == "mmproj":
@@ -127,7 +128,7 @@ class GGUFHeader:
 
     @property
     def context(self) -> int | None:
-        """Tokens that the model was trained to read at once."""
+        """The context in tokens that the model was trained with."""
         return self.count(f"{self.architecture}.context_length")
 
     @property
@@ -139,9 +140,9 @@ class GGUFHeader:
 def read_gguf(read: ReadAt, size: int) -> GGUFHeader:
     """Read the header of a file that begins with :data:`MAGIC`.
 
-    :param size: of the file in bytes.
+    :param size: the size of the file in bytes.
     :raises EndsEarly: the file ends within its header.
-    :raises ValueError: it is no GGUF that is known; saying why in words that follow "it".
+    :raises ValueError: it is no known GGUF; the text has the reason, in words that follow "it".
     """
     cursor = Cursor(read, size, MAX_HEADER_BYTES)
     if cursor.take(4) != MAGIC:
@@ -176,7 +177,7 @@ def _metadata(cursor: Cursor, keys: int) -> Mapping[str, object]:
 
 
 def _text(cursor: Cursor, longest: int) -> str | None:
-    """A text; None if it is longer than that."""
+    """Return a text; None if it is longer than the limit."""
     length = cursor.number("Q")
     if length > longest:
         cursor.skip(length)
@@ -196,7 +197,7 @@ def _value(cursor: Cursor, kind: int) -> object:
 
 
 def _layout(kind: int) -> str:
-    if kind not in _LAYOUTS:  # an array of arrays, too: no model has one
+    if kind not in _LAYOUTS:  # also an array of arrays: no model has one
         raise ValueError(f"has a value of type {kind}, which is not known")
     return _LAYOUTS[kind]
 
@@ -211,7 +212,7 @@ def _skip_array(cursor: Cursor, kind: int, count: int) -> None:
 
 
 def _tensors(cursor: Cursor, count: int) -> tuple[Counter[int], int]:
-    """The numbers of each type, and the end of the last tensor behind the header, in bytes."""
+    """Return the numbers of each type, and the last tensor's end behind the header in bytes."""
     found: Counter[int] = Counter()
     end = 0
     for _ in range(count):

@@ -1,11 +1,11 @@
-"""Bytes of a file one after the other, in blocks, without reading what is skipped."""
+"""Reads a file from start to end in blocks, without the parts that the caller skips."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable
 
-#: Reads at most so many bytes at an offset, both in bytes: ``(offset, length)``; fewer at the end.
+#: Reads at most ``length`` bytes at an offset in bytes: ``(offset, length)``; fewer at the end.
 ReadAt = Callable[[int, int], bytes]
 
 _BLOCK = 1 << 18
@@ -19,9 +19,9 @@ class EndsEarly(ValueError):
 class Cursor:
     """A place in a file.
 
-    :param read: of the file.
-    :param size: of the file in bytes.
-    :param limit: the offset in bytes that reading never goes beyond.
+    :param read: reads the file.
+    :param size: the size of the file in bytes.
+    :param limit: the largest offset that the cursor reads up to, in bytes.
     """
 
     def __init__(self, read: ReadAt, size: int, limit: int) -> None:
@@ -33,30 +33,30 @@ class Cursor:
         self.at = 0
 
     def take(self, length: int) -> bytes:
-        """The next bytes.
+        """Return the next bytes.
 
-        :param length: in bytes; what one value of a header may have.
-        :raises EndsEarly: the file has fewer.
-        :raises ValueError: they lie beyond the limit.
+        :param length: in bytes; a length that a value of a header may have.
+        :raises EndsEarly: the file has fewer bytes.
+        :raises ValueError: the bytes lie beyond the limit.
         """
         end = self._checked(length)
         if not self._start <= self.at <= end <= self._start + len(self._block):
             self._block = self._read(self.at, max(length, _BLOCK))
             self._start = self.at
-            if len(self._block) < length:  # it became shorter meanwhile
+            if len(self._block) < length:  # the file became shorter meanwhile
                 raise EndsEarly(f"byte {self._start + len(self._block)}")
         taken = self._block[self.at - self._start : end - self._start]
         self.at = end
         return taken
 
     def skip(self, length: int) -> None:
-        """Pass over bytes. Raises what :meth:`take` raises."""
+        """Skip bytes. Raise the errors of :meth:`take`."""
         self.at = self._checked(length)
 
     def skip_texts(self, count: int) -> None:
-        """Pass over texts, each of which follows its length (u64). Raises what :meth:`take` raises.
+        """Skip texts; each follows its length (u64). Raise the errors of :meth:`take`.
 
-        Vocabularies have hundreds of thousands of them: what lies in the block takes no call each.
+        Vocabularies have hundreds of thousands of texts, so those in the block need no call each.
         """
         while count:
             self.skip(self.number("Q"))
@@ -72,7 +72,7 @@ class Cursor:
             self.at = max(self.at, self._start + at)
 
     def number(self, layout: str) -> int:
-        """The next whole number, as :mod:`struct` describes it (little-endian)."""
+        """Return the next whole number, of a type of :mod:`struct` (little-endian)."""
         value: int = struct.unpack(f"<{layout}", self.take(struct.calcsize(layout)))[0]
         return value
 

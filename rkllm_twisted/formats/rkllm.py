@@ -1,10 +1,10 @@
-"""What can be seen of a .rkllm file from outside.
+"""Recognises .rkllm files, and finds the toolkit's release in them.
 
-The format is the vendor's and not documented. Third parties report, and no board has confirmed it
-yet: numbers lie as in a GGUF file of version 3 while the texts are masked, so that the first key,
-``general.architecture``, is seen by its length of 20 only; and the file ends with the text
-``rkllm-toolkit version: 1.3.1``, seen with 1.1.4 and 1.3.1. A file without these may be an RKLLM
-model all the same, so that nothing is refused by them.
+The vendor's format is not documented. Third parties report the following; no board has confirmed it
+yet. Numbers lie as in a GGUF file of version 3, and the texts are masked, so only the length of 20
+shows the first key, ``general.architecture``. The file ends with a text such as ``rkllm-toolkit
+version: 1.3.1``, seen with 1.1.4 and 1.3.1. A file without these may still be an RKLLM model,
+so the lack of them refuses no file.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from __future__ import annotations
 import re
 import struct
 
-#: Bytes at the end that hold the toolkit's release.
+#: The bytes at the end that hold the toolkit's release.
 TAIL_BYTES = 64
 _RELEASE = re.compile(rb"rkllm-toolkit version: ([0-9]+\.[0-9]+\.[0-9]+[0-9A-Za-z.+-]*)\W*$")
-#: Magic, version, tensors, keys, the length of the first key.
+#: Magic, version, count of tensors, count of keys, length of the first key.
 _START = struct.Struct("<4sIQQQ")
 _FIRST_KEY_BYTES = len("general.architecture")
 _TENSORS, _KEYS = range(1, 1 << 20), range(1, 1 << 16)
@@ -32,6 +32,6 @@ def looks_like_rkllm(head: bytes) -> bool:
 
 
 def toolkit_release(tail: bytes) -> str | None:
-    """The release of rkllm-toolkit that made a file, e.g. ``1.2.3``; None if it does not say."""
+    """Return the release of rkllm-toolkit that made a file, e.g. ``1.2.3``; None if unknown."""
     found = _RELEASE.search(tail)
     return found.group(1).decode("ascii") if found else None

@@ -1,1 +1,1 @@
-"""Models by name: what lies in the directories of models, and the settings beside each."""
+"""Finds models by name in directories, and reads the settings beside each model."""

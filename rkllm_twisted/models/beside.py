@@ -1,4 +1,4 @@
-"""What the files beside a model say: its settings and its chat template."""
+"""Reads the files beside a model: its settings and its chat template."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rkllm_twisted.models.folder import ModelFolder
 from rkllm_twisted.models.settings import MAX_BYTES, ModelSettings, read_settings
 from rkllm_twisted.models.template import template_in_config, template_in_file
 
-#: Where a template is looked for, in this order.
+#: The files that may hold a template, in the order of the search.
 _TEMPLATES: Mapping[str, Callable[[ModelFile], str | None]] = {
     "template": template_in_file,
     "tokenizer_config": template_in_config,
@@ -25,10 +25,10 @@ _TEMPLATES: Mapping[str, Callable[[ModelFile], str | None]] = {
 class Beside:
     """The files beside one model.
 
-    :param names: of all files in the folder.
-    :param companions: the model's own, by role.
-    :ivar template: the text of its chat template; None if none lies beside it.
-    :ivar problems: what is wrong with these files, a sentence each.
+    :param names: the names of all files in the folder.
+    :param companions: the model's own files, by role.
+    :ivar template: the text of its chat template; None if there is no such file.
+    :ivar problems: the faults of these files, a sentence each.
     """
 
     _folder: ModelFolder
@@ -40,9 +40,9 @@ class Beside:
     problems: list[str] = attrs.field(factory=list)
 
     def read(self, layout: Layout) -> None:
-        """Read them.
+        """Read the files.
 
-        :param layout: of the loaded release of the runtime.
+        :param layout: the layout of the loaded release of the runtime.
         """
         for name in self.companions.get("settings", ()):
             try:

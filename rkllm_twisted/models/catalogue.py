@@ -1,4 +1,4 @@
-"""The models that lie in the directories of --model-dir, by name."""
+"""Lists the models in the directories of --model-dir, by name."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from rkllm_twisted.models.named_model import NamedModel
 from rkllm_twisted.models.names import NameIndex
 from rkllm_twisted.models.scan import Scanner
 
-#: Kinds of files that the vendor's library may load: what is not known may be an RKLLM model.
+#: The kinds of files that the vendor's library may load; an unknown file may be an RKLLM model.
 NPU_LOADS = frozenset({"rkllm", "unknown"})
-#: Those that the embedded runtimes load.
+#: The kinds that the embedded runtimes load.
 CPU_LOADS = frozenset({"gguf", "script"})
 
 
 @attrs.frozen
 class Listing:
-    """What lies in the directories at one moment.
+    """The contents of the directories at one moment.
 
-    :param models: by name, in order.
-    :param problems: of what is left out, a sentence each.
+    :param models: the models by name, in order.
+    :param problems: why files are left out, a sentence each.
     """
 
     models: tuple[NamedModel, ...]
     problems: tuple[str, ...] = ()
 
     def find(self, name: str) -> NamedModel:
-        """The model of a name or an alias; see :meth:`NameIndex.find`.
+        """Return the model of a name or an alias; see :meth:`NameIndex.find`.
 
-        :raises InvalidParams: there is none, or several.
+        :raises InvalidParams: no model has the name, or several have it.
         """
         found = NameIndex([model.name for model in self.models], self._aliases()).find(name)
         return next(model for model in self.models if model.name == found)
@@ -48,7 +48,7 @@ class Listing:
         return aliases
 
     def clashes(self) -> Iterator[str]:
-        """Aliases that mean something else, too: a sentence each."""
+        """Yield a sentence for each alias that also means another model."""
         names = {model.name for model in self.models}
         for alias, owners in self._aliases().items():
             if alias in names and owners != [alias]:
@@ -60,11 +60,11 @@ class Listing:
 class Catalogue:
     """Models by name.
 
-    Each question looks at the directories anew; what is in a file is remembered while the file does
-    not change. Everything here blocks, and may be called in any thread.
+    Each call reads the directories anew; the contents of a file are cached until the file changes.
+    Every method blocks, and may be called in any thread.
 
-    :param directories: those of the options.
-    :param layout: of the loaded release of the runtime: what ``rkllm.toml`` may hold.
+    :param directories: the directories of the options.
+    :param layout: the layout of the loaded release; it decides what ``rkllm.toml`` may hold.
     :param loads: the kinds of files that the runtime loads, by
         :attr:`~rkllm_twisted.formats.file_kind.FileKind.name`.
     """
@@ -77,7 +77,7 @@ class Catalogue:
         self._scanner = Scanner(layout, loads, self._cache)
 
     def listing(self) -> Listing:
-        """All models. One that cannot be loaded is there, too, with its problems."""
+        """Return all models, also those that cannot be loaded, with their problems."""
         found: dict[str, NamedModel] = {}
         problems: list[str] = []
         for model in self._scan(problems):
@@ -104,21 +104,21 @@ class Catalogue:
             yield from flat.models
 
     def find(self, name: str) -> NamedModel:
-        """The model that a name means.
+        """Return the model that a name means.
 
-        :raises InvalidParams: no model has the name, naming those that are close; or several do.
+        :raises InvalidParams: no model has the name (the text names close ones), or several do.
         """
         return self.listing().find(name)
 
     def known_digest(self, model: NamedModel) -> str | None:
-        """SHA-256 of the model's file, if it was asked for before; reads nothing."""
+        """Return the SHA-256 of the model's file if it is known; do not read the file."""
         return self._cache.known_digest(model.identity)
 
     def digest(self, model: NamedModel, is_cancelled: Callable[[], bool] = lambda: False) -> str:
-        """SHA-256 of the model's file in hexadecimal. The first time, it is read to its end.
+        """Return the SHA-256 of the model's file in hexadecimal. The first call reads all of it.
 
-        :param is_cancelled: asked every few megabytes.
-        :raises Cancelled: it said True.
+        :param is_cancelled: called every few megabytes.
+        :raises Cancelled: ``is_cancelled`` returned True.
         :raises InvalidParams: the file changed meanwhile, or cannot be read.
         """
         try:

@@ -1,7 +1,7 @@
-"""Which files beside a model are for what.
+"""Assigns the files beside a model to their roles.
 
-Beside a flat file ``NAME.gguf`` they are called ``NAME.tokenizer.json`` and so on. In a model's own
-folder, and beside a model that is alone, ``tokenizer.json`` by itself will do.
+Beside a flat file ``NAME.gguf`` the tokenizer is ``NAME.tokenizer.json``, and so on. In a model's
+own folder, or if the folder has one model only, it may also be ``tokenizer.json``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 
-#: The files of which there is one -> what they are for.
+#: The files that a model has once -> their roles.
 SINGLE: Mapping[str, str] = {
     "rkllm.toml": "settings",
     "tokenizer.json": "tokenizer",
@@ -17,15 +17,15 @@ SINGLE: Mapping[str, str] = {
     "chat_template.jinja": "template",
     "generation_config.json": "generation_config",
 }
-#: The files of which there may be several, by pattern, lower case. rkllm-toolkit writes adapters
-#: with the ending of models, so that theirs must have the word in its name.
+#: The patterns, in lower case, of files that a model may have several of. rkllm-toolkit writes
+#: adapters with the ending of models, so the name of such an adapter must hold the word.
 SEVERAL: Mapping[str, str] = {
     "*.rknn": "encoder",
     "*lora*.rkllm": "lora",
     "*lora*.gguf": "lora",
     "*prompt_cache*": "prompt_cache",
 }
-#: Kinds of files (:func:`~rkllm_twisted.formats.file_kind.file_kind`) -> the same.
+#: Kinds of files (:func:`~rkllm_twisted.formats.file_kind.file_kind`) -> their roles.
 BY_KIND: Mapping[str, str] = {
     "adapter": "lora",
     "projector": "encoder",
@@ -34,7 +34,7 @@ BY_KIND: Mapping[str, str] = {
 
 
 def role_of(name: str) -> str | None:
-    """What a file is for by its name; None if it may be a model, or anything else."""
+    """Return the role of a file by its name; None if it may be a model, or anything else."""
     for single, role in SINGLE.items():
         if name == single or name.endswith(f".{single}"):
             return role
@@ -47,13 +47,13 @@ def role_of(name: str) -> str | None:
 def companions_of(
     stem: str, roles: Mapping[str, str], stems: Collection[str], shares: bool
 ) -> Mapping[str, tuple[str, ...]]:
-    """The files that belong to a model.
+    """Return the files that belong to a model.
 
     :param stem: the name of its file without the ending.
-    :param roles: of the files in its folder that are no models, by name.
-    :param stems: of all models in the folder.
-    :param shares: do files without a model's name belong to it, too?
-    :returns: by role, names of files; of the roles in :data:`SINGLE` one each.
+    :param roles: the roles of the files in its folder that are no models, by name.
+    :param stems: the stems of all models in the folder.
+    :param shares: True if files without a model's name belong to it, too.
+    :returns: by role, the names of files; one for each role in :data:`SINGLE`.
     """
     found: dict[str, list[str]] = {}
     for name, role in sorted(roles.items()):
@@ -69,6 +69,6 @@ def companions_of(
 
 
 def _owner(name: str, stems: Iterable[str]) -> str | None:
-    """Return the model whose name a file's name begins with; the longest one."""
+    """Return the longest model's name that a file's name begins with."""
     fits = [stem for stem in stems if name.startswith((f"{stem}.", f"{stem}-", f"{stem}_"))]
     return max(fits, key=len, default=None)

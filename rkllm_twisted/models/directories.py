@@ -1,6 +1,6 @@
-"""The directories of --model-dir, read so that no link leads out of them.
+"""Reads the directories of --model-dir, and follows no link that leads out of them.
 
-The rules are those of :mod:`rkllm_twisted.runtime.files`, by which C opens the same files later.
+The rules are those of :mod:`rkllm_twisted.runtime.files`, which opens the same files for C later.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import attrs
 from rkllm_twisted.runtime import openat2
 from rkllm_twisted.runtime.files import Descriptor, Root
 
-#: Files and folders of one folder that are looked at; the rest is left out, with a note.
+#: The most entries of a folder that are read; the others are left out, with a note.
 MAX_ENTRIES = 4096
 
 #: Why the kernel does not open a link, for :attr:`DirectoryEntry.problem`.
@@ -29,7 +29,7 @@ _LINK_PROBLEMS = {
 
 @attrs.frozen
 class FileIdentity:
-    """What changes when a file's content does.
+    """The values that change with a file's content.
 
     :param size: in bytes.
     :param modified_ns: nanoseconds since 1970.
@@ -45,7 +45,7 @@ class FileIdentity:
 class DirectoryEntry:
     """One name in a folder.
 
-    :param problem: why it is neither, in words that follow its name.
+    :param problem: why it is neither file nor folder, in words that follow its name.
     """
 
     name: str
@@ -56,27 +56,27 @@ class DirectoryEntry:
 
 @attrs.frozen
 class ModelFile:
-    """A regular file that is open for reading, for as long as something refers to this."""
+    """A regular file that is open for reading as long as a reference to this object exists."""
 
     descriptor: Descriptor = attrs.field(repr=False)
     identity: FileIdentity
 
     def read(self, offset: int, length: int) -> bytes:
-        """Bytes from an offset on; fewer at the end.
+        """Return the bytes from an offset; fewer at the end of the file.
 
-        :raises OSError: they cannot be read.
+        :raises OSError: the file cannot be read.
         """
         return os.pread(self.descriptor.fd, length, offset)
 
     def is_unchanged(self) -> bool:
-        """True if the file is still what it was when it was opened."""
+        """True if the file has not changed since it was opened."""
         return _identity_of(self.descriptor.fd) == self.identity
 
 
 class ModelDirectories:
-    """Directories, each with its number, and what lies in them.
+    """Numbered directories, and their contents.
 
-    :param names: as the options have them.
+    :param names: the directories' names in the options.
     :param opener: see :mod:`rkllm_twisted.runtime.openat2`.
     :raises LibraryError: there is no such directory.
     """
@@ -87,15 +87,15 @@ class ModelDirectories:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Return the absolute name of each."""
+        """Return the absolute path of each directory."""
         return tuple(root.names[0] for root in self._roots)
 
     def entries(self, number: int, folder: str) -> list[DirectoryEntry]:
         """Return the entries of a folder, by name, without those that begin with a dot.
 
-        :param number: of the directory.
-        :param folder: below it; ``.`` for itself.
-        :raises OSError: it cannot be read.
+        :param number: the directory's number.
+        :param folder: the folder below the directory; ``.`` for the directory itself.
+        :raises OSError: the folder cannot be read.
         """
         opened = Descriptor(self._below(number, folder, os.O_RDONLY | os.O_DIRECTORY))
         with os.scandir(opened.fd) as scan:
@@ -113,10 +113,11 @@ class ModelDirectories:
     def open(self, number: int, path: str) -> ModelFile:
         """Open a file.
 
-        :param path: below the directory.
-        :raises OSError: it cannot be read, is no regular file, or a link leads out.
+        :param path: the path below the directory.
+        :raises OSError: the file cannot be read, is not regular, or a link leads out of the
+            directory.
         """
-        # Looked at before it is opened: opening a device or a pipe may do something.
+        # The check comes before the open: to open a device or a pipe may have an effect.
         looked_at = Descriptor(self._below(number, path, os.O_PATH))
         if not stat.S_ISREG(os.fstat(looked_at.fd).st_mode):
             raise OSError(errno.EINVAL, "is not a regular file", path)

@@ -1,4 +1,4 @@
-"""What was found out of a file's content, kept until the content changes."""
+"""Caches facts about the content of files until the content changes."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from rkllm_twisted.errors import Cancelled, InvalidParams
 from rkllm_twisted.formats.file_kind import FileKind, file_kind
 from rkllm_twisted.models.directories import FileIdentity, ModelFile
 
-#: Bytes between two looks at whether a digest is still wanted: some milliseconds' work.
+#: The bytes between two checks for a cancellation: some milliseconds of work.
 DIGEST_CHUNK_BYTES = 1 << 22
-#: Facts that are kept; the oldest goes first.
+#: The most facts to keep; the oldest is dropped first.
 MAX_FACTS = 4096
 
 _Fact = TypeVar("_Fact")
 
 
 class FileCache:
-    """Facts of files, by :class:`FileIdentity`. In memory only, and in any thread."""
+    """Facts about files, by :class:`FileIdentity`. It is in memory, and any thread may use it."""
 
     def __init__(self) -> None:
         self._facts: dict[tuple[FileIdentity, object], Any] = {}
 
     def fact(self, file: ModelFile, find: Callable[[ModelFile], _Fact]) -> _Fact:
-        """Return what a function finds in a file. It is called only for new content.
+        """Return what a function finds in a file. Call the function only for new content.
 
         :param find: a function at the top of a module: it is part of the key.
         """
@@ -40,15 +40,15 @@ class FileCache:
         return self.fact(file, _kind)
 
     def known_digest(self, identity: FileIdentity) -> str | None:
-        """The digest of a content, if it was asked for before."""
+        """Return the digest of a content if it is known; else None."""
         known: str | None = self._facts.get((identity, _DIGEST))
         return known
 
     def digest(self, file: ModelFile, is_cancelled: Callable[[], bool] = lambda: False) -> str:
-        """SHA-256 of a file in hexadecimal. Reads all of it, the first time.
+        """Return the SHA-256 of a file in hexadecimal. The first call reads the whole file.
 
-        :param is_cancelled: asked after each few megabytes.
-        :raises Cancelled: it said True.
+        :param is_cancelled: called every few megabytes.
+        :raises Cancelled: ``is_cancelled`` returned True.
         :raises InvalidParams: the file changed meanwhile.
         """
         known = self.known_digest(file.identity)

@@ -11,8 +11,8 @@ from rkllm_twisted.models.directories import DirectoryEntry, ModelDirectories, M
 class ModelFolder:
     """A directory of --model-dir, or a folder in one.
 
-    :param number: of the directory.
-    :param name: of the folder in it; None for the directory itself.
+    :param number: the directory's number.
+    :param name: the folder's name in the directory; None for the directory itself.
     """
 
     directories: ModelDirectories
@@ -28,22 +28,22 @@ class ModelFolder:
         return self.directories.open(self.number, self.below(file))
 
     def below(self, file: str) -> str:
-        """The path of a file below the directory."""
+        """Return the path of a file below the directory."""
         return file if self.name is None else f"{self.name}/{file}"
 
     @property
     def path(self) -> str:
-        """The absolute path of the folder, fit to be shown."""
+        """The absolute path of the folder, in printable form."""
         root = self.directories.paths[self.number]
         return root if self.name is None else _shown(f"{root}/{self.name}")
 
     def path_of(self, file: str) -> str:
-        """The absolute path of a file, fit to be shown."""
+        """Return the absolute path of a file, in printable form."""
         return f"{self.path.rstrip('/')}/{_shown(file)}"
 
 
 def _shown(name: str) -> str:
-    """A name as text on one line: what is not UTF-8 or not printable becomes an escape."""
+    """Return a name on one line, with escapes for what is not UTF-8 or not printable."""
     if name.isprintable():
         return name
     parts = (c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in name)

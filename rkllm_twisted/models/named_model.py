@@ -1,4 +1,4 @@
-"""One model as the directories have it, and what is known of it without loading it."""
+"""A model in the directories, with the facts that are known before it is loaded."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _POOLING_TYPES: Mapping[int, tuple[str, str | None]] = {
     3: ("embedding", "last"),
     4: ("rerank", None),
 }
-#: What a chat template says if the model can do something.
+#: Words in a chat template -> the ability of the model that they show.
 _TEMPLATE_WORDS: Mapping[str, tuple[str, ...]] = {
     "tools": ("tools",),
     "thinking": ("enable_thinking", "<think>"),
 }
-#: Keys of GGUF of models that can fill a gap.
+#: The GGUF keys of models that can fill a gap in a text.
 _INSERT_KEYS = ("tokenizer.ggml.fim_mid_token_id", "tokenizer.ggml.middle_token_id")
 
 
@@ -36,10 +36,10 @@ _INSERT_KEYS = ("tokenizer.ggml.fim_mid_token_id", "tokenizer.ggml.middle_token_
 class NamedModel:
     """A model.
 
-    :param name: the folder's, the file's without its ending, or both with a slash between.
-    :param place: number of its directory, and its file's path below.
+    :param name: the folder's name, the file's without its ending, or both with a slash between.
+    :param place: the number of its directory, and the path of its file below the directory.
     :param path: the same as an absolute path, with the directory as the options have it.
-    :param identity: of the file when it was looked at.
+    :param identity: the identity of the file when it was read.
     :param companions: by role, the absolute paths of the files beside it
         (:mod:`rkllm_twisted.models.companions`).
     :param template: the text of its chat template, from the first that there is: the file named in
@@ -58,16 +58,16 @@ class NamedModel:
     problems: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """See that it can be loaded.
+        """Check that it can be loaded.
 
-        :raises InvalidParams: it cannot, with all reasons.
+        :raises InvalidParams: it cannot; the text has all reasons.
         """
         if self.problems:
             raise InvalidParams(" ".join(self.problems), {"parameter": "model", "model": self.name})
 
     @property
     def kind(self) -> str:
-        """What it is for: the settings', else what its files say, else chat."""
+        """Its purpose, from the settings, else from its files, else chat."""
         if self.settings.kind is not None:
             return self.settings.kind
         if "encoder" in self.companions:
@@ -76,7 +76,7 @@ class NamedModel:
 
     @property
     def pooling(self) -> str | None:
-        """How its hidden states become an embedding, if that is known."""
+        """The way to make an embedding of its hidden states; None if unknown."""
         return self.settings.pooling or self._pooling_type[1]
 
     @property
@@ -87,7 +87,7 @@ class NamedModel:
 
     @property
     def context(self) -> int | None:
-        """Tokens that it reads at once: what it is loaded with, else what its file says."""
+        """The context in tokens: the one that it is loaded with, else the one in its file."""
         wanted = self.settings.param.get("max_context_len")
         if type(wanted) is int and wanted > 0:
             return wanted
@@ -95,7 +95,7 @@ class NamedModel:
 
     @property
     def family(self) -> str | None:
-        """Its row of :data:`FAMILIES`: the settings', else by its name."""
+        """Its row of :data:`FAMILIES`, from the settings, else by its name."""
         if self.settings.family is not None:
             return self.settings.family
         inner = self.file.header.name if self.file.header else None
@@ -105,7 +105,7 @@ class NamedModel:
 
     @property
     def capabilities(self) -> tuple[str, ...]:
-        """What it can do, in the order of :data:`CAPABILITIES`."""
+        """Its abilities, in the order of :data:`CAPABILITIES`."""
         found = {*(self.settings.capabilities or ()), *KINDS[self.kind]}
         if self.settings.capabilities is None and "completion" in found:
             template = self.template or ""
@@ -119,10 +119,10 @@ class NamedModel:
         return tuple(name for name in CAPABILITIES if name in found)
 
     def init_param(self, release: Release) -> Mapping[str, object]:
-        """The RKLLMParam that loads it, for a release of the runtime."""
+        """Return the RKLLMParam that loads it, for a release of the runtime."""
         param = {"model_path": self.path, **self.settings.param}
         image, fields = self.settings.image, fields_of(release, release.structs["RKLLMParam"])
-        if image is not None and "img_start" in fields:  # from 1.3.0 on they are in the input
+        if image is not None and "img_start" in fields:  # since 1.3.0 they are in the input
             texts = {"img_start": image.start, "img_content": image.content, "img_end": image.end}
             param = {**texts, **param}
         return param

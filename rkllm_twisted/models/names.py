@@ -1,4 +1,4 @@
-"""Names of models: which are usable, and which model a name means."""
+"""Checks names of models, and finds the model that a name means."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import attrs
 
 from rkllm_twisted.errors import InvalidParams
 
-#: In characters: a folder and a file, as long as Linux lets them be.
+#: The longest name in characters: a folder and a file, each as long as Linux allows.
 MAX_NAME = 511
-#: Of an unknown name, for the error.
+#: The characters of an unknown name that the error shows.
 _SHOWN = 100
 _CLOSE = 3
 
 
 def is_usable(name: str) -> bool:
-    """True if a request can have the name, and it cannot be taken for a path that leads away."""
+    """True if a request can hold the name, and the name is no path that leads elsewhere."""
     if not name.isprintable() or not 0 < len(name) <= MAX_NAME or name != name.strip():
         return False  # half characters, which names that are not UTF-8 have, are not printable
     return not {"", ".", ".."}.intersection(name.split("/"))
@@ -27,7 +27,7 @@ def is_usable(name: str) -> bool:
 class NameIndex:
     """Looks up names: a model's own name before an alias, the exact letters before others.
 
-    :param names: of the models.
+    :param names: the names of the models.
     :param aliases: each alias, and the names of the models that claim it.
     """
 
@@ -35,9 +35,9 @@ class NameIndex:
     aliases: Mapping[str, Sequence[str]]
 
     def find(self, wanted: str) -> str:
-        """The name of the model that is meant.
+        """Return the model's own name for a name.
 
-        :raises InvalidParams: no model has the name, with those that are close; or several do.
+        :raises InvalidParams: no model has the name (the text names close ones), or several do.
         """
         for found in self._candidates(wanted):
             if len(found) == 1:

@@ -1,4 +1,4 @@
-"""Looks at one folder: which files are models, and what lies beside each."""
+"""Scans a folder for models and for the files beside each."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from rkllm_twisted.models.folder import ModelFolder
 from rkllm_twisted.models.named_model import NamedModel
 from rkllm_twisted.models.names import is_usable
 
-#: Endings of models, whatever the file turns out to be.
+#: The endings of models, whatever the content of the file is.
 MODEL_SUFFIXES = frozenset({".rkllm", ".gguf"})
-#: First bytes of models whose names may end in any way.
+#: The first bytes of models with any ending.
 _MODEL_STARTS = (b"GGUF", b"#!rkllm-script ")
-#: Endings of downloads under way.
+#: The endings of unfinished downloads.
 _UNFINISHED = frozenset({".part", ".partial", ".incomplete", ".crdownload", ".download", ".tmp"})
 
 
 @attrs.frozen
 class Scanner:
-    """What looking at a folder needs.
+    """Scans folders.
 
-    :param layout: of the loaded release of the runtime.
-    :param loads: names of :class:`FileKind` that the runtime can load.
+    :param layout: the layout of the loaded release of the runtime.
+    :param loads: the names of :class:`FileKind` that the runtime can load.
     """
 
     layout: Layout
@@ -39,7 +39,7 @@ class Scanner:
     cache: FileCache
 
     def scan(self, folder: ModelFolder) -> FolderScan:
-        """Look at a folder."""
+        """Scan a folder."""
         found = FolderScan(self, folder)
         found.look()
         return found
@@ -47,11 +47,11 @@ class Scanner:
 
 @attrs.define
 class FolderScan:
-    """One folder.
+    """The scan of one folder.
 
-    :ivar models: those in it.
+    :ivar models: the models in it.
     :ivar folders: the names of the folders in it.
-    :ivar problems: of what was left out, a sentence each.
+    :ivar problems: why files were left out, a sentence each.
     """
 
     _scanner: Scanner
@@ -82,7 +82,7 @@ class FolderScan:
         self.models = [self._model(file, stem, stems.values()) for file, stem in stems.items()]
 
     def _sort(self, name: str) -> None:
-        """Find out whether a file is a model, or what else it is for."""
+        """Add a file to the models or to the companions, by its kind."""
         role = role_of(name)
         if role is not None:
             self._roles[name] = role
@@ -140,7 +140,7 @@ class FolderScan:
 
 
 def _stems(files: Collection[str]) -> Mapping[str, str]:
-    """The name without its ending for each file; with it where two would be the same."""
+    """Return each file's name without its ending, or with it if two files would have one name."""
     stems = {name: PurePosixPath(name).stem for name in files}
     count = Counter(stems.values())
     return {name: stem if count[stem] == 1 else name for name, stem in stems.items()}

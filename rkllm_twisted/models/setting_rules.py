@@ -1,4 +1,4 @@
-"""The keys of ``rkllm.toml`` that are no fields of rkllm.h: what each may be.
+"""Checks the keys of ``rkllm.toml`` that are no fields of rkllm.h.
 
 A check returns the value as :class:`~rkllm_twisted.models.settings.ModelSettings` has it, or raises
 InvalidParams in the form of the errors of an rkllm.init.
@@ -14,16 +14,16 @@ from rkllm_twisted.chat.families import ImageMarks
 from rkllm_twisted.chat.family_table import FAMILIES
 from rkllm_twisted.models.names import is_usable
 
-#: What a model is for -> what it can do by that alone.
+#: The purpose of a model -> the abilities that it implies.
 KINDS: Mapping[str, tuple[str, ...]] = {
     "chat": ("completion",),
     "vision": ("completion", "vision"),
     "embedding": ("embedding",),
     "rerank": ("rerank",),
 }
-#: All that a model can do; Ollama's words (its ``/api/show``), and ``rerank``.
+#: All abilities of models: the names of Ollama (its ``/api/show``), and ``rerank``.
 CAPABILITIES = ("completion", "tools", "thinking", "vision", "insert", "embedding", "rerank")
-#: Models have up to ten.
+#: The most end tokens; models have up to ten.
 MAX_END_TOKENS = 64
 MAX_ALIASES = 64
 

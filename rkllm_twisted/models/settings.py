@@ -1,7 +1,7 @@
-"""``rkllm.toml`` beside a model: how it is loaded, asked and called.
+"""Reads ``rkllm.toml`` beside a model: its parameters, its prompts, its names.
 
-Its parameters are checked by the very code that checks an rkllm.init, so that the errors are the
-same, with the file and the key in front; all errors of a file are in one message.
+The code that checks an rkllm.init also checks these parameters, so the errors are the same, with
+the file and the key in front. One message has all errors of a file.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ else:
 
 #: The file's name; beside a flat file ``NAME.gguf`` it is ``NAME.rkllm.toml``.
 FILE_NAME = "rkllm.toml"
-#: Files of people have a few kilobytes.
+#: The largest file, in bytes; real files have a few kilobytes.
 MAX_BYTES = 1 << 18
 
 
 @attrs.frozen
 class ModelSettings:
-    """What ``rkllm.toml`` says; each field is one of its keys, and may be left out.
+    """The settings in ``rkllm.toml``; each field is a key of the file, and may be left out.
 
     :param kind: a row of :data:`setting_rules.KINDS`.
     :param family: a name of :data:`rkllm_twisted.chat.family_table.FAMILIES`.
     :param template: a file beside the model, in place of ``chat_template.jinja``.
     :param aliases: other names of the model.
-    :param capabilities: what it can do, where that cannot be seen.
-    :param pooling: how hidden states become an embedding.
+    :param capabilities: the abilities that the model's files do not show.
+    :param pooling: the way to make an embedding of hidden states.
     :param end_tokens: tokens that end an answer, by id or by text.
     :param image: the texts around an image's rows.
-    :param param: fields of RKLLMParam, but for model_path.
+    :param param: fields of RKLLMParam, except model_path.
     :param sampling: fields of RKLLMSamplingParam.
     """
 
@@ -59,7 +59,7 @@ class ModelSettings:
     sampling: Mapping[str, object] = attrs.field(factory=dict)
 
 
-#: The keys that hold tables -> the structure whose fields these are.
+#: The keys that hold tables -> the structure with these fields.
 _STRUCTURES = {"param": "RKLLMParam", "sampling": "RKLLMSamplingParam"}
 #: ``base_domain_id`` stands for ``param.extend_param.base_domain_id``.
 _DOMAIN = "base_domain_id"
@@ -69,10 +69,10 @@ KEYS = (*(field.name for field in attrs.fields(ModelSettings)), _DOMAIN)
 def read_settings(name: str, data: bytes, layout: Layout) -> ModelSettings:
     """Read a file.
 
-    :param name: of the file, for the errors.
-    :param data: its content.
-    :param layout: of the loaded release of the runtime.
-    :raises InvalidParams: with every error of the file; ``data``: file, parameters.
+    :param name: the file's name, for the errors.
+    :param data: the file's content.
+    :param layout: the layout of the loaded release of the runtime.
+    :raises InvalidParams: the text has every error of the file, ``data`` the file and parameters.
     """
     try:
         values = _parsed(data)
@@ -118,7 +118,7 @@ def _errors_of_key(key: str, value: object, layout: Layout) -> list[InvalidParam
 
 
 def _errors_of_structure(key: str, value: object, layout: Layout) -> Iterator[InvalidParams]:
-    """Check each field by itself, as rkllm.init would."""
+    """Check each field by itself, as rkllm.init does."""
     name = _STRUCTURES[key]
     if name not in layout.release.structs:
         having = [v for r in releases().values() if name in r.structs for v in r.covers]
@@ -139,7 +139,7 @@ def _errors_of_structure(key: str, value: object, layout: Layout) -> Iterator[In
 
 
 def _parts(item: object) -> list[object]:
-    """The members of a structure within a structure, each by itself, so that all are checked."""
+    """Return the members of a nested structure, each by itself, so that all are checked."""
     if isinstance(item, Mapping) and item:
         return [{name: member} for name, member in item.items()]
     return [item]
@@ -156,7 +156,7 @@ def _unknown(key: str, layout: Layout) -> InvalidParams:
 
 
 def _settings(values: Mapping[str, object]) -> ModelSettings:
-    """Make the value of a file without errors."""
+    """Return the settings of a file without errors."""
     made = {
         key: setting_rules.CHECKS[key](key, value) if key in setting_rules.CHECKS else value
         for key, value in values.items()

@@ -1,4 +1,4 @@
-"""What clients are told of a model: JSON values."""
+"""Describes models to clients, as JSON values."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from rkllm_twisted.models.named_model import NamedModel
 
 
 def summary(model: NamedModel, digest: str | None, is_loaded: bool) -> Mapping[str, object]:
-    """One model in the result of ``models.list``.
+    """Return a model's entry in the result of ``models.list``.
 
-    :param digest: SHA-256 of its file in hexadecimal; None if nothing has asked for it yet.
+    :param digest: the SHA-256 of its file in hexadecimal; None if it is not known yet.
     """
     return {
         "name": model.name,
@@ -33,7 +33,7 @@ def summary(model: NamedModel, digest: str | None, is_loaded: bool) -> Mapping[s
 def details(
     model: NamedModel, digest: str | None, is_loaded: bool, release: Release
 ) -> Mapping[str, object]:
-    """The result of ``models.show``: the summary, and the rest that is known.
+    """Return the result of ``models.show``: the summary, and all other known facts.
 
     :param release: the loaded release of the runtime.
     """
@@ -58,6 +58,6 @@ def details(
 
 
 def _time(nanoseconds: int) -> str:
-    """A time as RFC 3339 has it, in UTC."""
+    """Return a time in the form of RFC 3339, in UTC."""
     time = datetime.fromtimestamp(nanoseconds // 10**9, timezone.utc)
     return time.isoformat().replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""The chat template that lies beside a model, as text."""
+"""Reads the text of the chat template beside a model."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ import msgspec
 
 from rkllm_twisted.models.directories import ModelFile
 
-#: In bytes: templates have up to 20 KB, a tokenizer_config.json with many tokens a few MB.
+#: The largest file in bytes. Templates have up to 20 KB, a tokenizer_config.json with many tokens
+#: a few MB.
 MAX_TEMPLATE_BYTES = 1 << 20
 MAX_CONFIG_BYTES = 1 << 24
 
 
 def template_in_file(file: ModelFile) -> str:
-    """The text of a template's file.
+    """Return the text of a template's file.
 
-    :raises ValueError: it is no text, or too long.
+    :raises ValueError: the file is no text, or too long.
     """
     if file.identity.size > MAX_TEMPLATE_BYTES:
         raise ValueError(f"is larger than {MAX_TEMPLATE_BYTES} bytes")
@@ -27,9 +28,9 @@ def template_in_file(file: ModelFile) -> str:
 
 
 def template_in_config(file: ModelFile) -> str | None:
-    """The ``chat_template`` of a ``tokenizer_config.json``; of several the default one.
+    """Return the ``chat_template`` of a ``tokenizer_config.json``; the default one of several.
 
-    :raises ValueError: it is no JSON object, or too long.
+    :raises ValueError: the file is no JSON object, or too long.
     """
     if file.identity.size > MAX_CONFIG_BYTES:
         raise ValueError(f"is larger than {MAX_CONFIG_BYTES} bytes")

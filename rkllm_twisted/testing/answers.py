@@ -1,4 +1,4 @@
-"""What a fake daemon answers: texts, exact results, and faults."""
+"""The answers of a fake daemon: texts, exact results, and faults."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rkllm_twisted.errors import RPCError
 
 
 class End(enum.Enum):
-    """How a run ends if no fault occurs."""
+    """The end of a run without a fault."""
 
     FINISH = "with a callback in state 2"
     ERROR = "with a callback in state 3, and status -1"
@@ -24,7 +24,7 @@ class End(enum.Enum):
 
 @attrs.frozen
 class Crash:
-    """The runtime's process dies: the call is answered with -32004, and no model is loaded.
+    """The runtime's process dies: the daemon answers the call with -32004 and has no model loaded.
 
     :param signal: the signal that kills it.
     """
@@ -34,12 +34,12 @@ class Crash:
 
 @attrs.frozen
 class Hang:
-    """Nothing more comes until the run is aborted or cancelled, or a timeout ends it."""
+    """The run makes no more callbacks, until an abort, a cancellation or a timeout ends it."""
 
 
 @attrs.frozen
 class Disconnect:
-    """The connection is closed after the results so far."""
+    """The daemon closes the connection after the results so far."""
 
 
 Fault: TypeAlias = RPCError | Crash | Hang | Disconnect
@@ -56,7 +56,7 @@ def _parts(given: str | Sequence[str | Mapping[str, Any]]) -> tuple[str | Mappin
 
 @attrs.frozen
 class Answer:
-    """What a fake run does.
+    """The course of a fake run.
 
     :param parts: the callbacks: a text, which is split into tokens; or a sequence of tokens and of
         mappings with members of an RKLLMResult, such as ``_callback_state``.
@@ -74,7 +74,7 @@ class Answer:
 
     @property
     def pause(self) -> float:
-        """Seconds before each callback; without any an endless answer would block the reactor."""
+        """Seconds before each callback; above 0 if endless, so that the reactor is not blocked."""
         return self.delay or (0.001 if self.endless else 0.0)
 
 

@@ -54,7 +54,7 @@ class FakeDaemon:
     :param faults: a method, e.g. ``rkllm.init`` -> the fault of each call, or a sequence of faults,
         one for each call; None in it is a call that succeeds. The last one repeats. The fault of a
         run is a part of its answer.
-    :param model: the path of a model that is loaded from the start; None means none, as with the
+    :param model: the path of a model that is loaded from the start; None means none, as in the
         real daemon.
     :param options: options of ``twistd rkllm``, e.g. ``["--queue", "1"]``.
     :param methods: methods to add to those that are installed, such as a plugin under test.
@@ -101,7 +101,7 @@ class FakeDaemon:
         return MemoryEndpoint(self._clock, self._memory[1])
 
     def flush(self) -> None:
-        """Do everything that is due now."""
+        """Make all calls that are due now."""
         self.advance(0)
 
     def advance(self, seconds: float) -> None:
@@ -205,7 +205,7 @@ class FakeDaemon:
     def _record(self, factory: RPCFactory) -> None:
         state = factory.state
         state.dispatcher = Recorder(state.dispatcher, self._record_call)
-        state.read_elsewhere = None  # it needs a reactor that handles SIGCHLD
+        state.read_elsewhere = None  # needs a reactor that handles SIGCHLD
 
     def _record_call(self, call: Call) -> None:
         self.calls.append(call)

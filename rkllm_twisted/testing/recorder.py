@@ -1,4 +1,4 @@
-"""Records the calls of clients before the methods get them."""
+"""Records the calls of clients before the daemon starts them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rkllm_twisted.values import Params
 class Call:
     """A request or a notification of a client.
 
-    :param params: as the client has sent them.
+    :param params: the parameters as the client sent them.
     :param client: the number of the connection, from 1.
     """
 

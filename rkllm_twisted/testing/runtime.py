@@ -81,7 +81,7 @@ class FakeRuntime:
         called.
     :param disconnect: closes the connection of the current call. Called in the NPU thread.
     :param killable: True if a call that hangs can be killed, as in a child process.
-    :ivar performed: the functions that were called in "C", in order.
+    :ivar performed: the functions called in "C", in order.
     :ivar prompt: the prompt of the run that is in "C" now.
     """
 
@@ -140,7 +140,7 @@ class FakeRuntime:
             raise NoModel.after(self.problem)
 
     def _execute_fault(self, fault: Fault | None) -> None:
-        """Do what a fault says."""
+        """Make a fault happen."""
         if fault is None:
             return
         if isinstance(fault, RPCError):
@@ -200,7 +200,7 @@ class FakeRuntime:
     def _generate(self, answer: Answer, prompt: str, on_result: OnResult) -> End:
         """Make the callbacks of a run.
 
-        :returns: how the run has ended.
+        :returns: the end of the run.
         """
         parts, tokens = deque(answer.parts), 0
         while parts and not self._stopped.is_set():
