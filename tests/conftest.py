@@ -23,7 +23,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 @pytest.fixture(autouse=True)
 def flush_logged_errors() -> Iterator[Flush]:
-    """Fail the test if an error was logged that it did not expect and flush.
+    """Fail the test if it logged an error that it did not flush.
 
     Yields a function: ``flush(*types)`` takes the failures of these exception types (all of them
     without an argument) out of what was logged, and returns them; like trial's flushLoggedErrors.
@@ -51,7 +51,7 @@ def flush_logged_errors() -> Iterator[Flush]:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts daemons that are stopped when the test is over; their logs must hold no traceback."""
+    """Starts daemons that are stopped after the test; their logs must hold no traceback."""
     daemons: list[Daemon] = []
 
     def start_one(*options: str, directory: Path = tmp_path, **kwargs: Any) -> Daemon:

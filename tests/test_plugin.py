@@ -31,7 +31,7 @@ def hello(name: str = "world", *, times: int = 1) -> dict[str, str]:
 
 @method("greet.back", summary="Greet back.", streams=True, administrative=True)
 async def back(call: ICall, name: str) -> str:
-    """Greet, and stream something first."""
+    """Stream a text, then greet."""
     call.stream("…")
     return f"Hello from {name}"
 

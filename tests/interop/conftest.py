@@ -1,4 +1,4 @@
-"""Client programs, and the libraries from npm that some of them need."""
+"""Client programs, and the npm libraries that some of them need."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def node() -> str:
 
 @pytest.fixture(scope="session")
 def node_modules(node: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The libraries of package.json, installed where nothing else is."""
+    """The libraries of package.json, installed in an empty directory."""
     npm = shutil.which("npm")
     if npm is None:
         pytest.skip("npm is not installed, so no library from it is tried")
@@ -40,7 +40,7 @@ def node_modules(node: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    """One daemon for all clients; each loads a model of its own."""
+    """One daemon for all clients; each client loads its own model."""
     daemon = Daemon(tmp_path_factory.mktemp("daemon"))
     yield daemon
     daemon.stop(signal.SIGTERM)

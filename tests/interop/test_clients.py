@@ -84,7 +84,7 @@ def run_params(prompt: str) -> list[Any]:
 
 
 def begin(client: Driven, name: str, prompt: str) -> Any:
-    """Begin a stream; the id that the library gave the request."""
+    """Begin a stream; return the id that the library gave the request."""
     client.call(name, "rkllm.run_async", run_params(prompt))
     return client.until(event="sent", method="rkllm.run_async")["id"]
 

@@ -46,7 +46,7 @@ def scene() -> Scene:
 
 
 def test_the_first_heartbeat_may_take_a_minute(scene: Scene) -> None:
-    """Python and the library are read from a slow card, while everything else starts as well."""
+    """A board reads Python and the library from a slow card while other services start."""
     scene.checks(MAX_START_CHECKS - 1)
     assert scene.heartbeat.is_alive()
     assert not scene.silences
@@ -56,7 +56,7 @@ def test_the_first_heartbeat_may_take_a_minute(scene: Scene) -> None:
 
 
 def test_a_heartbeat_that_stops_is_noticed_soon(scene: Scene) -> None:
-    """First the child is no longer alive, and systemd gets no sign of life; then it has stopped."""
+    """``is_alive`` turns false first; later the child counts as stopped."""
     scene.heartbeat.beat()
     scene.checks(MAX_MISSED_ALIVE)
     assert scene.heartbeat.is_alive()
@@ -69,7 +69,7 @@ def test_a_heartbeat_that_stops_is_noticed_soon(scene: Scene) -> None:
 
 
 def test_heartbeats_that_are_unread_count(scene: Scene) -> None:
-    """A reactor that is busy, or was paused, has not read them yet."""
+    """A busy or paused reactor has not read the heartbeats yet."""
     scene.heartbeat.beat()
     scene.checks(MAX_MISSED - 1)
     scene.unread = 3
@@ -80,7 +80,7 @@ def test_heartbeats_that_are_unread_count(scene: Scene) -> None:
 
 @pytest.mark.parametrize("seconds", [12, 400])
 def test_a_pause_of_daemon_and_child_is_one_check(scene: Scene, seconds: float) -> None:
-    """The child has sent nothing either; it has time to go on."""
+    """The paused child has sent no heartbeat and gets time to continue."""
     scene.heartbeat.beat()
     scene.clock.advance(seconds)
     assert scene.heartbeat.is_alive()

@@ -63,7 +63,7 @@ def test_the_end_of_the_last_child_is_told_in_a_turn_of_its_own(
 
 
 def test_without_a_child_it_is_stopped_at_once(reactor: Processes, supervisor: Supervisor) -> None:
-    """There is nothing to wait for."""
+    """Stopping without a child is immediate."""
     [child] = reactor.made
     supervisor.stopService()
     child.processEnded(Failure(ProcessDone(0)))

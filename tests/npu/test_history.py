@@ -101,7 +101,7 @@ def test_the_first_run_of_a_model_clears_nothing() -> None:
 
 
 def test_an_init_that_fails_leaves_the_history_to_whom_it_belongs() -> None:
-    """The model from before may still be loaded."""
+    """The earlier model may still be loaded."""
     rig = Rig(PerConnection())
     rig.runs_of("a")
     rig.runtime.refuses = {"rkllm_init"}

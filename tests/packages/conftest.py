@@ -1,4 +1,4 @@
-"""The packages to try: those of ``make packages``, or else made here."""
+"""The packages under test: from ``make packages``, or else built here."""
 
 from __future__ import annotations
 

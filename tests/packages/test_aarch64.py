@@ -44,12 +44,12 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="session")
 def wheel(built: Path) -> Path:
-    """The one for boards."""
+    """The wheel for boards."""
     return only(built, "*-linux_aarch64.whl")
 
 
 def only(directory: Path, pattern: str) -> Path:
-    """The file of a name; none without a compiler for it."""
+    """The only file that matches; the test is skipped without a compiler for it."""
     found = list(directory.glob(pattern))
     if not found:
         pytest.skip("aarch64-linux-gnu-gcc is not installed (package gcc-aarch64-linux-gnu)")

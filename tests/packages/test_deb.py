@@ -38,7 +38,7 @@ def dpkg(root: Path, *arguments: str | Path) -> None:
 
 
 def files(root: Path) -> set[str]:
-    """All names in a file system that the package has to do with."""
+    """All names in a file system that belong to the package."""
     found = (str(path.relative_to(root)) for path in root.rglob("*"))
     return {name for name in found if not name.startswith(("var/lib/dpkg", "etc/systemd"))}
 
@@ -52,7 +52,7 @@ def root(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def install(root: Path, built: Path) -> None:
-    """Install the package into a file system that has nothing else."""
+    """Install the package into an empty file system."""
     for directory in ("etc", "var/log", "var/lib/dpkg/info", "var/lib/dpkg/updates"):
         (root / directory).mkdir(parents=True, exist_ok=True)
     for name in ("status", "available"):
@@ -63,7 +63,7 @@ def install(root: Path, built: Path) -> None:
 
 @pytest.fixture
 def python() -> str:
-    """The system's own, which the package uses."""
+    """The system's Python, which the package uses."""
     path = "/usr/bin/python3"
     if not Path(path).exists():
         pytest.skip(f"{path} is not installed (package python3)")

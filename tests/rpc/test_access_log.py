@@ -1,4 +1,4 @@
-"""A line for each request: what stands in it, what never does, and how many there may be."""
+"""The log has a line for each request: its contents, its secrets, and the limit on lines."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def all_lines() -> Iterator[Lines]:
 
 
 class Clock:
-    """Seconds, as the test says."""
+    """A clock that the test sets."""
 
     def __init__(self) -> None:
         self.now = 1000.0

@@ -1,4 +1,4 @@
-"""Nothing of a refused message outlives its answer, without help of the garbage collector."""
+"""A refused message is freed after its answer, without the garbage collector."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def test_two_methods_with_one_name_are_refused() -> None:
 
 @implementer(IRPCMethod)
 class NoSummary:
-    """Lacks something."""
+    """A plugin without a summary."""
 
     name = "x"
     params = None
@@ -70,7 +70,7 @@ class NoSummary:
 
 @implementer(IRPCMethod)
 class Raises(NoSummary):
-    """Breaks when looked at."""
+    """A plugin whose name raises an exception."""
 
     summary = ""
 
@@ -92,7 +92,7 @@ class TwoArguments(NoSummary):
 
 @implementer(IDescribedMethod)
 class NoResult(FakeMethod):
-    """Says that it says what it answers."""
+    """A plugin that claims to describe its result, but does not."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A file that C writes is there when it is whole, or it is not there."""
+"""A file that C writes appears complete or not at all."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from rkllm_twisted.runtime.files import Files
 from rkllm_twisted.runtime.openat2 import Opener, open_componentwise, opener
 from rkllm_twisted.runtime.runtime import _PERFORM, Runtime, open_runtime
 
-#: The data of an error about it.
+#: The data of an error about the parameter.
 WHERE = {"parameter": "param.model_path"}
 SCRIPT = '#!rkllm-script 1\nrun\n  token "Hello"\n  finish\n'
 
@@ -86,7 +86,7 @@ def test_a_link_that_leads_out_is_refused(files: Files, models: Path) -> None:
 
 
 def make(kind: str, path: Path) -> None:
-    """Make something that is no model."""
+    """Make an entry that is no regular file."""
     if kind == "directory":
         path.mkdir()
     elif kind == "fifo":

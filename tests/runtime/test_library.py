@@ -1,4 +1,4 @@
-"""The library is found and opened, or one sentence says why not."""
+"""The library is found and opened, or one sentence gives the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Embeddings are as wide as the loaded model's, or C never sees them."""
+"""Embeddings of another width than the loaded model's never reach C."""
 
 from __future__ import annotations
 

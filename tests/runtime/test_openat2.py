@@ -16,9 +16,9 @@ from other_users import descriptors
 from rkllm_twisted.runtime import openat2
 from rkllm_twisted.runtime.openat2 import Opener, open_componentwise, open_with_openat2
 
-#: Seconds within which both outcomes of a race have been seen often enough.
+#: Seconds in which both outcomes of a race must occur often enough.
 PATIENCE = 20.0
-#: How often each.
+#: The number of times that each outcome must occur.
 OFTEN = 100
 Open = Callable[[str], str]
 
@@ -48,7 +48,7 @@ def opener(request: pytest.FixtureRequest) -> Opener:
 
 @pytest.fixture
 def read(opener: Opener, inside: Path) -> Iterator[Open]:
-    """Reads a file below the directory, as a call of C's does: opened, and then opened again."""
+    """Reads a file below the directory as C does: opens it, and then opens it again."""
     directory = os.open(inside, os.O_PATH | os.O_DIRECTORY)
 
     def text(name: str) -> str:
@@ -145,7 +145,7 @@ def good_file(path: Path) -> None:
 
 
 def good_directory(path: Path) -> None:
-    """The same for a name in the middle."""
+    """Make the right directory, for a name in the middle."""
     path.mkdir()
     good_file(path / "file")
 

@@ -1,4 +1,4 @@
-"""One object owns the handle: what it does in each state, and with each answer of C."""
+"""Runtime, the object that owns the handle, in each state and for each status of C."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ from rkllm_twisted.server.service import UNIXSocketService
 from rkllm_twisted.server.socket_file import SAME, SocketFile, SocketLock
 from rkllm_twisted.wire.socket_path import MAX_SOCKET_PATH_BYTES
 
-#: Opens the socket and is killed, again and again, half the times at any moment on the way.
+#: Opens the socket and is killed, again and again; half the kills come at random moments.
 KILLED = """
 import os, random, signal, socket, sys, time
 from rkllm_twisted.server.socket_file import SocketFile
@@ -74,7 +74,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def started() -> Iterator[list[UNIXSocketService]]:
-    """Services to stop when the test is over."""
+    """Services that are stopped after the test."""
     services: list[UNIXSocketService] = []
     yield services
     for service in services:

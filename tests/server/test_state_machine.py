@@ -54,7 +54,7 @@ UNCOUNTED = ("server.ping", "server.cancel", "rkllm.abort")
 
 @attrs.define
 class Asked:
-    """A request, and what has come for it.
+    """A request and the messages that it got.
 
     :param prompt: of a run, unique.
     :ivar whole: all of its bytes were sent.
@@ -70,7 +70,7 @@ class Asked:
 
     @property
     def counted(self) -> bool:
-        """Does it count against the connection's share?"""
+        """Does the request count towards the connection's limit?"""
         return self.method not in UNCOUNTED
 
 
@@ -187,7 +187,7 @@ class Client:
         return self.message(method, params, number)
 
     def run(self, method: str, answer: Answer) -> bytes:
-        """Make a request for a run with an answer of its own."""
+        """Make a request for a run that has its own answer."""
         prompt = f"{self.number}.{len(self.asked) + 1}"
         texts = tuple(f"{prompt}:{i} " for i in range(len(answer.parts)))
         self.house.answers[prompt] = attrs.evolve(answer, parts=texts)
@@ -201,7 +201,7 @@ class Client:
     def send(
         self, payload: bytes, *asked: Asked, again: int | None = None, cut: int | None = None
     ) -> None:
-        """Send what is left of the last message, and then this one, or a part of it."""
+        """Send the rest of the last message, and then this one or a part of it."""
         self.send_rest()
         data = FRAMES[self.kind](payload)
         if cut is None:
@@ -213,7 +213,7 @@ class Client:
             self._sent_whole()
 
     def send_rest(self) -> None:
-        """Send what is left of the last message."""
+        """Send the rest of the last message."""
         if self.rest:
             self.transport.feed(self.rest)
             self._sent_whole()
@@ -417,7 +417,7 @@ class Server(RuleBasedStateMachine):
     @SOMEBODY
     @rule(who=WHO, happens=RARELY)
     def half_close(self, who: int, happens: bool) -> None:
-        """A client sends no more, but reads on."""
+        """A client closes its sending half and reads on."""
         client = self._sender(who)
         if client and happens:
             client.half_closed = True
@@ -464,12 +464,12 @@ class Server(RuleBasedStateMachine):
     @SOMEBODY
     @rule(who=WHO, cut=CUTS)
     def abort(self, who: int, cut: int | None) -> None:
-        """A client stops what runs, as in C."""
+        """A client aborts the run under way, as in C."""
         if client := self._sender(who):
             self._request(client, client.ask("rkllm.abort"), cut)
 
     def _request(self, client: Client, payload: bytes, cut: int | None) -> None:
-        """Send a request, and see that it is refused at once where it must be, and only there."""
+        """Send a request; check that it is refused at once exactly when it must be."""
         client.send_rest()
         asked = client.asked[len(client.asked)]
         was_prompt, refusal = client.is_prompt, self._is_to_be_refused(client, asked)
@@ -509,7 +509,7 @@ class Server(RuleBasedStateMachine):
     @SOMEBODY
     @rule(who=WHO, answer=ANSWERS)
     def batch(self, who: int, answer: Answer) -> None:
-        """A client asks for several things in one message, one of them a run."""
+        """A client sends a batch that contains a run."""
         if client := self._sender(who):
             run = client.run("rkllm.run", answer)
             number = len(client.asked)

@@ -1,4 +1,4 @@
-"""The transport of a client's connection: prompt, and still Twisted's."""
+"""The transport of a client's connection: immediate writes, and Twisted's behaviour."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ Start = Callable[..., Daemon]
 Script = Callable[[str], Path]
 
 REQUESTS = 90_000
-#: So many until allocators, caches and code paths are warm.
+#: Requests until allocators, caches and code paths are warm.
 WARM = 40_000
 #: Growth of resident memory that is allowed, in KiB per 1,000 requests.
 GROWTH = 1.0
@@ -35,12 +35,12 @@ ROUND: list[tuple[str, object, int]] = [
     ("server.configure", {"floats": "base64"}, 1),
     ("server.cancel", {"id": 1}, 1),
 ]
-#: A client that leaves without reading comes after so many rounds.
+#: Rounds between two clients that leave without reading.
 EVERY = 10
 
 
 def processes(daemon: Daemon) -> list[Path]:
-    """The daemon's, and those that it started."""
+    """The daemon's process and its children."""
     own = daemon.process.pid
     children = Path(f"/proc/{own}/task/{own}/children").read_text().split()
     return [Path(f"/proc/{pid}") for pid in (own, *children)]

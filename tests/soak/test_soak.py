@@ -1,4 +1,4 @@
-"""The same promises for longer: bounded by $RKLLM_SOAK_SECONDS, run by ``make soak``."""
+"""Long tests for ``make soak``; $RKLLM_SOAK_SECONDS limits each."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def halves(seconds: float) -> Iterator[bool]:
 
 
 def soak(daemon: Daemon, once: Callable[[], object]) -> None:
-    """Do a thing over and over; memory and descriptors must be flat once warmed up."""
+    """Repeat an action; memory and descriptors must stay flat after warming up."""
     warm: tuple[int, int] | None = None
     for warming in halves(SECONDS):
         if not warming and warm is None:

@@ -1,4 +1,4 @@
-"""How the tests of parsers feed them: whole, character by character, and in any pieces."""
+"""Feeds parsers whole texts, single characters, and arbitrary pieces."""
 
 from __future__ import annotations
 

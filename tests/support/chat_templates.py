@@ -1,4 +1,4 @@
-"""Chat templates that do what the families' own do, written for these tests."""
+"""Chat templates, written for these tests, that behave like those of model families."""
 
 from __future__ import annotations
 

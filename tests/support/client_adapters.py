@@ -1,4 +1,4 @@
-"""Both clients in one guise, for the contract that they share: everything is awaited.
+"""Both clients behind one awaitable interface, for the contract that they share.
 
 The blocking client is driven in threads, one call at a time; the reactor goes on meanwhile.
 """

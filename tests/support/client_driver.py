@@ -1,4 +1,4 @@
-"""Drives a client program: orders go to its stdin, what happens there comes from its stdout."""
+"""Drives a client program: orders go to its stdin, events come from its stdout."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Event = dict[str, Any]
 
 
 def command(node_modules: Path | None, program: str) -> tuple[list[str], dict[str, str]]:
-    """How a client program is started: the command, and the environment."""
+    """The command and the environment of a client program."""
     name = sys.executable if program.endswith(".py") else "node"
     paths = {"NODE_PATH": str(node_modules)} if node_modules else {}
     return [name, str(CLIENTS / program)], {**environment(), **paths}
@@ -64,7 +64,7 @@ class Driven:
         self._order(cancel=name)
 
     def until(self, **fields: object) -> Event:
-        """The next event that has these fields, among those that have not come yet."""
+        """Wait for the next new event with these fields."""
         while True:
             event: Event = json.loads(self._lines.readline())
             self.events.append(event)
@@ -72,7 +72,7 @@ class Driven:
                 return event
 
     def ended(self, name: str) -> Event:
-        """How a call ended, for the library's user; waits for it."""
+        """Wait for the end of a call; return how it ended for the library's user."""
         for event in self.events:
             if event.get("call") == name:
                 return event

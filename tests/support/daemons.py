@@ -1,4 +1,4 @@
-"""A real daemon in a process of its own, and a client that knows nothing but sockets and JSON."""
+"""A real daemon in its own process, and a client that uses only sockets and JSON."""
 
 from __future__ import annotations
 

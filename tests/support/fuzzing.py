@@ -112,7 +112,7 @@ class Fuzzer:
         self.logged: list[str] = []
 
     def fuzz(self, executions: int) -> Report:
-        """Do so many, and see that nothing is left in the end."""
+        """Do a number of executions; check that nothing is left at the end."""
         globalLogPublisher.addObserver(self._observe)
         try:
             while self.report.executions < executions:
@@ -195,7 +195,7 @@ def _fuzz(seed: int, executions: int) -> Report:
 
 
 def fuzz_on_all(cores: int, executions: int, seed: int) -> Report:
-    """Share the executions out to processes of their own."""
+    """Distribute the executions over several processes."""
     shares = [executions // cores] * cores
     shares[0] += executions % cores
     with get_context("spawn").Pool(cores) as pool:

@@ -1,4 +1,4 @@
-"""JSON texts and the result of parsing each: data for test_json_texts.py.
+"""JSON texts and the result of parsing each: data for test_json_corpus.py.
 
 RFC 8259 says which are JSON. Where it leaves a choice to the parser, docs/wire.md says what is
 chosen. Each text is one value, unless its table says otherwise.

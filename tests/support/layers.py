@@ -66,7 +66,7 @@ WITHOUT_TWISTED = frozenset(
 
 
 def layer_of(folder: str) -> int:
-    """The number of the layer that a folder or a module of the top level is in.
+    """The number of the layer of a folder or a top-level module.
 
     :raises LookupError: the table has no row for it.
     """

@@ -73,7 +73,7 @@ class Rig:
         self._model = directory / "model.script"
 
     def script(self, text: str) -> Path:
-        """Write a model. ``gate`` in it waits for :meth:`open`."""
+        """Write a model's script, in which ``gate`` waits for :meth:`open`."""
         self._gate.unlink(missing_ok=True)
         text = text.replace("gate", f'wait "{self._gate}"')
         self._model.write_text(f"#!rkllm-script 1\n{text}")
@@ -99,17 +99,17 @@ class Crowd:
         self._ended: dict[tuple[RawClient, int], Any] = {}
 
     def close(self) -> None:
-        """Leave, all of them."""
+        """Disconnect all clients."""
         for client in [*self.clients, self.observer]:
             client.socket.close()
 
     def ask(self, prompt: str) -> None:
-        """Send everything."""
+        """Send all requests."""
         for client, request in self._requests(prompt):
             client.send(request)
 
     def queue(self, prompt: str, first: str | None = None) -> None:
-        """Send everything, and see the first under way and all others wait for it.
+        """Send all requests; wait until the first one runs and the others wait.
 
         :param first: the prompt of the first client's first.
         """

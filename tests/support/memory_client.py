@@ -38,12 +38,12 @@ class FakeMethod:
     summary: str = "Does what the test says."
 
     def call(self, call: ICall) -> object:
-        """Do it."""
+        """Call the function."""
         return self.work(call)
 
 
 class Pending:
-    """A method's work that ends when the test says so. Counts what was cancelled."""
+    """A method's work that the test ends. Counts the cancelled ones."""
 
     def __init__(self) -> None:
         self.calls: list[ICall] = []
@@ -115,7 +115,7 @@ class Talk:
                 self.protocol.dataReceived(chunk)
 
     def turn(self) -> bool:
-        """Make one turn of the reactor: what is due now, but not what that makes due."""
+        """Make one turn of the reactor: run the calls due now, not those that they schedule."""
         due = [c for c in self.clock.getDelayedCalls() if c.getTime() <= self.clock.seconds()]
         for call in due:
             self.clock.calls.remove(call)  # type: ignore[arg-type]
@@ -135,16 +135,16 @@ class Talk:
         return data
 
     def replies(self) -> list[bytes]:
-        """The same, taken out of the framing that the bytes are in."""
+        """The payloads of the server's new bytes, without framing."""
         data = self.raw()
         return (Netstrings() if data[:1].isdigit() else Lines()).feed(data)
 
     def answers(self) -> list[Any]:
-        """The same, decoded."""
+        """The server's new payloads, decoded."""
         return [msgspec.json.decode(reply) for reply in self.replies()]
 
     def ask(self, *messages: object) -> list[Any]:
-        """Send messages as lines, and give the answers that are there at once."""
+        """Send messages as lines; return the immediate answers."""
         self.send(b"".join(msgspec.json.encode(message) + b"\n" for message in messages))
         return self.answers()
 

@@ -17,7 +17,7 @@ GGUF = gguf_bytes({"general.architecture": "llama", "llama.context_length": 2048
 
 
 def put(root: Path, *names: str, data: bytes | str = GGUF) -> Path:
-    """Make files, and the folders above them; returns the last."""
+    """Make files and their folders; return the last file."""
     for name in names:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -147,7 +147,7 @@ GUARDS = [
         "select.POLLOUT if self._outgoing else select.POLLIN",
         "contracts/test_client_bad_days.py::test_a_long_message_does_not_wait_for_a_stream_to_be_read",
     ),
-    # One NPU for all
+    # The shared NPU
     _guard(
         "only the run that is given up is aborted",
         "npu/thread.py",

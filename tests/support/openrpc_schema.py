@@ -13,7 +13,7 @@ from referencing import Registry
 from referencing.jsonschema import DRAFT7
 
 HERE = Path(__file__).parent / "openrpc"
-#: By the addresses that they refer to each other with; nothing is fetched.
+#: The schemas by the addresses in their references; nothing is fetched.
 FILES = {
     "https://meta.open-rpc.org/": "openrpc-meta-schema.json",
     "https://meta.json-schema.tools/": "json-schema-meta-schema.json",
@@ -53,13 +53,13 @@ class Document:
         return next(p["schema"] for p in self.methods[method]["params"] if p["name"] == parameter)
 
     def problems(self, name: str, value: object) -> list[str]:
-        """Why a value does not fit there; see :meth:`schema`."""
+        """The reasons why a value does not fit a schema; see :meth:`schema`."""
         schema = {**self.schema(name), "components": self.document["components"]}
         errors = jsonschema.Draft7Validator(schema).iter_errors(value)
         return [f"{name}{error.json_path[1:]}: {error.message}" for error in errors]
 
     def refuses(self, method: str, params: Mapping[str, object]) -> list[str]:
-        """Why parameters by name do not fit a method."""
+        """The reasons why parameters by name do not fit a method."""
         found = [
             problem
             for name, value in params.items()

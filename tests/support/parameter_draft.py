@@ -1,4 +1,4 @@
-"""A set of parameters on its way from right to wrong."""
+"""A set of valid parameters that is made wrong step by step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rkllm_twisted.abi.release import Function, Release
 
 @attrs.define
 class Draft:
-    """A set of parameters while it is being spoilt.
+    """A set of parameters while it is made wrong.
 
     :param given: by C's names; right until a way of spoiling has been at it.
     :param positional: may the set still be sent as a list?
@@ -34,7 +34,7 @@ class Draft:
         return Signature.of(self.function)
 
     def some(self, *sorts: str) -> Place | None:
-        """Choose a field of these sorts, however deep; None if there is none."""
+        """Choose a field of these sorts at any depth; None if there is none."""
         found = [place for place in self.places if place.sort in sorts]
         return self.rng.choice(found) if found else None
 

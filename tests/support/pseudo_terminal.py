@@ -29,11 +29,11 @@ class Terminal:
         self.raw = ""
 
     def send(self, keys: str) -> None:
-        """Type."""
+        """Type keys."""
         self._child.send(keys)
 
     def expect(self, pattern: str) -> None:
-        """Wait for text, after what was waited for before."""
+        """Wait for text after the last match."""
         deadline = time.monotonic() + PATIENCE
         while (
             match := re.compile(pattern, re.MULTILINE).search(self._seen(), self._looked)
@@ -43,7 +43,7 @@ class Terminal:
         self._looked = match.end()
 
     def end(self) -> int:
-        """Wait for the end; the exit code."""
+        """Wait for the end; return the exit code."""
         deadline = time.monotonic() + PATIENCE
         while self._read(deadline):
             pass

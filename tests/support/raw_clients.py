@@ -1,4 +1,4 @@
-"""Raw bytes to a daemon of any kind, and back."""
+"""Raw bytes to and from a daemon of any kind."""
 
 from __future__ import annotations
 
@@ -80,10 +80,10 @@ class Wire(Protocol):
         """Send bytes."""
 
     def more(self) -> bytes:
-        """Wait for what comes next; nothing: the daemon has closed."""
+        """Wait for the next bytes; no bytes mean that the daemon has closed."""
 
     def end(self) -> None:
-        """Send no more, but read on."""
+        """Close the sending half, but read on."""
 
     def leave(self) -> None:
         """Close the connection."""
@@ -109,7 +109,7 @@ class SocketWire:
 
 
 class _Collector(TwistedProtocol):
-    """Keeps what comes. The reference to the daemon's end is all that keeps it alive, too."""
+    """Keeps the received bytes, and the only reference to the daemon's end."""
 
     def __init__(self) -> None:
         self.data = bytearray()
@@ -160,7 +160,7 @@ MASKS = [
 
 
 class Talk:
-    """A connection on which whole messages come."""
+    """A connection that is read by whole messages."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
@@ -175,7 +175,7 @@ class Talk:
         return _masked(line)
 
     def netstring(self) -> bytes:
-        """The next netstring's payload, likewise."""
+        """The next netstring's payload, without what differs from run to run."""
         while b":" not in self._data:
             self._read()
         length, _, rest = self._data.partition(b":")
@@ -254,7 +254,7 @@ def real(directory: Path, release: str, *options: str) -> Iterator[Partner]:
 
 @contextmanager
 def memory(_: Path, release: str, *options: str) -> Iterator[Partner]:
-    """A fake one in memory."""
+    """A fake daemon in memory."""
     with FakeDaemon(ANSWERS, release=release, options=options) as daemon:
         with Partner(lambda: MemoryWire(daemon), "model.rkllm") as partner:
             yield partner
@@ -263,7 +263,7 @@ def memory(_: Path, release: str, *options: str) -> Iterator[Partner]:
 
 @contextmanager
 def thread(_: Path, release: str, *options: str) -> Iterator[Partner]:
-    """A fake one in a thread."""
+    """A fake daemon in a thread."""
     daemon = FakeDaemon(ANSWERS, release=release, options=options)
     with daemon.listening() as path, Partner(lambda: SocketWire(path), "m.rkllm") as partner:
         yield partner
@@ -271,7 +271,7 @@ def thread(_: Path, release: str, *options: str) -> Iterator[Partner]:
 
 @contextmanager
 def process(directory: Path, release: str, *options: str) -> Iterator[Partner]:
-    """A fake one in a process of its own."""
+    """A fake daemon in its own process."""
     script = directory / "script.json"
     script.write_text(json.dumps({**SCRIPT, "release": release, "options": options}))
     with (

@@ -1,4 +1,4 @@
-"""Builds the recording library (recorder.c) for a layout, and reads what it wrote down.
+"""Builds the recording library (recorder.c) for a layout, and reads its records.
 
 The C structures are written from the same table as the ctypes classes, but laid out by the C
 compiler: what it reads at a field's place is what the table's layout put there.
@@ -35,7 +35,7 @@ WRITERS = {"float": "number", "size_t": "natural", "uint32_t": "natural"}
 
 
 class Recorder:
-    """A recording library that is open, and its file.
+    """An open recording library and its file.
 
     :param native: the ctypes library.
     """

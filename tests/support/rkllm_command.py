@@ -1,4 +1,4 @@
-"""The ``rkllm`` command in a process of its own, as a script or a person runs it."""
+"""The ``rkllm`` command in its own process, as a script or a user runs it."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ NOT_FINITE = (math.inf, -math.inf, math.nan, 1e39, -1e300, HUGE, -HUGE)
 
 
 def deep(rng: Random) -> Any:
-    """Lists and objects inside of each other."""
+    """Nested lists and objects."""
     value: Any = rng.choice([1, "x", None])
     for _ in range(rng.choice([2, 9, 60])):
         value = [value] if rng.random() < 0.5 else {"surplus": value}
@@ -36,7 +36,7 @@ def junk(rng: Random) -> Any:
 
 
 def wrong_name(rng: Random, taken: Iterable[str]) -> str:
-    """A name that is not taken: one letter away from one that is, or far from all."""
+    """A name that is not in use: one letter away from a used one, or far from all."""
     names = sorted(taken)
     far = ("", "x", "surplus", "é\0\n", "n" * 100, "n" * 5000, "__class__", "_fields_", "0")
     while True:

@@ -1,4 +1,4 @@
-"""Pictures of machines: files below a directory, as boards have them."""
+"""Pictures of machines: the files of boards below a directory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A runtime's cache as text: what planned calls and runs leave in it, and what a model would read.
+"""A runtime's cache as text: the effect of planned calls and runs, and the model's input.
 
 It knows what :mod:`rkllm_twisted.chat.plan` may assume of a board and no more.
 """
@@ -27,7 +27,7 @@ class TextCache:
 
     @property
     def text(self) -> str:
-        """All that the model has read and written."""
+        """The text that the model has read and written."""
         if self._vocabulary is not None:
             return self._vocabulary.decode(self._tokens)
         return "".join(self._texts)

@@ -56,7 +56,7 @@ class Place:
 
 
 class RightValues:
-    """Makes values that are right, and keeps a list of what is where.
+    """Makes valid values and keeps a list of their places.
 
     :ivar places: every field and structure that was made.
     """

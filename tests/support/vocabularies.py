@@ -108,5 +108,5 @@ def tokenizer(kind: str) -> Tokenizer:
 
 @cache
 def vocabulary(kind: str) -> Vocabulary:
-    """Return ours."""
+    """Return this package's view of a kind."""
     return Vocabulary(tokenizer(kind).to_str())

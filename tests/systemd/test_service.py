@@ -70,7 +70,7 @@ class Scene:
         self.service.startService()
 
     def heartbeats(self, seconds: float) -> list[float]:
-        """The times at which the watchdog was fed within the next seconds."""
+        """Advance the clock; return the times at which the watchdog was fed."""
         given = []
         for _ in range(round(seconds * 10)):
             before = self.sent.count({"WATCHDOG": "1"})

@@ -1,4 +1,4 @@
-"""The files for systemd and udev, judged by systemd's own tools: as far as they go without an init.
+"""The files for systemd and udev, checked by systemd's tools as far as possible without an init.
 
 docs/operations.md says what is left to check on a board, and how.
 """
@@ -36,13 +36,13 @@ os.execvp(sys.argv[1], sys.argv[1:])
 
 
 def needs(tool: str, package: str) -> pytest.MarkDecorator:
-    """Skip where a tool is missing, and say which package has it."""
+    """Skip the test if a tool is missing, and name the tool's package."""
     reason = f"{tool} is not installed (package {package})"
     return pytest.mark.skipif(shutil.which(tool) is None, reason=reason)
 
 
 def told(*command: str | Path) -> str:
-    """Everything that a successful command prints."""
+    """Run a command that must succeed; return its output."""
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr

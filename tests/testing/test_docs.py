@@ -21,7 +21,7 @@ CONFTEST, BLOCKING, PLAIN, TWISTED, ANSWERS, METHOD = blocks("docs/testing.md", 
 
 
 def run(directory: Path, *command: str) -> str:
-    """Run a command of this Python; what it prints."""
+    """Run a command of this Python; return its output."""
     done = subprocess.run(
         [sys.executable, *command],
         cwd=directory,

@@ -1,4 +1,4 @@
-"""Float arrays that are written piece by piece are what they are when written at once."""
+"""Float arrays have the same JSON when they are written in pieces or at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The short way to read a message: where it gives one, the thorough way gives the same."""
+"""The short way to read a message gives the thorough way's result, or leaves it to that way."""
 
 from __future__ import annotations
 

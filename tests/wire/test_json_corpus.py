@@ -1,4 +1,4 @@
-"""Every text of json_texts.py has the answer that its table says, through the parser and beyond."""
+"""Every text of json_corpus.py gets the answer in its table, from the parser to the dispatcher."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def answer(payload: bytes) -> bytes:
 
 
 def exactly(value: object) -> str:
-    """A value so that 1 and 1.0, 0.0 and -0.0, and true and 1 are told apart."""
+    """Convert a value so that 1 and 1.0, 0.0 and -0.0, and true and 1 differ."""
     return repr(value)
 
 
@@ -57,7 +57,7 @@ def no_constant(name: str) -> object:
 
 
 def by_another_parser(text: bytes) -> object:
-    """The value by Python's own parser, without what that takes beyond JSON."""
+    """The value by Python's own parser, without its extensions to JSON."""
     return json.loads(text.decode("utf-8"), parse_constant=no_constant)
 
 

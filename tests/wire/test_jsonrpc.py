@@ -1,4 +1,4 @@
-"""JSON-RPC: values, floats, the client's side; what bytes give is in test_wire_table.py."""
+"""JSON-RPC: values, floats, the client's side; test_wire_table.py has the bytes."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ VALUES = st.recursive(
 
 
 def shape(value: Any) -> Any:
-    """The structure and the members' names, without what stands in strings."""
+    """The structure and the members' names, without the contents of strings."""
     if isinstance(value, dict):
         return {name: shape(item) for name, item in value.items()}
     if isinstance(value, list):

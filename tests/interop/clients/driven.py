@@ -1,4 +1,4 @@
-"""Lets a test drive a JSON-RPC library: orders come on stdin, what happens goes to stdout."""
+"""Lets a test drive a JSON-RPC library: orders come on stdin, events go to stdout."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Peer(Protocol):
 
 
 def tell(**event: Any) -> None:
-    """Say what happened; replies come in on another thread than orders."""
+    """Print an event; replies arrive on a different thread from orders."""
     with _one_at_a_time:
         print(json.dumps(event), flush=True)
 
@@ -51,7 +51,7 @@ def frame(payload: bytes, framing: str) -> bytes:
 
 
 def next_payload(stream: BinaryIO, framing: str) -> bytes:
-    """Read one message; nothing at the end."""
+    """Read one message; return no bytes at the end of the input."""
     if framing == "lines":
         return stream.readline()
     digits = b""
@@ -65,7 +65,7 @@ def next_payload(stream: BinaryIO, framing: str) -> bytes:
 def drive(make_peer: Callable[[Callable[[Message], None]], Peer]) -> None:
     """Serve the test until it closes stdin.
 
-    :param make_peer: gets what sends a message.
+    :param make_peer: gets the function that sends a message.
     """
     path, framing = sys.argv[1:]
     with socket.socket(socket.AF_UNIX) as connection:
@@ -84,7 +84,7 @@ def drive(make_peer: Callable[[Callable[[Message], None]], Peer]) -> None:
 
 
 def listen(connection: socket.socket, framing: str, peer: Peer) -> None:
-    """Hand over what comes."""
+    """Pass the arriving messages to the peer."""
     with connection.makefile("rb") as stream:
         while payload := next_payload(stream, framing):
             message = json.loads(payload)
@@ -93,7 +93,7 @@ def listen(connection: socket.socket, framing: str, peer: Peer) -> None:
 
 
 def obey(peer: Peer) -> None:
-    """Do what the test orders."""
+    """Carry out one order of the test."""
     calls: dict[str, Called] = {}
     for line in sys.stdin:
         order = json.loads(line)
@@ -105,7 +105,7 @@ def obey(peer: Peer) -> None:
 
 
 def teller(call: str) -> Callable[[Future[Any]], None]:
-    """Tell how a call ended."""
+    """Make a callback that reports how a call ended."""
 
     def ended(answer: Future[Any]) -> None:
         error: Any = answer.exception()

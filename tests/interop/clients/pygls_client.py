@@ -1,4 +1,4 @@
-"""pygls: its JsonRPCClient, with parameters and results as the plain values that they are."""
+"""pygls: its JsonRPCClient, with parameters and results as plain values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pygls.protocol import JsonRPCNotification, JsonRPCResponseMessage, default_
 
 
 def plain_values() -> Any:
-    """pygls makes namedtuples by default, which have no names that begin with an underscore."""
+    """Keep plain values: pygls's namedtuples cannot have names that begin with an underscore."""
     converter = default_converter()
     for kind in (JsonRPCNotification, JsonRPCResponseMessage):
         converter.register_structure_hook(kind, lambda fields, kind: kind(**fields))

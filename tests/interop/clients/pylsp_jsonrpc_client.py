@@ -1,4 +1,4 @@
-"""python-lsp-jsonrpc: its Endpoint, with the ids that it makes itself."""
+"""python-lsp-jsonrpc: its Endpoint, with its own ids."""
 
 from __future__ import annotations
 
