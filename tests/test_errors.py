@@ -1,4 +1,4 @@
-"""The errors themselves: what a program may do with any exception."""
+"""The errors themselves: copying, pickling and printing."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def go(tmp_path: Path) -> Path:
 def client(
     request: pytest.FixtureRequest, library: str, daemon: Daemon, tmp_path: Path, go: Path
 ) -> Iterator[Driven]:
-    """The library, connected, in each framing, with a model loaded and notifications chosen."""
+    """The library, connected in each framing, with a loaded model and streams as notifications."""
     program, _ = LIBRARIES[library]
     is_node = program.endswith(".js")
     modules = request.getfixturevalue("node_modules") if is_node else None

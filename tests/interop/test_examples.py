@@ -49,7 +49,7 @@ class Example:
     env: Mapping[str, str] = {}
 
     def start(self, socket: Path, model: Path, prompt: str) -> subprocess.Popen[bytes]:
-        """Start it."""
+        """Start the client."""
         return subprocess.Popen(
             [*self.command, str(model), prompt],
             env={**environment(), **self.env, "RKLLM_UDS_PATH": str(socket)},
@@ -65,18 +65,18 @@ class Example:
 
 
 def need(program: str, package: str) -> str:
-    """The path of a program; without it there is no such client to try."""
+    """The path of a program; the test is skipped if the program is missing."""
     reason = f"{program} ({package}) is not installed, so no client that uses it is tried"
     return shutil.which(program) or pytest.skip(reason)
 
 
 def in_node(request: pytest.FixtureRequest) -> Example:
-    """Netstrings by hand."""
+    """The Node example with handwritten netstrings."""
     return Example((request.getfixturevalue("node"), str(EXAMPLES / "netstrings.js")))
 
 
 def in_node_with_a_library(request: pytest.FixtureRequest) -> Example:
-    """vscode-jsonrpc, from npm."""
+    """The Node example with vscode-jsonrpc from npm."""
     modules = request.getfixturevalue("node_modules")
     command = (request.getfixturevalue("node"), str(EXAMPLES / "vscode_jsonrpc.js"))
     return Example(command, {"NODE_PATH": str(modules)})
@@ -126,7 +126,7 @@ def go(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def model(tmp_path: Path, go: Path) -> Path:
-    """The gated one."""
+    """The model of the gated run."""
     path = tmp_path / "model.script"
     path.write_text(GATE.format(go=go))
     return path

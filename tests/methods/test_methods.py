@@ -1,4 +1,4 @@
-"""The daemon's own methods: what each asks of the NPU and makes of the answer."""
+"""The daemon's own methods: their calls to the NPU and their answers."""
 
 from __future__ import annotations
 

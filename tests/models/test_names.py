@@ -1,4 +1,4 @@
-"""Which model a name means."""
+"""The model that a name refers to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cancelling A never stops B: ten thousand random interleavings, at every moment that there is.
+"""Cancelling A never stops B: ten thousand random interleavings, at every moment of a run.
 
 Three clients ask, cancel and leave: while a run waits, when its turn has come but the thread has
 not begun, when the thread stands before C, between two tokens, and when C is back but the reactor

@@ -1,4 +1,4 @@
-"""The NPU's thread and queue, stepped by hand: what happens at each moment in between."""
+"""The NPU's thread and queue, stepped by hand through each moment."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Rig:
         self.runtime.performed.clear()
 
     def run(self, prompt: str = "hi", client: object = "a") -> tuple[Outcome, list[str]]:
-        """Queue a run; its outcome and the texts that it streams."""
+        """Queue a run; return its outcome and the texts that it streams."""
         texts: list[str] = []
         done = self.npu.run(
             "rkllm_run",

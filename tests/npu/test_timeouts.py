@@ -15,20 +15,20 @@ from rkllm_twisted.testing import Answer, FakeRuntime, StepThread
 
 
 class Killable(FakeRuntime):
-    """A runtime in a process: it can be ended by force."""
+    """A runtime that can be killed, as one in a process."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.kills = 0
 
     def kill(self) -> bool:
-        """Count."""
+        """Count the kills."""
         self.kills += 1
         return True
 
 
 class Rig:
-    """An NPU with a model, a clock, and the errors of what it was asked."""
+    """An NPU with a model, a clock, and the errors of its calls."""
 
     def __init__(self, runtime: FakeRuntime, timeouts: Timeouts) -> None:
         self.clock, self.thread, self.runtime = Clock(), StepThread(), runtime

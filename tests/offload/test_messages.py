@@ -1,4 +1,4 @@
-"""Messages that are read in another process: the same values, whichever way they took."""
+"""Messages that another process reads have the same values as those read here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The process that reads big messages: there when needed, replaced, ended when idle."""
+"""The process that reads big messages: started on demand, replaced, ended when idle."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rkllm_twisted.wire.messages import Request
 
 
 def request(number: int, size: int = 10) -> bytes:
-    """A request with so many numbers."""
+    """A request with a given number of numbers."""
     params = {"numbers": [number] * size}
     message = {"jsonrpc": "2.0", "id": number, "method": "m", "params": params}
     return json.dumps(message).encode()
@@ -51,7 +51,7 @@ async def until(condition: Any) -> None:
 
 @pytest.fixture
 def reader() -> Iterator[Reader]:
-    """A reader, and no process of it afterwards."""
+    """A reader whose process is gone after the test."""
     reader = Reader(reactor)
     yield reader
     reader.stop()

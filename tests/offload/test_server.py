@@ -17,7 +17,7 @@ PING = b'{"jsonrpc":"2.0","method":"echo","id":"after"}\n'
 
 
 class Elsewhere:
-    """Reads when it is told to."""
+    """A stand-in reader that finishes when the test says so."""
 
     def __init__(self) -> None:
         self.read: list[tuple[bytes, Deferred[Message]]] = []

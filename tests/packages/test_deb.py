@@ -1,4 +1,4 @@
-"""The Debian package, installed into a file system of its own and removed from it again."""
+"""The Debian package, installed into a separate file system and removed again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages of man and the completion files: whole, and of the same source as the help."""
+"""The man pages and the completion files are complete and match the help."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def page(root: Path, name: str) -> str:
-    """The source of a page, with its hyphens as they are shown."""
+    """The source of a page, with plain hyphens."""
     data = (root / f"usr/share/man/man1/{name}.1.gz").read_bytes()
     return gzip.decompress(data).decode("ascii").replace("\\-", "-")
 

@@ -1,4 +1,4 @@
-"""Dispatch: methods, parameters, cancelling, streams, limits, and what failures become."""
+"""Dispatch: methods, parameters, cancelling, streams, limits, failures."""
 
 from __future__ import annotations
 
@@ -452,7 +452,7 @@ def test_too_many_requests_under_way_are_refused_at_once() -> None:
 
 @implementer(IUncounted)
 class Uncounted(FakeMethod):
-    """A method that ends or looks at work."""
+    """A method that ends work or reports on it."""
 
 
 def test_what_ends_or_looks_at_work_always_gets_through() -> None:

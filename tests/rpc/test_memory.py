@@ -19,7 +19,7 @@ from rkllm_twisted.wire.messages import Batch, Malformed, Notification, Request
 
 
 class Params(dict[str, object]):
-    """Params that can be watched."""
+    """Params that a weak reference can watch."""
 
 
 def clean(failure: Failure) -> None:

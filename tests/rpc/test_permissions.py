@@ -151,7 +151,7 @@ def test_a_client_over_tcp_is_nobody() -> None:
 
 
 def peer_numbers(factory: RPCFactory, *users: int | None) -> list[RPCError | None]:
-    """Connect clients of these users, and return what each is refused with."""
+    """Connect clients of these users; return each one's refusal or None."""
     found = []
     for number, user in enumerate(users):
         protocol = factory.buildProtocol(None)

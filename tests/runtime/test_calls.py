@@ -45,7 +45,7 @@ PLAIN: Mapping[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 
 def same(sent: Any, recorded: Any) -> bool:
-    """Compare what was sent with what C saw; floats by their float32."""
+    """Compare the sent value with C's record; floats by their float32."""
     if isinstance(sent, Mapping):
         # Reserved bytes that are not sent are zeros.
         present = {k: v for k, v in sent.items() if k != "reserved" or v is not None}
@@ -146,7 +146,7 @@ def test_runs(
         assert (last["function"], last["handle"]) == ("rkllm_run", HANDLE)
         assert_recorded(release, last, "rkllm_input", given_input)
         if cache := infer["prompt_cache_params"]:
-            # C writes to a place of its own first; test_saving.py tests the rest.
+            # C writes to a temporary place first; test_atomic_save.py tests the rest.
             written = last["rkllm_infer_params"]["prompt_cache_params"]["prompt_cache_path"]
             assert re.fullmatch(r"/proc/self/fd/[0-9]+/cache\.bin", written)
             cache["prompt_cache_path"] = written

@@ -1,4 +1,4 @@
-"""The files that C opens: inside the directories that the options name, and nothing but files."""
+"""The files that C opens are regular files inside the directories of the options."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def runtime(models: Path, notes: list[str]) -> Iterator[Runtime]:
 
 
 def call(runtime: Runtime, function: str, *params: Any) -> Any:
-    """Call a function; a run's text."""
+    """Call a function; return a run's text."""
     results: list[Any] = []
     prepared = runtime.prepare(function, list(params))
     runtime.perform(prepared, results.append if function == "rkllm_run" else None)

@@ -1,4 +1,4 @@
-"""The rules for what concerns several fields: the input's union, counts and lengths, images."""
+"""The rules about several fields: the input's union, counts and lengths, images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ IMAGE = {"image_embed": [0.5] * 6, "n_image_tokens": 2, "n_image": 1, "image_wid
 
 
 def make(name: str, value: Any, release: str = "1.3.0") -> tuple[Any, ArgumentBuilder]:
-    """Make a structure; the Filling keeps what it points to alive."""
+    """Make a structure; the ArgumentBuilder keeps its pointers' targets alive."""
     call = ArgumentBuilder(layout_of(releases()[release]))
     return call.structure(name, "x", value), call
 

@@ -41,7 +41,7 @@ def inside(tmp_path: Path) -> Path:
 
 @pytest.fixture(params=OPENERS)
 def opener(request: pytest.FixtureRequest) -> Opener:
-    """Each way."""
+    """Each way to open a file."""
     found: Opener = request.param
     return found
 
@@ -130,7 +130,7 @@ def swapping(here: Path, good: Callable[[Path], object], bad: str) -> Iterator[N
 
 
 def clear(path: Path) -> None:
-    """Remove whatever is there."""
+    """Remove a file, a link or a directory."""
     if path.is_symlink() or path.is_file():
         path.unlink()
     elif path.is_dir():

@@ -1,4 +1,4 @@
-"""A library is looked at where it can do no harm: in a fork or, beside threads, a new Python."""
+"""A library is probed where it can do no harm: in a fork or, beside threads, a new Python."""
 
 from __future__ import annotations
 

@@ -27,13 +27,13 @@ INPUT = [{"prompt_input": "hi"}]
 
 @pytest.fixture
 def play(recorder: Recorder, layout: Layout) -> Callable[..., None]:
-    """A function that says what the next runs call back with."""
+    """A function that sets the results of the next runs."""
     return lambda *results: recorder.play(layout, *results)
 
 
 @pytest.fixture
 def run(loaded: Call, play: Callable[..., None]) -> Callable[..., list[dict[str, Any]]]:
-    """A function that plays results, and gives what on_result was called with."""
+    """A function that plays results and returns the calls of on_result."""
 
     def run(*results: tuple[int, dict[str, Any]]) -> list[dict[str, Any]]:
         play(*results)

@@ -20,7 +20,7 @@ PING = b'{"jsonrpc":"2.0","method":"echo","id":1}'
 
 
 class Worker:
-    """A connection with so many messages, each of which takes a while."""
+    """A connection with a number of slow messages."""
 
     def __init__(
         self, rounds: RoundRobin, clock: Clock, messages: int, cost: float = 0.001
@@ -137,7 +137,7 @@ def test_a_connections_messages_wait_when_the_turns_time_is_spent() -> None:
 
 
 def crowd(limit: int, *sizes: int) -> tuple[RPCFactory, list[Talk]]:
-    """Clients that have each sent so much of a message that does not end."""
+    """Clients that have each sent a number of bytes of an unfinished message."""
     factory = make_factory([FakeMethod("echo"), FakeMethod("wait", Pending())], max_unparsed=limit)
     talks = [Talk(factory=factory) for _ in sizes]
     for talk, size in zip(talks, sizes, strict=True):
@@ -259,7 +259,7 @@ def test_parsing_is_work_too() -> None:
 
 
 def readers(limit: int, *sizes: int) -> list[Talk]:
-    """Clients that do not read, each with an answer of so many bytes."""
+    """Clients that do not read, each with an answer of a given size."""
     factory = make_factory([FakeMethod("echo")], max_unread_total=limit, max_unread=10 * KIB)
     talks = [Talk(factory=factory) for _ in sizes]
     for talk, size in zip(talks, sizes, strict=True):

@@ -19,7 +19,7 @@ MOST = 13
 
 
 def modules_of(data: bytes, talk: Talk) -> set[str]:
-    """The modules of the package that run while a connection takes what was read."""
+    """The package's modules that run while a connection handles its input."""
     seen: set[CodeType] = set()
 
     def note(frame: FrameType, event: str, _: Any) -> None:

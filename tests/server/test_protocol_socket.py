@@ -1,4 +1,4 @@
-"""The protocol on a real UNIX socket: what only the kernel can show."""
+"""The protocol on a real UNIX socket: the behaviour that depends on the kernel."""
 
 from __future__ import annotations
 
@@ -299,7 +299,7 @@ async def test_a_slow_reader_does_not_slow_others_down(serve: Serve) -> None:
 
 
 class Stalls:
-    """How much processor time the reactor's turns take: other processes do not count."""
+    """Measures the processor time of the reactor's turns, without other processes."""
 
     def __init__(self) -> None:
         gc.collect()

@@ -33,7 +33,7 @@ class Reactor:
 
 
 class Reading:
-    """A socket of the group: one end of a pair, and what it was told."""
+    """A socket of the group: one end of a pair, and a record of its calls."""
 
     def __init__(self, group: ReadGroup) -> None:
         self.ours, self.client = socket.socketpair()

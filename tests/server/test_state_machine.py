@@ -75,7 +75,7 @@ class Asked:
 
 
 def served(house: House) -> int:
-    """How many clients are served. One that has just left may not have been noticed."""
+    """The number of served clients. A client that has just left may still count."""
     return sum(not one.transport.gone for one in house.factory.connections)
 
 
@@ -194,7 +194,7 @@ class Client:
         return self.ask(method, [{"prompt_input": prompt}], prompt)
 
     def message(self, method: str, params: Any, number: int | None) -> bytes:
-        """Make a message, not framed yet."""
+        """Make a message without framing."""
         body = {"jsonrpc": "2.0", "method": method, "params": params}
         return json.dumps(body if number is None else {**body, "id": number}).encode()
 
@@ -388,7 +388,7 @@ class Server(RuleBasedStateMachine):
     @precondition(lambda self: len(self.clients) < 8 and not self.stopping)
     @rule(kind=st.sampled_from(Kind), form=st.sampled_from(["responses", "notifications"]))
     def connect(self, kind: Kind, form: str) -> None:
-        """A client comes and chooses its forms."""
+        """A client connects and chooses its forms."""
         if len(self.house.factory.state.turned_away) >= CLIENTS:
             assert self.house.connect() is None
         else:
@@ -409,7 +409,7 @@ class Server(RuleBasedStateMachine):
     @SOMEBODY
     @rule(who=WHO, happens=RARELY)
     def leave(self, who: int, happens: bool) -> None:
-        """A client closes."""
+        """A client closes its connection."""
         client = self._some(who, lambda client: not client.transport.gone)
         if client and happens:
             client.transport.leave()

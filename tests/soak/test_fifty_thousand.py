@@ -47,13 +47,13 @@ def processes(daemon: Daemon) -> list[Path]:
 
 
 def resident_kib(daemon: Daemon) -> int:
-    """Memory of all of them."""
+    """The resident memory of all processes."""
     texts = [(path / "status").read_text() for path in processes(daemon)]
     return sum(int(text.partition("VmRSS:")[2].split()[0]) for text in texts)
 
 
 def descriptors(daemon: Daemon) -> int:
-    """Open files of all of them."""
+    """The number of open files of all processes."""
     return sum(len(list((path / "fd").iterdir())) for path in processes(daemon))
 
 
@@ -72,7 +72,7 @@ def one_round(client: RawClient, netstrings: bool) -> int:
 
 
 def leave_without_reading(daemon: Daemon) -> int:
-    """Ask for a stream and go."""
+    """Request a stream and disconnect."""
     with daemon.connect() as client:
         client.send({"jsonrpc": "2.0", "id": 1, "method": "rkllm.run_async", "params": INPUT})
     return 1

@@ -1,4 +1,4 @@
-"""A daemon that is killed while it streams never keeps the next one out: a hundred times."""
+"""A daemon that is killed while it streams never blocks the next one's start."""
 
 from __future__ import annotations
 

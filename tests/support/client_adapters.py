@@ -19,7 +19,7 @@ STREAMS = ("run_async", "stream")
 
 
 class BlockingTalker:
-    """The blocking client."""
+    """The blocking client, called in threads."""
 
     module = blocking
 

@@ -1,4 +1,4 @@
-"""Listeners that are no daemon."""
+"""Listeners that are not daemons."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def owned_slot(draft: Draft) -> tuple[str, ...] | None:
 
 
 def owned_slot_in_order(draft: Draft) -> tuple[str, ...] | None:
-    """The same, in a list that has a value for every slot."""
+    """Parameters as a list that has a value in the handle's slot."""
     slots = draft.signature.slots
     if not slots or slots[0].type.base != "LLMHandle":
         return None
@@ -235,7 +235,7 @@ def not_a_file(draft: Draft) -> tuple[str, ...] | None:
 
 
 def wrong_rows(draft: Draft) -> tuple[str, ...] | None:
-    """Not one element for each row of the batch, which is of one here."""
+    """A number of elements other than the batch's rows, of which there is one."""
     if "start_pos" in draft.given:
         first, second = draft.rng.choice([(1, 2), (2, 1), (0, 1), (2, 2), (5, 5)])
         draft.given["start_pos"] = scalar_samples.right_numbers(draft.rng, "int", first)

@@ -29,19 +29,19 @@ def wait_until(what: Callable[[], object], seconds: float = 20) -> None:
 
 
 def children_of(daemon: Daemon) -> list[int]:
-    """The processes that the daemon has made."""
+    """The daemon's child processes."""
     task = Path(f"/proc/{daemon.process.pid}/task")
     return [int(p) for t in task.iterdir() for p in (t / "children").read_text().split()]
 
 
 def child_of(daemon: Daemon) -> int:
-    """The process that holds the runtime. The daemon may listen a moment before it is there."""
+    """Wait for the process that holds the runtime: the daemon may listen before it starts."""
     wait_until(lambda: len(children_of(daemon)) == 1)
     return children_of(daemon)[0]
 
 
 def is_alive(pid: int) -> bool:
-    """Does a process run? One that waits to be reaped does not."""
+    """Does a process run? A zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -90,7 +90,7 @@ class Rig:
 
 
 class Crowd:
-    """So many clients with so many requests each."""
+    """Several clients with several requests each."""
 
     def __init__(self, daemon: Daemon) -> None:
         self.daemon = daemon

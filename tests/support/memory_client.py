@@ -125,7 +125,7 @@ class Talk:
 
     @property
     def closing(self) -> bool:
-        """Has the server said that it wants to close?"""
+        """Has the server begun to close the connection?"""
         return bool(self.transport.disconnecting or self.transport.disconnected)
 
     def raw(self) -> bytes:
@@ -149,7 +149,7 @@ class Talk:
         return self.answers()
 
     def half_close(self) -> None:
-        """Send no more, as ``shutdown(SHUT_WR)`` does."""
+        """Close the sending half, as ``shutdown(SHUT_WR)`` does."""
         self.protocol.readConnectionLost()
 
     def vanish(self) -> None:

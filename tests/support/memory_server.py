@@ -98,7 +98,7 @@ class MemoryTransport:
     # The transport's interface
 
     def write(self, data: bytes) -> None:
-        """Take bytes for the client; more than there is room for, too."""
+        """Accept bytes for the client, even beyond the room."""
         if self.lost or self._aborted:
             return
         self._taken(data)
@@ -130,7 +130,7 @@ class MemoryTransport:
         self._close_if_done()
 
     def loseConnection(self) -> None:
-        """Close once all is written."""
+        """Close after all bytes are written."""
         self.closing = True
         self._close_if_done()
 
@@ -156,11 +156,11 @@ class MemoryTransport:
             self.protocol.connectionLost(Failure(reason))
 
     def pauseProducing(self) -> None:
-        """Read no more of what the client sends."""
+        """Stop reading from the client."""
         self.server_reads = False
 
     def resumeProducing(self) -> None:
-        """Read on, in the reactor's next turn."""
+        """Resume reading in the reactor's next turn."""
         self.server_reads = True
         self._clock.callLater(0, self._pump)
 

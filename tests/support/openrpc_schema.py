@@ -23,7 +23,7 @@ FILES = {
 
 @cache
 def meta_schema() -> jsonschema.Draft7Validator:
-    """OpenRPC's own."""
+    """OpenRPC's meta-schema."""
     schemas = {uri: json.loads((HERE / name).read_text()) for uri, name in FILES.items()}
     known = [(uri, DRAFT7.create_resource(schema)) for uri, schema in schemas.items()]
     return jsonschema.Draft7Validator(

@@ -39,7 +39,7 @@ class Draft:
         return self.rng.choice(found) if found else None
 
     def some_object(self, structs: Container[str]) -> Place | None:
-        """Choose a whole structure, one of these."""
+        """Choose a whole structure of one of these names."""
         found = [p for p in self.places if p.sort == "object" and p.struct.name in structs]
         return self.rng.choice(found) if found else None
 

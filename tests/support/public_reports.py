@@ -1,4 +1,4 @@
-"""Public reports of people who do this job: where each is from, what was tried, what must happen.
+"""Public reports about similar servers: the source, the attempt, and the required outcome.
 
 ``tests/endtoend/test_public_reports.py`` plays each row against a daemon. ``rknn-llm`` is
 airockchip/rknn-llm on GitHub; ``#N`` is an issue or a pull request. Tests need no board: the

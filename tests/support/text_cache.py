@@ -66,7 +66,7 @@ class TextCache:
         self._texts.append(f"{prefix}{run_input['prompt_input']}{postfix}")
 
     def write(self, text: str, *, unread: int = 0) -> tuple[int, ...]:
-        """The model writes an answer; return the tokens that callbacks bring.
+        """Write the model's answer; return the tokens that callbacks bring.
 
         :param unread: how many of them, at the end, are not in the cache; -1 if the end token is,
             too, which no callback brings.

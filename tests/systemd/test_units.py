@@ -67,7 +67,7 @@ def setting(name: str, unit: str = "rkllm.service") -> str:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A file system with the units, the targets that they name, and something to start."""
+    """A file system with the units, their targets, and a program to start."""
     units = tmp_path / "usr/lib/systemd/system"
     units.mkdir(parents=True)
     for directory in (Path("/usr/lib/systemd/system"), Path("/lib/systemd/system")):

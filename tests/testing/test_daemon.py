@@ -169,7 +169,7 @@ def test_a_socket_in_use_is_refused(tmp_path: Path) -> None:
 
 
 class Collector(Protocol):
-    """Keeps what comes; fires once there is a line, and at the end."""
+    """Keeps the received bytes; fires after the first line and at the end."""
 
     def __init__(self) -> None:
         self.data = b""

@@ -24,7 +24,7 @@ def by_writing(value: float) -> float:
 
 
 def assert_shortest(numbers: Sequence[float]) -> None:
-    """Compare with the slow way, the signs of zeros included."""
+    """Compare with the slow way, including the signs of zeros."""
     values = array("f", numbers)
     expected = [by_writing(value) for value in values]
     assert struct.pack(f"{len(values)}d", *shortest(values)) == struct.pack(

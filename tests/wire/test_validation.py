@@ -1,4 +1,4 @@
-"""A message without the insides of its long strings shows the same structure."""
+"""A message without the contents of its long strings has the same structure."""
 
 from __future__ import annotations
 
