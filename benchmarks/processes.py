@@ -21,7 +21,7 @@ class NeverHappenedError(Exception):
 def twistd(socket: Path, isolation: str, *options: str, log: str = "-") -> list[str]:
     """Return the command that starts a daemon as a user does, on the embedded runtime.
 
-    :param options: more of ``twistd rkllm``.
+    :param options: further options of ``twistd rkllm``.
     :param log: twistd's log file; ``-`` is its stdout.
     """
     return [
@@ -51,7 +51,7 @@ def environment() -> dict[str, str]:
 def wait_for(what: Callable[[], object]) -> float:
     """Wait until a condition is met, and return how long that took.
 
-    :raises NeverHappenedError: it is not, after ``PATIENCE``.
+    :raises NeverHappenedError: the condition is still not met after ``PATIENCE``.
     """
     begun = time.monotonic()
     while not what():

@@ -1,9 +1,9 @@
 """Measure the costs and benefits of running the runtime in its own process, as a Markdown table.
 
-``python -m benchmarks.isolation``. Daemons as twistd runs them, with ``--isolation`` process and
-thread side by side, on the embedded runtime with scripted models; the clients are in this process.
-A script's ``clock`` puts the time into each token, so that delays are from the runtime's callback
-to the client's read, by one clock.
+``python -m benchmarks.isolation`` starts daemons with twistd, with ``--isolation`` process and
+thread side by side, on the embedded runtime with scripted models. The clients are in this process.
+A script's ``clock`` puts the time into each token, so one clock measures each delay, from the
+runtime's callback to the client's read.
 """
 
 from __future__ import annotations

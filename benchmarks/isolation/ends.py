@@ -18,8 +18,8 @@ from rkllm_twisted.daemon.service import CLOSE_GRACE_S, DRAIN_S
 from rkllm_twisted.errors import ShuttingDown
 from rkllm_twisted.rpc.limits import Limits
 
-#: Seconds that a daemon may take to stop: with nothing to do, and beyond its own limits for the run
-#: under way, for C to come back, and for a client to read its last message.
+#: Seconds that a daemon may take to stop: when idle, and beyond its own limits for ending a run,
+#: for the return of C, and for a client that reads its last message.
 IDLE, TOLERANCE = 0.5, 1.0
 LINGER = Limits().linger
 

@@ -1,7 +1,7 @@
 """Measure whether the daemon keeps its limits: ``python -m benchmarks.limits`` prints a table.
 
-A daemon with its defaults runs in a process of its own, on the embedded runtime with scripted
-models; the clients are in this one and speak lines of JSON.
+A daemon with default options runs in its own process, on the embedded runtime with scripted
+models. The clients are in this process and speak lines of JSON.
 """
 
 from __future__ import annotations

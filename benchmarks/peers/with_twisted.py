@@ -1,6 +1,6 @@
 """Twisted's upper bound: a NetstringReceiver that decodes JSON, encodes it and sends it back.
 
-Nothing is looked at or looked up. ``json`` is Python's own; ``msgspec`` is what the daemon uses.
+It checks nothing and looks up no method. ``json`` is Python's own; the daemon uses ``msgspec``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The daemon's speed, in ratios: ``make bench`` runs this and writes into ``docs/performance/``.
 
-``--check`` measures a few rows only and compares their ratios with those that are recorded.
+``--check`` measures only a few rows and compares their ratios with the recorded ones.
 """
 
 from __future__ import annotations

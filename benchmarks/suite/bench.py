@@ -43,12 +43,12 @@ token "ok"
 class Size:
     """How much is measured.
 
-    :param turns: alternations.
-    :param seconds: that a load is measured.
+    :param turns: number of alternations.
+    :param seconds: duration of a load.
     :param crowd: the largest number of connections.
-    :param tokens: of a run at full speed.
-    :param burst: of one that is to take a moment only.
-    :param paced: of a run that gives a thousand a second.
+    :param tokens: tokens of a run at full speed.
+    :param burst: tokens of a short run.
+    :param paced: tokens of a run at a thousand per second.
     :param image: rows and columns of an embedding.
     :param vocabulary: floats in a row of logits.
     """
@@ -70,7 +70,7 @@ QUICK = Size(1, 0.05, 20, 500, 100, 50, (2, 1536), 1000)
 class Bench:
     """The directory, sizes and programs of one benchmark run.
 
-    :param names: of the contenders.
+    :param names: names of the contenders.
     """
 
     programs: Programs

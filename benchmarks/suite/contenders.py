@@ -43,11 +43,11 @@ def daemon(isolation: str, *options: str) -> Command:
 class Contender:
     """A server to compare.
 
-    :param label: for people.
+    :param label: name in the report.
     :param kind: ours, limit, PyPI or npm.
-    :param command: from the programs' directory and the socket's path.
-    :param batches: does it know JSON-RPC's batches?
-    :param params: does it insist on params?
+    :param command: makes the command from the programs' directory and the socket's path.
+    :param batches: whether it supports JSON-RPC's batches.
+    :param params: whether it requires params.
     """
 
     name: str
@@ -127,9 +127,9 @@ def can_be_had(contender: Contender) -> bool:
 class Server:
     """A running server.
 
-    :param path: of its socket.
-    :param pid: of its process.
-    :param ready: seconds from its start until it accepted.
+    :param path: path of its socket.
+    :param pid: id of its process.
+    :param ready: seconds from its start until it accepted a connection.
     """
 
     path: Path

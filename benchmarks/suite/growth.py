@@ -1,6 +1,6 @@
 """Growth of the figures with clients, with message size, and with queue length.
 
-Each turn has a daemon of its own, which has been warmed up, and goes along the axis once.
+Each turn starts and warms up its own daemon, and measures once at each place of the axis.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ OnceBegun = Callable[[], object]
 class Curve:
     """A figure at several places on an axis.
 
-    :param places: on the axis.
+    :param places: places on the axis.
     :param values: line -> for each place, a figure for each turn.
     """
 
@@ -51,7 +51,7 @@ class Axis:
 
     :param asking: prepares a place on the axis and returns the load for it.
     :param reading: prepares a place on the axis for reading a stream.
-    :param options: of the daemon.
+    :param options: options of the daemon.
     """
 
     title: str

@@ -53,8 +53,8 @@ class Load:
 
     :param payload: one message; ``###`` stands for an id.
     :param depth: requests under way on each connection.
-    :param rate: requests a second in all; 0: as fast as they are answered.
-    :param connect: each request on a connection of its own.
+    :param rate: requests per second in total; 0 means as fast as they are answered.
+    :param connect: whether each request gets its own connection.
     :param expect: a required part of the first answer.
     :param first: a first request of each connection, which is not measured.
     """
@@ -87,7 +87,7 @@ class Load:
 class Programs:
     """The compiled programs.
 
-    :param directory: where they are.
+    :param directory: their directory.
     """
 
     directory: Path
@@ -103,7 +103,7 @@ class Programs:
     ) -> dict[str, Any]:
         """Read one stream and measure.
 
-        :param once_begun: called when the program has been started, while it waits for its tokens.
+        :param once_begun: called after the start of the program, while it waits for its tokens.
         """
         return _measured([str(self.directory / "stream"), str(socket)], payload, once_begun)
 

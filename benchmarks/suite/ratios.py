@@ -12,7 +12,7 @@ import attrs
 class Spread:
     """The spread of some figures.
 
-    :param median: of them.
+    :param median: the median.
     :param low: the smallest.
     :param high: the largest.
     """
@@ -32,10 +32,10 @@ class Row:
     """One figure, measured for several contenders in turns.
 
     :param values: contender -> a figure for each alternation.
-    :param unit: of the figures.
-    :param more_is_better: else less is.
-    :param targets: contender -> what our ratio to it should be at least.
-    :param limit: what our own figure should be at most.
+    :param unit: unit of the figures.
+    :param more_is_better: whether a larger figure is better.
+    :param targets: contender -> the least ratio that we aim for.
+    :param limit: the highest figure that we aim for.
     """
 
     title: str
@@ -77,8 +77,8 @@ class Missed:
 
     :param other: the contender in the ratio; None for a limit of our own figure.
     :param target: the least ratio, or the highest figure.
-    :param spread: of the ratio, or the figure.
-    :param within_spread: did one of the alternations meet it?
+    :param spread: spread of the ratio, or of the figure.
+    :param within_spread: whether one of the alternations meets it.
     """
 
     row: str
@@ -95,7 +95,7 @@ Measure = Callable[[], Mapping[str, float]]
 def in_turns(measures: Mapping[str, Measure], times: int) -> dict[str, dict[str, list[float]]]:
     """Measure each of several things in turns; each turn begins with the next one.
 
-    :returns: what each measure calls its figures -> contender -> figures.
+    :returns: name of the figure -> contender -> figures.
     """
     found: dict[str, dict[str, list[float]]] = {}
     names = list(measures)

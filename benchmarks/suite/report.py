@@ -33,9 +33,9 @@ WITHIN = "~"
 class Report:
     """All results of one run.
 
-    :param round_trips: rows of all contenders.
-    :param others: rows of the daemon's two isolations, by what they are about.
-    :param seconds: that it took.
+    :param round_trips: rows with all contenders.
+    :param others: rows with the daemon's two isolations, by heading.
+    :param seconds: duration of the run.
     """
 
     round_trips: Sequence[Row]

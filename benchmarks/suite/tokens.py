@@ -43,8 +43,8 @@ def full_speed(bench: Bench) -> list[Row]:
 class Company:
     """The activity of other clients while one client reads a stream.
 
-    :param rate: requests a second of all; 0: as fast as they are answered.
-    :param limit: what the 99th percentile should be at most, in microseconds.
+    :param rate: requests per second in total; 0 means as fast as they are answered.
+    :param limit: the limit of the 99th percentile in microseconds.
     """
 
     title: str

@@ -22,7 +22,7 @@ class Shape:
     """A kind of round trip: how the requests are sent.
 
     :param batch: requests in one message.
-    :param beside: does the daemon stream a run meanwhile?
+    :param beside: whether the daemon streams a run meanwhile.
     """
 
     title: str

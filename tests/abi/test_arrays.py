@@ -23,7 +23,7 @@ EDGE_BITS = st.builds(lambda edge, low: edge | low, EDGES, st.integers(0, 0xFFFF
 
 
 def packed(data: bytes, shape: list[int], dtype: str = "<f4") -> dict[str, Any]:
-    """The base64 form of an array."""
+    """Return the base64 form of an array."""
     return {"base64": base64.b64encode(data).decode(), "dtype": dtype, "shape": shape}
 
 

@@ -21,7 +21,7 @@ RESULT = ["text", "token_id", "last_hidden_layer", "logits", "perf"]
 
 
 def float32(value: float) -> bytes:
-    """The bytes of a float32."""
+    """Return the bytes of a float32."""
     return struct.pack("<f", value)
 
 

@@ -19,13 +19,13 @@ from rkllm_twisted.errors import InvalidParams
 
 
 def make(release: Release, name: str, value: Any) -> tuple[Any, ArgumentBuilder]:
-    """Make a structure; the Filling keeps what it points to alive."""
+    """Make a structure; the Filling keeps its pointers' targets alive."""
     call = ArgumentBuilder(layout_of(release))
     return call.structure(name, "x", value), call
 
 
 def bits(values: Any, base: str) -> bytes:
-    """The bytes of a list of numbers."""
+    """Return the bytes of a list of numbers."""
     return packing.pack(f"<{len(values)}{'f' if base == 'float' else 'i'}", *values)
 
 

@@ -252,7 +252,7 @@ def test_tier_a_continued_after_an_answer_that_was_cut_off() -> None:
 
 
 def test_tier_a_reads_all_again_when_nothing_new_is_left_to_read() -> None:
-    """After an answer without a token only the prompt is left, but a run needs one token."""
+    """An answer without tokens leaves no new token to read, but a run needs one."""
     board = Board(Tier.TOKENS)
     board.answer(board.read((asked(1),)), "")
     assert board.known.trail is not None

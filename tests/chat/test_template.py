@@ -72,9 +72,9 @@ SOUP = st.lists(
 @settings(deadline=None, max_examples=50)
 @given(st.sampled_from(sorted(TEMPLATES)), st.lists(SOUP, min_size=1, max_size=3))
 def test_messages_never_become_control_tokens(name: str, texts: list[str]) -> None:
-    """There are as many, in the same order, as in a conversation of plain words.
+    """The control tokens are the same, in the same order, as in a conversation of plain words.
 
-    But for texts by which the templates themselves decide what to show.
+    Texts that the templates themselves examine are excluded.
     """
     texts = texts if len(texts) % 2 else texts[1:]
     texts = [re.sub("</think>|<tool_response>", "", text) for text in texts]

@@ -1,6 +1,6 @@
 """The contract of every NPU, over every provider: a fake runtime, and the real one on each layout.
 
-All of them run in a real NPU thread. The runs are told apart by their prompts.
+All of them run in a real NPU thread. The prompt decides how a run behaves.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ PROVIDERS: dict[str, Callable[[], Any]] = {
 
 
 class Stream(list[str]):
-    """The texts of a run, and a Deferred for the moment when some have come."""
+    """The texts of a run, and a Deferred that fires at the first one."""
 
     def __init__(self) -> None:
         super().__init__()

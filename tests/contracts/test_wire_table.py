@@ -1,4 +1,4 @@
-"""Bytes in, bytes out: the specification's examples, and docs/wire.md's table of edge cases.
+"""Bytes in and bytes out: the specification's examples, and the edge cases of docs/wire.md.
 
 Each case goes through a real connection in both framings: whole, byte by byte, and glued between
 two other messages.

@@ -60,7 +60,7 @@ def test_text_says_when_where_how_important_and_what() -> None:
 
 
 def test_json_has_the_fields_by_name() -> None:
-    """Time, level, logger and message come first; other fields are JSON values where possible."""
+    """Time, level, logger and message have their own members; other fields are JSON if possible."""
     written = Written("json")
     written.log.info("{a} ran", a="x", tokens=7, none=None, ok=True, path=Path("/p"), seconds=0.5)
     [found] = written.objects

@@ -1,8 +1,8 @@
-"""The runtime dies in every way there is, under load from twenty clients, on every layout.
+"""The runtime crashes in every possible way, under load from twenty clients, on every layout.
 
-One daemon per layout goes through all of it, so that each fault also strikes a daemon that has
-survived the others. What takes seconds of waiting is in test_chaos_hangs.py; a hundred crashes in a
-row are in soak/test_hundred_crashes.py.
+One daemon per layout goes through all tests, so each fault also meets a daemon that has survived
+the others. Tests that wait for seconds are in test_chaos_hangs.py; soak/test_hundred_crashes.py has
+a hundred crashes in a row.
 """
 
 from __future__ import annotations

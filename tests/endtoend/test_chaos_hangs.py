@@ -1,6 +1,6 @@
 """The runtime hangs or is stopped, under load from twenty clients, on every layout.
 
-Most of this is waiting for a timeout, so the four layouts' daemons do it side by side.
+Most tests wait for a timeout, so the daemons of the four layouts run in parallel.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PLACES = {
 class Everywhere:
     """A daemon of each layout.
 
-    :param directory: makes one.
+    :param directory: makes a directory.
     """
 
     def __init__(self, directory: Callable[[str], Path], *options: str) -> None:

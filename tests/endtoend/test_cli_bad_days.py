@@ -73,7 +73,7 @@ def test_a_file_that_is_no_socket(tmp_path: Path) -> None:
 
 @pytest.fixture
 def crossing() -> Iterator[Path]:
-    """Make a directory for every user, until its daemon ends."""
+    """Make a directory that every user may enter, until its daemon has ended."""
     with open_directory() as path:
         yield path
 

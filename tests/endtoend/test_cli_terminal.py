@@ -232,7 +232,7 @@ def test_control_characters_of_a_model_do_not_reach_a_terminal(
 
 
 def test_without_a_prompt_a_person_is_asked_for_one(start: Start) -> None:
-    """The command shows a prompt instead of waiting silently."""
+    """The command asks for a prompt and exits instead of waiting for input."""
     with terminal("run", daemon=start()) as child:
         child.expect("rkllm: Give a prompt, as an argument")
         assert child.end() == 2

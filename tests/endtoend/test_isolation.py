@@ -1,6 +1,6 @@
-"""The runtime's process: what it inherits, says, and leaves behind, and when it is given up.
+"""The runtime's process: what it inherits and prints, how it ends, and how often it restarts.
 
-How the daemon outlives its crashes and hangs is in test_chaos.py and test_chaos_hangs.py.
+The tests of crashes and hangs are in test_chaos.py and test_chaos_hangs.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Problems from public reports, tried on a daemon: one row per report.
 
-The table is ``tests/support/public_reports.py``. Several reports of one fault are one scenario,
-which is played once; each row fails or passes with it.
+The table is ``tests/support/public_reports.py``. Several reports of one fault share a scenario,
+which runs once; each of their rows has its outcome.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SLOW = 'delay 5\nrepeat 100000 token "x"\nfinish\n'
 class Stage:
     """The daemons, models and clients of one scenario.
 
-    :param directory: for sockets, logs and models.
+    :param directory: directory for sockets, logs and models.
     """
 
     def __init__(self, directory: Path) -> None:

@@ -1,6 +1,6 @@
 """The runtime's quirks that programs need not know (docs/runtime.md): one test for each.
 
-The scripted engine does it, on each layout of rkllm.h; the daemon is the real one, in its default
+The scripted engine shows each quirk, on each layout of rkllm.h, to a real daemon with its default
 isolation.
 """
 

@@ -17,7 +17,7 @@ import pytest
 from daemons import PATIENCE, RawClient, environment, twistd
 from many_clients import wait_until
 
-#: Becomes the daemon as under systemd: the socket is descriptor 3, and LISTEN_PID is its own.
+#: Becomes the daemon as under systemd: the socket is descriptor 3, and LISTEN_PID is its id.
 BECOME = 'export LISTEN_PID=$$ WATCHDOG_PID=$$; exec "$@" 3<&{descriptor}'
 
 
