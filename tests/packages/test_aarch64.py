@@ -21,7 +21,7 @@ EMULATOR = "qemu-aarch64-static"
 PATIENCE = 240
 #: The glibc of Ubuntu 22.04, the oldest system on boards.
 OLDEST_GLIBC = (2, 35)
-#: What makes apt one for another machine, with a state of its own, from this machine's sources.
+#: Configures apt for another machine, with separate state and this machine's package sources.
 APT = """
 APT::Architecture "arm64";
 APT::Architectures {{ "arm64"; }};
@@ -31,7 +31,7 @@ Dir::State "{here}/state";
 Dir::State::status "{here}/status";
 Dir::Cache "{here}/cache";
 """
-#: Starts a Python as the kernel of a board would; children come back here by way of sys.executable.
+#: Starts the emulated Python as a board's kernel would; children use it through sys.executable.
 PYTHON = """#!/bin/sh
 exec {emulator} -L {system} -0 "$0" {system}/usr/bin/python3 "$@"
 """
@@ -58,8 +58,9 @@ def only(directory: Path, pattern: str) -> Path:
 
 @pytest.fixture(scope="session")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files of Debian's Python for aarch64 and of what it needs. This machine's apt is not
-    changed.
+    """The files of Debian's Python for aarch64 and of its dependencies.
+
+    This machine's apt is not changed.
     """
     here = tmp_path_factory.mktemp("apt")
     for directory in ("state/lists/partial", "cache/archives/partial"):

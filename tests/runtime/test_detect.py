@@ -38,7 +38,7 @@ def test_by_the_text_in_the_library(layout: str, version: str, tmp_path: Path) -
 
 
 def test_by_what_the_library_shows(library: Path, release: Release) -> None:
-    """Without the text, functions and default parameters fit one layout only."""
+    """If the version text is missing, functions and default parameters identify the layout."""
     known = detect_release(opened(library), None)
     assert (known.release, known.version) == (release, None)
     assert known.reason == "its functions and its default parameters fit this one only"

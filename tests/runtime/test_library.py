@@ -35,12 +35,12 @@ def test_a_path(library: Path) -> None:
 
 
 def test_the_environment(library: Path) -> None:
-    """Without an option, $RKLLM_LIBRARY says which."""
+    """$RKLLM_LIBRARY names the library if the option is missing."""
     assert open_file(None, None, {"RKLLM_LIBRARY": str(library)}).path == library
 
 
 def test_nothing_is_found() -> None:
-    """Without a library the error names both options; the embedded runtime is not taken."""
+    """The error names both options; the embedded runtime is not used instead."""
     with pytest.raises(LibraryError, match=f"no librkllmrt.so on the loader's path.*{OPTIONS}"):
         open_file(None, None, {})
     with pytest.raises(LibraryError, match=f"no librkllmrt.so on the loader's path.*{OPTIONS}"):

@@ -15,7 +15,7 @@ from rkllm_twisted.errors import InvalidParams, RuntimeRefused
 from rkllm_twisted.runtime.model import learn_width
 from rkllm_twisted.runtime.runtime import Runtime, open_runtime
 
-#: A model whose embeddings have 8 numbers, and that tells what it was given.
+#: A model whose embeddings have 8 numbers, and whose runs have different texts.
 SCRIPT = 'embd 8\nrun mode hidden\nhidden 1 8\nnofinish\nrun\ntoken "first"\nrun\ntoken "second"\n'
 WITH_CACHE_SIZES = [
     name for name, r in releases().items() if "rkllm_get_kv_cache_size" in r.functions

@@ -91,7 +91,7 @@ def test_messages_before_the_damage_are_answered_first(frame: Callable[[bytes], 
 
 
 def test_a_peer_that_does_not_read_the_error_is_cut_off() -> None:
-    """After a second."""
+    """The daemon waits one second for the client to read."""
     talk = Talk()
     talk.transport.producer.pauseProducing()
     talk.send(b"nonsense")
@@ -445,7 +445,7 @@ def test_a_client_too_many_is_told_in_its_framing(frame: Callable[[bytes], bytes
 
 
 def test_a_silent_client_too_many_is_closed() -> None:
-    """After a second."""
+    """The daemon waits one second for the first byte."""
     factory = make_factory(max_clients=1)
     Talk(factory=factory)
     silent = Talk(factory=factory)

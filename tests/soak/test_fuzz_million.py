@@ -10,7 +10,7 @@ EXECUTIONS = 1_000_000
 
 
 def test_a_million_damaged_messages_get_replies_or_the_end() -> None:
-    """As ``tests/server/test_damaged_messages.py``, with other seeds."""
+    """The seeds differ from those of ``tests/server/test_damaged_messages.py``."""
     report = fuzz_on_all(os.cpu_count() or 1, EXECUTIONS, seed=20260104)
     print(report)
     assert report.executions == EXECUTIONS

@@ -62,7 +62,7 @@ class Pending:
 
 @attrs.frozen
 class SubtractParams:
-    """As in the specification's examples."""
+    """The parameters of "subtract" in the specification's examples."""
 
     minuend: int
     subtrahend: int

@@ -8,7 +8,7 @@ from typing import Any
 
 from daemons import Daemon, environment
 
-#: What a shell starts in its background, and so all that this starts, does not hear it.
+#: Shells make background processes and their children ignore SIGINT; this undoes it.
 HEARS_CTRL_C = ["env", "--default-signal=INT"]
 RKLLM = [sys.executable, "-m", "rkllm_twisted.cli"]
 

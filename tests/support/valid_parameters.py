@@ -19,7 +19,7 @@ from rkllm_twisted.abi.to_c import fields_of
 
 #: Floats in a row, where a structure says only how many rows there are.
 WIDTH = 3
-#: What every name of a file stands for.
+#: The value of every parameter that names a file.
 A_FILE = __file__
 #: An image's fields, which the binding moves to where the loaded release has them.
 NOT_MOVED = (

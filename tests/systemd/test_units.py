@@ -211,7 +211,7 @@ def test_the_directories_are_roots(tmp_path: Path) -> None:
 
 
 def test_the_rules_are_matches_and_assignments() -> None:
-    """In the words of udev(7); udev itself ignores what it does not understand."""
+    """The rules use keys of udev(7), since udev ignores unknown ones silently."""
     pair = r'(SUBSYSTEM|KERNEL)=="[^"]+"|(GROUP|MODE)="[^"]+"'
     rules = [r for r in (ETC / "70-rkllm.rules").read_text().splitlines() if r and r[0] != "#"]
     assert len(rules) == 2
