@@ -35,7 +35,7 @@ Reader = Callable[[CData], object]
 def to_json(layout: Layout, structure: CData) -> dict[str, object]:
     """Make a JSON object of a structure.
 
-    Arrays of floats that C gives become :class:`~rkllm_twisted.values.FloatArray`. Bytes of text
+    Arrays of floats become :class:`~rkllm_twisted.values.FloatArray`. Bytes of text
     that are not UTF-8 become U+FFFD. NULL, reserved bytes and other pointers become ``None``. A
     union is left out: it has no field that selects the member.
 

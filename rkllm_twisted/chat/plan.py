@@ -1,7 +1,7 @@
-"""The plan of one turn: which calls feed a prompt to the runtime, given what its cache holds.
+"""Plans one turn: the calls that feed a prompt to the runtime, from the contents of its cache.
 
-A conversation that goes on is read from where the cache ends; anything else begins with a cleared
-cache. Where the runtime cannot do what a tier needs, everything is read again.
+A conversation that continues the cache is read from the end of the cache; any other begins with a
+cleared cache. If the runtime lacks what a tier needs, the whole conversation is read again.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from rkllm_twisted.chat.trail import CacheKey, PlannedCall, Trail, same_conversa
 
 @attrs.frozen
 class Traits:
-    """What a release of the runtime can do (``rkllm-abi.json``), or a board has shown.
+    """The abilities of a release of the runtime, from ``rkllm-abi.json`` or shown by a board.
 
-    :param history: ``keep_history`` and ``clear_kv_cache``: 1.2.0 on.
-    :param keeps_system: ``clear_kv_cache`` with 1 leaves the system slot's tokens.
-    :param templates: ``set_chat_template``: 1.2.0 on.
-    :param roles: ``role`` and ``enable_thinking`` of RKLLMInput: 1.2.1 on.
+    :param history: True with ``keep_history`` and ``clear_kv_cache``: since 1.2.0.
+    :param keeps_system: True if ``clear_kv_cache`` with 1 leaves the system slot's tokens.
+    :param templates: True with ``set_chat_template``: since 1.2.0.
+    :param roles: True with ``role`` and ``enable_thinking`` of RKLLMInput: since 1.2.1.
     """
 
     history: bool = True
@@ -40,16 +40,16 @@ CLEAR_BUT_SYSTEM = PlannedCall("rkllm_clear_kv_cache", (1,))
 
 @attrs.frozen
 class Plan:
-    """What to do for one answer.
+    """The plan for one answer.
 
-    :param calls: before the run.
-    :param run_input: RKLLMInput of the run.
-    :param keep_history: of its RKLLMInferParam; None where the release has no such field.
-    :param trail: what the cache holds once the prompt is read; None if that will not be known.
+    :param calls: the calls before the run.
+    :param run_input: the RKLLMInput of the run.
+    :param keep_history: a field of its RKLLMInferParam; None if the release lacks it.
+    :param trail: the contents of the cache after the prompt; None if they will be unknown.
     :param continued: True if the cache already holds the earlier conversation.
-    :param cached_tokens: that are not read again; None if not counted.
-    :param new_tokens: that are read now; None if not counted.
-    :param flattened: True if the earlier conversation is read as plain text.
+    :param cached_tokens: the tokens that are not read again; None if not counted.
+    :param new_tokens: the tokens that are read now; None if not counted.
+    :param flattened: True if the runtime reads the earlier conversation as plain text.
     :param empty_slot: tier B: for :attr:`KnownCache.empty_slot`.
     """
 
@@ -74,7 +74,7 @@ def plan(
 ) -> Plan:
     """Plan the calls for a prompt.
 
-    :param trail: what the cache holds; None if nothing is known.
+    :param trail: the contents of the cache; None if they are unknown.
     :param adapter: the LoRA adapter of the run.
     """
     match prompt.content:
@@ -103,7 +103,7 @@ def _with_tokens(
     if trail is not None and trail.key == key and model.vocabulary is not None:
         rest = _new(trail, content.pieces)
         new = model.vocabulary.encode(rest, first=False) if rest else ()
-        # At least one token has to be read for there to be an answer.
+        # The runtime only answers if it reads at least one token.
         if new and len(trail.tokens) + len(new) < model.context:
             cached, tokens = trail.tokens, new
     read = Trail(key, (*cached, *tokens), merged(content.pieces))
@@ -123,11 +123,11 @@ def _with_tokens(
 
 
 def _new(trail: Trail, pieces: Pieces) -> Pieces | None:
-    """Return what a prompt has beyond the cache, or None if it does not begin like that."""
+    """Return the part of a prompt after the cache; None if it does not begin with the cache."""
     rest = after(trail.pieces, pieces)
     if rest is None or not trail.ended:
         return rest
-    # The runtime does not report which end token it was; the template's own stands there.
+    # The runtime does not report the end token; the template's own stands there.
     return rest[1:] if rest and isinstance(rest[0], Mark) else None
 
 
@@ -161,7 +161,7 @@ def _set_slots(system: str, prefix: str, postfix: str) -> PlannedCall:
 
 
 def _is_slot(trail: Trail, earlier: Conversation) -> bool:
-    """True if the system slot alone holds the earlier conversation: an answer is asked again."""
+    """True if the system slot alone holds the earlier conversation: a client asks again."""
     return bool(earlier) and same_conversation(trail.messages[: trail.in_slot], earlier)
 
 

@@ -1,4 +1,4 @@
-"""A request for an answer, and what becomes of it: values."""
+"""The values of a request for an answer: the request, its content, its prompt."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from rkllm_twisted.chat.tools import NO_TOOLS, Tools
 
 @attrs.frozen
 class ChatRequest:
-    """What a client asks for.
+    """A client's request.
 
-    :param thinking: whether the model is to reason first; None leaves that to the model.
+    :param thinking: True if the model must reason first; None leaves that to the model.
     :param truncate: True to leave out the oldest turns if the conversation is too long.
     """
 
@@ -40,12 +40,12 @@ class SlotContent:
     """The earlier conversation for the system slot of ``rkllm_set_chat_template``.
 
     :param system: the earlier conversation, rendered.
-    :param prefix: what the template puts before the newest message.
-    :param postfix: what it puts behind it, up to the beginning of the answer.
+    :param prefix: the template's text before the newest message.
+    :param postfix: the template's text after it, up to the beginning of the answer.
     :param messages: the conversation, the newest message last.
     :param text: the newest message.
-    :param user_prefix: what the template puts before a user's message, whatever came before.
-    :param options: what else the earlier conversation was rendered with: tools, thinking.
+    :param user_prefix: the template's text before a user message, independent of earlier messages.
+    :param options: the other inputs of the earlier conversation's rendering: tools, thinking.
     """
 
     system: str
@@ -74,11 +74,11 @@ class PlainContent:
 
 @attrs.frozen
 class Prompt:
-    """A request, ready to be planned.
+    """A request that is ready for a plan.
 
-    :param changes: how the conversation had to be rearranged, in words for the client.
-    :param dropped: how many of the oldest messages were left out.
-    :param forced: what the answer is made to begin with; feed it to the parser first.
+    :param changes: the changes of the conversation, in words for the client.
+    :param dropped: the number of the oldest messages that were left out.
+    :param forced: the forced beginning of the answer; feed it to the parser first.
     """
 
     content: TokenContent | SlotContent | PlainContent

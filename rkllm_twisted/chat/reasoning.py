@@ -1,4 +1,4 @@
-"""Separating a model's reasoning from its answer."""
+"""Separates a model's reasoning from its answer."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class _State(Enum):
 class ReasoningSplitter:
     """Splits text into reasoning and content.
 
-    Reasoning is what stands between the marks at the very beginning of the answer: a mark amid the
-    answer is part of a text about such marks. The white space beside the marks belongs to neither.
+    Reasoning is the text between the marks at the very beginning of the answer; a later mark is
+    plain text of the answer. The white space beside the marks belongs to neither.
 
     :param opened: True if the prompt ends within the reasoning already.
     """
@@ -36,11 +36,11 @@ class ReasoningSplitter:
 
     @property
     def reasoning(self) -> bool:
-        """True while what comes is reasoning."""
+        """True while the next text is reasoning."""
         return self._state is _State.REASONING or (self._opened and self._state is _State.BEGIN)
 
     def feed(self, text: str) -> Iterator[Event]:
-        """Take in a chunk; yield what is certain."""
+        """Read a chunk; yield the text that is certain."""
         self._held += text
         before = None
         while self._state is not before:
@@ -48,7 +48,7 @@ class ReasoningSplitter:
             yield from _STEPS[before](self)
 
     def flush(self) -> Iterator[Event]:
-        """Yield what was held back: no more text follows it."""
+        """Yield the text that was held back, at the end of the answer."""
         held, self._held = self._held, ""
         if held:
             yield Reasoning(held) if self.reasoning else Content(held)

@@ -1,4 +1,4 @@
-"""A conversation to a prompt in pieces: by the model's own template, or by its family's marks."""
+"""Renders a conversation to a prompt in pieces, with the model's template or its family's marks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rkllm_twisted.chat.tools import NO_TOOLS, Tools, around_schemas, schemas
 class TemplateRenderer:
     """Renders with a template.
 
-    :param abilities: what the template can show; conversations have to be arranged for it.
+    :param abilities: the template's abilities; conversations must be arranged for them.
     """
 
     def __init__(self, template: ITemplate) -> None:
@@ -38,9 +38,9 @@ class TemplateRenderer:
     ) -> Pieces:
         """Render a conversation.
 
-        :param thinking: whether the model is to reason first; None leaves that to the template.
+        :param thinking: True if the model must reason first; None leaves that to the template.
         :param generate: True to end with the beginning of an answer.
-        :raises InvalidParams: the template refuses it.
+        :raises InvalidParams: the template refuses the conversation.
         """
         return self._template.render(
             [view(message, self.abilities) for message in messages],
@@ -52,7 +52,7 @@ class TemplateRenderer:
 
 
 def view(message: Message, abilities: Abilities) -> Mapping[str, object]:
-    """Return a message as templates know it (transformers, "Chat templates")."""
+    """Return a message in the form of templates (transformers, "Chat templates")."""
     seen: dict[str, object] = {"role": message.role, "content": _content(message, abilities)}
     if message.reasoning:
         seen["reasoning_content"] = message.reasoning
@@ -92,8 +92,8 @@ def _part(part: object) -> Mapping[str, Any]:
 class FamilyRenderer:
     """Renders with the marks of a row of the family table.
 
-    :param control: the model's control tokens, if they are known. Marks that are none of them are
-        letters, but for those that no conversation can do without.
+    :param control: the model's control tokens, if they are known. Other marks become letters,
+        except those that every conversation needs.
     """
 
     def __init__(self, family: Family, control: Container[str] | None = None) -> None:
@@ -152,7 +152,7 @@ class FamilyRenderer:
     ) -> Iterable[str | Mark]:
         """Return a message with its marks.
 
-        :param instruction: an instruction, behind a system message or before a user's.
+        :param instruction: an instruction; it follows a system message, or precedes a user's.
         """
         wrap = self._wrap(role)
         both = (said, instruction) if role == "system" else (instruction, said)

@@ -1,4 +1,4 @@
-"""Scoring documents by how well they answer a query."""
+"""Scores documents by how well they answer a query."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from rkllm_twisted.values import FloatArray
 
 @attrs.frozen
 class YesNo:
-    """How a model is asked that answers yes or no.
+    """The prompt for a model that answers yes or no.
 
     :param system: its system message.
-    :param instruction: what counts as an answer, unless the client says it.
+    :param instruction: the definition of an answer, unless the client sends one.
     """
 
     system: str
@@ -40,7 +40,7 @@ QWEN3_RERANKER = YesNo(
 def question(
     query: str, document: str, instruction: str | None = None, form: YesNo = QWEN3_RERANKER
 ) -> Pieces:
-    """Return the prompt that is answered with yes or no."""
+    """Return the prompt that asks for yes or no."""
     start, end = Mark("<|im_start|>"), Mark("<|im_end|>")
     asked = (
         f"<Instruct>: {instruction or form.instruction}\n<Query>: {query}\n<Document>: {document}"
@@ -55,9 +55,9 @@ def question(
 
 
 def yes_probability(logits: FloatArray, yes: int, no: int) -> float:
-    """Return how probable yes is, of yes and no.
+    """Return the probability of yes against no.
 
-    :param logits: of a run, one row per token; the last counts.
+    :param logits: the logits of a run, one row per token; the last row counts.
     :param yes: the token's id.
     :param no: the token's id.
     :raises RuntimeRefused: the logits have no such columns, or are no numbers.
@@ -77,9 +77,9 @@ def yes_probability(logits: FloatArray, yes: int, no: int) -> float:
 
 @attrs.frozen
 class Ranked:
-    """One document's place.
+    """A document with its score.
 
-    :param index: in the request.
+    :param index: its position in the request.
     """
 
     index: int
@@ -89,7 +89,7 @@ class Ranked:
 def ranked(scores: Sequence[float], top: int | None = None) -> tuple[Ranked, ...]:
     """Return the documents, the best first; of equals the earlier first.
 
-    :param top: how many.
+    :param top: the number of documents to return.
     """
     order = sorted(range(len(scores)), key=lambda index: (-scores[index], index))
     return tuple(Ranked(index, scores[index]) for index in order[:top])
@@ -98,7 +98,7 @@ def ranked(scores: Sequence[float], top: int | None = None) -> tuple[Ranked, ...
 def read_documents(value: object) -> tuple[str, ...]:
     """Read ``documents``: texts, or objects with a text (Cohere's form).
 
-    :raises InvalidParams: with the place of what is wrong.
+    :raises InvalidParams: a document is wrong; the text has its place.
     """
     if not isinstance(value, Sequence) or isinstance(value, str) or not value:
         raise wrong("documents", f"must be a list of texts, not {shown(value)}")

@@ -1,8 +1,8 @@
-"""Jinja as chat templates expect it: what transformers gives them, in a sandbox.
+"""Runs chat templates in a Jinja sandbox, with the extensions that transformers gives them.
 
-A template comes with a model, so it is not trusted: it can neither reach Python nor change what it
-is given, and its output is bounded. It can still loop for ever, or double a text until the memory
-is full: render in a process that can be ended.
+A template comes with a model, so it is not trusted. It can neither reach Python nor change its
+inputs, and its output is bounded. It can still loop for ever, or double a text until the memory is
+full, so callers should render in a process that they can end.
 
 Source: huggingface/transformers, ``utils/chat_template_utils.py``: the environment's options, the
 filter ``tojson``, the functions ``raise_exception`` and ``strftime_now``, the tag ``generation``.
@@ -22,11 +22,11 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-#: Characters. Templates of models have 0.3 to 20 thousand.
+#: The longest template in characters. Those of models have 0.3 to 20 thousand.
 MAX_SOURCE = 1024 * 1024
-#: Characters. What is rendered holds the whole conversation.
+#: The longest output in characters; it holds the whole conversation.
 MAX_RENDERED = 64 * 1024 * 1024
-#: Arguments that a text is compared with, cut at or searched for: not shown by what does that.
+#: Filters that compare a text with their arguments, or search it for them, and do not show them.
 _NOT_SHOWN = {"replace", "trim", "select", "selectattr", "reject", "rejectattr", "map", "groupby"}
 
 
@@ -35,11 +35,11 @@ class RefusedError(Exception):
 
 
 class BrokenTemplateError(Exception):
-    """The template cannot be used; the text says why."""
+    """The template cannot be used; the text has the reason."""
 
 
 class _Generation(Extension):
-    """``{% generation %}`` marks answers for training; here it is what is in it."""
+    """``{% generation %}`` marks answers for training; here only its content is rendered."""
 
     tags = {"generation"}  # noqa: RUF012 - Jinja's own declaration
 
@@ -49,7 +49,7 @@ class _Generation(Extension):
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
-    """Multiplies no text beyond the bound."""
+    """A sandbox that multiplies no text beyond the bound."""
 
     intercepted_binops = frozenset(["*", "**"])
 
@@ -83,7 +83,7 @@ def _tojson(
     separators: tuple[str, str] | None = None,
     sort_keys: bool = False,
 ) -> str:
-    """Jinja's own filter escapes for HTML."""
+    """Return JSON without the HTML escapes of Jinja's own filter."""
     return json.dumps(
         value,
         ensure_ascii=ensure_ascii,
@@ -97,7 +97,7 @@ def _raise_exception(message: object) -> NoReturn:
     raise RefusedError(str(message))
 
 
-#: What a template's own code can run into.
+#: The errors that a template's own code can raise.
 _FAULTS = (
     jinja2.TemplateError,
     ArithmeticError,
@@ -115,9 +115,9 @@ Repaint = Callable[[str], str]
 class Program:
     """A template, compiled.
 
-    :param repaint: applied to every text that stands in the template and is shown by it, not to
-        those that it compares something with.
-    :raises BrokenTemplateError: it cannot be compiled.
+    :param repaint: changes every text in the template that the template shows, and no text that it
+        only compares with.
+    :raises BrokenTemplateError: the template cannot be compiled.
     """
 
     def __init__(self, source: str, repaint: Repaint) -> None:
@@ -135,11 +135,11 @@ class Program:
         )
 
     def run(self, variables: Mapping[str, object], now: datetime) -> str:
-        """Render.
+        """Render the template.
 
-        :param now: for ``strftime_now``.
+        :param now: the time for ``strftime_now``.
         :raises RefusedError: the template called ``raise_exception``.
-        :raises BrokenTemplateError: it failed, or wrote too much.
+        :raises BrokenTemplateError: the template failed, or wrote too much.
         """
         written, pieces = 0, []
         try:
@@ -154,7 +154,7 @@ class Program:
 
 
 def _repaint(node: nodes.Node, repaint: Repaint, *, shown: bool) -> None:
-    """Apply a change to the texts in a syntax tree that are shown."""
+    """Apply a change to the texts in a syntax tree that the template shows."""
     if isinstance(node, nodes.TemplateData):
         node.data = repaint(node.data)
     elif isinstance(node, nodes.Const) and isinstance(node.value, str) and shown:
@@ -165,7 +165,7 @@ def _repaint(node: nodes.Node, repaint: Repaint, *, shown: bool) -> None:
 
 
 def _hidden_in(node: nodes.Node) -> list[nodes.Node]:
-    """Return the children that are looked at and not shown."""
+    """Return the children that the template reads and does not show."""
     match node:
         case nodes.Compare() | nodes.Test():
             return list(node.iter_child_nodes())

@@ -1,6 +1,6 @@
-"""Which prompts are worth a file: saved once they come back, dropped when the space is full.
+"""Selects the prompts to save: those that come back. Drops saved ones when the space is full.
 
-Times are counts of turns, so that there is no clock. The files are the caller's.
+Times are counts of turns, so no clock is needed. The caller owns the files.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import attrs
 
 from rkllm_twisted.chat.trail import CacheKey
 
-#: Milliseconds. What was read faster is read again faster than a file is loaded.
+#: Milliseconds. The runtime reads a faster prompt again in less time than it loads a file.
 WORTH_SAVING_MS = 1000.0
 
 
@@ -26,10 +26,10 @@ def prompt_name(owner: CacheKey, tokens: tuple[int, ...]) -> str:
 
 @attrs.frozen
 class SavedPrompt:
-    """A prompt of which there is a file.
+    """A prompt with a file.
 
     :param name: see :func:`prompt_name`.
-    :param size: of the file, bytes.
+    :param size: the size of the file in bytes.
     :param used: the turn of its last use.
     """
 
@@ -43,7 +43,7 @@ class SavedPrompt:
 def best_match(
     saved: Iterable[SavedPrompt], owner: CacheKey, tokens: tuple[int, ...]
 ) -> SavedPrompt | None:
-    """Return the longest saved one that a prompt begins with and that leaves a token to read."""
+    """Return the longest saved prompt that a prompt begins with and that leaves a token to read."""
     fitting = (
         one
         for one in saved
@@ -55,9 +55,9 @@ def best_match(
 
 
 def to_drop(saved: Iterable[SavedPrompt], limit: int) -> tuple[SavedPrompt, ...]:
-    """Return what has to go so that the files fit a limit, the longest unused first.
+    """Return the prompts to drop so that the files fit a limit, the longest unused first.
 
-    :param limit: bytes.
+    :param limit: the limit in bytes.
     """
     kept, dropped = 0, []
     for one in sorted(saved, key=lambda one: (-one.used, one.name)):
@@ -69,9 +69,9 @@ def to_drop(saved: Iterable[SavedPrompt], limit: int) -> tuple[SavedPrompt, ...]
 
 
 class ComingBack:
-    """Remembers which prompts have been read, to know one that comes back.
+    """Remembers the prompts that were read, to recognise one that comes back.
 
-    :param limit: how many are remembered.
+    :param limit: the number of prompts to remember.
     """
 
     def __init__(self, limit: int = 1000) -> None:
@@ -79,7 +79,7 @@ class ComingBack:
         self._seen: dict[str, None] = {}  # the newest last
 
     def is_worth_saving(self, name: str, prefill_ms: float) -> bool:
-        """Take note of a prompt that was read; True if it came back and took long."""
+        """Record a prompt that was read; return True if it came back and took long."""
         came_back = name in self._seen
         self._seen.pop(name, None)
         self._seen[name] = None

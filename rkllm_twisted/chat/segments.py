@@ -1,4 +1,4 @@
-"""A prompt in pieces: control tokens of the model's, and text that is letters whatever it says."""
+"""The pieces of a prompt: the model's control tokens, and text without control tokens."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import attrs
 
 from rkllm_twisted.chat.marks import Marks
 
-#: Breaks up what would be read as a mark, and shows nothing.
+#: Breaks up a text that would count as a mark; it is invisible.
 ZERO_WIDTH_JOINER = "\u200d"
 
 
@@ -24,7 +24,7 @@ Pieces = tuple[str | Mark, ...]
 
 
 def merged(pieces: Iterable[str | Mark]) -> Pieces:
-    """Return the pieces in the one form that equal prompts share."""
+    """Return the pieces in the form that equal prompts share."""
     made: list[str | Mark] = []
     texts: list[str] = []
     for piece in pieces:
@@ -41,7 +41,7 @@ def merged(pieces: Iterable[str | Mark]) -> Pieces:
 
 
 def text_of(pieces: Pieces) -> str:
-    """Return the pieces as one text, as a person reads it."""
+    """Return the pieces as one text for people."""
     return "".join(piece if isinstance(piece, str) else piece.text for piece in pieces)
 
 
@@ -51,9 +51,9 @@ def as_json(pieces: Pieces) -> list[object]:
 
 
 def from_json(values: Iterable[object]) -> Pieces:
-    """Return the pieces that :func:`as_json` has made JSON values of.
+    """Return the pieces of the JSON values from :func:`as_json`.
 
-    :raises ValueError: they are none.
+    :raises ValueError: the values are no pieces.
     """
     return merged(_piece(value) for value in values)
 
@@ -69,7 +69,7 @@ def _piece(value: object) -> str | Mark:
 
 
 def after(beginning: Pieces, whole: Pieces) -> Pieces | None:
-    """Return what follows a beginning, or None if the whole does not begin like that."""
+    """Return the pieces after a beginning; None if the whole does not begin with it."""
     if not beginning:
         return whole
     last = len(beginning) - 1
@@ -98,7 +98,7 @@ def split_marks(text: str, marks: Iterable[str]) -> Pieces:
 def broken_up(text: str, marks: Iterable[str]) -> str:
     """Return a text in which no mark is whole, for a place where marks in text would count.
 
-    A joiner that shows nothing goes behind the first character of each.
+    An invisible joiner follows the first character of each mark.
     """
     for mark in marks:
         text = text.replace(mark, f"{mark[0]}{ZERO_WIDTH_JOINER}{mark[1:]}")

@@ -1,8 +1,8 @@
-"""A conversation for the slots of ``rkllm_set_chat_template``, where there is no tokenizer.
+"""Fits a conversation into the slots of ``rkllm_set_chat_template``, without a tokenizer.
 
-The earlier conversation goes into the system slot, what a user's message stands in becomes prefix
-and postfix, and the newest message is the prompt: measured to give the very tokens of the turns
-themselves. Marks count in those slots, so what the messages hold of them is broken up.
+The earlier conversation goes into the system slot, the texts around a user message become prefix
+and postfix, and the newest message is the prompt. Measured: this gives the same tokens as the turns
+themselves. Marks count in those slots, so marks in messages are broken up.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rkllm_twisted.chat.prompts import SlotContent
 from rkllm_twisted.chat.segments import Pieces, broken_up
 from rkllm_twisted.errors import InvalidParams
 
-#: Stands for a message when the text around it is looked for.
+#: Stands for a message in the search for the text around it.
 _PROBE = "zqmessage"
 #: Renders messages, with or without the beginning of an answer.
 Render = Callable[[Conversation, bool], Pieces]
@@ -25,8 +25,8 @@ Render = Callable[[Conversation, bool], Pieces]
 def slot_content(messages: Conversation, render: Render, marks: tuple[str, ...]) -> SlotContent:
     """Return a conversation for the slots.
 
-    :param messages: the newest last.
-    :param marks: that count in the slots.
+    :param messages: the conversation, the newest message last.
+    :param marks: the marks that count in the slots.
     :raises InvalidParams: the template does not show the newest message.
     """
     *earlier, newest = messages
@@ -68,7 +68,7 @@ def _saying(message: Message, text: str) -> Message:
 
 
 def _prefix(text: Callable[[Conversation, bool], str]) -> str:
-    """Return what stands before a user's message whatever came before, or nothing."""
+    """Return the text that always stands before a user message; empty if it varies."""
     talk = (say("user", "zqone"), say("assistant", "zqtwo"), say("user", _PROBE))
     earlier, whole = text(talk[:2], False), text(talk, False)
     if not whole.startswith(earlier):

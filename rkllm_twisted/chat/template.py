@@ -1,10 +1,9 @@
-"""A model's own chat template: a conversation in, the prompt in pieces out.
+"""Renders a conversation with a model's own chat template, to a prompt in pieces.
 
-A control token counts where the template itself writes it, and nowhere else: what a message says
-is letters. To know which is which, the template is rendered with a private character in the place
-of each control token that stands in its own text. Messages reach it as they are, so whatever it
-does with them (trims, splits, compares) works as ever. It is rendered a second time without the
-change, and both must say the same.
+A control token counts only where the template itself writes it; in a message it is plain text. To
+tell the two apart, the template is rendered with a private character in place of each control
+token in its own text. Messages reach it unchanged, so it can trim, split and compare them as usual.
+It is then rendered without the change, and both results must be the same.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class ITemplate(Interface):
-    """A template that can be rendered. It is not trusted: one that loops for ever loops for ever.
+    """A template that can be rendered. It is not trusted, and may loop for ever.
 
     :class:`ChatTemplate` renders here; a provider that renders in a process of its own can end it.
     """
@@ -43,16 +42,16 @@ class ITemplate(Interface):
     ) -> Pieces:
         """Render a conversation. It blocks.
 
-        :param messages: as templates know them: role, content, tool_calls …
-        :param now: for templates that show the date.
+        :param messages: the messages in the form of templates: role, content, tool_calls …
+        :param now: the time for templates that show the date.
         :param generate: True to end with the beginning of an answer.
-        :param variables: further ones, e.g. ``enable_thinking``.
+        :param variables: further variables, e.g. ``enable_thinking``.
         :raises InvalidParams: the template refuses the conversation, or fails.
         """
 
 
-#: Where the private characters are taken from (Unicode's private use planes): one of these ranges
-#: that none of the texts at hand uses.
+#: The ranges of private characters (Unicode's private use planes); one is used that no text of the
+#: rendering holds.
 RANGES = tuple(range(0xF0000, 0xFF000, 0x1000)) + tuple(range(0x100000, 0x10F000, 0x1000))
 RANGE_SIZE = 0x1000
 
@@ -82,7 +81,7 @@ class ChatTemplate:
         self.source = source
         self.specials = dict(specials or {})
         texts = (source, *self.specials.values())
-        #: Those that the template can write, the longest first.
+        #: The marks that the template can write, the longest first.
         self.marks = sorted(
             {mark for mark in marks if any(mark in text for text in texts)}, key=len, reverse=True
         )
@@ -112,7 +111,7 @@ class ChatTemplate:
         return pieces
 
     def _compiled(self, start: int | None) -> sandbox.Program:
-        """Return the program that writes private characters from a start on, or none."""
+        """Return the program that writes private characters from a start on, or None."""
         if start is None:
             return self._compile(lambda text: text)
         if start not in self._programs:

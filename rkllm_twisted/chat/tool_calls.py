@@ -1,7 +1,7 @@
-"""Finding tool calls in what a model writes, while it writes.
+"""Finds tool calls in a model's text while the model writes it.
 
-From a possible mark on the text is held back; if it turns out to be no call, it is content.
-Nothing is repaired: a call that cannot be parsed, or that names an unknown function, is content.
+The parser holds text back from a possible mark on; if it is no call, it becomes content. The parser
+repairs nothing: a call that it cannot parse, or that names an unknown function, is content.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class ToolCallParser:
 
     :param names: the functions of the request.
     :param new_id: makes an id that no other call has, e.g. ``call_…``: clients key on them.
-    :param calls: how many complete calls there were.
+    :param calls: the number of complete calls.
     """
 
     def __init__(self, form: ToolFormat, names: Collection[str], new_id: Callable[[], str]) -> None:
@@ -36,9 +36,9 @@ class ToolCallParser:
         self._opens = Marks(form.opens)
         self._closes = Marks(form.closes)
         self._step: Callable[[], Iterable[Event]] = self._text
-        self._held = ""  # not looked at yet
+        self._held = ""  # not read yet
         self._opening = ""  # the mark of what may be a call, and white space before it
-        self._raw = ""  # looked at since
+        self._raw = ""  # the text read since
         self._reader = CallReader(())
         self._in_list = False
         self._index = 0
@@ -46,7 +46,7 @@ class ToolCallParser:
         self._at_start = True
 
     def feed(self, text: str) -> Iterator[Event]:
-        """Take in a chunk; yield what is certain."""
+        """Read a chunk; yield the events that are certain."""
         self._held += text
         before = None
         while before != (self._step, self._held):
@@ -54,7 +54,7 @@ class ToolCallParser:
             yield from self._step()
 
     def flush(self) -> Iterator[Event]:
-        """Yield what was held back: no more text follows it."""
+        """Yield the events of the text that was held back, at the end of the answer."""
         text = self._opening + self._raw + self._held
         if self._begun:
             yield ToolCallBroken(self._index, text)
@@ -153,7 +153,7 @@ class ToolCallParser:
         return ()
 
     def _behind(self) -> Iterable[Event]:
-        """Drop what closes a call; what follows is another, or text."""
+        """Drop the marks that close a call; another call or text follows."""
         self._held = self._held.lstrip()
         found = self._closes.search(self._held)
         if found.before:
@@ -167,7 +167,7 @@ class ToolCallParser:
         return ()
 
     def _not_a_call(self) -> Iterable[Event]:
-        """Give the text back: the mark is letters, and what follows it is looked at again."""
+        """Return the mark as plain text, and read the text after it again."""
         self._step, self._in_list = self._text, False
         if self._begun:
             self._look_past(self._reader.position)

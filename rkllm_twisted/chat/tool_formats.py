@@ -1,4 +1,4 @@
-"""How the families write their tool calls: data. What reads them is :mod:`.tool_calls`."""
+"""The table of the families' forms of tool calls; :mod:`.tool_calls` reads the calls."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from rkllm_twisted.chat.families import marks_in
 
 @attrs.frozen
 class ToolFormat:
-    """One way to write calls.
+    """A form of tool calls.
 
     :param opens: marks that begin a call or a list of calls.
-    :param closes: marks that may follow one, in any order; they belong to no text.
+    :param closes: marks that may follow a call, in any order; they belong to no text.
     :param bare: True if a JSON object at the very beginning of the answer can be a call, with no
         mark.
-    :param header: what may stand between the mark and the arguments, if the function's name stands
-        there (group ``name``) and the object is its arguments.
-    :param begin: what a forced call begins with, up to the name.
-    :param arguments: what follows the name of a forced call, up to its arguments.
-    :param end: what follows the arguments, when an earlier call is shown to the model again.
+    :param header: the pattern of the text between the mark and the arguments, if the function's
+        name stands there (group ``name``) and the object holds its arguments.
+    :param begin: the beginning of a forced call, up to the name.
+    :param arguments: the text between the name of a forced call and its arguments.
+    :param end: the text after the arguments, when the model reads an earlier call again.
     """
 
     name: str
@@ -45,9 +45,9 @@ class ToolFormat:
         return f"{self.beginning(name)}{arguments}{self.end}"
 
     def beginning(self, name: str | None) -> str:
-        """Return what the answer is made to begin with, so that it has to be a call.
+        """Return the beginning of an answer that forces a call.
 
-        :param name: of the function, or None to leave that to the model.
+        :param name: the name of the function; None leaves that to the model.
         """
         if name is None:
             return self.begin
@@ -55,7 +55,7 @@ class ToolFormat:
 
 
 _NAME = r"(?P<name>[\w.-]{1,64})"
-#: Longer than any header; so much text at most waits for it.
+#: Longer than any header: the most characters to hold back for one.
 MAX_HEADER = 200
 
 TOOL_FORMATS: Mapping[str, ToolFormat] = {
@@ -114,7 +114,7 @@ TOOL_FORMATS: Mapping[str, ToolFormat] = {
             arguments='", "parameters": ',
             end="}<|action_end|>",
         ),
-        ToolFormat(  # Google, function calling with Gemma; what .tools asks any other model for
+        ToolFormat(  # Google, function calling with Gemma; .tools asks other models for this
             "fenced",
             opens=("```json", "```tool_call", "```tool_code", "```\n"),
             closes=("```",),

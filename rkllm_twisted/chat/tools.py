@@ -1,6 +1,6 @@
-"""The tools of a request: read from JSON, and described to models without tools in their template.
+"""Reads the tools of a request, and describes them to models without tools in their template.
 
-OpenAI's form (chat completions API, "tools" and "tool_choice").
+The form is OpenAI's (chat completions API, "tools" and "tool_choice").
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ CHOICES = ("none", "auto", "required")
 
 @attrs.frozen
 class Tools:
-    """What the model may call.
+    """The functions that the model may call.
 
-    :param definitions: OpenAI's objects as they came, for templates.
-    :param names: of the functions.
+    :param definitions: OpenAI's objects as the client sent them, for templates.
+    :param names: the names of the functions.
     :param required: True if the answer must be a call.
     :param only: the one function that must be called, if the client named one.
     """
@@ -42,7 +42,7 @@ NO_TOOLS = Tools()
 def read_tools(tools: object, choice: object = None) -> Tools:
     """Read ``tools`` and ``tool_choice``.
 
-    :raises InvalidParams: with the place of what is wrong.
+    :raises InvalidParams: a value is wrong; the text has its place.
     """
     if tools is not None and (not isinstance(tools, Sequence) or isinstance(tools, str)):
         raise wrong("tools", f"must be an array of tools, not {shown(tools)}")
@@ -81,7 +81,7 @@ def _chosen(tools: Tools, choice: object) -> Tools:
             raise wrong("tool_choice", f"must be one of {known} or name a function")
 
 
-#: The form that models without tools in their template are asked for.
+#: The form of calls that the instruction asks for, if a template has no tools.
 INSTRUCTION_FORMAT = TOOL_FORMATS["fenced"]
 
 
@@ -91,9 +91,9 @@ def schemas(tools: Tools) -> str:
 
 
 def around_schemas(form: ToolFormat) -> tuple[str, str]:
-    """Return the instruction for calling tools: the text before the schemas, and that behind.
+    """Return the instruction for calling tools: the texts before and after the schemas.
 
-    :param form: that calls are to have.
+    :param form: the form of the calls.
     """
     example = form.write("the function's name", '{"argument": "value"}')
     return (

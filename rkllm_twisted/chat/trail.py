@@ -1,7 +1,7 @@
-"""What the runtime's one KV cache is known to hold.
+"""Tracks the known contents of the runtime's one KV cache.
 
-Nothing is guessed: a run that was not planned here, an abort, a crash, a template call leave a
-cache of which nothing is known, and then it is cleared before anything else is read.
+Nothing is guessed. After a run that chat did not plan, an abort, a crash or a template call, the
+contents are unknown, and the next plan clears the cache first.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NO_TOKEN = -1
 
 @attrs.frozen
 class PlannedCall:
-    """A call of a function of rkllm.h, its parameters positional as a client would send them."""
+    """A call of a function of rkllm.h, with positional parameters as from a client."""
 
     function: str
     params: tuple[Any, ...] = ()
@@ -31,11 +31,11 @@ class PlannedCall:
 
 @attrs.frozen
 class CacheKey:
-    """What has to be the same for a conversation to go on in the cache.
+    """The values that must be equal for a conversation to continue in the cache.
 
     :param model: :attr:`ChatModel.key`.
     :param adapter: the LoRA adapter's name, or None.
-    :param template: what stands in the runtime's template slots, if anything does.
+    :param template: the contents of the runtime's template slots, if there are any.
     """
 
     model: str
@@ -46,15 +46,15 @@ class CacheKey:
 
 @attrs.frozen
 class Trail:
-    """What the cache holds.
+    """The contents of the cache.
 
-    :param tokens: tier A: all of them.
+    :param tokens: tier A: all tokens.
     :param pieces: tier A: the same as text, with which prompts are compared.
     :param ended: tier A: True if an end token comes last that no callback has brought. It is
         :data:`NO_TOKEN` among the tokens, and none of the pieces.
     :param messages: tiers B and C: the conversation, an answer last.
     :param in_slot: tier B: how many of the messages are in the system slot.
-    :param size: of the cache, as the runtime counts; None if not asked.
+    :param size: the size of the cache by the runtime's count; None if unknown.
     """
 
     key: CacheKey
@@ -67,7 +67,7 @@ class Trail:
 
 
 def same_conversation(one: Conversation, other: Conversation) -> bool:
-    """True if a model would read the same: ids of calls and reasoning make no difference."""
+    """True if a model would read the same; ids of calls and reasoning do not count."""
     return len(one) == len(other) and all(
         _read(a) == _read(b) for a, b in zip(one, other, strict=True)
     )
@@ -80,9 +80,10 @@ def _read(message: Message) -> Message:
 
 
 def conversation_key(key: str, messages: Conversation, adapter: str | None = None) -> str:
-    """Return what the requests of one conversation have in common, for serving them together.
+    """Return a key that the requests of one conversation share, to serve them together.
 
-    Two conversations that begin alike have it, too: then they share the beginning in the cache.
+    Two conversations with the same beginning have the same key: they share the beginning in the
+    cache.
 
     :param key: :attr:`ChatModel.key`.
     """
@@ -93,10 +94,10 @@ def conversation_key(key: str, messages: Conversation, adapter: str | None = Non
 
 @attrs.frozen
 class Outcome:
-    """How a run ended.
+    """The end of a run.
 
     :param answer: as the client will send it back.
-    :param ended: True if the model ended it itself: no stop text, no limit of tokens.
+    :param ended: True if the model itself ended it, not a stop text or a limit of tokens.
     :param tokens: the ids that the callbacks brought.
     :param size: of the cache now (``rkllm_get_kv_cache_size``); None if that is not known.
     """
@@ -110,9 +111,9 @@ class Outcome:
 def after_answer(
     read: Trail | None, outcome: Outcome, vocabulary: Vocabulary | None
 ) -> Trail | None:
-    """Return what the cache holds after an answer; None if that is not known.
+    """Return the contents of the cache after an answer; None if they are unknown.
 
-    A cancelled or failed run has no outcome: nothing is known of the cache.
+    A cancelled or failed run has no outcome: the contents of the cache are unknown.
 
     :param read: :attr:`Plan.trail`.
     """
@@ -126,10 +127,10 @@ def after_answer(
 
 
 def _with_tokens(read: Trail, outcome: Outcome, vocabulary: Vocabulary) -> Trail | None:
-    """Tokens are counted, so an answer that was cut off is known as well.
+    """Return the trail by the number of tokens, so that a cut answer is known, too.
 
-    The last token of an answer was chosen, and need not have been read; an end token may have been
-    read, and no callback brings it. Any other difference means that not all is known.
+    The cache may lack the last token of an answer, which was chosen but not read, or hold an end
+    token, which no callback brings. With any other difference the contents are unknown.
     """
     if outcome.size is None:
         return None
@@ -149,11 +150,11 @@ def _with_tokens(read: Trail, outcome: Outcome, vocabulary: Vocabulary) -> Trail
 
 
 class KnownCache:
-    """The one object that knows what the cache holds. All runs of the runtime have to pass it.
+    """The one object with the known contents of the cache. All runs of the runtime must pass it.
 
-    :param trail: what it holds; None if nothing is known.
+    :param trail: the contents; None if they are unknown.
     :param empty_slot: the call that takes a conversation out of the system slot; None if none is
-        in it. It has to come before any run that was not planned here, which would read it.
+        in it. It must precede any run that chat did not plan, which would read the slot.
     """
 
     def __init__(self) -> None:
@@ -161,12 +162,12 @@ class KnownCache:
         self.empty_slot: PlannedCall | None = None
 
     def take(self) -> Trail | None:
-        """Return what is known and forget it, until a turn has ended well and sets it again."""
+        """Return the trail and forget it; a turn that ends well sets it again."""
         trail, self.trail = self.trail, None
         return trail
 
     def called(self, function: str) -> None:
-        """Take note of a call that was not planned here: a client's own.
+        """Record a client's own call, which chat did not plan.
 
         :param function: of rkllm.h.
         """
@@ -176,7 +177,7 @@ class KnownCache:
             self.empty_slot = None
 
 
-#: Functions that leave the cache, and how it is written on, as they are.
+#: Functions that change neither the cache nor the way in which later runs extend it.
 HARMLESS = frozenset(
     (
         "rkllm_createDefaultParam",
@@ -186,14 +187,14 @@ HARMLESS = frozenset(
     )
 )
 
-#: Functions after which no earlier template stands in the slots.
+#: Functions that remove any earlier template from the slots.
 NEW_SLOT = frozenset(
     ("rkllm_destroy", "rkllm_init", "rkllm_set_chat_template", "rkllm_set_function_tools")
 )
 
 
 def cache_size(answer: Mapping[str, object]) -> int | None:
-    """Return the size that ``rkllm_get_kv_cache_size`` answered, or None for several rows."""
+    """Return the size from the answer of ``rkllm_get_kv_cache_size``; None for several rows."""
     match answer.get("cache_sizes"):
         case [int(size)]:
             return size

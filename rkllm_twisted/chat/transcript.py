@@ -1,4 +1,4 @@
-"""A conversation as plain text, for models of which nothing is known but the runtime's template."""
+"""Writes a conversation as plain text, for models with no known template but the runtime's."""
 
 from __future__ import annotations
 

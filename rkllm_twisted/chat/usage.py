@@ -1,4 +1,4 @@
-"""What an answer cost."""
+"""Counts the tokens and the time of an answer."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import attrs
 class Usage:
     """Tokens and times of one answer.
 
-    :param prompt_tokens: of the whole prompt, what was in the cache included.
-    :param cached_tokens: of these, what was not read again.
-    :param completion_tokens: that the model wrote, the end token included if the runtime counts it.
-    :param reasoning_tokens: of these.
-    :param prefill_ms: reading, milliseconds.
-    :param generate_ms: writing, milliseconds.
+    :param prompt_tokens: the tokens of the whole prompt, with those in the cache.
+    :param cached_tokens: the tokens of the prompt that were not read again.
+    :param completion_tokens: the tokens of the answer, with the end token if the runtime counts it.
+    :param reasoning_tokens: the tokens of the answer that are reasoning.
+    :param prefill_ms: the time for reading, in milliseconds.
+    :param generate_ms: the time for writing, in milliseconds.
     """
 
     prompt_tokens: int
@@ -28,7 +28,7 @@ class Usage:
 
     @property
     def total_tokens(self) -> int:
-        """Of prompt and answer."""
+        """The tokens of prompt and answer."""
         return self.prompt_tokens + self.completion_tokens
 
     def __add__(self, other: Usage) -> Usage:
@@ -47,14 +47,14 @@ def usage_of(
 ) -> Usage:
     """Return the usage of a run.
 
-    :param perf: of the finishing result (``RKLLMPerfStat``, 1.2.1 on); None in older releases and
-        when a run was aborted.
-    :param cached: tokens that were in the cache before.
-    :param reading: tokens of the run's input; None if not counted.
-    :param written: tokens that came, as counted here.
+    :param perf: the figures of the last result (``RKLLMPerfStat``, since 1.2.1); None in older
+        releases and for an aborted run.
+    :param cached: the number of tokens in the cache before the run.
+    :param reading: the number of tokens of the run's input; None if not counted.
+    :param written: the number of the answer's tokens, as counted here.
     """
     perf = perf or {}
-    # ``prefill_tokens`` counts what was read now.
+    # ``prefill_tokens`` counts the tokens that this run has read.
     read = reading if reading is not None else int(perf.get("prefill_tokens", 0))
     return Usage(
         cached + read,

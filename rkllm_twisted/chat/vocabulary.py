@@ -1,8 +1,8 @@
-"""A model's tokenizer: prompts in pieces to tokens, and tokens back to text.
+"""Encodes prompts in pieces to tokens, and decodes tokens to text, with a model's tokenizer.
 
-Only a :class:`.segments.Mark` becomes a control token. Text is encoded by a second tokenizer that
-does not know the control tokens, in runs as long as there are between marks, so that it gets the
-tokens that the model was trained with.
+Only a :class:`.segments.Mark` becomes a control token. A second tokenizer without
+control tokens encodes the text, each time all of it between two marks, so that it gets the tokens
+that the model was trained with.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rkllm_twisted.errors import InvalidParams
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-#: ``tokenizer.json`` of a model with 256,000 tokens has 34 MB.
+#: The largest file; ``tokenizer.json`` of a model with 256,000 tokens has 34 MB.
 MAX_FILE = 128 * 1024 * 1024
 #: SentencePiece's space.
 _SPACE = "\u2581"
@@ -29,9 +29,9 @@ _REPLACEMENT = "\ufffd"
 class Vocabulary:
     """One ``tokenizer.json``.
 
-    :param text: of the file.
-    :param control: text of each control token -> its id. Added tokens of white space are none.
-    :raises InvalidParams: it is no tokenizer.
+    :param text: the text of the file.
+    :param control: text of each control token -> its id, without added tokens of white space.
+    :raises InvalidParams: the file is no tokenizer.
     :raises ExtraMissingError: tokenizers is not installed.
     """
 
@@ -54,21 +54,21 @@ class Vocabulary:
         further = _without_first_space(settings)
         self._further = self._first if further is settings else _tokenizer(further)
         self._texts = {number: content for content, number in self.control.items()}
-        #: Control tokens that letters must not become. What a model does not know is none.
+        #: Control tokens that text must not become; the unknown token is none of them.
         self._guarded = {*self._texts} - {self.control.get(unknown)}
         #: Ids that the second tokenizer gives to tokens of white space -> the model's ids.
         self._ids = {self._first.token_to_id(one["content"]): int(one["id"]) for one in spaces}
 
     @property
     def size(self) -> int:
-        """How many tokens there are; the model's logits may have more columns, never fewer."""
+        """The number of tokens; the model's logits may have more columns, never fewer."""
         return int(self._whole.get_vocab_size())
 
     def encode(self, pieces: Pieces, *, first: bool = True) -> tuple[int, ...]:
         """Return the tokens of a prompt.
 
-        :param first: False for pieces that something comes before.
-        :raises InvalidParams: a mark in it is no token of the model.
+        :param first: False for pieces that follow other text.
+        :raises InvalidParams: a mark in the prompt is no token of the model.
         """
         tokens: list[int] = []
         pieces = self._stripped(pieces)
@@ -80,18 +80,18 @@ class Vocabulary:
         return tuple(tokens)
 
     def encode_text(self, text: str) -> tuple[int, ...]:
-        """Return the tokens of a text, in which nothing is a control token."""
+        """Return the tokens of a text without control tokens."""
         return self.encode((text,) if text else ())
 
     def count(self, pieces: Pieces) -> int:
-        """Return how many tokens a prompt has."""
+        """Return the number of tokens of a prompt."""
         return len(self.encode(pieces))
 
     def count_at_least(self, pieces: Pieces) -> int:
-        """Return how many tokens a prompt certainly has, without encoding it.
+        """Return a lower bound for the number of tokens of a prompt, without encoding it.
 
-        No token is longer than the longest, and normalising makes a text four times shorter at
-        most. Megabytes that no context has room for are known at once.
+        It is based on the length of the longest token; normalising makes a text at most four times
+        shorter. So a prompt of megabytes, which fits no context, is refused at once.
         """
         if self._longest is None:
             self._longest = max(map(len, self._whole.get_vocab()), default=1)
@@ -110,7 +110,7 @@ class Vocabulary:
     def pieces(self, tokens: Iterable[int], before: Sequence[int] = ()) -> Pieces:
         """Return generated tokens in pieces.
 
-        :param before: the token before them, if there is one: it decides about a space.
+        :param before: the token before them, if there is one; it decides about a space.
         """
         pieces: list[str | Mark] = []
         context, run = list(before[-1:]), list[int]()
@@ -123,14 +123,14 @@ class Vocabulary:
         return merged([*pieces, self.decode_after(context, run)])
 
     def decode_after(self, context: Sequence[int], tokens: Sequence[int]) -> str:
-        """Return the text that tokens add to others, spaces between them included."""
+        """Return the text that tokens add to others, with spaces between them."""
         return self.decode([*context, *tokens])[len(self.decode(context)) :]
 
     def mismatch(self, token: int, text: str, columns: int | None = None) -> str | None:
-        """Return what shows that the model has another tokenizer, or None.
+        """Return the evidence that the model has another tokenizer, or None.
 
-        :param token: that the runtime gave, with its text; half a character proves nothing.
-        :param columns: of the model's logits, if known.
+        :param token: a token from the runtime, with its text; half a character proves nothing.
+        :param columns: the number of columns of the model's logits, if known.
         """
         if columns is not None and columns < self.size:
             return f"The tokenizer has {self.size} tokens and the model {columns}."
@@ -162,7 +162,7 @@ class Vocabulary:
         ]
 
     def _stripped(self, pieces: Pieces) -> Pieces:
-        """Take away the white space beside marks that swallow it (``lstrip``, ``rstrip``)."""
+        """Remove the white space beside marks that swallow it (``lstrip``, ``rstrip``)."""
         made = list(pieces)
         for at, piece in enumerate(pieces):
             if not isinstance(piece, Mark) or piece.text not in self._added:
@@ -177,24 +177,24 @@ class Vocabulary:
 
 
 class Decoder:
-    """Tokens to text one by one, whole characters only."""
+    """Decodes tokens one by one, in whole characters."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
-        self._before: list[int] = []  # the tokens of the text that was returned last
-        self._tokens: list[int] = []  # since
+        self._before: list[int] = []  # the tokens of the last returned text
+        self._tokens: list[int] = []  # the tokens since then
 
     def feed(self, token: int) -> str:
         """Return the text that a token completes."""
         self._tokens.append(token)
         text = self._new()
-        if not text or text.endswith(_REPLACEMENT):  # a character whose bytes are not all there
+        if not text or text.endswith(_REPLACEMENT):  # an incomplete character
             return ""
         self._before, self._tokens = self._tokens, []
         return text
 
     def flush(self) -> str:
-        """Return what is left of a character that was never completed."""
+        """Return the rest: a character that was never completed."""
         text, self._tokens = self._new(), []
         return text
 
@@ -203,7 +203,7 @@ class Decoder:
 
 
 def _unknown(model: Mapping[str, Any]) -> str:
-    """Return the text of the token for what the model has no token for, or nothing."""
+    """Return the text of the unknown token, or an empty text."""
     if model.get("unk_id") is not None:
         return str(model["vocab"][model["unk_id"]][0])
     return str(model.get("unk_token") or "")
@@ -224,7 +224,7 @@ def _is_space(content: str) -> bool:
 
 
 def _without_first_space(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return settings by which a text amid a prompt gets no space in front."""
+    """Return settings that add no space before a text inside a prompt."""
     text = json.dumps(settings.get("pre_tokenizer"))
     never = text.replace('"prepend_scheme": "first"', '"prepend_scheme": "never"')
     return settings if never == text else {**settings, "pre_tokenizer": json.loads(never)}

@@ -94,7 +94,7 @@ def describe_for(methods: Mapping[str, IRPCMethod], runtime: RuntimeVersion) -> 
 
     The daemon makes and encodes it at the start, so that an answer takes no time.
 
-    :param methods: by name.
+    :param methods: the methods by name.
     """
     release = releases()[runtime.abi]
     every = describe(methods, [release])

@@ -67,7 +67,7 @@ ALSO: Mapping[str, tuple[str, ...]] = {"tools": ("array", "object"), "rkllm_inpu
 def describe(methods: Mapping[str, IRPCMethod], releases: Sequence[Release]) -> Description:
     """Describe methods.
 
-    :param methods: by name, as :func:`rkllm_twisted.rpc.registry.find_methods` gives them.
+    :param methods: the methods by name, from :func:`rkllm_twisted.rpc.registry.find_methods`.
     :param releases: the layouts to describe, oldest first: all of them, or the loaded one.
     """
     described = tuple(_method(method, releases) for method in methods.values())

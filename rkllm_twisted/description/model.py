@@ -65,9 +65,9 @@ class Item:
     :param meaning: one line.
     :param unit: ``tokens``, ``ms`` …
     :param default: None if it is required, or if the daemon sends it.
-    :param required: true if a client must send it.
+    :param required: True if a client must send it.
     :param rows: for an array: the fields whose product is its number of elements or rows.
-    :param exact: true if that is the number of elements; else each row has the model's width.
+    :param exact: True if that is the number of elements; else each row has the model's width.
     :param chosen_by: the only value of ``input_type`` with which it is there.
     :param releases: the releases of the runtime that have it, oldest first.
     """
@@ -88,9 +88,9 @@ class Item:
 class Structure:
     """A structure of rkllm.h.
 
-    :param fields: those of all releases; one whose type has changed is there once for each type.
-    :param sent: true if clients send it.
-    :param received: true if clients receive it.
+    :param fields: the fields of all releases; a field that changed its type is there once per type.
+    :param sent: True if clients send it.
+    :param received: True if clients receive it.
     """
 
     name: str
@@ -133,7 +133,7 @@ class ErrorKind:
 class Slot:
     """A parameter in C's order.
 
-    :param owned: true if the daemon fills it.
+    :param owned: True if the daemon fills it.
     """
 
     name: str
@@ -163,9 +163,9 @@ class MethodDescription:
     """A method.
 
     :param function: its C function; None for the daemon's own methods.
-    :param administrative: true if only administrators may call it, if there are some.
+    :param administrative: True if only administrators may call it, if there are some.
     :param slots: every parameter in C's order, as in the newest described release.
-    :param is_open: true if it checks its parameters itself, so that they are not known here.
+    :param is_open: True if it checks its parameters itself, so that they are not known here.
     :param errors: its errors, without those that any request may have.
     :param releases: the releases that have it.
     """

@@ -15,7 +15,7 @@ import attrs
 
 @attrs.frozen
 class Note:
-    """What a field or parameter means.
+    """The meaning of a field or parameter.
 
     :param unit: ``tokens``, ``ms`` …; None if there is none.
     """

@@ -33,7 +33,7 @@ RECEIVED = ".received"
 class _Array:
     """An array behind a pointer.
 
-    :param is_nested: true if it may be a list of rows; only floats may.
+    :param is_nested: True if it may be a list of rows; only floats may.
     """
 
     name: str

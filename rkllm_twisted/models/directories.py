@@ -18,7 +18,7 @@ from rkllm_twisted.runtime.files import Descriptor, Root
 #: The most entries of a folder that are read; the others are left out, with a note.
 MAX_ENTRIES = 4096
 
-#: Why the kernel does not open a link, for :attr:`DirectoryEntry.problem`.
+#: The reason why the kernel does not open a link, for :attr:`DirectoryEntry.problem`.
 _LINK_PROBLEMS = {
     errno.EXDEV: "is a link that leads out of the directory of --model-dir",
     errno.ENOENT: "is a link that leads to nothing",
