@@ -45,7 +45,7 @@ class CallReader:
 
     @property
     def begun(self) -> bool:
-        """True if the name is known, and that the arguments are an object."""
+        """True if the name is known, and the arguments are known to be an object."""
         return self.name is not None and self._has_arguments
 
     def take(self) -> str:

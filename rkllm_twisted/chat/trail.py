@@ -96,10 +96,10 @@ def conversation_key(key: str, messages: Conversation, adapter: str | None = Non
 class Outcome:
     """The end of a run.
 
-    :param answer: as the client will send it back.
+    :param answer: the answer as the client will send it back.
     :param ended: True if the model itself ended it, not a stop text or a limit of tokens.
     :param tokens: the ids that the callbacks brought.
-    :param size: of the cache now (``rkllm_get_kv_cache_size``); None if that is not known.
+    :param size: the size of the cache now (``rkllm_get_kv_cache_size``); None if unknown.
     """
 
     answer: Message
@@ -169,7 +169,7 @@ class KnownCache:
     def called(self, function: str) -> None:
         """Record a client's own call, which chat did not plan.
 
-        :param function: of rkllm.h.
+        :param function: the function of rkllm.h.
         """
         if function not in HARMLESS:
             self.trail = None

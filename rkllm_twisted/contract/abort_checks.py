@@ -16,7 +16,7 @@ ABORT_TIMEOUT_S = 5.0
 class _Aborted:
     """A run that was aborted.
 
-    :ivar status: what rkllm_abort returned.
+    :ivar status: the return value of rkllm_abort.
     :ivar took: seconds from the abort to the return of rkllm_run.
     :ivar after: the number of callbacks after the abort, without FINISH.
     """

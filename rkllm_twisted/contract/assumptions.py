@@ -16,7 +16,7 @@ class Assumption:
     """A behaviour of librkllmrt that the code relies on, or copes with.
 
     :param name: a short name for the report.
-    :param text: what is assumed, in one sentence.
+    :param text: the assumption in one sentence.
     :param otherwise: the consequence for the daemon if the assumption is wrong.
     :param check: the function that checks it; None if no program can: ``otherwise`` has the reason.
     """

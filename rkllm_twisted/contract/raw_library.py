@@ -53,7 +53,7 @@ class CallbackRecord:
 class RunRecord:
     """A run that has returned.
 
-    :param status: what rkllm_run returned.
+    :param status: the return value of rkllm_run.
     :param callbacks: the callbacks until it returned.
     :param began: the time of the call.
     :param ended: the time of the return.

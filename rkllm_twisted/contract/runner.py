@@ -29,7 +29,7 @@ WORKER = "rkllm_twisted.contract.worker"
 class CheckResult:
     """An assumption and the verdict on it.
 
-    :param seconds: how long the check took.
+    :param seconds: the duration of the check.
     :param lines: the last lines that the library printed.
     """
 

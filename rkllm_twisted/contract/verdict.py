@@ -16,7 +16,7 @@ class Verdict:
     """The verdict on an assumption, with its evidence.
 
     :param verdict: :data:`CONFIRMED`, :data:`CONTRADICTED` or :data:`UNTESTED`.
-    :param seen: what the check saw, in words, with figures.
+    :param seen: the observation of the check, in words and figures.
     """
 
     verdict: str

@@ -21,7 +21,7 @@ STALL_S = 0.1
 class LogOutput:
     """A descriptor that log lines are written to.
 
-    :param descriptor: where to write; its flags stay as they are, since other processes share them.
+    :param descriptor: the descriptor; its flags stay unchanged, since other processes share them.
     :param dropped_line: makes the line that says how many lines were dropped.
     """
 

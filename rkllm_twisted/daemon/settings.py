@@ -30,13 +30,13 @@ class Setting:
 
     :param default: the text that a user would write for it; None if there is no default, or if the
         daemon finds it later.
-    :param meaning: for ``--help``.
+    :param meaning: the text for ``--help``.
     :param variable: the variable of the environment, if it is not ``RKLLM_`` and the option's name.
     :param parse: makes the value of a text; raises ValueError if the text is wrong. Its
         ``coerceDoc`` says what the text must be.
-    :param otherwise: in words, what applies if there is no default.
+    :param otherwise: in words, the behaviour without a default.
     :param short: the option's letter.
-    :param separator: for an option that may be repeated: what stands between its values in the
+    :param separator: for an option that may be repeated: the text between its values in the
         environment.
     :param in_file: True if it may stand in the file of ``--config``.
     """
@@ -91,7 +91,7 @@ class Setting:
     def value(self, source: str, texts: Sequence[str]) -> object:
         """Make the value of its texts; a tuple if the option may be repeated.
 
-        :param source: where the texts come from, for the error.
+        :param source: the source of the texts, for the error.
         :raises usage.UsageError: a text is wrong.
         """
         if source and not texts:

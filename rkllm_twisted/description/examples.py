@@ -19,7 +19,7 @@ from rkllm_twisted.description.model import MethodDescription
 class Example:
     """An example of a call and its result.
 
-    :param about: what it shows, in a few words; may be empty.
+    :param about: its purpose in a few words; may be empty.
     :param params: the given parameters by name, without the daemon's own.
     :param partial: the results of a stream before the last one.
     """

@@ -29,7 +29,7 @@ class Group:
     """The notes of a structure, a function or an enum.
 
     :param about: one line; empty for functions, since their methods have a summary.
-    :param notes: by field, parameter or value.
+    :param notes: the notes by field, parameter or value.
     """
 
     about: str
@@ -41,7 +41,7 @@ class Notes:
     """The whole table.
 
     :param functions: the notes of parameters, by C function.
-    :param units: by the name of a field or parameter, in any structure or function.
+    :param units: the units by the name of a field or parameter, in any structure or function.
     """
 
     structures: Mapping[str, Group]

@@ -60,7 +60,7 @@ class Answer:
 
     :param parts: the callbacks: a text, which is split into tokens; or a sequence of tokens and of
         mappings with members of an RKLLMResult, such as ``_callback_state``.
-    :param then: how the run ends: an :class:`End`, or a fault.
+    :param then: the end of the run: an :class:`End`, or a fault.
     :param endless: repeat the parts until the run is aborted.
     :param delay: seconds before each callback; 1 ms if the answer is endless and this is 0.
     """
