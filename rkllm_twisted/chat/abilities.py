@@ -1,4 +1,7 @@
-"""Finds out what a template can show, by rendering a few small conversations."""
+"""Finds out what a template can show, by rendering a few small conversations.
+
+The conversations hold words that no template has. The template's own text proves nothing.
+"""
 
 from __future__ import annotations
 

@@ -27,7 +27,8 @@ class Reading:
     :param opened: True if the prompt ends within the reasoning.
     :param tool_format: None if the request has no tools: then no text is a call.
     :param names: the functions of the request.
-    :param stops: stop texts; they count in the answer, not in reasoning or calls.
+    :param stops: stop texts; they count in the answer, not in reasoning or calls: an empty line
+        would end every reasoning.
     :param end_tokens: texts of the model's end tokens, for runtimes that go on after them.
     """
 

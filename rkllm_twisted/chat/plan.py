@@ -2,6 +2,7 @@
 
 A conversation that continues the cache is read from the end of the cache; any other begins with a
 cleared cache. If the runtime lacks what a tier needs, the whole conversation is read again.
+The cache continues only if all of it is a beginning of the prompt: only paused runs could be cut.
 """
 
 from __future__ import annotations

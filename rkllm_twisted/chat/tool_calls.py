@@ -2,6 +2,9 @@
 
 The parser holds text back from a possible mark on; if it is no call, it becomes content. The parser
 repairs nothing: a call that it cannot parse, or that names an unknown function, is content.
+
+A call begins as soon as its arguments do, so that a client sees them grow. If the call breaks
+later, :class:`.events.ToolCallBroken` withdraws it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Encodes prompts in pieces to tokens, and decodes tokens to text, with a model's tokenizer.
 
-Only a :class:`.segments.Mark` becomes a control token. A second tokenizer without
-control tokens encodes the text, each time all of it between two marks, so that it gets the tokens
-that the model was trained with.
+Only a :class:`.segments.Mark` becomes a control token. A second tokenizer without control tokens
+encodes the text, each time all of it between two marks, so that it gets the tokens that the model
+was trained with. Message by message the tokens at the ends would differ.
 """
 
 from __future__ import annotations
