@@ -1,7 +1,7 @@
 """Reads the C interface of librkllmrt, release by release, from ``rkllm-abi.json``.
 
 The JSON has the facts of the vendor's ``rkllm.h`` (releases 1.1.x to 1.3.0, LP64). A new release
-needs a new entry there and a line in :data:`COVERS`, and no code.
+needs a new entry there and a line in :data:`COVERS`; code reads all layouts from the JSON.
 """
 
 from __future__ import annotations
