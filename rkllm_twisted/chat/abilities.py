@@ -18,17 +18,17 @@ from rkllm_twisted.errors import InvalidParams
 
 @attrs.frozen
 class Abilities:
-    """The inputs that a template shows as they are.
+    """What a template can show without a change to the messages.
 
-    :param system: True for a system message at the beginning.
-    :param later_system: True for a further system message amid the others.
-    :param neighbours: True for two messages of one role in a row.
-    :param tools: True for tools.
-    :param calls: True for an earlier answer's tool calls, and their results.
-    :param arguments_as_text: True if a call's arguments must be text, False if an object.
-    :param no_content: the content of an answer that only has calls: "" or None.
-    :param parts: True if contents must be lists of parts.
-    :param thinking: True if ``enable_thinking`` makes a difference.
+    :param system: True if it shows a system message at the beginning.
+    :param later_system: True if it shows a second system message between other messages.
+    :param neighbours: True if it shows two messages of one role in a row.
+    :param tools: True if it shows tools.
+    :param calls: True if it shows an earlier answer's tool calls and their results.
+    :param arguments_as_text: True if it needs a call's arguments as text, False if as an object.
+    :param no_content: the content that an answer needs if it is tool calls only: "" or None.
+    :param parts: True if it needs each content as a list of parts.
+    :param thinking: True if ``enable_thinking`` changes its output.
     """
 
     system: bool = True
@@ -42,7 +42,7 @@ class Abilities:
     thinking: bool = False
 
 
-#: Words that no template has.
+#: Words that no template holds by itself.
 _WORDS = ("zqfirst", "zqsecond", "zqthird", "zqfourth")
 _NOW = datetime(2000, 1, 1)
 _TOOL: Mapping[str, Any] = {
@@ -73,7 +73,7 @@ class _Prober:
         tools: Sequence[Mapping[str, object]] = (),
         **variables: object,
     ) -> str | None:
-        """Return the text, or None if the template refuses."""
+        """Return the rendered text, or None if the template refuses the messages."""
         try:
             pieces = self._template.render(messages, now=_NOW, tools=tools, variables=variables)
         except InvalidParams:
@@ -81,7 +81,7 @@ class _Prober:
         return text_of(pieces)
 
     def shows(self, *roles: str) -> bool:
-        """True if the template shows messages of these roles, each once."""
+        """True if the template shows each of some messages, with these roles, exactly once."""
         text = self.render(self.messages(*roles)) or ""
         return all(text.count(word) == 1 for word in _WORDS[: len(roles)])
 

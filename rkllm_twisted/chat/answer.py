@@ -1,4 +1,4 @@
-"""Collects an answer into one value, for clients that do not stream."""
+"""A whole answer as one value, for clients that do not stream."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rkllm_twisted.chat.messages import Message, Text, ToolCall
 class ChatAnswer:
     """The answer of a model.
 
-    :param content: None if there are tool calls and nothing else.
+    :param content: the answer's text; None if the answer is tool calls only.
     """
 
     content: str | None
@@ -30,7 +30,10 @@ class ChatAnswer:
 
 
 def collect(events: Iterable[came.Event]) -> ChatAnswer:
-    """Return the events of one answer as a value. A broken call becomes text."""
+    """Return the answer that some events make.
+
+    The text of a tool call that cannot be parsed is added to the content.
+    """
     content, reasoning, reason = "", "", "stop"
     calls: dict[int, ToolCall] = {}
     for event in events:

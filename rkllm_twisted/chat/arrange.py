@@ -1,4 +1,7 @@
-"""Arranges a conversation for a template, and names each change."""
+"""A conversation changed so that a template can show it.
+
+Each kind of change is named in the result. No text is lost.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from rkllm_twisted.chat.abilities import Abilities
 from rkllm_twisted.chat.messages import Conversation, Message, Text
 from rkllm_twisted.chat.tools import Tools, as_text, with_instruction
 
-#: The changes that arranging may make, by the names that the answer reports.
+#: The changes that :func:`arrange` can make. The answer reports them by these names.
 TOOLS_AS_TEXT = "tools_as_text"
 SYSTEM_AS_USER = "system_as_user"
 SYSTEM_FOLDED = "system_folded"
@@ -20,7 +23,7 @@ NEIGHBOURS_JOINED = "neighbours_joined"
 def arrange(
     messages: Conversation, tools: Tools, abilities: Abilities
 ) -> tuple[Conversation, tuple[str, ...]]:
-    """Return the conversation for a template with these abilities, and the changes."""
+    """Return the conversation for a template with these abilities, and the names of the changes."""
     steps: tuple[tuple[str, bool, Callable[[Conversation], Conversation]], ...] = (
         (TOOLS_AS_TEXT, not abilities.calls, lambda given: tuple(map(_without_calls, given))),
         (
@@ -46,7 +49,7 @@ def _without_calls(message: Message) -> Message:
 
 
 def _later_system_as_user(messages: Conversation) -> Conversation:
-    """Join the system messages at the beginning; make any other a user message."""
+    """Join the system messages at the beginning. Turn each later one into a user message."""
     start = next((at for at, one in enumerate(messages) if one.role != "system"), len(messages))
     first = neighbours_joined(messages[:start])
     later = (
@@ -56,7 +59,7 @@ def _later_system_as_user(messages: Conversation) -> Conversation:
 
 
 def _system_folded(messages: Conversation) -> Conversation:
-    """Put the system message before the text of the first user message."""
+    """Put the text of the system message at the beginning of the first user message."""
     if messages[0].role != "system":
         return messages
     system, *others = messages
@@ -68,7 +71,7 @@ def _system_folded(messages: Conversation) -> Conversation:
 
 
 def neighbours_joined(messages: Conversation) -> Conversation:
-    """Join messages of one role in a row, with an empty line between."""
+    """Join messages of one role in a row, with an empty line between them."""
     joined: list[Message] = []
     for message in messages:
         last = joined[-1] if joined else None
@@ -80,5 +83,5 @@ def neighbours_joined(messages: Conversation) -> Conversation:
 
 
 def _is_call(message: Message) -> bool:
-    """True for calls and results: each stands for itself."""
+    """True for tool calls and their results. They are never joined."""
     return bool(message.tool_calls) or message.role == "tool"

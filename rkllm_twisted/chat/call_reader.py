@@ -1,4 +1,4 @@
-"""Reads one tool call while the model writes it."""
+"""A reader for one tool call, while the model writes the call."""
 
 from __future__ import annotations
 
@@ -7,26 +7,27 @@ from collections.abc import Collection
 
 from rkllm_twisted.chat.json_scanner import Expect, JSONScanner, NotJSONError
 
-#: Hermes and Mistral say the first, Llama and InternLM the second.
+#: Hermes and Mistral use the first name, Llama and InternLM the second.
 ARGUMENTS = ("arguments", "parameters")
 
 
 class NotACallError(ValueError):
-    """The JSON is no call of a function of the request."""
+    """The text is not a call of a known function."""
 
 
-#: Within a string, number or word.
+#: The states inside a string, number or word.
 _IN_TOKEN = (Expect.STRING, Expect.ESCAPE, Expect.HEX, Expect.SCALAR)
 
 
 class CallReader:
     """Reads a JSON object that may be a call, and returns its arguments as they come.
 
-    :param names: the functions of the request; with another name it is no call.
-    :param named: the function's name if it stood before the object, which then has the arguments.
-    :param name: the function's name, once it is known.
+    :param names: the names of the known functions. An object with another name is not a call.
+    :param named: the function's name if it stood before the object; otherwise None. If it stood
+        there, the whole object is the arguments.
+    :param name: the function's name; None until it is known.
     :param done: True once the object is complete.
-    :param position: the position of the last read character in the text of the last feed.
+    :param position: the index of the last character that was read, in the text of the last feed.
     """
 
     def __init__(self, names: Collection[str], named: str | None = None) -> None:
@@ -37,7 +38,7 @@ class CallReader:
         self._scanner = JSONScanner()
         self._step = self._in_call if named is None else self._in_arguments
         self._key: str | None = None
-        self._text: list[str] = []  # of the member's name or value that is being written
+        self._text: list[str] = []  # the member's name or value so far
         self._arguments: list[str] = []
         self._has_arguments = False
         if named is not None:
@@ -45,11 +46,11 @@ class CallReader:
 
     @property
     def begun(self) -> bool:
-        """True if the name is known, and the arguments are known to be an object."""
+        """True if the name is known and the arguments are known to be an object."""
         return self.name is not None and self._has_arguments
 
     def take(self) -> str:
-        """Return the arguments' text that has come since the last time."""
+        """Return the arguments' text that has come since the last call of this method."""
         if not self.begun:
             return ""
         text = "".join(self._arguments)
@@ -57,9 +58,9 @@ class CallReader:
         return text
 
     def feed(self, text: str) -> int:
-        """Read text, and return the number of its characters that belong to the object.
+        """Read text. Return how many of its characters belong to the object.
 
-        :raises NotACallError: it is no call, as the character at :attr:`position` shows.
+        :raises NotACallError: the character at :attr:`position` shows that this is not a call.
         """
         for self.position, character in enumerate(text):
             try:
@@ -81,7 +82,7 @@ class CallReader:
         was_in_scalar = self._scanner.depth == 1 and self._scanner.expect is Expect.SCALAR
         self._scanner.feed(character)
         now, in_member = self._scanner.expect, self._in_member()
-        if was_in_member and (in_member or not was_in_scalar):  # what ends a scalar is none of it
+        if was_in_member and (in_member or not was_in_scalar):  # what ends a scalar is not in it
             self._add(character)
         elif in_member and not was_in_member:
             if self._key in ARGUMENTS and character == "{":
@@ -93,7 +94,7 @@ class CallReader:
             self._object_ended()
 
     def _in_member(self) -> bool:
-        """True within a member's name or value."""
+        """True inside a member's name or value."""
         depth = self._scanner.depth
         return depth > 1 or (depth == 1 and self._scanner.expect in _IN_TOKEN)
 
@@ -124,7 +125,10 @@ class CallReader:
         self._has_arguments = True
 
     def _arguments_as_text(self, value: object) -> None:
-        """Add arguments that the model wrote as a string with the object; null means none."""
+        """Read arguments that are not an object.
+
+        Some models write a string that holds the object. Some write null if there are none.
+        """
         if value is None:
             return
         if not isinstance(value, str) or not isinstance(_parsed(value), dict):

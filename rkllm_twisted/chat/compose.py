@@ -1,6 +1,6 @@
-"""Makes the model's prompt of a request, before any call to the NPU.
+"""From a request to a prompt: everything that can be done before the NPU is used.
 
-It blocks while it renders templates and encodes texts: call it in a thread.
+:func:`compose` blocks while it renders templates and encodes texts. Call it in a thread.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ NOT_FORCED = "tool_choice_not_forced"
 
 
 def compose(model: ChatModel, request: ChatRequest, now: datetime) -> Prompt:
-    """Make the model's prompt of a request.
+    """Return the prompt for a request.
 
     :param now: the local time, for templates that show the date.
-    :raises InvalidParams: the template refuses the conversation, or it is too long.
+    :raises InvalidParams: the template refuses the conversation, or the conversation is too long.
     """
     if model.renderer is None:
         return _for_runtime(model, request)
@@ -81,10 +81,12 @@ def _as_tokens(
 
 @attrs.frozen
 class _Rendered:
-    """A rendered prompt.
+    """A prompt that may still be too long.
 
-    :param tokens: none if there are certainly too many.
-    :param opened: True if the template ends within the reasoning.
+    :param tokens: the prompt's tokens; empty if there are certainly too many.
+    :param count: how many tokens there are, or a lower bound.
+    :param changes: the names of the changes that :mod:`.arrange` made.
+    :param opened: True if the template's text ends inside the reasoning.
     """
 
     pieces: Pieces
@@ -95,7 +97,7 @@ class _Rendered:
 
 
 def _opened(model: ChatModel, pieces: Pieces) -> bool:
-    """True if a prompt ends within the reasoning."""
+    """True if a prompt ends inside the reasoning, after its opening mark."""
     marks = model.reasoning
     return marks is not None and _ends_with(text_of(pieces[-3:]), marks.open)
 
@@ -105,7 +107,7 @@ def _ends_with(text: str, mark: str) -> bool:
 
 
 def _forced(model: ChatModel, tools: Tools, *, opened: bool) -> Pieces:
-    """Return the beginning of a call."""
+    """Return the beginning of a call, which forces the model to write one."""
     form = model.tool_format
     control = model.vocabulary.control if model.vocabulary else {}
     closed = f"{model.reasoning.close}\n\n" if opened and model.reasoning else ""

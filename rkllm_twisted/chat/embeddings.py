@@ -1,4 +1,4 @@
-"""Makes embeddings of a model's hidden states."""
+"""Embeddings, computed from a model's hidden states."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from rkllm_twisted.chat.messages import shown, wrong
 from rkllm_twisted.errors import InvalidParams, RuntimeRefused
 from rkllm_twisted.values import FloatArray
 
-#: float32, of the machine's own byte order.
+#: Values of float32 in the machine's own byte order.
 Vector: TypeAlias = "array[float]"
 
 
 def rows_of(hidden: FloatArray) -> tuple[Vector, int]:
-    """Return the values of hidden states, and the number of values in a row.
+    """Return the values of hidden states, and how many values are in a row.
 
-    :raises RuntimeRefused: there are no values, or one is not a finite number.
+    :raises RuntimeRefused: there are no hidden states, or a value is not finite.
     """
     values = array("f", bytes(hidden.data))
     if sys.byteorder == "big":
@@ -49,7 +49,7 @@ def _mean(values: Vector, width: int) -> Vector:
     return array("f", (math.fsum(values[at::width]) / count for at in range(width)))
 
 
-#: The row that stands for the text: decoders' last token, BERT's first ("CLS"), or the mean of all.
+#: The row for the whole text: the last (decoders), the first (BERT's "CLS"), or the mean of all.
 POOLINGS: Mapping[str, Callable[[Vector, int], Vector]] = {
     "last": _last,
     "mean": _mean,
@@ -58,21 +58,22 @@ POOLINGS: Mapping[str, Callable[[Vector, int], Vector]] = {
 
 
 def embed(hidden: FloatArray, pooling: str, dimensions: int | None = None) -> Vector:
-    """Return the embedding of a text, of unit length.
+    """Return the embedding of a text, scaled to length 1.
 
-    :param hidden: ``hidden_states`` of a run, one row per token.
-    :param pooling: a name in :data:`POOLINGS`; a property of the model.
-    :param dimensions: the number to keep, for models that were trained for a cut (Matryoshka).
-    :raises InvalidParams: the embedding has fewer dimensions.
+    :param hidden: the ``hidden_states`` of a run, one row per token.
+    :param pooling: a name in :data:`POOLINGS`. It depends on the model.
+    :param dimensions: how many dimensions to keep, for models that were trained so that their
+        embeddings can be cut (Matryoshka); None for all.
+    :raises InvalidParams: the model has fewer dimensions.
     """
     values, width = rows_of(hidden)
     return cut(POOLINGS[pooling](values, width), dimensions)
 
 
 def cut(vector: Vector, dimensions: int | None) -> Vector:
-    """Return a vector's first dimensions, of unit length.
+    """Return a vector's first dimensions, scaled to length 1.
 
-    :raises InvalidParams: the vector has fewer.
+    :raises InvalidParams: the vector has fewer dimensions.
     """
     if dimensions is not None and not 1 <= dimensions <= len(vector):
         raise InvalidParams(
@@ -83,26 +84,26 @@ def cut(vector: Vector, dimensions: int | None) -> Vector:
 
 
 def unit(vector: Vector) -> Vector:
-    """Return a vector with the length 1; a vector of zeros stays as it is."""
+    """Return a vector scaled to length 1. A vector of zeros is returned unchanged."""
     length = math.hypot(*vector)
     return array("f", (one / length for one in vector)) if length else vector
 
 
 def cosine(one: Sequence[float], other: Sequence[float]) -> float:
-    """Return the cosine similarity of two embeddings, -1 to 1."""
+    """Return the cosine similarity of two embeddings, from -1 to 1."""
     lengths = math.hypot(*one) * math.hypot(*other)
     product = math.fsum(a * b for a, b in zip(one, other, strict=True))
     return max(-1.0, min(1.0, product / lengths)) if lengths else 0.0
 
 
 def as_float_array(vectors: Sequence[Vector]) -> FloatArray:
-    """Return embeddings for an answer; the connection chooses the form of the floats."""
+    """Return embeddings as one array. Each connection sends it in its own form."""
     width = len(vectors[0]) if vectors else 0
     return FloatArray(b"".join(map(_little, vectors)), (len(vectors), width))
 
 
 def as_base64(vector: Vector) -> str:
-    """Return an embedding as OpenAI's API has it: little-endian float32 in base64."""
+    """Return an embedding in the form of OpenAI's API: little-endian float32 in base64."""
     return base64.b64encode(_little(vector)).decode("ascii")
 
 
@@ -114,9 +115,9 @@ def _little(vector: Vector) -> bytes:
 
 
 def read_inputs(value: object, place: str = "input") -> tuple[str | tuple[int, ...], ...]:
-    """Read the inputs of an embeddings request: a text, tokens, or a list of either.
+    """Read the inputs of an embeddings request: a text, tokens, or an array of texts and tokens.
 
-    :raises InvalidParams: an input is wrong; the text has its place.
+    :raises InvalidParams: a value is wrong; the error names its place.
     """
     if isinstance(value, str) or _is_tokens(value):
         value = [value]

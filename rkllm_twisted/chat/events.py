@@ -1,4 +1,4 @@
-"""The events of an answer, as clients get them."""
+"""The events of an answer, in the form that clients receive."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import attrs
 
 @attrs.frozen
 class Content:
-    """A piece of the answer."""
+    """A piece of the answer's text."""
 
     text: str
 
 
 @attrs.frozen
 class Reasoning:
-    """A piece of the reasoning before the answer."""
+    """A piece of the reasoning, which comes before the answer."""
 
     text: str
 
 
 @attrs.frozen
 class ToolCallBegin:
-    """The model calls a function; its arguments follow.
+    """The model begins to call a function. The arguments follow as further events.
 
-    :param index: counts the calls of one answer from 0.
+    :param index: the number of the call in this answer, from 0.
     """
 
     index: int
@@ -33,7 +33,7 @@ class ToolCallBegin:
 
 @attrs.frozen
 class ToolCallArguments:
-    """A piece of a call's arguments: JSON text."""
+    """A piece of the JSON text of a call's arguments."""
 
     index: int
     text: str
@@ -41,10 +41,11 @@ class ToolCallArguments:
 
 @attrs.frozen
 class ToolCallBroken:
-    """A call that was already begun turned out not to be JSON.
+    """A call had begun, but its text turned out not to be a call.
 
-    :param text: the model's text, with the mark. It is part of the answer's text; the call and
-        its arguments so far are void.
+    Discard the call and the arguments that came so far.
+
+    :param text: what the model wrote, with the mark. It is part of the answer's text.
     """
 
     index: int
@@ -53,9 +54,9 @@ class ToolCallBroken:
 
 @attrs.frozen
 class Finish:
-    """The end of the answer.
+    """The answer is complete, or was ended.
 
-    :param reason: ``stop``, ``length``, ``tool_calls`` or ``cancelled``.
+    :param reason: why it ended: ``stop``, ``length``, ``tool_calls`` or ``cancelled``.
     """
 
     reason: str
@@ -65,7 +66,7 @@ Event = Content | Reasoning | ToolCallBegin | ToolCallArguments | ToolCallBroken
 
 
 def joined(events: list[Event]) -> list[Event]:
-    """Return the events with adjacent pieces of one text as one piece."""
+    """Return the events after neighbouring pieces of one text are joined."""
     made: list[Event] = []
     for event in events:
         last = made[-1] if made else None

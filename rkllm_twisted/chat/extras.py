@@ -1,16 +1,16 @@
-"""The error for a missing extra ``[chat]``."""
+"""The error if the extra ``[chat]`` is not installed."""
 
 from __future__ import annotations
 
 
 class ExtraMissingError(ImportError):
-    """An optional package is missing; the text says in one sentence what to do."""
+    """An optional package is missing. The error's text says what to do, in one sentence."""
 
     @classmethod
     def of(cls, package: str, purpose: str) -> ExtraMissingError:
-        """Return the error for a package of the extra.
+        """Return the error for a missing package of the extra.
 
-        :param purpose: the purpose of the package, as in "To …".
+        :param purpose: what the package is for: the words after "To".
         """
         return cls(
             f"To {purpose}, the package {package} is needed:"

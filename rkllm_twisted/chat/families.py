@@ -1,4 +1,4 @@
-"""The marks of model families: the rows of :mod:`.family_table`, and the search for a row."""
+"""The marks of model families: the rows of :mod:`.family_table`, and how a row is found."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ class Wrap:
 class ReasoningMarks:
     """The marks around a model's reasoning.
 
-    :param opened: True if the template writes the opening mark itself, so that the model writes
-        the closing one only.
+    :param open: the mark before the reasoning.
+    :param close: the mark after the reasoning.
+    :param opened: True if the template writes the opening mark. The model then writes only the
+        closing mark.
     """
 
     open: str = "<think>"
@@ -33,7 +35,10 @@ class ReasoningMarks:
 class InfillMarks:
     """The marks of fill-in-the-middle.
 
-    :param suffix_first: True if the text after the gap is read first.
+    :param prefix: the mark before the text that precedes the gap.
+    :param suffix: the mark before the text that follows the gap.
+    :param middle: the mark at the end of the prompt; empty if the model has none.
+    :param suffix_first: True if the text that follows the gap comes first in the prompt.
     """
 
     prefix: str
@@ -44,7 +49,7 @@ class InfillMarks:
 
 @attrs.frozen
 class ImageMarks:
-    """The texts around an image's rows, as ``rkllm_set`` calls and multimodal inputs want them."""
+    """The texts around an image's rows, for the runtime's calls and its multimodal input."""
 
     start: str
     content: str
@@ -55,15 +60,18 @@ class ImageMarks:
 class Family:
     """The prompt format of one model family.
 
-    :param models: beginnings of models' names, lower case; the longest that fits decides.
+    :param models: beginnings of models' names in lower case. If several fit a name, the longest
+        decides.
+    :param user: the texts around a user's message.
+    :param assistant: the texts around an answer.
+    :param source: the source of the facts in this row.
+    :param system: the texts around a system message. If None, the family has no system message,
+        and the system text goes to the beginning of the user's message.
+    :param tool: the texts around a tool's result; None if the family has no such message.
     :param begin: the text before the first message.
-    :param system: None if there is no system message: its text then opens the user's.
-    :param tool: the marks around a tool's result.
-    :param call: the marks around the calls of an earlier answer, in the form of ``tool_format``.
-    :param end_tokens: texts of the tokens that end an answer.
-    :param tool_format: a row of :mod:`.tool_formats`.
-    :param alternates: True if user and assistant must take turns.
-    :param source: the source of the facts in the row.
+    :param end_tokens: the texts of the tokens that end an answer.
+    :param tool_format: the name of a row of :mod:`.tool_formats`.
+    :param alternates: True if user and assistant have to take turns.
     """
 
     name: str
@@ -83,7 +91,7 @@ class Family:
 
     @property
     def marks(self) -> tuple[str, ...]:
-        """The control tokens among the texts of the row, longest first: no text may hold them."""
+        """The control tokens in the texts of the row, longest first. No message may write them."""
         wraps = (self.system, self.user, self.assistant, self.tool)
         texts = [self.begin, *self.end_tokens]
         texts += [text for wrap in wraps if wrap for text in (wrap.prefix, wrap.postfix)]
@@ -92,25 +100,28 @@ class Family:
         return marks_in(*texts)
 
 
-#: The forms of control tokens: ``<|im_start|>``, ``<bos>``, ``<｜User｜>``, ``[INST]``.
+#: The usual forms of control tokens: ``<|im_start|>``, ``<bos>``, ``<｜User｜>``, ``[INST]``.
 _MARK = re.compile(r"<[|｜]?/?[\w▁/.-]{1,40}[|｜]?>|\[/?[A-Z][A-Z_]{2,30}\]")
 
 
 def marks_in(*texts: str) -> tuple[str, ...]:
-    """Return the texts that look like control tokens in a template's own texts, longest first."""
+    """Return all texts that look like control tokens in a template's own texts, longest first."""
     found = {mark for text in texts for mark in _MARK.findall(text)}
     return tuple(sorted(found, key=lambda mark: (-len(mark), mark)))
 
 
 def named(name: str, families: Iterable[Family]) -> Family | None:
-    """Return the family that a file of a model's folder names, e.g. ``family = "chatml"``."""
+    """Return the family with a name, or None.
+
+    A file in a model's folder can give the name, e.g. ``family = "chatml"``.
+    """
     return next((family for family in families if family.name == name), None)
 
 
 def family_of(model: str, families: Iterable[Family]) -> Family | None:
     """Return the family of a model by its name, or None.
 
-    :param model: the name of a model or its file, e.g. ``Qwen3-1.7B-rk3588-w8a8``.
+    :param model: the name of a model or of its file, e.g. ``Qwen3-1.7B-rk3588-w8a8``.
     """
     name = model.rsplit("/", 1)[-1].lower().replace("_", "-")
     rows = [(len(start), row) for row in families for start in row.models if name.startswith(start)]

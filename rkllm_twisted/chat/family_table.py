@@ -1,6 +1,7 @@
-"""The table of families that are known by name. Any other model needs its own template.
+"""The table of the model families that are known by name.
 
-No other code in the package depends on a model's name.
+A model of another family needs its own template. No other code of the package depends on a model's
+name.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from rkllm_twisted.chat.families import Family, ImageMarks, InfillMarks, Reasoni
 _IM_SYSTEM = Wrap("<|im_start|>system\n", "<|im_end|>\n")
 _IM_USER = Wrap("<|im_start|>user\n", "<|im_end|>\n")
 _IM_ASSISTANT = Wrap("<|im_start|>assistant\n", "<|im_end|>\n")
-#: Qwen's own template shows a tool's result as user text in this wrapping.
+#: Qwen's own template shows a tool's result as a user's message between these texts.
 _HERMES_RESULT = Wrap("<|im_start|>user\n<tool_response>\n", "\n</tool_response><|im_end|>\n")
 _QWEN_INFILL = InfillMarks("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>")
 

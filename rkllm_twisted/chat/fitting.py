@@ -1,4 +1,4 @@
-"""Fits a conversation into the model's context, by whole turns."""
+"""Shortens a conversation by whole turns, so that it fits the model's context."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Made = TypeVar("Made")
 class TokenCount:
     """The number of tokens of a prompt.
 
-    :param exact: False if the prompt may have more.
+    :param exact: False if the prompt may have more tokens.
     """
 
     tokens: int
@@ -29,10 +29,10 @@ class TokenCount:
 
 @attrs.frozen
 class Fitted(Generic[Made]):
-    """The prompt of the part of a conversation that fits.
+    """The prompt for as much of a conversation as fits.
 
     :param prompt: the prompt.
-    :param dropped: the number of messages that were left out.
+    :param dropped: how many messages were left out.
     """
 
     prompt: Made
@@ -48,14 +48,16 @@ def fit(
     max_new_tokens: int | None,
     truncate: bool,
 ) -> Fitted[Made]:
-    """Make the prompt of a conversation; leave out the oldest turns if it is too long.
+    """Return the prompt for a conversation. Leave out its oldest turns if it is too long.
 
-    :param make: makes the prompt of messages.
-    :param count: counts its tokens; a lower bound will do if the prompt is certainly too long.
-    :param context: the room for tokens, the answer's included.
-    :param max_new_tokens: the answer's limit; if turns are left out, the answer gets that room.
+    :param make: a function that makes a prompt of messages.
+    :param count: a function that counts a prompt's tokens. A lower bound is enough if the prompt is
+        certainly too long.
+    :param context: how many tokens have room, with those of the answer.
+    :param max_new_tokens: the limit of the answer's tokens. If turns are left out, room for the
+        answer is kept.
     :param truncate: False to refuse a conversation that does not fit.
-    :raises InvalidParams: it does not fit; the text has the figures.
+    :raises InvalidParams: the conversation does not fit; the error has the numbers.
     """
     made = make(messages)
     tokens = count(made)
@@ -68,18 +70,18 @@ def fit(
             tokens,
             context,
         )
-    # The conversation gets at least half of the context.
+    # At least half of the context is for the conversation.
     room = context - min(max_new_tokens or context // 4, context // 2)
     system, starts = _turns(messages)
 
     def fits(turns: int) -> bool:
         return count(make((*system, *messages[starts[-turns] :]))).tokens <= room
 
-    # From the newest turn on: the work grows with the context, not with the conversation.
+    # Start with the newest turns. So the work grows with the context, not with the conversation.
     keep, too_many = 1, 2
     while too_many < len(starts) and fits(too_many):
         keep, too_many = too_many, 2 * too_many
-    too_many = min(too_many, len(starts))  # all of them are known not to fit
+    too_many = min(too_many, len(starts))  # all turns together are known not to fit
     while too_many - keep > 1:
         middle = (keep + too_many) // 2
         keep, too_many = (middle, too_many) if fits(middle) else (keep, middle)
@@ -91,9 +93,9 @@ def fit(
 
 
 def _turns(messages: Conversation) -> tuple[Conversation, list[int]]:
-    """Return the system messages at the beginning, and the beginning of each turn.
+    """Return the system messages at the beginning, and the index at which each turn begins.
 
-    A turn is a user message with all that follows: answers, calls, their results.
+    A turn is a user's message and all messages up to the next one: answers, calls and results.
     """
     first = next(at for at, one in enumerate(messages) if one.role != "system")
     starts = [at for at, one in enumerate(messages) if at == first or one.role == "user"]

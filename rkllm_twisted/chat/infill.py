@@ -1,4 +1,4 @@
-"""Makes the prompt for fill-in-the-middle: a text between two others."""
+"""Fill-in-the-middle: the prompt for a text between two given texts."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from rkllm_twisted.errors import InvalidParams
 
 
 def infill(marks: InfillMarks | None, prefix: str, suffix: str) -> Pieces:
-    """Return the prompt for the text between two texts.
+    """Return the prompt for the text between two given texts.
 
-    :param marks: the model's marks; None if it has none.
-    :raises InvalidParams: the model has no marks, and a text follows the gap.
+    :param marks: the model's marks; None if the model has none.
+    :param prefix: the text before the gap.
+    :param suffix: the text after the gap. If it is empty, no marks are needed.
+    :raises InvalidParams: there is a suffix, but the model has no marks.
     """
     if not suffix:
         return merged([prefix])

@@ -1,4 +1,4 @@
-"""Checks JSON character by character (RFC 8259), to recognise at once a text that is none."""
+"""A check for JSON (RFC 8259), one character at a time. It finds the first wrong character."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from enum import Enum
 
-#: The deepest nesting, as in the daemon's own messages (``wire``).
+#: The limit is the same as for the daemon's own messages (``wire``).
 MAX_DEPTH = 64
 _SPACE = frozenset(" \t\r\n")
 _SCALAR = re.compile(r"true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
@@ -16,11 +16,11 @@ _HEX = frozenset("0123456789abcdefABCDEF")
 
 
 class NotJSONError(ValueError):
-    """The text is no JSON, or nested too deep."""
+    """The text is not JSON, or is nested too deep."""
 
 
 class Expect(Enum):
-    """The next character that the scanner accepts."""
+    """What the next character may belong to."""
 
     VALUE = "a value"
     FIRST_ITEM = "a value, or the end of the array"
@@ -36,10 +36,10 @@ class Expect(Enum):
 
 
 class JSONScanner:
-    """Checks one JSON value.
+    """Reads one JSON value.
 
-    :param expect: the characters that may come next.
-    :param depth: the number of open arrays and objects.
+    :param expect: what the next character may belong to.
+    :param depth: how many arrays and objects are open.
     """
 
     def __init__(self) -> None:
@@ -55,9 +55,9 @@ class JSONScanner:
         return len(self._open)
 
     def feed(self, character: str) -> None:
-        """Check the next character.
+        """Read the next character.
 
-        :raises NotJSONError: the character cannot stand there.
+        :raises NotJSONError: the character is wrong at this place.
         """
         if character in _SPACE and self.expect in _BETWEEN:
             return

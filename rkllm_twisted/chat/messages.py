@@ -1,7 +1,7 @@
-"""Reads the messages of a conversation from JSON.
+"""The messages of a conversation, and the functions that read them from JSON.
 
-The JSON is OpenAI's (chat completions API, "messages"), because every client has it. Each error
-names the place of the mistake, e.g. ``messages[3].content[1].type``.
+The JSON has OpenAI's form (chat completions API, "messages"), because every client knows this form.
+An error names the place of the wrong value, e.g. ``messages[3].content[1].type``.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ ROLES = {
     "assistant": "assistant",
     "tool": "tool",
 }
-#: Members that hold an earlier answer's reasoning: DeepSeek's and llama.cpp's word, Ollama's word.
+#: Members that may hold an earlier answer's reasoning, e.g. of DeepSeek, llama.cpp or Ollama.
 REASONING = ("reasoning_content", "reasoning", "thinking")
 
 
 @attrs.frozen
 class Text:
-    """A part of a message that is text."""
+    """A part of a message: text."""
 
     text: str
 
 
 @attrs.frozen
 class Image:
-    """A part of a message that is an image.
+    """A part of a message: an image.
 
-    :param url: a ``data:`` URI. The daemon never fetches an image.
+    :param url: a ``data:`` URI, which holds the image itself. Nothing is ever fetched.
     """
 
     url: str = attrs.field(repr=lambda url: f"{len(url)} characters")
@@ -47,9 +47,9 @@ Part = Text | Image
 
 @attrs.frozen
 class ToolCall:
-    """A call that the model asked for.
+    """A call of a function, which the model asked for.
 
-    :param arguments: a JSON object as text, as the model wrote it.
+    :param arguments: the text of a JSON object, as the model wrote it.
     """
 
     id: str
@@ -62,10 +62,12 @@ class Message:
     """One message.
 
     :param role: ``system``, ``user``, ``assistant`` or ``tool``.
-    :param parts: the content; none for an answer that only has tool calls.
-    :param reasoning: an earlier answer's reasoning. The template may show it to the model again.
-    :param tool_call_id: for a tool's result: the id of the call that it answers.
-    :param name: the name of the function that had the result, or of the speaker.
+    :param parts: the message's content; empty if an answer is tool calls only.
+    :param reasoning: an earlier answer's reasoning. The template decides whether the model reads
+        it again.
+    :param tool_calls: an answer's tool calls.
+    :param tool_call_id: in a tool's result: the id of the call, or None.
+    :param name: in a tool's result: the function's name. Otherwise the speaker's name. Or None.
     """
 
     role: str
@@ -90,13 +92,14 @@ Conversation = tuple[Message, ...]
 
 
 def say(role: str, text: str) -> Message:
-    """Return a message that only has text."""
+    """Return a message that is one text."""
     return Message(role, (Text(text),))
 
 
 def wrong(place: str, what: str) -> InvalidParams:
-    """Return the error that names a place in the parameters.
+    """Return an error for a wrong parameter. Its text is a sentence that begins with the place.
 
+    :param place: where the value is in the parameters.
     :param what: the rest of the sentence, without the full stop.
     """
     return InvalidParams(f"{place}: {what}.", {"parameter": place})
@@ -105,9 +108,9 @@ def wrong(place: str, what: str) -> InvalidParams:
 def read_messages(value: object, *, images: bool = False) -> Conversation:
     """Read the ``messages`` of a request.
 
-    :param value: decoded JSON.
-    :param images: True if the model reads images.
-    :raises InvalidParams: a message is wrong; the text has its place.
+    :param value: the decoded JSON.
+    :param images: True if the model can read images.
+    :raises InvalidParams: a value is wrong; the error names its place.
     """
     if not isinstance(value, Sequence) or isinstance(value, str):
         raise wrong("messages", "must be an array of messages")
@@ -217,11 +220,11 @@ def _is_object(text: str) -> bool:
 
 
 def check_order(messages: Conversation) -> None:
-    """Check that each tool result answers an earlier call, and that the last one needs an answer.
+    """Check that each tool result has an earlier call, and that the last message needs an answer.
 
-    Roles that do not alternate are no error: :mod:`.arrange` joins them for models that need it.
+    Two messages of one role in a row are no error. :mod:`.arrange` joins them if a model needs it.
 
-    :raises InvalidParams: a message is wrong; the text names it.
+    :raises InvalidParams: a message is at a wrong place; the error names it.
     """
     open_calls: tuple[ToolCall, ...] = ()
     for number, message in enumerate(messages):
@@ -244,7 +247,7 @@ def check_order(messages: Conversation) -> None:
 
 
 def shown(value: object) -> str:
-    """Return a value as an error message shows it: JSON, cut to a readable length."""
+    """Return a value as JSON for an error message, cut to at most 40 characters."""
     if value is None:
         return "nothing"
     text = json.dumps(value, ensure_ascii=False, default=str)

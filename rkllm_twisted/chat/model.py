@@ -1,4 +1,4 @@
-"""The facts that chat needs of a model, made once at its load from the files beside it."""
+"""What chat knows of a model. It comes from the files beside the model, when that is loaded."""
 
 from __future__ import annotations
 
@@ -25,13 +25,17 @@ class Tier(Enum):
 
 @attrs.frozen(eq=False)
 class ChatModel:
-    """One loaded model.
+    """What chat knows of one loaded model.
 
     :param key: a text that no other model has, e.g. the digest of the file.
-    :param context: the room of the cache in tokens (``max_context_len``).
-    :param renderer: None if neither a template nor the family is known.
-    :param vocabulary: None if there is no ``tokenizer.json``.
-    :param end_tokens: texts of the tokens that end an answer, if the runtime may go on after them.
+    :param context: how many tokens the cache has room for (``max_context_len``).
+    :param family: the model's family; None if unknown.
+    :param renderer: the renderer of prompts; None if neither a template nor the family is known.
+    :param vocabulary: the tokenizer; None if there is no ``tokenizer.json``.
+    :param end_tokens: the texts of the tokens that end an answer, if the runtime may go on after
+        such a token.
+    :param reasoning: the marks around the reasoning; None if the model has none.
+    :param tool_format: the form of the model's tool calls.
     """
 
     key: str
@@ -45,7 +49,7 @@ class ChatModel:
 
     @property
     def tier(self) -> Tier:
-        """The way to feed conversations to it."""
+        """The way to feed conversations to this model."""
         if self.renderer is None:
             return Tier.RUNTIME
         return Tier.TOKENS if self.vocabulary is not None else Tier.TEMPLATE
@@ -67,9 +71,11 @@ def chat_model(
 ) -> ChatModel:
     """Return the chat facts of a model.
 
-    :param template: the text of ``chat_template.jinja``.
-    :param open_template: makes a template of its text, its control tokens and its variables.
-    :param specials: the variables of ``tokenizer_config.json``, such as ``bos_token``.
+    :param key: see :class:`ChatModel`, also for the parameters that are not listed here.
+    :param template: the text of ``chat_template.jinja``, or None.
+    :param open_template: a function that makes a template of its text, the control tokens and the
+        variables.
+    :param specials: variables such as ``bos_token`` from ``tokenizer_config.json``.
     :raises InvalidParams: the template cannot be used.
     :raises ExtraMissingError: jinja2 is not installed.
     """
@@ -102,7 +108,7 @@ def _reasoning(family: Family | None, template: str | None) -> ReasoningMarks | 
 def _tool_format(
     family: Family | None, template: str | None, renderer: Renderer | None
 ) -> ToolFormat:
-    """Return the form of the calls: the instruction's, if the template cannot show tools."""
+    """Return the form of the calls. It is the instruction's if the template cannot show tools."""
     if renderer is None or not renderer.abilities.tools:
         return INSTRUCTION_FORMAT
     if family is not None:
@@ -114,7 +120,7 @@ def _tool_format(
                 for form in TOOL_FORMATS.values()
                 if any(mark in template for mark in form.opens)
             ),
-            TOOL_FORMATS["llama3"],  # without a mark, bare JSON with "parameters" is the commonest
+            TOOL_FORMATS["llama3"],  # without a mark, bare JSON with "parameters" is most common
         )
         if template
         else INSTRUCTION_FORMAT
@@ -122,7 +128,7 @@ def _tool_format(
 
 
 def read_specials(config: Mapping[str, object]) -> Mapping[str, str]:
-    """Return the variables that hold control tokens, of a decoded ``tokenizer_config.json``."""
+    """Return the variables of a decoded ``tokenizer_config.json`` that hold control tokens."""
     found: dict[str, str] = {}
     for name, value in config.items():
         text = value.get("content") if isinstance(value, Mapping) else value

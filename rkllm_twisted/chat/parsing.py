@@ -1,8 +1,8 @@
-"""Parses an answer while the model writes it: text in, events out.
+"""The parser for one answer, while the model writes it: text in, events out.
 
     text ─ end tokens ─ reasoning ─ tool calls ─ stop texts ─ events
 
-The events do not depend on the chunks of the text, once they are :func:`.events.joined`.
+After :func:`.events.joined`, the events do not depend on how the text was cut into chunks.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ from rkllm_twisted.chat.tool_formats import ToolFormat
 class Reading:
     """The rules for reading one answer.
 
-    :param reasoning: None if the model has none, or if the client wants it as part of the answer.
-    :param opened: True if the prompt ends within the reasoning.
-    :param tool_format: None if the request has no tools: then no text is a call.
-    :param names: the functions of the request.
-    :param stops: stop texts; they count in the answer, not in reasoning or calls: an empty line
-        would end every reasoning.
-    :param end_tokens: texts of the model's end tokens, for runtimes that go on after them.
+    :param reasoning: the marks around the reasoning. None if the model does not reason, or if the
+        reasoning is to be a part of the answer.
+    :param opened: True if the prompt ends inside the reasoning.
+    :param tool_format: the form of tool calls. None if the request has no tools; then no text is
+        read as a call.
+    :param names: the names of the request's functions.
+    :param stops: the stop texts. They are looked for in the answer, not in reasoning or calls.
+    :param end_tokens: the texts of the model's end tokens, for runtimes that go on after them.
     """
 
     reasoning: ReasoningMarks | None = None
@@ -43,9 +44,9 @@ class Reading:
 class AnswerParser:
     """Parses one answer.
 
-    :param new_id: makes the ids of tool calls.
-    :param stopped: True once the run may end: a stop text or an end token has come.
-    :param reasoning_tokens: the number of reasoning chunks; a chunk is a token.
+    :param new_id: a function that makes an id for a tool call.
+    :param stopped: True once a stop text or an end token has come. The run can then be ended.
+    :param reasoning_tokens: how many tokens were reasoning. Each chunk of text is one token.
     """
 
     def __init__(self, reading: Reading, new_id: Callable[[], str]) -> None:
@@ -65,11 +66,11 @@ class AnswerParser:
 
     @property
     def stopped(self) -> bool:
-        """True once the run may end."""
+        """True once a stop text or an end token has come. The run can then be ended."""
         return self._stops.stopped or self._ends.stopped
 
     def feed(self, text: str) -> list[Event]:
-        """Parse the text of one token."""
+        """Read the text of one token. Return the events that are certain."""
         if self.stopped:
             return []
         events = list(self._outer(self._reason(self._ends.feed(text))))
@@ -78,9 +79,9 @@ class AnswerParser:
         return events
 
     def finish(self, reason: str) -> list[Event]:
-        """Return the text that was held back, and the finish.
+        """Return events for the text that was held back, and the last event.
 
-        :param reason: the end of the run: ``stop``, ``length`` or ``cancelled``.
+        :param reason: why the run ended: ``stop``, ``length`` or ``cancelled``.
         """
         events: list[Event] = []
         if not self._stops.stopped:
@@ -105,7 +106,7 @@ class AnswerParser:
         return self._reasoning.feed(text) if self._reasoning else (Content(text),)
 
     def _outer(self, events: Iterable[Event]) -> Iterator[Event]:
-        """Yield events of the reasoning stage as they leave the stages after it."""
+        """Pass events of the reasoning stage through the later stages; yield what these return."""
         for event in events:
             if isinstance(event, Content) and self._calls:
                 yield from self._stop(self._calls.feed(event.text))
@@ -113,7 +114,7 @@ class AnswerParser:
                 yield from self._stop((event,))
 
     def _stop(self, events: Iterable[Event]) -> Iterator[Event]:
-        """Yield events up to the first stop text."""
+        """Yield the events before the first stop text."""
         for event in events:
             if self._stops.stopped:
                 return

@@ -1,8 +1,8 @@
-"""Plans one turn: the calls that feed a prompt to the runtime, from the contents of its cache.
+"""The plan of one turn: the calls that feed a prompt to the runtime.
 
-A conversation that continues the cache is read from the end of the cache; any other begins with a
-cleared cache. If the runtime lacks what a tier needs, the whole conversation is read again.
-The cache continues only if all of it is a beginning of the prompt: only paused runs could be cut.
+If the cache holds the earlier conversation, only the new part is read. Otherwise the cache is
+cleared and the whole prompt is read. The whole prompt is also read if the runtime lacks a function
+that the tier needs.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from rkllm_twisted.chat.trail import CacheKey, PlannedCall, Trail, same_conversa
 
 @attrs.frozen
 class Traits:
-    """The abilities of a release of the runtime, from ``rkllm-abi.json`` or shown by a board.
+    """What a release of the runtime can do, by ``rkllm-abi.json`` or by a test on a board.
 
-    :param history: True with ``keep_history`` and ``clear_kv_cache``: since 1.2.0.
-    :param keeps_system: True if ``clear_kv_cache`` with 1 leaves the system slot's tokens.
-    :param templates: True with ``set_chat_template``: since 1.2.0.
-    :param roles: True with ``role`` and ``enable_thinking`` of RKLLMInput: since 1.2.1.
+    :param history: True if it has ``keep_history`` and ``clear_kv_cache`` (since 1.2.0).
+    :param keeps_system: True if ``clear_kv_cache`` with 1 keeps the system slot's tokens.
+    :param templates: True if it has ``set_chat_template`` (since 1.2.0).
+    :param roles: True if RKLLMInput has ``role`` and ``enable_thinking`` (since 1.2.1).
     """
 
     history: bool = True
@@ -43,15 +43,15 @@ CLEAR_BUT_SYSTEM = PlannedCall("rkllm_clear_kv_cache", (1,))
 class Plan:
     """The plan for one answer.
 
-    :param calls: the calls before the run.
-    :param run_input: the RKLLMInput of the run.
-    :param keep_history: a field of its RKLLMInferParam; None if the release lacks it.
-    :param trail: the contents of the cache after the prompt; None if they will be unknown.
+    :param calls: the calls to make before the run.
+    :param run_input: the run's RKLLMInput.
+    :param keep_history: the field of the run's RKLLMInferParam; None if the release lacks it.
+    :param trail: what the cache holds after the prompt is read; None if that will be unknown.
     :param continued: True if the cache already holds the earlier conversation.
-    :param cached_tokens: the tokens that are not read again; None if not counted.
-    :param new_tokens: the tokens that are read now; None if not counted.
-    :param flattened: True if the runtime reads the earlier conversation as plain text.
-    :param empty_slot: tier B: for :attr:`KnownCache.empty_slot`.
+    :param cached_tokens: how many tokens of the prompt are in the cache; None if not counted.
+    :param new_tokens: how many tokens this run reads; None if not counted.
+    :param flattened: True if the earlier conversation is read as plain text.
+    :param empty_slot: tier B: the new value of :attr:`KnownCache.empty_slot`.
     """
 
     tier: Tier
@@ -75,8 +75,8 @@ def plan(
 ) -> Plan:
     """Plan the calls for a prompt.
 
-    :param trail: the contents of the cache; None if they are unknown.
-    :param adapter: the LoRA adapter of the run.
+    :param trail: what the cache holds; None if that is unknown.
+    :param adapter: the name of the run's LoRA adapter, or None.
     """
     match prompt.content:
         case TokenContent():
@@ -84,13 +84,13 @@ def plan(
         case SlotContent() if traits.templates:
             made = _with_slot(model, prompt.content, trail, adapter, traits)
         case SlotContent(system, prefix, postfix, _, text):
-            whole = f"{system}{prefix}{text}{postfix}"  # before 1.2.0 there was no other way
+            whole = f"{system}{prefix}{text}{postfix}"  # the only way before 1.2.0
             made = Plan(Tier.TEMPLATE, (CLEAR,), _text(whole, "user", traits), 0, None)
         case PlainContent():
             made = _plain(model, prompt.content, trail, adapter, traits)
     if traits.history:
         return made
-    # No release without history can clear, and none needs to.
+    # A release without history has no call to clear the cache, and needs none.
     calls = tuple(call for call in made.calls if call.function != CLEAR.function)
     return attrs.evolve(made, calls=calls, keep_history=None, trail=None)
 
@@ -104,7 +104,7 @@ def _with_tokens(
     if trail is not None and trail.key == key and model.vocabulary is not None:
         rest = _new(trail, content.pieces)
         new = model.vocabulary.encode(rest, first=False) if rest else ()
-        # The runtime only answers if it reads at least one token.
+        # The runtime answers only if it reads at least one token.
         if new and len(trail.tokens) + len(new) < model.context:
             cached, tokens = trail.tokens, new
     read = Trail(key, (*cached, *tokens), merged(content.pieces))
@@ -124,11 +124,11 @@ def _with_tokens(
 
 
 def _new(trail: Trail, pieces: Pieces) -> Pieces | None:
-    """Return the part of a prompt after the cache; None if it does not begin with the cache."""
+    """Return the part of a prompt after the cached part; None if the cache holds anything else."""
     rest = after(trail.pieces, pieces)
     if rest is None or not trail.ended:
         return rest
-    # The runtime does not report the end token; the template's own stands there.
+    # The runtime does not report the end token. Assume the one that the template puts here.
     return rest[1:] if rest and isinstance(rest[0], Mark) else None
 
 
@@ -162,7 +162,10 @@ def _set_slots(system: str, prefix: str, postfix: str) -> PlannedCall:
 
 
 def _is_slot(trail: Trail, earlier: Conversation) -> bool:
-    """True if the system slot alone holds the earlier conversation: a client asks again."""
+    """True if the system slot alone holds the earlier conversation.
+
+    This is so if a client asks again for an answer.
+    """
     return bool(earlier) and same_conversation(trail.messages[: trail.in_slot], earlier)
 
 

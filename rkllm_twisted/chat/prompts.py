@@ -1,4 +1,4 @@
-"""The values of a request for an answer: the request, its content, its prompt."""
+"""The values of a request for an answer, and of the prompt that is made from it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from rkllm_twisted.chat.tools import NO_TOOLS, Tools
 class ChatRequest:
     """A client's request.
 
-    :param thinking: True if the model must reason first; None leaves that to the model.
+    :param thinking: True if the model is to reason first, False if not; None for its default.
     :param truncate: True to leave out the oldest turns if the conversation is too long.
+    :param adapter: the name of a LoRA adapter, or None.
     """
 
     messages: Conversation
@@ -39,13 +40,15 @@ class TokenContent:
 class SlotContent:
     """The earlier conversation for the system slot of ``rkllm_set_chat_template``.
 
-    :param system: the earlier conversation, rendered.
+    :param system: the rendered earlier conversation.
     :param prefix: the template's text before the newest message.
-    :param postfix: the template's text after it, up to the beginning of the answer.
-    :param messages: the conversation, the newest message last.
-    :param text: the newest message.
-    :param user_prefix: the template's text before a user message, independent of earlier messages.
-    :param options: the other inputs of the earlier conversation's rendering: tools, thinking.
+    :param postfix: the template's text behind the newest message. It ends with the beginning of
+        the answer.
+    :param messages: the whole conversation, the newest message last.
+    :param text: the text of the newest message.
+    :param user_prefix: the template's text before any user's message; empty if this text depends
+        on the earlier messages.
+    :param options: the other values that the rendering depends on, tools and thinking, as JSON.
     """
 
     system: str
@@ -61,9 +64,10 @@ class SlotContent:
 class PlainContent:
     """The conversation for the runtime's own template.
 
-    :param messages: the conversation, the newest message last.
-    :param text: the newest message.
-    :param flat: the newest message after all the earlier ones, as plain text.
+    :param messages: the whole conversation, the newest message last.
+    :param text: the text of the newest message.
+    :param flat: the whole conversation as plain text, the newest message last.
+    :param thinking: see :class:`ChatRequest`.
     """
 
     messages: Conversation
@@ -74,11 +78,14 @@ class PlainContent:
 
 @attrs.frozen
 class Prompt:
-    """A request that is ready for a plan.
+    """The prompt for a request, ready for :func:`.plan.plan`.
 
-    :param changes: the changes of the conversation, in words for the client.
-    :param dropped: the number of the oldest messages that were left out.
-    :param forced: the forced beginning of the answer; feed it to the parser first.
+    :param content: the prompt in the form that the tier needs.
+    :param reading: how to read the answer.
+    :param changes: the names of the changes to the conversation, for the client.
+    :param dropped: how many of the oldest messages were left out.
+    :param forced: the beginning of the answer, if the prompt already holds it. Feed this text to
+        the parser first.
     """
 
     content: TokenContent | SlotContent | PlainContent

@@ -20,10 +20,11 @@ class _State(Enum):
 class ReasoningSplitter:
     """Splits text into reasoning and content.
 
-    Reasoning is the text between the marks at the very beginning of the answer; a later mark is
-    plain text of the answer. The white space beside the marks belongs to neither.
+    Reasoning is the text between the marks, if the opening mark is at the very beginning. A later
+    mark is part of the answer, which may be a text about such marks. The white space beside the
+    marks belongs to neither part.
 
-    :param opened: True if the prompt ends within the reasoning already.
+    :param opened: True if the prompt ends inside the reasoning.
     """
 
     def __init__(self, marks: ReasoningMarks, *, opened: bool) -> None:
@@ -40,7 +41,7 @@ class ReasoningSplitter:
         return self._state is _State.REASONING or (self._opened and self._state is _State.BEGIN)
 
     def feed(self, text: str) -> Iterator[Event]:
-        """Read a chunk; yield the text that is certain."""
+        """Read a chunk of text. Yield the events that are certain."""
         self._held += text
         before = None
         while self._state is not before:
@@ -48,7 +49,7 @@ class ReasoningSplitter:
             yield from _STEPS[before](self)
 
     def flush(self) -> Iterator[Event]:
-        """Yield the text that was held back, at the end of the answer."""
+        """Yield the text that was held back. Call this after the last chunk."""
         held, self._held = self._held, ""
         if held:
             yield Reasoning(held) if self.reasoning else Content(held)

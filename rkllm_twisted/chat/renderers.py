@@ -1,4 +1,4 @@
-"""Renders a conversation to a prompt in pieces, with the model's template or its family's marks."""
+"""Makes a prompt of a conversation, with the model's own template or with its family's marks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rkllm_twisted.chat.tools import NO_TOOLS, Tools, around_schemas, schemas
 class TemplateRenderer:
     """Renders with a template.
 
-    :param abilities: the template's abilities; conversations must be arranged for them.
+    :param abilities: what the template can show. Call :func:`.arrange.arrange` with it first.
     """
 
     def __init__(self, template: ITemplate) -> None:
@@ -38,8 +38,10 @@ class TemplateRenderer:
     ) -> Pieces:
         """Render a conversation.
 
-        :param thinking: True if the model must reason first; None leaves that to the template.
-        :param generate: True to end with the beginning of an answer.
+        :param now: the local time, for templates that show the date.
+        :param thinking: True if the model is to reason first, False if not; None for the
+            template's default.
+        :param generate: True if the prompt is to end with the beginning of an answer.
         :raises InvalidParams: the template refuses the conversation.
         """
         return self._template.render(
@@ -52,7 +54,7 @@ class TemplateRenderer:
 
 
 def view(message: Message, abilities: Abilities) -> Mapping[str, object]:
-    """Return a message in the form of templates (transformers, "Chat templates")."""
+    """Return a message in the form that templates read (transformers, "Chat templates")."""
     seen: dict[str, object] = {"role": message.role, "content": _content(message, abilities)}
     if message.reasoning:
         seen["reasoning_content"] = message.reasoning
@@ -92,8 +94,9 @@ def _part(part: object) -> Mapping[str, Any]:
 class FamilyRenderer:
     """Renders with the marks of a row of the family table.
 
-    :param control: the model's control tokens, if they are known. Other marks become letters,
-        except those that every conversation needs.
+    :param control: the model's control tokens, or None if they are unknown. If a mark of the row is
+        not among them, it is written as plain text. The marks at the beginning of the prompt, of a
+        user's message and of an answer are the exception: they stay marks.
     """
 
     def __init__(self, family: Family, control: Container[str] | None = None) -> None:
@@ -141,7 +144,7 @@ class FamilyRenderer:
         return split_marks(text, self.marks)
 
     def _instruction(self, tools: Tools) -> list[str | Mark]:
-        """Return the instruction for calling tools, in the family's form."""
+        """Return the instruction that tells the model how to call tools, in the family's form."""
         if not tools:
             return []
         before, behind = around_schemas(self._form)
@@ -150,9 +153,11 @@ class FamilyRenderer:
     def _wrapped(
         self, role: str, said: Iterable[str | Mark], instruction: Iterable[str | Mark] = ()
     ) -> Iterable[str | Mark]:
-        """Return a message with its marks.
+        """Return a message with the marks around it.
 
-        :param instruction: an instruction; it follows a system message, or precedes a user's.
+        :param said: the pieces of the message.
+        :param instruction: pieces of an instruction; they go behind the text of a system message,
+            and before any other text.
         """
         wrap = self._wrap(role)
         both = (said, instruction) if role == "system" else (instruction, said)

@@ -1,4 +1,4 @@
-"""Scores documents by how well they answer a query."""
+"""Scores of documents: how well each answers a query."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from rkllm_twisted.values import FloatArray
 
 @attrs.frozen
 class YesNo:
-    """The prompt for a model that answers yes or no.
+    """The prompt of a reranker that answers yes or no.
 
-    :param system: its system message.
-    :param instruction: the definition of an answer, unless the client sends one.
+    :param system: the system message.
+    :param instruction: what counts as an answer, if the client does not say it.
+    :param yes: the text of the token for yes.
+    :param no: the text of the token for no.
     """
 
     system: str
@@ -40,7 +42,7 @@ QWEN3_RERANKER = YesNo(
 def question(
     query: str, document: str, instruction: str | None = None, form: YesNo = QWEN3_RERANKER
 ) -> Pieces:
-    """Return the prompt that asks for yes or no."""
+    """Return the prompt for one query and one document. A reranker answers it with yes or no."""
     start, end = Mark("<|im_start|>"), Mark("<|im_end|>")
     asked = (
         f"<Instruct>: {instruction or form.instruction}\n<Query>: {query}\n<Document>: {document}"
@@ -55,12 +57,12 @@ def question(
 
 
 def yes_probability(logits: FloatArray, yes: int, no: int) -> float:
-    """Return the probability of yes against no.
+    """Return the probability of yes, if only yes and no are possible.
 
-    :param logits: the logits of a run, one row per token; the last row counts.
-    :param yes: the token's id.
-    :param no: the token's id.
-    :raises RuntimeRefused: the logits have no such columns, or are no numbers.
+    :param logits: the logits of a run, one row per token. Only the last row is used.
+    :param yes: the id of the token for yes.
+    :param no: the id of the token for no.
+    :raises RuntimeRefused: the logits lack one of the two columns, or its value is not finite.
     """
     width = logits.shape[-1]
     row = array("f", bytes(logits.data[-4 * width :]))
@@ -77,9 +79,9 @@ def yes_probability(logits: FloatArray, yes: int, no: int) -> float:
 
 @attrs.frozen
 class Ranked:
-    """A document with its score.
+    """One document's score.
 
-    :param index: its position in the request.
+    :param index: the document's index in the request.
     """
 
     index: int
@@ -87,18 +89,18 @@ class Ranked:
 
 
 def ranked(scores: Sequence[float], top: int | None = None) -> tuple[Ranked, ...]:
-    """Return the documents, the best first; of equals the earlier first.
+    """Return the documents, the best first. If two scores are equal, the earlier comes first.
 
-    :param top: the number of documents to return.
+    :param top: how many documents to return; None for all.
     """
     order = sorted(range(len(scores)), key=lambda index: (-scores[index], index))
     return tuple(Ranked(index, scores[index]) for index in order[:top])
 
 
 def read_documents(value: object) -> tuple[str, ...]:
-    """Read ``documents``: texts, or objects with a text (Cohere's form).
+    """Read ``documents``: an array of texts, or of objects with ``text`` (Cohere's form).
 
-    :raises InvalidParams: a document is wrong; the text has its place.
+    :raises InvalidParams: a value is wrong; the error names its place.
     """
     if not isinstance(value, Sequence) or isinstance(value, str) or not value:
         raise wrong("documents", f"must be a list of texts, not {shown(value)}")

@@ -1,11 +1,12 @@
-"""Runs chat templates in a Jinja sandbox, with the extensions that transformers gives them.
+"""The Jinja environment that chat templates expect, with the names of transformers, in a sandbox.
 
-A template comes with a model, so it is not trusted. It can neither reach Python nor change its
-inputs, and its output is bounded. It can still loop for ever, or double a text until the memory is
-full, so callers should render in a process that they can end.
+A template comes with a model, so it is not trusted. It cannot reach Python, and it cannot change
+the values that it is given. Its output is bounded. But it can loop for ever, or double a text until
+the memory is full. So render in a process that can be ended.
 
-Source: huggingface/transformers, ``utils/chat_template_utils.py``: the environment's options, the
-filter ``tojson``, the functions ``raise_exception`` and ``strftime_now``, the tag ``generation``.
+The following are from huggingface/transformers, ``utils/chat_template_utils.py``: the options of
+the environment, the filter ``tojson``, the functions ``raise_exception`` and ``strftime_now``, and
+the tag ``generation``.
 """
 
 from __future__ import annotations
@@ -22,24 +23,24 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-#: The longest template in characters. Those of models have 0.3 to 20 thousand.
+#: In characters. The templates of known models have 300 to 20,000.
 MAX_SOURCE = 1024 * 1024
-#: The longest output in characters; it holds the whole conversation.
+#: In characters. The rendered text holds the whole conversation.
 MAX_RENDERED = 64 * 1024 * 1024
-#: Filters that compare a text with their arguments, or search it for them, and do not show them.
+#: Filters that do not show their arguments, but compare, cut or search a text with them.
 _NOT_SHOWN = {"replace", "trim", "select", "selectattr", "reject", "rejectattr", "map", "groupby"}
 
 
 class RefusedError(Exception):
-    """The template refuses the conversation, in its own words."""
+    """The template refuses the conversation. The error's text is the template's own."""
 
 
 class BrokenTemplateError(Exception):
-    """The template cannot be used; the text has the reason."""
+    """The template cannot be used. The error's text says why."""
 
 
 class _Generation(Extension):
-    """``{% generation %}`` marks answers for training; here only its content is rendered."""
+    """The tag ``{% generation %}``, which marks answers for training. Here it shows its content."""
 
     tags = {"generation"}  # noqa: RUF012 - Jinja's own declaration
 
@@ -49,7 +50,7 @@ class _Generation(Extension):
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
-    """A sandbox that multiplies no text beyond the bound."""
+    """Refuses a product that makes a text or list too long, and a power that is too large."""
 
     intercepted_binops = frozenset(["*", "**"])
 
@@ -83,7 +84,7 @@ def _tojson(
     separators: tuple[str, str] | None = None,
     sort_keys: bool = False,
 ) -> str:
-    """Return JSON without the HTML escapes of Jinja's own filter."""
+    """Return JSON without escapes for HTML, which Jinja's own filter adds."""
     return json.dumps(
         value,
         ensure_ascii=ensure_ascii,
@@ -97,7 +98,7 @@ def _raise_exception(message: object) -> NoReturn:
     raise RefusedError(str(message))
 
 
-#: The errors that a template's own code can raise.
+#: The errors that a template's own code can cause.
 _FAULTS = (
     jinja2.TemplateError,
     ArithmeticError,
@@ -108,15 +109,16 @@ _FAULTS = (
     TypeError,
     ValueError,
 )
-#: Changes a text that the template itself has written.
+#: A function that changes a text of the template's source.
 Repaint = Callable[[str], str]
 
 
 class Program:
-    """A template, compiled.
+    """A compiled template.
 
-    :param repaint: changes every text in the template that the template shows, and no text that it
-        only compares with.
+    :param source: the template's source.
+    :param repaint: a function that changes each text in the source that the template can show. A
+        text that the template only compares with something is not changed.
     :raises BrokenTemplateError: the template cannot be compiled.
     """
 
@@ -135,9 +137,9 @@ class Program:
         )
 
     def run(self, variables: Mapping[str, object], now: datetime) -> str:
-        """Render the template.
+        """Return the rendered text.
 
-        :param now: the time for ``strftime_now``.
+        :param now: the time that ``strftime_now`` shows.
         :raises RefusedError: the template called ``raise_exception``.
         :raises BrokenTemplateError: the template failed, or wrote too much.
         """
@@ -154,7 +156,7 @@ class Program:
 
 
 def _repaint(node: nodes.Node, repaint: Repaint, *, shown: bool) -> None:
-    """Apply a change to the texts in a syntax tree that the template shows."""
+    """Change the texts in a syntax tree that the template can show."""
     if isinstance(node, nodes.TemplateData):
         node.data = repaint(node.data)
     elif isinstance(node, nodes.Const) and isinstance(node.value, str) and shown:
@@ -165,7 +167,7 @@ def _repaint(node: nodes.Node, repaint: Repaint, *, shown: bool) -> None:
 
 
 def _hidden_in(node: nodes.Node) -> list[nodes.Node]:
-    """Return the children that the template reads and does not show."""
+    """Return the child nodes whose value is compared or searched for, but not shown."""
     match node:
         case nodes.Compare() | nodes.Test():
             return list(node.iter_child_nodes())

@@ -1,6 +1,8 @@
-"""Selects the prompts to save: those that come back. Drops saved ones when the space is full.
+"""Decides which prompts to save to files.
 
-Times are counts of turns, so no clock is needed. The caller owns the files.
+A prompt is saved if it comes back and took long to read. If the space is full, the prompt that was
+unused for longest is dropped. Times are counts of turns, so no clock is needed. The caller reads
+and writes the files.
 """
 
 from __future__ import annotations
@@ -13,12 +15,12 @@ import attrs
 
 from rkllm_twisted.chat.trail import CacheKey
 
-#: Milliseconds. The runtime reads a faster prompt again in less time than it loads a file.
+#: In milliseconds. If a prompt was read faster than this, loading a file would take longer.
 WORTH_SAVING_MS = 1000.0
 
 
 def prompt_name(owner: CacheKey, tokens: tuple[int, ...]) -> str:
-    """Return a name that no other model, adapter or prompt has: 64 hexadecimal digits."""
+    """Return a name that only this model, adapter and prompt have: 64 hexadecimal digits."""
     digest = hashlib.sha256(repr((owner.model, owner.adapter)).encode())
     digest.update(array("q", tokens).tobytes())
     return digest.hexdigest()
@@ -26,11 +28,13 @@ def prompt_name(owner: CacheKey, tokens: tuple[int, ...]) -> str:
 
 @attrs.frozen
 class SavedPrompt:
-    """A prompt with a file.
+    """A prompt that was saved to a file.
 
-    :param name: see :func:`prompt_name`.
-    :param size: the size of the file in bytes.
-    :param used: the turn of its last use.
+    :param name: the name that :func:`prompt_name` returns.
+    :param owner: the model and adapter of the prompt.
+    :param tokens: the prompt's tokens.
+    :param size: the file's size in bytes.
+    :param used: the turn in which the file was last used.
     """
 
     name: str
@@ -43,7 +47,10 @@ class SavedPrompt:
 def best_match(
     saved: Iterable[SavedPrompt], owner: CacheKey, tokens: tuple[int, ...]
 ) -> SavedPrompt | None:
-    """Return the longest saved prompt that a prompt begins with and that leaves a token to read."""
+    """Return the longest saved prompt that is the beginning of another prompt, or None.
+
+    The saved prompt is shorter than the other, so that at least one token is left to read.
+    """
     fitting = (
         one
         for one in saved
@@ -55,9 +62,11 @@ def best_match(
 
 
 def to_drop(saved: Iterable[SavedPrompt], limit: int) -> tuple[SavedPrompt, ...]:
-    """Return the prompts to drop so that the files fit a limit, the longest unused first.
+    """Return the prompts whose files are to be deleted, so that the others fit a limit.
 
-    :param limit: the limit in bytes.
+    The prompts that were used most recently are kept first.
+
+    :param limit: the limit for all files together, in bytes.
     """
     kept, dropped = 0, []
     for one in sorted(saved, key=lambda one: (-one.used, one.name)):
@@ -69,9 +78,9 @@ def to_drop(saved: Iterable[SavedPrompt], limit: int) -> tuple[SavedPrompt, ...]
 
 
 class ComingBack:
-    """Remembers the prompts that were read, to recognise one that comes back.
+    """Remembers which prompts were read, to notice a prompt that comes back.
 
-    :param limit: the number of prompts to remember.
+    :param limit: how many prompts are remembered.
     """
 
     def __init__(self, limit: int = 1000) -> None:
@@ -79,7 +88,7 @@ class ComingBack:
         self._seen: dict[str, None] = {}  # the newest last
 
     def is_worth_saving(self, name: str, prefill_ms: float) -> bool:
-        """Record a prompt that was read; return True if it came back and took long."""
+        """Take note of a prompt that was read. True if it came back and took long to read."""
         came_back = name in self._seen
         self._seen.pop(name, None)
         self._seen[name] = None

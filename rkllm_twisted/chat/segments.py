@@ -1,4 +1,4 @@
-"""The pieces of a prompt: the model's control tokens, and text without control tokens."""
+"""A prompt in pieces: the model's control tokens, and text that is never read as one of them."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import attrs
 
 from rkllm_twisted.chat.marks import Marks
 
-#: Breaks up a text that would count as a mark; it is invisible.
+#: An invisible character. Inside a mark's text it keeps the text from being read as the mark.
 ZERO_WIDTH_JOINER = "\u200d"
 
 
 @attrs.frozen
 class Mark:
-    """A control token, by its text."""
+    """A control token, given by its text."""
 
     text: str
 
 
-#: In order; a str is letters only. Two neighbours are never both str, and no str is empty.
+#: The pieces in order. A str never holds a control token, is never empty, and never follows a str.
 Pieces = tuple[str | Mark, ...]
 
 
 def merged(pieces: Iterable[str | Mark]) -> Pieces:
-    """Return the pieces in the form that equal prompts share."""
+    """Join neighbouring texts and drop empty ones, so that equal prompts have equal pieces."""
     made: list[str | Mark] = []
     texts: list[str] = []
     for piece in pieces:
@@ -41,19 +41,19 @@ def merged(pieces: Iterable[str | Mark]) -> Pieces:
 
 
 def text_of(pieces: Pieces) -> str:
-    """Return the pieces as one text for people."""
+    """Return the pieces as one text, in which marks look like any other text."""
     return "".join(piece if isinstance(piece, str) else piece.text for piece in pieces)
 
 
 def as_json(pieces: Pieces) -> list[object]:
-    """Return the pieces as JSON values, for another process: texts, and marks in brackets."""
+    """Return the pieces as JSON values for another process. A mark is an array with its text."""
     return [piece if isinstance(piece, str) else [piece.text] for piece in pieces]
 
 
 def from_json(values: Iterable[object]) -> Pieces:
-    """Return the pieces of the JSON values from :func:`as_json`.
+    """Return the pieces for the JSON values that :func:`as_json` returned.
 
-    :raises ValueError: the values are no pieces.
+    :raises ValueError: a value is not a piece.
     """
     return merged(_piece(value) for value in values)
 
@@ -69,7 +69,7 @@ def _piece(value: object) -> str | Mark:
 
 
 def after(beginning: Pieces, whole: Pieces) -> Pieces | None:
-    """Return the pieces after a beginning; None if the whole does not begin with it."""
+    """Return the pieces after a beginning, or None if the whole has another beginning."""
     if not beginning:
         return whole
     last = len(beginning) - 1
@@ -84,7 +84,7 @@ def after(beginning: Pieces, whole: Pieces) -> Pieces | None:
 
 
 def split_marks(text: str, marks: Iterable[str]) -> Pieces:
-    """Return a text of the model's own, such as a family's prefix, in pieces."""
+    """Return the pieces of a trusted text, such as a family's prefix. Marks in it are marks."""
     looked_for, pieces, rest = Marks(marks), list[str | Mark](), text
     while True:
         found = looked_for.search(rest, more=False)
@@ -96,9 +96,9 @@ def split_marks(text: str, marks: Iterable[str]) -> Pieces:
 
 
 def broken_up(text: str, marks: Iterable[str]) -> str:
-    """Return a text in which no mark is whole, for a place where marks in text would count.
+    """Return a text without whole marks, for a place where the runtime would read them as tokens.
 
-    An invisible joiner follows the first character of each mark.
+    An invisible joiner is put behind the first character of each mark.
     """
     for mark in marks:
         text = text.replace(mark, f"{mark[0]}{ZERO_WIDTH_JOINER}{mark[1:]}")

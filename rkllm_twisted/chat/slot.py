@@ -1,8 +1,9 @@
-"""Fits a conversation into the slots of ``rkllm_set_chat_template``, without a tokenizer.
+"""A conversation for the slots of ``rkllm_set_chat_template``, if there is no tokenizer.
 
-The earlier conversation goes into the system slot, the texts around a user message become prefix
-and postfix, and the newest message is the prompt. Measured: this gives the same tokens as the turns
-themselves. Marks count in those slots, so marks in messages are broken up.
+The earlier conversation goes into the system slot. The template's texts around the newest message
+become prefix and postfix. The newest message is the prompt. A measurement showed that the runtime
+then reads the same tokens as in separate turns. In the slots the runtime reads marks as control
+tokens, so marks in messages are broken up.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from rkllm_twisted.chat.prompts import SlotContent
 from rkllm_twisted.chat.segments import Pieces, broken_up
 from rkllm_twisted.errors import InvalidParams
 
-#: Stands for a message in the search for the text around it.
+#: Stands for a message while the text around the message is looked for.
 _PROBE = "zqmessage"
-#: Renders messages, with or without the beginning of an answer.
+#: A function that renders messages; True adds the beginning of an answer.
 Render = Callable[[Conversation, bool], Pieces]
 
 
@@ -26,7 +27,8 @@ def slot_content(messages: Conversation, render: Render, marks: tuple[str, ...])
     """Return a conversation for the slots.
 
     :param messages: the conversation, the newest message last.
-    :param marks: the marks that count in the slots.
+    :param render: a function that renders messages.
+    :param marks: the texts that the runtime reads as control tokens in the slots.
     :raises InvalidParams: the template does not show the newest message.
     """
     *earlier, newest = messages
@@ -68,7 +70,7 @@ def _saying(message: Message, text: str) -> Message:
 
 
 def _prefix(text: Callable[[Conversation, bool], str]) -> str:
-    """Return the text that always stands before a user message; empty if it varies."""
+    """Return the text before any user's message; empty if it depends on the earlier messages."""
     talk = (say("user", "zqone"), say("assistant", "zqtwo"), say("user", _PROBE))
     earlier, whole = text(talk[:2], False), text(talk, False)
     if not whole.startswith(earlier):

@@ -1,4 +1,4 @@
-"""Ends an answer before the first stop text, even inside a token."""
+"""Stop texts. The answer ends before the first stop text, even if this is inside a token."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 from rkllm_twisted.chat.marks import Marks
 from rkllm_twisted.chat.messages import shown, wrong
 
-#: The most stop texts. OpenAI's API takes 4; the work grows with the number.
+#: OpenAI's API allows 4. The work grows with the number.
 MAX_STOPS = 16
 
 
 def read_stops(value: object) -> tuple[str, ...]:
     """Read ``stop``: a text, or an array of texts.
 
-    :raises InvalidParams: a stop text is wrong; the text has its place.
+    :raises InvalidParams: a value is wrong; the error names its place.
     """
     if value is None:
         return ()
@@ -35,7 +35,7 @@ def read_stops(value: object) -> tuple[str, ...]:
 class StopMatcher:
     """Cuts a text at the first stop text.
 
-    :param stopped: True after the first stop text; all later text is dropped.
+    :param stopped: True once a stop text was found. After that no text is returned.
     """
 
     def __init__(self, stops: Iterable[str]) -> None:
@@ -44,7 +44,7 @@ class StopMatcher:
         self.stopped = False
 
     def feed(self, text: str) -> str:
-        """Read a chunk; return the text that is certainly before any stop text."""
+        """Read a chunk of text. Return the text that is certainly before any stop text."""
         if self.stopped:
             return ""
         found = self._marks.search(self._held + text)
@@ -53,7 +53,7 @@ class StopMatcher:
         return found.before
 
     def flush(self) -> str:
-        """Return the text that was held back before any stop text, at the end of the answer."""
+        """Return the held text up to a stop text. Call this after the last chunk."""
         found = self._marks.search(self._held, more=False)
         self.stopped = self.stopped or found.mark is not None
         self._held = ""

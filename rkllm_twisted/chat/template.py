@@ -1,9 +1,10 @@
 """Renders a conversation with a model's own chat template, to a prompt in pieces.
 
-A control token counts only where the template itself writes it; in a message it is plain text. To
-tell the two apart, the template is rendered with a private character in place of each control
-token in its own text. Messages reach it unchanged, so it can trim, split and compare them as usual.
-It is then rendered without the change, and both results must be the same.
+Only the template itself can write a control token. A message that holds the same text is plain
+text. To tell the two apart, each control token in the template's source is replaced by a private
+character before rendering. The messages are not changed, so the template can trim, split and
+compare them as usual. The template is then rendered without the replacement. If the two results
+differ in anything else, the template is refused.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ if TYPE_CHECKING:
 
 
 class ITemplate(Interface):
-    """A template that can be rendered. It is not trusted, and may loop for ever.
+    """A template that can be rendered. It is not trusted, and it may loop for ever.
 
-    :class:`ChatTemplate` renders here; a provider that renders in a process of its own can end it.
+    :class:`ChatTemplate` renders in this process, where nothing can end the loop. A provider that
+    renders in another process can end that process.
     """
 
     marks = Attribute("Sequence of str: the control tokens that it writes.")
@@ -40,18 +42,19 @@ class ITemplate(Interface):
         generate: bool = True,
         variables: Mapping[str, object] | None = None,
     ) -> Pieces:
-        """Render a conversation. It blocks.
+        """Render a conversation. The call blocks.
 
-        :param messages: the messages in the form of templates: role, content, tool_calls …
-        :param now: the time for templates that show the date.
-        :param generate: True to end with the beginning of an answer.
-        :param variables: further variables, e.g. ``enable_thinking``.
+        :param messages: the messages in the form that templates read: role, content, tool_calls …
+        :param now: the local time, for templates that show the date.
+        :param tools: the definitions of the tools.
+        :param generate: True if the prompt is to end with the beginning of an answer.
+        :param variables: further variables of the template, e.g. ``enable_thinking``.
         :raises InvalidParams: the template refuses the conversation, or fails.
         """
 
 
-#: The ranges of private characters (Unicode's private use planes); one is used that no text of the
-#: rendering holds.
+#: The starts of ranges of private characters (Unicode's private use planes). A rendering takes its
+#: characters from a range that no text at hand uses.
 RANGES = tuple(range(0xF0000, 0xFF000, 0x1000)) + tuple(range(0x100000, 0x10F000, 0x1000))
 RANGE_SIZE = 0x1000
 
@@ -66,9 +69,9 @@ def _sandbox() -> Any:
 
 @implementer(ITemplate)
 class ChatTemplate:
-    """A template, ready to render here.
+    """A template that is rendered in this process.
 
-    :param source: Jinja, as in ``chat_template.jinja`` or ``tokenizer_config.json``.
+    :param source: the Jinja source, as in ``chat_template.jinja`` or ``tokenizer_config.json``.
     :param marks: the texts of the model's control tokens.
     :param specials: variables that hold control tokens, e.g. ``{"bos_token": "<s>"}``.
     :raises InvalidParams: the template cannot be used.
@@ -81,7 +84,7 @@ class ChatTemplate:
         self.source = source
         self.specials = dict(specials or {})
         texts = (source, *self.specials.values())
-        #: The marks that the template can write, the longest first.
+        #: The control tokens that the template can write, the longest first.
         self.marks = sorted(
             {mark for mark in marks if any(mark in text for text in texts)}, key=len, reverse=True
         )
@@ -111,7 +114,10 @@ class ChatTemplate:
         return pieces
 
     def _compiled(self, start: int | None) -> sandbox.Program:
-        """Return the program that writes private characters from a start on, or None."""
+        """Return the program that writes private characters instead of control tokens.
+
+        :param start: the first private character; None for a program that writes none.
+        """
         if start is None:
             return self._compile(lambda text: text)
         if start not in self._programs:

@@ -1,10 +1,8 @@
-"""Finds tool calls in a model's text while the model writes it.
+"""Finds tool calls in a model's text, while the model writes it.
 
-The parser holds text back from a possible mark on; if it is no call, it becomes content. The parser
-repairs nothing: a call that it cannot parse, or that names an unknown function, is content.
-
-A call begins as soon as its arguments do, so that a client sees them grow. If the call breaks
-later, :class:`.events.ToolCallBroken` withdraws it.
+After a possible mark, the text is held back. If the text turns out not to be a call, it becomes
+content. Nothing is repaired. A call that cannot be parsed, or that names an unknown function,
+becomes content.
 """
 
 from __future__ import annotations
@@ -26,9 +24,11 @@ from rkllm_twisted.chat.tool_formats import MAX_HEADER, ToolFormat
 class ToolCallParser:
     """Splits the answer's text into content and calls.
 
-    :param names: the functions of the request.
-    :param new_id: makes an id that no other call has, e.g. ``call_…``: clients key on them.
-    :param calls: the number of complete calls.
+    :param form: the form of the model's calls.
+    :param names: the names of the request's functions.
+    :param new_id: a function that makes a unique id, e.g. ``call_…``. Clients tell calls apart by
+        their ids.
+    :param calls: how many complete calls were found.
     """
 
     def __init__(self, form: ToolFormat, names: Collection[str], new_id: Callable[[], str]) -> None:
@@ -39,17 +39,17 @@ class ToolCallParser:
         self._opens = Marks(form.opens)
         self._closes = Marks(form.closes)
         self._step: Callable[[], Iterable[Event]] = self._text
-        self._held = ""  # not read yet
-        self._opening = ""  # the mark of what may be a call, and white space before it
-        self._raw = ""  # the text read since
+        self._held = ""  # text that was not read yet
+        self._opening = ""  # the mark of a possible call, and white space before the mark
+        self._raw = ""  # text that was read since the mark
         self._reader = CallReader(())
         self._in_list = False
         self._index = 0
-        self._begun = False  # the call has been announced
+        self._begun = False  # ToolCallBegin was returned
         self._at_start = True
 
     def feed(self, text: str) -> Iterator[Event]:
-        """Read a chunk; yield the events that are certain."""
+        """Read a chunk of text. Yield the events that are certain."""
         self._held += text
         before = None
         while before != (self._step, self._held):
@@ -57,7 +57,7 @@ class ToolCallParser:
             yield from self._step()
 
     def flush(self) -> Iterator[Event]:
-        """Yield the events of the text that was held back, at the end of the answer."""
+        """Yield the text that was held back. Call this after the last chunk."""
         text = self._opening + self._raw + self._held
         if self._begun:
             yield ToolCallBroken(self._index, text)
@@ -84,7 +84,7 @@ class ToolCallParser:
         return _content(text)
 
     def _header(self) -> Iterable[Event]:
-        """Look for the object or list after a mark, and for a name before it."""
+        """After a mark, look for a list, or for an object that may have a name before it."""
         text = self._held.lstrip()
         if text.startswith("["):
             self._in_list = True
@@ -110,7 +110,7 @@ class ToolCallParser:
         self._held = self._held[length:]
 
     def _begin(self, named: str | None = None) -> None:
-        """Read an object next."""
+        """Prepare to read an object."""
         self._reader = CallReader(self._names, named)
         self._step, self._at_start = self._object, False
 
@@ -144,11 +144,11 @@ class ToolCallParser:
         self._closes = Marks(self._form.closes)
 
     def _between(self) -> Iterable[Event]:
-        """In a list: look for the next object, or the end."""
+        """Inside a list, look for the next object or for the end of the list."""
         self._look_past(len(self._held) - len(self._held.lstrip(" \t\r\n,")))
         if self._held.startswith("{"):
             self._begin()
-        elif self._held.startswith("]") and not self._opening:  # at least one call was in it
+        elif self._held.startswith("]") and not self._opening:  # the list had a call
             self._held, self._raw, self._in_list = self._held[1:], "", False
             self._step = self._behind
         elif self._held:
@@ -156,7 +156,7 @@ class ToolCallParser:
         return ()
 
     def _behind(self) -> Iterable[Event]:
-        """Drop the marks that close a call; another call or text follows."""
+        """Drop the marks that close a call. After them comes another call, or text."""
         self._held = self._held.lstrip()
         found = self._closes.search(self._held)
         if found.before:
@@ -164,13 +164,13 @@ class ToolCallParser:
                 self._begin()
             else:
                 self._step = self._text
-        elif found.mark is not None:  # each counts once: a fence may also open the next call
+        elif found.mark is not None:  # each only once, because a fence may open the next call
             self._held = found.rest
             self._closes = Marks(mark for mark in self._closes.marks if mark != found.mark)
         return ()
 
     def _not_a_call(self) -> Iterable[Event]:
-        """Return the mark as plain text, and read the text after it again."""
+        """Return the mark as content, and read the text after the mark again."""
         self._step, self._in_list = self._text, False
         if self._begun:
             self._look_past(self._reader.position)

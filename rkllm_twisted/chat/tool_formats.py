@@ -1,4 +1,4 @@
-"""The table of the families' forms of tool calls; :mod:`.tool_calls` reads the calls."""
+"""The table of the forms of tool calls. The parser for all of them is :mod:`.tool_calls`."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from rkllm_twisted.chat.families import marks_in
 class ToolFormat:
     """A form of tool calls.
 
-    :param opens: marks that begin a call or a list of calls.
-    :param closes: marks that may follow a call, in any order; they belong to no text.
-    :param bare: True if a JSON object at the very beginning of the answer can be a call, with no
-        mark.
-    :param header: the pattern of the text between the mark and the arguments, if the function's
-        name stands there (group ``name``) and the object holds its arguments.
-    :param begin: the beginning of a forced call, up to the name.
-    :param arguments: the text between the name of a forced call and its arguments.
-    :param end: the text after the arguments, when the model reads an earlier call again.
+    :param name: the name of this form.
+    :param begin: the text of a call before the function's name.
+    :param arguments: the text of a call between the function's name and the arguments.
+    :param end: the text of a call after the arguments. It is used if an earlier call is shown to
+        the model again.
+    :param opens: the marks that begin a call or a list of calls.
+    :param closes: the marks that may follow a call or a list, in any order. They are dropped.
+    :param bare: True if a JSON object without a mark can be a call, at the very beginning of the
+        answer.
+    :param header: a pattern for the text between the mark and the object, if the function's name
+        (group ``name``) can stand there. The object is then the arguments. None if it cannot.
     """
 
     name: str
@@ -37,7 +39,7 @@ class ToolFormat:
 
     @property
     def marks(self) -> tuple[str, ...]:
-        """The control tokens among the texts of the row."""
+        """The control tokens in the texts of this form."""
         return marks_in(*self.opens, *self.closes, self.begin, self.arguments, self.end)
 
     def write(self, name: str, arguments: str) -> str:
@@ -45,9 +47,9 @@ class ToolFormat:
         return f"{self.beginning(name)}{arguments}{self.end}"
 
     def beginning(self, name: str | None) -> str:
-        """Return the beginning of an answer that forces a call.
+        """Return a beginning for the answer, which forces the model to write a call.
 
-        :param name: the name of the function; None leaves that to the model.
+        :param name: the name of the function, or None if the model is to choose.
         """
         if name is None:
             return self.begin
@@ -55,7 +57,7 @@ class ToolFormat:
 
 
 _NAME = r"(?P<name>[\w.-]{1,64})"
-#: Longer than any header: the most characters to hold back for one.
+#: In characters. No header is longer. If no object has begun after so much text, it is no call.
 MAX_HEADER = 200
 
 TOOL_FORMATS: Mapping[str, ToolFormat] = {
@@ -114,7 +116,7 @@ TOOL_FORMATS: Mapping[str, ToolFormat] = {
             arguments='", "parameters": ',
             end="}<|action_end|>",
         ),
-        ToolFormat(  # Google, function calling with Gemma; .tools asks other models for this
+        ToolFormat(  # Google, function calling with Gemma; also for models without tools
             "fenced",
             opens=("```json", "```tool_call", "```tool_code", "```\n"),
             closes=("```",),

@@ -1,6 +1,7 @@
-"""Reads the tools of a request, and describes them to models without tools in their template.
+"""The tools of a request, which are read from JSON.
 
-The form is OpenAI's (chat completions API, "tools" and "tool_choice").
+The JSON has OpenAI's form (chat completions API, "tools" and "tool_choice"). If a model's template
+cannot show tools, an instruction describes them.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ CHOICES = ("none", "auto", "required")
 class Tools:
     """The functions that the model may call.
 
-    :param definitions: OpenAI's objects as the client sent them, for templates.
+    :param definitions: the client's objects, unchanged, for templates.
     :param names: the names of the functions.
-    :param required: True if the answer must be a call.
-    :param only: the one function that must be called, if the client named one.
+    :param required: True if the answer has to be a call.
+    :param only: the name of the function that has to be called, if the client gave one.
     """
 
     definitions: tuple[Mapping[str, Any], ...] = ()
@@ -42,7 +43,7 @@ NO_TOOLS = Tools()
 def read_tools(tools: object, choice: object = None) -> Tools:
     """Read ``tools`` and ``tool_choice``.
 
-    :raises InvalidParams: a value is wrong; the text has its place.
+    :raises InvalidParams: a value is wrong; the error names its place.
     """
     if tools is not None and (not isinstance(tools, Sequence) or isinstance(tools, str)):
         raise wrong("tools", f"must be an array of tools, not {shown(tools)}")
@@ -81,19 +82,19 @@ def _chosen(tools: Tools, choice: object) -> Tools:
             raise wrong("tool_choice", f"must be one of {known} or name a function")
 
 
-#: The form of calls that the instruction asks for, if a template has no tools.
+#: The form of calls for models whose template cannot show tools.
 INSTRUCTION_FORMAT = TOOL_FORMATS["fenced"]
 
 
 def schemas(tools: Tools) -> str:
-    """Return the functions as JSON, one a line."""
+    """Return the functions as JSON, each on a line."""
     return "\n".join(json.dumps(tool["function"], ensure_ascii=False) for tool in tools.definitions)
 
 
 def around_schemas(form: ToolFormat) -> tuple[str, str]:
-    """Return the instruction for calling tools: the texts before and after the schemas.
+    """Return the two parts of the instruction: the text before the schemas and the text after them.
 
-    :param form: the form of the calls.
+    :param form: the form that the calls are to have.
     """
     example = form.write("the function's name", '{"argument": "value"}')
     return (
@@ -104,17 +105,20 @@ def around_schemas(form: ToolFormat) -> tuple[str, str]:
 
 
 def instruction(tools: Tools, form: ToolFormat = INSTRUCTION_FORMAT) -> str:
-    """Return the instruction for calling tools, for any model."""
+    """Return the whole instruction, which tells a model how to call tools."""
     return schemas(tools).join(around_schemas(form))
 
 
 def with_instruction(messages: Conversation, tools: Tools) -> Conversation:
-    """Return the conversation with the tools in its system message."""
+    """Return the conversation with the instruction for tools in its system message."""
     return add_to_system(messages, instruction(tools))
 
 
 def add_to_system(messages: Conversation, text: str) -> Conversation:
-    """Return the conversation with a text at the end of its first system message."""
+    """Return the conversation with a text at the end of its first message, if that is a system one.
+
+    Otherwise the text becomes a system message at the beginning.
+    """
     if messages[0].role != "system":
         return (say("system", text), *messages)
     first = attrs.evolve(messages[0], parts=(*messages[0].parts, Text(f"\n\n{text}")))
@@ -122,9 +126,9 @@ def add_to_system(messages: Conversation, text: str) -> Conversation:
 
 
 def as_text(message: Message) -> Message:
-    """Return a message of calls or of a tool's result as one that any template can show.
+    """Return a message with calls, or with a tool's result, as text that any template can show.
 
-    The calls take the form of :data:`INSTRUCTION_FORMAT`, the result becomes user text.
+    The calls get the form of :data:`INSTRUCTION_FORMAT`. A result becomes a user's message.
     """
     if message.role == "tool":
         return say("user", f"Result of {message.name or 'the function'}:\n{message.text}")

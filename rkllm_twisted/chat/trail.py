@@ -1,7 +1,7 @@
 """Tracks the known contents of the runtime's one KV cache.
 
-Nothing is guessed. After a run that chat did not plan, an abort, a crash or a template call, the
-contents are unknown, and the next plan clears the cache first.
+Nothing is guessed. After a run that was not planned here, an abort, a crash or a template call, the
+content is unknown. The cache is then cleared before the next prompt.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from rkllm_twisted.chat.model import Tier
 from rkllm_twisted.chat.segments import Pieces, merged
 from rkllm_twisted.chat.vocabulary import Vocabulary
 
-#: Stands for a token that the runtime has read and not reported.
+#: Stands for a token that the runtime has read but has not reported.
 NO_TOKEN = -1
 
 
 @attrs.frozen
 class PlannedCall:
-    """A call of a function of rkllm.h, with positional parameters as from a client."""
+    """A call of a function of rkllm.h. Its parameters are positional, as a client sends them."""
 
     function: str
     params: tuple[Any, ...] = ()
@@ -31,11 +31,12 @@ class PlannedCall:
 
 @attrs.frozen
 class CacheKey:
-    """The values that must be equal for a conversation to continue in the cache.
+    """What two runs need to have in common if the second is to continue in the first one's cache.
 
-    :param model: :attr:`ChatModel.key`.
+    :param model: the model's :attr:`ChatModel.key`.
     :param adapter: the LoRA adapter's name, or None.
-    :param template: the contents of the runtime's template slots, if there are any.
+    :param template: tier B: the prefix and the postfix in the runtime's template slots, and the
+        options of the rendering. Tier C: whether the model reasons first. Tier A: empty.
     """
 
     model: str
@@ -48,13 +49,13 @@ class CacheKey:
 class Trail:
     """The contents of the cache.
 
-    :param tokens: tier A: all tokens.
-    :param pieces: tier A: the same as text, with which prompts are compared.
-    :param ended: tier A: True if an end token comes last that no callback has brought. It is
-        :data:`NO_TOKEN` among the tokens, and none of the pieces.
-    :param messages: tiers B and C: the conversation, an answer last.
+    :param tokens: tier A: all tokens in the cache.
+    :param pieces: tier A: the text of these tokens. Prompts are compared with it.
+    :param ended: tier A: True if the last token is an end token that no callback has reported. It
+        is :data:`NO_TOKEN` in ``tokens`` and is missing in ``pieces``.
+    :param messages: tiers B and C: the conversation. After a run, its last message is the answer.
     :param in_slot: tier B: how many of the messages are in the system slot.
-    :param size: the size of the cache by the runtime's count; None if unknown.
+    :param size: the size of the cache as the runtime counts it; None if the runtime was not asked.
     """
 
     key: CacheKey
@@ -67,7 +68,7 @@ class Trail:
 
 
 def same_conversation(one: Conversation, other: Conversation) -> bool:
-    """True if a model would read the same; ids of calls and reasoning do not count."""
+    """True if a model would read the same. Ids of calls and earlier reasoning are not compared."""
     return len(one) == len(other) and all(
         _read(a) == _read(b) for a, b in zip(one, other, strict=True)
     )
@@ -80,12 +81,12 @@ def _read(message: Message) -> Message:
 
 
 def conversation_key(key: str, messages: Conversation, adapter: str | None = None) -> str:
-    """Return a key that the requests of one conversation share, to serve them together.
+    """Return a key that all requests of one conversation share, so that they are served together.
 
-    Two conversations with the same beginning have the same key: they share the beginning in the
-    cache.
+    It is a digest of the model, the adapter and the messages up to the user's first. Two
+    conversations with the same beginning have the same key. They share the beginning in the cache.
 
-    :param key: :attr:`ChatModel.key`.
+    :param key: the model's :attr:`ChatModel.key`.
     """
     end = next((at + 1 for at, one in enumerate(messages) if one.role == "user"), 1)
     beginning = [(one.role, one.text) for one in messages[:end]]
@@ -96,10 +97,11 @@ def conversation_key(key: str, messages: Conversation, adapter: str | None = Non
 class Outcome:
     """The end of a run.
 
-    :param answer: the answer as the client will send it back.
-    :param ended: True if the model itself ended it, not a stop text or a limit of tokens.
-    :param tokens: the ids that the callbacks brought.
-    :param size: the size of the cache now (``rkllm_get_kv_cache_size``); None if unknown.
+    :param answer: the answer, as the client will send it back.
+    :param ended: True if the model ended the answer itself. False if a stop text or the limit of
+        tokens ended it.
+    :param tokens: the ids that the callbacks reported.
+    :param size: the size of the cache after the run (``rkllm_get_kv_cache_size``); None if unknown.
     """
 
     answer: Message
@@ -111,11 +113,11 @@ class Outcome:
 def after_answer(
     read: Trail | None, outcome: Outcome, vocabulary: Vocabulary | None
 ) -> Trail | None:
-    """Return the contents of the cache after an answer; None if they are unknown.
+    """Return what the cache holds after an answer; None if that is unknown.
 
-    A cancelled or failed run has no outcome: the contents of the cache are unknown.
+    A cancelled or failed run has no outcome. The content of the cache is then unknown.
 
-    :param read: :attr:`Plan.trail`.
+    :param read: what the cache holds after the prompt (:attr:`Plan.trail`).
     """
     if read is None:
         return None
@@ -127,10 +129,11 @@ def after_answer(
 
 
 def _with_tokens(read: Trail, outcome: Outcome, vocabulary: Vocabulary) -> Trail | None:
-    """Return the trail by the number of tokens, so that a cut answer is known, too.
+    """Return what the cache holds after an answer in tier A, even if the answer was cut off.
 
-    The cache may lack the last token of an answer, which was chosen but not read, or hold an end
-    token, which no callback brings. With any other difference the contents are unknown.
+    The tokens that should be in the cache are compared with its size. The cache may lack the
+    answer's last token. It may hold an end token that no callback reported. With any other
+    difference the content is unknown.
     """
     if outcome.size is None:
         return None
@@ -150,11 +153,12 @@ def _with_tokens(read: Trail, outcome: Outcome, vocabulary: Vocabulary) -> Trail
 
 
 class KnownCache:
-    """The one object with the known contents of the cache. All runs of the runtime must pass it.
+    """The one object that knows what the cache holds. It has to be told of every run.
 
-    :param trail: the contents; None if they are unknown.
-    :param empty_slot: the call that takes a conversation out of the system slot; None if none is
-        in it. It must precede any run that chat did not plan, which would read the slot.
+    :param trail: what the cache holds; None if that is unknown.
+    :param empty_slot: the call that takes a conversation out of the system slot; None if the slot
+        holds no conversation. Make this call before any run that was not planned here. Otherwise
+        that run would read the conversation.
     """
 
     def __init__(self) -> None:
@@ -162,14 +166,14 @@ class KnownCache:
         self.empty_slot: PlannedCall | None = None
 
     def take(self) -> Trail | None:
-        """Return the trail and forget it; a turn that ends well sets it again."""
+        """Return what is known, and forget it. A turn that ends well sets :attr:`trail` again."""
         trail, self.trail = self.trail, None
         return trail
 
     def called(self, function: str) -> None:
-        """Record a client's own call, which chat did not plan.
+        """Take note of a client's own call, which was not planned here.
 
-        :param function: the function of rkllm.h.
+        :param function: the function's name in rkllm.h.
         """
         if function not in HARMLESS:
             self.trail = None
@@ -177,7 +181,7 @@ class KnownCache:
             self.empty_slot = None
 
 
-#: Functions that change neither the cache nor the way in which later runs extend it.
+#: Functions that change neither the cache nor what the next run adds to it.
 HARMLESS = frozenset(
     (
         "rkllm_createDefaultParam",
@@ -187,14 +191,14 @@ HARMLESS = frozenset(
     )
 )
 
-#: Functions that remove any earlier template from the slots.
+#: After a call of one of these functions, no earlier template is in the slots.
 NEW_SLOT = frozenset(
     ("rkllm_destroy", "rkllm_init", "rkllm_set_chat_template", "rkllm_set_function_tools")
 )
 
 
 def cache_size(answer: Mapping[str, object]) -> int | None:
-    """Return the size from the answer of ``rkllm_get_kv_cache_size``; None for several rows."""
+    """Return the size in an answer of ``rkllm_get_kv_cache_size``; None unless it has one row."""
     match answer.get("cache_sizes"):
         case [int(size)]:
             return size

@@ -1,4 +1,4 @@
-"""Writes a conversation as plain text, for models with no known template but the runtime's."""
+"""A conversation as plain text, for models that are only used with the runtime's template."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _SPEAKERS = {"system": "System", "user": "User", "assistant": "Assistant", "tool
 
 
 def transcript(messages: Conversation) -> str:
-    """Return the system text, the earlier messages with their speakers, and the newest message."""
+    """Return one text: the system texts, the earlier messages with speakers, the newest message."""
     system = [one.text for one in messages[:-1] if one.role == "system"]
     earlier = [_line(one) for one in messages[:-1] if one.role != "system"]
     parts = [*system]

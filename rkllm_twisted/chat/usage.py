@@ -1,4 +1,4 @@
-"""Counts the tokens and the time of an answer."""
+"""The numbers of tokens and the times of an answer."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import attrs
 class Usage:
     """Tokens and times of one answer.
 
-    :param prompt_tokens: the tokens of the whole prompt, with those in the cache.
-    :param cached_tokens: the tokens of the prompt that were not read again.
-    :param completion_tokens: the tokens of the answer, with the end token if the runtime counts it.
-    :param reasoning_tokens: the tokens of the answer that are reasoning.
+    :param prompt_tokens: how many tokens the prompt has, with those in the cache.
+    :param cached_tokens: how many of the prompt's tokens were in the cache and were not read again.
+    :param completion_tokens: how many tokens the model wrote. The end token is among them if the
+        runtime counts it.
+    :param reasoning_tokens: how many of the written tokens were reasoning.
     :param prefill_ms: the time for reading, in milliseconds.
     :param generate_ms: the time for writing, in milliseconds.
     """
@@ -28,11 +29,11 @@ class Usage:
 
     @property
     def total_tokens(self) -> int:
-        """The tokens of prompt and answer."""
+        """The number of tokens of prompt and answer together."""
         return self.prompt_tokens + self.completion_tokens
 
     def __add__(self, other: Usage) -> Usage:
-        """Return the sum, e.g. of several answers to one request."""
+        """Return the sum, e.g. for several answers to one request."""
         pairs = zip(attrs.astuple(self), attrs.astuple(other), strict=True)
         return Usage(*(one + another for one, another in pairs))
 
@@ -47,14 +48,15 @@ def usage_of(
 ) -> Usage:
     """Return the usage of a run.
 
-    :param perf: the figures of the last result (``RKLLMPerfStat``, since 1.2.1); None in older
-        releases and for an aborted run.
-    :param cached: the number of tokens in the cache before the run.
-    :param reading: the number of tokens of the run's input; None if not counted.
-    :param written: the number of the answer's tokens, as counted here.
+    :param perf: the RKLLMPerfStat of the run's last result (since 1.2.1); None in older releases
+        and if the run was aborted.
+    :param cached: how many tokens were in the cache before the run.
+    :param reading: how many tokens the run's input has; None if not counted.
+    :param written: how many tokens the callbacks reported.
+    :param reasoning: how many of the written tokens were reasoning.
     """
     perf = perf or {}
-    # ``prefill_tokens`` counts the tokens that this run has read.
+    # ``prefill_tokens`` counts only the tokens that this run read.
     read = reading if reading is not None else int(perf.get("prefill_tokens", 0))
     return Usage(
         cached + read,

@@ -1,8 +1,8 @@
-"""Encodes prompts in pieces to tokens, and decodes tokens to text, with a model's tokenizer.
+"""A model's tokenizer: from the pieces of a prompt to tokens, and from tokens back to text.
 
-Only a :class:`.segments.Mark` becomes a control token. A second tokenizer without control tokens
-encodes the text, each time all of it between two marks, so that it gets the tokens that the model
-was trained with. Message by message the tokens at the ends would differ.
+Only a :class:`.segments.Mark` becomes a control token. Text is encoded by a second tokenizer, which
+does not know the control tokens. The whole text between two marks is encoded at once, so that it
+gets the tokens that the model was trained with.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rkllm_twisted.errors import InvalidParams
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-#: The largest file; ``tokenizer.json`` of a model with 256,000 tokens has 34 MB.
+#: In characters. The ``tokenizer.json`` of a model with 256,000 tokens has 34 MB.
 MAX_FILE = 128 * 1024 * 1024
 #: SentencePiece's space.
 _SPACE = "\u2581"
@@ -30,8 +30,9 @@ class Vocabulary:
     """One ``tokenizer.json``.
 
     :param text: the text of the file.
-    :param control: text of each control token -> its id, without added tokens of white space.
-    :raises InvalidParams: the file is no tokenizer.
+    :param control: a mapping from the text of each control token to its id. It leaves out added
+        tokens that are white space.
+    :raises InvalidParams: the text is not a tokenizer.
     :raises ExtraMissingError: tokenizers is not installed.
     """
 
@@ -54,21 +55,21 @@ class Vocabulary:
         further = _without_first_space(settings)
         self._further = self._first if further is settings else _tokenizer(further)
         self._texts = {number: content for content, number in self.control.items()}
-        #: Control tokens that text must not become; the unknown token is none of them.
+        #: The ids that text is never encoded to: all control tokens but the one for unknown text.
         self._guarded = {*self._texts} - {self.control.get(unknown)}
-        #: Ids that the second tokenizer gives to tokens of white space -> the model's ids.
+        #: From the second tokenizer's ids of white space tokens to the model's ids.
         self._ids = {self._first.token_to_id(one["content"]): int(one["id"]) for one in spaces}
 
     @property
     def size(self) -> int:
-        """The number of tokens; the model's logits may have more columns, never fewer."""
+        """How many tokens there are. The model's logits may have more columns, but never fewer."""
         return int(self._whole.get_vocab_size())
 
     def encode(self, pieces: Pieces, *, first: bool = True) -> tuple[int, ...]:
         """Return the tokens of a prompt.
 
-        :param first: False for pieces that follow other text.
-        :raises InvalidParams: a mark in the prompt is no token of the model.
+        :param first: False if the pieces are not the beginning of the prompt.
+        :raises InvalidParams: a mark among the pieces is not a token of the model.
         """
         tokens: list[int] = []
         pieces = self._stripped(pieces)
@@ -80,7 +81,7 @@ class Vocabulary:
         return tuple(tokens)
 
     def encode_text(self, text: str) -> tuple[int, ...]:
-        """Return the tokens of a text without control tokens."""
+        """Return the tokens of a text. None of them is a control token."""
         return self.encode((text,) if text else ())
 
     def count(self, pieces: Pieces) -> int:
@@ -88,10 +89,10 @@ class Vocabulary:
         return len(self.encode(pieces))
 
     def count_at_least(self, pieces: Pieces) -> int:
-        """Return a lower bound for the number of tokens of a prompt, without encoding it.
+        """Return a lower bound for the number of a prompt's tokens, without encoding the prompt.
 
-        It is based on the length of the longest token; normalising makes a text at most four times
-        shorter. So a prompt of megabytes, which fits no context, is refused at once.
+        The bound follows from the length of the longest token. Normalising makes a text at most
+        four times shorter. So a text of megabytes is quickly known to be too long.
         """
         if self._longest is None:
             self._longest = max(map(len, self._whole.get_vocab()), default=1)
@@ -99,7 +100,7 @@ class Vocabulary:
         return letters // (4 * self._longest)
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """Return the text of tokens, control tokens included."""
+        """Return the text of tokens. Control tokens are shown as their texts."""
         try:
             return str(self._whole.decode(list(tokens), skip_special_tokens=False))
         except (OverflowError, TypeError, ValueError) as error:
@@ -108,9 +109,9 @@ class Vocabulary:
             ) from error
 
     def pieces(self, tokens: Iterable[int], before: Sequence[int] = ()) -> Pieces:
-        """Return generated tokens in pieces.
+        """Return the pieces of generated tokens.
 
-        :param before: the token before them, if there is one; it decides about a space.
+        :param before: the tokens before them. The last of these decides whether a space follows.
         """
         pieces: list[str | Mark] = []
         context, run = list(before[-1:]), list[int]()
@@ -123,14 +124,15 @@ class Vocabulary:
         return merged([*pieces, self.decode_after(context, run)])
 
     def decode_after(self, context: Sequence[int], tokens: Sequence[int]) -> str:
-        """Return the text that tokens add to others, with spaces between them."""
+        """Return the text that tokens add after earlier ones, with a space between if needed."""
         return self.decode([*context, *tokens])[len(self.decode(context)) :]
 
     def mismatch(self, token: int, text: str, columns: int | None = None) -> str | None:
-        """Return the evidence that the model has another tokenizer, or None.
+        """Return a sentence that shows that the model has another tokenizer, or None.
 
-        :param token: a token from the runtime, with its text; half a character proves nothing.
-        :param columns: the number of columns of the model's logits, if known.
+        :param token: the id of a token that the runtime reported.
+        :param text: the text of this token. Part of a character proves nothing.
+        :param columns: how many columns the model's logits have; None if unknown.
         """
         if columns is not None and columns < self.size:
             return f"The tokenizer has {self.size} tokens and the model {columns}."
@@ -152,7 +154,7 @@ class Vocabulary:
         ids = [self._ids.get(one, one) for one in encoding.ids]
         if self._guarded.isdisjoint(ids):
             return ids
-        # Vocabularies without byte pairs hold the control tokens' texts as words of their own.
+        # A vocabulary without byte pairs may hold a control token's text as a word. Cut that word.
         places = zip(ids, encoding.offsets, strict=True)
         cuts = [_amid(place, text) for token, place in places if token in self._guarded]
         return [
@@ -162,7 +164,7 @@ class Vocabulary:
         ]
 
     def _stripped(self, pieces: Pieces) -> Pieces:
-        """Remove the white space beside marks that swallow it (``lstrip``, ``rstrip``)."""
+        """Remove white space beside the marks that have ``lstrip`` or ``rstrip`` set."""
         made = list(pieces)
         for at, piece in enumerate(pieces):
             if not isinstance(piece, Mark) or piece.text not in self._added:
@@ -177,24 +179,24 @@ class Vocabulary:
 
 
 class Decoder:
-    """Decodes tokens one by one, in whole characters."""
+    """Turns single tokens into text. It returns whole characters only."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
         self._before: list[int] = []  # the tokens of the last returned text
-        self._tokens: list[int] = []  # the tokens since then
+        self._tokens: list[int] = []  # the tokens after these
 
     def feed(self, token: int) -> str:
-        """Return the text that a token completes."""
+        """Read a token. Return the text that is now complete."""
         self._tokens.append(token)
         text = self._new()
-        if not text or text.endswith(_REPLACEMENT):  # an incomplete character
+        if not text or text.endswith(_REPLACEMENT):  # some bytes of a character are missing
             return ""
         self._before, self._tokens = self._tokens, []
         return text
 
     def flush(self) -> str:
-        """Return the rest: a character that was never completed."""
+        """Return the text for a last character that was never complete."""
         text, self._tokens = self._new(), []
         return text
 
@@ -203,7 +205,7 @@ class Decoder:
 
 
 def _unknown(model: Mapping[str, Any]) -> str:
-    """Return the text of the unknown token, or an empty text."""
+    """Return the text of the token that stands for unknown text; empty if there is none."""
     if model.get("unk_id") is not None:
         return str(model["vocab"][model["unk_id"]][0])
     return str(model.get("unk_token") or "")
@@ -224,7 +226,7 @@ def _is_space(content: str) -> bool:
 
 
 def _without_first_space(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return settings that add no space before a text inside a prompt."""
+    """Return settings that put no space before a text in the middle of a prompt."""
     text = json.dumps(settings.get("pre_tokenizer"))
     never = text.replace('"prepend_scheme": "first"', '"prepend_scheme": "never"')
     return settings if never == text else {**settings, "pre_tokenizer": json.loads(never)}
@@ -237,7 +239,7 @@ def _tokenizer(settings: Mapping[str, Any]) -> Tokenizer:
         raise ExtraMissingError.of("tokenizers", "count tokens") from error
     try:
         tokenizer = Tokenizer.from_str(json.dumps(settings))
-    except Exception as error:  # it raises no other class
+    except Exception as error:  # tokenizers raises no more exact class
         raise _unusable(str(error)) from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
