@@ -29,7 +29,8 @@ class Reading:
     :param tool_format: the form of tool calls. None if the request has no tools; then no text is
         read as a call.
     :param names: the names of the request's functions.
-    :param stops: the stop texts. They are looked for in the answer, not in reasoning or calls.
+    :param stops: the stop texts. They are looked for in the answer, not in reasoning or calls. An
+        empty line as a stop text would otherwise end every reasoning.
     :param end_tokens: the texts of the model's end tokens, for runtimes that go on after them.
     """
 

@@ -3,6 +3,9 @@
 If the cache holds the earlier conversation, only the new part is read. Otherwise the cache is
 cleared and the whole prompt is read. The whole prompt is also read if the runtime lacks a function
 that the tier needs.
+
+A cache is used only if the prompt begins with all of it, because the runtime can cut the end of a
+cache off only while a run is paused.
 """
 
 from __future__ import annotations

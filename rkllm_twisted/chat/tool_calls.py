@@ -3,6 +3,9 @@
 After a possible mark, the text is held back. If the text turns out not to be a call, it becomes
 content. Nothing is repaired. A call that cannot be parsed, or that names an unknown function,
 becomes content.
+
+A call is reported as soon as its arguments begin, so that a client sees them grow. If the call
+breaks later, :class:`.events.ToolCallBroken` withdraws it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 Only a :class:`.segments.Mark` becomes a control token. Text is encoded by a second tokenizer, which
 does not know the control tokens. The whole text between two marks is encoded at once, so that it
-gets the tokens that the model was trained with.
+gets the tokens that the model was trained with. If each message were encoded alone, the tokens at
+its ends would differ.
 """
 
 from __future__ import annotations
