@@ -23,8 +23,8 @@ class CallReader:
     """Reads a JSON object that may be a call, and returns its arguments as they come.
 
     :param names: the names of the known functions. An object with another name is not a call.
-    :param named: the function's name if it stood before the object; otherwise None. If it stood
-        there, the whole object is the arguments.
+    :param named: the function's name if it stood before the object; otherwise None. With a name
+        before it, the whole object is the arguments.
     :param name: the function's name; None until it is known.
     :param done: True once the object is complete.
     :param position: the index of the last character that was read, in the text of the last feed.

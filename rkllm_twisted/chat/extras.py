@@ -10,7 +10,7 @@ class ExtraMissingError(ImportError):
     def of(cls, package: str, purpose: str) -> ExtraMissingError:
         """Return the error for a missing package of the extra.
 
-        :param purpose: what the package is for: the words after "To".
+        :param purpose: the purpose of the package, in words that can follow "To".
         """
         return cls(
             f"To {purpose}, the package {package} is needed:"

@@ -66,7 +66,7 @@ class Family:
     :param assistant: the texts around an answer.
     :param source: the source of the facts in this row.
     :param system: the texts around a system message. If None, the family has no system message,
-        and the system text goes to the beginning of the user's message.
+        and the system text goes to the beginning of the first user message.
     :param tool: the texts around a tool's result; None if the family has no such message.
     :param begin: the text before the first message.
     :param end_tokens: the texts of the tokens that end an answer.

@@ -53,7 +53,7 @@ def fit(
     :param make: a function that makes a prompt of messages.
     :param count: a function that counts a prompt's tokens. A lower bound is enough if the prompt is
         certainly too long.
-    :param context: how many tokens have room, with those of the answer.
+    :param context: how many tokens the model has room for, with those of the answer.
     :param max_new_tokens: the limit of the answer's tokens. If turns are left out, room for the
         answer is kept.
     :param truncate: False to refuse a conversation that does not fit.

@@ -27,14 +27,14 @@ REASONING = ("reasoning_content", "reasoning", "thinking")
 
 @attrs.frozen
 class Text:
-    """A part of a message: text."""
+    """A text that is a part of a message."""
 
     text: str
 
 
 @attrs.frozen
 class Image:
-    """A part of a message: an image.
+    """An image that is a part of a message.
 
     :param url: a ``data:`` URI, which holds the image itself. Nothing is ever fetched.
     """
@@ -66,8 +66,9 @@ class Message:
     :param reasoning: an earlier answer's reasoning. The template decides whether the model reads
         it again.
     :param tool_calls: an answer's tool calls.
-    :param tool_call_id: in a tool's result: the id of the call, or None.
-    :param name: in a tool's result: the function's name. Otherwise the speaker's name. Or None.
+    :param tool_call_id: the id of the call, if the message is a tool's result.
+    :param name: the function's name if the message is a tool's result, otherwise the speaker's;
+        None if unknown.
     """
 
     role: str
@@ -99,7 +100,7 @@ def say(role: str, text: str) -> Message:
 def wrong(place: str, what: str) -> InvalidParams:
     """Return an error for a wrong parameter. Its text is a sentence that begins with the place.
 
-    :param place: where the value is in the parameters.
+    :param place: the place of the value in the parameters.
     :param what: the rest of the sentence, without the full stop.
     """
     return InvalidParams(f"{place}: {what}.", {"parameter": place})

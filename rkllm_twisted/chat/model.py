@@ -1,4 +1,4 @@
-"""What chat knows of a model. It comes from the files beside the model, when that is loaded."""
+"""What chat knows of a model. The files beside the model are read once, when it is loaded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rkllm_twisted.chat.vocabulary import Vocabulary
 
 
 class Tier(Enum):
-    """The ways to feed conversations to a model, the best first."""
+    """The ways to feed conversations to a model, the best first. They are tiers A, B and C."""
 
     TOKENS = "tokens"
     TEMPLATE = "template"
@@ -69,11 +69,11 @@ def chat_model(
     end_tokens: tuple[str, ...] = (),
     open_template: OpenTemplate = ChatTemplate,
 ) -> ChatModel:
-    """Return the chat facts of a model.
+    """Return what chat knows of a model.
 
     :param key: see :class:`ChatModel`, also for the parameters that are not listed here.
     :param template: the text of ``chat_template.jinja``, or None.
-    :param open_template: a function that makes a template of its text, the control tokens and the
+    :param open_template: a function that makes a template from its text, the control tokens and the
         variables.
     :param specials: variables such as ``bos_token`` from ``tokenizer_config.json``.
     :raises InvalidParams: the template cannot be used.

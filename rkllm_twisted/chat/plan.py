@@ -4,8 +4,9 @@ If the cache holds the earlier conversation, only the new part is read. Otherwis
 cleared and the whole prompt is read. The whole prompt is also read if the runtime lacks a function
 that the tier needs.
 
-A cache is used only if the prompt begins with all of it, because the runtime can cut the end of a
-cache off only while a run is paused.
+A cache is used only if the prompt begins with all of it, because the runtime can cut off the end of
+a cache only while a run is paused. The tokens of the system slot are an exception. The runtime can
+keep them and clear the rest.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from rkllm_twisted.chat.trail import CacheKey, PlannedCall, Trail, same_conversa
 
 @attrs.frozen
 class Traits:
-    """What a release of the runtime can do, by ``rkllm-abi.json`` or by a test on a board.
+    """What a release of the runtime can do, known from ``rkllm-abi.json`` or from a board.
 
     :param history: True if it has ``keep_history`` and ``clear_kv_cache`` (since 1.2.0).
     :param keeps_system: True if ``clear_kv_cache`` with 1 keeps the system slot's tokens.

@@ -14,7 +14,7 @@ from rkllm_twisted.chat.tools import NO_TOOLS, Tools
 class ChatRequest:
     """A client's request.
 
-    :param thinking: True if the model is to reason first, False if not; None for its default.
+    :param thinking: True if the model is to reason first, False if not; None if the model decides.
     :param truncate: True to leave out the oldest turns if the conversation is too long.
     :param adapter: the name of a LoRA adapter, or None.
     """
@@ -81,7 +81,7 @@ class Prompt:
     """The prompt for a request, ready for :func:`.plan.plan`.
 
     :param content: the prompt in the form that the tier needs.
-    :param reading: how to read the answer.
+    :param reading: the rules for reading the answer.
     :param changes: the names of the changes to the conversation, for the client.
     :param dropped: how many of the oldest messages were left out.
     :param forced: the beginning of the answer, if the prompt already holds it. Feed this text to

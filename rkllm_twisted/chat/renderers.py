@@ -19,7 +19,7 @@ from rkllm_twisted.chat.tools import NO_TOOLS, Tools, around_schemas, schemas
 class TemplateRenderer:
     """Renders with a template.
 
-    :param abilities: what the template can show. Call :func:`.arrange.arrange` with it first.
+    :param abilities: what the template can show. Arrange a conversation for it before rendering.
     """
 
     def __init__(self, template: ITemplate) -> None:

@@ -1,4 +1,4 @@
-"""The Jinja environment that chat templates expect, with the names of transformers, in a sandbox.
+"""A sandboxed Jinja environment, with everything from transformers that chat templates expect.
 
 A template comes with a model, so it is not trusted. It cannot reach Python, and it cannot change
 the values that it is given. Its output is bounded. But it can loop for ever, or double a text until

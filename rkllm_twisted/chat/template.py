@@ -53,8 +53,8 @@ class ITemplate(Interface):
         """
 
 
-#: The starts of ranges of private characters (Unicode's private use planes). A rendering takes its
-#: characters from a range that no text at hand uses.
+#: The first characters of ranges in Unicode's private use planes. A rendering takes its private
+#: characters from a range that the messages do not use. A template that uses it is refused.
 RANGES = tuple(range(0xF0000, 0xFF000, 0x1000)) + tuple(range(0x100000, 0x10F000, 0x1000))
 RANGE_SIZE = 0x1000
 

@@ -25,7 +25,7 @@ class ToolFormat:
     :param bare: True if a JSON object without a mark can be a call, at the very beginning of the
         answer.
     :param header: a pattern for the text between the mark and the object, if the function's name
-        (group ``name``) can stand there. The object is then the arguments. None if it cannot.
+        (group ``name``) can stand there; otherwise None. The object then holds only the arguments.
     """
 
     name: str
@@ -116,7 +116,7 @@ TOOL_FORMATS: Mapping[str, ToolFormat] = {
             arguments='", "parameters": ',
             end="}<|action_end|>",
         ),
-        ToolFormat(  # Google, function calling with Gemma; also for models without tools
+        ToolFormat(  # Google, function calling with Gemma; also what .tools asks other models for
             "fenced",
             opens=("```json", "```tool_call", "```tool_code", "```\n"),
             closes=("```",),

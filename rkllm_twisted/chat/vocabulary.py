@@ -112,7 +112,8 @@ class Vocabulary:
     def pieces(self, tokens: Iterable[int], before: Sequence[int] = ()) -> Pieces:
         """Return the pieces of generated tokens.
 
-        :param before: the tokens before them. The last of these decides whether a space follows.
+        :param before: the tokens before them. The last of these decides whether the text begins
+            with a space.
         """
         pieces: list[str | Mark] = []
         context, run = list(before[-1:]), list[int]()
