@@ -16,7 +16,7 @@ COMMANDS = {
     "chat": "Chat with the model in a terminal.",
     "run": "Run the model on PROMPT and print the answer as it comes.",
     "init": "Load the model at PATH; it replaces the loaded model.",
-    "models": "List the models that the daemon has by name, or show NAME.",
+    "models": "List the models in the daemon's --model-dir, or show NAME.",
     "destroy": "Unload the model.",
     "abort": "Stop the current run, whichever client has started it.",
     "status": "Show the state of the daemon, queue, NPU and memory.",

@@ -13,8 +13,9 @@ from rkllm_twisted.client_core import methods
 from rkllm_twisted.client_core.call import MethodCall
 from rkllm_twisted.rpc.registry import find_methods
 
-#: Methods that clients replace: by leaving a loop, ``Deferred.cancel()`` or ``call()``.
-OTHERWISE = {"$/cancelRequest", "server.cancel"}
+#: Methods without a function of their own. The first two: the client leaves the loop or cancels the
+#: Deferred instead. The others: ``call()``.
+OTHERWISE = {"$/cancelRequest", "server.cancel", "models.list", "models.show"}
 DESCRIBING = ("rpc.", "system.")
 #: The arguments of each function that needs some.
 ARGUMENTS = {

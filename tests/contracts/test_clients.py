@@ -289,7 +289,7 @@ async def test_parameters_without_a_json_form_are_refused_before_anything_is_sen
     """The connection is unaffected."""
     client = await connect(daemon.path)
     for params in ({"a": object()}, {"a": "\ud800"}, {"a": {1: {2}}}):
-        with pytest.raises(InvalidParams, match="no JSON form"):
+        with pytest.raises(InvalidParams, match="cannot be written as JSON"):
             await client.call("server.ping", params)
     await client.ping()
 
