@@ -40,7 +40,9 @@ unit: $(VENV)/test-installed
 	$(BIN)/pytest --numprocesses=auto --dist=loadfile
 
 # What takes seconds, under each supported Python that is installed here.
-PYTHONS ?= python3.10 python3.11 python3.12 python3.13
+# `make test` has run the Python of PYTHON.
+OWN_PYTHON = $(shell $(PYTHON) -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
+PYTHONS ?= $(filter-out $(OWN_PYTHON),python3.10 python3.11 python3.12 python3.13)
 SLOW := real_models endtoend soak interop packages benchmarks contract
 pythons:
 	@for python in $(PYTHONS); do \
