@@ -215,13 +215,6 @@ GUARDS = [
     ),
     # Time and pauses
     _guard(
-        "timers follow the monotonic clock",
-        "daemon/twistd.py",
-        "        use_monotonic_time(reactor)\n",
-        "",
-        "endtoend/test_pauses.py::test_a_step_of_the_clock_changes_nothing_for_an_idle_daemon",
-    ),
-    _guard(
         "heartbeats that are unread count",
         "isolation/heartbeat.py",
         "        self._read()\n",
