@@ -371,7 +371,7 @@ GUARDS = [
         "a cancel gets through a full share",
         "rpc/conversation.py",
         " and method.name not in self.dispatcher.uncounted",
-        ":",
+        "",
         f"{TALK}::test_what_ends_or_looks_at_work_always_gets_through",
     ),
     _guard(
