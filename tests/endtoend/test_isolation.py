@@ -163,12 +163,10 @@ def test_the_child_runs_where_it_is_told(start: Start) -> None:
     wait_until(lambda: Path(f"/proc/{child}/oom_score_adj").read_text().strip() == "500")
 
 
-def test_a_place_that_cannot_be_had_is_said_in_one_sentence(start: Start) -> None:
-    """The sentence is in the log; no runtime process starts, and the state is failed."""
-    daemon = start("--child-cpus=9999")
-    with daemon.connect() as client:
-        wait_until(lambda: status_of(client)["state"] == "failed")
-    assert "runtime: --child-cpus is not possible here: Invalid argument." in daemon.log.read_text()
+def test_a_processor_that_is_not_there_is_refused_at_the_start(start: Start) -> None:
+    """One sentence has the option, and the processors of this machine."""
+    with pytest.raises(pytest.fail.Exception, match=r"--child-cpus names processors.*9999"):
+        start("--child-cpus=9999")
 
 
 def test_streams_go_on_for_others_while_one_is_ended(start: Start, script: Script) -> None:
