@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -46,6 +47,12 @@ def environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith("RKLLM_") and name != "PYTHONDONTWRITEBYTECODE"
     }
+
+
+def accepts(path: Path) -> bool:
+    """Return whether a daemon accepts here: the file is there before, and refuses."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(os.fspath(path)) == 0
 
 
 def wait_for(what: Callable[[], object]) -> float:

@@ -13,7 +13,7 @@ from pathlib import Path
 import attrs
 
 from benchmarks.clients import PATIENCE, Client
-from benchmarks.processes import children, environment, proportional, twistd, wait_for
+from benchmarks.processes import accepts, children, environment, proportional, twistd, wait_for
 
 MODES = ("process", "thread")
 
@@ -71,7 +71,7 @@ class Daemon:
 
     def settle(self) -> None:
         """Wait until the daemon is fully started."""
-        wait_for(lambda: (self.directory / "sock").exists() or self.process.poll() is not None)
+        wait_for(lambda: accepts(self.directory / "sock") or self.process.poll() is not None)
         wait_for(lambda: len(self.children()) == (self.mode == "process"))
 
     def memory(self) -> int:

@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 
 from benchmarks.clients import PATIENCE, Client
-from benchmarks.processes import wait_for
+from benchmarks.processes import accepts, wait_for
 
 PROJECT = Path(__file__).resolve().parents[2]
 #: Milliseconds per token: of the model that sets the pace, and of the model that is cancelled.
@@ -98,7 +98,7 @@ def daemon(*arguments: str) -> Iterator[Daemon]:
         with (directory / "log").open("wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, cwd=PROJECT)
         try:
-            wait_for(lambda: (directory / "sock").exists() or process.poll() is not None)
+            wait_for(lambda: accepts(directory / "sock") or process.poll() is not None)
             if process.poll() is not None:
                 sys.exit((directory / "log").read_text())
             running = Daemon(directory, process)

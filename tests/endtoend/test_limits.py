@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable
@@ -100,7 +101,8 @@ def test_unfinished_messages_are_bounded_for_all_together(start: Start) -> None:
     ping = b'{"jsonrpc":"2.0","id":1,"method":"server.ping"}'
     with daemon.connect() as small, daemon.connect() as big:
         small.socket.sendall(b"%d:" % (len(ping) + 600_000) + b" " * 600_000)
-        big.socket.sendall(b"1000000:" + b" " * 990_000)
+        with contextlib.suppress(BrokenPipeError):  # refused before all of it was sent
+            big.socket.sendall(b"1000000:" + b" " * 990_000)
         answer = big.eof()
         assert b"-32002" in answer
         assert b"max_unparsed" in answer

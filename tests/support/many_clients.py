@@ -36,8 +36,14 @@ def children_of(daemon: Daemon) -> list[int]:
 
 def child_of(daemon: Daemon) -> int:
     """Wait for the process that holds the runtime: the daemon may listen before it starts."""
-    wait_until(lambda: len(children_of(daemon)) == 1)
-    return children_of(daemon)[0]
+    children: list[int] = []
+
+    def is_alone() -> bool:
+        children[:] = children_of(daemon)
+        return len(children) == 1
+
+    wait_until(is_alone)
+    return children[0]
 
 
 def is_alive(pid: int) -> bool:
