@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 import os
-import time
 from _thread import get_ident
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -20,9 +19,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from rkllm_twisted.client_core import methods
+from rkllm_twisted.client_core import methods, model_methods
 from rkllm_twisted.client_core.address import (
-    PING_AFTER_S,
     PING_TIMEOUT_S,
     default_socket,
     lost_error,
@@ -178,6 +176,8 @@ class Client:
     set_cross_attn_params = _method(methods.set_cross_attn_params)
     create_default_param = _method(methods.create_default_param)
     get_constants = _method(methods.get_constants)
+    list_models = _method(model_methods.list_models)
+    show_model = _method(model_methods.show_model)
     status = _method(methods.status)
     version = _method(methods.version)
     ping = _method(methods.ping)
@@ -261,22 +261,13 @@ class Client:
         return event
 
     def _wait(self, inbox: deque[Arrival], seconds: float) -> bool:
-        """Wait until the inbox has an event, and return True if it has one.
+        """Wait until the inbox has an event, and return True if it has one."""
 
-        A daemon that sends nothing for a while gets a ping; without an answer it is given up.
-        """
-        now = time.monotonic()
-        deadline, ping_at, has_pinged = now + seconds, now + PING_AFTER_S, False
-        while not inbox and now < deadline:
-            if self._socket.poll(min(deadline, ping_at) - now):
-                ping_at, has_pinged = time.monotonic() + PING_AFTER_S, False
-            elif (now := time.monotonic()) >= ping_at:
-                if has_pinged:
-                    self._end(NoAnswer(silent_text(self.path)))
-                else:
-                    self._socket.send(self._connection.ask("server.ping")[1])
-                    ping_at, has_pinged = now + PING_TIMEOUT_S, True
-            now = time.monotonic()
+        def ping() -> bytes:
+            return self._connection.ask("server.ping")[1]
+
+        if not self._socket.wait_for(inbox, seconds, ping):
+            self._end(NoAnswer(silent_text(self.path)))
         return bool(inbox)
 
     def _on_data(self, data: bytes) -> None:

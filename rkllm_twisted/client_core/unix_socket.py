@@ -12,11 +12,17 @@ import select
 import signal
 import socket
 import struct
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sized
 from contextlib import contextmanager
 from types import FrameType
 
-from rkllm_twisted.client_core.address import PING_TIMEOUT_S, checked_path, connect_error
+from rkllm_twisted.client_core.address import (
+    PING_AFTER_S,
+    PING_TIMEOUT_S,
+    checked_path,
+    connect_error,
+)
 
 #: The most that one read returns.
 READ_BYTES = 2**18
@@ -96,6 +102,28 @@ class UNIXSocket:
             if self._outgoing:
                 self._write()
             self._read()
+        return True
+
+    def wait_for(self, inbox: Sized, seconds: float, ping: Callable[[], bytes]) -> bool:
+        """Read and write until the inbox is not empty, or the time has passed.
+
+        A daemon that sends nothing for a while gets a ping.
+
+        :param inbox: what ``on_data`` fills.
+        :param ping: makes a ping.
+        :returns: False if the daemon does not even answer a ping.
+        """
+        now = time.monotonic()
+        deadline, ping_at, has_pinged = now + seconds, now + PING_AFTER_S, False
+        while not inbox and now < deadline:
+            if self.poll(min(deadline, ping_at) - now):
+                ping_at, has_pinged = time.monotonic() + PING_AFTER_S, False
+            elif (now := time.monotonic()) >= ping_at:
+                if has_pinged:
+                    return False
+                self.send(ping())
+                ping_at, has_pinged = now + PING_TIMEOUT_S, True
+            now = time.monotonic()
         return True
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""One table defines the methods of both clients and covers every method of the daemon."""
+"""Tables of functions define the methods of both clients and cover every method of the daemon."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import pytest
 
 from rkllm_twisted import blocking, client
 from rkllm_twisted.abi.release import releases
-from rkllm_twisted.client_core import methods
+from rkllm_twisted.client_core import methods, model_methods
 from rkllm_twisted.client_core.call import MethodCall
 from rkllm_twisted.rpc.registry import find_methods
 
-#: Methods without a function of their own. The first two: the client leaves the loop or cancels the
-#: Deferred instead. The others: ``call()``.
-OTHERWISE = {"$/cancelRequest", "server.cancel", "models.list", "models.show"}
+#: Methods without a function of their own: the client leaves the loop or cancels the Deferred.
+OTHERWISE = {"$/cancelRequest", "server.cancel"}
 DESCRIBING = ("rpc.", "system.")
 #: The arguments of each function that needs some.
 ARGUMENTS = {
@@ -25,15 +24,18 @@ ARGUMENTS = {
     "load_lora": ["/p", "n"],
     "load_prompt_cache": ["/p"],
     "configure": ["json"],
+    "show_model": ["name"],
 }
+TABLES = (methods, model_methods)
 
 
 def functions() -> dict[str, Any]:
-    """Return the table's functions."""
+    """Return the functions of the tables."""
     return {
         name: function
-        for name, function in inspect.getmembers(methods, inspect.isfunction)
-        if function.__module__ == methods.__name__ and not name.startswith("_")
+        for table in TABLES
+        for name, function in inspect.getmembers(table, inspect.isfunction)
+        if function.__module__ == table.__name__ and not name.startswith("_")
     }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 
-from rkllm_twisted.client_core import methods
+from rkllm_twisted.client_core import methods, model_methods
 from rkllm_twisted.errors import RPCError
 from rkllm_twisted.testing import FakeDaemon
 
@@ -70,6 +70,10 @@ WAYS: list[tuple[str, list[Any], dict[str, Any], Any]] = [
     ("destroy", [], {}, None),
     ("create_default_param", [], {}, None),
     ("get_constants", [], {}, None),
+    ("list_models", [], {}, None),
+    ("show_model", ["m"], {}, {"model": "m", "digest": False}),
+    ("show_model", ["m", True], {}, {"model": "m", "digest": True}),
+    ("show_model", [], {"model": "m", "digest": True}, {"model": "m", "digest": True}),
     ("status", [], {}, None),
     ("version", [], {}, None),
     ("ping", [], {}, None),
@@ -113,8 +117,9 @@ def test_every_method_is_tried() -> None:
     """Every method of the clients is in the table above; ``run_async`` has its own test."""
     functions = {
         name
-        for name, function in inspect.getmembers(methods, inspect.isfunction)
-        if function.__module__ == methods.__name__ and not name.startswith("_")
+        for table in (methods, model_methods)
+        for name, function in inspect.getmembers(table, inspect.isfunction)
+        if function.__module__ == table.__name__ and not name.startswith("_")
     }
     assert {way[0] for way in WAYS} | {"run_async"} == functions
 

@@ -73,10 +73,10 @@ async def listening(
 @pytest.fixture
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make clients give up after half a second of silence."""
-    for module in ("blocking", "client.connection"):
+    for module in ("client_core.unix_socket", "client.connection"):
         monkeypatch.setattr(f"rkllm_twisted.{module}.PING_AFTER_S", 0.25)
         monkeypatch.setattr(f"rkllm_twisted.{module}.PING_TIMEOUT_S", 0.25)
-    monkeypatch.setattr("rkllm_twisted.client_core.unix_socket.PING_TIMEOUT_S", 0.25)
+    monkeypatch.setattr("rkllm_twisted.blocking.PING_TIMEOUT_S", 0.25)
 
 
 @pytest_twisted.ensureDeferred

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import pytest_twisted
 from daemons import Daemon
@@ -337,3 +338,24 @@ async def test_an_aborted_answer_says_so(connect: Connect) -> None:
                     await other.abort()
         assert last is not None
         assert last.finish_reason == "cancelled"
+
+
+@pytest_twisted.ensureDeferred
+async def test_models_have_names_and_facts(connect: Connect, tmp_path: Path) -> None:
+    """The typed results have every member that the daemon sends."""
+    (tmp_path / "greeter.gguf").write_text("<!DOCTYPE html>")
+    (tmp_path / "rkllm.toml").write_text("broken")
+    with FakeDaemon(options=["--model-dir", str(tmp_path)]).listening() as path:
+        client = await connect(path)
+        listing = await client.list_models()
+        shown = await client.show_model("greeter", digest=True)
+        with pytest.raises(InvalidParams, match="There is no model 'other'"):
+            await client.show_model("other")
+    assert [(model.name, model.loaded) for model in listing.models] == [("greeter", False)]
+    assert listing.raw["models"][0] == listing.models[0].raw
+    assert "is a web page" in listing.models[0].problems[0]
+    assert (shown.size, shown.path) == (15, str(tmp_path / "greeter.gguf"))
+    assert shown.digest is not None
+    for typed in (listing.models[0], shown):
+        fields = {field.name for field in attrs.fields(type(typed))} - {"raw"}
+        assert {name: getattr(typed, name) for name in fields} == typed.raw

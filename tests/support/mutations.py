@@ -130,7 +130,7 @@ GUARDS = [
     ),
     _guard(
         "the blocking client gives up a daemon that answers no ping",
-        "blocking.py",
+        "client_core/unix_socket.py",
         "                if has_pinged:",
         "                if False:",
         "contracts/test_client_bad_days.py::test_a_daemon_that_is_stopped_is_given_up",
