@@ -12,7 +12,7 @@ from typing import Any
 
 from zope.interface import Attribute, Interface
 
-from rkllm_twisted.values import NPUStatus, OnResult, Params, Result, RuntimeVersion
+from rkllm_twisted.values import NPUStatus, OnResult, Params, Procedure, Result, RuntimeVersion
 
 
 class INPU(Interface):
@@ -53,6 +53,24 @@ class INPU(Interface):
             If the runtime ends the run without one, it is made here: text null, state 2.
         """
 
+    def perform(procedure: Procedure, client: Hashable = None) -> Any:
+        """Make several calls in one turn: no call of another client comes in between.
+
+        :param procedure: called in the NPU thread with an :class:`ITurn`. It must not touch what
+            belongs to the reactor thread, and wait for nothing but its calls. Each call has the
+            time-outs of its own; what the procedure does after a call counts to that call.
+        :returns: a Deferred of what the procedure returns or raises. If it is cancelled, the run
+            under way is aborted, and the procedure cannot begin another call.
+        """
+
+    def prepare(function: str, params: Params) -> Any:
+        """Check parameters before the turn, see :meth:`IRuntime.prepare`. Pure.
+
+        :returns: a prepared call for :meth:`ITurn.perform`.
+        :raises InvalidParams: naming the parameter or field.
+        :raises NotInRelease: this release of the runtime lacks the function.
+        """
+
     def abort() -> Any:
         """``rkllm_abort``, without a turn: a Deferred of ``{"success": True, …}``."""
 
@@ -81,6 +99,32 @@ class INPU(Interface):
         """Refuse new calls, drop those that wait (ShuttingDown), abort the run, destroy the model.
 
         :returns: a Deferred that fires when the NPU is free.
+        """
+
+
+class ITurn(Interface):
+    """The runtime during one turn, for the procedure in the NPU thread; no use after its return."""
+
+    loaded = Attribute("bool: True if there is a model.")
+
+    def prepare(function: str, params: Params) -> Any:
+        """See :meth:`IRuntime.prepare`."""
+
+    def perform(prepared: Any, on_result: OnResult | None = None) -> Mapping[str, Any]:
+        """Make one call and wait for its end.
+
+        :param on_result: for runs, and for them only: called in the NPU thread with each result of
+            state 0 or 1, in order.
+        :returns: the outputs by name; of a run, as of :meth:`INPU.run`, the RKLLMResult that ends
+            it.
+        :raises Cancelled: the caller has its answer already; the call was not made.
+        :raises RPCError: as :meth:`IRuntime.perform`.
+        """
+
+    def deliver(function: Callable[..., object], *args: object) -> None:
+        """Call a function in the reactor thread, soon and in order.
+
+        It is not called once the Deferred of the turn has fired.
         """
 
 

@@ -49,6 +49,12 @@ class PreparedCall:
     floats: Mapping[int, Numbers] = attrs.field(repr=False)
 
     @property
+    def name(self) -> str:
+        """The function of rkllm.h."""
+        name: str = self.function.name
+        return name
+
+    @property
     def model_path(self) -> str | None:
         """The path of the model that the call loads; None if the call is not rkllm_init."""
         if self.function.name != "rkllm_init":

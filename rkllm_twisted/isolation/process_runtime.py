@@ -54,6 +54,11 @@ class RemoteCall:
     prepared: PreparedCall
 
     @property
+    def name(self) -> str:
+        """The function of rkllm.h."""
+        return self.function
+
+    @property
     def model_path(self) -> str | None:
         """See :class:`PreparedCall`."""
         return self.prepared.model_path

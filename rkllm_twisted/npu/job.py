@@ -1,4 +1,4 @@
-"""One call on its way through the queue and the NPU thread."""
+"""A procedure on its way through the queue and the NPU thread; a single call is one, too."""
 
 from __future__ import annotations
 
@@ -11,16 +11,39 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from rkllm_twisted.errors import Cancelled, RPCError
-from rkllm_twisted.interfaces import IRuntime
-from rkllm_twisted.values import LAST_STATES, LINES, SAVED, OnResult, Result, RunState
+from rkllm_twisted.interfaces import IRuntime, ITurn
+from rkllm_twisted.values import OnResult, Procedure, Result
 
 #: Changes each result of a run in the NPU thread, before the reactor gets it.
 Transform = Callable[[Result], Result]
+#: What a procedure is called before its first call.
+PROCEDURE = "procedure"
 
 
 def unchanged(result: Result) -> Result:
     """Return a result as it is."""
     return result
+
+
+def one_call(prepared: Any) -> Procedure:
+    """Return the procedure of a call that is not a run."""
+    return lambda turn: turn.perform(prepared)
+
+
+def one_run(prepared: Any, on_result: OnResult, transform: Transform) -> Procedure:
+    """Return the procedure of a run.
+
+    :param on_result: called in the reactor thread with each partial result.
+    :param transform: changes each result, in the NPU thread.
+    """
+
+    def procedure(turn: ITurn) -> Result:
+        def on_partial(result: Result) -> None:
+            turn.deliver(on_result, transform(result))
+
+        return transform(turn.perform(prepared, on_partial))
+
+    return procedure
 
 
 def abort_quietly(runtime: IRuntime) -> None:
@@ -31,32 +54,30 @@ def abort_quietly(runtime: IRuntime) -> None:
 
 @attrs.define(eq=False)
 class Job:
-    """A call and its outcome.
+    """A turn and its outcome.
 
-    :param prepared: the arguments, see :meth:`IRuntime.prepare`.
-    :param on_result: called with each partial result of a run; None if the call is not a run.
-    :param client: whose call it is.
-    :param transform: changes each result of a run, in the NPU thread.
-    :ivar final: the result that ended the run.
+    :param procedure: makes the calls of the turn.
+    :param client: whose turn it is.
+    :param function: of the call under way, or of the last one.
+    :param model_path: of the model that the first call loads, if that is known.
+    :param announced: the reactor knows already that the call of this function begins.
+    :ivar in_run: a run is about to enter C, or there.
+    :ivar runs: how many runs it has begun.
     :ivar abandoned: the caller has its answer; what the thread still does is dropped.
     :ivar aborted: ``rkllm_abort`` was called during the run.
     :ivar outcome: the caller's Deferred.
     """
 
-    function: str
-    prepared: Any
-    on_result: OnResult | None
+    procedure: Procedure
     client: Hashable
-    transform: Transform = unchanged
-    final: Result | None = None
+    function: str = PROCEDURE
+    model_path: str | None = None
+    announced: bool = False
+    in_run: bool = False
+    runs: int = 0
     abandoned: bool = False
     aborted: bool = False
-    outcome: Deferred[Result] = attrs.field(factory=Deferred)
-
-    @property
-    def is_run(self) -> bool:
-        """True if the call is a run, which has partial results."""
-        return self.on_result is not None
+    outcome: Deferred[Any] = attrs.field(factory=Deferred)
 
     def abandon(self, error: RPCError) -> None:
         """Answer the caller now; drop what the thread still does."""
@@ -64,8 +85,8 @@ class Job:
             self.abandoned = True
             self.outcome.errback(error)
 
-    def resolve(self, result: Result | Failure) -> None:
-        """Answer the caller with the result of the thread."""
+    def resolve(self, result: object) -> None:
+        """Answer the caller with the result of the thread, or its Failure."""
         if self.abandoned or self.outcome.called:
             return
         if isinstance(result, Failure):
@@ -73,10 +94,10 @@ class Job:
         else:
             self.outcome.callback(result)
 
-    def deliver(self, result: Result) -> None:
-        """Pass one partial result to the caller. In the reactor thread."""
-        if not self.abandoned and self.on_result is not None:
-            self.on_result(result)
+    def deliver(self, function: Callable[..., object], *args: object) -> None:
+        """Call a function of the caller's. In the reactor thread."""
+        if not self.abandoned:
+            function(*args)
 
     def check(self) -> None:
         """Check that the caller still waits for the answer.
@@ -85,33 +106,3 @@ class Job:
         """
         if self.abandoned:
             raise Cancelled("The request was cancelled.")
-
-    def perform(self, runtime: IRuntime, partial: Callable[[Job, Result], object]) -> Result | None:
-        """Make the call. In the NPU thread.
-
-        :param partial: called with each partial result, in this thread.
-        :returns: the outputs; for a run its last result, None if the runtime sent none.
-        :raises RPCError: the runtime refused the call.
-        """
-        if not self.is_run:
-            outputs: Result = runtime.perform(self.prepared)
-            return outputs
-
-        def on_result(result: Result) -> None:
-            if self.abandoned:
-                # The first abort may have come before the run had entered C.
-                abort_quietly(runtime)
-            elif result["_callback_state"] in LAST_STATES:
-                self.final = self.transform(result)
-            else:
-                partial(self, self.transform(result))
-
-        try:
-            outputs = runtime.perform(self.prepared, on_result)
-            more = {name: outputs[name] for name in (SAVED, LINES) if name in outputs}
-        except RPCError as error:
-            if self.final is None or self.final["_callback_state"] != RunState.ERROR:
-                raise
-            lines = (error.data or {}).get("lines")
-            more = {LINES: lines} if lines else {}
-        return {**self.final, **more} if more and self.final is not None else self.final

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import attrs
-from twisted.python.failure import Failure
 
-from rkllm_twisted.npu.job import Job
 from rkllm_twisted.values import FINISH_REASON, ModelLimits, Result, RunState
 
 
@@ -21,29 +19,31 @@ class ModelRecord:
         self._limits: ModelLimits | None = None
         self._adapters: list[str] = []
 
-    def add(self, job: Job) -> None:
-        """Record a call that has succeeded."""
-        if job.function == "rkllm_init":
-            self._limits, self._adapters = job.prepared.model_limits, []
-        elif job.function == "rkllm_load_lora":
-            self._adapters.append(job.prepared.adapter_name)
+    def add(self, prepared: Any) -> None:
+        """Record a call that has succeeded. In the NPU thread."""
+        if prepared.name == "rkllm_init":
+            self._limits, self._adapters = prepared.model_limits, []
+        elif prepared.name == "rkllm_load_lora":
+            self._adapters.append(prepared.adapter_name)
 
-    def with_finish_reason(self, job: Job, result: Result | Failure) -> Result | Failure:
-        """Add to a run's last result why the answer ended, if the model has not ended it."""
-        if isinstance(result, Failure) or not job.is_run:
-            return result
+    def with_finish_reason(self, prepared: Any, result: Result, aborted: bool) -> Result:
+        """Add to a run's last result why the answer ended, if the model has not ended it.
+
+        :param prepared: the call of the run.
+        :param aborted: ``rkllm_abort`` was called during the run.
+        """
         if result.get("_callback_state") != RunState.FINISH:
             return result
-        reason = "cancelled" if job.aborted else "length" if self._is_full(job, result) else None
+        reason = "cancelled" if aborted else "length" if self._is_full(prepared, result) else None
         return result if reason is None else {**result, FINISH_REASON: reason}
 
-    def _is_full(self, job: Job, result: Result) -> bool:
+    def _is_full(self, prepared: Any, result: Result) -> bool:
         """True if an answer has reached a limit; False on releases without figures in results."""
         perf = result.get("perf") or {}
         tokens = perf.get("generate_tokens", 0)
         if self._limits is None or not tokens:
             return False
-        limit = job.prepared.max_new_tokens or self._limits.max_new_tokens
+        limit = prepared.max_new_tokens or self._limits.max_new_tokens
         used: int = perf.get("prefill_tokens", 0) + tokens
         return bool(0 < limit <= tokens or used >= self._limits.max_context_len)
 

@@ -25,14 +25,24 @@ from rkllm_twisted.abi.release import releases
 from rkllm_twisted.errors import Cancelled, NoModel, RPCError, ShuttingDown, TimedOut
 from rkllm_twisted.interfaces import INPU, IRuntime
 from rkllm_twisted.npu.history import History, Shared
-from rkllm_twisted.npu.job import Job, Transform, abort_quietly, unchanged
+from rkllm_twisted.npu.job import (
+    PROCEDURE,
+    Job,
+    Transform,
+    abort_quietly,
+    one_call,
+    one_run,
+    unchanged,
+)
 from rkllm_twisted.npu.model_record import ModelRecord
 from rkllm_twisted.npu.queue import QUEUE_LIMIT, FairQueue
 from rkllm_twisted.npu.timeouts import CallTimer, Timeouts
+from rkllm_twisted.npu.turn import Turn
 from rkllm_twisted.values import (
     NPUStatus,
     OnResult,
     Params,
+    Procedure,
     Result,
     Running,
     RuntimeVersion,
@@ -43,7 +53,13 @@ InThread = Callable[..., Deferred[Any]]
 FromThread = Callable[..., object]
 
 #: Function -> the state of the NPU during such a call.
-STATES = {"rkllm_init": "loading", "rkllm_run": "running", "rkllm_run_async": "running"}
+STATES = {
+    "rkllm_init": "loading",
+    "rkllm_run": "running",
+    "rkllm_run_async": "running",
+    PROCEDURE: "running",
+}
+STUCK = "The NPU is stuck in a call that cannot be ended; restart the daemon."
 
 
 def thread_npu(
@@ -109,7 +125,7 @@ class ThreadNPU:
 
     def call(self, function: str, params: Params, client: Hashable = None) -> Deferred[Result]:
         """See :meth:`INPU.call`."""
-        return self._submit(function, params, client, None)
+        return self._single(function, params, client, one_call)
 
     def run(
         self,
@@ -120,12 +136,22 @@ class ThreadNPU:
         transform: Transform = unchanged,
     ) -> Deferred[Result]:
         """See :meth:`INPU.run`."""
-        return self._submit(function, params, client, on_result, transform)
+        return self._single(
+            function, params, client, lambda prepared: one_run(prepared, on_result, transform)
+        )
+
+    def perform(self, procedure: Procedure, client: Hashable = None) -> Deferred[Any]:
+        """See :meth:`INPU.perform`."""
+        return self._submit(Job(procedure, client))
+
+    def prepare(self, function: str, params: Params) -> Any:
+        """See :meth:`INPU.prepare`."""
+        return self._runtime.prepare(function, params)
 
     def abort(self) -> Deferred[Result]:
         """See :meth:`INPU.abort`."""
         if self._under_way is not None:
-            self._under_way.aborted = True
+            self._under_way.aborted = True  # its run: the next one begins without the mark
         return execute(self._runtime.abort)
 
     def pause(self) -> Deferred[Result]:
@@ -208,26 +234,31 @@ class ThreadNPU:
             return "failed"
         return "loaded" if self._runtime.loaded else "empty"
 
-    def _submit(
+    def _refusal(self) -> Deferred[Any] | None:
+        """Return a Deferred that has failed, if no call is taken now."""
+        if self._closed is not None or self._draining:
+            return fail(ShuttingDown("The daemon is shutting down."))
+        return fail(TimedOut(STUCK)) if self._is_stuck else None
+
+    def _single(
         self,
         function: str,
         params: Params,
         client: Hashable,
-        on_result: OnResult | None,
-        transform: Transform = unchanged,
+        procedure_of: Callable[[Any], Procedure],
     ) -> Deferred[Result]:
-        if self._closed is not None or self._draining:
-            return fail(ShuttingDown("The daemon is shutting down."))
-        if self._is_stuck:
-            return fail(
-                TimedOut("The NPU is stuck in a call that cannot be ended; restart the daemon.")
-            )
         try:
             prepared = self._runtime.prepare(function, params)
         except RPCError:
-            return fail()
-        job = Job(function, prepared, on_result, client, transform)
-        turn = self._queue.acquire(client)
+            return self._refusal() or fail()
+        procedure, path = procedure_of(prepared), prepared.model_path
+        return self._submit(Job(procedure, client, function, path, announced=True))
+
+    def _submit(self, job: Job) -> Deferred[Any]:
+        refused = self._refusal()
+        if refused is not None:
+            return refused
+        turn = self._queue.acquire(job.client)
         job.outcome = Deferred(lambda _: self._cancel(job, turn))
         turn.addCallbacks(lambda _: self._begin(job), lambda reason: self._no_turn(job, reason))
         return job.outcome
@@ -242,7 +273,7 @@ class ThreadNPU:
 
     def _abandon(self, job: Job, error: RPCError) -> None:
         job.abandon(error)
-        if job is self._under_way and job.is_run and self._runtime.loaded:
+        if job is self._under_way and job.in_run and self._runtime.loaded:
             abort_quietly(self._runtime)
             if self._timer is not None:
                 self._timer.aborted()
@@ -257,43 +288,53 @@ class ThreadNPU:
         if not self._runtime.kill():
             self._is_stuck = True
             self._state = "stuck"
-            self._queue.fail_all(
-                TimedOut("The NPU is stuck in a call that cannot be ended; restart the daemon.")
-            )
+            self._queue.fail_all(TimedOut(STUCK))
 
     def _begin(self, job: Job) -> None:
         self._under_way = job
-        self._state = STATES.get(job.function, self._idle_state())
-        if self._timer is not None:
-            self._timer.begin(job.function, job.prepared.model_path)
+        self._call_begins(job, job.function, job.model_path)
         done = self._in_thread(self._in_npu, job)
         done.addBoth(self._ended, job)
 
-    def _in_npu(self, job: Job) -> Result:
-        """Make the call. In the NPU thread."""
+    def _call_begins(self, job: Job, function: str, model_path: str | None) -> None:
+        """Follow what the thread does. In the reactor thread."""
+        if job is not self._under_way or job.abandoned:
+            return
+        job.function = function
+        self._state = STATES.get(function, self._idle_state())
+        if self._timer is not None:
+            self._timer.begin(function, model_path)
+
+    def _in_npu(self, job: Job) -> Any:
+        """Do what is to be done in the turn. In the NPU thread."""
         job.check()
-        self._history.before(self._runtime, job.function, job.client, job.is_run)
-        result = job.perform(self._runtime, partial(self._from_thread, self._deliver))
-        self._history.after(job.function)
-        # In some modes the runtime ends a run without a last result.
-        return result or empty_result(layout_of(self._release))
+        turn = Turn(
+            job,
+            self._runtime,
+            self._history,
+            self._model,
+            partial(empty_result, layout_of(self._release)),
+            partial(self._from_thread, self._call_begins),
+            partial(self._from_thread, self._deliver),
+        )
+        return job.procedure(turn)
 
-    def _deliver(self, job: Job, result: Result) -> None:
-        self._tokens += 1
-        if self._timer is not None and not job.abandoned:
+    def _deliver(
+        self, job: Job, has_token: bool, function: Callable[..., object], *args: object
+    ) -> None:
+        self._tokens += has_token
+        if has_token and self._timer is not None and not job.abandoned:
             self._timer.token()
-        job.deliver(result)
+        job.deliver(function, *args)
 
-    def _ended(self, result: Result | Failure, job: Job) -> None:
+    def _ended(self, result: Any, job: Job) -> None:
         """Free the NPU and answer the caller: the thread has returned."""
         self._under_way = None
         self._is_stuck = False
         if self._timer is not None:
             self._timer.end()
-        if not isinstance(result, Failure):
-            self._model.add(job)
-        self._runs += job.is_run
+        self._runs += job.runs
         self._state = self._idle_state() if self._state != "closed" else self._state
         self._queue.release()
-        job.resolve(self._model.with_finish_reason(job, result))
+        job.resolve(result)
         self._fire_idle()

@@ -39,6 +39,11 @@ class Prepared:
     checked: PreparedCall
 
     @property
+    def name(self) -> str:
+        """The function of rkllm.h."""
+        return self.function
+
+    @property
     def model_path(self) -> str | None:
         """See :class:`PreparedCall`."""
         return self.checked.model_path

@@ -153,7 +153,7 @@ GUARDS = [
     _guard(
         "only the run that is given up is aborted",
         "npu/thread.py",
-        "if job is self._under_way and job.is_run and self._runtime.loaded:",
+        "if job is self._under_way and job.in_run and self._runtime.loaded:",
         "if self._runtime.loaded:",
         f"{NPU}::test_cancelling_one_never_stops_another",
     ),
@@ -166,7 +166,7 @@ GUARDS = [
     ),
     _guard(
         "an abort that came before C is repeated",
-        "npu/job.py",
+        "npu/turn.py",
         "                abort_quietly(runtime)\n            elif",
         "                pass\n            elif",
         f"{NPU}::test_a_cancel_that_comes_just_before_c_aborts_the_run_in_c",
@@ -174,8 +174,8 @@ GUARDS = [
     _guard(
         "what was given up streams no more",
         "npu/job.py",
-        "if not self.abandoned and self.on_result is not None:",
-        "if self.on_result is not None:",
+        "if not self.abandoned:\n            function",
+        "if True:\n            function",
         f"{NPU}::test_cancelling_the_run_under_way_aborts_it",
     ),
     _guard(

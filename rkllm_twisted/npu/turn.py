@@ -1,0 +1,116 @@
+"""The calls of one turn, in the NPU thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+from zope.interface import implementer
+
+from rkllm_twisted.errors import RPCError
+from rkllm_twisted.interfaces import IRuntime, ITurn
+from rkllm_twisted.npu.history import History
+from rkllm_twisted.npu.job import Job, abort_quietly
+from rkllm_twisted.npu.model_record import ModelRecord
+from rkllm_twisted.values import LAST_STATES, LINES, SAVED, OnResult, Params, Result, RunState
+
+
+def _nothing() -> None:
+    """Do nothing: a token has come that the caller does not get."""
+
+
+@implementer(ITurn)
+@attrs.define(eq=False)
+class Turn:
+    """The runtime in the hands of a job's procedure. In the NPU thread only.
+
+    :param job: what the turn belongs to.
+    :param runtime: what it calls.
+    :param history: what happens to the cache around each call.
+    :param model: what the loaded model was loaded with.
+    :param empty: what a run returns that the runtime ended without a last result.
+    :param on_call: called in this thread with the job, the function and the model's path when a
+        call begins that the reactor does not know of.
+    :param in_reactor: called in this thread with the job, True if a token has come, and a function
+        with its arguments, to be called in the reactor thread unless the caller has its answer.
+    """
+
+    _job: Job
+    _runtime: IRuntime
+    _history: History
+    _model: ModelRecord
+    _empty: Callable[[], Result]
+    _on_call: Callable[[Job, str, str | None], object]
+    _in_reactor: Callable[..., object]
+    _has_token: bool = False
+
+    @property
+    def loaded(self) -> bool:
+        """See :class:`ITurn`."""
+        loaded: bool = self._runtime.loaded
+        return loaded
+
+    def prepare(self, function: str, params: Params) -> Any:
+        """See :class:`ITurn`."""
+        return self._runtime.prepare(function, params)
+
+    def deliver(self, function: Callable[..., object], *args: object) -> None:
+        """See :class:`ITurn`."""
+        has_token, self._has_token = self._has_token, False
+        self._in_reactor(self._job, has_token, function, *args)
+
+    def perform(self, prepared: Any, on_result: OnResult | None = None) -> Mapping[str, Any]:
+        """See :class:`ITurn`."""
+        job, function = self._job, prepared.name
+        job.aborted = False
+        # Before the check: whoever abandons the job after it sees the run, and aborts it.
+        job.in_run = on_result is not None
+        try:
+            job.check()
+            announced, job.announced = job.announced, False
+            if not announced:
+                self._on_call(job, function, prepared.model_path)
+            job.runs += job.in_run
+            self._history.before(self._runtime, function, job.client, job.in_run)
+            if on_result is None:
+                result: Result = self._runtime.perform(prepared)
+            else:
+                result = self._run(prepared, on_result)
+            self._history.after(function)
+            self._model.add(prepared)
+        finally:
+            job.in_run = False
+        return result
+
+    def _run(self, prepared: Any, on_partial: OnResult) -> Result:
+        """Make a run.
+
+        :returns: its last result; in some modes the runtime sends none, and it is empty.
+        """
+        job, runtime = self._job, self._runtime
+        final: Result | None = None
+
+        def on_result(result: Result) -> None:
+            nonlocal final
+            if job.abandoned:
+                # The first abort may have come before the run had entered C.
+                abort_quietly(runtime)
+            elif result["_callback_state"] in LAST_STATES:
+                final = result
+            else:
+                self._has_token = True
+                on_partial(result)
+                if self._has_token:  # it has not left with what the procedure delivers
+                    self.deliver(_nothing)
+
+        try:
+            outputs = runtime.perform(prepared, on_result)
+            more = {name: outputs[name] for name in (SAVED, LINES) if name in outputs}
+        except RPCError as error:
+            if final is None or final["_callback_state"] != RunState.ERROR:
+                raise
+            lines = (error.data or {}).get("lines")
+            more = {LINES: lines} if lines else {}
+        last = self._empty() if final is None else {**final, **more}
+        return self._model.with_finish_reason(prepared, last, job.aborted)
