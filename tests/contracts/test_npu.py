@@ -333,6 +333,147 @@ async def test_draining_lets_the_run_under_way_end_and_nothing_else_begin(rig: R
     await rig.npu.drain()
 
 
+def texts_of(turn: Any, prompt: str) -> list[str]:
+    """Make a run in a turn; its texts."""
+    texts: list[str] = []
+    prepared = turn.prepare("rkllm_run", {"rkllm_input": {"prompt_input": prompt}})
+    final = turn.perform(prepared, lambda result: texts.append(result["text"]))
+    assert final["_callback_state"] in (2, 3)
+    return texts
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_turn_may_be_several_calls(rig: Rig) -> None:
+    """What the procedure returns is the result; what it delivers comes in order."""
+    delivered: list[object] = []
+
+    def procedure(turn: Any) -> object:
+        assert not turn.loaded
+        param = {"param": {"model_path": rig.model}}
+        outputs = turn.perform(turn.prepare("rkllm_init", param))
+        for number in range(3):
+            turn.deliver(delivered.append, number)
+        return outputs, turn.loaded, texts_of(turn, "hello"), texts_of(turn, "fails")
+
+    outputs, loaded, *texts = await rig.npu.perform(procedure, "a")
+    assert outputs == {"success": True, "status_code": 0}
+    assert loaded
+    assert texts == [["Hello", " world"], ["so far"]]
+    assert delivered == [0, 1, 2]
+    status = rig.npu.status()
+    assert (status.state, status.runs, status.tokens) == ("loaded", 2, 3)
+
+
+@pytest_twisted.ensureDeferred
+async def test_no_call_comes_between_the_calls_of_a_turn(rig: Rig) -> None:
+    """A run that was queued meanwhile begins after the last of them."""
+    await rig.init()
+    order: list[str] = []
+
+    def procedure(turn: Any) -> None:
+        for _ in range(3):
+            texts_of(turn, "hello")
+            turn.deliver(order.append, "of the turn")
+
+    turn = rig.npu.perform(procedure, "a")
+    other, _ = rig.run("hello", "b")
+    other.addCallback(lambda _: order.append("other"))
+    await turn
+    await other
+    assert order == ["of the turn"] * 3 + ["other"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_cancelled_turn_begins_no_other_call(rig: Rig) -> None:
+    """Its run is aborted, Cancelled is raised at the next call, and the next turn is whole."""
+    await rig.init()
+    begun: Deferred[None] = Deferred()
+    raised: list[BaseException] = []
+
+    def first_of(_: Any, turn: Any) -> None:
+        if not raised:
+            raised.append(AssertionError("no further call was refused"))
+            turn.deliver(begun.callback, None)
+
+    def procedure(turn: Any) -> None:
+        params = {"rkllm_input": {"prompt_input": "endless"}}
+        prepared = turn.prepare("rkllm_run", params)
+        turn.perform(prepared, lambda result: first_of(result, turn))
+        try:
+            texts_of(turn, "hello")
+        except RPCError as error:
+            raised[0] = error
+            raise
+
+    turn = rig.npu.perform(procedure, "a")
+    after, stream = rig.run("hello", "b")
+    await begun
+    assert rig.npu.status().state == "running"
+    turn.cancel()
+    assert isinstance(await failure_of(turn), Cancelled)
+    await after
+    assert isinstance(raised[0], Cancelled)
+    assert stream == ["Hello", " world"]
+    assert rig.npu.status().runs == 2
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_turn_that_is_cancelled_in_the_queue_never_begins(rig: Rig) -> None:
+    """Its procedure is not called."""
+    await rig.init()
+    running, stream = rig.run("endless", "a")
+    called: list[object] = []
+    queued = rig.npu.perform(called.append, "b")
+    await stream.begun
+    queued.cancel()
+    assert isinstance(await failure_of(queued), Cancelled)
+    running.cancel()
+    await failure_of(running)
+    done, _ = rig.run("hello", "a")
+    await done
+    assert called == []
+
+
+@pytest_twisted.ensureDeferred
+async def test_an_error_in_a_turn_is_its_outcome(rig: Rig) -> None:
+    """Of a call or of the procedure itself; the NPU is free for the next."""
+    assert isinstance(await failure_of(rig.npu.perform(lambda t: texts_of(t, "hello"))), NoModel)
+    with pytest.raises(ZeroDivisionError):
+        await rig.npu.perform(lambda _: 1 // 0)
+    wrong = rig.npu.perform(lambda turn: turn.prepare("rkllm_init", {"colour": 1}))
+    assert isinstance(await failure_of(wrong), InvalidParams)
+    assert await rig.init() == {"success": True, "status_code": 0}
+
+
+@pytest_twisted.ensureDeferred
+async def test_close_during_a_turn_answers_and_ends_it(rig: Rig) -> None:
+    """ShuttingDown for the caller; no procedure is taken any more."""
+    await rig.init()
+    begun: Deferred[None] = Deferred()
+
+    def procedure(turn: Any) -> None:
+        turn.deliver(begun.callback, None)
+        while True:
+            texts_of(turn, "endless")
+
+    turn = rig.npu.perform(procedure)
+    await begun
+    closed = rig.npu.close()
+    assert isinstance(await failure_of(turn), ShuttingDown)
+    await closed
+    assert isinstance(await failure_of(rig.npu.perform(lambda _: None)), ShuttingDown)
+
+
+@pytest_twisted.ensureDeferred
+async def test_parameters_can_be_checked_before_the_turn(rig: Rig) -> None:
+    """prepare() raises at once; what it returns is for the turn."""
+    with pytest.raises(InvalidParams):
+        rig.npu.prepare("rkllm_init", {"colour": 1})
+    prepared = rig.npu.prepare("rkllm_init", {"param": {"model_path": rig.model}})
+    await rig.npu.perform(lambda turn: turn.perform(prepared))
+    assert rig.npu.status().state == "loaded"
+
+
 @pytest_twisted.ensureDeferred
 async def test_default_param_needs_no_model(rig: Rig) -> None:
     """The result is the RKLLMParam itself."""

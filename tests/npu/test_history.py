@@ -92,6 +92,19 @@ def test_another_clients_run_begins_with_a_cleared_cache() -> None:
     assert rig.runtime.prepared == [{"keep_system_prompt": 1}] * 2
 
 
+def test_a_turn_of_several_runs_clears_once() -> None:
+    """Before its first run, if another client's run was before."""
+    rig = Rig(PerConnection())
+    rig.runs_of("a")
+
+    def twice(turn: Any) -> None:
+        for _ in range(2):
+            turn.perform(turn.prepare(RUN, [{"prompt_input": "hi"}]), lambda _: None)
+
+    rig.do(rig.npu.perform(twice, "b"))
+    assert rig.runs_of("b", "a") == [RUN, CLEAR, RUN, RUN, RUN, CLEAR, RUN]
+
+
 def test_the_first_run_of_a_model_clears_nothing() -> None:
     """A new model has no history, whichever client loaded it."""
     rig = Rig(PerConnection())
