@@ -252,7 +252,8 @@ class ThreadNPU:
         except RPCError:
             return self._refusal() or fail()
         procedure, path = procedure_of(prepared), prepared.model_path
-        return self._submit(Job(procedure, client, function, path, announced=True))
+        job = Job(procedure, client, function, path, announced=True, in_run=STATES.get(function) == "running")
+        return self._submit(job)
 
     def _submit(self, job: Job) -> Deferred[Any]:
         refused = self._refusal()
