@@ -12,6 +12,8 @@ from typing import Any
 
 from zope.interface import Attribute, Interface
 
+from rkllm_twisted.runtime_interfaces import IRuntime as IRuntime  # noqa: PLC0414 - mypy's re-export
+from rkllm_twisted.runtime_interfaces import ITurn as ITurn  # noqa: PLC0414
 from rkllm_twisted.values import NPUStatus, OnResult, Params, Procedure, Result, RuntimeVersion
 
 
@@ -99,32 +101,6 @@ class INPU(Interface):
         """Refuse new calls, drop those that wait (ShuttingDown), abort the run, destroy the model.
 
         :returns: a Deferred that fires when the NPU is free.
-        """
-
-
-class ITurn(Interface):
-    """The runtime during one turn, for the procedure in the NPU thread; no use after its return."""
-
-    loaded = Attribute("bool: True if there is a model.")
-
-    def prepare(function: str, params: Params) -> Any:
-        """See :meth:`IRuntime.prepare`."""
-
-    def perform(prepared: Any, on_result: OnResult | None = None) -> Mapping[str, Any]:
-        """Make one call and wait for its end.
-
-        :param on_result: for runs, and for them only: called in the NPU thread with each result of
-            state 0 or 1, in order.
-        :returns: the outputs by name; of a run, as of :meth:`INPU.run`, the RKLLMResult that ends
-            it.
-        :raises Cancelled: the caller has its answer already; the call was not made.
-        :raises RPCError: as :meth:`IRuntime.perform`.
-        """
-
-    def deliver(function: Callable[..., object], *args: object) -> None:
-        """Call a function in the reactor thread, soon and in order.
-
-        It is not called once the Deferred of the turn has fired.
         """
 
 
@@ -272,72 +248,3 @@ class IRKLLMMethod(IRPCMethod):
     """A method that is a function of rkllm.h; its parameters come from the layout table."""
 
     function = Attribute("str: the C function, e.g. ``rkllm_run``.")
-
-
-class IRuntime(Interface):
-    """One opened librkllmrt and its one handle. It blocks: call it in the NPU thread.
-
-    Only :meth:`abort`, :meth:`pause`, :meth:`is_running` and the pure :meth:`prepare` may be called
-    from any thread, at any time.
-    """
-
-    version = Attribute("The :class:`RuntimeVersion`.")
-    loaded = Attribute("bool: True if there is a handle.")
-    model_path = Attribute("str or None: the model_path of the rkllm_init that made the handle.")
-
-    def prepare(function: str, params: Params) -> Any:
-        """Check the parameters and build the arguments of C. Pure: the library is not called.
-
-        :param function: a function of rkllm.h, e.g. ``rkllm_init``.
-        :param params: as the client sent them: positional in C's order or by C's names; the slots
-            that the daemon owns (handle, callback, userdata) are null or left out.
-        :returns: a prepared call for :meth:`perform`, good for one use; it owns every buffer. Its
-            ``model_path`` is that of the model that it loads, or None.
-        :raises InvalidParams: naming the parameter or field.
-        :raises NotInRelease: this release of the runtime lacks the function.
-        """
-
-    def perform(prepared: Any, on_result: OnResult | None = None) -> Mapping[str, Any]:
-        """Call C and wait for its return.
-
-        :param on_result: for runs, called in this thread with each RKLLMResult as a dict: the
-            fields of the structure by name plus ``_callback_state`` (0 normal, 1 waiting, 2
-            finish, 3 error; 4 hidden layer on 1.1.x); float arrays are :class:`FloatArray`. With
-            ``n_batch`` > 1 a result has the first row's fields and ``results`` with all rows.
-            Callbacks that come after the call has ended are dropped.
-        :returns: ``{"success": True, "status_code": 0}`` plus the function's outputs by name;
-            ``rkllm_createDefaultParam``: the RKLLMParam itself.
-        :raises NoModel: the function needs a handle and there is none.
-        :raises RuntimeRefused: the status was not 0.
-        """
-
-    def abort() -> Mapping[str, object]:
-        """``rkllm_abort`` on the handle.
-
-        :raises NoModel: there is no handle.
-        :raises RuntimeRefused: the status was not 0.
-        """
-
-    def pause() -> Mapping[str, Any]:
-        """Make the next callback of the current run return 1: the run ends, and the next run
-        continues it (rkllm.h 1.2.1). From any thread.
-
-        :returns: ``{"success": True, "status_code": 0, "paused": bool}``; False: there is no run.
-        :raises NoModel: there is no handle.
-        :raises NotInRelease: in this release a callback returns nothing.
-        """
-
-    def is_running() -> bool:
-        """Return True if a run is under way, whatever number the release uses for it."""
-
-    failed = Attribute("bool: True if it cannot be used until a model is loaded again.")
-    problem = Attribute("str or None: how its process crashed; None once a model is loaded again.")
-
-    def kill() -> bool:
-        """Kill the runtime; the current call fails with RuntimeCrashed. From any thread.
-
-        :returns: False if that is not possible: a thread cannot be killed.
-        """
-
-    def close() -> None:
-        """Destroy the model if one is loaded. Idempotent; every later call raises NoModel."""

@@ -18,6 +18,14 @@ from rkllm_twisted.values import OnResult, Procedure, Result
 Transform = Callable[[Result], Result]
 #: What a procedure is called before its first call.
 PROCEDURE = "procedure"
+#: Function -> the state of the NPU during such a call.
+STATES = {
+    "rkllm_init": "loading",
+    "rkllm_run": "running",
+    "rkllm_run_async": "running",
+    PROCEDURE: "running",
+}
+STUCK = "The NPU is stuck in a call that cannot be ended; restart the daemon."
 
 
 def unchanged(result: Result) -> Result:

@@ -8,7 +8,7 @@ the thread has returned from C.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any
 
@@ -21,12 +21,13 @@ from zope.interface import implementer
 
 from rkllm_twisted.abi.from_c import empty_result
 from rkllm_twisted.abi.layouts import layout_of
-from rkllm_twisted.abi.release import releases
-from rkllm_twisted.errors import Cancelled, NoModel, RPCError, ShuttingDown, TimedOut
+from rkllm_twisted.errors import Cancelled, RPCError, ShuttingDown, TimedOut
 from rkllm_twisted.interfaces import INPU, IRuntime
+from rkllm_twisted.npu.direct import DirectCalls
 from rkllm_twisted.npu.history import History, Shared
 from rkllm_twisted.npu.job import (
-    PROCEDURE,
+    STATES,
+    STUCK,
     Job,
     Transform,
     abort_quietly,
@@ -45,21 +46,11 @@ from rkllm_twisted.values import (
     Procedure,
     Result,
     Running,
-    RuntimeVersion,
     Waiting,
 )
 
 InThread = Callable[..., Deferred[Any]]
 FromThread = Callable[..., object]
-
-#: Function -> the state of the NPU during such a call.
-STATES = {
-    "rkllm_init": "loading",
-    "rkllm_run": "running",
-    "rkllm_run_async": "running",
-    PROCEDURE: "running",
-}
-STUCK = "The NPU is stuck in a call that cannot be ended; restart the daemon."
 
 
 def thread_npu(
@@ -83,7 +74,7 @@ def thread_npu(
 
 
 @implementer(INPU)
-class ThreadNPU:
+class ThreadNPU(DirectCalls):
     """An :class:`~rkllm_twisted.interfaces.INPU` over a blocking runtime in a thread of its own.
 
     :param runtime: used in the NPU thread only, except ``abort``, ``is_running``, ``prepare``.
@@ -101,8 +92,7 @@ class ThreadNPU:
         queue_limit: int = QUEUE_LIMIT,
         history: History | None = None,
     ) -> None:
-        self._runtime = runtime
-        self._release = releases()[runtime.version.abi]
+        super().__init__(runtime)
         self._in_thread = in_thread
         self._from_thread = from_thread
         self._history = history or Shared()
@@ -144,37 +134,11 @@ class ThreadNPU:
         """See :meth:`INPU.perform`."""
         return self._submit(Job(procedure, client))
 
-    def prepare(self, function: str, params: Params) -> Any:
-        """See :meth:`INPU.prepare`."""
-        return self._runtime.prepare(function, params)
-
     def abort(self) -> Deferred[Result]:
         """See :meth:`INPU.abort`."""
         if self._under_way is not None:
-            self._under_way.aborted = True  # its run: the next one begins without the mark
+            self._under_way.aborted = True
         return execute(self._runtime.abort)
-
-    def pause(self) -> Deferred[Result]:
-        """See :meth:`INPU.pause`."""
-        return execute(self._runtime.pause)
-
-    def is_running(self) -> Deferred[Result]:
-        """See :meth:`INPU.is_running`."""
-        if not self._runtime.loaded:
-            return fail(NoModel.after(self._runtime.problem))
-        running = execute(self._runtime.is_running)
-        return running.addCallback(
-            lambda running: {"success": True, "status_code": 0, "is_running": running}
-        )
-
-    def constants(self) -> Mapping[str, Mapping[str, int]]:
-        """See :meth:`INPU.constants`."""
-        return self._release.enums
-
-    def version(self) -> RuntimeVersion:
-        """See :meth:`INPU.version`."""
-        version: RuntimeVersion = self._runtime.version
-        return version
 
     def status(self) -> NPUStatus:
         """See :meth:`INPU.status`."""
@@ -251,8 +215,8 @@ class ThreadNPU:
             prepared = self._runtime.prepare(function, params)
         except RPCError:
             return self._refusal() or fail()
-        procedure, path = procedure_of(prepared), prepared.model_path
-        job = Job(procedure, client, function, path, announced=True, in_run=STATES.get(function) == "running")
+        job = Job(procedure_of(prepared), client, function, prepared.model_path, announced=True)
+        job.in_run = STATES.get(function) == "running"
         return self._submit(job)
 
     def _submit(self, job: Job) -> Deferred[Any]:

@@ -63,7 +63,7 @@ class Turn:
     def perform(self, prepared: Any, on_result: OnResult | None = None) -> Mapping[str, Any]:
         """See :class:`ITurn`."""
         job, function = self._job, prepared.name
-        job.aborted = False
+        job.aborted = job.aborted and job.in_run  # else the abort was another run's
         # Before the check: whoever abandons the job after it sees the run, and aborts it.
         job.in_run = on_result is not None
         try:

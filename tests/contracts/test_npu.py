@@ -193,7 +193,7 @@ async def test_abort_ends_the_run_with_a_final_result(rig: Rig) -> None:
     done, stream = rig.run("endless")
     await stream.begun
     assert (await rig.npu.is_running())["is_running"] is True
-    assert rig.npu.status().state == "running", rig.npu.status()
+    assert rig.npu.status().state == "running"
     assert (await rig.npu.abort())["success"] is True
     assert (await done)["_callback_state"] == 2
     assert (await rig.npu.is_running())["is_running"] is False
@@ -408,7 +408,7 @@ async def test_a_cancelled_turn_begins_no_other_call(rig: Rig) -> None:
     turn = rig.npu.perform(procedure, "a")
     after, stream = rig.run("hello", "b")
     await begun
-    assert rig.npu.status().state == "running", rig.npu.status()
+    assert rig.npu.status().state == "running"
     turn.cancel()
     assert isinstance(await failure_of(turn), Cancelled)
     await after

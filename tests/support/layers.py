@@ -24,7 +24,7 @@ def _layer(name: str, folders: str, outside: str) -> Layer:
 
 #: From the lowest up: a module imports from its own layer and from those before it.
 LAYERS = (
-    _layer("words", "__init__ errors values interfaces", "attrs zope"),
+    _layer("words", "__init__ errors values runtime_interfaces interfaces", "attrs zope"),
     _layer("pure", "wire abi formats board cpu chat", "attrs zope msgspec jinja2 tokenizers"),
     _layer(
         "mechanism",
