@@ -38,7 +38,7 @@ from rkllm_twisted.npu.job import (
 from rkllm_twisted.npu.model_record import ModelRecord
 from rkllm_twisted.npu.queue import QUEUE_LIMIT, FairQueue
 from rkllm_twisted.npu.timeouts import CallTimer, Timeouts
-from rkllm_twisted.npu.turn import Turn
+from rkllm_twisted.npu.turn import NPUTurn
 from rkllm_twisted.values import (
     NPUStatus,
     OnResult,
@@ -273,7 +273,7 @@ class ThreadNPU(DirectCalls):
     def _in_npu(self, job: Job) -> Any:
         """Do what is to be done in the turn. In the NPU thread."""
         job.check()
-        turn = Turn(
+        turn = NPUTurn(
             job,
             self._runtime,
             self._history,

@@ -22,7 +22,7 @@ def _nothing() -> None:
 
 @implementer(ITurn)
 @attrs.define(eq=False)
-class Turn:
+class NPUTurn:
     """The runtime in the hands of a job's procedure. In the NPU thread only.
 
     :param job: what the turn belongs to.
