@@ -19,8 +19,7 @@ from rkllm_twisted.daemon.options import Options
 from rkllm_twisted.daemon.service import DaemonService
 from rkllm_twisted.interfaces import INPU, IListeningSocket, IRPCMethod
 from rkllm_twisted.npu.history import history_for
-from rkllm_twisted.npu.pool import NPUThreadPool
-from rkllm_twisted.npu.thread import thread_npu
+from rkllm_twisted.npu.pool import NPUThreadPool, thread_npu
 from rkllm_twisted.npu.timeouts import Timeouts
 from rkllm_twisted.offload.parser import Reader
 from rkllm_twisted.rpc.access_log import AccessLog

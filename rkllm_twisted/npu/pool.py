@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import Any
 
+from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
+
+from rkllm_twisted.interfaces import IRuntime
+from rkllm_twisted.npu.history import History
+from rkllm_twisted.npu.queue import QUEUE_LIMIT
+from rkllm_twisted.npu.thread import ThreadNPU
+from rkllm_twisted.npu.timeouts import Timeouts
 
 
 class _DaemonThread(threading.Thread):
@@ -23,3 +31,23 @@ class NPUThreadPool(ThreadPool):
 
     def __init__(self) -> None:
         super().__init__(minthreads=1, maxthreads=1, name="npu")
+
+
+def thread_npu(
+    reactor: Any,
+    pool: ThreadPool,
+    runtime: IRuntime,
+    queue_limit: int = QUEUE_LIMIT,
+    history: History | None = None,
+    timeouts: Timeouts | None = None,
+) -> ThreadNPU:
+    """Make an NPU of a runtime and a thread pool.
+
+    :param pool: a pool of one thread, which the caller starts and stops.
+    :param timeouts: of calls; None: calls may take any time.
+    """
+    in_thread = partial(deferToThreadPool, reactor, pool)
+    npu = ThreadNPU(runtime, in_thread, reactor.callFromThread, queue_limit, history)
+    if timeouts is not None:
+        npu.set_timeouts(reactor, timeouts)
+    return npu

@@ -14,9 +14,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, execute, fail
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
-from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
 from rkllm_twisted.abi.from_c import empty_result
@@ -51,26 +49,6 @@ from rkllm_twisted.values import (
 
 InThread = Callable[..., Deferred[Any]]
 FromThread = Callable[..., object]
-
-
-def thread_npu(
-    reactor: Any,
-    pool: ThreadPool,
-    runtime: IRuntime,
-    queue_limit: int = QUEUE_LIMIT,
-    history: History | None = None,
-    timeouts: Timeouts | None = None,
-) -> ThreadNPU:
-    """Make an NPU of a runtime and a thread pool.
-
-    :param pool: a pool of one thread, which the caller starts and stops.
-    :param timeouts: of calls; None: calls may take any time.
-    """
-    in_thread = partial(deferToThreadPool, reactor, pool)
-    npu = ThreadNPU(runtime, in_thread, reactor.callFromThread, queue_limit, history)
-    if timeouts is not None:
-        npu.set_timeouts(reactor, timeouts)
-    return npu
 
 
 @implementer(INPU)

@@ -30,8 +30,8 @@ from rkllm_twisted.interfaces import INPU, IRuntime
 from rkllm_twisted.isolation.child import ChildConfig
 from rkllm_twisted.isolation.process_runtime import ProcessRuntime
 from rkllm_twisted.isolation.supervisor import Supervisor
-from rkllm_twisted.npu.pool import NPUThreadPool
-from rkllm_twisted.npu.thread import ThreadNPU, thread_npu
+from rkllm_twisted.npu.pool import NPUThreadPool, thread_npu
+from rkllm_twisted.npu.thread import ThreadNPU
 from rkllm_twisted.runtime.probe import probe
 from rkllm_twisted.runtime.runtime import open_runtime
 from rkllm_twisted.testing import Answer, End, FakeRuntime
