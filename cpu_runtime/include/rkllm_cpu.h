@@ -74,8 +74,8 @@ typedef struct {
     int32_t base_domain_id; /* memory domain of the NPU; not used on a CPU */
 #if RKLLM_ABI >= 10200
     int8_t embed_flash;         /* 1: word embeddings are read from storage; not used here */
-    int8_t enabled_cpus_num;    /* number of CPU cores to use; not used here, it is one */
-    uint32_t enabled_cpus_mask; /* bit n: core n may be used; not used here */
+    int8_t enabled_cpus_num;    /* number of CPU cores to use: threads, here */
+    uint32_t enabled_cpus_mask; /* bit n: core n may be used; here its bits are counted */
 #endif
 #if RKLLM_ABI >= 10201
     uint8_t n_batch;        /* answers computed at once, 1 to 100 */

@@ -59,8 +59,8 @@ enum {
 
 typedef struct {
     int32_t n_ctx;      /* positions that the cache has room for */
-    int32_t processors; /* that may compute at the same time, >= 1 */
-    int32_t threads;    /* that were asked for, at most the processors there are; 0: none were */
+    int32_t threads;    /* that may compute at the same time, >= 1 */
+    bool threads_asked; /* so many were asked for: `threads` is no default */
 } engine_options;
 
 /* Which rows a decode keeps: the last token's logits, or all tokens' logits or hidden states. */

@@ -35,7 +35,7 @@ static void check(bool good, const char *what, const char *detail) {
 }
 
 static engine_model *open_with(const engine *with, const char *path) {
-    const engine_options options = {.n_ctx = CONTEXT, .processors = 1};
+    const engine_options options = {.n_ctx = CONTEXT, .threads = 1};
     engine_model *model;
     engine_error error = {""};
     if (with->open(path, &options, &model, &error) == ENGINE_OK) return model;

@@ -1,8 +1,10 @@
-/* The parts that only chance or many cases show: the sampler and the UTF-8 hold-back. */
+/* The parts that only chance or many cases show: the sampler, the UTF-8 hold-back, the threads. */
 #include <math.h>
 #include <stdlib.h>
 
 #include "front_support.h"
+#include "front/abi.h"
+#include "front/processors.h"
 #include "front/sampler.h"
 #include "front/utf8.h"
 
@@ -240,7 +242,60 @@ static void what_is_none_is_replaced(void) {
     BECOMES("\xf0\x9f\x98\xc3\xa9", R "\xc3\xa9");
 }
 
+/* ---- Threads ---- */
+
+#if RKLLM_ABI >= 10200
+static struct settings settings_with(int8_t number, uint32_t mask) {
+    RKLLMParam param = rkllm_createDefaultParam();
+    struct settings settings = {0};
+    param.model_path = "model.gguf";
+    param.extend_param.enabled_cpus_num = number;
+    param.extend_param.enabled_cpus_mask = mask;
+    CHECK(abi_read_param(&param, &settings) == NULL);
+    settings_free(&(struct settings){.model_path = settings.model_path,
+                                     .image_start = settings.image_start,
+                                     .image_end = settings.image_end});
+    return settings;
+}
+
+static void what_differs_from_the_defaults_is_asked_for(void) {
+    static const struct {
+        int8_t number;
+        uint32_t mask;
+        bool asked;
+        int32_t processors;
+    } CASES[] = {
+        {4, 0x0F, false, 4}, {2, 0x0F, true, 2}, {8, 0x0F, true, 8},  {4, 0x03, true, 2},
+        {4, 0xF0, true, 4},  {6, 0x07, true, 3}, {2, 0xFF, true, 2},  {0, 0, false, 4},
+        {-1, 0x01, true, 1},
+    };
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        struct settings settings = settings_with(CASES[i].number, CASES[i].mask);
+        CHECK(settings.processors_asked == CASES[i].asked);
+        CHECK(settings.n_processors == CASES[i].processors);
+    }
+}
+#else
+static void what_differs_from_the_defaults_is_asked_for(void) {}
+#endif
+
+static void no_more_processors_are_used_than_there_are(void) {
+    int32_t allowed = processors_allowed();
+    CHECK(allowed >= 1 && processors_to_use(0) >= 1 && processors_to_use(0) <= allowed);
+    CHECK(processors_to_use(1) == 1 && processors_to_use(100000) <= allowed);
+    setenv("RKLLM_CPU_THREADS", "100000", 1);
+    CHECK(processors_in_environment() == allowed);
+    setenv("RKLLM_CPU_THREADS", "1", 1);
+    CHECK(processors_in_environment() == 1);
+    setenv("RKLLM_CPU_THREADS", "-3", 1);
+    CHECK(processors_in_environment() == 0);
+    unsetenv("RKLLM_CPU_THREADS");
+    CHECK(processors_in_environment() == 0);
+}
+
 int main(void) {
+    what_differs_from_the_defaults_is_asked_for();
+    no_more_processors_are_used_than_there_are();
     draws_follow_the_shares();
     temperature_sharpens();
     top_k_cuts();

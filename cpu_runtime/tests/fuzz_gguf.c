@@ -37,9 +37,10 @@ static void decode_some(engine_model *model)
 
 static bool exercise_model(const uint8_t *bytes, size_t size)
 {
+    const engine_options options = {.n_ctx = CONTEXT, .threads = 1};
     engine_model *model;
     engine_error error;
-    if (tiny_open_memory(bytes, size, CONTEXT, &model, &error) != ENGINE_OK)
+    if (tiny_open_memory(bytes, size, &options, &model, &error) != ENGINE_OK)
         return false;
     decode_some(model);
     tiny->close(model);
@@ -60,7 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 static bool exercise_adapter(const char *path, const uint8_t *bytes, size_t size)
 {
-    const engine_options options = {.n_ctx = CONTEXT, .processors = 1};
+    const engine_options options = {.n_ctx = CONTEXT, .threads = 1};
     engine_model *model;
     engine_error error;
     if (tiny->open(path, &options, &model, &error) != ENGINE_OK) {

@@ -28,7 +28,7 @@ static void check_text(const char *name, const char *what, const char *got, cons
 }
 
 static void check_template(size_t i, const char *path) {
-    const engine_options options = {.n_ctx = 64, .processors = 1};
+    const engine_options options = {.n_ctx = 64, .threads = 1};
     engine_model *model;
     engine_error error = {""};
     const char *name = KNOWN[i].name;

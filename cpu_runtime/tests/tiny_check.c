@@ -31,7 +31,7 @@ void check(bool good, const char *what, const char *model)
 
 static engine_model *open_or_die(const char *path)
 {
-    const engine_options options = {.n_ctx = CONTEXT, .processors = 1};
+    const engine_options options = {.n_ctx = CONTEXT, .threads = 1};
     engine_model *model;
     engine_error error = {{0}};
     if (tiny->open(path, &options, &model, &error) != ENGINE_OK) {

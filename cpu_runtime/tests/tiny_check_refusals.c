@@ -7,7 +7,7 @@ static const engine *const tiny = &engine_tiny;
 
 static void check_refused_path(const char *path, const char *words)
 {
-    const engine_options options = {.n_ctx = CONTEXT, .processors = 1};
+    const engine_options options = {.n_ctx = CONTEXT, .threads = 1};
     engine_model *model;
     engine_error error = {{0}};
     CHECK(tiny->open(path, &options, &model, &error) == ENGINE_REFUSED);
@@ -16,8 +16,9 @@ static void check_refused_path(const char *path, const char *words)
 
 static int try_open(const uint8_t *bytes, size_t size, engine_error *error)
 {
+    const engine_options options = {.n_ctx = CONTEXT, .threads = 1};
     engine_model *model;
-    int result = tiny_open_memory(bytes, size, CONTEXT, &model, error);
+    int result = tiny_open_memory(bytes, size, &options, &model, error);
     tiny->close(model);
     return result;
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -96,6 +97,26 @@ def tokens(ids: list[int]) -> dict[str, Any]:
 
 every_release = pytest.mark.parametrize("model", ABIS, indirect=True)
 since_1_2_1 = pytest.mark.parametrize("model", SINCE_1_2_1, indirect=True)
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="this process has one processor")
+def test_threads_that_are_asked_for_answer_the_same(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second thread starts with a prompt of many tokens."""
+    prompt = "What is a list? " * 12
+    alone, before = model.ask(prompt), threads_here()
+    monkeypatch.setenv("RKLLM_CPU_THREADS", "2")
+    runtime = open_runtime("cpu", "1.3.0", {})
+    shared = Model(runtime)
+    assert shared.ask(prompt) == alone
+    assert threads_here() == before + 1
+    runtime.close()
+
+
+def threads_here() -> int:
+    """Count the threads of this process."""
+    return len(list(Path("/proc/self/task").iterdir()))
 
 
 def test_a_scripted_token_says_when_it_was_given(tmp_path: Path) -> None:

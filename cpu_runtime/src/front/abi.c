@@ -26,6 +26,8 @@ const char abi_about[] =
     "rkllm-cpu, embedded runtime with the layout of RKLLM SDK (version: " RELEASE ")";
 #endif
 
+enum { DEFAULT_CPUS = 4, DEFAULT_CPUS_MASK = 0x0F };
+
 static const char NO_MEMORY[] = "there is not enough memory";
 
 RKLLMParam abi_default_param(void) {
@@ -44,8 +46,8 @@ RKLLMParam abi_default_param(void) {
     param.img_start = param.img_end = param.img_content = "";
 #endif
 #if RKLLM_ABI >= 10200
-    param.extend_param.enabled_cpus_num = 4;
-    param.extend_param.enabled_cpus_mask = 0x0F;
+    param.extend_param.enabled_cpus_num = DEFAULT_CPUS;
+    param.extend_param.enabled_cpus_mask = DEFAULT_CPUS_MASK;
 #endif
 #if RKLLM_ABI >= 10201
     param.extend_param.n_batch = 1;
@@ -74,15 +76,24 @@ static void read_sampling(const RKLLMParam *from, struct sampling *to) {
     to->mirostat_eta = from->mirostat_eta;
 }
 
+#if RKLLM_ABI >= 10200
+/* What differs from the defaults was asked for: the number, or the mask's bits, or the smaller. */
+static void read_processors(const RKLLMExtendParam *from, struct settings *to) {
+    int32_t n = from->enabled_cpus_num, bits = __builtin_popcount(from->enabled_cpus_mask);
+    bool has_number = n > 0 && n != DEFAULT_CPUS;
+    bool has_mask = bits > 0 && from->enabled_cpus_mask != DEFAULT_CPUS_MASK;
+    to->processors_asked = has_number || has_mask;
+    to->n_processors = has_number ? n : DEFAULT_CPUS;
+    if (has_mask && (!has_number || bits < n)) to->n_processors = bits;
+}
+#endif
+
 /* What not every release has. */
 static void read_newer(const RKLLMParam *from, struct settings *to, bool *ok) {
     to->n_batch = 1;
 #if RKLLM_ABI >= 10200
     to->n_keep = from->n_keep;
-    to->n_processors = from->extend_param.enabled_cpus_num;
-    if (to->n_processors <= 0) {
-        to->n_processors = __builtin_popcount(from->extend_param.enabled_cpus_mask);
-    }
+    read_processors(&from->extend_param, to);
 #endif
 #if RKLLM_ABI >= 10201
     to->n_batch = from->extend_param.n_batch;

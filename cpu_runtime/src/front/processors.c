@@ -35,16 +35,15 @@ int32_t processors_allowed(void) {
     return share > 0 ? smaller(n, share) : n;
 }
 
+int32_t processors_in_environment(void) {
+    const char *text = getenv("RKLLM_CPU_THREADS");
+    long n = text ? strtol(text, NULL, 10) : 0;
+    return n <= 0 ? 0 : smaller(n > INT32_MAX ? INT32_MAX : (int32_t)n, processors_allowed());
+}
+
 int32_t processors_to_use(int32_t wanted) {
     int32_t allowed = processors_allowed();
     int32_t spare = allowed < (int32_t)sysconf(_SC_NPROCESSORS_ONLN) ? 0 : 1;
     int32_t n = allowed > spare ? allowed - spare : 1;
     return wanted > 0 ? smaller(n, wanted) : n;
-}
-
-int32_t processors_asked(void) {
-    const char *text = getenv("RKLLM_CPU_THREADS");
-    long asked = text ? strtol(text, NULL, 10) : 0;
-    if (asked <= 0) return 0;
-    return smaller(asked > INT32_MAX ? INT32_MAX : (int32_t)asked, processors_allowed());
 }

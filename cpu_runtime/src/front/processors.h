@@ -8,13 +8,13 @@
  * time. At least 1. */
 int32_t processors_allowed(void);
 
-/* How many of them to use by default, where the caller wants at most `wanted` (0: no limit). One
- * is left to other programs, unless the process was given fewer than the machine has. Threads of
- * one computation wait for each other by spinning: where two share a processor, each waits for a
- * whole slice of time again and again. */
+/* How many of them one model uses, where the caller wants at most `wanted` (0: no limit). One is left
+ * to other programs, unless the process was given fewer than the machine has. Threads of llama.cpp
+ * wait for each other by spinning: where two share a processor, each waits for a whole slice of time
+ * again and again. */
 int32_t processors_to_use(int32_t wanted);
 
-/* $RKLLM_CPU_THREADS within 1 .. processors_allowed(), or 0 where it is not set. */
-int32_t processors_asked(void);
+/* $RKLLM_CPU_THREADS within 1 .. processors_allowed(), or 0 where it is no number above 0. */
+int32_t processors_in_environment(void);
 
 #endif

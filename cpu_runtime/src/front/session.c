@@ -33,6 +33,15 @@ static int refuse(const char *why) {
     return ENGINE_REFUSED;
 }
 
+static engine_options options_of(const struct settings *settings) {
+    int32_t asked = processors_in_environment();
+    return (engine_options){
+        .n_ctx = settings->n_ctx,
+        .threads = asked > 0 ? asked : processors_to_use(settings->n_processors),
+        .threads_asked = asked > 0 || settings->processors_asked,
+    };
+}
+
 static int open_model(struct session *session) {
     const struct settings *settings = &session->settings;
     engine_error error = {""};
@@ -42,9 +51,7 @@ static int open_model(struct session *session) {
     if (!session->engine) return refuse(error.text);
     fault = engine_fault(session->engine, settings);
     if (fault) return refuse(fault);
-    engine_options options = {.n_ctx = settings->n_ctx,
-                              .processors = processors_to_use(settings->n_processors),
-                              .threads = processors_asked()};
+    engine_options options = options_of(settings);
     int code = session->engine->open(settings->model_path, &options, &session->model, &error);
     if (code == ENGINE_REFUSED) return refuse(error.text);
     if (*error.text) log_warning("%s", error.text);

@@ -24,7 +24,8 @@ struct settings {
     struct sampling sampling;
     bool skip_special, ignore_eos, cross_attention;
     int32_t n_batch;
-    int32_t n_processors; /* to use at most; 0: no limit */
+    int32_t n_processors;  /* to use at most; 0: no limit */
+    bool processors_asked; /* n_processors is the caller's, not a default */
     char *image_start, *image_end; /* "" where there is none */
 };
 

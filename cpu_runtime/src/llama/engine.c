@@ -90,13 +90,8 @@ static bool poll_stop(void *userdata) {
     return model->stop && atomic_load_explicit(model->stop, memory_order_relaxed);
 }
 
-static int32_t n_threads(const engine_options *options) {
-    return options->threads > 0 ? options->threads : options->processors;
-}
-
 static void set_up_context(engine_model *model, const engine_options *options) {
-    int32_t n = n_threads(options);
-    model->library->set_n_threads(model->context, n, n);
+    model->library->set_n_threads(model->context, options->threads, options->threads);
     model->library->set_abort_callback(model->context, poll_stop, model);
 }
 

@@ -1,4 +1,4 @@
-/* The engine "tiny": a small Llama-architecture model out of a GGUF file, on one thread. */
+/* The engine "tiny": a small Llama-architecture model out of a GGUF file. */
 #include "model.h"
 
 #include <stdlib.h>
@@ -55,17 +55,19 @@ static uint64_t fingerprint_of(const tiny_gguf *file)
     return hash;
 }
 
-static int read_model(engine_model *model, const tiny_gguf *file, size_t n_ctx,
+static int read_model(engine_model *model, const tiny_gguf *file, const engine_options *options,
                       engine_error *error)
 {
+    const size_t n_ctx = (size_t)options->n_ctx;
     if (tiny_vocab_read(&model->vocab, file, error) ||
         tiny_config_read(&model->config, file, model->vocab.count, error) ||
         tiny_weights_read(&model->weights, &model->config, file, error) ||
         read_facts(model, file, error))
         return ENGINE_REFUSED;
     if (!tiny_cache_make(&model->cache, &model->config, n_ctx) ||
-        !tiny_scratch_make(&model->scratch, &model->config, n_ctx))
+        !tiny_scratch_make(&model->scratch, &model->config, options))
         return tiny_refuse(error, "there is not enough memory for a context of %zu", n_ctx);
+    model->pool = tiny_pool_make((size_t)options->threads);
     model->fingerprint = fingerprint_of(file);
     return ENGINE_OK;
 }
@@ -74,6 +76,7 @@ static void close_model(engine_model *model)
 {
     if (!model)
         return;
+    tiny_pool_free(model->pool);
     tiny_lora_free(model);
     tiny_vocab_free(&model->vocab);
     tiny_weights_free(&model->weights);
@@ -86,16 +89,16 @@ static void close_model(engine_model *model)
     free(model);
 }
 
-static int open_parsed(const tiny_gguf *file, int32_t n_ctx, engine_model **model,
-                       engine_error *error)
+static int open_parsed(const tiny_gguf *file, const engine_options *options,
+                       engine_model **model, engine_error *error)
 {
-    if (n_ctx < 1 || n_ctx > MOST_CTX)
-        return tiny_refuse(error, "a context of %d is out of range", (int)n_ctx);
+    if (options->n_ctx < 1 || options->n_ctx > MOST_CTX)
+        return tiny_refuse(error, "a context of %d is out of range", (int)options->n_ctx);
     engine_model *new = calloc(1, sizeof *new);
     if (!new)
         return tiny_no_memory(error);
     new->adapter = -1;
-    int result = read_model(new, file, (size_t)n_ctx, error);
+    int result = read_model(new, file, options, error);
     if (result == ENGINE_OK)
         *model = new;
     else
@@ -103,27 +106,36 @@ static int open_parsed(const tiny_gguf *file, int32_t n_ctx, engine_model **mode
     return result;
 }
 
-int tiny_open_memory(const uint8_t *bytes, size_t size, int32_t n_ctx, engine_model **model,
-                     engine_error *error)
+int tiny_open_memory(const uint8_t *bytes, size_t size, const engine_options *options,
+                     engine_model **model, engine_error *error)
 {
     tiny_gguf file;
     *model = NULL;
     int result = tiny_gguf_parse(&file, bytes, size, error);
     if (result == ENGINE_OK) {
-        result = open_parsed(&file, n_ctx, model, error);
+        result = open_parsed(&file, options, model, error);
         tiny_gguf_close(&file);
     }
     return result;
 }
 
+/* One thread unless more are asked for: two on two busy processors are a little slower than one. */
+static engine_options with_threads(const engine_options *options)
+{
+    engine_options chosen = *options;
+    chosen.threads = options->threads_asked ? options->threads : 1;
+    return chosen;
+}
+
 static int open_path(const char *path, const engine_options *options, engine_model **model,
                      engine_error *error)
 {
+    const engine_options chosen = with_threads(options);
     tiny_gguf file;
     *model = NULL;
     int result = tiny_gguf_open(&file, path, error);
     if (result == ENGINE_OK) {
-        result = open_parsed(&file, options->n_ctx, model, error);
+        result = open_parsed(&file, &chosen, model, error);
         tiny_gguf_close(&file);
     }
     return result;

@@ -4,8 +4,10 @@
 #include <math.h>
 #include <stdlib.h>
 
-bool tiny_scratch_make(tiny_scratch *scratch, const tiny_config *config, size_t n_ctx)
+bool tiny_scratch_make(tiny_scratch *scratch, const tiny_config *config,
+                       const engine_options *options)
 {
+    const size_t n_scores = (size_t)options->n_ctx * (size_t)options->threads;
     const size_t embd = TINY_BATCH * config->n_embd, ff = TINY_BATCH * config->n_ff;
     scratch->x = tiny_floats(embd);
     scratch->normed = tiny_floats(embd);
@@ -14,7 +16,7 @@ bool tiny_scratch_make(tiny_scratch *scratch, const tiny_config *config, size_t 
     scratch->gate = tiny_floats(ff);
     scratch->up = tiny_floats(ff);
     scratch->interleaved = tiny_floats(embd > ff ? embd : ff);
-    scratch->scores = tiny_floats(n_ctx);
+    scratch->scores = tiny_floats(n_scores);
     return scratch->x && scratch->normed && scratch->q && scratch->mixed && scratch->gate &&
            scratch->up && scratch->interleaved && scratch->scores;
 }
@@ -38,14 +40,15 @@ static void add_adapter(engine_model *model, const tiny_adapter_pair *pair, cons
                         size_t n, float *y)
 {
     tiny_scratch *s = &model->scratch;
-    tiny_multiply_rows(&pair->a, x, n, s->low_rank, s->interleaved);
-    tiny_multiply_rows(&pair->b, s->low_rank, n, s->delta, s->interleaved);
+    tiny_multiply_rows(&pair->a, x, n, s->low_rank, s->interleaved, model->pool);
+    tiny_multiply_rows(&pair->b, s->low_rank, n, s->delta, s->interleaved, model->pool);
     tiny_add_scaled(y, s->delta, pair->scale, n * pair->b.n_out);
 }
 
 void tiny_project(engine_model *model, size_t slot, const float *x, size_t n, float *y)
 {
-    tiny_multiply_rows(&model->weights.matrices[slot], x, n, y, model->scratch.interleaved);
+    tiny_multiply_rows(&model->weights.matrices[slot], x, n, y, model->scratch.interleaved,
+                       model->pool);
     if (model->adapter >= 0) {
         const tiny_adapter_pair *pair = &model->adapters[model->adapter].pairs[slot];
         if (pair->a.n_out)
@@ -74,11 +77,9 @@ static void turn(const engine_model *model, float *vectors, size_t n_heads, size
 }
 
 /* What one head at one position makes of the n_seen positions up to its own. */
-static void attend_head(const engine_model *model, const float *query, const float *keys,
-                        const float *values, size_t n_seen, float *mixed)
+static void attend_head(const tiny_config *c, const float *query, const float *keys,
+                        const float *values, size_t n_seen, float *scores, float *mixed)
 {
-    const tiny_config *c = &model->config;
-    float *scores = model->scratch.scores;
     const float scale = 1.0f / sqrtf((float)c->head_dim);
     for (size_t i = 0; i < n_seen; i++)
         scores[i] = tiny_dot(query, keys + i * c->kv_dim, c->head_dim) * scale;
@@ -86,18 +87,34 @@ static void attend_head(const engine_model *model, const float *query, const flo
     tiny_mix(mixed, scores, values, c->kv_dim, n_seen, c->head_dim);
 }
 
+/* Attention of a batch, for the threads that share it. */
+typedef struct {
+    const engine_model *model;
+    size_t layer, position;
+} heads;
+
+static void some_heads(const void *work, size_t first, size_t end, size_t thread)
+{
+    const heads *of = work;
+    const engine_model *model = of->model;
+    const tiny_config *c = &model->config;
+    const float *keys = tiny_cache_row(model->cache.keys, model, of->layer, 0);
+    const float *values = tiny_cache_row(model->cache.values, model, of->layer, 0);
+    float *scores = model->scratch.scores + thread * model->cache.n_ctx;
+    for (size_t unit = first; unit < end; unit++) {
+        const size_t i = unit / c->n_heads, head = unit % c->n_heads;
+        const size_t own = i * c->n_embd + head * c->head_dim;
+        const size_t shared = head / (c->n_heads / c->n_kv_heads) * c->head_dim;
+        attend_head(c, model->scratch.q + own, keys + shared, values + shared,
+                    of->position + i + 1, scores, model->scratch.mixed + own);
+    }
+}
+
 static void attend(engine_model *model, size_t layer, size_t n, size_t position)
 {
-    const tiny_config *c = &model->config;
-    const float *keys = tiny_cache_row(model->cache.keys, model, layer, 0);
-    const float *values = tiny_cache_row(model->cache.values, model, layer, 0);
-    for (size_t i = 0; i < n; i++)
-        for (size_t head = 0; head < c->n_heads; head++) {
-            const size_t own = i * c->n_embd + head * c->head_dim;
-            const size_t shared = head / (c->n_heads / c->n_kv_heads) * c->head_dim;
-            attend_head(model, model->scratch.q + own, keys + shared, values + shared,
-                        position + i + 1, model->scratch.mixed + own);
-        }
+    const heads all = {.model = model, .layer = layer, .position = position};
+    const size_t cost = 2 * (position + n) * model->config.head_dim;
+    tiny_pool_do(model->pool, n * model->config.n_heads, cost, some_heads, &all);
 }
 
 static void attention(engine_model *model, size_t layer, size_t n, size_t position)

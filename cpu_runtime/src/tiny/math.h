@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "pool.h"
+
 /* A matrix in panels of 32 outputs, the input running slower: [panel][n_in][32]. So neighbouring
  * outputs are computed side by side and no sum is ever split, which is what lets a compiler
  * vectorise without leave to reorder. */
@@ -33,13 +35,15 @@ bool tiny_matrix_make_q8(tiny_matrix *matrix, size_t n_in, size_t n_out);
 void tiny_matrix_set_row_q8(tiny_matrix *matrix, size_t row, const int8_t *values,
                             const float *scales);
 void tiny_q8_get_row(const tiny_matrix *matrix, size_t row, float *values);
-void tiny_q8_multiply_one(const tiny_matrix *matrix, const float *x, float *y);
+void tiny_q8_panels_by_one(const tiny_matrix *matrix, size_t first, size_t end, const float *x,
+                           float *y);
 void tiny_q8_tile_by_all(const tiny_matrix *matrix, size_t row, const float *groups, size_t n,
                          float *y);
 
-/* y[i] = matrix * x[i] for n <= TINY_BATCH vectors. scratch: TINY_BATCH * n_in floats. */
+/* y[i] = matrix * x[i] for n <= TINY_BATCH vectors. scratch: TINY_BATCH * n_in floats. Threads of
+ * the pool take outputs, so that the floats are the same whatever their number. */
 void tiny_multiply_rows(const tiny_matrix *matrix, const float *x, size_t n, float *y,
-                        float *scratch);
+                        float *scratch, tiny_pool *pool);
 
 float tiny_dot(const float *a, const float *b, size_t n);
 void tiny_add(float *to, const float *what, size_t n);

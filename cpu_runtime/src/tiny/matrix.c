@@ -95,11 +95,12 @@ static size_t smaller(size_t a, size_t b)
 }
 
 TINY_CLONES
-static void multiply_one(const tiny_matrix *matrix, const float *x, float *y)
+static void panels_by_one(const tiny_matrix *matrix, size_t first, size_t end, const float *x,
+                          float *y)
 {
     float sums[TINY_PANEL];
-    const float *panel = matrix->panels;
-    for (size_t row = 0; row < matrix->n_out; row += TINY_PANEL) {
+    const float *panel = matrix->panels + first * matrix->n_in * TINY_PANEL;
+    for (size_t row = first * TINY_PANEL; row < end * TINY_PANEL; row += TINY_PANEL) {
         panel_by_vector(panel, matrix->n_in, x, sums);
         memcpy(y + row, sums, smaller(TINY_PANEL, matrix->n_out - row) * sizeof *y);
         panel += matrix->n_in * TINY_PANEL;
@@ -130,15 +131,36 @@ static void tile_by_all(const tiny_matrix *matrix, size_t row, const float *grou
     }
 }
 
-void tiny_multiply_rows(const tiny_matrix *matrix, const float *x, size_t n, float *y,
-                        float *scratch)
+/* A multiplication, for the threads that share it. `x`: the vector, or groups of n vectors. */
+typedef struct {
+    const tiny_matrix *matrix;
+    const float *x;
+    size_t n;
+    float *y;
+} product;
+
+static void some_panels(const void *work, size_t first, size_t end, size_t thread)
 {
-    const bool q8 = matrix->bytes != NULL;
-    if (n == 1) {
-        (q8 ? tiny_q8_multiply_one : multiply_one)(matrix, x, y);
-        return;
-    }
-    interleave(x, n, matrix->n_in, scratch);
-    for (size_t row = 0; row < matrix->n_out; row += TILE)
-        (q8 ? tiny_q8_tile_by_all : tile_by_all)(matrix, row, scratch, n, y);
+    const product *p = work;
+    (void)thread;
+    (p->matrix->bytes ? tiny_q8_panels_by_one : panels_by_one)(p->matrix, first, end, p->x, p->y);
+}
+
+static void some_tiles(const void *work, size_t first, size_t end, size_t thread)
+{
+    const product *p = work;
+    (void)thread;
+    for (size_t row = first * TILE; row < end * TILE; row += TILE)
+        (p->matrix->bytes ? tiny_q8_tile_by_all : tile_by_all)(p->matrix, row, p->x, p->n, p->y);
+}
+
+void tiny_multiply_rows(const tiny_matrix *matrix, const float *x, size_t n, float *y,
+                        float *scratch, tiny_pool *pool)
+{
+    const size_t width = n == 1 ? TINY_PANEL : TILE, n_in = matrix->n_in;
+    const product p = {.matrix = matrix, .x = n == 1 ? x : scratch, .n = n, .y = y};
+    if (n > 1)
+        interleave(x, n, n_in, scratch);
+    tiny_pool_do(pool, (matrix->n_out + width - 1) / width, width * n * n_in,
+                 n == 1 ? some_panels : some_tiles, &p);
 }

@@ -76,13 +76,14 @@ static inline void panel_by_vector(const int8_t *restrict w, const float *restri
 }
 
 TINY_CLONES
-void tiny_q8_multiply_one(const tiny_matrix *matrix, const float *x, float *y)
+void tiny_q8_panels_by_one(const tiny_matrix *matrix, size_t first, size_t end, const float *x,
+                           float *y)
 {
     float sums[PANEL];
     const size_t n_blocks = matrix->n_in / BLOCK;
-    const int8_t *w = matrix->bytes;
-    const float *scales = matrix->scales;
-    for (size_t row = 0; row < matrix->n_out; row += PANEL) {
+    const int8_t *w = matrix->bytes + first * matrix->n_in * PANEL;
+    const float *scales = matrix->scales + first * n_blocks * PANEL;
+    for (size_t row = first * PANEL; row < end * PANEL; row += PANEL) {
         const size_t left = matrix->n_out - row;
         panel_by_vector(w, scales, n_blocks, x, sums);
         memcpy(y + row, sums, (left < PANEL ? left : PANEL) * sizeof *y);

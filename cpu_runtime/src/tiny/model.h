@@ -34,7 +34,8 @@ typedef struct {
 
 /* Room for one batch on its way through the layers. */
 typedef struct {
-    float *x, *normed, *q, *mixed, *gate, *up, *interleaved, *scores;
+    float *x, *normed, *q, *mixed, *gate, *up, *interleaved;
+    float *scores; /* [thread][n_ctx] */
     float *low_rank, *delta; /* made with the first adapter */
 } tiny_scratch;
 
@@ -55,6 +56,7 @@ struct engine_model {
     tiny_weights weights;
     tiny_cache cache;
     tiny_scratch scratch;
+    tiny_pool *pool;          /* or NULL: one thread */
     float *hidden, *logits;   /* rows kept by the last decode */
     size_t n_rows, room_rows;
     tiny_adapter *adapters;
@@ -92,7 +94,8 @@ size_t tiny_state_size(engine_model *model, size_t n);
 int tiny_state_save(engine_model *model, size_t n, uint8_t *to, size_t size);
 int tiny_state_load(engine_model *model, size_t n, const uint8_t *from, size_t size);
 
-bool tiny_scratch_make(tiny_scratch *scratch, const tiny_config *config, size_t n_ctx);
+bool tiny_scratch_make(tiny_scratch *scratch, const tiny_config *config,
+                       const engine_options *options);
 void tiny_scratch_free(tiny_scratch *scratch);
 int tiny_decode(engine_model *model, const int32_t *tokens, const float *embeddings, size_t n,
                 size_t position, engine_rows rows, const atomic_bool *stop, engine_error *error);
@@ -108,7 +111,7 @@ int tiny_lora_use(engine_model *model, int index);
 void tiny_lora_free(engine_model *model);
 
 /* As `open`, from bytes that need not stay (for tests). */
-int tiny_open_memory(const uint8_t *bytes, size_t size, int32_t n_ctx, engine_model **model,
-                     engine_error *error);
+int tiny_open_memory(const uint8_t *bytes, size_t size, const engine_options *options,
+                     engine_model **model, engine_error *error);
 
 #endif
