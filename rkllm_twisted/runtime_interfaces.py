@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from zope.interface import Attribute, Interface
@@ -83,6 +83,18 @@ class ITurn(Interface):
     """The runtime during one turn, for the procedure in the NPU thread; no use after its return."""
 
     loaded = Attribute("bool: True if there is a model.")
+    loads = Attribute("int: the models loaded since the start; each load changes it.")
+    model_path = Attribute("str or None: see :class:`IRuntime`.")
+    problem = Attribute("str or None: see :class:`IRuntime`.")
+
+    def end_at(tokens: Iterable[int | str]) -> None:
+        """End the runs of the loaded model at these tokens, until another model is loaded.
+
+        The runtime of release 1.3.0 reads no end tokens from models of rkllm-toolkit 1.2.x. A run
+        with one row ends as if the model had ended it, and the token is not delivered.
+
+        :param tokens: the ids, or the texts as the runtime sends them.
+        """
 
     def prepare(function: str, params: Params) -> Any:
         """See :meth:`IRuntime.prepare`."""

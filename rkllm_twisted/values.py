@@ -167,6 +167,7 @@ class NPUStatus:
     :param queue_length: the number of calls that wait for their turn.
     :param runs: the number of runs since the start that have ended, in whatever way.
     :param tokens: the number of callbacks with a token since the start.
+    :param loads: the number of models loaded since the start; each load changes it.
     :param problem: how the runtime's process crashed, if no model has been loaded since.
     :param running: the current call; None if the NPU is free.
     :param waiting: the clients that wait, in the order of the next turns.
@@ -186,6 +187,7 @@ class NPUStatus:
     max_context_len: int | None = None
     max_new_tokens: int | None = None
     lora_adapters: tuple[str, ...] = ()
+    loads: int = 0
 
 
 @attrs.frozen

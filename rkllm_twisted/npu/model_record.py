@@ -1,7 +1,8 @@
-"""What the loaded model was loaded with, for server.status and for the end of an answer."""
+"""What is known of the loaded model, for server.status and for the end of an answer."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import attrs
@@ -10,12 +11,16 @@ from rkllm_twisted.values import FINISH_REASON, ModelLimits, Result, RunState
 
 
 class ModelRecord:
-    """The limits and the adapters of the model that was loaded last.
+    """The limits, the adapters and the end tokens of the model that was loaded last.
 
-    It is read only while a model is loaded: a model that a crash takes along needs no record.
+    They are read only while a model is loaded: a model that a crash takes along needs no record.
+
+    :ivar loads: the number of models that were loaded.
     """
 
     def __init__(self) -> None:
+        self.loads = 0
+        self._end_tokens: frozenset[int | str] = frozenset()
         self._limits: ModelLimits | None = None
         self._adapters: list[str] = []
 
@@ -23,8 +28,20 @@ class ModelRecord:
         """Record a call that has succeeded. In the NPU thread."""
         if prepared.name == "rkllm_init":
             self._limits, self._adapters = prepared.model_limits, []
+            self._end_tokens = frozenset()
+            self.loads += 1
         elif prepared.name == "rkllm_load_lora":
             self._adapters.append(prepared.adapter_name)
+
+    def end_at(self, tokens: Iterable[int | str]) -> None:
+        """See :meth:`~rkllm_twisted.interfaces.ITurn.end_at`."""
+        self._end_tokens = frozenset(tokens)
+
+    def is_end(self, result: Result) -> bool:
+        """True if a partial result is a token that must end the run."""
+        if not self._end_tokens or "results" in result:
+            return False
+        return result["token_id"] in self._end_tokens or result["text"] in self._end_tokens
 
     def with_finish_reason(self, prepared: Any, result: Result, aborted: bool) -> Result:
         """Add to a run's last result why the answer ended, if the model has not ended it.

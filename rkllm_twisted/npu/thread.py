@@ -127,6 +127,7 @@ class ThreadNPU(DirectCalls):
             queue_length=len(self._queue),
             runs=self._runs,
             tokens=self._tokens,
+            loads=self._model.loads,
             running=None if job is None else Running(job.client, job.function),
             problem=self._runtime.problem,
             waiting=tuple(Waiting(client, calls) for client, calls in self._queue.waiting()),

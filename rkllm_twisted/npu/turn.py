@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import attrs
 from zope.interface import implementer
 
-from rkllm_twisted.errors import RPCError
+from rkllm_twisted.errors import RPCError, RuntimeRefused
 from rkllm_twisted.interfaces import IRuntime, ITurn
 from rkllm_twisted.npu.history import History
 from rkllm_twisted.npu.job import Job, abort_quietly
@@ -51,6 +51,27 @@ class NPUTurn:
         loaded: bool = self._runtime.loaded
         return loaded
 
+    @property
+    def loads(self) -> int:
+        """See :class:`ITurn`."""
+        return self._model.loads
+
+    @property
+    def model_path(self) -> str | None:
+        """See :class:`ITurn`."""
+        path: str | None = self._runtime.model_path
+        return path
+
+    @property
+    def problem(self) -> str | None:
+        """See :class:`ITurn`."""
+        problem: str | None = self._runtime.problem
+        return problem
+
+    def end_at(self, tokens: Iterable[int | str]) -> None:
+        """See :class:`ITurn`."""
+        self._model.end_at(tokens)
+
     def prepare(self, function: str, params: Params) -> Any:
         """See :class:`ITurn`."""
         return self._runtime.prepare(function, params)
@@ -90,14 +111,18 @@ class NPUTurn:
         """
         job, runtime = self._job, self._runtime
         final: Result | None = None
+        has_ended = False
 
         def on_result(result: Result) -> None:
-            nonlocal final
+            nonlocal final, has_ended
             if job.abandoned:
                 # The first abort may have come before the run had entered C.
                 abort_quietly(runtime)
             elif result["_callback_state"] in LAST_STATES:
                 final = result
+            elif has_ended or self._model.is_end(result):
+                has_ended = True  # a few tokens more may come
+                abort_quietly(runtime)
             else:
                 self._has_token = True
                 on_partial(result)
@@ -108,9 +133,13 @@ class NPUTurn:
             outputs = runtime.perform(prepared, on_result)
             more = {name: outputs[name] for name in (SAVED, LINES) if name in outputs}
         except RPCError as error:
-            if final is None or final["_callback_state"] != RunState.ERROR:
+            is_aborted = has_ended and isinstance(error, RuntimeRefused)
+            is_error = final is not None and final["_callback_state"] == RunState.ERROR
+            if not (is_aborted or is_error):
                 raise
             lines = (error.data or {}).get("lines")
             more = {LINES: lines} if lines else {}
         last = self._empty() if final is None else {**final, **more}
+        if has_ended:
+            return {**last, "_callback_state": RunState.FINISH}
         return self._model.with_finish_reason(prepared, last, job.aborted)
