@@ -55,6 +55,7 @@ class ModelDetails(ModelSummary):
     template: str | None = attrs.field(default=None, repr=False)
     pooling: str | None = None
     end_tokens: Sequence[str | int] = ()
+    adapters: Sequence[Mapping[str, Any]] = ()
     image: Mapping[str, str] | None = None
     files: Mapping[str, Sequence[str]] = attrs.field(factory=dict)
     param: Mapping[str, Any] = attrs.field(factory=dict)

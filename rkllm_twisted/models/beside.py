@@ -50,20 +50,25 @@ class Beside:
                 self.settings = read_settings(self._folder.path_of(name), data, layout)
             except (InvalidParams, OSError) as error:
                 self._complain(name, error)
-            self._find_named_template(name)
+            self._find_named_files(name)
         for role, find in _TEMPLATES.items():
             for name in self.companions.get(role, ()):
                 self.template = self.template or self._template(name, find)
 
-    def _find_named_template(self, settings: str) -> None:
+    def _find_named_files(self, settings: str) -> None:
         named = self.settings.template
-        if named is None:
-            return
-        if named in self._names:
+        if named is not None and self._is_beside(settings, "template", named):
             self.companions = {**self.companions, "template": (named,)}
-        else:
-            where = self._folder.path_of(settings)
-            self.problems.append(f"{where}: template: {named} does not lie beside the model.")
+        for name, adapter in self.settings.adapters.items():
+            self._is_beside(settings, f"adapters.{name}.file", adapter.file)
+
+    def _is_beside(self, settings: str, key: str, named: str) -> bool:
+        """True if a file lies beside the model; else it is a problem."""
+        if named in self._names:
+            return True
+        where = self._folder.path_of(settings)
+        self.problems.append(f"{where}: {key}: {named} does not lie beside the model.")
+        return False
 
     def _template(self, name: str, find: Callable[[ModelFile], str | None]) -> str | None:
         try:

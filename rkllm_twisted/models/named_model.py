@@ -118,6 +118,19 @@ class NamedModel:
             found |= {"insert"} if any(key in metadata for key in _INSERT_KEYS) else set()
         return tuple(name for name in CAPABILITIES if name in found)
 
+    @property
+    def adapters(self) -> Mapping[str, Mapping[str, object]]:
+        """The RKLLMLoraAdapter of each adapter that is loaded with it, by name."""
+        folder = self.path.rpartition("/")[0]
+        return {
+            name: {
+                "lora_adapter_path": f"{folder}/{adapter.file}",
+                "lora_adapter_name": name,
+                "scale": adapter.scale,
+            }
+            for name, adapter in self.settings.adapters.items()
+        }
+
     def init_param(self, release: Release) -> Mapping[str, object]:
         """Return the RKLLMParam that loads it, for a release of the runtime."""
         param = {"model_path": self.path, **self.settings.param}

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 
-from rkllm_twisted.abi.scalars import kind_of, param_error, to_int, to_string
+import attrs
+
+from rkllm_twisted.abi.scalars import kind_of, param_error, to_float, to_int, to_string
 from rkllm_twisted.chat.embeddings import POOLINGS
 from rkllm_twisted.chat.families import ImageMarks
 from rkllm_twisted.chat.family_table import FAMILIES
@@ -26,6 +28,19 @@ CAPABILITIES = ("completion", "tools", "thinking", "vision", "insert", "embeddin
 #: The most end tokens; models have up to ten.
 MAX_END_TOKENS = 64
 MAX_ALIASES = 64
+MAX_ADAPTERS = 64
+
+
+@attrs.frozen
+class AdapterFile:
+    """A LoRA adapter beside a model, which is loaded with it.
+
+    :param file: the file's name.
+    :param scale: how much it changes the model; 1.0 is what it was trained for.
+    """
+
+    file: str
+    scale: float = 1.0
 
 
 def _one_of(names: Collection[str], key: str, value: object) -> str:
@@ -84,6 +99,20 @@ def _file_name(key: str, value: object) -> str:
     return name
 
 
+def _adapters(key: str, value: object) -> Mapping[str, AdapterFile]:
+    if not isinstance(value, Mapping) or len(value) > MAX_ADAPTERS:
+        raise param_error(key, f"must be a table of at most {MAX_ADAPTERS} tables, by name")
+    return {_text(key, name): _adapter(f"{key}.{name}", one) for name, one in value.items()}
+
+
+def _adapter(key: str, value: object) -> AdapterFile:
+    parts = {"file", "scale"}
+    if not isinstance(value, Mapping) or not {"file"} <= set(value) <= parts:
+        raise param_error(key, "must be a table with file, and perhaps scale")
+    file = _file_name(f"{key}.file", value["file"])
+    return AdapterFile(file, to_float(f"{key}.scale", value.get("scale", 1.0)))
+
+
 def _image(key: str, value: object) -> ImageMarks:
     parts = ("start", "content", "end")
     if not isinstance(value, Mapping) or not value or not set(value) <= set(parts):
@@ -100,6 +129,7 @@ CHECKS: Mapping[str, Callable[[str, object], object]] = {
     "capabilities": _capabilities,
     "pooling": lambda key, value: _one_of(POOLINGS, key, value),
     "end_tokens": _end_tokens,
+    "adapters": _adapters,
     "image": _image,
     "base_domain_id": lambda key, value: to_int(key, value, "int32_t"),
 }

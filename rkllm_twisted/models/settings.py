@@ -19,6 +19,7 @@ from rkllm_twisted.abi.to_c import ArgumentBuilder, fields_of
 from rkllm_twisted.chat.families import ImageMarks
 from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.models import setting_rules
+from rkllm_twisted.models.setting_rules import AdapterFile
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -42,6 +43,7 @@ class ModelSettings:
     :param capabilities: the abilities that the model's files do not show.
     :param pooling: the way to make an embedding of hidden states.
     :param end_tokens: tokens that end an answer, by id or by text.
+    :param adapters: the adapters to load with the model, by name.
     :param image: the texts around an image's rows.
     :param param: fields of RKLLMParam, except model_path.
     :param sampling: fields of RKLLMSamplingParam.
@@ -54,6 +56,7 @@ class ModelSettings:
     capabilities: tuple[str, ...] | None = None
     pooling: str | None = None
     end_tokens: tuple[int | str, ...] = ()
+    adapters: Mapping[str, AdapterFile] = attrs.field(factory=dict)
     image: ImageMarks | None = None
     param: Mapping[str, object] = attrs.field(factory=dict)
     sampling: Mapping[str, object] = attrs.field(factory=dict)

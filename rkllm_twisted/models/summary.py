@@ -50,6 +50,7 @@ def details(
         "template": model.template,
         "pooling": model.pooling,
         "end_tokens": list(settings.end_tokens),
+        "adapters": [dict(adapter) for adapter in model.adapters.values()],
         "image": attrs.asdict(settings.image) if settings.image else None,
         "files": {role: list(paths) for role, paths in model.companions.items()},
         "param": model.init_param(release),

@@ -267,6 +267,25 @@ def test_errors_beside_a_model_are_its_problems_all_at_once(tmp_path: Path) -> N
     )
 
 
+def test_an_adapter_that_the_settings_name_must_be_there(tmp_path: Path) -> None:
+    put(tmp_path, "m/m.gguf")
+    toml = put(tmp_path, "m/rkllm.toml", data="adapters.a.file = 'gone-lora.gguf'")
+    assert only(tmp_path).problems == (
+        f"{toml}: adapters.a.file: gone-lora.gguf does not lie beside the model.",
+    )
+
+
+def test_the_adapters_of_the_settings_are_those_beside_the_model(tmp_path: Path) -> None:
+    put(tmp_path, "m/m.gguf", "m/a-lora.gguf")
+    put(tmp_path, "m/rkllm.toml", data="adapters.a = {file = 'a-lora.gguf', scale = 0.5}")
+    (adapter,) = only(tmp_path).adapters.values()
+    assert adapter == {
+        "lora_adapter_path": str(tmp_path / "m/a-lora.gguf"),
+        "lora_adapter_name": "a",
+        "scale": 0.5,
+    }
+
+
 def test_a_template_that_the_settings_name_must_be_there(tmp_path: Path) -> None:
     put(tmp_path, "m/m.gguf")
     toml = put(tmp_path, "m/rkllm.toml", data="template = 'gone.jinja'")

@@ -13,6 +13,7 @@ from rkllm_twisted.abi.prepare import prepare
 from rkllm_twisted.abi.release import release_for, releases
 from rkllm_twisted.chat.families import ImageMarks
 from rkllm_twisted.errors import InvalidParams
+from rkllm_twisted.models.setting_rules import AdapterFile
 from rkllm_twisted.models.settings import MAX_BYTES, ModelSettings, read_settings
 
 WHOLE = """
@@ -24,6 +25,13 @@ capabilities = ["tools"]
 pooling = "last"
 base_domain_id = 1
 end_tokens = [151645, "<|im_end|>"]
+
+[adapters.docs]
+file = "docs-lora.gguf"
+scale = 0.5
+
+[adapters.plain]
+file = "plain-lora.gguf"
 
 [image]
 start = "<|vision_start|>"
@@ -67,6 +75,10 @@ def test_every_key_is_read() -> None:
         capabilities=("tools",),
         pooling="last",
         end_tokens=(151645, "<|im_end|>"),
+        adapters={
+            "docs": AdapterFile("docs-lora.gguf", 0.5),
+            "plain": AdapterFile("plain-lora.gguf"),
+        },
         image=ImageMarks("<|vision_start|>", "<|image_pad|>", "<|vision_end|>"),
         param={
             "max_context_len": 4096,
@@ -147,6 +159,14 @@ def test_a_wrong_parameter_has_the_error_of_an_init_after_the_files_name(wrong: 
         ("template = '..'", "template: must be the name of a file beside the model"),
         ("image = {begin = 'x'}", "image: must be a table with start, content, end."),
         ("image = {start = 1}", "image.start: must be a string, not a number."),
+        ("adapters = ['x.gguf']", "adapters: must be a table of at most 64 tables, by name."),
+        ("adapters = {a = 'x'}", "adapters.a: must be a table with file, and perhaps scale."),
+        ("adapters.a.scale = 1", "adapters.a: must be a table with file, and perhaps scale."),
+        ("adapters.a.file = '../x'", "adapters.a.file: must be the name of a file beside the"),
+        (
+            "adapters.a = {file = 'x', scale = 'y'}",
+            "adapters.a.scale: must be a number, not a string.",
+        ),
         ("base_domain_id = 'x'", "base_domain_id: must be a whole number (int32_t)"),
         ("param = 1", "param: must be a table with fields of RKLLMParam."),
         ("[param]\nmodel_path = 'x'", "param.model_path: is the file beside this one; leave it"),
