@@ -12,7 +12,7 @@ from rkllm_twisted.daemon.settings import Setting
 INTRODUCTION = """\
 # Configuration
 
-<!-- Made by docs/generate.py of the table in rkllm_twisted/daemon/options.py: change that. -->
+<!-- Made by docs/generate.py of the table in rkllm_twisted/daemon/option_table.py: change that. -->
 
 Every option of `twistd rkllm`. The value comes from the first of these places that has one:
 
@@ -47,6 +47,7 @@ SHOWN: Mapping[str, str] = {
     "llama": '"/usr/local/lib/rkllm-llama"',
     "abi": '"1.2.1"',
     "init-timeout": "120",
+    "keep-alive": "600",
     "max-clients-per-user": "50",
     "child-cpus": '"4-7"',
     "child-oom-score": "500",

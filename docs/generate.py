@@ -15,7 +15,7 @@ import troubleshooting_page
 
 from rkllm_twisted.abi.release import releases
 from rkllm_twisted.board.checks import CHECKS
-from rkllm_twisted.daemon.options import SETTINGS
+from rkllm_twisted.daemon.option_table import SETTINGS
 from rkllm_twisted.description import examples
 from rkllm_twisted.description.describe import describe
 from rkllm_twisted.errors import BY_CODE

@@ -18,7 +18,8 @@ from click.shell_completion import get_completion_class
 from rkllm_twisted import __version__
 from rkllm_twisted.cli import main as rkllm
 from rkllm_twisted.cli.command_group import PROGRAM
-from rkllm_twisted.daemon.options import SETTINGS, Options
+from rkllm_twisted.daemon.option_table import SETTINGS
+from rkllm_twisted.daemon.options import Options
 from rkllm_twisted.daemon.settings import Setting
 
 #: A shell -> where Debian's packages put its completion files.

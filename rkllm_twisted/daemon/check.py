@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from rkllm_twisted.daemon import assembly
-from rkllm_twisted.daemon.options import SETTINGS, Options
+from rkllm_twisted.daemon.option_table import SETTINGS
+from rkllm_twisted.daemon.options import Options
 from rkllm_twisted.rpc.permissions import Principals
 from rkllm_twisted.rpc.registry import find_methods
 from rkllm_twisted.server.service import descriptors_for, raise_limit

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from twisted.python.usage import UsageError
 
-from rkllm_twisted.daemon.options import SETTINGS, Options
+from rkllm_twisted.daemon.option_table import SETTINGS
+from rkllm_twisted.daemon.options import Options
 from rkllm_twisted.daemon.settings import read_file
 
 EXAMPLE = Path(__file__).parents[2] / "etc" / "rkllm.toml"

@@ -10,7 +10,8 @@ from twisted.python.usage import UsageError
 
 from rkllm_twisted.daemon.assembly import limits_of
 from rkllm_twisted.daemon.coercions import size, size_text
-from rkllm_twisted.daemon.options import SETTINGS, Options
+from rkllm_twisted.daemon.option_table import SETTINGS
+from rkllm_twisted.daemon.options import Options
 from rkllm_twisted.npu.queue import QUEUE_LIMIT
 from rkllm_twisted.rpc.limits import Limits
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rkllm_twisted.cli import COMMANDS
-from rkllm_twisted.daemon.options import SETTINGS
+from rkllm_twisted.daemon.option_table import SETTINGS
 
 SOURCE = Path(__file__).parents[2] / "packaging" / "shell_files.py"
 

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 from daemons import Daemon
 
-from rkllm_twisted.daemon.options import SETTINGS, Options
+from rkllm_twisted.daemon.option_table import SETTINGS
+from rkllm_twisted.daemon.options import Options
 from rkllm_twisted.daemon.service import CLOSE_GRACE_S, DRAIN_S
 from rkllm_twisted.isolation.heartbeat import CHECK_INTERVAL_S as HEARTBEAT_CHECK_S
 from rkllm_twisted.isolation.heartbeat import MAX_MISSED_ALIVE
