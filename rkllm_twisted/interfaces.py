@@ -109,6 +109,7 @@ class IDaemon(Interface):
 
     description = Attribute("The :class:`SelfDescription` of the methods.")
     models = Attribute("Models by name: :class:`rkllm_twisted.daemon.named_models.IModels`.")
+    resident = Attribute("The :class:`rkllm_twisted.models.resident.IResidentModel`.")
 
     def version() -> Mapping[str, object]:
         """The result of ``server.version``."""

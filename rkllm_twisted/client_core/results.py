@@ -167,11 +167,15 @@ class DaemonStatus:
 
     :param state: ``empty``, ``loading``, ``loaded``, ``running``, ``stuck``, ``failed`` or
         ``closed``.
+    :param model: the name of the loaded model; None if it was loaded by its path.
+    :param loads: models loaded since the start; each load changes it.
     :param raw: the whole result.
     """
 
     state: str = ""
     model_path: str | None = None
+    model: str | None = None
+    loads: int = 0
     queue_length: int = 0
     runs: int = 0
     tokens: int = 0

@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from rkllm_twisted import __version__
 from rkllm_twisted.abi.release import releases
-from rkllm_twisted.daemon.named_models import IModels
+from rkllm_twisted.daemon.resident_model import ResidentModel
 from rkllm_twisted.description.describe import describe
 from rkllm_twisted.description.introspection import help_of, signatures_of
 from rkllm_twisted.description.openrpc import document
@@ -38,7 +38,7 @@ class About:
 
     :param clients: returns the number of open connections.
     :param description: see :attr:`IDaemon.description`.
-    :param models: see :attr:`IDaemon.models`.
+    :param resident: see :attr:`IDaemon.resident`.
     :param history: the value of ``--history``.
     """
 
@@ -48,11 +48,12 @@ class About:
         npu: INPU,
         clients: Callable[[], int],
         description: SelfDescription,
-        models: IModels,
+        resident: ResidentModel,
         history: str = "shared",
     ) -> None:
         self.description = description
-        self.models = models
+        self.models = resident.models
+        self.resident = resident
         self._history = history
         self._reactor = reactor
         self._npu = npu
@@ -65,8 +66,16 @@ class About:
 
     def status(self) -> Mapping[str, object]:
         """See :meth:`IDaemon.status`."""
+        status, waiting = self._npu.status(), self.resident.waiting
+        whole = attrs.evolve(
+            status,
+            queue_length=status.queue_length + sum(one.calls for one in waiting),
+            waiting=(*status.waiting, *waiting),
+        )
+        loaded = self.resident.loaded
         return {
-            **attrs.asdict(self._npu.status(), value_serializer=_connection_number),
+            **attrs.asdict(whole, value_serializer=_connection_number),
+            "model": None if loaded is None else loaded.name,
             "history": self._history,
             "backend": self._npu.version().backend,
             "clients": self._clients(),

@@ -6,18 +6,22 @@ and returns a service that has not started.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
+from twisted.application.service import IService
 from twisted.internet.defer import Deferred
 
 from rkllm_twisted.daemon.about import About, describe_for
-from rkllm_twisted.daemon.configured_model import ConfiguredModel, configured_param
+from rkllm_twisted.daemon.configured_model import ConfiguredModel, model_of
 from rkllm_twisted.daemon.hosting import RUNTIME_HOSTS, RuntimeHost
+from rkllm_twisted.daemon.keep_alive import KeepAlive
 from rkllm_twisted.daemon.named_models import NamedModels
 from rkllm_twisted.daemon.options import Options
+from rkllm_twisted.daemon.resident_model import ResidentModel
 from rkllm_twisted.daemon.service import DaemonService
-from rkllm_twisted.interfaces import INPU, IListeningSocket, IRPCMethod
+from rkllm_twisted.interfaces import INPU, IListeningSocket, IRPCMethod, IRuntime
 from rkllm_twisted.npu.history import history_for
 from rkllm_twisted.npu.pool import NPUThreadPool, thread_npu
 from rkllm_twisted.npu.timeouts import Timeouts
@@ -118,12 +122,32 @@ def daemon_in(
     history = history_for(host.runtime, options["history"])
     npu = thread_npu(reactor, pool, host.runtime, options["queue"], history, timeouts_of(options))
     reader = Reader(reactor)
-    factory = factory_for(npu, options, methods, reactor, reader.read)
+    resident = resident_for(npu, options, reactor)
+    factory = factory_for(npu, options, methods, reactor, reader.read, resident)
     endpoint = RKLLMServerEndpoint(reactor, source or socket_of(options))
     listener = UNIXSocketService(endpoint, factory, descriptors_for(options["max-clients"]))
-    param = configured_param(options, host.runtime)
-    model = None if param is None else ConfiguredModel(reactor, npu, param)
-    return DaemonService(reactor, host, pool, npu, factory, listener, reader, model)
+    services = list(_model_services(options, reactor, npu, resident, host.runtime))
+    return DaemonService(reactor, host, pool, npu, factory, listener, reader, services)
+
+
+def _model_services(
+    options: Options, reactor: Any, npu: INPU, resident: ResidentModel, runtime: IRuntime
+) -> Iterator[IService]:
+    """Yield what loads and unloads a model by itself, if the options ask for it."""
+    if options["model"] is not None:
+        model = model_of(options, runtime)
+        yield ConfiguredModel(reactor, npu, model.path, partial(model.load, npu, resident))
+    if options["keep-alive"] is not None:
+        yield KeepAlive(reactor, npu, options["keep-alive"])
+
+
+def resident_for(npu: INPU, options: Options, reactor: Any) -> ResidentModel:
+    """Make what serves requests that name a model.
+
+    :raises LibraryError: a directory of the options does not exist.
+    """
+    models = NamedModels(options["model-dir"], npu, reactor)
+    return ResidentModel(reactor, npu, models, options["queue"])
 
 
 def factory_for(
@@ -132,19 +156,21 @@ def factory_for(
     methods: Mapping[str, IRPCMethod],
     reactor: Any,
     read_elsewhere: Callable[[bytes], Deferred[Message]] | None = None,
+    resident: ResidentModel | None = None,
 ) -> RPCFactory:
     """Make the factory that serves an NPU to clients.
 
     :param read_elsewhere: see :class:`RPCFactory`.
+    :param resident: what serves requests that name a model; None: it is made here.
     """
     description = describe_for(methods, npu.version())
-    models = NamedModels(options["model-dir"], npu, reactor)
+    resident = resident or resident_for(npu, options, reactor)
     about = About(
         reactor,
         npu,
         lambda: len(factory.connections),
         description,
-        models,
+        resident,
         options["history"],
     )
     access_log = AccessLog(options["log-level"], options["log-prompts"])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import attrs
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -15,11 +16,14 @@ from twisted.python.failure import Failure
 
 from rkllm_twisted.abi.layouts import layout_of
 from rkllm_twisted.abi.release import releases
+from rkllm_twisted.daemon.named_loads import load_of
 from rkllm_twisted.daemon.options import Options
+from rkllm_twisted.daemon.resident_model import ResidentModel
 from rkllm_twisted.errors import Cancelled, RPCError, ShuttingDown, StartupError
 from rkllm_twisted.interfaces import INPU, IRuntime
 from rkllm_twisted.models.catalogue import CPU_LOADS, NPU_LOADS, Catalogue
 from rkllm_twisted.models.directories import ModelDirectories
+from rkllm_twisted.models.named_model import NamedModel
 
 #: The seconds between two checks that the model is still loaded.
 CHECK_INTERVAL_S = 1.0
@@ -37,14 +41,17 @@ class ConfiguredModel(Service):
     It does not undo what clients do: a model that a client destroyed stays unloaded, and one that a
     client loaded stays loaded.
 
-    :param param: the RKLLMParam to load it with.
+    :param model: its path, for the log.
+    :param load: loads it.
     """
 
-    def __init__(self, reactor: Any, npu: INPU, param: Mapping[str, object]) -> None:
+    def __init__(
+        self, reactor: Any, npu: INPU, model: str, load: Callable[[], Deferred[object]]
+    ) -> None:
         self._reactor = reactor
         self._npu = npu
-        self._param = param
-        self._model = param["model_path"]
+        self._model = model
+        self._load_model = load
         self._call: Deferred[object] | None = None
         self._delayed: IDelayedCall | None = None
         self._delay = BACK_OFF_S
@@ -71,7 +78,7 @@ class ConfiguredModel(Service):
         self._delayed = None
         self._began = self._reactor.seconds()
         _log.info("loading {model}", model=self._model)
-        self._call = self._npu.call("rkllm_init", [self._param])
+        self._call = self._load_model()
         self._call.addCallbacks(self._loaded, self._failed)
 
     def _loaded(self, _: object) -> None:
@@ -110,40 +117,64 @@ class ConfiguredModel(Service):
             self._delay = BACK_OFF_S
 
 
-def configured_param(options: Options, runtime: IRuntime) -> Mapping[str, object] | None:
-    """Return the RKLLMParam for the model of ``--model``; None if there is none.
+@attrs.frozen
+class ModelOfOptions:
+    """The model that the options name.
+
+    :param path: of its file.
+    :param param: the RKLLMParam to load it with; for a model with a name, the fields in place of
+        those of its ``rkllm.toml``.
+    :param named: None: the options have its path.
+    """
+
+    path: str
+    param: Mapping[str, Any]
+    named: NamedModel | None = None
+
+    def load(self, npu: INPU, resident: ResidentModel) -> Deferred[object]:
+        """Load it."""
+        if self.named is None:
+            loaded: Deferred[object] = npu.call("rkllm_init", [self.param])
+            return loaded
+        return maybeDeferred(resident.load_found, self.named, self.param)
+
+
+def model_of(options: Options, runtime: IRuntime) -> ModelOfOptions:
+    """Return the model of ``--model``.
 
     :raises StartupError: there is no such model, or a parameter is wrong.
     """
     wanted = options["model"]
-    if wanted is None:
-        return None
     try:
-        param = _param_of(wanted, options, runtime)
+        model = _found(wanted, options, runtime)
         for path, value in options["model-param"]:
-            _assign(param, path, value)
+            _assign(model.param, path, value)
+        param = model.param
+        if model.named is not None:
+            param = load_of(model.named, releases()[runtime.version.abi], param).param
         runtime.prepare("rkllm_init", [param])
     except RPCError as error:
         raise StartupError(f"--model {wanted}: {error}") from None
-    return param
+    return model
 
 
-def _param_of(wanted: str, options: Options, runtime: IRuntime) -> dict[str, Any]:
-    """Return the parameters for a path, or for a name, with the settings beside the model."""
+def _found(wanted: str, options: Options, runtime: IRuntime) -> ModelOfOptions:
+    """Find a model by its path or its name."""
     path = Path(wanted)
     if path.is_file() or not options["model-dir"] or path.is_absolute():
         if not path.is_file():
             raise StartupError(f"--model {wanted}: there is no such file.")
-        return {"model_path": str(path.absolute())}
+        absolute = str(path.absolute())
+        return ModelOfOptions(absolute, {"model_path": absolute})
     release = releases()[runtime.version.abi]
     loads = NPU_LOADS if runtime.version.backend == "npu" else CPU_LOADS
     directories = ModelDirectories(options["model-dir"])
-    model = Catalogue(directories, layout_of(release), loads).find(wanted)
-    model.check()
-    return dict(model.init_param(release))
+    named = Catalogue(directories, layout_of(release), loads).find(wanted)
+    named.check()
+    return ModelOfOptions(named.path, {}, named)
 
 
-def _assign(param: dict[str, Any], path: Sequence[str], value: object) -> None:
+def _assign(param: Any, path: Sequence[str], value: object) -> None:
     """Set a field, or a field of a nested structure."""
     *outer, name = path
     for part in outer:

@@ -47,6 +47,14 @@ class IModels(Interface):
             model has the name, or several do.
         """
 
+    def find(name: str) -> Any:  # noqa: N805
+        """Find a model that can be loaded.
+
+        :param name: its name or an alias.
+        :returns: a Deferred of the :class:`~rkllm_twisted.models.named_model.NamedModel`; it fails
+            with InvalidParams if no model has the name, several do, or it cannot be loaded.
+        """
+
 
 @implementer(IModels)
 class NamedModels:
@@ -77,6 +85,15 @@ class NamedModels:
         """See :meth:`IModels.show`."""
         loaded = self._npu.status().model_path
         return self._in_thread(partial(self._show, name, digest, loaded))
+
+    def find(self, name: str) -> Deferred[NamedModel]:
+        """See :meth:`IModels.find`."""
+        return self._in_thread(lambda _: self._find(name))
+
+    def _find(self, name: str) -> NamedModel:
+        model = self._catalogue.find(name)
+        model.check()
+        return model
 
     def _listing(self, loaded: str | None) -> Mapping[str, object]:
         listing = self._catalogue.listing()

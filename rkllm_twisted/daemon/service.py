@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
-from twisted.application.service import MultiService
+from twisted.application.service import IService, MultiService
 from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, maybeDeferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.interfaces import IReactorTime
@@ -13,7 +14,6 @@ from twisted.logger import Logger
 from twisted.python.threadpool import ThreadPool
 
 from rkllm_twisted.daemon.about import summary_of
-from rkllm_twisted.daemon.configured_model import ConfiguredModel
 from rkllm_twisted.daemon.hosting import RuntimeHost
 from rkllm_twisted.daemon.monotonic import warn_of_wall_clock
 from rkllm_twisted.interfaces import INPU, IConversation
@@ -35,7 +35,7 @@ class DaemonService(MultiService):
     :param host: the runtime and the service that keeps it.
     :param pool: the NPU's thread; this service starts and stops it.
     :param reader: parses big messages; this service stops it.
-    :param model: loads the model of ``--model``.
+    :param model_services: what loads and unloads a model by itself.
     :ivar npu: the NPU.
     :ivar factory: its clients' connections.
     """
@@ -49,7 +49,7 @@ class DaemonService(MultiService):
         factory: RPCFactory,
         listener: UNIXSocketService,
         reader: Reader,
-        model: ConfiguredModel | None = None,
+        model_services: Sequence[IService] = (),
     ) -> None:
         super().__init__()
         self._reactor = reactor
@@ -59,7 +59,7 @@ class DaemonService(MultiService):
         self.factory = factory
         self._listener = listener
         self._reader = reader
-        self._model = model
+        self._model_services = model_services
         listener.setServiceParent(self)
 
     def startService(self) -> None:
@@ -78,8 +78,8 @@ class DaemonService(MultiService):
             path=self._listener.endpoint.path,
         )
         # Before the daemon accepts a client, so that requests queue behind the load.
-        if self._model is not None:
-            self._model.startService()
+        for service in self._model_services:
+            service.startService()
 
     def stopService(self) -> Deferred[None]:
         """Stop accepting, wait for the run under way, destroy the model, end the thread."""
@@ -94,8 +94,8 @@ class DaemonService(MultiService):
         return self._host.is_alive() and self.npu.status().state != "stuck"
 
     async def _stop(self) -> None:
-        if self._model is not None:
-            self._model.stopService()
+        for service in self._model_services:
+            service.stopService()
         await _deferred(super().stopService())
         running = self.npu.status().running
         if running is not None:

@@ -21,6 +21,7 @@ class CurrentModel:
     :param named: the model's files and settings; None: a client loaded it by its path.
     :param param: the RKLLMParam that it was loaded with; empty if ``named`` is None.
     :param lora_adapters: the names of the adapters of ``rkllm.toml``, which are loaded with it.
+    :param load_time_s: how long loading took, in seconds.
     """
 
     path: str
@@ -28,6 +29,7 @@ class CurrentModel:
     named: NamedModel | None = None
     param: Mapping[str, object] = attrs.field(factory=dict)
     lora_adapters: tuple[str, ...] = ()
+    load_time_s: float = 0.0
 
     @property
     def name(self) -> str | None:
@@ -55,7 +57,7 @@ class IResidentModel(Interface):
         "CurrentModel or None: the loaded model, also one that a client loaded by its path. None"
         " while a model is being loaded."
     )
-    waiting = Attribute("int: the number of requests that wait for another model to be loaded.")
+    waiting = Attribute("A tuple of :class:`Waiting`: who waits for another model to be loaded.")
 
     def perform(
         name: str | None,  # noqa: N805 - a zope interface has no self

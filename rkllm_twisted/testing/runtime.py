@@ -135,6 +135,8 @@ class FakeRuntime:
         self.performed.append(function)
         if function not in _WITHOUT_MODEL:
             self._check_model()
+        if function == "rkllm_init":
+            self.load(None)  # as the daemon does before a load, which may then fail
         if on_result is None:
             self._stopped.clear()
             self._execute_fault(self._replies.fault(function))

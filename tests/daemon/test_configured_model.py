@@ -18,8 +18,6 @@ from rkllm_twisted.daemon.configured_model import (
 from rkllm_twisted.errors import RPCError, RuntimeRefused
 from rkllm_twisted.values import NPUStatus
 
-PARAM = {"model_path": "/m.rkllm"}
-
 
 class Scene:
     """The service, with an NPU that only records loads and reports states."""
@@ -29,11 +27,10 @@ class Scene:
         self.loads: list[float] = []
         self.answer: Callable[[], Deferred[object]] = lambda: succeed({})
         self.state, self.problem = "loaded", None
-        self.service = ConfiguredModel(self.clock, self, PARAM)  # type: ignore[arg-type]
+        self.service = ConfiguredModel(self.clock, self, "/m.rkllm", self.load)  # type: ignore[arg-type]
 
-    def call(self, function: str, params: object, client: object = None) -> Deferred[object]:
+    def load(self) -> Deferred[object]:
         """Record a load."""
-        assert (function, params) == ("rkllm_init", [PARAM])
         self.loads.append(self.clock.seconds())
         return self.answer()
 

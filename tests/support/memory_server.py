@@ -19,6 +19,7 @@ from zope.interface import implementer
 
 from rkllm_twisted.daemon.about import About, describe_for
 from rkllm_twisted.daemon.named_models import NamedModels
+from rkllm_twisted.daemon.resident_model import ResidentModel
 from rkllm_twisted.interfaces import IRPCMethod
 from rkllm_twisted.npu.thread import ThreadNPU
 from rkllm_twisted.rpc.dispatch import Dispatcher
@@ -233,8 +234,9 @@ class House:
             self.runtime, self.thread.in_thread, self.thread.from_thread, queue_limit
         )
         models = NamedModels((), self.npu, self.clock)
+        resident = ResidentModel(self.clock, self.npu, models)
         connections = lambda: len(self.factory.connections)  # noqa: E731 - its factory comes later
-        about = About(self.clock, self.npu, connections, description(), models)
+        about = About(self.clock, self.npu, connections, description(), resident)
         self.dispatcher = Dispatcher({**methods(), **extra}, self.npu, about)
         self.factory = RPCFactory(
             self.dispatcher,
