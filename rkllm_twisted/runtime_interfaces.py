@@ -28,7 +28,8 @@ class IRuntime(Interface):
         :param params: as the client sent them: positional in C's order or by C's names; the slots
             that the daemon owns (handle, callback, userdata) are null or left out.
         :returns: a prepared call for :meth:`perform`, good for one use; it owns every buffer. Its
-            ``model_path`` is that of the model that it loads, or None.
+            ``checked`` is the :class:`~rkllm_twisted.abi.prepare.PreparedCall`, and its
+            ``model_path`` that of the model that it loads, or None.
         :raises InvalidParams: naming the parameter or field.
         :raises NotInRelease: this release of the runtime lacks the function.
         """

@@ -24,6 +24,9 @@ from rkllm_twisted.abi.to_c import (
 from rkllm_twisted.errors import NotInRelease
 from rkllm_twisted.values import ModelLimits, Params
 
+#: The functions that set the text around a conversation.
+_TEMPLATES = frozenset({"rkllm_set_chat_template", "rkllm_set_function_tools"})
+
 
 @attrs.frozen(eq=False)
 class PreparedCall:
@@ -55,6 +58,11 @@ class PreparedCall:
         return name
 
     @property
+    def checked(self) -> PreparedCall:
+        """Itself: the prepared call of every runtime has this member."""
+        return self
+
+    @property
     def model_path(self) -> str | None:
         """The path of the model that the call loads; None if the call is not rkllm_init."""
         if self.function.name != "rkllm_init":
@@ -74,6 +82,23 @@ class PreparedCall:
         """The limit of a run's answer in tokens; 0 if the call sets none (1.3.0 and later)."""
         given = self.arguments.get("rkllm_infer_params")
         return max(0, getattr(given, "max_new_tokens", 0))
+
+    @property
+    def keeps_history(self) -> bool:
+        """True if the prompt and the answer of a run stay in the cache."""
+        given = self.arguments.get("rkllm_infer_params")
+        return bool(getattr(given, "keep_history", False))
+
+    @property
+    def template_words(self) -> Mapping[str, int]:
+        """The number of words in each text of the template that the call sets.
+
+        A token never spans two words, so that the text has at least as many tokens.
+        """
+        if self.function.name not in _TEMPLATES:
+            return {}
+        texts = {name: text_of(value) or "" for name, value in self.arguments.items()}
+        return {name: len(text.split()) for name, text in texts.items()}
 
     @property
     def adapter_name(self) -> str | None:

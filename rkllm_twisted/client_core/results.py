@@ -73,6 +73,14 @@ class Result:
     raw: Raw = attrs.field(factory=dict, repr=False, eq=False)
 
     @property
+    def lines(self) -> tuple[str, ...]:
+        """The errors and warnings that the library printed during the run, in its last result.
+
+        The runtime says there what it dropped of a history that filled the context, for example.
+        """
+        return tuple(self.raw.get(LINES, ()))
+
+    @property
     def finish_reason(self) -> str | None:
         """Why the answer has ended; None if it has not, or if the run has failed.
 

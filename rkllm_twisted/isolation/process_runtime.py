@@ -30,7 +30,7 @@ from rkllm_twisted.isolation.supervisor import Supervisor
 from rkllm_twisted.runtime.files import Files
 from rkllm_twisted.runtime.model_file import check_model_file
 from rkllm_twisted.runtime.probe import Findings
-from rkllm_twisted.values import LINES, ModelLimits, OnResult, Params
+from rkllm_twisted.values import LINES, OnResult, Params
 from rkllm_twisted.wire.msgpack import with_arrays_packed
 
 T = TypeVar("T")
@@ -45,13 +45,13 @@ class RemoteCall:
     """A call that is ready to be sent.
 
     :param params: as the client sent them.
-    :param prepared: the same as C sees them, which has checked them. Its arrays of floats are sent
+    :param checked: the same as C sees them, which has checked them. Its arrays of floats are sent
         instead of the client's, so that the child need not read them again.
     """
 
     function: str
     params: Params
-    prepared: PreparedCall
+    checked: PreparedCall
 
     @property
     def name(self) -> str:
@@ -61,22 +61,7 @@ class RemoteCall:
     @property
     def model_path(self) -> str | None:
         """See :class:`PreparedCall`."""
-        return self.prepared.model_path
-
-    @property
-    def model_limits(self) -> ModelLimits | None:
-        """See :class:`PreparedCall`."""
-        return self.prepared.model_limits
-
-    @property
-    def max_new_tokens(self) -> int:
-        """See :class:`PreparedCall`."""
-        return self.prepared.max_new_tokens
-
-    @property
-    def adapter_name(self) -> str | None:
-        """See :class:`PreparedCall`."""
-        return self.prepared.adapter_name
+        return self.checked.model_path
 
 
 @implementer(IRuntime)
@@ -140,7 +125,7 @@ class ProcessRuntime:
         """See :meth:`IRuntime.perform`."""
         if self._closed:
             raise NoModel("The runtime is closed.")
-        self._check_files(prepared.prepared)
+        self._check_files(prepared.checked)
         channel = self._channel_for(prepared.function)
         self._running = on_result is not None
         try:
@@ -175,7 +160,7 @@ class ProcessRuntime:
     def _exchange(self, channel: Channel, call: RemoteCall, on_result: OnResult | None) -> Any:
         """Send a call and receive its results."""
         number = next(self._numbers)
-        params = with_arrays_packed(call.params, call.prepared.floats)
+        params = with_arrays_packed(call.params, call.checked.floats)
         channel.send(messages.Perform(number, call.function, params, on_result is not None))
         error: Exception | None = None
         while True:
@@ -221,7 +206,7 @@ class ProcessRuntime:
             self._forget()
         elif call.function == "rkllm_init":
             self._channel = channel
-            self._model_path = call.model_path
+            self._model_path = call.checked.model_path
 
     def _forget(self) -> None:
         self._channel = self._model_path = None

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from typing import Any
 
 import attrs
 
+from rkllm_twisted.errors import InvalidParams, RPCError
+from rkllm_twisted.interfaces import IRuntime
 from rkllm_twisted.values import FINISH_REASON, ModelLimits, Result, RunState
+
+CACHE_SIZE = "rkllm_get_kv_cache_size"
 
 
 class ModelRecord:
-    """The limits, the adapters and the end tokens of the model that was loaded last.
+    """What is known of the model that was loaded last: limits, adapters, end tokens, history.
 
     They are read only while a model is loaded: a model that a crash takes along needs no record.
 
@@ -23,15 +28,50 @@ class ModelRecord:
         self._end_tokens: frozenset[int | str] = frozenset()
         self._limits: ModelLimits | None = None
         self._adapters: list[str] = []
+        self._has_history = False
+        self._cached = 0
 
     def add(self, prepared: Any) -> None:
         """Record a call that has succeeded. In the NPU thread."""
         if prepared.name == "rkllm_init":
-            self._limits, self._adapters = prepared.model_limits, []
+            self._limits, self._adapters = prepared.checked.model_limits, []
             self._end_tokens = frozenset()
+            self._has_history, self._cached = False, 0
             self.loads += 1
         elif prepared.name == "rkllm_load_lora":
-            self._adapters.append(prepared.adapter_name)
+            self._adapters.append(prepared.checked.adapter_name)
+
+    def check(self, prepared: Any) -> None:
+        """Check that the template that a call sets fits into the context.
+
+        :raises InvalidParams: it cannot; every run would fail.
+        """
+        words = prepared.checked.template_words
+        if self._limits is None or sum(words.values()) < self._limits.max_context_len:
+            return
+        raise InvalidParams(
+            f"The template has {sum(words.values())} words, each at least one token, but the model"
+            f" was loaded with a context of {self._limits.max_context_len} tokens; shorten it, or"
+            " load the model with a greater max_context_len.",
+            {
+                "parameter": max(words, key=lambda name: words[name]),
+                "words": sum(words.values()),
+                "max_context_len": self._limits.max_context_len,
+            },
+        )
+
+    def look_at_cache(self, prepared: Any, runtime: IRuntime) -> None:
+        """Look how much of the context is in use after a run. In the NPU thread.
+
+        The figures of a run do not count the history. Only a run that may have met one pays for
+        the look. Releases before 1.2.1 cannot tell.
+        """
+        self._has_history = self._has_history or prepared.checked.keeps_history
+        if not self._has_history:
+            return
+        with contextlib.suppress(RPCError):
+            outputs = runtime.perform(runtime.prepare(CACHE_SIZE, None))
+            self._cached = max(outputs["cache_sizes"])
 
     def end_at(self, tokens: Iterable[int | str]) -> None:
         """See :meth:`~rkllm_twisted.interfaces.ITurn.end_at`."""
@@ -56,12 +96,14 @@ class ModelRecord:
 
     def _is_full(self, prepared: Any, result: Result) -> bool:
         """True if an answer has reached a limit; False on releases without figures in results."""
-        perf = result.get("perf") or {}
+        checked, perf = prepared.checked, result.get("perf") or {}
         tokens = perf.get("generate_tokens", 0)
         if self._limits is None or not tokens:
             return False
-        limit = prepared.max_new_tokens or self._limits.max_new_tokens
+        limit = checked.max_new_tokens or self._limits.max_new_tokens
         used: int = perf.get("prefill_tokens", 0) + tokens
+        # The cache holds what was kept: this run too, if it keeps its history.
+        used = max(used, self._cached) if checked.keeps_history else self._cached + used
         return bool(0 < limit <= tokens or used >= self._limits.max_context_len)
 
     def as_status(self) -> dict[str, Any]:

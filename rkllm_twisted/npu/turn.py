@@ -92,6 +92,7 @@ class NPUTurn:
             announced, job.announced = job.announced, False
             if not announced:
                 self._on_call(job, function, prepared.model_path)
+            self._model.check(prepared)
             job.runs += job.in_run
             self._history.before(self._runtime, function, job.client, job.in_run)
             if on_result is None:
@@ -139,6 +140,8 @@ class NPUTurn:
                 raise
             lines = (error.data or {}).get("lines")
             more = {LINES: lines} if lines else {}
+        if not job.abandoned:
+            self._model.look_at_cache(prepared, runtime)
         last = self._empty() if final is None else {**final, **more}
         if has_ended:
             return {**last, "_callback_state": RunState.FINISH}

@@ -129,8 +129,9 @@ class Runtime:
             raise NoModel("The runtime is closed.")
         saved: list[bool] = []
         with self._files.opened(prepared, saved.append) as call:
-            # Kept until the next call: C may read the memory after it has returned.
-            self._last = call
+            if call.arguments:
+                # Kept until the next such call: C may read the memory after it has returned.
+                self._last = call
             check_model_file(call, self.version.backend)
             if call.function.name in _RUNS:
                 outputs = self._run(call, on_result)

@@ -24,7 +24,7 @@ from rkllm_twisted.interfaces import IRuntime
 from rkllm_twisted.isolation.process import ChildExit
 from rkllm_twisted.testing.answers import Answer, Crash, End, Fault, Faults, Hang, Reply, ReplyTable
 from rkllm_twisted.testing.results import default_param, figures
-from rkllm_twisted.values import ModelLimits, OnResult, Params, RunState, RuntimeVersion
+from rkllm_twisted.values import OnResult, Params, RunState, RuntimeVersion
 
 
 @attrs.frozen
@@ -47,21 +47,6 @@ class Prepared:
     def model_path(self) -> str | None:
         """See :class:`PreparedCall`."""
         return self.checked.model_path
-
-    @property
-    def model_limits(self) -> ModelLimits | None:
-        """See :class:`PreparedCall`."""
-        return self.checked.model_limits
-
-    @property
-    def max_new_tokens(self) -> int:
-        """See :class:`PreparedCall`."""
-        return self.checked.max_new_tokens
-
-    @property
-    def adapter_name(self) -> str | None:
-        """See :class:`PreparedCall`."""
-        return self.checked.adapter_name
 
 
 def prompt_of(prepared: Prepared) -> str:
@@ -114,7 +99,7 @@ class FakeRuntime:
         self._disconnect = disconnect
         self._killable = killable
         self._running = self._paused = self._killed = False
-        self._rows = 1
+        self._rows, self._cached = 1, 0
         self.failed = False
         self.problem: str | None = None
         self.model_path: str | None = None
@@ -171,6 +156,7 @@ class FakeRuntime:
     def load(self, model_path: str | None, rows: int = 1) -> None:
         """Set the loaded model; None means no model."""
         self.loaded, self.model_path, self._rows = model_path is not None, model_path, rows
+        self._cached = 0
 
     def _plain(self, prepared: Prepared, _: OnResult | None) -> dict[str, Any]:
         return outputs_of(prepared.function, 0)
@@ -190,7 +176,14 @@ class FakeRuntime:
         return outputs_of("rkllm_destroy", 0)
 
     def _get_kv_cache_size(self, _: Prepared, __: OnResult | None) -> dict[str, Any]:
-        return {**outputs_of("rkllm_get_kv_cache_size", 0), "cache_sizes": [0] * self._rows}
+        return {
+            **outputs_of("rkllm_get_kv_cache_size", 0),
+            "cache_sizes": [self._cached] * self._rows,
+        }
+
+    def _clear_kv_cache(self, _: Prepared, __: OnResult | None) -> dict[str, Any]:
+        self._cached = 0
+        return outputs_of("rkllm_clear_kv_cache", 0)
 
     def _run(self, prepared: Prepared, on_result: OnResult | None) -> dict[str, Any]:
         assert on_result is not None
@@ -199,15 +192,17 @@ class FakeRuntime:
         self._stopped.clear()
         self._running, self._paused, self.prompt = True, False, prompt
         try:
-            end = self._generate(self._replies.answer(prompt), prompt, on_result)
+            end, tokens = self._generate(self._replies.answer(prompt), prompt, on_result)
         finally:
             self._running, self.prompt = False, None
+        if prepared.checked.keeps_history:
+            self._cached += len(prompt.split()) + tokens
         return outputs_of(prepared.function, -1 if end is End.ERROR else 0)
 
-    def _generate(self, answer: Answer, prompt: str, on_result: OnResult) -> End:
+    def _generate(self, answer: Answer, prompt: str, on_result: OnResult) -> tuple[End, int]:
         """Make the callbacks of a run.
 
-        :returns: the end of the run.
+        :returns: the end of the run, and the number of tokens.
         """
         parts, tokens = deque(answer.parts), 0
         while parts and not self._stopped.is_set():
@@ -215,7 +210,7 @@ class FakeRuntime:
             on_result(self._partial(parts[0], tokens))
             tokens += 1
             if self._paused:
-                return End.SILENT
+                return End.SILENT, tokens
             parts.rotate(-1) if answer.endless else parts.popleft()
         end = answer.then
         if not isinstance(end, End):
@@ -227,7 +222,7 @@ class FakeRuntime:
             self._pause_before_callback(answer)
             on_result(self._last(end, prompt, tokens))
         self._pace()
-        return end
+        return end, tokens
 
     def _pause_before_callback(self, answer: Answer) -> None:
         if answer.pause and not self._stopped.is_set():
@@ -296,4 +291,5 @@ _PERFORM: Mapping[str, Callable[[FakeRuntime, Prepared, OnResult | None], dict[s
     "rkllm_run": FakeRuntime._run,
     "rkllm_run_async": FakeRuntime._run,
     "rkllm_get_kv_cache_size": FakeRuntime._get_kv_cache_size,
+    "rkllm_clear_kv_cache": FakeRuntime._clear_kv_cache,
 }

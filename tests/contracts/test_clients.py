@@ -326,6 +326,37 @@ async def test_a_result_says_why_the_answer_has_ended(start: Start, connect: Con
 
 
 @pytest_twisted.ensureDeferred
+async def test_an_answer_that_a_kept_history_cut_short_says_so(
+    daemon: Daemon, connect: Connect
+) -> None:
+    """The figures of the run alone would fit: the history has filled the context."""
+    client = await connect(daemon.path)
+    await client.init(demo_model(), max_new_tokens=-1, max_context_len=64, top_k=1)
+    reasons = []
+    for keeps in (1, 1, 0):
+        answer = await client.run("What is a list?", keep_history=keeps)
+        reasons.append(answer.finish_reason)
+        assert answer.perf.prefill_tokens + answer.perf.generate_tokens < 64
+    assert reasons == ["stop", "length", "length"]
+    await client.clear_kv_cache(False)
+    assert (await client.run("What is a list?")).finish_reason == "stop"
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_history_that_was_dropped_is_told_to_the_client(
+    daemon: Daemon, connect: Connect
+) -> None:
+    """The typed results have the library's lines, and only those of their own run."""
+    client = await connect(daemon.path)
+    await client.init(demo_model(), max_new_tokens=20, max_context_len=64, top_k=1)
+    answers = [await client.run("What is a list?", keep_history=1) for _ in range(3)]
+    results = [result async for result in client.run_async("What is a list?", keep_history=1)]
+    assert answers[0].lines == ()
+    for answer in (answers[-1], results[-1]):
+        assert "the context is full: dropped" in answer.lines[0]
+
+
+@pytest_twisted.ensureDeferred
 async def test_an_aborted_answer_says_so(connect: Connect) -> None:
     """Without the reason, the answer would look complete."""
     daemon = FakeDaemon(default=Answer("word ", endless=True), model="m")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -66,18 +67,23 @@ def model(request: pytest.FixtureRequest) -> Iterator[Model]:
     runtime.close()
 
 
-@pytest.fixture(scope="session")
-def reference() -> Any:
-    """Load the numpy forward pass beside the model's training script."""
-    folder = Path(__file__).parents[2] / "cpu_runtime" / "model"
-    sys.path.insert(0, str(folder))
-    spec = importlib.util.spec_from_file_location("reference", folder / "reference.py")
+def module_in(folder: str, name: str) -> Any:
+    """Import a module that stands beside the embedded runtime's source."""
+    path = Path(__file__).parents[2] / "cpu_runtime" / folder
+    sys.path.insert(0, str(path))
+    spec = importlib.util.spec_from_file_location(name, path / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    sys.path.remove(str(folder))
+    sys.path.remove(str(path))
     return module
+
+
+@pytest.fixture(scope="session")
+def reference() -> Any:
+    """Load the numpy forward pass beside the model's training script."""
+    return module_in("model", "reference")
 
 
 def array_of(results: list[Any], part: str, member: str) -> np.ndarray:
@@ -335,3 +341,49 @@ def test_what_the_release_lacks_is_named_with_the_release_that_has_it(
     """The error code is -32006."""
     with pytest.raises(NotInRelease, match=since):
         model.call(function, **params)
+
+
+@pytest.mark.parametrize(("template", "warns"), [("{{ messages }}", True), (None, False)])
+def test_a_chat_template_that_is_not_applied_is_named_at_load(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], template: str | None, warns: bool
+) -> None:
+    """The warning says what to do; a model with pieces that are applied has none."""
+    path = tmp_path / "m.gguf"
+    path.write_bytes(module_in("tests", "make_tiny_gguf").make_model(template=template))
+    runtime = open_runtime("cpu", "1.3.0", {})
+    param = {"model_path": str(path), "max_context_len": 128}
+    runtime.perform(runtime.prepare("rkllm_init", {"param": param}))
+    runtime.close()
+    warnings = [line for line in capfd.readouterr().err.splitlines() if line.startswith("W")]
+    assert len(warnings) == warns
+    assert all("rkllm.set_chat_template sets one" in line for line in warnings)
+
+
+@pytest.mark.parametrize("abi", ABIS[1:])
+@pytest.mark.parametrize("place", ["system_prompt", "prompt_prefix", "prompt_postfix"])
+def test_a_template_longer_than_the_context_is_refused(
+    capfd: pytest.CaptureFixture[str], abi: str, place: str
+) -> None:
+    """The reason has both numbers, and the template that was set stays."""
+    runtime = open_runtime("cpu", abi, {})
+    model = Model(runtime)
+    model.call("rkllm_init", param={"model_path": str(demo_model()), "max_context_len": 64})
+    texts = dict.fromkeys(["system_prompt", "prompt_prefix", "prompt_postfix"], "")
+    model.call("rkllm_set_chat_template", **texts)
+    with pytest.raises(RuntimeRefused):
+        model.call("rkllm_set_chat_template", **{**texts, place: "word " * 100})
+    runtime.close()
+    reason = capfd.readouterr().err
+    assert re.search(r"the template has \d{3} tokens, but the context has room for 64", reason)
+
+
+@since_1_2_1
+def test_tools_longer_than_the_context_are_refused(
+    model: Model, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Tools are part of the template."""
+    model.call("rkllm_init", param={"model_path": str(demo_model()), "max_context_len": 64})
+    tools = [{"name": "word " * 100}]
+    with pytest.raises(RuntimeRefused):
+        model.call("rkllm_set_function_tools", system_prompt="", tools=tools, tool_response_str="")
+    assert "tokens, but the context has room for 64" in capfd.readouterr().err

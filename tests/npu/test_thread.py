@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gc
+import re
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
@@ -299,3 +301,54 @@ def test_a_refusal_frees_the_npu() -> None:
     rig.thread.run()
     assert isinstance(refused.error, RuntimeRefused)
     assert outcome.result["_callback_state"] == 2
+
+
+def load(rig: Rig, **param: int) -> None:
+    """Load a model with limits."""
+    rig.npu.call("rkllm_init", [{"model_path": "m", **param}])
+    rig.thread.run()
+    rig.runtime.performed.clear()
+
+
+@pytest.mark.parametrize(
+    ("function", "params"),
+    [
+        ("rkllm_set_chat_template", {"system_prompt": "word " * 64, "prompt_prefix": "a"}),
+        ("rkllm_set_function_tools", {"system_prompt": "", "tools": [["word "] * 64]}),
+    ],
+)
+def test_a_template_longer_than_the_context_is_refused_at_once(
+    function: str, params: dict[str, Any]
+) -> None:
+    """The library does not see it; the sentence has both numbers."""
+    rig = Rig()
+    load(rig, max_context_len=64)
+    refused = Outcome(rig.npu.call(function, params))
+    rig.thread.run()
+    assert isinstance(refused.error, InvalidParams)
+    assert re.search(r"has 6[45] words, .* context of 64 tokens; shorten it", str(refused.error))
+    assert refused.error.data is not None
+    assert refused.error.data["parameter"] in ("system_prompt", "tools")
+    assert rig.runtime.performed == []
+
+
+def test_a_template_that_may_fit_reaches_the_library() -> None:
+    """One word less than the context."""
+    rig = Rig()
+    load(rig, max_context_len=64)
+    done = Outcome(rig.npu.call("rkllm_set_chat_template", ["word " * 63, "", ""]))
+    rig.thread.run()
+    assert done.error is None
+
+
+def test_only_runs_that_may_meet_a_history_pay_for_a_look_at_the_cache() -> None:
+    """A model that never kept one is not asked."""
+    rig = Rig()
+    rig.run()
+    rig.thread.run()
+    assert rig.runtime.performed == ["rkllm_run"]
+    rig.npu.run("rkllm_run", [{"prompt_input": "a"}, {"keep_history": 1}], lambda _: None)
+    rig.thread.run()
+    rig.run()
+    rig.thread.run()
+    assert rig.runtime.performed[1:] == ["rkllm_run", "rkllm_get_kv_cache_size"] * 2

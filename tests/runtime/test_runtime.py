@@ -12,6 +12,7 @@ from recording_library import Recorder
 from zope.interface.verify import verifyObject
 
 from rkllm_twisted.abi.release import Release, releases
+from rkllm_twisted.cpu import demo_model
 from rkllm_twisted.errors import InvalidParams, NoModel, NotInRelease, RuntimeRefused
 from rkllm_twisted.interfaces import IRuntime
 from rkllm_twisted.runtime.runtime import Runtime, open_runtime
@@ -184,6 +185,17 @@ def test_files_are_looked_at_first(
         call("rkllm_init", [{"model_path": str(path)}])
     assert refused.value.data == {"parameter": "param.model_path"}
     assert recorder.calls() == []
+
+
+def test_a_gguf_file_for_a_vendors_library_costs_no_model(
+    runtime: Runtime, loaded: Call, recorder: Recorder, model_file: str
+) -> None:
+    """The sentence names the file's kind and what to do; the loaded model stays."""
+    with pytest.raises(InvalidParams, match=r"is a GGUF .*--library cpu or --library") as refused:
+        loaded("rkllm_init", [{"model_path": str(demo_model())}])
+    assert refused.value.data == {"parameter": "param.model_path", "kind": "gguf"}
+    assert functions(recorder) == ["rkllm_init"], "no rkllm_destroy"
+    assert runtime.model_path == model_file
 
 
 def test_a_cache_that_a_run_saves_need_not_exist(

@@ -1,5 +1,6 @@
 /* The exported functions about the conversation: cache, template, adapters, saved prompts. */
 #include <stdio.h>
+#include <string.h>
 
 #include "log.h"
 #include "registry.h"
@@ -130,14 +131,49 @@ int rkllm_clear_kv_cache(LLMHandle handle, int keep_system_prompt) {
 /* ---- The template ---- */
 
 #if RKLLM_ABI >= 10200
+static size_t tokens_in(const struct session *session, const char *text) {
+    int64_t n = 0;
+    if (text) {
+        n = session->engine->tokenize(session->model, text, strlen(text), true, NULL, 0);
+    }
+    return n > 0 ? (size_t)n : 0;
+}
+
+/* A template that fills the context leaves no room for a prompt: every run would fail. */
+static bool check_fits(const struct session *session, const struct template *template,
+                       engine_error *error) {
+    size_t room = session->context.capacity;
+    if (session->callbacks.tokenize) return true; /* the user's own; its tokens are not known */
+    size_t n = tokens_in(session, template->system) + tokens_in(session, template->prefix) +
+               tokens_in(session, template->postfix);
+    if (n < room) return true;
+    snprintf(error->text, sizeof error->text,
+             "the template has %zu tokens, but the context has room for %zu", n, room);
+    return false;
+}
+
+/* Use a template, which is this function's from now on; false where it is refused. */
+static bool use_template(struct session *session, struct template *template,
+                         engine_error *error) {
+    bool ok = check_fits(session, template, error);
+    template_clear(ok ? &session->template : template);
+    if (!ok) return false;
+    session->template = *template;
+    session_forget(session, false);
+    return true;
+}
+
 int rkllm_set_chat_template(LLMHandle handle, const char *system_prompt, const char *prompt_prefix,
                             const char *prompt_postfix) {
-    struct session *session = enter(handle, "rkllm_set_chat_template");
+    const char *function = "rkllm_set_chat_template";
+    engine_error error = {"there is not enough memory"};
+    struct template template = {0};
+    struct session *session = enter(handle, function);
     if (!session) return -1;
-    bool ok = template_set(&session->template, system_prompt, prompt_prefix, prompt_postfix);
-    if (ok) session_forget(session, false);
+    bool ok = template_set(&template, system_prompt, prompt_prefix, prompt_postfix) &&
+              use_template(session, &template, &error);
     leave(session);
-    return ok ? 0 : refuse("rkllm_set_chat_template", "there is not enough memory");
+    return ok ? 0 : refuse(function, error.text);
 }
 #endif
 
@@ -146,17 +182,20 @@ int rkllm_set_function_tools(LLMHandle handle, const char *system_prompt, const 
                              const char *tool_response_str) {
     const char *function = "rkllm_set_function_tools";
     if (!tools) return refuse(function, "tools is NULL");
+    engine_error error = {"there is not enough memory"};
+    struct template template = {0};
     struct session *session = enter(handle, function);
     if (!session) return -1;
-    const char *fault = "the model has no chat template that tools could be told with";
-    if (*session->facts->system_prefix) {
-        bool ok = template_set_tools(&session->template, session->facts, system_prompt, tools,
-                                     tool_response_str);
-        fault = ok ? NULL : "there is not enough memory";
+    bool ok = *session->facts->system_prefix;
+    if (!ok) {
+        snprintf(error.text, sizeof error.text,
+                 "the model has no chat template that tools could be told with");
     }
-    if (!fault) session_forget(session, false);
+    ok = ok && template_set_tools(&template, session->facts, system_prompt, tools,
+                                  tool_response_str) &&
+         use_template(session, &template, &error);
     leave(session);
-    return fault ? refuse(function, fault) : 0;
+    return ok ? 0 : refuse(function, error.text);
 }
 
 int rkllm_set_cross_attn_params(LLMHandle handle, RKLLMCrossAttnParam *cross_attn_params) {

@@ -46,6 +46,17 @@ static int read_facts(engine_model *model, const tiny_gguf *file, engine_error *
     return ENGINE_OK;
 }
 
+/* A template in Jinja takes more than this engine has: the user must know that it is not applied. */
+static void warn_of_template(const engine_model *model, const tiny_gguf *file, engine_error *error)
+{
+    const engine_facts *facts = &model->facts;
+    if (!*facts->prompt_prefix && !*facts->prompt_postfix &&
+        tiny_find(file, "tokenizer.chat_template"))
+        tiny_refuse(error, "the engine tiny does not apply the model's chat template: prompts are "
+                           "read as they are until rkllm.set_chat_template sets one; the engine "
+                           "llama (--library llama) applies the usual ones");
+}
+
 /* FNV-1a over words of eight bytes: tells models apart, proves nothing. */
 static uint64_t fingerprint_of(const tiny_gguf *file)
 {
@@ -69,6 +80,7 @@ static int read_model(engine_model *model, const tiny_gguf *file, const engine_o
         return tiny_refuse(error, "there is not enough memory for a context of %zu", n_ctx);
     model->pool = tiny_pool_make((size_t)options->threads);
     model->fingerprint = fingerprint_of(file);
+    warn_of_template(model, file, error);
     return ENGINE_OK;
 }
 
