@@ -67,6 +67,7 @@ GROUPS: Mapping[str, str] = {
     "rkllm.": "The runtime: `rkllm.*`",
     "server.": "The daemon: `server.*`",
     "models.": "Models by name: `models.*`",
+    "chat.": "Conversations: `chat.*`",
     "rpc.": "Self-description: `rpc.*`",
     "system.": "Introspection: `system.*`",
 }

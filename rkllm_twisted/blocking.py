@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from rkllm_twisted.client_core import methods, model_methods
+from rkllm_twisted.client_core import inference_methods, methods, model_methods
 from rkllm_twisted.client_core.address import (
     PING_TIMEOUT_S,
     default_socket,
@@ -160,6 +160,8 @@ class Client:
         return Results(method, self._results(method, params, checked_timeout(timeout)))
 
     run_async = _stream(methods.run_async)
+    chat = _method(inference_methods.chat)
+    chat_stream = _stream(inference_methods.chat_stream)
     init = _method(methods.init)
     run = _method(methods.run)
     abort = _method(methods.abort)

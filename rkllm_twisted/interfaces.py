@@ -73,6 +73,9 @@ class INPU(Interface):
         :raises NotInRelease: this release of the runtime lacks the function.
         """
 
+    def observe(observer: Any) -> None:
+        """Tell an observer of each call, in the NPU thread: :class:`.npu.history.CallObserver`."""
+
     def abort() -> Any:
         """``rkllm_abort``, without a turn: a Deferred of ``{"success": True, …}``."""
 
@@ -110,6 +113,7 @@ class IDaemon(Interface):
     description = Attribute("The :class:`SelfDescription` of the methods.")
     models = Attribute("Models by name: :class:`rkllm_twisted.daemon.named_models.IModels`.")
     resident = Attribute("The :class:`rkllm_twisted.models.resident.IResidentModel`.")
+    inference = Attribute("Answers: :class:`rkllm_twisted.inference.service.Inference`.")
 
     def version() -> Mapping[str, object]:
         """The result of ``server.version``."""
@@ -228,6 +232,10 @@ class IImmediate(Interface):
 
 class INeedsModel(Interface):
     """Marks an :class:`IRPCMethod` that fails with NoModel if no model is loaded."""
+
+
+class IUsesNPU(Interface):
+    """Marks an :class:`IRPCMethod` without a C function that waits for its turn at the NPU."""
 
 
 class IReleaseMethod(IRPCMethod):

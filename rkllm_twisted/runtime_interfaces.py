@@ -116,3 +116,15 @@ class ITurn(Interface):
 
         It is not called once the Deferred of the turn has fired.
         """
+
+    def abort() -> None:
+        """End the current run, which then ends as if the model had ended it.
+
+        For ``on_result`` only: it may come once or twice more.
+        """
+
+    def check() -> None:
+        """Check that the caller still waits for the answer.
+
+        :raises Cancelled: it does not; the last run may have been aborted.
+        """

@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from rkllm_twisted.client.connection import ClientProtocol, OnNotification
-from rkllm_twisted.client_core import methods, model_methods
+from rkllm_twisted.client_core import inference_methods, methods, model_methods
 from rkllm_twisted.client_core.address import timeout_text
 from rkllm_twisted.client_core.call import (
     MethodCall,
@@ -168,6 +168,8 @@ class Client(ClientProtocol):
         return waiting.addTimeout(seconds, self._clock, on_timeout)
 
     run_async = _stream(methods.run_async)
+    chat = _method(inference_methods.chat)
+    chat_stream = _stream(inference_methods.chat_stream)
     init = _method(methods.init)
     run = _method(methods.run)
     abort = _method(methods.abort)

@@ -40,6 +40,7 @@ class About:
     :param description: see :attr:`IDaemon.description`.
     :param resident: see :attr:`IDaemon.resident`.
     :param history: the value of ``--history``.
+    :param inference: makes what serves chat; called when a client first calls such a method.
     """
 
     def __init__(
@@ -50,15 +51,25 @@ class About:
         description: SelfDescription,
         resident: ResidentModel,
         history: str = "shared",
+        inference: Callable[[], Any] | None = None,
     ) -> None:
         self.description = description
         self.models = resident.models
         self.resident = resident
+        self._make_inference = inference
+        self._inference: Any = None
         self._history = history
         self._reactor = reactor
         self._npu = npu
         self._clients = clients
         self._started = reactor.seconds()
+
+    @property
+    def inference(self) -> Any:
+        """See :attr:`IDaemon.inference`."""
+        if self._inference is None and self._make_inference is not None:
+            self._inference = self._make_inference()
+        return self._inference
 
     def version(self) -> Mapping[str, object]:
         """See :meth:`IDaemon.version`."""

@@ -150,6 +150,16 @@ def resident_for(npu: INPU, options: Options, reactor: Any) -> ResidentModel:
     return ResidentModel(reactor, npu, models, options["queue"])
 
 
+def _inference(reactor: Any, npu: INPU, resident: ResidentModel) -> Any:
+    """Make what serves chat. The first client that needs it pays for the imports."""
+    from rkllm_twisted.inference.models import Profiles  # noqa: PLC0415
+    from rkllm_twisted.inference.service import Inference  # noqa: PLC0415
+
+    models = resident.models
+    profiles = Profiles(npu, models.catalogue, models.has_directories, models.catalogue_of)
+    return Inference(reactor, npu, resident, profiles)
+
+
 def factory_for(
     npu: INPU,
     options: Options,
@@ -172,6 +182,7 @@ def factory_for(
         description,
         resident,
         options["history"],
+        partial(_inference, reactor, npu, resident),
     )
     access_log = AccessLog(options["log-level"], options["log-prompts"])
     dispatcher = Dispatcher(methods, npu, about, access_log)

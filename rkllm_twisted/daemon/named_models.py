@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorThreads
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
-from zope.interface import Interface, implementer
+from zope.interface import Attribute, Interface, implementer
 
 from rkllm_twisted.abi.layouts import layout_of
 from rkllm_twisted.abi.release import releases
@@ -31,6 +31,15 @@ class IModels(Interface):
     Methods use it in the reactor thread. Every Deferred may be cancelled: reading a file then ends
     soon.
     """
+
+    catalogue = Attribute("Catalogue: the models in the directories; it blocks.")
+    has_directories = Attribute("bool: False if there are none; then any file may be loaded.")
+
+    def catalogue_of(*directories: str) -> Catalogue:
+        """Return the models in other directories.
+
+        :raises LibraryError: a directory does not exist.
+        """
 
     def listing() -> Any:
         """List the models in the directories.
@@ -70,10 +79,15 @@ class NamedModels:
         self._npu = npu
         self._reactor = reactor
         self._release = releases()[version.abi]
-        self._catalogue = Catalogue(
-            ModelDirectories(list(directories)),
+        self.has_directories = bool(directories)
+        self.catalogue = self.catalogue_of(*directories)
+
+    def catalogue_of(self, *directories: str) -> Catalogue:
+        """See :meth:`IModels.catalogue_of`."""
+        return Catalogue(
+            ModelDirectories(directories),
             layout_of(self._release),
-            CPU_LOADS if version.backend.startswith("cpu") else NPU_LOADS,
+            CPU_LOADS if self._npu.version().backend.startswith("cpu") else NPU_LOADS,
         )
 
     def listing(self) -> Deferred[Mapping[str, object]]:
@@ -91,14 +105,14 @@ class NamedModels:
         return self._in_thread(lambda _: self._find(name))
 
     def _find(self, name: str) -> NamedModel:
-        model = self._catalogue.find(name)
+        model = self.catalogue.find(name)
         model.check()
         return model
 
     def _listing(self, loaded: str | None) -> Mapping[str, object]:
-        listing = self._catalogue.listing()
+        listing = self.catalogue.listing()
         models = [
-            summary(model, self._catalogue.known_digest(model), _is_file(model, loaded))
+            summary(model, self.catalogue.known_digest(model), _is_file(model, loaded))
             for model in listing.models
         ]
         return {"models": models, "problems": list(listing.problems)}
@@ -106,11 +120,11 @@ class NamedModels:
     def _show(
         self, name: str, digest: bool, loaded: str | None, is_cancelled: Callable[[], bool]
     ) -> Mapping[str, object]:
-        model = self._catalogue.find(name)
+        model = self.catalogue.find(name)
         found = (
-            self._catalogue.digest(model, is_cancelled)
+            self.catalogue.digest(model, is_cancelled)
             if digest
-            else self._catalogue.known_digest(model)
+            else self.catalogue.known_digest(model)
         )
         return details(model, found, _is_file(model, loaded), self._release)
 

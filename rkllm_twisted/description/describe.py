@@ -43,6 +43,7 @@ from rkllm_twisted.interfaces import (
     IRKLLMMethod,
     IRPCMethod,
     IUncounted,
+    IUsesNPU,
     IWritesFile,
 )
 
@@ -151,15 +152,15 @@ def _errors(
 def _facts(
     method: IRPCMethod, functions: Sequence[Function], not_everywhere: bool
 ) -> Mapping[str, bool]:
-    immediate = IImmediate.providedBy(method)
+    immediate, uses_npu = IImmediate.providedBy(method), IUsesNPU.providedBy(method)
     with_handle = any(p.type.base == "LLMHandle" for f in functions for p in f.parameters)
     status = any(f.returns.base == "int" for f in functions)
     return {
         "always": True,
-        "returns a status": status and method.name != "rkllm.is_running",
+        "returns a status": (status and method.name != "rkllm.is_running") or uses_npu,
         "needs a model": (with_handle and method.name != "rkllm.init")
         or INeedsModel.providedBy(method),
-        "queued": bool(functions) and not immediate,
+        "queued": (bool(functions) and not immediate) or uses_npu,
         "counted": not IUncounted.providedBy(method),
         "administrative": IAdministrative.providedBy(method),
         "writes a file": IWritesFile.providedBy(method),

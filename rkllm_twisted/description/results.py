@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from rkllm_twisted.description.inference_results import INFERENCE_RESULTS
 from rkllm_twisted.description.model import Item, ResultModel, Type
 from rkllm_twisted.description.notes import notes
 
@@ -55,6 +56,7 @@ STATUS = ResultModel(items=_DONE)
 UNKNOWN = ResultModel("What the plugin says.")
 #: By method.
 RESULTS: Mapping[str, ResultModel] = {
+    **INFERENCE_RESULTS,
     "rkllm.createDefaultParam": ResultModel(structure="RKLLMParam"),
     "rkllm.run": ResultModel(
         "The result that ends the run, with the text of all of them.",

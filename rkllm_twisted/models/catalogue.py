@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 
 import attrs
 
@@ -128,3 +129,24 @@ class Catalogue:
                 f"{model.path} cannot be read: {error.strerror}.",
                 {"parameter": "model", "model": model.name},
             ) from None
+
+    def read_beside(self, model: NamedModel, role: str, limit: int) -> bytes | None:
+        """Return the content of a file beside a model; None if the model has no such file.
+
+        :param role: a role of :mod:`rkllm_twisted.models.companions`.
+        :param limit: the largest size in bytes.
+        :raises InvalidParams: the file is larger, or cannot be read.
+        """
+        path = next(iter(model.companions.get(role, ())), None)
+        if path is None:
+            return None
+        number, own = model.place
+        try:
+            file = self._directories.open(number, str(PurePosixPath(own).parent / Path(path).name))
+            problem = f"is larger than {limit} bytes" if file.identity.size > limit else None
+            data = b"" if problem else file.read(0, limit)
+        except OSError as error:
+            problem = f"cannot be read: {error.strerror}"
+        if problem is not None:
+            raise InvalidParams(f"{path} {problem}.", {"parameter": "model", "model": model.name})
+        return data

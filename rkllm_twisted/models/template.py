@@ -34,10 +34,7 @@ def template_in_config(file: ModelFile) -> str | None:
     """
     if file.identity.size > MAX_CONFIG_BYTES:
         raise ValueError(f"is larger than {MAX_CONFIG_BYTES} bytes")
-    try:
-        config = msgspec.json.decode(file.read(0, MAX_CONFIG_BYTES), type=dict[str, object])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise ValueError("is not a JSON object") from None
+    config = json_object(file.read(0, MAX_CONFIG_BYTES))
     template = config.get("chat_template")
     if isinstance(template, list):
         template = next(
@@ -49,3 +46,14 @@ def template_in_config(file: ModelFile) -> str | None:
             None,
         )
     return template if isinstance(template, str) else None
+
+
+def json_object(data: bytes) -> Mapping[str, object]:
+    """Decode the content of a file that holds a JSON object.
+
+    :raises ValueError: it is none.
+    """
+    try:
+        return msgspec.json.decode(data, type=dict[str, object])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise ValueError("is not a JSON object") from None

@@ -30,6 +30,43 @@ class History(Protocol):
         """Record that a call has succeeded. In the NPU thread."""
 
 
+class CallObserver(Protocol):
+    """Notices all calls, in the NPU thread; see :meth:`INPU.observe`."""
+
+    def before(self, runtime: IRuntime, function: str, client: Hashable, is_run: bool) -> Hashable:
+        """Take note of a call that will be made.
+
+        :returns: the client that the policy is told of.
+        :raises RPCError: the call must not be made.
+        """
+
+    def after(self, function: str) -> None:
+        """Take note that a call has succeeded."""
+
+
+class Observed:
+    """A policy, and an observer that is told of each call first.
+
+    :ivar observer: None as long as nothing needs to know.
+    """
+
+    def __init__(self, policy: History) -> None:
+        self._policy = policy
+        self.observer: CallObserver | None = None
+
+    def before(self, runtime: IRuntime, function: str, client: Hashable, is_run: bool) -> None:
+        """See :class:`History`."""
+        if self.observer is not None:
+            client = self.observer.before(runtime, function, client, is_run)
+        self._policy.before(runtime, function, client, is_run)
+
+    def after(self, function: str) -> None:
+        """See :class:`History`."""
+        self._policy.after(function)
+        if self.observer is not None:
+            self.observer.after(function)
+
+
 class Shared:
     """One history for all clients: the library's own behaviour."""
 

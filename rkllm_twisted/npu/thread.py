@@ -22,7 +22,7 @@ from rkllm_twisted.abi.layouts import layout_of
 from rkllm_twisted.errors import Cancelled, RPCError, ShuttingDown, TimedOut
 from rkllm_twisted.interfaces import INPU, IRuntime
 from rkllm_twisted.npu.direct import DirectCalls
-from rkllm_twisted.npu.history import History, Shared
+from rkllm_twisted.npu.history import CallObserver, History, Observed, Shared
 from rkllm_twisted.npu.job import (
     STATES,
     STUCK,
@@ -73,7 +73,7 @@ class ThreadNPU(DirectCalls):
         super().__init__(runtime)
         self._in_thread = in_thread
         self._from_thread = from_thread
-        self._history = history or Shared()
+        self._history = Observed(history or Shared())
         self._queue = FairQueue(queue_limit)
         self._under_way: Job | None = None
         self._closed: Deferred[None] | None = None
@@ -90,6 +90,10 @@ class ThreadNPU(DirectCalls):
         If the runtime cannot be killed, the NPU is ``stuck`` and refuses calls until C returns.
         """
         self._timer = CallTimer(clock, timeouts, self._on_timeout, self._on_abort_timeout)
+
+    def observe(self, observer: CallObserver) -> None:
+        """See :meth:`INPU.observe`."""
+        self._history.observer = observer
 
     def call(self, function: str, params: Params, client: Hashable = None) -> Deferred[Result]:
         """See :meth:`INPU.call`."""

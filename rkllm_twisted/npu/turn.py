@@ -81,6 +81,14 @@ class NPUTurn:
         has_token, self._has_token = self._has_token, False
         self._in_reactor(self._job, has_token, function, *args)
 
+    def check(self) -> None:
+        """See :class:`ITurn`."""
+        self._job.check()
+
+    def abort(self) -> None:
+        """See :class:`ITurn`."""
+        abort_quietly(self._runtime)
+
     def perform(self, prepared: Any, on_result: OnResult | None = None) -> Mapping[str, Any]:
         """See :class:`ITurn`."""
         job, function = self._job, prepared.name

@@ -21,7 +21,9 @@ from rkllm_twisted.values import Params, Peer
 LINES_PER_SECOND = 1000
 MAX_PROMPT_CHARS = 10_000
 #: Fields that hold the text of a prompt.
-PROMPTS = frozenset({"prompt_input", "prompt"})
+PROMPTS = frozenset({"prompt_input", "prompt", "content"})
+#: Members of results with the number of tokens: RKLLMPerfStat's, and that of chat and text.
+TOKEN_FIGURES = (("perf", "generate_tokens"), ("usage", "completion_tokens"))
 
 _log = Logger("rkllm.requests")
 
@@ -174,10 +176,13 @@ def _level_of(entry: LogEntry) -> int:
 
 
 def tokens_of(result: object) -> int | None:
-    """How many tokens a result says that it took to generate (RKLLMPerfStat)."""
-    perf = result.get("perf") if isinstance(result, Mapping) else None
-    tokens = perf.get("generate_tokens") if isinstance(perf, Mapping) else None
-    return tokens if isinstance(tokens, int) else None
+    """How many tokens a result says that it took to generate."""
+    for figures, name in TOKEN_FIGURES:
+        found = result.get(figures) if isinstance(result, Mapping) else None
+        tokens = found.get(name) if isinstance(found, Mapping) else None
+        if isinstance(tokens, int):
+            return tokens
+    return None
 
 
 def _prompts_in(params: object) -> Iterator[str]:

@@ -9,7 +9,7 @@ import pytest
 
 from rkllm_twisted import blocking, client
 from rkllm_twisted.abi.release import releases
-from rkllm_twisted.client_core import methods, model_methods
+from rkllm_twisted.client_core import inference_methods, methods, model_methods
 from rkllm_twisted.client_core.call import MethodCall
 from rkllm_twisted.rpc.registry import find_methods
 
@@ -25,8 +25,10 @@ ARGUMENTS = {
     "load_prompt_cache": ["/p"],
     "configure": ["json"],
     "show_model": ["name"],
+    "chat": ["q"],
+    "chat_stream": ["q"],
 }
-TABLES = (methods, model_methods)
+TABLES = (methods, model_methods, inference_methods)
 
 
 def functions() -> dict[str, Any]:

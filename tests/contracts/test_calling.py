@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import pytest_twisted
 
-from rkllm_twisted.client_core import methods, model_methods
+from rkllm_twisted.client_core import inference_methods, methods, model_methods
 from rkllm_twisted.errors import RPCError
 from rkllm_twisted.testing import FakeDaemon
 
@@ -74,6 +74,13 @@ WAYS: list[tuple[str, list[Any], dict[str, Any], Any]] = [
     ("show_model", ["m"], {}, {"model": "m", "digest": False}),
     ("show_model", ["m", True], {}, {"model": "m", "digest": True}),
     ("show_model", [], {"model": "m", "digest": True}, {"model": "m", "digest": True}),
+    ("chat", ["Hi"], {}, {"messages": [{"role": "user", "content": "Hi"}]}),
+    (
+        "chat",
+        [[{"role": "user", "content": "Hi"}]],
+        {"stop": "x", "model": None},
+        {"messages": [{"role": "user", "content": "Hi"}], "stop": "x"},
+    ),
     ("status", [], {}, None),
     ("version", [], {}, None),
     ("ping", [], {}, None),
@@ -114,14 +121,14 @@ async def test_a_method_is_called_in_a_natural_way(
 
 
 def test_every_method_is_tried() -> None:
-    """Every method of the clients is in the table above; ``run_async`` has its own test."""
+    """Every method of the clients is in the table above, or has a test of its own."""
     functions = {
         name
-        for table in (methods, model_methods)
+        for table in (methods, model_methods, inference_methods)
         for name, function in inspect.getmembers(table, inspect.isfunction)
         if function.__module__ == table.__name__ and not name.startswith("_")
     }
-    assert {way[0] for way in WAYS} | {"run_async"} == functions
+    assert {way[0] for way in WAYS} | {"run_async", "chat_stream"} == functions
 
 
 @pytest_twisted.ensureDeferred

@@ -390,3 +390,18 @@ async def test_models_have_names_and_facts(connect: Connect, tmp_path: Path) -> 
     for typed in (listing.models[0], shown):
         fields = {field.name for field in attrs.fields(type(typed))} - {"raw"}
         assert {name: getattr(typed, name) for name in fields} == typed.raw
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_conversation_is_answered_whole_or_in_pieces(connect: Connect) -> None:
+    """The last piece has the typed result, which keeps what the daemon has sent."""
+    with FakeDaemon(default="Hello world", model="/m").listening() as path:
+        client = await connect(path)
+        whole = await client.chat("Hi")
+        *pieces, last = [piece async for piece in client.chat_stream("Hi", stop="nothing")]
+    assert (whole.text, whole.finish_reason, whole.tier) == ("Hello world", "stop", "runtime")
+    assert "".join(piece.text for piece in pieces) == "Hello world"
+    assert last.result == attrs.evolve(whole, usage=last.result.usage)
+    fields = {field.name for field in attrs.fields(type(whole))} - {"raw", "usage"}
+    assert {name: whole.raw[name] for name in fields} | {"usage": whole.raw["usage"]} == whole.raw
+    assert attrs.asdict(whole.usage) == whole.raw["usage"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 from daemons import Daemon, RawClient
+from documented_answers import fits
 
 from rkllm_twisted.abi.release import releases
 from rkllm_twisted.cpu import demo_model
@@ -24,10 +24,8 @@ from twisted.plugins import rkllm_methods
 Start = Callable[..., Daemon]
 DOCS = Path(__file__).parents[2] / "docs"
 EXAMPLES = table()
-PLACEHOLDERS = EXAMPLES["placeholders"]
 #: The directory of the examples' files.
 MODELS = "/models/"
-TYPES = {"number": (int, float), "integer": int, "string": str, "object": dict, "array": list}
 ADAPTER = "tiny-pydocs-lora.gguf"
 #: The daemon's own methods, whatever else is installed.
 METHODS = find_methods([getattr(rkllm_methods, name) for name in rkllm_methods.__all__])
@@ -38,30 +36,6 @@ SCENES = [
     for release in scene["releases"]
 ]
 STEPS = [step for scene in EXAMPLES["scenes"] for step in scene["steps"]]
-
-
-def fits(documented: Any, real: Any) -> bool:
-    """Tell whether a real value matches the documented one, except for placeholders."""
-    if isinstance(documented, str) and documented in PLACEHOLDERS:
-        return is_one(PLACEHOLDERS[documented], real)
-    if type(documented) is not type(real):
-        return False
-    if isinstance(documented, dict):
-        return list(documented) == list(real) and all(
-            fits(value, real[name]) for name, value in documented.items()
-        )
-    if isinstance(documented, list):
-        return len(documented) == len(real) and all(map(fits, documented, real))
-    return bool(documented == real)
-
-
-def is_one(kind: Mapping[str, Any], real: Any) -> bool:
-    """Tell whether a value is of a placeholder's kind."""
-    if isinstance(real, bool) or not isinstance(real, TYPES[kind["type"]]):
-        return False
-    if kind["type"] == "string":
-        return re.fullmatch(kind["matches"], real) is not None
-    return bool(real >= kind["least"]) if "least" in kind else True
 
 
 def furnish(directory: Path) -> None:

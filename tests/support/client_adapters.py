@@ -15,7 +15,7 @@ from twisted.internet.threads import deferToThread
 from rkllm_twisted import blocking, client
 
 _END = object()
-STREAMS = ("run_async", "stream")
+STREAMS = ("run_async", "chat_stream", "stream")
 
 
 class BlockingTalker:

@@ -31,7 +31,7 @@ LAYERS = (
         "plugin runtime models rpc description client_core",
         "attrs zope msgspec twisted",
     ),
-    _layer("domain", "npu isolation offload methods", "attrs zope msgspec twisted"),
+    _layer("domain", "npu isolation offload inference methods", "attrs zope msgspec twisted"),
     _layer("edge", "server client blocking systemd", "attrs zope twisted"),
     _layer("assembly", "daemon tap", "attrs zope msgspec twisted"),
     _layer(

@@ -2,6 +2,7 @@
 
 from rkllm_twisted.methods.abort import abort
 from rkllm_twisted.methods.cancel import cancel
+from rkllm_twisted.methods.chat_complete import chat_complete
 from rkllm_twisted.methods.clear_kv_cache import clear_kv_cache
 from rkllm_twisted.methods.configure import configure
 from rkllm_twisted.methods.create_default_param import create_default_param
@@ -32,6 +33,7 @@ from rkllm_twisted.methods.version import version
 __all__ = [
     "abort",
     "cancel",
+    "chat_complete",
     "clear_kv_cache",
     "configure",
     "create_default_param",

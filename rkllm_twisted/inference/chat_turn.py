@@ -1,0 +1,160 @@
+"""One answer of a conversation: the calls of one turn of the NPU."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+
+from rkllm_twisted.chat.answer import ChatAnswer, collect
+from rkllm_twisted.chat.events import Event
+from rkllm_twisted.chat.model import Tier
+from rkllm_twisted.chat.parsing import AnswerParser
+from rkllm_twisted.chat.plan import Plan, plan
+from rkllm_twisted.chat.prompts import Prompt
+from rkllm_twisted.chat.trail import KnownCache, Outcome, after_answer, cache_size
+from rkllm_twisted.chat.usage import Usage, usage_of
+from rkllm_twisted.inference.answer_reader import AnswerReader
+from rkllm_twisted.inference.cache_watch import CacheWatch
+from rkllm_twisted.inference.profile import ModelProfile
+from rkllm_twisted.inference.run_error import check_run
+from rkllm_twisted.inference.traits import RuntimeTraits
+from rkllm_twisted.interfaces import ITurn
+from rkllm_twisted.values import FINISH_REASON, Params, Result
+
+SET_TEMPLATE = "rkllm_set_chat_template"
+
+
+@attrs.frozen
+class TurnResult:
+    """An answer and how it was made."""
+
+    answer: ChatAnswer
+    plan: Plan
+    usage: Usage
+
+
+@attrs.frozen
+class ChatTurn:
+    """The procedure of one answer.
+
+    :param adapter: the name of a LoRA adapter, or None.
+    :param infer: further fields of the run's RKLLMInferParam.
+    :param limit: the most tokens, if ``infer`` cannot say it; None for any number.
+    :param on_events: called in the reactor thread with events; None if the client does not stream.
+    """
+
+    profile: ModelProfile
+    prompt: Prompt
+    traits: RuntimeTraits
+    watch: CacheWatch
+    adapter: str | None = None
+    infer: Mapping[str, object] = attrs.field(factory=dict)
+    limit: int | None = None
+    on_events: Callable[[list[Event]], object] | None = None
+
+    def perform(self, turn: ITurn) -> TurnResult:
+        """Make the calls. In the NPU thread.
+
+        :raises RPCError: a call failed, or the client has cancelled.
+        """
+        with self.watch.planned() as known:
+            made = plan(
+                self.profile.chat, self.prompt, known.take(), self.adapter, self.traits.plan
+            )
+            self._prepare_cache(turn, made, known)
+            reader = self._reader(turn, made)
+            final = self._run(turn, made, reader)
+            return self._finish(turn, made, known, reader, final)
+
+    def _prepare_cache(self, turn: ITurn, made: Plan, known: KnownCache) -> None:
+        for call in made.calls:
+            if call.function == SET_TEMPLATE:
+                known.empty_slot = made.empty_slot
+            _call(turn, call.function, list(call.params))
+
+    def _reader(self, turn: ITurn, made: Plan) -> AnswerReader:
+        def deliver(events: list[Event]) -> None:
+            if self.on_events is not None:
+                turn.deliver(self.on_events, events)
+
+        reader = AnswerReader(
+            AnswerParser(self.prompt.reading, new_call_id),
+            self.profile.chat.vocabulary if made.tier is Tier.TOKENS else None,
+            self.profile.end_ids,
+            self.limit,
+            deliver,
+        )
+        if self.prompt.forced:
+            reader.feed(self.prompt.forced)
+        return reader
+
+    def _run(self, turn: ITurn, made: Plan, reader: AnswerReader) -> Result:
+        def on_result(result: Result) -> None:
+            if reader.take(result):
+                turn.abort()
+
+        infer = {**self.infer}
+        if made.keep_history is not None:
+            infer["keep_history"] = made.keep_history
+        params: Params = [made.run_input, infer]
+        final = turn.perform(turn.prepare("rkllm_run", params), on_result)
+        turn.check()  # else an aborted answer would count as whole
+        return check_run(final, self.profile.chat.context)
+
+    def _finish(
+        self, turn: ITurn, made: Plan, known: KnownCache, reader: AnswerReader, final: Result
+    ) -> TurnResult:
+        reason = self._reason(reader, final)
+        reader.finish(reason)
+        answer = collect(reader.events)
+        size = self._size(turn)
+        if reason != "cancelled":
+            outcome = Outcome(
+                answer.message,
+                ended=not reader.is_full and not reader.parser.stopped and reason == "stop",
+                tokens=tuple(reader.tokens),
+                size=size,
+            )
+            known.trail = after_answer(made.trail, outcome, self.profile.chat.vocabulary)
+        usage = usage_of(
+            final.get("perf"),
+            cached=_cached(made, final, size),
+            reading=made.new_tokens,
+            written=len(reader.tokens),
+            reasoning=reader.parser.reasoning_tokens,
+        )
+        return TurnResult(answer, made, usage)
+
+    def _reason(self, reader: AnswerReader, final: Result) -> str:
+        """Return why the run ended."""
+        if reader.is_over:
+            return "length" if reader.is_full and not reader.parser.stopped else "stop"
+        reason: str = final.get(FINISH_REASON, "stop")
+        return reason
+
+    def _size(self, turn: ITurn) -> int | None:
+        if not self.traits.sizes:
+            return None
+        return cache_size(_call(turn, "rkllm_get_kv_cache_size", None))
+
+
+def _cached(made: Plan, final: Result, size: int | None) -> int:
+    """Return how many tokens were in the cache already."""
+    if made.cached_tokens is not None:
+        return made.cached_tokens
+    perf = final.get("perf") or {}
+    written = perf.get("prefill_tokens", 0) + perf.get("generate_tokens", 0)
+    return max(0, size - written) if size is not None and perf else 0
+
+
+def _call(turn: ITurn, function: str, params: Params) -> Mapping[str, Any]:
+    outputs: Mapping[str, Any] = turn.perform(turn.prepare(function, params))
+    return outputs
+
+
+def new_call_id() -> str:
+    """Return a unique id for a tool call."""
+    return f"call_{secrets.token_hex(12)}"

@@ -1,0 +1,224 @@
+"""chat.complete over a runtime that says what it has read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from echo_runtime import secrets_in
+from inference_rig import TIERS, Rig, furnish, user
+
+from rkllm_twisted.errors import Cancelled, InvalidParams, NoModel, RPCError
+
+ONE, TWO, THREE = "zq1q", "zq2q", "zq3q"
+
+
+@pytest.fixture(params=TIERS)
+def tier(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def rig(tier: str, tmp_path: Path) -> Rig:
+    return Rig(furnish(tmp_path, tier), tier)
+
+
+def test_an_answer_says_how_it_was_made(rig: Rig, tier: str) -> None:
+    result = rig.ask([user(ONE)]).result
+    assert result["message"] == {"role": "assistant", "content": f"saw {ONE}"}
+    assert (result["model"], result["tier"]) == ("m", tier)
+    assert (result["finish_reason"], result["flattened"]) == ("stop", False)
+
+
+def test_a_conversation_that_goes_on_reads_its_new_message_only(rig: Rig) -> None:
+    first = rig.ask([user(ONE)])
+    read_first = rig.runtime.read
+    second = rig.ask([user(ONE), first.result["message"], user(TWO)])
+    assert secrets_in(second.text) == {ONE, TWO}
+    assert second.result["usage"]["cached_tokens"] > 0
+    assert rig.runtime.read <= read_first
+
+
+def test_two_conversations_do_not_read_each_other(rig: Rig) -> None:
+    first, other = rig.ask([user(ONE)]), rig.ask([user(TWO)])
+    again = rig.ask([user(ONE), first.result["message"], user(THREE)])
+    assert secrets_in(other.text) == {TWO}
+    assert secrets_in(again.text) == {ONE, THREE}
+    assert again.result["usage"]["cached_tokens"] == 0
+
+
+@pytest.mark.parametrize("history", ["shared", "connection"])
+def test_a_clients_own_run_does_not_read_a_conversation(
+    tier: str, tmp_path: Path, history: str
+) -> None:
+    rig = Rig(furnish(tmp_path, tier), tier, history=history)
+    rig.ask([user(ONE), {"role": "assistant", "content": "Yes."}, user(ONE)])
+    own = rig.run(TWO, keep_history=1)
+    rig.settle()
+    assert secrets_in(own.text) == {TWO}
+
+
+def test_a_conversation_does_not_read_a_clients_own_run(rig: Rig) -> None:
+    first = rig.ask([user(ONE)])
+    rig.run(TWO, keep_history=1)
+    again = rig.ask([user(ONE), first.result["message"], user(THREE)])
+    assert secrets_in(again.text) == {ONE, THREE}
+
+
+def test_a_stream_has_the_same_text_in_pieces(rig: Rig) -> None:
+    asked = rig.ask([user(f"{ONE} {TWO}")], stream=True)
+    assert "".join(piece["content"] for piece in asked.pieces) == asked.text
+    assert len(asked.pieces) > 1
+
+
+def test_without_stream_there_are_no_pieces(rig: Rig) -> None:
+    assert rig.ask([user(ONE)]).pieces == []
+
+
+def test_a_stop_text_ends_the_run_and_is_not_shown(rig: Rig) -> None:
+    asked = rig.ask([user(f"{ONE} {TWO} {THREE}")], stop=TWO)
+    assert asked.text == f"saw {ONE} "
+    assert asked.result["finish_reason"] == "stop"
+
+
+def test_a_conversation_goes_on_after_an_answer_that_was_cut(rig: Rig) -> None:
+    first = rig.ask([user(f"{ONE} {TWO}")], stop=TWO)
+    second = rig.ask([user(f"{ONE} {TWO}"), first.result["message"], user(THREE)])
+    assert secrets_in(second.text) == {ONE, TWO, THREE}
+
+
+def test_asking_again_does_not_read_the_earlier_answer(rig: Rig) -> None:
+    rig.ask([user(ONE)])
+    assert rig.ask([user(ONE)]).text == f"saw {ONE}"
+
+
+def test_a_cancelled_request_leaves_nothing_to_the_next(tier: str, tmp_path: Path) -> None:
+    rig = Rig(furnish(tmp_path, tier), tier, paced=True)
+    asked = rig.start([user(ONE)], stream=True)
+    while not asked.pieces:
+        rig.thread.go()
+        while rig.thread.calls:
+            rig.thread.deliver()
+    asked.done.cancel()
+    assert isinstance(asked.error, Cancelled)
+    assert rig.ask([user(TWO)]).text == f"saw {TWO}"
+
+
+def test_a_cancelled_request_that_waits_never_runs(rig: Rig) -> None:
+    first, waiting = rig.start([user(ONE)]), rig.start([user(TWO)])
+    waiting.done.cancel()
+    rig.settle()
+    assert first.text == f"saw {ONE}"
+    assert rig.runtime.performed.count("rkllm_run") == 1
+
+
+def test_releases_without_a_history_read_the_whole_conversation(tier: str, tmp_path: Path) -> None:
+    rig = Rig(furnish(tmp_path, tier), tier, release="1.1.4")
+    first = rig.ask([user(ONE)])
+    second = rig.ask([user(ONE), first.result["message"], user(TWO)])
+    assert secrets_in(second.text) == {ONE, TWO}
+
+
+@pytest.mark.parametrize("release", ["1.1.4", "1.2.1"])
+def test_the_daemon_counts_the_tokens_if_the_release_cannot(tmp_path: Path, release: str) -> None:
+    rig = Rig(furnish(tmp_path, "runtime"), release=release)
+    asked = rig.ask([user(f"{ONE} {TWO} {THREE}")], max_new_tokens=2)
+    assert asked.text == f"saw {ONE} "
+    assert asked.result["finish_reason"] == "length"
+
+
+def test_no_model_is_loaded(rig: Rig) -> None:
+    rig.npu.call("rkllm_destroy", None)
+    rig.settle()
+    assert isinstance(rig.ask([user(ONE)]).error, NoModel)
+
+
+def test_a_request_waits_for_a_model_that_is_being_loaded(tier: str, tmp_path: Path) -> None:
+    model = furnish(tmp_path, tier)
+    rig = Rig(model, tier)
+    rig.npu.call("rkllm_destroy", None)
+    rig.settle()
+    rig.npu.call("rkllm_init", [{"model_path": str(model)}])
+    asked = rig.start([user(ONE)])
+    rig.settle()
+    assert asked.text == f"saw {ONE}"
+
+
+def test_a_request_is_prepared_anew_if_another_model_was_loaded_meanwhile(tmp_path: Path) -> None:
+    rig = Rig(furnish(tmp_path, "tokens", "first"), "runtime")
+    asked = rig.start([user(ONE)])  # waits for no turn: none is taken
+    rig.npu.call("rkllm_init", [{"model_path": str(furnish(tmp_path, "runtime", "other"))}])
+    waiting = rig.start([user(TWO)])
+    rig.settle()
+    assert waiting.result["model"] == "other"
+    assert asked.is_over
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"messages": []}, "messages"),
+    ({"messages": [{"role": "king", "content": "x"}]}, "messages[0].role"),
+    ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].role"),
+    ({"messages": [user("x"), {"role": "assistant", "content": "y"}]}, "messages[1].role"),
+    ({"stop": [""]}, "stop[0]"),
+    ({"response_format": {"type": "json_object"}}, "response_format"),
+    ({"lora": "none"}, "lora"),
+    ({"max_new_tokens": 0}, "max_new_tokens"),
+    ({"tool_choice": "required"}, "tool_choice"),
+    ({"sampling": {"temprature": 1}}, "rkllm_infer_params.sampling_params.temprature"),
+]
+
+
+@pytest.mark.parametrize(("params", "place"), WRONG)
+def test_a_wrong_parameter_is_named(tmp_path: Path, params: dict[str, Any], place: str) -> None:
+    rig = Rig(furnish(tmp_path, "runtime"))
+    error = rig.ask(**{"messages": [user("x")], **params}).error
+    assert isinstance(error, InvalidParams)
+    assert error.data is not None
+    assert error.data["parameter"] == place
+    assert rig.runtime.performed.count("rkllm_run") == 0
+
+
+def test_too_long_a_conversation_is_refused_before_the_npu(tmp_path: Path) -> None:
+    rig = Rig(furnish(tmp_path, "tokens"), "tokens", context=64)
+    error = rig.ask([user("word " * 200)]).error
+    assert isinstance(error, InvalidParams)
+    assert error.data is not None
+    assert error.data["reason"] == "context_length"
+    assert "rkllm_run" not in rig.runtime.performed
+
+
+@pytest.mark.parametrize("size", [10_000_000])
+def test_a_message_of_megabytes_is_refused_quickly(tmp_path: Path, size: int) -> None:
+    rig = Rig(furnish(tmp_path, "tokens"), "tokens")
+    assert isinstance(rig.ask([user("x" * size)]).error, InvalidParams)
+
+
+def test_a_conversation_of_2000_turns_loses_its_oldest_turns_if_that_is_allowed(
+    tmp_path: Path,
+) -> None:
+    rig = Rig(furnish(tmp_path, "tokens"), "tokens", context=512)
+    turns = [user(f"zq{number}q") for number in range(2000)]
+    talk = [one for turn in turns for one in (turn, {"role": "assistant", "content": "Yes."})][:-1]
+    assert isinstance(rig.ask(talk).error, InvalidParams)
+    asked = rig.ask(talk, truncate=True, max_new_tokens=8)
+    assert asked.result["dropped_messages"] > 3000
+    assert "zq1999q" in rig.runtime.text
+
+
+def test_a_tokenizer_of_another_model_is_noticed(tmp_path: Path) -> None:
+    rig = Rig(furnish(tmp_path, "tokens"), "runtime")  # the runtime's ids are numbers of words
+    error = rig.ask([user(ONE)]).error
+    assert isinstance(error, RPCError)
+    assert "another model's" in str(error)
+
+
+def test_a_run_that_ends_in_an_error_is_an_error(rig: Rig) -> None:
+    from rkllm_twisted.testing import End
+
+    rig.runtime.then = End.ERROR
+    error = rig.ask([user(ONE)]).error
+    assert isinstance(error, RPCError)
+    assert error.code == -32000
+    assert rig.ask([user(TWO)]).text == f"saw {TWO}"

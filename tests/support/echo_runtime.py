@@ -1,0 +1,148 @@
+"""A runtime whose answers say what it has read: the secrets in its cache."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from rkllm_twisted.chat.vocabulary import Vocabulary
+from rkllm_twisted.interfaces import IRuntime
+from rkllm_twisted.testing import Answer, End, FakeRuntime
+from rkllm_twisted.values import OnResult
+
+#: What a message may hold that no template and no other message holds.
+SECRET = re.compile(r"zq\d+q")
+#: The runtime's own template.
+OWN_SLOTS = ("", "<user>", "<end>")
+
+
+def secrets_in(text: str) -> set[str]:
+    """Return the secrets in a text."""
+    return set(SECRET.findall(text))
+
+
+class EchoRuntime(FakeRuntime):
+    """A fake runtime with a cache like a real one's.
+
+    :param vocabulary: what token inputs are made of.
+    :ivar cache: the words or tokens that the cache holds.
+    :ivar then: the end of the next run; None for a usual end.
+    :ivar read: how many words or tokens the last run has read.
+    """
+
+    def __init__(self, vocabulary: Vocabulary | None = None, **how: Any) -> None:
+        super().__init__(**how)
+        self.version = attrs.evolve(self.version, backend="cpu (echo)")
+        self._vocabulary = vocabulary
+        self.then: Any = None
+        self.read = 0
+        self._forget()
+
+    def _forget(self) -> None:
+        self.cache: list[str | int] = []
+        self._in_slot = 0
+        self._slots = OWN_SLOTS
+
+    @property
+    def text(self) -> str:
+        """What the cache holds, as text."""
+        ids = [one for one in self.cache if isinstance(one, int)]
+        words = [one for one in self.cache if isinstance(one, str)]
+        decoded = self._vocabulary.decode(ids) if ids and self._vocabulary else ""
+        return " ".join([*words, decoded])
+
+    def perform(self, prepared: Any, on_result: OnResult | None = None) -> dict[str, Any]:
+        """See :meth:`IRuntime.perform`."""
+        if on_result is not None:
+            self._check_model()
+            self.performed.append(prepared.function)
+            return self._echo(prepared.arguments, on_result)
+        outputs = super().perform(prepared)
+        change = _CHANGES.get(prepared.function)
+        return change(self, prepared.arguments, outputs) if change else outputs
+
+    def _clear(self, arguments: Mapping[str, Any], outputs: dict[str, Any]) -> dict[str, Any]:
+        del self.cache[self._in_slot if arguments["keep_system_prompt"] else 0 :]
+        return outputs
+
+    def _set_slots(self, arguments: Mapping[str, Any], outputs: dict[str, Any]) -> dict[str, Any]:
+        names = ("system_prompt", "prompt_prefix", "prompt_postfix")
+        self.cache.clear()
+        self._slots = tuple(arguments.get(name) or "" for name in names)  # type: ignore[assignment]
+        return outputs
+
+    def _load(self, _: Mapping[str, Any], outputs: dict[str, Any]) -> dict[str, Any]:
+        self._forget()
+        return outputs
+
+    def _size(self, _: Mapping[str, Any], outputs: dict[str, Any]) -> dict[str, Any]:
+        return {**outputs, "cache_sizes": [len(self.cache)]}
+
+    def _echo(self, arguments: Mapping[str, Any], on_result: OnResult) -> dict[str, Any]:
+        before = list(self.cache)
+        self._take_in(arguments["rkllm_input"])
+        self.read = len(self.cache) - len(before)
+        came: list[Any] = []
+
+        def keep(result: Any) -> None:
+            if result["_callback_state"] == 0:
+                came.append(result)
+            on_result(result)
+
+        then, self.then = self.then, None
+        parts = self._parts("saw " + " ".join(sorted(secrets_in(self.text))))
+        end = self._play(Answer(parts, then=End.FINISH if then is None else then), keep)
+        if self._vocabulary is None:
+            self.cache += [one["text"] for one in came]
+        else:
+            self.cache += [one["token_id"] for one in came]
+        if len(came) == len(parts):
+            self.cache.append(self._end_token())
+        if not (arguments.get("rkllm_infer_params") or {}).get("keep_history"):
+            self.cache[:] = before
+        return end
+
+    def _take_in(self, given: Mapping[str, Any]) -> None:
+        if given.get("token_input"):
+            self.cache += given["token_input"]["input_ids"]
+            return
+        system, prefix, postfix = self._slots
+        if not self.cache:
+            self.cache += system.split()
+            self._in_slot = len(self.cache)
+        self.cache += f"{prefix} {given['prompt_input']} {postfix}".split()
+
+    def _parts(self, answer: str) -> tuple[Any, ...]:
+        if self._vocabulary is None:
+            return tuple(
+                {"text": word, "token_id": at}
+                for at, word in enumerate(re.findall(r"\S+\s*", answer))
+            )
+        ids = self._vocabulary.encode_text(answer)
+        return tuple({"text": self._vocabulary.decode([one]), "token_id": one} for one in ids)
+
+    def _end_token(self) -> str | int:
+        return "<end>" if self._vocabulary is None else self._vocabulary.control["<|im_end|>"]
+
+    def _play(self, answer: Answer, on_result: OnResult) -> dict[str, Any]:
+        self._pace()
+        self._stopped.clear()
+        self._running = True
+        try:
+            self._generate(answer, "", on_result)
+        finally:
+            self._running = False
+        return {"success": True, "status_code": 0}
+
+
+_CHANGES = {
+    "rkllm_clear_kv_cache": EchoRuntime._clear,
+    "rkllm_set_chat_template": EchoRuntime._set_slots,
+    "rkllm_init": EchoRuntime._load,
+    "rkllm_destroy": EchoRuntime._load,
+    "rkllm_get_kv_cache_size": EchoRuntime._size,
+}
+assert IRuntime.implementedBy(EchoRuntime)
