@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 from twisted.application.service import Service
 from twisted.internet.threads import blockingCallFromThread
+from twisted.logger import Logger
 
 from rkllm_twisted.cpu import LLAMA, libllama
 from rkllm_twisted.daemon.coercions import processors
@@ -26,6 +27,7 @@ from rkllm_twisted.runtime.library import without_prompts
 from rkllm_twisted.runtime.probe import probe
 from rkllm_twisted.runtime.runtime import open_runtime
 
+_log = Logger("rkllm.daemon")
 #: The processors that are online, such as ``0-7`` (Documentation/admin-guide/cputopology.rst).
 ONLINE = Path("/sys/devices/system/cpu/online")
 
@@ -42,6 +44,22 @@ class RuntimeHost:
     is_alive: Callable[[], bool]
 
 
+class LocalLibrary(Service):
+    """The library in this process. Its lines are not collected.
+
+    It writes to the descriptors 1 and 2, which belong to the whole process. A pipe in their place
+    would take what the application prints, and the log.
+    """
+
+    def startService(self) -> None:
+        """Say where its lines are."""
+        super().startService()
+        _log.info(
+            "the library runs in the daemon's process (--isolation thread): what it prints is on"
+            " the process's stdout and stderr, not in this log or in errors"
+        )
+
+
 def in_thread(options: Options, _reactor: Any) -> RuntimeHost:
     """Open the library in this process. A crash of the library then crashes the daemon.
 
@@ -55,7 +73,7 @@ def in_thread(options: Options, _reactor: Any) -> RuntimeHost:
         native_async=options["native-async"],
         files=Files(options["model-dir"], log_line),
     )
-    return RuntimeHost(runtime, Service(), lambda: True)  # the caller runs in the same process
+    return RuntimeHost(runtime, LocalLibrary(), lambda: True)  # the caller is in the same process
 
 
 def in_process(options: Options, reactor: Any) -> RuntimeHost:

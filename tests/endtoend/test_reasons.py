@@ -162,3 +162,16 @@ def test_a_prompt_cache_that_was_not_saved_is_said_to_be_so(
         assert client.ask("rkllm.run", params)["result"]["_prompt_cache_saved"] is True
         assert cache.read_bytes().startswith(b"rkllm-cpu kv")
     wait_until(lambda: "was not saved" in daemon.log.read_text())
+
+
+def test_in_thread_mode_the_daemon_says_once_where_the_librarys_lines_are(
+    start: Start, script: Script
+) -> None:
+    """The library writes to the process's own streams, which the daemon must not take."""
+    daemon = start("--isolation=thread")
+    daemon.load(script('run\nprint stderr "W rkllm: odd\\n"\ntoken "x"\nfinish\n'))
+    with daemon.connect() as client:
+        assert "_lines" not in client.ask("rkllm.run", run_params())["result"]
+    log = daemon.log.read_text()
+    assert log.count("what it prints is on the process's stdout and stderr") == 1
+    assert "runtime: W rkllm: odd" not in log
