@@ -8,13 +8,12 @@ from functools import partial
 from pathlib import Path
 
 import attrs
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 
 from rkllm_twisted.errors import TimedOut
+from rkllm_twisted.rpc.deadline import Deadline
 
 GIB = 2**30
-#: A timer that fires so late was stopped with its process (SIGSTOP, suspend, ``docker pause``).
-PAUSE_S = 2.0
 
 
 @attrs.frozen
@@ -66,7 +65,7 @@ class CallTimer:
         self._timeouts = timeouts
         self._on_timeout = on_timeout
         self._on_abort_timeout = on_abort_timeout
-        self._timer: IDelayedCall | None = None
+        self._timer: Deadline | None = None
         self._function = ""
 
     def begin(self, function: str, model_path: str | None) -> None:
@@ -89,7 +88,7 @@ class CallTimer:
 
     def end(self) -> None:
         """Stop the timer: the call has returned from C."""
-        if self._timer is not None and self._timer.active():
+        if self._timer is not None:
             self._timer.cancel()
         self._timer = None
 
@@ -105,13 +104,6 @@ class CallTimer:
         self._start(seconds, partial(self._on_timeout, error))
 
     def _start(self, seconds: float, expire: Callable[[], None]) -> None:
+        # The runtime may be paused as well, and what it has sent may be unread.
         self.end()
-        due = self._clock.seconds() + seconds
-        self._timer = self._clock.callLater(seconds, self._expire, due, seconds, expire)
-
-    def _expire(self, due: float, seconds: float, expire: Callable[[], None]) -> None:
-        if self._clock.seconds() - due > PAUSE_S:
-            # The runtime may have been paused as well, and what it has sent is not read yet.
-            self._start(seconds, expire)
-        else:
-            expire()
+        self._timer = Deadline(self._clock, seconds, expire)

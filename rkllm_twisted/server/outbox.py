@@ -10,9 +10,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime, IWriteDescriptor
+from twisted.internet.interfaces import IPushProducer, IReactorTime, IWriteDescriptor
 from zope.interface import implementer
 
+from rkllm_twisted.rpc.deadline import Deadline
 from rkllm_twisted.rpc.limits import Limits
 
 #: In bytes: with more than this, Twisted's transports pause their producer.
@@ -58,7 +59,7 @@ class Outbox:
         self._paused = False
         self._closed = False
         self._at_end: Callable[[], None] | None = None
-        self._deadline: IDelayedCall | None = None
+        self._deadline: Deadline | None = None
         transport.registerProducer(self, True)
 
     def send(self, message: bytes) -> None:
@@ -167,7 +168,7 @@ class Outbox:
         """Wait: the client reads more slowly than messages come."""
         self._paused = True
         if self._deadline is None and not self._closed:
-            self._deadline = self._clock.callLater(self._limits.unread_timeout, self._expired)
+            self._deadline = Deadline(self._clock, self._limits.unread_timeout, self._expired)
 
     def resumeProducing(self) -> None:
         """Go on: the client has read."""
@@ -192,7 +193,10 @@ class Outbox:
 
     def _expired(self) -> None:
         self._deadline = None
-        self._give_up(f"it read nothing for {self._limits.unread_timeout:g} s")
+        if IWriteDescriptor.providedBy(self._transport):
+            self._transport.doWrite()  # the reactor may not have seen yet that it reads
+        if self._paused and not self._closed:
+            self._give_up(f"it read nothing for {self._limits.unread_timeout:g} s")
 
     def _give_up(self, reason: str) -> None:
         self.stopProducing()

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol
+from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.protocols.basic import NetstringReceiver
@@ -20,6 +20,7 @@ from zope.interface import implementer
 
 from rkllm_twisted.errors import InternalError, RPCError
 from rkllm_twisted.rpc.conversation import Conversation
+from rkllm_twisted.rpc.deadline import Deadline
 from rkllm_twisted.server import peer
 from rkllm_twisted.server.fairness import IServerConnection
 from rkllm_twisted.server.outbox import Outbox
@@ -58,7 +59,7 @@ class RPCProtocol(NetstringReceiver):
         self._input = ReceiveBuffer(state.limits.max_length)
         self._refusal: RPCError | None = None
         self._not_reading: set[str] = set()
-        self._timers: dict[str, IDelayedCall] = {}
+        self._timers: dict[str, Deadline] = {}
         self._is_working = False
         self._is_ending = False
         #: A big message, while it is parsed elsewhere: those behind it wait.
@@ -89,8 +90,7 @@ class RPCProtocol(NetstringReceiver):
         """Cancel what is under way: the client is gone."""
         self._is_ending = True
         for timer in self._timers.values():
-            if timer.active():
-                timer.cancel()
+            timer.cancel()
         self._outbox.stopProducing()
         self.conversation.close()
         self._forget()
@@ -133,7 +133,7 @@ class RPCProtocol(NetstringReceiver):
 
     def _later(self, name: str, seconds: float, call: Callable[[], None]) -> None:
         if name not in self._timers or not self._timers[name].active():
-            self._timers[name] = self._shared.reactor.callLater(seconds, call)
+            self._timers[name] = Deadline(self._shared.reactor, seconds, call)
 
     def dataReceived(self, data: bytes) -> None:
         """Take what was read."""

@@ -9,8 +9,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from memory_client import FakeMethod, Pending, Talk, code, make_factory, notification, request
-from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
+from twisted.internet.interfaces import (
+    IHalfCloseableProtocol,
+    IPushProducer,
+    IWriteDescriptor,
+)
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
+from zope.interface import alsoProvides
 from zope.interface.verify import verifyObject
 
 from rkllm_twisted.errors import Busy, NotAllowed, ParseError, ShuttingDown, TimedOut
@@ -251,6 +256,28 @@ def test_who_reads_slowly_is_not_dropped() -> None:
         talk.transport.producer.pauseProducing()
         talk.clock.advance(20)
         talk.transport.producer.resumeProducing()
+    assert not talk.closing
+
+
+def test_a_pause_of_the_daemon_does_not_drop_a_client_that_reads() -> None:
+    """After SIGSTOP the timer is due before the reactor has seen that the client reads."""
+    talk = Talk()
+    talk.transport.producer.pauseProducing()
+    talk.clock.advance(30 + 12)
+    assert not talk.closing
+    talk.clock.advance(29.9)
+    assert not talk.closing
+    talk.clock.advance(0.1)
+    assert talk.closing
+
+
+def test_a_client_that_has_just_read_is_not_dropped() -> None:
+    """The reactor looks at its sockets after its timers."""
+    talk = Talk()
+    talk.transport.doWrite = talk.transport.producer.resumeProducing
+    alsoProvides(talk.transport, IWriteDescriptor)
+    talk.transport.producer.pauseProducing()
+    talk.clock.advance(30)
     assert not talk.closing
 
 
@@ -568,6 +595,17 @@ def test_a_message_that_is_not_complete_in_time_ends_the_connection(begun: bytes
     talk.clock.advance(0.2)
     [answer] = talk.answers()
     assert (code(answer), answer["error"]["data"]) == (TimedOut.code, {"message_timeout": 5})
+    assert talk.closing
+
+
+@SLOW
+def test_a_pause_of_the_daemon_costs_no_message(begun: bytes) -> None:
+    """After SIGSTOP the timer is due before the reactor has read the message's rest."""
+    talk = Talk(factory=make_factory(message_timeout=5))
+    talk.send(begun)
+    talk.clock.advance(5 + 12)
+    assert not talk.closing
+    talk.clock.advance(5)
     assert talk.closing
 
 

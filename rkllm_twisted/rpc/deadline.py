@@ -1,0 +1,49 @@
+"""A time limit that a pause of the daemon does not use up.
+
+After a pause (SIGSTOP, suspend, ``docker pause``) the reactor's timers are due at once, before it
+has read what came meanwhile. The other side may have been paused as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+#: A timer that is so much too late, in seconds, has been through a pause.
+PAUSE_S = 2.0
+
+
+class Deadline:
+    """Calls a function when a time has passed.
+
+    A timer that is late is started again, as if the pause had not been.
+
+    :param seconds: the time.
+    :param on_end: called without arguments.
+    """
+
+    def __init__(self, clock: IReactorTime, seconds: float, on_end: Callable[[], object]) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._on_end = on_end
+        self._start()
+
+    def active(self) -> bool:
+        """True if it has neither ended nor been cancelled."""
+        return self._timer.active()
+
+    def cancel(self) -> None:
+        """Never call the function. Idempotent."""
+        if self._timer.active():
+            self._timer.cancel()
+
+    def _start(self) -> None:
+        due = self._clock.seconds() + self._seconds
+        self._timer: IDelayedCall = self._clock.callLater(self._seconds, self._end, due)
+
+    def _end(self, due: float) -> None:
+        if self._clock.seconds() - due > PAUSE_S:
+            self._start()
+        else:
+            self._on_end()
