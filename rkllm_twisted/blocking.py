@@ -180,6 +180,8 @@ class Client:
     get_constants = _method(methods.get_constants)
     list_models = _method(model_methods.list_models)
     show_model = _method(model_methods.show_model)
+    load_model = _method(model_methods.load_model)
+    unload_model = _method(model_methods.unload_model)
     status = _method(methods.status)
     version = _method(methods.version)
     ping = _method(methods.ping)

@@ -75,6 +75,36 @@ class ModelListing:
     raw: Raw = attrs.field(factory=dict, repr=False, eq=False)
 
 
+@attrs.frozen
+class ModelLoaded:
+    """The result of ``models.load``.
+
+    :param model: the model's own name.
+    :param param: the RKLLMParam that it was loaded with.
+    :param lora_adapters: the names of its adapters.
+    :param load_time_s: how long loading took, in seconds; 0 if it was loaded before.
+    """
+
+    model: str
+    param: Mapping[str, Any] = attrs.field(factory=dict)
+    lora_adapters: Sequence[str] = ()
+    load_time_s: float = 0.0
+    raw: Raw = attrs.field(factory=dict, repr=False, eq=False)
+
+
+@attrs.frozen
+class ModelUnloaded:
+    """The result of ``models.unload``.
+
+    :param model: the name of the model; None if it was loaded by its path.
+    :param path: of its file.
+    """
+
+    model: str | None
+    path: str
+    raw: Raw = attrs.field(factory=dict, repr=False, eq=False)
+
+
 def listing_of(raw: Raw) -> ModelListing:
     """Read the result of ``models.list``."""
     models = tuple(attrs.evolve(known(ModelSummary, one), raw=one) for one in raw["models"])
@@ -84,3 +114,13 @@ def listing_of(raw: Raw) -> ModelListing:
 def details_of(raw: Raw) -> ModelDetails:
     """Read the result of ``models.show``."""
     return attrs.evolve(known(ModelDetails, raw), raw=raw)
+
+
+def loaded_of(raw: Raw) -> ModelLoaded:
+    """Read the result of ``models.load``."""
+    return attrs.evolve(known(ModelLoaded, raw), raw=raw)
+
+
+def unloaded_of(raw: Raw) -> ModelUnloaded:
+    """Read the result of ``models.unload``."""
+    return attrs.evolve(known(ModelUnloaded, raw), raw=raw)

@@ -148,6 +148,27 @@ RESULTS: Mapping[str, ResultModel] = {
             _item("sampling", "object", "The sampling parameters of its runs."),
         )
     ),
+    "models.load": ResultModel(
+        items=(
+            _item(
+                "state",
+                "string",
+                "loaded. With stream, objects with nothing else come before: waiting (for the"
+                " requests of another model) and loading.",
+            ),
+            _item("model", "string", "The name of the model."),
+            _item("param", "object", "The RKLLMParam that it was loaded with."),
+            _item("lora_adapters", "array", "The names of its adapters.", items="string"),
+            _item("load_time_s", "number", "How long loading took; 0: it was loaded before.", "s"),
+        ),
+        sometimes=frozenset({"model", "param", "lora_adapters", "load_time_s"}),
+    ),
+    "models.unload": ResultModel(
+        items=(
+            _item("model", "string or null", "The name that it had, unless loaded by its path."),
+            _item("path", "string", "Of its file."),
+        )
+    ),
     "rpc.discover": ResultModel(
         "An OpenRPC document: the methods that there are with the loaded release of the runtime,"
         " plugins' included, their parameters, results and errors as JSON Schema, and examples.",

@@ -25,6 +25,7 @@ ARGUMENTS = {
     "load_prompt_cache": ["/p"],
     "configure": ["json"],
     "show_model": ["name"],
+    "load_model": ["name"],
     "chat": ["q"],
     "chat_stream": ["q"],
 }

@@ -74,6 +74,16 @@ WAYS: list[tuple[str, list[Any], dict[str, Any], Any]] = [
     ("show_model", ["m"], {}, {"model": "m", "digest": False}),
     ("show_model", ["m", True], {}, {"model": "m", "digest": True}),
     ("show_model", [], {"model": "m", "digest": True}, {"model": "m", "digest": True}),
+    ("load_model", ["m"], {}, {"model": "m", "param": None}),
+    ("load_model", ["m"], {"top_k": 1}, {"model": "m", "param": {"top_k": 1}}),
+    (
+        "load_model",
+        [],
+        {"model": "m", "param": {"top_k": 1}, "max_context_len": 512},
+        {"model": "m", "param": {"top_k": 1, "max_context_len": 512}},
+    ),
+    ("unload_model", [], {}, {"model": None}),
+    ("unload_model", ["m"], {}, {"model": "m"}),
     ("chat", ["Hi"], {}, {"messages": [{"role": "user", "content": "Hi"}]}),
     (
         "chat",

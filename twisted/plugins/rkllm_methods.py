@@ -18,7 +18,9 @@ from rkllm_twisted.methods.load_prompt_cache import load_prompt_cache
 from rkllm_twisted.methods.method_help import method_help
 from rkllm_twisted.methods.method_signature import method_signature
 from rkllm_twisted.methods.models_list import models_list
+from rkllm_twisted.methods.models_load import models_load
 from rkllm_twisted.methods.models_show import models_show
+from rkllm_twisted.methods.models_unload import models_unload
 from rkllm_twisted.methods.pause import pause
 from rkllm_twisted.methods.ping import ping
 from rkllm_twisted.methods.release_prompt_cache import release_prompt_cache
@@ -49,7 +51,9 @@ __all__ = [
     "method_help",
     "method_signature",
     "models_list",
+    "models_load",
     "models_show",
+    "models_unload",
     "pause",
     "ping",
     "release_prompt_cache",
