@@ -161,9 +161,11 @@ bool host_resumed(const engine_host *host);
 extern const engine engine_tiny;
 extern const engine engine_llama;
 
-/* Of the engine llama: which libllama it has opened, and why it could not open one, or NULL. */
+/* Of the engine llama: which libllama it has opened, why it could not open one, or NULL, and which
+ * devices that one has: "CPU", or more with commas between them. */
 const char *llama_about(void);
 const char *llama_problem(void);
+const char *llama_devices(void);
 extern const engine engine_scripted;
 
 #endif

@@ -1,9 +1,10 @@
 /* The engine llama before it has a model: which libraries and files it refuses, and in which words.
- * front_llama SOUND LACKS DEFAULTS CRASH MODEL: stubs of libllama with one fault each, and a model
- * that they are asked to load. */
+ * front_llama SOUND LACKS DEFAULTS CRASH KINDS MODEL: stubs of libllama with one fault each, one that
+ * loads any model, and a model that they are asked to load. */
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "front_support.h"
 
@@ -51,6 +52,69 @@ static void crash_of_the_library_is_a_crash(const char *crash) {
     setenv("RKLLM_LLAMA_LIBRARY", crash, 1);
     int status = status_of(load_it, (void *)(uintptr_t)model);
     CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
+/* What llama.cpp says a model is, where its file does not. */
+static void kinds_that_cannot_be_run_are_named(const char *kinds) {
+    static const struct {
+        const char *kind, *says;
+    } KINDS[] = {
+        {"encoder", "is an encoder, which generates no text, which"},
+        {"encoder-decoder", "is an encoder-decoder model, which"},
+        {"recurrent", "is a recurrent model, which"},
+        {"hybrid", "is a model that is partly recurrent, which"},
+        {"diffusion", "is a diffusion model, which"},
+        {"mrope", "is a model with several positions per token (M-RoPE), which"},
+        {"vision", "is a model with several positions per token (M-RoPE), which"},
+        {"imrope", "is a model with several positions per token (M-RoPE), which"},
+        {"no memory", "is an embedding model, which generates no text\n"},
+        {"pooling", "is an embedding model, which generates no text\n"},
+        {"too large", "cannot make room for a context of 128: failed to allocate the cache\n"},
+    };
+    for (size_t i = 0; i < sizeof KINDS / sizeof *KINDS; i++) {
+        setenv("STUB_KIND", KINDS[i].kind, 1);
+        CHECK_SAYS(said(kinds, model), KINDS[i].says);
+    }
+    unsetenv("STUB_KIND");
+}
+
+static void load_beside_another(void *path) {
+    LLMHandle loaded = load_script("run\n echo\n");
+    load_it(path);
+    _exit(strcmp(told(loaded, "still here"), "N[still] N[ here] F") == 0 ? 7 : 1);
+}
+
+static void a_model_that_is_loaded_stays(const char *kinds) {
+    setenv("RKLLM_LLAMA_LIBRARY", kinds, 1);
+    setenv("STUB_KIND", "recurrent", 1);
+    int status = status_of(load_beside_another, (void *)(uintptr_t)model);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+    unsetenv("STUB_KIND");
+}
+
+/* ---- Devices ---- */
+
+static const char *said_with(const char *devices, const char *layers, const char *library) {
+    setenv("RKLLM_LLAMA_DEVICES", devices, 1);
+    setenv("RKLLM_LLAMA_GPU_LAYERS", layers, 1);
+    const char *text = said(library, model);
+    unsetenv("RKLLM_LLAMA_DEVICES");
+    unsetenv("RKLLM_LLAMA_GPU_LAYERS");
+    return text;
+}
+
+static void devices_and_layers_reach_the_library(const char *kinds) {
+    CHECK_SAYS(said_with("", "", kinds), "stub: -1 layers on any\n");
+    CHECK_SAYS(said_with("NPU0", "7", kinds), "stub: 7 layers on NPU0.\n");
+    CHECK_SAYS(said_with("NPU0,CPU", "", kinds), "stub: -1 layers on NPU0 CPU.\n");
+    CHECK_SAYS(said_with("none", "0", kinds), "stub: 0 layers on.\n");
+}
+
+static void devices_and_layers_that_cannot_be_are_named(const char *kinds, const char *sound) {
+    CHECK_SAYS(said_with("NPU0,NPU7", "", kinds), "llama.cpp has no device NPU7, but CPU,NPU0\n");
+    CHECK_SAYS(said_with("", "-1", kinds), "RKLLM_LLAMA_GPU_LAYERS is a number of layers, not -1\n");
+    CHECK_SAYS(said_with("", "all", kinds), "is a number of layers, not all\n");
+    CHECK_SAYS(said_with("NPU0", "", sound), "does not let its devices and layers be chosen\n");
 }
 
 /* ---- Files ---- */
@@ -170,13 +234,17 @@ static void about_names_engines_and_limits(void) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 6) return 2;
-    model = argv[5];
+    if (argc != 7) return 2;
+    model = argv[6];
     missing_library_is_named();
     library_without_a_call_is_refused(argv[2]);
     unknown_defaults_are_refused(argv[3]);
     first_error_of_the_library_is_the_reason(argv[1]);
     crash_of_the_library_is_a_crash(argv[4]);
+    kinds_that_cannot_be_run_are_named(argv[5]);
+    a_model_that_is_loaded_stays(argv[5]);
+    devices_and_layers_reach_the_library(argv[5]);
+    devices_and_layers_that_cannot_be_are_named(argv[5], argv[1]);
     parts_and_kinds_are_named(argv[1]);
     cut_files_are_named(argv[1]);
     mistakes_are_named(argv[1]);

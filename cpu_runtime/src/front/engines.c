@@ -33,6 +33,14 @@ const char *engines_problem(void) {
 #endif
 }
 
+const char *engines_platform(const engine *which) {
+#ifdef RKLLM_LLAMA
+    if (which == &engine_llama) return llama_devices();
+#endif
+    (void)which;
+    return "cpu";
+}
+
 const char *engines_limits(void) {
     static char text[512]; /* always the same, so that threads may write it at the same time */
     limits_write(ENGINES, N_ENGINES, text, sizeof text);

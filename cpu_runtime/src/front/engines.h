@@ -12,4 +12,7 @@ const char *engines_about(void);
 const char *engines_problem(void);
 const char *engines_limits(void);
 
+/* What an engine computes on: "cpu", or the devices of llama.cpp. */
+const char *engines_platform(const engine *which);
+
 #endif

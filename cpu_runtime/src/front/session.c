@@ -75,8 +75,8 @@ static int check_model(struct session *session) {
 
 static void log_opened(const struct session *session) {
     log_info("%s", abi_about);
-    log_info("rkllm-runtime version: %s, rknpu driver version: none, platform: cpu, backend: %s",
-             abi_release, session->engine->name);
+    log_info("rkllm-runtime version: %s, rknpu driver version: none, platform: %s, backend: %s",
+             abi_release, engines_platform(session->engine), session->engine->name);
     log_info("loaded %s, max_context_len %d of %d", session->facts->name,
              session->settings.n_ctx, session->facts->n_ctx_max);
 }

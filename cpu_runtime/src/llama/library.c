@@ -178,9 +178,13 @@ const libllama *libllama_open(engine_error *error) {
     return code == ENGINE_OK ? &library : NULL;
 }
 
+/* What the environment chooses in vain is a problem before there is a model. */
 const char *llama_problem(void) {
     static engine_error why; /* always the same */
-    return libllama_open(&why) ? NULL : why.text;
+    libllama_room unused;
+    const libllama *library = libllama_open(&why);
+    bool sound = library && libllama_model_room(library, &unused, &why) == ENGINE_OK;
+    return sound ? NULL : why.text;
 }
 
 const char *llama_about(void) {
@@ -190,6 +194,14 @@ const char *llama_about(void) {
     snprintf(text, sizeof text, "llama (llama.cpp %s, %.500s, on %s), scripted", library->release,
              library->path, *library->devices ? library->devices : "unknown devices");
     return text;
+}
+
+const char *llama_devices(void) {
+    const char *chosen = getenv("RKLLM_LLAMA_DEVICES");
+    const libllama *library = libllama_open(NULL);
+    if (chosen && strcmp(chosen, "none") == 0) return "CPU";
+    if (chosen && *chosen) return chosen;
+    return library && *library->devices ? library->devices : "unknown";
 }
 
 /* ---- Parameters ---- */
@@ -202,13 +214,17 @@ static bool places_are_known(const libllama_room *room) {
     return room->words[0] == 0 && room->words[1] == 0 && room->words[2] == 0x1FFFFFFFF;
 }
 
+/* "none" is an empty list: the processor alone. */
 static int set_devices(const char *names, libllama_room *room, engine_error *error) {
     static void *chosen[MOST_DEVICES + 1]; /* the library keeps the pointer */
     char copy[256], *rest = copy;
     size_t n = 0;
     if (strlen(names) >= sizeof copy) return llama_refuse(error, "the list of devices is too long");
-    strcpy(copy, names);
-    for (char *name; (name = strtok_r(rest, ",", &rest)) && n < MOST_DEVICES; n++) {
+    strcpy(copy, strcmp(names, "none") == 0 ? "" : names);
+    for (char *name; (name = strtok_r(rest, ",", &rest)); n++) {
+        if (n == MOST_DEVICES) {
+            return llama_refuse(error, "more than %d devices are named", MOST_DEVICES);
+        }
         chosen[n] = has_devices ? devices.by_name(name) : NULL;
         if (!chosen[n]) {
             return llama_refuse(error, "llama.cpp has no device %.60s, but %s", name,
@@ -220,6 +236,17 @@ static int set_devices(const char *names, libllama_room *room, engine_error *err
     return ENGINE_OK;
 }
 
+static int set_layers(const char *text, libllama_room *room, engine_error *error) {
+    char *end;
+    long n = strtol(text, &end, 10);
+    if (*end || n < 0 || n > INT32_MAX) {
+        return llama_refuse(error, "RKLLM_LLAMA_GPU_LAYERS is a number of layers, not %.60s", text);
+    }
+    const int32_t layers = (int32_t)n;
+    memcpy(&room->words[2], &layers, sizeof layers);
+    return ENGINE_OK;
+}
+
 int libllama_model_room(const libllama *with, libllama_room *room, engine_error *error) {
     const char *names = getenv("RKLLM_LLAMA_DEVICES"), *layers = getenv("RKLLM_LLAMA_GPU_LAYERS");
     *room = with->model_default_params();
@@ -228,10 +255,7 @@ int libllama_model_room(const libllama *with, libllama_room *room, engine_error 
     if (!places_are_known(room)) {
         return llama_refuse(error, "this llama.cpp does not let its devices and layers be chosen");
     }
-    if (has_layers) {
-        int32_t n = (int32_t)strtol(layers, NULL, 10);
-        memcpy(&room->words[2], &n, sizeof n);
-    }
+    if (has_layers && set_layers(layers, room, error) != ENGINE_OK) return ENGINE_REFUSED;
     return has_names ? set_devices(names, room, error) : ENGINE_OK;
 }
 
