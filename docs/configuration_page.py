@@ -45,6 +45,8 @@ SHOWN: Mapping[str, str] = {
     "group": '"rkllm"',
     "library": '"/usr/lib/librkllmrt.so"',
     "llama": '"/usr/local/lib/rkllm-llama"',
+    "llama-devices": '"none"',
+    "llama-gpu-layers": "0",
     "abi": '"1.2.1"',
     "init-timeout": "120",
     "keep-alive": "600",

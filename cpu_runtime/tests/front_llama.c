@@ -111,7 +111,7 @@ static void devices_and_layers_reach_the_library(const char *kinds) {
 }
 
 static void devices_and_layers_that_cannot_be_are_named(const char *kinds, const char *sound) {
-    CHECK_SAYS(said_with("NPU0,NPU7", "", kinds), "llama.cpp has no device NPU7, but CPU,NPU0\n");
+    CHECK_SAYS(said_with("NPU0,NPU7", "", kinds), "no device NPU7 in this llama.cpp: --llama-devices may name CPU,NPU0\n");
     CHECK_SAYS(said_with("", "-1", kinds), "RKLLM_LLAMA_GPU_LAYERS is a number of layers, not -1\n");
     CHECK_SAYS(said_with("", "all", kinds), "is a number of layers, not all\n");
     CHECK_SAYS(said_with("NPU0", "", sound), "does not let its devices and layers be chosen\n");

@@ -556,11 +556,25 @@ static void refusals_leave_the_conversation(void) {
 }
 #endif
 
+static void load_only(void *unused) {
+    (void)unused;
+    CHECK(rkllm_destroy(load_model(model)) == 0);
+}
+
+static void log_names_what_computes(void) {
+#ifdef RKLLM_LLAMA
+    CHECK(strstr(log_of(load_only, NULL), "platform: CPU, backend: llama\n"));
+#else
+    CHECK(strstr(log_of(load_only, NULL), "platform: cpu, backend: tiny\n"));
+#endif
+}
+
 int main(int n_arguments, char **arguments) {
     if (n_arguments != 3) return 2;
     fix_seed();
     model = arguments[1];
     adapter_file = arguments[2];
+    log_names_what_computes();
     greedy_answers_repeat();
     seeds_fix_answers();
     text_is_always_whole();

@@ -15,6 +15,8 @@ from rkllm_twisted.errors import LibraryError
 
 #: What the C library reads.
 VARIABLE = "RKLLM_LLAMA_LIBRARY"
+#: Where llama.cpp computes, as the C library reads it: names of devices, and a number of layers.
+DEVICES, GPU_LAYERS = "RKLLM_LLAMA_DEVICES", "RKLLM_LLAMA_GPU_LAYERS"
 #: For all users of a machine, where `rkllm llama install --to` or a package may put it.
 SYSTEM = (Path("/usr/local/lib/rkllm-llama"), Path("/usr/lib/rkllm-llama"))
 
@@ -66,3 +68,17 @@ def choose(named: str | None, environ: MutableMapping[str, str] = os.environ) ->
     found = locate(named, environ)
     if found is not None:
         environ[VARIABLE] = str(found)
+
+
+def place(
+    devices: str | None, gpu_layers: int | None, environ: MutableMapping[str, str] = os.environ
+) -> None:
+    """Tell the C library, and processes that are started later, where llama.cpp computes.
+
+    :param devices: names with commas between them, or ``none``; ``None``: as it is.
+    :param gpu_layers: how many layers of a model the devices get; ``None``: as it is.
+    """
+    if devices is not None:
+        environ[DEVICES] = devices
+    if gpu_layers is not None:
+        environ[GPU_LAYERS] = str(gpu_layers)

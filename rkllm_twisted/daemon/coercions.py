@@ -47,6 +47,24 @@ def positive(text: str) -> int:
     return number
 
 
+@must_be("a whole number from 0")
+def from_zero(text: str) -> int:
+    """Read a count that may be 0."""
+    number = int(text)
+    if number < 0:
+        raise ValueError
+    return number
+
+
+@must_be("names of devices with commas between them, or none")
+def device_names(text: str) -> str:
+    """Read a list of names; the value has no spaces."""
+    names = [name.strip() for name in text.split(",")]
+    if not all(names) or any(" " in name for name in names):
+        raise ValueError
+    return ",".join(names)
+
+
 _SIZE = re.compile(r"([0-9]+)([KMG]?)(?:I?B)?", re.ASCII)
 _UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3}
 
@@ -173,4 +191,4 @@ def assignment(text: str) -> tuple[tuple[str, ...], object]:
 
 
 #: The forms that may also be written as a number in TOML.
-NUMBERS = frozenset({positive, size, seconds, oom_score, user, group})
+NUMBERS = frozenset({positive, from_zero, size, seconds, oom_score, user, group})

@@ -100,12 +100,13 @@ def in_process(options: Options, reactor: Any) -> RuntimeHost:
 
 
 def _choose_llama(options: Options) -> None:
-    """Choose llama.cpp's library, before this or another process opens it.
+    """Choose llama.cpp's library and its devices, before this or another process opens it.
 
     :raises LibraryError: the named file does not exist.
     """
     if options["llama"] is not None or options["library"] == LLAMA:
         libllama.choose(options["llama"])
+    libllama.place(options["llama-devices"], options["llama-gpu-layers"])
 
 
 def _check_processors(wanted: Sequence[int]) -> None:

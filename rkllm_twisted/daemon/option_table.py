@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 from rkllm_twisted.daemon.coercions import (
     assignment,
+    device_names,
     directory,
+    from_zero,
     group,
     octal,
     one_of,
@@ -67,6 +69,19 @@ SETTINGS: Mapping[str, Setting] = {
         "For --library llama: the path of llama.cpp's libllama.so, or its folder.",
         variable="RKLLM_LLAMA_LIBRARY",
         otherwise="where 'rkllm llama install' puts it, then the loader's path",
+    ),
+    "llama-devices": Setting(
+        None,
+        "For --library llama: the devices that llama.cpp may use, with commas between them, or"
+        " 'none' for the processor alone.",
+        parse=device_names,
+        otherwise="llama.cpp decides",
+    ),
+    "llama-gpu-layers": Setting(
+        None,
+        "For --library llama: how many of a model's layers those devices get.",
+        parse=from_zero,
+        otherwise="llama.cpp decides",
     ),
     "abi": Setting(
         None,

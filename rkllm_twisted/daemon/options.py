@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from twisted.python import usage
 
 from rkllm_twisted import __version__
+from rkllm_twisted.cpu import CPU
 from rkllm_twisted.daemon.help_text import help_text
 from rkllm_twisted.daemon.option_table import SETTINGS
 from rkllm_twisted.daemon.settings import Setting, collected, collecting, read_file
@@ -59,6 +60,12 @@ class Options(usage.Options):
             )
         if not problems and self["model-param"] and self["model"] is None:
             problems.append("--model-param needs --model.")
+        if self["library"] in (None, CPU):
+            problems += [
+                f"--{name} needs --library llama."
+                for name in ("llama-devices", "llama-gpu-layers")
+                if self.sources.get(name) == f"--{name}"
+            ]
         if problems:
             raise usage.UsageError("\n".join(problems))
 

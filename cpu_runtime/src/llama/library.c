@@ -215,7 +215,8 @@ static bool places_are_known(const libllama_room *room) {
 }
 
 /* "none" is an empty list: the processor alone. */
-static int set_devices(const char *names, libllama_room *room, engine_error *error) {
+static int set_devices(const libllama *library, const char *names, libllama_room *room,
+                       engine_error *error) {
     static void *chosen[MOST_DEVICES + 1]; /* the library keeps the pointer */
     char copy[256], *rest = copy;
     size_t n = 0;
@@ -227,8 +228,9 @@ static int set_devices(const char *names, libllama_room *room, engine_error *err
         }
         chosen[n] = has_devices ? devices.by_name(name) : NULL;
         if (!chosen[n]) {
-            return llama_refuse(error, "llama.cpp has no device %.60s, but %s", name,
-                                libllama_open(NULL)->devices);
+            return llama_refuse(error,
+                                "there is no device %.60s in this llama.cpp: --llama-devices may "
+                                "name %s", name, library->devices);
         }
     }
     chosen[n] = NULL;
@@ -256,7 +258,7 @@ int libllama_model_room(const libllama *with, libllama_room *room, engine_error 
         return llama_refuse(error, "this llama.cpp does not let its devices and layers be chosen");
     }
     if (has_layers && set_layers(layers, room, error) != ENGINE_OK) return ENGINE_REFUSED;
-    return has_names ? set_devices(names, room, error) : ENGINE_OK;
+    return has_names ? set_devices(with, names, room, error) : ENGINE_OK;
 }
 
 libllama_room libllama_context_room(const libllama *with, int32_t n_ctx, int32_t n_batch) {
