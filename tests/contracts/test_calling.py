@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_twisted
+from twisted.internet import reactor
+from twisted.internet.threads import deferToThread
 
+from rkllm_twisted import blocking, client
 from rkllm_twisted.client_core import inference_methods, methods, model_methods
 from rkllm_twisted.errors import RPCError
 from rkllm_twisted.testing import FakeDaemon
@@ -200,3 +203,16 @@ async def test_a_repr_says_where_and_how(daemon: tuple[FakeDaemon, str], connect
     """The repr is for debuggers and logs."""
     talker = await connect(daemon[1])
     assert f"Client of {daemon[1]}, connected" in repr(talker._client)
+
+
+@pytest.mark.parametrize("form", [Path, str, "unix:{}".format, lambda path: Path(path).name])
+@pytest_twisted.ensureDeferred
+async def test_an_address_has_every_natural_form(
+    daemon: tuple[FakeDaemon, str], monkeypatch: pytest.MonkeyPatch, form: Callable[[str], Any]
+) -> None:
+    """A path, its text, an endpoint's description, and a name in the working directory."""
+    monkeypatch.chdir(Path(daemon[1]).parent)
+    async with await client.connect(reactor, form(daemon[1])) as talker:
+        assert await talker.callRemote("server.ping") == "pong"
+    with blocking.Client(form(daemon[1])) as blocked:
+        await deferToThread(blocked.ping)

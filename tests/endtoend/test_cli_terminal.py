@@ -249,3 +249,25 @@ def test_ctrl_c_while_a_model_loads(start: Start, script: Script, name: str) -> 
         assert child.end() == 130
         assert child.raw.rfind("\x1b[?25h") > child.raw.rfind("\x1b[?25l")
         assert "Traceback" not in child.raw
+
+
+def test_what_is_typed_during_an_answer_is_not_mixed_into_it(
+    start: Start, script: Script, tmp_path: Path
+) -> None:
+    """It is the beginning of the next question."""
+    daemon = start()
+    daemon.load(script('run when "long"\ntoken "going "\nhang until abort\nfinish\nrun\necho\n'))
+    with terminal("chat", daemon=daemon, state=tmp_path) as child, daemon.connect() as other:
+        child.expect("^>")
+        child.send("long\r")
+        child.expect("going ")
+        child.send("typed meanwhile")
+        other.ask("rkllm.abort")
+        child.expect("^>")
+        child.expect("typed meanwhile")
+        child.send("\r")
+        child.expect("^typed meanwhile\r\n")
+        child.expect("^>")
+        child.send(CTRL_D)
+        assert child.end() == 0
+        assert "going typed" not in child.raw
