@@ -11,6 +11,7 @@ import os
 from rkllm_twisted.abi.prepare import PreparedCall
 from rkllm_twisted.abi.scalars import clip
 from rkllm_twisted.errors import InvalidParams
+from rkllm_twisted.formats.architectures import other_than_decoder
 from rkllm_twisted.formats.file_kind import FileKind, file_kind
 
 #: Kinds that another backend loads: (kind, is it an NPU?) -> what to do.
@@ -19,6 +20,8 @@ OTHERS = {
     " start the daemon with --library cpu or --library llama",
     ("rkllm", False): "only librkllmrt on an NPU loads it; give a GGUF file here",
 }
+
+_REAL = "--library cpu reads llama only, start the daemon with --library llama"
 
 
 def check_model_file(prepared: PreparedCall, backend: str) -> None:
@@ -37,7 +40,7 @@ def check_model_file(prepared: PreparedCall, backend: str) -> None:
         raise InvalidParams(
             f"{file.path}: {clip(file.name)}: {error.strerror}.", {"parameter": file.path}
         ) from None
-    problem = kind.problem or _other(kind, backend)
+    problem = kind.problem or _other(kind, backend) or _beyond(kind, backend)
     if problem is not None:
         raise InvalidParams(
             f"{file.path}: {clip(file.name)} {problem}. No model was unloaded.",
@@ -56,3 +59,16 @@ def _kind_of(path: bytes) -> FileKind:
 def _other(kind: FileKind, backend: str) -> str | None:
     remedy = OTHERS.get((kind.name, backend == "npu"))
     return remedy and f"is {kind.words}; {remedy}"
+
+
+def _beyond(kind: FileKind, backend: str) -> str | None:
+    """Why an engine of the embedded runtime does not run a GGUF model."""
+    if kind.header is None:
+        return None
+    what = other_than_decoder(kind.header)
+    if what is not None:
+        return f"is {what}; the embedded runtime runs decoders that generate text"
+    architecture = kind.header.architecture
+    if backend.startswith("cpu") and architecture not in (None, "llama"):
+        return f"is a model of the architecture {clip(str(architecture))}; {_REAL}"
+    return None
