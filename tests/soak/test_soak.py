@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -17,6 +18,8 @@ Script = Callable[[str], Path]
 SECONDS = float(os.environ.get("RKLLM_SOAK_SECONDS", "20"))
 #: Growth that is noise of the allocator and not a leak, over the second half of a soak.
 NOISE_KIB = 1024
+#: ``--max-unread-total`` by default, and half as much again for what is in the making.
+UNREAD_KIB = 192 * 1024
 CORPUS = [
     b'{"jsonrpc":"2.0","id":1,"method":"server.ping"}\n',
     b'47:{"jsonrpc":"2.0","id":1,"method":"server.ping"},',
@@ -136,3 +139,22 @@ def test_idle_clients_hold_no_memory_of_a_big_message(start: Start) -> None:
     for client in clients:
         client.socket.close()
     assert after - before < 20 * 1024, f"{after - before} KiB for twenty idle clients"
+
+
+def test_batches_of_long_answers_that_are_not_read_cost_bounded_memory(start: Start) -> None:
+    """99 clients with 4.9 KB each: a hundred times ``rpc.discover``; another one is answered."""
+    daemon = start()
+    calls = [{"jsonrpc": "2.0", "id": n, "method": "rpc.discover"} for n in range(100)]
+    before, _ = memory_and_descriptors(daemon)
+    most, slowest = before, 0.0
+    with contextlib.ExitStack() as clients:
+        observer = clients.enter_context(daemon.connect())
+        for _ in range(98):
+            clients.enter_context(daemon.connect()).send(calls)
+        for _ in halves(SECONDS / 4):
+            asked = time.monotonic()
+            assert observer.ask("server.ping")["result"] == "pong"
+            slowest = max(slowest, time.monotonic() - asked)
+            most = max(most, memory_and_descriptors(daemon)[0])
+    print(f"{before} KiB, at most {most} KiB; the slowest ping took {slowest * 1000:.0f} ms")
+    assert most - before < UNREAD_KIB
