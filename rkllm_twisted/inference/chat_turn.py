@@ -16,6 +16,7 @@ from rkllm_twisted.chat.plan import Plan, plan
 from rkllm_twisted.chat.prompts import Prompt
 from rkllm_twisted.chat.trail import KnownCache, Outcome, after_answer, cache_size
 from rkllm_twisted.chat.usage import Usage, usage_of
+from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.inference.answer_reader import AnswerReader
 from rkllm_twisted.inference.cache_watch import CacheWatch
 from rkllm_twisted.inference.profile import ModelProfile
@@ -72,8 +73,23 @@ class ChatTurn:
     def _prepare_cache(self, turn: ITurn, made: Plan, known: KnownCache) -> None:
         for call in made.calls:
             if call.function == SET_TEMPLATE:
-                known.empty_slot = made.empty_slot
-            _call(turn, call.function, list(call.params))
+                self._fill_slots(turn, made, known, list(call.params))
+            else:
+                _call(turn, call.function, list(call.params))
+
+    def _fill_slots(self, turn: ITurn, made: Plan, known: KnownCache, slots: list[Any]) -> None:
+        before, known.empty_slot = known.empty_slot, made.empty_slot
+        try:
+            _call(turn, SET_TEMPLATE, slots)
+        except InvalidParams as error:  # the NPU has not made the call
+            known.empty_slot = before
+            words = (error.data or {}).get("words")
+            context = self.profile.chat.context
+            raise InvalidParams(
+                f"The conversation has {words} words, each at least one token, and the model's"
+                f" context is {context}: leave messages out.",
+                {"parameter": "messages", "reason": "context_length", "context": context},
+            ) from None
 
     def _reader(self, turn: ITurn, made: Plan) -> AnswerReader:
         def deliver(events: list[Event]) -> None:

@@ -71,7 +71,7 @@ class Profiles:
         model.check()
         if context is None or model.path != path:
             prepared: Any = self._npu.prepare("rkllm_init", [model.init_param(self._release)])
-            context = int(prepared.model_limits.max_context_len)
+            context = int(prepared.checked.model_limits.max_context_len)
         room = context
         key = (model.path, context, model.identity, model.template, repr(model))
         return self._known(key, lambda: self._reader.read(self._catalogue, model, room))

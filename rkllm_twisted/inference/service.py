@@ -150,7 +150,7 @@ class Inference:
         if status.max_context_len is not None:
             return status.model_path, status.max_context_len
         prepared: Any = self._npu.prepare("rkllm_init", [{"model_path": status.model_path}])
-        return status.model_path, prepared.model_limits.max_context_len
+        return status.model_path, prepared.checked.model_limits.max_context_len
 
     def perform(
         self, name: str | None, profile: ModelProfile, work: Work[T], client: Hashable

@@ -189,6 +189,14 @@ def test_too_long_a_conversation_is_refused_before_the_npu(tmp_path: Path) -> No
     assert "rkllm_run" not in rig.runtime.performed
 
 
+def test_too_long_a_conversation_for_the_slots_is_refused(tmp_path: Path) -> None:
+    rig = Rig(furnish(tmp_path, "template"), "template", context=64)
+    error = rig.ask([user("word " * 200), {"role": "assistant", "content": "x"}, user(ONE)]).error
+    assert isinstance(error, InvalidParams)
+    assert "The conversation has" in str(error)
+    assert rig.ask([user(TWO)]).text == f"saw {TWO}"
+
+
 @pytest.mark.parametrize("size", [10_000_000])
 def test_a_message_of_megabytes_is_refused_quickly(tmp_path: Path, size: int) -> None:
     rig = Rig(furnish(tmp_path, "tokens"), "tokens")

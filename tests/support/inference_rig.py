@@ -36,6 +36,8 @@ def furnish(directory: Path, tier: str, name: str = "m", template: str = CHATML)
     folder = directory / name
     folder.mkdir(parents=True, exist_ok=True)
     model = folder / f"{name}.script"
+    if model.exists():
+        return model
     model.write_text(f"#!rkllm-script 1\n# {name}\nrun\nfinish\n")
     if tier != "runtime":
         (folder / "chat_template.jinja").write_text(template)
