@@ -10,6 +10,7 @@ from pathlib import Path
 
 import client_fields
 import configuration_page
+import engine_limits
 import methods_page
 import troubleshooting_page
 
@@ -36,6 +37,8 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "methods.md": methods,
     "troubleshooting.md": lambda: troubleshooting_page.render(BY_CODE, CHECKS),
     "configuration.md": lambda: configuration_page.render(SETTINGS),
+    "real-models.md": lambda: engine_limits.page(HERE / "real-models.md"),
+    "../cpu_runtime/README.md": lambda: engine_limits.page(HERE / "../cpu_runtime/README.md"),
     "../rkllm_twisted/client_core/fields.py": lambda: client_fields.render(releases()),
     "../etc/rkllm.toml": lambda: configuration_page.example(SETTINGS),
 }
