@@ -61,3 +61,11 @@ def complete_model(
         for name in (model["name"], *model["aliases"])
         if name.startswith(incomplete)
     ]
+
+
+def complete_model_or_file(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Return the models whose names begin so, and let the shell add the files."""
+    files = CompletionItem(incomplete, type="file")
+    return [files, *complete_model(context, parameter, incomplete)]

@@ -11,6 +11,7 @@ import click
 
 from rkllm_twisted.blocking import Client, default_socket
 from rkllm_twisted.cli.command_group import debug_option
+from rkllm_twisted.cli.completion import complete_model_or_file
 
 #: A path that the daemon or ``connect()`` judges. This user need not have the right to read it.
 ANY_PATH = click.Path(readable=False)
@@ -36,7 +37,10 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add ``--model`` and ``--reload``."""
     model = click.option(
-        "--model", type=ANY_PATH, help="Load this model file first, unless it is loaded."
+        "--model",
+        type=ANY_PATH,
+        shell_complete=complete_model_or_file,
+        help="Load this model first, a path or a name, unless it is loaded.",
     )
     reload = click.option("--reload", is_flag=True, help="Load --model even if it is loaded.")
     decorated: Callable[..., Any] = model(reload(function))

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from rkllm_twisted.blocking import Client
+from rkllm_twisted.cli.completion import complete_model_or_file
 from rkllm_twisted.cli.connected import ANY_PATH, params_option, with_client
 from rkllm_twisted.cli.load import load
 
@@ -16,9 +17,9 @@ from rkllm_twisted.cli.load import load
 @click.command()
 @with_client
 @params_option("RKLLMParam, such as max_context_len=4096")
-@click.argument("path", type=ANY_PATH)
-def command(client: Client, params: Mapping[str, Any], path: str) -> None:
-    """Load the model at PATH; it replaces the loaded model."""
+@click.argument("model", type=ANY_PATH, shell_complete=complete_model_or_file)
+def command(client: Client, params: Mapping[str, Any], model: str) -> None:
+    """Load MODEL, a path or a name that `rkllm models` lists; it replaces the loaded model."""
     begun = time.monotonic()
-    load(client, path, params)
-    click.echo(f"Loaded {path} in {time.monotonic() - begun:.1f} s.")
+    load(client, model, params)
+    click.echo(f"Loaded {model} in {time.monotonic() - begun:.1f} s.")

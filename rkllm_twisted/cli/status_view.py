@@ -45,7 +45,7 @@ class StatusView:
         status, now = self.status, self.readings
         rows = {
             "state": _state(status),
-            "model": status.get("model_path") or "none",
+            "model": _model(status),
             "runtime": status.get("backend"),
             "running": _running(status),
             "queue": _queue(status),
@@ -61,6 +61,11 @@ class StatusView:
             "process": status.get("pid"),
         }
         return {name: str(text) for name, text in rows.items() if text is not None}
+
+
+def _model(status: Mapping[str, Any]) -> str:
+    path, name = status.get("model_path") or "none", status.get("model")
+    return f"{name} ({path})" if name else path
 
 
 def _state(status: Mapping[str, Any]) -> str:

@@ -195,9 +195,14 @@ class ResidentModel:
         self._requests[number] = request
         self._order.add(number, wanted, self._clock.seconds())
         self._begin()
-        if number in self._requests and request.turn is None and on_progress is not None:
+        if on_progress is not None and self._is_waiting(request):
             on_progress("waiting")
         return outcome
+
+    def _is_waiting(self, request: _ModelRequest) -> bool:
+        """True if a request that has just come must wait for its turn."""
+        is_queued = request.turn is None or self._npu.status().queue_length > 0
+        return is_queued and not request.outcome.called
 
     def _check(self, wanted: WantedModel, client: Hashable) -> None:
         """Check that a request may wait.

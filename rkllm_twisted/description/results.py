@@ -153,8 +153,8 @@ RESULTS: Mapping[str, ResultModel] = {
             _item(
                 "state",
                 "string",
-                "loaded. With stream, objects with nothing else come before: waiting (for the"
-                " requests of another model) and loading.",
+                "loaded. With stream, objects with nothing else come before: waiting (for the runs"
+                " under way) and loading.",
             ),
             _item("model", "string", "The name of the model."),
             _item("param", "object", "The RKLLMParam that it was loaded with."),

@@ -40,8 +40,8 @@ class CurrentModel:
 #: The calls of one turn with a model, see :meth:`IResidentModel.perform`: gets an
 #: :class:`~rkllm_twisted.interfaces.ITurn` and the :class:`CurrentModel`.
 ModelProcedure = Callable[[Any, CurrentModel], Any]
-#: Called with ``waiting`` when a request must wait for another model to be loaded, and with
-#: ``loading`` when loading begins.
+#: Called with ``waiting`` if a request must wait for its turn, and with ``loading`` when the load
+#: of its model begins.
 OnProgress = Callable[[str], object]
 
 

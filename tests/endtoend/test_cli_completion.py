@@ -32,6 +32,7 @@ def bash(path: str, line: str, daemon: Daemon | None = None) -> list[str]:
     words = line.split(" ")
     script = (
         'eval "$(rkllm completion bash)"\n'
+        "compopt() { :; }\n"  # the real one needs a line that is being edited
         f"COMP_WORDS=({' '.join(words)})\nCOMP_CWORD={len(words) - 1}\n"
         "_rkllm_completion rkllm\n"
         'printf "%s\\n" "${COMPREPLY[@]}"\n'
@@ -63,12 +64,14 @@ def test_bash_completes_the_daemons_methods(path: str, start: Start) -> None:
 
 
 def test_bash_completes_the_daemons_models(path: str, start: Start, tmp_path: Path) -> None:
-    """`models` completes names and aliases."""
+    """`models`, `init` and `--model` complete names and aliases."""
     (tmp_path / "models" / "hello").mkdir(parents=True)
     (tmp_path / "models" / "hello" / "m").write_text("#!rkllm-script 1\nrun\nfinish\n")
     (tmp_path / "models" / "hello" / "rkllm.toml").write_text('aliases = ["help"]')
     daemon = start(f"--model-dir={tmp_path}/models")
     assert bash(path, "rkllm models hel", daemon) == ["hello", "help"]
+    assert bash(path, "rkllm init hel", daemon) == ["hello", "help"]
+    assert bash(path, "rkllm run --model hel", daemon) == ["hello", "help"]
 
 
 def test_bash_completes_no_method_without_a_daemon(path: str) -> None:

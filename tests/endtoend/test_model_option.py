@@ -34,11 +34,22 @@ def test_a_crash_loads_the_model_again(start: Start, script: Script) -> None:
 
 
 def test_a_name_is_looked_up_in_the_directories(start: Start, script: Script) -> None:
-    """The name is that of a file in --model-dir."""
+    """The name is that of a file in --model-dir, and the status has it."""
     model = script('run\ntoken "Hello"\nfinish\n')
     daemon = start("--model=model", f"--model-dir={model.parent}")
     with daemon.connect() as client:
         assert client.ask("rkllm.run", [{"prompt_input": "hi"}])["result"]["text"] == "Hello"
+        assert client.ask("server.status")["result"]["model"] == "model"
+
+
+def test_an_idle_model_is_unloaded_after_the_time_of_keep_alive(
+    start: Start, script: Script
+) -> None:
+    """The daemon does so by itself."""
+    daemon = start(f"--model={script('run')}", "--keep-alive=0.1")
+    with daemon.connect() as client:
+        wait_until(lambda: client.ask("server.status")["result"]["state"] == "empty")
+        assert client.ask("server.status")["result"]["loads"] == 1
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,70 @@ def test_a_name_that_no_model_has_is_refused_whatever_it_is(
     assert error["data"]["parameter"] == "model"
 
 
+def test_a_load_waits_for_the_run_under_way_and_says_so(start: Start, models: Path) -> None:
+    (models / "endless").mkdir()
+    (models / "endless" / "m.script").write_text(
+        '#!rkllm-script 1\nrun\ntoken "on "\nhang until abort\n'
+    )
+    daemon = start(f"--model-dir={models}")
+    with daemon.connect() as runner, daemon.connect() as loader:
+        assert runner.ask("models.load", ["endless"])["result"]["model"] == "endless"
+        run = {"jsonrpc": "2.0", "id": 1, "method": "rkllm.run_async"}
+        runner.send({**run, "params": [{"prompt_input": "hi"}]})
+        assert runner.line()["result"]["text"] == "on "
+        load = {"model": "hello", "stream": True}
+        loader.send({"jsonrpc": "2.0", "id": 2, "method": "models.load", "params": load})
+        assert loader.line()["result"] == {"state": "waiting"}
+        runner.send({"jsonrpc": "2.0", "method": "rkllm.abort"})
+        assert loader.line()["result"] == {"state": "loading"}
+        assert loader.line()["result"]["model"] == "hello"
+        assert loader.ask("server.status", request_id=3)["result"]["model"] == "hello"
+
+
+@pytest.mark.parametrize("isolation", ["process", "thread"])
+def test_a_run_ends_at_an_end_token_that_the_runtime_does_not_know(
+    start: Start, models: Path, isolation: str
+) -> None:
+    lines = ("run", 'token "Hi" 1', 'token "!" 2', 'token "</s>" 3', "hang until abort", "finish")
+    (models / "endless.script").write_text("\n".join(("#!rkllm-script 1", *lines, "")))
+    (models / "endless.rkllm.toml").write_text("end_tokens = [3]\n")
+    daemon = start(f"--model-dir={models}", f"--isolation={isolation}")
+    with daemon.connect() as client:
+        client.ask("models.load", ["endless"])
+        result = client.ask("rkllm.run", [{"prompt_input": "hi"}])["result"]
+    assert (result["text"], result["_callback_state"]) == ("Hi!", 2)
+    assert "_finish_reason" not in result
+
+
+def test_the_command_loads_a_model_by_its_name(start: Start, models: Path) -> None:
+    daemon = start(f"--model-dir={models}")
+    done = rkllm("init", "greeter", "-p", "max_context_len=256", daemon=daemon)
+    assert re.fullmatch(r"Loaded greeter in \d+\.\d s\.\n", done.stdout)
+    assert f"hello ({models}/hello/hello.script)" in rkllm("status", daemon=daemon).stdout
+    assert rkllm("run", "--model=greeter", "hi", daemon=daemon).stdout == "Hello\n"
+    status = json.loads(rkllm("status", "--json", daemon=daemon).stdout)
+    assert (status["max_context_len"], status["loads"]) == (256, 1)
+    assert rkllm("run", "--model=greeter", "--reload", "hi", daemon=daemon).stdout == "Hello\n"
+    assert json.loads(rkllm("status", "--json", daemon=daemon).stdout)["loads"] == 2
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("helo", "There is no model 'helo'; perhaps hello is meant."),
+        ("page", "is a web page"),
+        ("nothing.gguf", "nothing.gguf is no file here, and no name of a model"),
+    ],
+)
+def test_the_command_says_what_is_wrong_with_a_name(
+    start: Start, models: Path, word: str, said: str
+) -> None:
+    done = rkllm("init", word, daemon=start(f"--model-dir={models}"))
+    assert done.returncode == 1
+    assert is_one_sentence(done.stderr)
+    assert said in done.stderr
+
+
 def test_a_client_that_leaves_amid_a_digest_holds_up_nobody(
     start: Start, models: Path, tmp_path: Path
 ) -> None:
