@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,31 +64,49 @@ def member_checks(struct: str, members: list[dict], prefix: str = "") -> Iterato
         yield from member_checks(struct, member.get("members", []), inner)
 
 
-def signature(function: dict) -> str:
+def signature(declaration: str) -> str:
     """The C type of a pointer to this function; the parameters' names are allowed in it."""
-    return f"{function['returns']} (*)({', '.join(function['parameters']) or 'void'})"
+    return re.sub(r"^(.*?) \w+\(", r"\1 (*)(", declaration).replace("()", "(void)")
 
 
-def release_checks(layout: dict) -> Iterator[str]:
+def complete(table: dict, release: str) -> dict:
+    """An entry with what it takes from the release that it is like."""
+    entry = table["releases"][release]
+    return {**complete(table, entry["like"]), **entry} if "like" in entry else entry
+
+
+def functions(table: dict, release: str) -> Iterator[tuple[str, str]]:
+    """The functions of a release: names and declarations."""
+    order = list(table["releases"])
+    until = order[: order.index(release) + 1]
+    for name, row in table["functions"].items():
+        known = [text for since, text in row["declared"].items() if since in until]
+        yield from ((name, text) for text in known[-1:])
+
+
+def release_checks(table: dict, release: str) -> Iterator[str]:
     """All lines of one release."""
+    layout = complete(table, release)
     for name, struct in layout["structs"].items():
         yield f"IS_SIZE({name}, {struct['size']});"
         yield from member_checks(name, struct["members"])
     for name, values in layout["enums"].items():
         yield f"IS_SIZE({name}, 4);"
         yield from (f"IS_VALUE({key}, {value});" for key, value in values.items())
-    for name, function in layout["functions"].items():
-        yield f'IS_TYPE(&{name}, "{name}", {signature(function)});'
-    for name, function in layout["callbacks"].items():
-        yield f'IS_TYPE(({name})0, "{name}", {signature(function)});'
+    for name, declaration in functions(table, release):
+        yield f'IS_TYPE(&{name}, "{name}", {signature(declaration)});'
+    for name, declaration in layout["callbacks"].items():
+        yield f'IS_TYPE(({name})0, "{name}", {signature(declaration)});'
 
 
 def render(table: dict) -> str:
-    """The whole file."""
+    """The whole file: a block for each release that is not just like another."""
     blocks = []
-    for release, layout in table["releases"].items():
-        lines = "\n".join(release_checks(layout))
-        blocks.append(f"#if RKLLM_ABI == {abi_number(release)}\n{lines}\n#endif\n")
+    for release, entry in table["releases"].items():
+        lines = list(release_checks(table, release))
+        if "like" not in entry or lines != list(release_checks(table, entry["like"])):
+            text = "\n".join(lines)
+            blocks.append(f"#if RKLLM_ABI == {abi_number(release)}\n{text}\n#endif\n")
     return "\n".join([HEAD, *blocks, FOOT])
 
 

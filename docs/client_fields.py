@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from rkllm_twisted.abi.release import CType, Release, Struct
+from rkllm_twisted.abi.declarations import CType
+from rkllm_twisted.abi.release import Release, Struct
 
 HEAD = '''\
 """The fields of rkllm.h's structures, of every release, as types for the clients' parameters.

@@ -28,7 +28,7 @@ HERE = Path(__file__).parent
 
 def methods() -> str:
     """Make methods.md: the daemon's own methods, not those that happen to be installed here."""
-    own = find_methods([getattr(rkllm_methods, name) for name in rkllm_methods.__all__])
+    own = find_methods([getattr(rkllm_methods, name) for name in rkllm_methods.__all__], releases())
     return methods_page.render(describe(own, list(releases().values())), examples.table())
 
 

@@ -88,6 +88,8 @@ class INPU(Interface):
     def constants() -> Mapping[str, Mapping[str, int]]:
         """The enums of the release: ``{"LLMCallState": {"RKLLM_RUN_NORMAL": 0, …}, …}``."""
 
+    release = Attribute("The :class:`rkllm_twisted.abi.release.Release` of the runtime's layout.")
+
     def version() -> RuntimeVersion:
         """Return the runtime in use."""
 

@@ -18,6 +18,7 @@ class IRuntime(Interface):
     """
 
     version = Attribute("The :class:`RuntimeVersion`.")
+    release = Attribute("The :class:`rkllm_twisted.abi.release.Release` of its layout.")
     loaded = Attribute("bool: True if there is a handle.")
     model_path = Attribute("str or None: the model_path of the rkllm_init that made the handle.")
 

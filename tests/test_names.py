@@ -14,7 +14,6 @@ PACKAGE = Path(rkllm_twisted.__file__).parent
 TWICE = {
     "Client",
     "Options",
-    "Function",
     "Params",
 }
 

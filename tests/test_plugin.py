@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
+from rkllm_twisted.abi.release import releases
 from rkllm_twisted.daemon.about import describe_for
 from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.interfaces import IAdministrative, IRPCMethod
 from rkllm_twisted.plugin import FunctionMethod, method
 from rkllm_twisted.rpc.parameters import convert_params
 from rkllm_twisted.rpc.registry import find_methods
-from rkllm_twisted.values import Params, RuntimeVersion
+from rkllm_twisted.values import Params
 
 if TYPE_CHECKING:
     from rkllm_twisted.interfaces import ICall
@@ -86,8 +87,7 @@ def test_an_administrative_method_is_marked() -> None:
 
 def test_it_is_described_to_clients() -> None:
     """Summary, types, defaults and meanings."""
-    version = RuntimeVersion("lib.so", None, "1.3.0", "by the test", "cpu")
-    described = describe_for({"greet.hello": hello, "greet.back": back}, version)
+    described = describe_for({"greet.hello": hello, "greet.back": back}, releases()["1.3.0"])
     text = described.help["greet.hello"]
     assert text.startswith("Greet by name.\n")
     assert "  name (string, optional): the name." in text

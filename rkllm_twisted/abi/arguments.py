@@ -10,29 +10,14 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
+from rkllm_twisted.abi.declarations import Function, Parameter
 from rkllm_twisted.abi.familiar_names import field_hint
-from rkllm_twisted.abi.release import Function, Parameter
 from rkllm_twisted.abi.scalars import clip
 from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.values import Params
 
 #: The types of the slots that the daemon itself fills (rkllm.h 1.3.0).
 OWNED_TYPES = frozenset({"LLMHandle", "void", "LLMResultCallback", "RKLLMCallback"})
-#: Parameters that C writes to.
-OUTPUTS = frozenset({"cache_sizes"})
-#: Parameters that may be null or left out. C then gets NULL (``rkllm_infer_params``: all zeros).
-NULLABLE = frozenset(
-    {
-        "rkllm_infer_params",
-        "start_pos",
-        "end_pos",
-        "system_prompt",
-        "prompt_prefix",
-        "prompt_postfix",
-        "tools",
-        "tool_response_str",
-    }
-)
 
 
 @attrs.frozen
@@ -55,12 +40,12 @@ class Signature:
 
     def accepted(self) -> str:
         """Return the list of what the function takes, for an error message."""
-        names = [p.name + " (may be null)" * (p.name in NULLABLE) for p in self.own]
+        names = [p.name + " (may be null)" * p.nullable for p in self.own]
         return f"{self.function} takes {', '.join(names) or 'no parameters'}"
 
 
 def _is_own(parameter: Parameter) -> bool:
-    return parameter.type.base not in OWNED_TYPES and parameter.name not in OUTPUTS
+    return parameter.type.base not in OWNED_TYPES and not parameter.output
 
 
 def assign_arguments(function: Function, params: Params) -> dict[str, object]:
@@ -115,7 +100,7 @@ def _starts_with_handle(signature: Signature, params: Sequence[object]) -> bool:
     if not params or params[0] is not None:
         return bool(params) and len(params) == len(signature.slots)
     own = signature.own
-    return not own or own[0].name not in NULLABLE or len(params) > len(own)
+    return not own or not own[0].nullable or len(params) > len(own)
 
 
 def _check_owned(signature: Signature, slot: Parameter, given: Mapping[str, object]) -> None:
@@ -126,6 +111,6 @@ def _check_owned(signature: Signature, slot: Parameter, given: Mapping[str, obje
 
 def _own_value(signature: Signature, parameter: Parameter, given: Mapping[str, object]) -> object:
     value = given.get(parameter.name)
-    if value is None and parameter.name not in NULLABLE:
+    if value is None and not parameter.nullable:
         raise _refuse(signature, parameter.name, f"{parameter.name} is missing")
     return value

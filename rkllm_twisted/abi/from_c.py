@@ -12,8 +12,9 @@ import operator
 import struct as packing
 from collections.abc import Callable, Iterable, Mapping
 
+from rkllm_twisted.abi.declarations import CType, Function
 from rkllm_twisted.abi.layouts import CData, Layout
-from rkllm_twisted.abi.release import CType, Release, Struct
+from rkllm_twisted.abi.release import Release, Struct
 from rkllm_twisted.errors import RuntimeRefused
 from rkllm_twisted.values import FloatArray, RunState
 
@@ -49,6 +50,33 @@ def empty_result(layout: Layout) -> dict[str, object]:
     """Return the RKLLMResult of a run that has ended, without data: state FINISH, text null."""
     result = layout.structs["RKLLMResult"](token_id=-1)
     return {**to_json(layout, result), "_callback_state": int(RunState.FINISH)}
+
+
+def output_buffers(layout: Layout, function: Function, rows: int) -> dict[str, CData]:
+    """Return memory, all zeros, for each parameter that C writes to."""
+    return {
+        parameter.name: (
+            layout.resolve(CType(parameter.type.base)) * (rows if parameter.per_row else 1)
+        )()
+        for parameter in function.outputs
+    }
+
+
+def values_of(
+    layout: Layout, function: Function, buffers: Mapping[str, CData]
+) -> dict[str, object]:
+    """Return what C has written to the buffers of :func:`output_buffers`, as JSON."""
+    values: dict[str, object] = {}
+    for parameter in function.outputs:
+        items = [_value(layout, parameter.type.base, item) for item in buffers[parameter.name]]
+        values[parameter.name] = items if parameter.per_row else items[0]
+    return values
+
+
+def _value(layout: Layout, base: str, item: CData) -> object:
+    if base in layout.structs:
+        return to_json(layout, item)
+    return shortest_float32(item) if base == "float" else item
 
 
 @functools.cache

@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from rkllm_twisted.abi.release import CType, Function, Release, Struct
+from rkllm_twisted.abi.declarations import CType, Function
+from rkllm_twisted.abi.release import Release, Struct
 from rkllm_twisted.errors import LibraryError
 
 #: A class or prototype of ctypes; the types of ctypes itself are too vague to use here.

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping
 
 import attrs
 
 from rkllm_twisted.abi import struct_rules
-from rkllm_twisted.abi.arguments import assign_arguments
+from rkllm_twisted.abi.arguments import Signature, assign_arguments
 from rkllm_twisted.abi.arrays import Numbers
+from rkllm_twisted.abi.declarations import Function, Parameter
 from rkllm_twisted.abi.from_c import text_of
 from rkllm_twisted.abi.layouts import CData, Layout
-from rkllm_twisted.abi.release import Function, Parameter, releases_with_function
 from rkllm_twisted.abi.scalars import param_error
 from rkllm_twisted.abi.to_c import (
     ArgumentBuilder,
@@ -128,9 +129,10 @@ def prepare(layout: Layout, defaults: bytes, function: str, params: Params) -> P
         arguments[parameter.name] = value
         if length is not None:
             lengths[parameter.name] = length
-    if lengths.get("start_pos") != lengths.get("end_pos"):
-        what = "must have as many elements as end_pos, one for each row of the batch"
-        raise param_error("start_pos", f"{what}; or leave out both")
+    for one, other in itertools.pairwise(p.name for p in Signature.of(declared).own if p.per_row):
+        if lengths.get(one) != lengths.get(other):
+            what = f"must have as many elements as {other}, one for each row of the batch"
+            raise param_error(one, f"{what}; or leave out both")
     return PreparedCall(
         declared,
         arguments,
@@ -150,12 +152,12 @@ def find_function(layout: Layout, function: str) -> Function:
     """
     declared = layout.release.functions.get(function)
     if declared is None:
-        having = releases_with_function(function)
+        having = layout.release.releases_where(lambda one: function in one.functions)
         where = f"it needs {having[0]} or later" if having else "no known release has it"
         raise NotInRelease(
             f"The loaded runtime has the interface of release {layout.release.name}, which has no"
             f" {function}; {where}.",
-            {"function": function, "releases": list(having)},
+            {"function": function, "releases": having},
         )
     return declared
 
@@ -175,7 +177,7 @@ def _argument(
     elif name == "tools" and isinstance(value, str):
         _check_json(name, value)
     converted, length = convert(call, kind, name, value)
-    if name in struct_rules.FILES:
+    if struct_rules.names_file(name):
         call.files.append(FileParameter(name, str(value)))
     return converted, length
 
@@ -217,3 +219,15 @@ def inputs_for(prepared: PreparedCall, rows: int) -> CData:
     if given != rows:
         raise param_error("rkllm_input", f"has {given} inputs, but the model's n_batch is {rows}")
     return inputs
+
+
+def check_rows(prepared: PreparedCall, rows: int) -> None:
+    """Check the arrays with one element for each row of the batch.
+
+    :raises InvalidParams: one has another number of elements.
+    """
+    for parameter in prepared.function.parameters:
+        given = prepared.lengths.get(parameter.name) if parameter.per_row else None
+        if given is not None and given != rows:
+            problem = f"has {given} elements, but the model's n_batch is {rows}"
+            raise param_error(parameter.name, problem)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rkllm_twisted.abi.release import Release, releases
+from rkllm_twisted.abi.release import Release
 from rkllm_twisted.errors import NotInRelease, RuntimeRefused
 
 #: Function -> what to check if it refuses; the library itself only returns a number.
@@ -42,7 +42,7 @@ def check_pausable(release: Release) -> None:
     """
     if release.can_pause:
         return
-    having = [v for known in releases().values() if known.can_pause for v in known.covers]
+    having = release.releases_where(lambda one: one.can_pause)
     raise NotInRelease(
         f"A run of release {release.name} cannot be paused; it needs {having[0]} or later.",
         {"function": "LLMResultCallback", "releases": having},

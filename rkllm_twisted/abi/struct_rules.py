@@ -15,7 +15,7 @@ import attrs
 
 from rkllm_twisted.abi.familiar_names import field_hint
 from rkllm_twisted.abi.layouts import CData
-from rkllm_twisted.abi.release import Release, Struct, releases
+from rkllm_twisted.abi.release import Release, Struct
 from rkllm_twisted.abi.scalars import clip, param_error
 from rkllm_twisted.errors import InvalidParams
 
@@ -31,8 +31,6 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
 }
 #: The roles of rkllm.h, and those that chat templates add.
 ROLES = ("user", "tool", "system", "assistant")
-#: Fields and parameters that name a file.
-FILES = frozenset({"model_path", "lora_adapter_path", "prompt_cache_path"})
 #: RKLLMInputType -> the member of RKLLMInput's union that C reads.
 INPUT_MEMBERS: Mapping[str, str] = {
     "RKLLM_INPUT_PROMPT": "prompt_input",
@@ -40,6 +38,11 @@ INPUT_MEMBERS: Mapping[str, str] = {
     "RKLLM_INPUT_EMBED": "embed_input",
     "RKLLM_INPUT_MULTIMODAL": "multimodal_input",
 }
+
+
+def names_file(name: str) -> bool:
+    """True if a field or a parameter names a file: rkllm.h ends the names of all of these so."""
+    return name.endswith("_path")
 
 
 @attrs.frozen
@@ -155,7 +158,7 @@ def unknown_field(
     """Return the error for a field that the loaded release lacks."""
     path, name = clip(path), clip(name)
     what = f"is no field of {struct.name} in release {release.name}, which is loaded"
-    others = _releases_with_field(struct, name)
+    others = _releases_with_field(release, struct, name)
     if others:
         return param_error(path, f"{what}; these have it: {', '.join(others)}")
     hint = field_hint(name)
@@ -183,14 +186,11 @@ def _family(struct_name: str) -> str:
     return struct_name.partition(".")[0].replace("MultiModel", "MultiModal")
 
 
-def _releases_with_field(struct: Struct, name: str) -> list[str]:
-    return [
-        version
-        for release in releases().values()
-        if any(
+def _releases_with_field(release: Release, struct: Struct, name: str) -> list[str]:
+    return release.releases_where(
+        lambda one: any(
             _family(other.name) == _family(struct.name)
             and name in {member.name for member in other.members}
-            for other in release.structs.values()
+            for other in one.structs.values()
         )
-        for version in release.covers
-    ]
+    )

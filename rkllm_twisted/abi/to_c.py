@@ -14,8 +14,9 @@ import attrs
 
 from rkllm_twisted.abi import struct_rules
 from rkllm_twisted.abi.arrays import Numbers, address_of, to_array
+from rkllm_twisted.abi.declarations import CType
 from rkllm_twisted.abi.layouts import CData, Layout
-from rkllm_twisted.abi.release import CType, Member, Release, Struct
+from rkllm_twisted.abi.release import Member, Release, Struct
 from rkllm_twisted.abi.scalars import (
     kind_of,
     param_error,
@@ -164,7 +165,7 @@ def _check(
         if rule.widths != 0 and (size := sizes.get(rule.array)):
             embeddings = Embeddings(f"{path}.{rule.array}", size, rule.rows(target), rule)
             call.embeddings.append(embeddings)
-    for name in struct_rules.FILES.intersection(given):
+    for name in filter(struct_rules.names_file, given):
         if given[name] is not None:
             exists = struct.name != "RKLLMPromptCacheParam"
             call.files.append(FileParameter(f"{path}.{name}", str(given[name]), exists, target))

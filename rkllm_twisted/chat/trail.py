@@ -12,6 +12,7 @@ from typing import Any
 
 import attrs
 
+from rkllm_twisted.abi.release import leaves_cache
 from rkllm_twisted.chat.messages import Conversation, Message, Part, Text, ToolCall
 from rkllm_twisted.chat.model import Tier
 from rkllm_twisted.chat.segments import Pieces, merged
@@ -175,21 +176,11 @@ class KnownCache:
 
         :param function: the function's name in rkllm.h.
         """
-        if function not in HARMLESS:
+        if not leaves_cache(function):
             self.trail = None
         if function in NEW_SLOT:
             self.empty_slot = None
 
-
-#: Functions that change neither the cache nor what the next run adds to it.
-HARMLESS = frozenset(
-    (
-        "rkllm_createDefaultParam",
-        "rkllm_get_kv_cache_size",
-        "rkllm_is_running",
-        "rkllm_load_lora",
-    )
-)
 
 #: After a call of one of these functions, no earlier template is in the slots.
 NEW_SLOT = frozenset(

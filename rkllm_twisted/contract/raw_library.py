@@ -17,6 +17,7 @@ import attrs
 from rkllm_twisted.abi.layouts import CData, layout_of
 from rkllm_twisted.abi.prepare import PreparedCall, inputs_for
 from rkllm_twisted.abi.prepare import prepare as prepare_call
+from rkllm_twisted.abi.release import releases
 from rkllm_twisted.contract.verdict import NotTestable
 from rkllm_twisted.errors import NotInRelease
 from rkllm_twisted.runtime.detect import detect_release
@@ -90,8 +91,8 @@ class RawLibrary:
     """
 
     def __init__(self, library: str, abi: str | None, model: str) -> None:
-        opened = open_file(library, abi, {})
-        self.known = detect_release(opened, abi)
+        opened = open_file(library, abi, {}, releases())
+        self.known = detect_release(opened, abi, releases())
         self.layout = layout_of(self.known.release)
         self.model = model
         self.functions = {

@@ -26,7 +26,16 @@ def library_path(abi: str, family: str = CPU) -> Path:
     :raises LibraryError: it was not built.
     """
     remedy = "install a C compiler and reinstall rkllm-twisted"
-    return _installed(f"librkllm-{family}-{abi}.so", remedy)
+    return _installed(_library(abi, family), remedy)
+
+
+def _library(abi: str, family: str) -> Path:
+    return _HERE / f"librkllm-{family}-{abi}.so"
+
+
+def is_built(abi: str, family: str = CPU) -> bool:
+    """True if there is an embedded runtime with a layout; see :func:`library_path`."""
+    return _library(abi, family).is_file()
 
 
 def demo_model() -> Path:
@@ -34,11 +43,10 @@ def demo_model() -> Path:
 
     :raises LibraryError: it was not installed.
     """
-    return _installed("tiny-pydocs-q8_0.gguf", "reinstall rkllm-twisted")
+    return _installed(_HERE / "tiny-pydocs-q8_0.gguf", "reinstall rkllm-twisted")
 
 
-def _installed(name: str, remedy: str) -> Path:
-    path = _HERE / name
+def _installed(path: Path, remedy: str) -> Path:
     if not path.is_file():
-        raise LibraryError(f"The embedded runtime's {name} is not installed: {remedy}.")
+        raise LibraryError(f"The embedded runtime's {path.name} is not installed: {remedy}.")
     return path

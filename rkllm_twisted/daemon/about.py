@@ -11,13 +11,13 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from rkllm_twisted import __version__
-from rkllm_twisted.abi.release import releases
+from rkllm_twisted.abi.release import Release
 from rkllm_twisted.daemon.resident_model import ResidentModel
 from rkllm_twisted.description.describe import describe
 from rkllm_twisted.description.introspection import help_of, signatures_of
 from rkllm_twisted.description.openrpc import document
 from rkllm_twisted.interfaces import INPU, IConversation, IDaemon, IRPCMethod
-from rkllm_twisted.values import NPUStatus, RuntimeVersion, SelfDescription
+from rkllm_twisted.values import NPUStatus, SelfDescription
 from rkllm_twisted.wire.encoding import encode_floats
 
 #: NPUStatus.state -> the words for it, around the model's name.
@@ -109,14 +109,13 @@ def summary_of(status: NPUStatus, clients: int) -> str:
     return f"{state}; waiting calls: {status.queue_length}; clients: {clients}"
 
 
-def describe_for(methods: Mapping[str, IRPCMethod], runtime: RuntimeVersion) -> SelfDescription:
+def describe_for(methods: Mapping[str, IRPCMethod], release: Release) -> SelfDescription:
     """Describe the methods that the loaded release has.
 
     The daemon makes and encodes it at the start, so that an answer takes no time.
 
     :param methods: the methods by name.
     """
-    release = releases()[runtime.abi]
     every = describe(methods, [release])
     description = attrs.evolve(every, methods=tuple(m for m in every.methods if m.releases))
     return SelfDescription(

@@ -173,7 +173,7 @@ def factory_for(
     :param read_elsewhere: see :class:`RPCFactory`.
     :param resident: what serves requests that name a model; None: it is made here.
     """
-    description = describe_for(methods, npu.version())
+    description = describe_for(methods, npu.release)
     resident = resident or resident_for(npu, options, reactor)
     about = About(
         reactor,

@@ -15,7 +15,6 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rkllm_twisted.abi.layouts import layout_of
-from rkllm_twisted.abi.release import releases
 from rkllm_twisted.daemon.named_loads import load_of
 from rkllm_twisted.daemon.options import Options
 from rkllm_twisted.daemon.resident_model import ResidentModel
@@ -151,7 +150,7 @@ def model_of(options: Options, runtime: IRuntime) -> ModelOfOptions:
             _assign(model.param, path, value)
         param = model.param
         if model.named is not None:
-            param = load_of(model.named, releases()[runtime.version.abi], param).param
+            param = load_of(model.named, runtime.release, param).param
         runtime.prepare("rkllm_init", [param])
     except RPCError as error:
         raise StartupError(f"--model {wanted}: {error}") from None
@@ -166,10 +165,9 @@ def _found(wanted: str, options: Options, runtime: IRuntime) -> ModelOfOptions:
             raise StartupError(f"--model {wanted}: there is no such file.")
         absolute = str(path.absolute())
         return ModelOfOptions(absolute, {"model_path": absolute})
-    release = releases()[runtime.version.abi]
     loads = NPU_LOADS if runtime.version.backend == "npu" else CPU_LOADS
     directories = ModelDirectories(options["model-dir"])
-    named = Catalogue(directories, layout_of(release), loads).find(wanted)
+    named = Catalogue(directories, layout_of(runtime.release), loads).find(wanted)
     named.check()
     return ModelOfOptions(named.path, {}, named)
 

@@ -15,7 +15,6 @@ from twisted.python.failure import Failure
 from zope.interface import Attribute, Interface, implementer
 
 from rkllm_twisted.abi.layouts import layout_of
-from rkllm_twisted.abi.release import releases
 from rkllm_twisted.interfaces import INPU
 from rkllm_twisted.models.catalogue import CPU_LOADS, NPU_LOADS, Catalogue
 from rkllm_twisted.models.directories import ModelDirectories
@@ -75,10 +74,9 @@ class NamedModels:
     """
 
     def __init__(self, directories: Collection[str], npu: INPU, reactor: Any) -> None:
-        version = npu.version()
         self._npu = npu
         self._reactor = reactor
-        self._release = releases()[version.abi]
+        self._release = npu.release
         self.has_directories = bool(directories)
         self.catalogue = self.catalogue_of(*directories)
 

@@ -13,7 +13,6 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rkllm_twisted.abi.release import releases
 from rkllm_twisted.daemon.named_loads import (
     LoadAttempt,
     ModelLoad,
@@ -88,7 +87,7 @@ class ResidentModel:
         self._clock = clock
         self._npu = npu
         self._limit = limit
-        self._release = releases()[npu.version().abi]
+        self._release = npu.release
         self._loads = NamedLoads(clock.seconds)
         self._order = SwapOrder() if order is None else order
         self._numbers = itertools.count()

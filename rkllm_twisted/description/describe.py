@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 import attrs
 
 from rkllm_twisted import errors
-from rkllm_twisted.abi.arguments import NULLABLE, Signature
-from rkllm_twisted.abi.release import Function, Release
+from rkllm_twisted.abi.arguments import Signature
+from rkllm_twisted.abi.declarations import Function
+from rkllm_twisted.abi.release import Release
 from rkllm_twisted.description.annotations import own_parameters, own_result
 from rkllm_twisted.description.model import (
     Default,
@@ -25,8 +26,7 @@ from rkllm_twisted.description.model import (
     ResultModel,
     Slot,
 )
-from rkllm_twisted.description.notes import notes
-from rkllm_twisted.description.results import RESULTS, STATUS, UNKNOWN
+from rkllm_twisted.description.results import RESULTS, UNKNOWN, result_of_function
 from rkllm_twisted.description.structures import (
     Found,
     covered,
@@ -93,17 +93,20 @@ def _method(method: IRPCMethod, releases: Sequence[Release]) -> MethodDescriptio
         ),
         slots=_slots(declared[-1]) if declared else (),
         is_open=function is None and method.params is None,
-        result=_result(method, function),
+        result=_result(method, having, function),
         errors=tuple(map(_error_kind, _errors(method, declared, len(having) < len(releases)))),
         releases=covered(having),
     )
 
 
-def _result(method: IRPCMethod, function: str | None) -> ResultModel:
-    known = RESULTS.get(method.name, STATUS if function else None)
-    if known is None and IDescribedMethod.providedBy(method):
+def _result(method: IRPCMethod, having: Sequence[Release], function: str | None) -> ResultModel:
+    if method.name in RESULTS:
+        return RESULTS[method.name]
+    if function is not None and having:
+        return result_of_function(having[-1], having[-1].functions[function])
+    if IDescribedMethod.providedBy(method):
         return own_result(method.result, f"{method.name}.")
-    return known or UNKNOWN
+    return UNKNOWN
 
 
 def _has(release: Release, method: IRPCMethod, function: str | None) -> bool:
@@ -127,15 +130,14 @@ def _c_parameters(releases: Sequence[Release], functions: Sequence[Function]) ->
 
 
 def _c_parameter(release: Release, function: Function, name: str) -> Item:
-    kind = next(p.type for p in function.parameters if p.name == name)
-    note = notes().functions[function.name].notes[name]
-    known = type_of(release, kind)
-    nullable = name in NULLABLE
+    parameter = next(p for p in function.parameters if p.name == name)
+    known = type_of(release, parameter.type)
+    nullable = parameter.nullable
     return Item(
         name=name,
         type=attrs.evolve(known, json=(*known.json, *ALSO.get(name, ()), *["null"] * nullable)),
-        meaning=note.meaning,
-        unit=note.unit,
+        meaning=parameter.about,
+        unit=parameter.unit,
         default=Default(Origin.VALUE) if nullable else None,
         required=not nullable,
     )

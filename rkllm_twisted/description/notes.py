@@ -1,6 +1,6 @@
-"""The meaning and unit of each name of rkllm.h, as frozen values read from field-notes.json.
+"""The meaning and unit of each field and value of rkllm.h, as values read from field-notes.json.
 
-``rkllm-abi.json`` has what the compiler sees; this table has the words.
+``rkllm-abi.json`` has what the compiler sees, and the words for functions and their parameters.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import attrs
 
 @attrs.frozen
 class Note:
-    """The meaning of a field or parameter.
+    """The meaning of a field or value.
 
     :param unit: ``tokens``, ``ms`` …; None if there is none.
     """
@@ -26,28 +26,38 @@ class Note:
 
 @attrs.frozen
 class Group:
-    """The notes of a structure, a function or an enum.
+    """The notes of a structure or an enum.
 
-    :param about: one line; empty for functions, since their methods have a summary.
-    :param notes: the notes by field, parameter or value.
+    :param about: one line.
+    :param notes: the notes by field or value.
     """
 
-    about: str
-    notes: Mapping[str, Note]
+    about: str = ""
+    notes: Mapping[str, Note] = attrs.field(factory=dict)
+
+    def note(self, name: str) -> Note:
+        """Return the note of a field or value; an empty one if the table has none yet."""
+        return self.notes.get(name, Note(""))
 
 
 @attrs.frozen
 class Notes:
     """The whole table.
 
-    :param functions: the notes of parameters, by C function.
-    :param units: the units by the name of a field or parameter, in any structure or function.
+    :param units: the units by the name of a field, in any structure.
     """
 
     structures: Mapping[str, Group]
-    functions: Mapping[str, Group]
     enums: Mapping[str, Group]
     units: Mapping[str, str]
+
+    def structure(self, name: str) -> Group:
+        """Return the notes of a structure; none if the table has none yet."""
+        return self.structures.get(name, Group())
+
+    def enum(self, name: str) -> Group:
+        """Return the notes of an enum; none if the table has none yet."""
+        return self.enums.get(name, Group())
 
 
 @functools.cache
@@ -57,7 +67,6 @@ def notes() -> Notes:
     units = table["units"]
     return Notes(
         structures=_section(table["structures"], units),
-        functions=_section(table["functions"], units),
         enums=_section(table["enums"], units),
         units=units,
     )

@@ -1,4 +1,4 @@
-"""The table of the results of the daemon's own methods; neither plugins nor rkllm.h have them.
+"""The results of the daemon's own methods; neither plugins nor rkllm.h have most of them.
 
 A test compares the table with a daemon's answers.
 """
@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from rkllm_twisted.abi.declarations import CType, Function, Parameter
+from rkllm_twisted.abi.release import Release
 from rkllm_twisted.description.inference_results import INFERENCE_RESULTS
 from rkllm_twisted.description.model import Item, ResultModel, Type
-from rkllm_twisted.description.notes import notes
+from rkllm_twisted.description.structures import type_of
 
 
 def _item(name: str, json: str, meaning: str, unit: str | None = None, **facts: str) -> Item:
@@ -50,14 +52,11 @@ _RUN = (
     ),
 )
 _SOMETIMES = frozenset({"results", "_lines", "_prompt_cache_saved", "_finish_reason"})
-#: The result of a C function that is not in :data:`RESULTS`.
-STATUS = ResultModel(items=_DONE)
 #: The result of any other method: a third party's may be anything.
 UNKNOWN = ResultModel("What the plugin says.")
 #: By method.
 RESULTS: Mapping[str, ResultModel] = {
     **INFERENCE_RESULTS,
-    "rkllm.createDefaultParam": ResultModel(structure="RKLLMParam"),
     "rkllm.run": ResultModel(
         "The result that ends the run, with the text of all of them.",
         "RKLLMResult",
@@ -72,18 +71,6 @@ RESULTS: Mapping[str, ResultModel] = {
     ),
     "rkllm.pause": ResultModel(
         items=(*_DONE, _item("paused", "boolean", "Whether there was a run to pause."))
-    ),
-    "rkllm.get_kv_cache_size": ResultModel(
-        items=(
-            *_DONE,
-            _item(
-                "cache_sizes",
-                "array",
-                "How much the cache holds, for each row of the batch.",
-                notes().units["cache_sizes"],
-                items="integer",
-            ),
-        )
     ),
     "rkllm.get_constants": ResultModel(
         "An object for each enum, with the number of each name.", type=Type(("object",))
@@ -269,3 +256,20 @@ RESULTS: Mapping[str, ResultModel] = {
         )
     ),
 }
+
+
+def result_of_function(release: Release, function: Function) -> ResultModel:
+    """Describe the result of a C function that is not in :data:`RESULTS`.
+
+    It is the structure that the function returns, or success and what C writes to.
+    """
+    if function.returns.base in release.structs:
+        return ResultModel(structure=function.returns.base)
+    return ResultModel(items=(*_DONE, *(_output(release, p) for p in function.outputs)))
+
+
+def _output(release: Release, parameter: Parameter) -> Item:
+    kind = type_of(release, CType(parameter.type.base))
+    if parameter.per_row:
+        kind = Type(("array",), items=kind.json[0] if kind.of is None else kind.of)
+    return Item(parameter.name, kind, parameter.about, parameter.unit)

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import attrs
 
 from rkllm_twisted.abi import struct_rules
-from rkllm_twisted.abi.release import CType, Member, Release, Struct
+from rkllm_twisted.abi.arguments import Signature
+from rkllm_twisted.abi.declarations import CType
+from rkllm_twisted.abi.release import Member, Release, Struct
 from rkllm_twisted.abi.scalars import int_range
 from rkllm_twisted.abi.to_c import fields_of
 from rkllm_twisted.description.model import Default, Enum, EnumValue, Item, Origin, Structure, Type
@@ -93,7 +95,7 @@ def structures_and_enums(
 ) -> tuple[dict[str, Structure], dict[str, Enum]]:
     """Describe the structures and enums that clients send and receive, without those of C alone."""
     sent = set(_reached(releases, _sent_roots(releases)))
-    received = set(_reached(releases, {"RKLLMResult", "RKLLMParam"}))
+    received = set(_reached(releases, _received_roots(releases)))
     names = dict.fromkeys(name for release in releases for name in release.structs)
     structures = {
         name: _structure(releases, name, name in sent, name in received)
@@ -109,9 +111,16 @@ def _sent_roots(releases: Sequence[Release]) -> set[str]:
         parameter.type.base
         for release in releases
         for function in release.functions.values()
-        for parameter in function.parameters
-        if parameter.type.base in release.structs and parameter.type.base != "RKLLMCallback"
+        for parameter in Signature.of(function).own
+        if parameter.type.base in release.structs
     }
+
+
+def _received_roots(releases: Sequence[Release]) -> set[str]:
+    """Return the structures that functions return or write to, and that of the callback."""
+    functions = [function for release in releases for function in release.functions.values()]
+    written = {parameter.type.base for function in functions for parameter in function.outputs}
+    return {"RKLLMResult", *written, *(function.returns.base for function in functions)}
 
 
 def _reached(releases: Sequence[Release], roots: set[str]) -> Iterator[str]:
@@ -132,14 +141,14 @@ def _structure(releases: Sequence[Release], name: str, sent: bool, received: boo
         for release in having
         for member in fields_of(release, release.structs[name]).values()
     ]
-    about = notes().structures[name].about
+    about = notes().structure(name).about
     return Structure(name, about, merged(fields), covered(having), sent, received)
 
 
 def _field(release: Release, struct: Struct, member: Member, sent: bool) -> Item:
     assert member.name is not None
     name = member.name
-    note = notes().structures[struct.name].notes[name]
+    note = notes().structure(struct.name).note(name)
     required = sent and name in struct_rules.REQUIRED.get(struct.name, ())
     length = next((r for r in struct_rules.LENGTHS.get(struct.name, ()) if r.array == name), None)
     return Item(
@@ -177,7 +186,7 @@ def _chosen_by(struct: Struct, name: str) -> str | None:
 
 
 def _enum(releases: Sequence[Release], name: str) -> Enum:
-    group = notes().enums[name]
+    group = notes().enum(name)
     values: dict[tuple[str, int], tuple[str, ...]] = {}
     for release in releases:
         for value in release.enums.get(name, {}).items():
@@ -186,7 +195,7 @@ def _enum(releases: Sequence[Release], name: str) -> Enum:
         name,
         group.about,
         tuple(
-            EnumValue(value, number, group.notes[value].meaning, having)
+            EnumValue(value, number, group.note(value).meaning, having)
             for (value, number), having in values.items()
         ),
     )

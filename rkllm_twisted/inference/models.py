@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from rkllm_twisted.abi.release import Release, releases
+from rkllm_twisted.abi.release import Release
 from rkllm_twisted.chat.extras import ExtraMissingError
 from rkllm_twisted.chat.model import OpenTemplate
 from rkllm_twisted.errors import InternalError, RPCError
@@ -42,7 +42,7 @@ class Profiles:
         open_template: OpenTemplate = TemplateProcess,
     ) -> None:
         self._npu = npu
-        self._release: Release = releases()[npu.version().abi]
+        self._release: Release = npu.release
         self._catalogue = catalogue
         self._has_directories = has_directories
         self._catalogue_of = catalogue_of

@@ -65,7 +65,7 @@ class Inference:
         self._resident = resident
         self._profiles = profiles
         self._now = now
-        self._traits = traits_of(npu.version())
+        self._traits = traits_of(npu.release, npu.version().backend)
         self._watch = CacheWatch()
         self._reading = DeferredLock()
         npu.observe(self._watch)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import attrs
 
-from rkllm_twisted.abi.release import Release, releases
+from rkllm_twisted.abi.release import Release
 from rkllm_twisted.abi.to_c import fields_of
 from rkllm_twisted.chat.plan import CLEAR, Traits
-from rkllm_twisted.values import RuntimeVersion
 
 
 @attrs.frozen
@@ -24,15 +23,14 @@ class RuntimeTraits:
     run_fields: frozenset[str]
 
 
-def traits_of(version: RuntimeVersion) -> RuntimeTraits:
+def traits_of(release: Release, backend: str) -> RuntimeTraits:
     """Return the abilities of the runtime in use."""
-    release = releases()[version.abi]
     has_history = CLEAR.function in release.functions
     return RuntimeTraits(
         Traits(
             history=has_history,
             # For the vendor's library this is not known yet. If it is wrong, an answer is wrong.
-            keeps_system=has_history and version.backend != "npu",
+            keeps_system=has_history and backend != "npu",
             templates="rkllm_set_chat_template" in release.functions,
             roles="role" in _fields(release, "RKLLMInput"),
         ),

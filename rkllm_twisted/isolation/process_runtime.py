@@ -36,8 +36,6 @@ from rkllm_twisted.wire.msgpack import with_arrays_packed
 T = TypeVar("T")
 #: The time from the end of a connection to the exit of its child.
 CHILD_EXIT_TIMEOUT_S = 5.0
-#: The functions, except ``rkllm_init``, that need no model.
-WITHOUT_MODEL = {"rkllm_createDefaultParam"}
 
 
 @attrs.frozen
@@ -82,7 +80,8 @@ class ProcessRuntime:
     ) -> None:
         self.version = findings.version
         self._model_path: str | None = None
-        self._layout = layout_of(releases()[findings.version.abi])
+        self.release = releases()[findings.version.abi]
+        self._layout = layout_of(self.release)
         self._defaults = findings.defaults
         self._supervisor = supervisor
         self._in_reactor = in_reactor
@@ -149,7 +148,7 @@ class ProcessRuntime:
                 self._destroy()
             if self._supervisor.failed:
                 return self._ask(self._supervisor.restart)
-        elif function not in WITHOUT_MODEL and not self._supervisor.failed:
+        elif self.release.functions[function].needs_model and not self._supervisor.failed:
             return self._model()  # fails at once after a crash: runs do not wait for a new child
         return self._ask(self._supervisor.channel)
 
@@ -224,7 +223,7 @@ class ProcessRuntime:
 
     def pause(self) -> Mapping[str, Any]:
         """See :meth:`IRuntime.pause`."""
-        check_pausable(self._layout.release)
+        check_pausable(self.release)
         channel, paused = self._model(), self._running
         channel.send(messages.Now("pause"))
         return {**outputs_of("LLMResultCallback", 0), "paused": paused}

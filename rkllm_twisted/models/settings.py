@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 import attrs
 
 from rkllm_twisted.abi.layouts import Layout
-from rkllm_twisted.abi.release import releases
 from rkllm_twisted.abi.scalars import clip, param_error
 from rkllm_twisted.abi.to_c import ArgumentBuilder, fields_of
 from rkllm_twisted.chat.families import ImageMarks
@@ -124,7 +123,7 @@ def _errors_of_structure(key: str, value: object, layout: Layout) -> Iterator[In
     """Check each field by itself, as rkllm.init does."""
     name = _STRUCTURES[key]
     if name not in layout.release.structs:
-        having = [v for r in releases().values() if name in r.structs for v in r.covers]
+        having = layout.release.releases_where(lambda one: name in one.structs)
         what = f"is not in release {layout.release.name}, which is loaded, but in"
         raise param_error(key, f"{what} {', '.join(having)}; use param")
     if not isinstance(value, Mapping):

@@ -7,7 +7,6 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, execute, fail
 
-from rkllm_twisted.abi.release import releases
 from rkllm_twisted.errors import NoModel
 from rkllm_twisted.interfaces import IRuntime
 from rkllm_twisted.values import Params, Result, RuntimeVersion
@@ -21,7 +20,7 @@ class DirectCalls:
 
     def __init__(self, runtime: IRuntime) -> None:
         self._runtime = runtime
-        self._release = releases()[runtime.version.abi]
+        self.release = runtime.release
 
     def prepare(self, function: str, params: Params) -> Any:
         """See :meth:`INPU.prepare`."""
@@ -42,7 +41,8 @@ class DirectCalls:
 
     def constants(self) -> Mapping[str, Mapping[str, int]]:
         """See :meth:`INPU.constants`."""
-        return self._release.enums
+        enums: Mapping[str, Mapping[str, int]] = self.release.enums
+        return enums
 
     def version(self) -> RuntimeVersion:
         """See :meth:`INPU.version`."""

@@ -261,7 +261,7 @@ class ThreadNPU(DirectCalls):
             self._runtime,
             self._history,
             self._model,
-            partial(empty_result, layout_of(self._release)),
+            partial(empty_result, layout_of(self.release)),
             partial(self._from_thread, self._call_begins),
             partial(self._from_thread, self._deliver),
         )

@@ -1,4 +1,5 @@
-"""Which methods there are: every plugin in ``twisted/plugins/`` that provides IRPCMethod.
+"""Which methods there are: every plugin in ``twisted/plugins/`` that provides IRPCMethod, and the
+functions of rkllm.h for which none of the daemon's own plugins stands.
 
 A plugin that cannot be used is named in the log and left out; the daemon starts without it. Two
 plugins that want the same name keep it from starting, because which one answers would be chance.
@@ -6,7 +7,7 @@ plugins that want the same name keep it from starting, because which one answers
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import PurePath
 
@@ -17,8 +18,10 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
+from rkllm_twisted.abi.release import Release, releases
 from rkllm_twisted.errors import PluginClash
-from rkllm_twisted.interfaces import IDescribedMethod, IRPCMethod
+from rkllm_twisted.interfaces import IDescribedMethod, IRKLLMMethod, IRPCMethod
+from rkllm_twisted.rpc.functions import function_methods
 
 #: JSON-RPC 2.0 keeps the first for itself, the Language Server Protocol taught clients the second.
 RESERVED = ("rpc.", "$/")
@@ -28,14 +31,22 @@ OWN = "rkllm_twisted.methods."
 _log = Logger()
 
 
-def find_methods(plugins: Iterable[object] | None = None) -> dict[str, IRPCMethod]:
+def find_methods(
+    plugins: Iterable[object] | None = None, known: Mapping[str, Release] | None = None
+) -> dict[str, IRPCMethod]:
     """Collect the methods by name.
 
     :param plugins: what to look through; all installed plugins where left out.
+    :param known: the layouts whose functions are methods, too. Where left out, those of rkllm.h
+        with all installed plugins, and none with others.
     :raises PluginClash: two different ones have the same name.
     """
+    if plugins is None and known is None:
+        known = releases()
     with _naming_broken_drop_ins():
         found = list(getPlugins(IRPCMethod) if plugins is None else plugins)
+    own = {m.function for m in found if IRKLLMMethod.providedBy(m) and _origin(m).startswith(OWN)}
+    found += function_methods(known or {}, own)
     methods: dict[str, IRPCMethod] = {}
     for method in found:
         reason = _why_not(method)

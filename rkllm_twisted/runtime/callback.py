@@ -20,8 +20,6 @@ from rkllm_twisted.values import LAST_STATES, RunState
 #: What a callback returns: continue the run, pause it (both rkllm.h 1.2.1; before, a callback
 #: returns nothing), or continue and release the output buffer (rkllm.h 1.3.0).
 _CONTINUE, _PAUSE, _RELEASE = 0, 1, 2
-#: Releases in which the output buffer of a callback is kept until it is released.
-_KEEPING = frozenset({"1.3.0"})
 
 #: Every trampoline ever made. C keeps their addresses and no library is ever unloaded: a late
 #: callback would otherwise call freed memory.
@@ -122,7 +120,7 @@ class RunCallbacks:
             self.ended.set()
             return _PAUSE
         # All arrays are copied by now: the buffer may go.
-        keeps = self._layout.release.name in _KEEPING and _has_arrays(pointer)
+        keeps = self._layout.release.keeps_arrays and _has_arrays(pointer)
         return _RELEASE if keeps else _CONTINUE
 
     def close(self) -> None:

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import attrs
 
-from rkllm_twisted.abi.release import CType, Member, Release, release_for, releases
+from rkllm_twisted.abi.declarations import CType
+from rkllm_twisted.abi.release import Member, Release, release_for
 from rkllm_twisted.errors import LibraryError
 from rkllm_twisted.runtime.library import OpenedFile
 
@@ -40,20 +41,26 @@ class DetectedRelease:
     reason: str
 
 
-def detect_release(opened: OpenedFile, abi: str | None) -> DetectedRelease:
+def detect_release(
+    opened: OpenedFile, abi: str | None, known: Mapping[str, Release]
+) -> DetectedRelease:
     """Say which release a library is.
 
     :param abi: the release that the person named, if they did.
+    :param known: the layouts to choose from, by name, oldest first.
     :raises LibraryError: what they named contradicts the library, or nothing is conclusive.
     """
     version = version_text(opened.path)
-    candidates = by_symbols(opened)
+    candidates = by_symbols(opened, known)
     defaults = default_param(opened)
     fitting = [release for release in candidates if plausible(release, defaults)]
     if abi is not None:
-        chosen, reason = release_for(abi), f"chosen with --abi {abi}"
+        chosen, reason = release_for(abi, known), f"chosen with --abi {abi}"
     elif version is not None:
-        chosen, reason = release_for(version), f"the library's own text says version {version}"
+        chosen, reason = (
+            release_for(version, known),
+            f"the library's own text says version {version}",
+        )
     elif len(fitting) == 1:
         chosen, reason = fitting[0], "its functions and its default parameters fit this one only"
     else:
@@ -98,11 +105,11 @@ def version_text(path: Path) -> str | None:
         raise LibraryError(f"{path} cannot be read to find its version: {error}.") from None
 
 
-def by_symbols(opened: OpenedFile) -> list[Release]:
+def by_symbols(opened: OpenedFile, known: Mapping[str, Release]) -> list[Release]:
     """List the releases that have exactly the functions of this library."""
-    known = {function for release in releases().values() for function in release.functions}
-    exported = {function for function in known if opened.exports(function)}
-    return [release for release in releases().values() if exported == release.functions.keys()]
+    functions = {function for release in known.values() for function in release.functions}
+    exported = {function for function in functions if opened.exports(function)}
+    return [release for release in known.values() if exported == release.functions.keys()]
 
 
 class _Room(ctypes.Structure):

@@ -15,7 +15,7 @@ import attrs
 
 from rkllm_twisted import cpu
 from rkllm_twisted.abi.layouts import CData
-from rkllm_twisted.abi.release import release_for, releases
+from rkllm_twisted.abi.release import Release, release_for
 from rkllm_twisted.cpu import libllama
 from rkllm_twisted.errors import LibraryError
 
@@ -92,12 +92,15 @@ def without_prompts(environ: Mapping[str, str], allowed: bool) -> dict[str, str]
     return {**environ, LOG_LEVEL: str(MAX_LEVEL_WITHOUT_PROMPTS)}
 
 
-def open_file(library: str | None, abi: str | None, environ: Mapping[str, str]) -> OpenedFile:
+def open_file(
+    library: str | None, abi: str | None, environ: Mapping[str, str], known: Mapping[str, Release]
+) -> OpenedFile:
     """Find and open the library.
 
     :param library: ``cpu`` or ``llama``, a path, or ``None``: ``$RKLLM_LIBRARY`` if set, else what
         the loader finds as librkllmrt.so.
     :param abi: the release wanted; chooses among the embedded libraries.
+    :param known: the layouts to choose from, by name, oldest first.
     :raises LibraryError: it is missing, for another machine, or not librkllmrt.
     """
     wanted = library or environ.get("RKLLM_LIBRARY")
@@ -106,7 +109,7 @@ def open_file(library: str | None, abi: str | None, environ: Mapping[str, str]) 
     elif wanted in EMBEDDED:
         if wanted == cpu.LLAMA:
             libllama.choose(environ.get(libllama.VARIABLE))
-        opened = _open_path(cpu.library_path(_embedded_abi(abi), wanted))
+        opened = _open_path(cpu.library_path(_embedded_abi(wanted, abi, known), wanted))
     else:
         opened = _open_path(Path(wanted).absolute())
     if not (opened.exports("rkllm_init") and opened.exports("rkllm_createDefaultParam")):
@@ -117,8 +120,12 @@ def open_file(library: str | None, abi: str | None, environ: Mapping[str, str]) 
     return opened
 
 
-def _embedded_abi(abi: str | None) -> str:
-    return list(releases())[-1] if abi is None else release_for(abi).name
+def _embedded_abi(family: str, abi: str | None, known: Mapping[str, Release]) -> str:
+    """Return the layout of the embedded runtime to open: the newest one that was built."""
+    if abi is not None:
+        return release_for(abi, known).name
+    built = [name for name in known if cpu.is_built(name, family)]
+    return (built or list(known))[-1]
 
 
 def _open_path(path: Path) -> OpenedFile:

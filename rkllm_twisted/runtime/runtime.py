@@ -11,16 +11,17 @@ from collections.abc import Callable, Mapping
 import attrs
 from zope.interface import implementer
 
-from rkllm_twisted.abi.from_c import to_json
+from rkllm_twisted.abi.from_c import output_buffers, to_json, values_of
 from rkllm_twisted.abi.layouts import CData, Layout, layout_of
 from rkllm_twisted.abi.prepare import (
     PreparedCall,
+    check_rows,
     find_function,
     inputs_for,
     prepare,
 )
+from rkllm_twisted.abi.release import Release, releases
 from rkllm_twisted.abi.return_codes import check_pausable, outputs_of
-from rkllm_twisted.abi.scalars import param_error
 from rkllm_twisted.errors import NoModel, RuntimeRefused
 from rkllm_twisted.interfaces import IRuntime
 from rkllm_twisted.runtime.callback import OnResult, ResultCallback, RunCallbacks
@@ -44,6 +45,7 @@ def open_runtime(
     *,
     native_async: bool = False,
     files: Files | None = None,
+    known: Mapping[str, Release] | None = None,
 ) -> Runtime:
     """Find librkllmrt, open it, and recognise its release.
 
@@ -51,13 +53,15 @@ def open_runtime(
         ``$RKLLM_LIBRARY``, else what the loader finds.
     :param abi: the release, if the library does not show it.
     :param native_async: see :class:`Runtime`; so is ``files``.
+    :param known: the layouts to choose from; by default those of rkllm.h.
     :raises LibraryError: one sentence that says what to do.
     """
-    opened = open_file(library, abi, environ)
-    known = detect_release(opened, abi)
-    path, release = str(opened.path), known.release
+    known = releases() if known is None else known
+    opened = open_file(library, abi, environ, known)
+    detected = detect_release(opened, abi, known)
+    path, release = str(opened.path), detected.release
     version = RuntimeVersion(
-        path, known.version, release.name, known.reason, opened.backend, opened.limits
+        path, detected.version, release.name, detected.reason, opened.backend, opened.limits
     )
     return Runtime(opened, layout_of(release), version, native_async=native_async, files=files)
 
@@ -82,11 +86,11 @@ class Runtime:
         native_async: bool = False,
         files: Files | None = None,
     ) -> None:
-        self.version = version
+        self.version, self.release = version, layout.release
         self._layout = layout
         self._functions = {
             name: layout.prototype(function)((name, opened.native))
-            for name, function in layout.release.functions.items()
+            for name, function in self.release.functions.items()
         }
         self._defaults = bytes(self._functions["rkllm_createDefaultParam"]())
         self._native_async = native_async
@@ -150,7 +154,7 @@ class Runtime:
 
     def pause(self) -> Outputs:
         """See :meth:`IRuntime.pause`."""
-        check_pausable(self._layout.release)
+        check_pausable(self.release)
         self._model()
         return {**outputs_of("LLMResultCallback", 0), "paused": self._callback.pause()}
 
@@ -174,17 +178,24 @@ class Runtime:
             raise NoModel("No model is loaded; load one with rkllm.init.")
         return self._loaded
 
-    def _call(self, prepared: PreparedCall, **slots: CData) -> int:
+    def _call(self, prepared: PreparedCall, **slots: CData) -> CData:
         """Call C with the prepared arguments and what the daemon fills in."""
         arguments = {**prepared.arguments, **slots}
         ordered = (arguments[parameter.name] for parameter in prepared.function.parameters)
-        return int(self._functions[prepared.function.name](*ordered))
+        return self._functions[prepared.function.name](*ordered)
 
     def _plain(self, prepared: PreparedCall) -> Outputs:
-        return outputs_of(prepared.function.name, self._call(prepared, handle=self._model().handle))
-
-    def _create_default_param(self, _prepared: PreparedCall) -> Outputs:
-        return to_json(self._layout, self._functions["rkllm_createDefaultParam"]())
+        """Call C; return the structure that it returns, or its status and what it has written."""
+        function = prepared.function
+        model = self._model() if function.needs_model else None
+        rows, handle = (model.rows, model.handle) if model else (1, None)
+        check_rows(prepared, rows)
+        buffers = output_buffers(self._layout, function, rows)
+        returned = self._call(prepared, handle=handle, **buffers)
+        if function.returns.base in self._layout.structs:
+            return to_json(self._layout, returned)
+        status = outputs_of(function.name, returned)
+        return {**status, **values_of(self._layout, function, buffers)}
 
     def _init(self, prepared: PreparedCall) -> Outputs:
         if self.loaded:
@@ -216,20 +227,6 @@ class Runtime:
         self._model()
         return {**outputs_of("rkllm_is_running", 0), "is_running": self.is_running()}
 
-    def _get_kv_cache_size(self, prepared: PreparedCall) -> Outputs:
-        model = self._model()
-        sizes = (ctypes.c_int * model.rows)()
-        status = self._call(prepared, handle=model.handle, cache_sizes=sizes)
-        return {**outputs_of("rkllm_get_kv_cache_size", status), "cache_sizes": list(sizes)}
-
-    def _clear_kv_cache(self, prepared: PreparedCall) -> Outputs:
-        rows = self._model().rows
-        given = prepared.lengths.get("start_pos")
-        if given is not None and given != rows:
-            problem = f"has {given} elements, but the model's n_batch is {rows}"
-            raise param_error("start_pos", problem)
-        return self._plain(prepared)
-
     def _ask(self, function: str, params: Params, on_result: OnResult | None) -> Outputs:
         """Make a call of the daemon's own, in the middle of another."""
         last, answer = self._last, self.perform(self.prepare(function, params), on_result)
@@ -255,7 +252,9 @@ class Runtime:
             run.close()
         return outputs_of(prepared.function.name, status)
 
-    def _start(self, prepared: PreparedCall, slots: Mapping[str, CData], run: RunCallbacks) -> int:
+    def _start(
+        self, prepared: PreparedCall, slots: Mapping[str, CData], run: RunCallbacks
+    ) -> CData:
         if prepared.function.name == "rkllm_run_async" and self._native_async:
             status = self._call(prepared, **slots)
             while status == 0 and not run.ended.wait(POLL_INTERVAL_S):
@@ -274,13 +273,10 @@ class Runtime:
 
 
 _RUNS = frozenset({"rkllm_run", "rkllm_run_async"})
-#: Function -> the method that performs it, where more is needed than handle and arguments.
+#: Function -> the method that performs it, where more is needed than its row in the table says.
 _PERFORM: Mapping[str, Callable[[Runtime, PreparedCall], Outputs]] = {
-    "rkllm_createDefaultParam": Runtime._create_default_param,
     "rkllm_init": Runtime._init,
     "rkllm_destroy": Runtime._destroy,
     "rkllm_abort": Runtime._abort,
     "rkllm_is_running": Runtime._is_running,
-    "rkllm_get_kv_cache_size": Runtime._get_kv_cache_size,
-    "rkllm_clear_kv_cache": Runtime._clear_kv_cache,
 }

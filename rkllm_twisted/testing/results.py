@@ -8,7 +8,7 @@ from typing import Any
 
 from rkllm_twisted.abi.from_c import to_json
 from rkllm_twisted.abi.layouts import CData, layout_of
-from rkllm_twisted.abi.release import release_for
+from rkllm_twisted.abi.release import Release, release_for
 
 #: The same values as the embedded runtime's rkllm_createDefaultParam (cpu_runtime/src/front/abi.c).
 DEFAULTS: Mapping[str, object] = {
@@ -29,9 +29,9 @@ EXTENDED: Mapping[str, int] = {"enabled_cpus_num": 4, "enabled_cpus_mask": 0x0F,
 
 
 @functools.cache
-def default_param(release: str) -> CData:
+def default_param(release: Release) -> CData:
     """Return the structure of rkllm_createDefaultParam. It owns its strings, so it is cached."""
-    param = layout_of(release_for(release)).structs["RKLLMParam"]()
+    param = layout_of(release).structs["RKLLMParam"]()
     for structure, values in ((param, DEFAULTS), (param.extend_param, EXTENDED)):
         for name, value in values.items():
             if hasattr(structure, name):

@@ -14,10 +14,10 @@ import attrs
 from zope.interface import implementer
 
 from rkllm_twisted.abi.arguments import assign_arguments
-from rkllm_twisted.abi.from_c import empty_result, to_json
+from rkllm_twisted.abi.from_c import empty_result, output_buffers, to_json, values_of
 from rkllm_twisted.abi.layouts import layout_of
 from rkllm_twisted.abi.prepare import PreparedCall, find_function, prepare
-from rkllm_twisted.abi.release import release_for
+from rkllm_twisted.abi.release import Release, release_for
 from rkllm_twisted.abi.return_codes import check_pausable, outputs_of
 from rkllm_twisted.errors import NoModel, RPCError
 from rkllm_twisted.interfaces import IRuntime
@@ -66,7 +66,7 @@ class FakeRuntime:
         "C", before each of its callbacks, and before it returns.
     :param default: the reply to prompts that have no answer.
     :param faults: the faults of calls that are not runs.
-    :param release: the release with the layout to use.
+    :param release: the release with the layout to use: its number, or the release itself.
     :param wait: waits for a number of seconds, or without limit if it is None, or until ``wake`` is
         called.
     :param disconnect: closes the connection of the current call. Called in the NPU thread.
@@ -82,15 +82,16 @@ class FakeRuntime:
         *,
         default: Reply = Answer(),  # noqa: B008 - a frozen value
         faults: Faults = MappingProxyType({}),
-        release: str = "1.3.0",
+        release: str | Release = "1.3.0",
         wait: Callable[[float | None], object] | None = None,
         wake: Callable[[], object] = lambda: None,
         disconnect: Callable[[], object] = lambda: None,
         killable: bool = False,
     ) -> None:
-        known = release_for(release)
-        self.version = RuntimeVersion("fake", release, known.name, "it is a fake", "fake")
-        self._layout = layout_of(known)
+        self.release = release_for(release) if isinstance(release, str) else release
+        version = release if isinstance(release, str) else release.name
+        self.version = RuntimeVersion("fake", version, self.release.name, "it is a fake", "fake")
+        self._layout = layout_of(self.release)
         self._replies = ReplyTable({} if answers is None else answers, default, faults)
         self._pace = pace
         self._stopped = threading.Event()  # aborted or killed
@@ -109,7 +110,7 @@ class FakeRuntime:
 
     def prepare(self, function: str, params: Params) -> Prepared:
         """See :meth:`IRuntime.prepare`; the checks are the real ones."""
-        defaults = bytes(default_param(self.version.abi))
+        defaults = bytes(default_param(self.release))
         checked = prepare(self._layout, defaults, function, params)
         arguments = assign_arguments(find_function(self._layout, function), params)
         return Prepared(function, arguments, checked)
@@ -118,7 +119,7 @@ class FakeRuntime:
         """See :meth:`IRuntime.perform`. It opens no file."""
         function = prepared.function
         self.performed.append(function)
-        if function not in _WITHOUT_MODEL:
+        if prepared.checked.function.needs_model:
             self._check_model()
         if function == "rkllm_init":
             self.load(None)  # as the daemon does before a load, which may then fail
@@ -159,10 +160,14 @@ class FakeRuntime:
         self._cached = 0
 
     def _plain(self, prepared: Prepared, _: OnResult | None) -> dict[str, Any]:
-        return outputs_of(prepared.function, 0)
+        function = prepared.checked.function
+        zeros = values_of(
+            self._layout, function, output_buffers(self._layout, function, self._rows)
+        )
+        return {**outputs_of(prepared.function, 0), **zeros}
 
     def _create_default_param(self, _: Prepared, __: OnResult | None) -> dict[str, Any]:
-        return to_json(self._layout, default_param(self.version.abi))
+        return to_json(self._layout, default_param(self.release))
 
     def _init(self, prepared: Prepared, _: OnResult | None) -> dict[str, Any]:
         param = prepared.arguments["param"]
@@ -261,7 +266,7 @@ class FakeRuntime:
 
     def pause(self) -> dict[str, Any]:
         """See :meth:`IRuntime.pause`."""
-        check_pausable(self._layout.release)
+        check_pausable(self.release)
         self._check_model()
         self._paused = self._running
         return {**outputs_of("LLMResultCallback", 0), "paused": self._running}
@@ -282,8 +287,7 @@ class FakeRuntime:
         self.load(None)
 
 
-_WITHOUT_MODEL = frozenset({"rkllm_createDefaultParam", "rkllm_init"})
-#: Function -> the method that performs it; all others only need a model.
+#: Function -> the method that performs it; all others return zeros.
 _PERFORM: Mapping[str, Callable[[FakeRuntime, Prepared, OnResult | None], dict[str, Any]]] = {
     "rkllm_createDefaultParam": FakeRuntime._create_default_param,
     "rkllm_init": FakeRuntime._init,

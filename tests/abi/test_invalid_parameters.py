@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from invalid_parameters import SPOILINGS, WrongSet, wrong_set
 from recording_library import Recorder
 
-from rkllm_twisted.abi.release import Function, Release, releases
+from rkllm_twisted.abi.declarations import Function
+from rkllm_twisted.abi.release import Release, releases
 from rkllm_twisted.errors import InvalidParams, NotInRelease
 
 LoadedWith = Callable[[Release], tuple[Callable[..., Mapping[str, Any]], Recorder]]

@@ -10,8 +10,9 @@ import attrs
 import pytest
 from recording_library import compile_c, declaration
 
+from rkllm_twisted.abi.declarations import CType
 from rkllm_twisted.abi.layouts import Layout, layout_of
-from rkllm_twisted.abi.release import CType, Release, Struct
+from rkllm_twisted.abi.release import Release, Struct
 from rkllm_twisted.errors import LibraryError
 
 HEADER = Path(__file__).parents[2] / "cpu_runtime" / "include"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rkllm_twisted.abi.release import COVERS, CType, parse_type, release_for, releases
+from rkllm_twisted.abi.declarations import CType, parse_type
+from rkllm_twisted.abi.release import parse_table, release_for, releases
 from rkllm_twisted.errors import LibraryError
 
 
@@ -25,9 +26,8 @@ def test_releases_that_share_a_layout(version: str, layout: str) -> None:
 
 def test_every_release_has_one_layout() -> None:
     """Layouts do not overlap, and each one covers the release in its name."""
-    versions = [version for covers in COVERS.values() for version in covers]
+    versions = [version for release in releases().values() for version in release.covers]
     assert len(versions) == len(set(versions))
-    assert list(COVERS) == list(releases())
     assert all(name in release.covers for name, release in releases().items())
 
 
@@ -59,6 +59,57 @@ def test_the_functions_of_the_newest_release() -> None:
     assert len(functions) == 15
     names = [parameter.name for parameter in functions["rkllm_run_async"].parameters]
     assert names == ["handle", "rkllm_input", "rkllm_infer_params", "userdata"]
+
+
+def test_a_release_that_is_like_another_has_its_layout() -> None:
+    """One row is enough for a release that changes nothing."""
+    known = parse_table(
+        {
+            "functions": {"rkllm_a": {"declared": {"1.0.0": "int rkllm_a(LLMHandle handle)"}}},
+            "releases": {
+                "1.0.0": {"structs": {}, "enums": {}, "callbacks": {}, "keeps_arrays": True},
+                "1.0.1": {"like": "1.0.0"},
+                "1.0.2": {"like": "1.0.1"},
+            },
+        }
+    )
+    assert {name: one.covers for name, one in known.items()} == {
+        "1.0.0": ("1.0.0", "1.0.1", "1.0.2")
+    }
+
+
+def test_a_function_that_is_added_makes_a_layout_of_its_own() -> None:
+    """It has the structures of the release that it is like, and the changed declarations."""
+    known = parse_table(
+        {
+            "functions": {
+                "rkllm_a": {
+                    "declared": {
+                        "1.0.0": "int rkllm_a(LLMHandle handle)",
+                        "1.1.0": "int rkllm_a(LLMHandle handle, int n)",
+                    }
+                },
+                "rkllm_b": {"declared": {"1.1.0": "int rkllm_b(LLMHandle handle)"}},
+            },
+            "releases": {
+                "1.0.0": {
+                    "structs": {},
+                    "enums": {"E": {"A": 0}},
+                    "callbacks": {},
+                    "keeps_arrays": True,
+                },
+                "1.1.0": {"like": "1.0.0"},
+                "1.1.1": {"like": "1.1.0"},
+            },
+        }
+    )
+    old, new = known.values()
+    assert (old.covers, new.covers) == (("1.0.0",), ("1.1.0", "1.1.1"))
+    assert (new.enums, new.keeps_arrays) == (old.enums, True)
+    assert [*old.functions] == ["rkllm_a"]
+    assert [*new.functions] == ["rkllm_a", "rkllm_b"]
+    assert [p.name for p in new.functions["rkllm_a"].parameters] == ["handle", "n"]
+    assert old.releases_where(lambda one: "rkllm_b" in one.functions) == ["1.1.0", "1.1.1"]
 
 
 def test_structures_without_a_name_are_called_after_their_place() -> None:

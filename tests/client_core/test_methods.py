@@ -80,9 +80,11 @@ def test_a_method_shows_what_it_returns() -> None:
 
 
 def test_each_method_of_the_daemon_has_a_call() -> None:
-    """A new plugin of the package needs a line in the table."""
-    own = {name for name in find_methods() if not name.startswith(DESCRIBING)}
-    assert {made(name).method for name in functions()} == own - OTHERWISE
+    """A new plugin of the package needs a line in the table. A new function may do without."""
+    known = {"1.3.0": releases()["1.3.0"]}
+    needed = {name for name in find_methods(known=known) if not name.startswith(DESCRIBING)}
+    calls = {made(name).method for name in functions()}
+    assert needed - OTHERWISE <= calls <= find_methods().keys() - OTHERWISE
 
 
 @pytest.mark.parametrize("name", sorted(functions()))

@@ -16,6 +16,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
 
+from rkllm_twisted.abi.release import releases
 from rkllm_twisted.daemon.named_models import IModels, NamedModels
 from rkllm_twisted.errors import InvalidParams, LibraryError
 from rkllm_twisted.models import file_cache
@@ -28,6 +29,7 @@ class NPU:
     def __init__(self, model_path: str | None = None, backend: str = "cpu (tiny)") -> None:
         self._model_path = model_path
         self._backend = backend
+        self.release = releases()["1.3.0"]
 
     def status(self) -> NPUStatus:
         return NPUStatus("loaded", self._model_path, 0, 0, 0)

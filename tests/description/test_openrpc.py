@@ -26,17 +26,17 @@ from rkllm_twisted.daemon.about import describe_for
 from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.interfaces import IDescribedMethod, IRPCMethod
 from rkllm_twisted.rpc.registry import find_methods
-from rkllm_twisted.values import RuntimeVersion, SelfDescription
+from rkllm_twisted.values import SelfDescription
 from twisted.plugins import rkllm_methods
 
 RELEASES = list(releases().values())
-OWN = find_methods([getattr(rkllm_methods, name) for name in rkllm_methods.__all__])
+OWN = find_methods([getattr(rkllm_methods, name) for name in rkllm_methods.__all__], releases())
 
 
 def described(abi: str, *others: IRPCMethod) -> SelfDescription:
     """Describe the daemon with third-party methods."""
     methods = {**OWN, **{method.name: method for method in others}}
-    return describe_for(methods, RuntimeVersion("lib.so", None, abi, "by the test", "cpu"))
+    return describe_for(methods, releases()[abi])
 
 
 def document(abi: str = "1.3.0", *others: IRPCMethod) -> Document:

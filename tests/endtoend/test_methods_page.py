@@ -28,7 +28,7 @@ EXAMPLES = table()
 MODELS = "/models/"
 ADAPTER = "tiny-pydocs-lora.gguf"
 #: The daemon's own methods, whatever else is installed.
-METHODS = find_methods([getattr(rkllm_methods, name) for name in rkllm_methods.__all__])
+METHODS = find_methods([getattr(rkllm_methods, name) for name in rkllm_methods.__all__], releases())
 
 SCENES = [
     pytest.param(scene, release, id=f"{number}-{release}")

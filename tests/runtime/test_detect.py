@@ -32,14 +32,14 @@ def opened(path: Path) -> OpenedFile:
 def test_by_the_text_in_the_library(layout: str, version: str, tmp_path: Path) -> None:
     """The version text says the release, and the release its layout."""
     library = build(releases()[layout], tmp_path, TEXT.format(version + "b7 beta"))
-    known = detect_release(opened(library), None)
+    known = detect_release(opened(library), None, releases())
     assert (known.release.name, known.version) == (layout, version)
     assert known.reason == f"the library's own text says version {version}"
 
 
 def test_by_what_the_library_shows(library: Path, release: Release) -> None:
     """If the version text is missing, functions and default parameters identify the layout."""
-    known = detect_release(opened(library), None)
+    known = detect_release(opened(library), None, releases())
     assert (known.release, known.version) == (release, None)
     assert known.reason == "its functions and its default parameters fit this one only"
 
@@ -47,7 +47,7 @@ def test_by_what_the_library_shows(library: Path, release: Release) -> None:
 @pytest.mark.parametrize("abi", ["1.2.1", "1.2.2", "1.2.3"])
 def test_by_the_option(recording_libraries: Callable[[Release], Path], abi: str) -> None:
     """The option decides, unless the library contradicts it."""
-    known = detect_release(opened(recording_libraries(releases()["1.2.1"])), abi)
+    known = detect_release(opened(recording_libraries(releases()["1.2.1"])), abi, releases())
     assert (known.release.name, known.reason) == ("1.2.1", f"chosen with --abi {abi}")
 
 
@@ -55,8 +55,8 @@ def test_the_option_helps_with_a_release_that_is_not_known(tmp_path: Path) -> No
     """A newer version is refused unless the option gives its layout."""
     library = opened(build(releases()["1.3.0"], tmp_path, TEXT.format("1.3.7")))
     with pytest.raises(LibraryError, match=r"1\.3\.7 is not known .*--abi"):
-        detect_release(library, None)
-    known = detect_release(library, "1.3.0")
+        detect_release(library, None, releases())
+    known = detect_release(library, "1.3.0", releases())
     assert (known.release.name, known.version) == ("1.3.0", "1.3.7")
 
 
@@ -76,14 +76,14 @@ def test_an_option_that_contradicts_the_library(
 ) -> None:
     """A wrong layout would overwrite memory, so the option is refused."""
     with pytest.raises(LibraryError, match=what):
-        detect_release(opened(recording_libraries(releases()[library])), abi)
+        detect_release(opened(recording_libraries(releases()[library])), abi, releases())
 
 
 def test_a_text_that_contradicts_the_library(tmp_path: Path) -> None:
     """The library's default parameters must agree with its version text."""
     library = build(releases()["1.3.0"], tmp_path, TEXT.format("1.2.3"))
     with pytest.raises(LibraryError, match=r"default parameters of 1\.3\.0, not of 1\.2\.1 \(the"):
-        detect_release(opened(library), None)
+        detect_release(opened(library), None, releases())
 
 
 def test_what_fits_several_is_refused(
@@ -93,8 +93,8 @@ def test_what_fits_several_is_refused(
     monkeypatch.setattr(module, "plausible", lambda release, data: True)
     library = opened(recording_libraries(releases()["1.3.0"]))
     with pytest.raises(LibraryError, match=r"fits 1\.2\.1 and 1\.3\.0; name .* --abi"):
-        detect_release(library, None)
-    assert detect_release(library, "1.3.0").release.name == "1.3.0"
+        detect_release(library, None, releases())
+    assert detect_release(library, "1.3.0", releases()).release.name == "1.3.0"
 
 
 def test_what_fits_none_is_refused(tmp_path: Path) -> None:
@@ -107,9 +107,9 @@ def test_what_fits_none_is_refused(tmp_path: Path) -> None:
     compile_c(["-shared", "-fPIC", str(source), "-o", str(tmp_path / "odd.so")])
     library = attrs.evolve(opened(tmp_path / "odd.so"))
     with pytest.raises(LibraryError, match="fits none that is known"):
-        detect_release(library, None)
+        detect_release(library, None, releases())
     with pytest.raises(LibraryError, match="exports the functions of no release that is known"):
-        detect_release(library, "1.3.0")
+        detect_release(library, "1.3.0", releases())
 
 
 def test_the_probe_reads_the_whole_structure(library: Path, release: Release) -> None:

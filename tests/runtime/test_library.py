@@ -28,7 +28,9 @@ def elf(machine: int, order: int = 1) -> bytes:
 
 def test_a_path(library: Path) -> None:
     """A path is taken as it is, and made absolute."""
-    opened = open_file(os.path.relpath(library), None, {"RKLLM_LIBRARY": "/nonexistent"})
+    opened = open_file(
+        os.path.relpath(library), None, {"RKLLM_LIBRARY": "/nonexistent"}, releases()
+    )
     assert opened.path.is_absolute()
     assert opened.path.samefile(library)
     assert opened.backend == "npu"
@@ -36,15 +38,15 @@ def test_a_path(library: Path) -> None:
 
 def test_the_environment(library: Path) -> None:
     """$RKLLM_LIBRARY names the library if the option is missing."""
-    assert open_file(None, None, {"RKLLM_LIBRARY": str(library)}).path == library
+    assert open_file(None, None, {"RKLLM_LIBRARY": str(library)}, releases()).path == library
 
 
 def test_nothing_is_found() -> None:
     """The error names both options; the embedded runtime is not used instead."""
     with pytest.raises(LibraryError, match=f"no librkllmrt.so on the loader's path.*{OPTIONS}"):
-        open_file(None, None, {})
+        open_file(None, None, {}, releases())
     with pytest.raises(LibraryError, match=f"no librkllmrt.so on the loader's path.*{OPTIONS}"):
-        open_file(None, None, {"RKLLM_LIBRARY": ""})
+        open_file(None, None, {"RKLLM_LIBRARY": ""}, releases())
 
 
 @pytest.mark.parametrize(
@@ -63,15 +65,15 @@ def test_files_that_cannot_be_loaded(content: bytes, what: str, tmp_path: Path) 
     path = tmp_path / "librkllmrt.so"
     path.write_bytes(content)
     with pytest.raises(LibraryError, match=f"{what}.*{OPTIONS}"):
-        open_file(str(path), None, {})
+        open_file(str(path), None, {}, releases())
 
 
 def test_a_missing_file_and_a_directory(tmp_path: Path) -> None:
     """The error names the path and the reason."""
     with pytest.raises(LibraryError, match=f"There is no library .*missing.so; .*{OPTIONS}"):
-        open_file(str(tmp_path / "missing.so"), None, {})
+        open_file(str(tmp_path / "missing.so"), None, {}, releases())
     with pytest.raises(LibraryError, match=f"cannot be read: Is a directory; .*{OPTIONS}"):
-        open_file(str(tmp_path), None, {})
+        open_file(str(tmp_path), None, {}, releases())
 
 
 def test_a_damaged_library(library: Path, tmp_path: Path) -> None:
@@ -79,7 +81,7 @@ def test_a_damaged_library(library: Path, tmp_path: Path) -> None:
     path = tmp_path / "half.so"
     path.write_bytes(library.read_bytes()[:100])
     with pytest.raises(LibraryError, match=r"half\.so cannot be loaded: "):
-        open_file(str(path), None, {})
+        open_file(str(path), None, {}, releases())
 
 
 def test_a_missing_dependency(tmp_path: Path) -> None:
@@ -92,7 +94,7 @@ def test_a_missing_dependency(tmp_path: Path) -> None:
     compile_c([*options, str(tmp_path / "outer.c"), *linked])
     (tmp_path / "libinner.so").unlink()
     with pytest.raises(LibraryError, match=r"cannot be loaded: libinner\.so: "):
-        open_file(str(tmp_path / "outer.so"), None, {})
+        open_file(str(tmp_path / "outer.so"), None, {}, releases())
 
 
 def test_another_library(tmp_path: Path) -> None:
@@ -100,7 +102,7 @@ def test_another_library(tmp_path: Path) -> None:
     (tmp_path / "other.c").write_text("int other;")
     compile_c(["-shared", "-fPIC", str(tmp_path / "other.c"), "-o", str(tmp_path / "other.so")])
     with pytest.raises(LibraryError, match="does not export rkllm_init: it is not Rockchip's"):
-        open_file(str(tmp_path / "other.so"), None, {})
+        open_file(str(tmp_path / "other.so"), None, {}, releases())
 
 
 def test_the_loaders_path(recording_libraries: Callable[[Release], Path], tmp_path: Path) -> None:
@@ -124,14 +126,14 @@ def test_the_loaders_path(recording_libraries: Callable[[Release], Path], tmp_pa
 )
 def test_the_embedded_library_of_a_layout(abi: str | None, layout: str) -> None:
     """``cpu`` takes the embedded library with the layout asked for, else the newest."""
-    opened = open_file("cpu", abi, {})
+    opened = open_file("cpu", abi, {}, releases())
     assert opened.path == cpu.library_path(layout)
     assert opened.backend.startswith("cpu")
 
 
 def test_the_embedded_library_by_environment() -> None:
     """$RKLLM_LIBRARY may ask for it, too."""
-    assert open_file(None, None, {"RKLLM_LIBRARY": "cpu"}).backend.startswith("cpu")
+    assert open_file(None, None, {"RKLLM_LIBRARY": "cpu"}, releases()).backend.startswith("cpu")
 
 
 def test_the_engine_llama_names_the_libllama_that_is_missing(tmp_path: Path) -> None:
@@ -161,7 +163,7 @@ def test_a_libllama_that_dies_when_it_is_opened_costs_nothing(tmp_path: Path) ->
 
 def test_embedded_engines_say_what_they_cannot_do() -> None:
     """A real library says nothing of the kind."""
-    limits = open_file("cpu", None, {}).limits
+    limits = open_file("cpu", None, {}, releases()).limits
     assert limits == {"tiny": ["batch", "cross_attention", "video"], "scripted": ["video"]}
 
 

@@ -16,10 +16,10 @@ import scalar_samples
 from parameter_draft import Draft, sent
 from valid_parameters import NOT_MOVED, RightValues
 
-from rkllm_twisted.abi.arguments import NULLABLE
-from rkllm_twisted.abi.release import Function, Release, releases
+from rkllm_twisted.abi.declarations import Function
+from rkllm_twisted.abi.release import Release, releases
 from rkllm_twisted.abi.scalars import LONGEST_NAME
-from rkllm_twisted.abi.struct_rules import FILES, INPUT_MEMBERS, LENGTHS, REQUIRED
+from rkllm_twisted.abi.struct_rules import INPUT_MEMBERS, LENGTHS, REQUIRED, names_file
 
 
 @attrs.define
@@ -94,7 +94,7 @@ def too_many(draft: Draft) -> tuple[str, ...]:
 
 def missing_parameter(draft: Draft) -> tuple[str, ...] | None:
     """One that C cannot do without, left out or null."""
-    needed = [own.name for own in draft.signature.own if own.name not in NULLABLE]
+    needed = [own.name for own in draft.signature.own if not own.nullable]
     if not needed:
         return None
     name = draft.rng.choice(needed)
@@ -222,7 +222,7 @@ def wrong_union(draft: Draft) -> tuple[str, ...] | None:
 
 def not_a_file(draft: Draft) -> tuple[str, ...] | None:
     """A directory, and where C would read it, a file that is not there."""
-    found = [p for p in draft.places if p.name in FILES and p.sort == "string"]
+    found = [p for p in draft.places if names_file(p.name) and p.sort == "string"]
     if found:
         place = draft.rng.choice(found)
         writes = place.name == "prompt_cache_path"

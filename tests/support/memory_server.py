@@ -17,6 +17,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from rkllm_twisted.abi.release import releases
 from rkllm_twisted.daemon.about import About, describe_for
 from rkllm_twisted.daemon.named_models import NamedModels
 from rkllm_twisted.daemon.resident_model import ResidentModel
@@ -27,7 +28,7 @@ from rkllm_twisted.rpc.limits import Limits
 from rkllm_twisted.rpc.registry import find_methods
 from rkllm_twisted.server.factory import RPCFactory, RPCProtocol
 from rkllm_twisted.testing import Answer, FakeRuntime, PacedThread, StepThread
-from rkllm_twisted.values import RuntimeVersion, SelfDescription
+from rkllm_twisted.values import SelfDescription
 
 
 @cache
@@ -39,7 +40,7 @@ def methods() -> Mapping[str, IRPCMethod]:
 @cache
 def description() -> SelfDescription:
     """The description of the real methods, for the newest release."""
-    return describe_for(methods(), RuntimeVersion("fake", None, "1.3.0", "by the test", "fake"))
+    return describe_for(methods(), releases()["1.3.0"])
 
 
 @implementer(ITransport)

@@ -9,8 +9,9 @@ from typing import Any
 import attrs
 from valid_parameters import Place
 
-from rkllm_twisted.abi.arguments import NULLABLE, Signature
-from rkllm_twisted.abi.release import Function, Release
+from rkllm_twisted.abi.arguments import Signature
+from rkllm_twisted.abi.declarations import Function
+from rkllm_twisted.abi.release import Release
 
 
 @attrs.define
@@ -50,7 +51,7 @@ def sent(draft: Draft) -> Any:
         return draft.given
     values = [draft.given.get(slot.name) for slot in draft.signature.slots]
     # A list that begins with null is clear only if all slots are there, or none takes null.
-    is_clear = not any(own.name in NULLABLE for own in draft.signature.own[:1])
+    is_clear = not any(own.nullable for own in draft.signature.own[:1])
     while is_clear and values and values[-1] is None and draft.rng.random() < 0.5:
         values.pop()
     first = draft.signature.slots[0].type.base if draft.signature.slots else ""

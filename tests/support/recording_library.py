@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from rkllm_twisted.abi.declarations import CType, Function
 from rkllm_twisted.abi.layouts import Layout
-from rkllm_twisted.abi.release import CType, Function, Member, Release, Struct
+from rkllm_twisted.abi.release import Member, Release, Struct
 
 SOURCE = Path(__file__).with_name("recorder.c")
 #: Field -> the C expression for the number of elements that it points to. ``s->`` is its structure.
@@ -26,8 +27,6 @@ LENGTHS = {
     "encoder_v_cache": "s->num_tokens * width",
     "encoder_mask": "s->num_tokens",
     "encoder_pos": "s->num_tokens",
-    "start_pos": "batch",
-    "end_pos": "batch",
 }
 #: Input type -> the member of the union that is written down.
 MEMBERS = {0: "prompt_input", 1: "token_input", 2: "embed_input", 3: "multimodal_input"}
@@ -175,7 +174,7 @@ def _record_member(release: Release, member: Member, place: str) -> Iterator[str
         yield _record_value(release, member.type, member.name or "", f"{place}->{member.name}")
 
 
-def _record_value(release: Release, kind: CType, name: str, place: str) -> str:
+def _record_value(release: Release, kind: CType, name: str, place: str, length: str = "0") -> str:
     sort = release.sort_of(kind)
     if sort == "string":
         return f"text({place});"
@@ -186,7 +185,7 @@ def _record_value(release: Release, kind: CType, name: str, place: str) -> str:
     if sort == "array":
         return f"bytes({place}, {kind.length});"
     if sort == "numbers":
-        length = LENGTHS.get(name, "0")
+        length = LENGTHS.get(name, length)
         if not any(m.name == "n_image" for s in release.structs.values() for m in s.members):
             length = length.replace("s->n_image * ", "")
         return f"{'numbers' if kind.base == 'float' else 'wholes'}({place}, {length});"
@@ -206,11 +205,13 @@ def _record_function(release: Release, function: Function) -> Iterator[str]:
         yield f'name("{parameter.name}");'
         if parameter.name in {"handle", "userdata"}:
             yield f"natural((uintptr_t){parameter.name});"
-        elif parameter.name == "cache_sizes":
-            yield "for (int i = 0; i < batch; i++) cache_sizes[i] = 100 + i;"
+        elif parameter.output:
+            count = "batch" if parameter.per_row else "1"
+            yield f"for (int i = 0; i < {count}; i++) {parameter.name}[i] = 100 + i;"
             yield 'fputs("0", out);'
         else:
-            yield _record_value(release, parameter.type, parameter.name, parameter.name)
+            per_row = "batch" if parameter.per_row else "0"
+            yield _record_value(release, parameter.type, parameter.name, parameter.name, per_row)
         if parameter.name == "rkllm_input":
             yield "name(\"rows\"); fputc('[', out);"
             yield "for (int i = 0; i < batch; i++) {"

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import Any
 
-from rkllm_twisted.abi.release import CType, Release
+from rkllm_twisted.abi.declarations import CType
+from rkllm_twisted.abi.release import Release
 from rkllm_twisted.abi.scalars import int_range
 
 HUGE = 10**400

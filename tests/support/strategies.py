@@ -9,7 +9,8 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from rkllm_twisted.abi.release import CType, Member, Release, Struct, releases
+from rkllm_twisted.abi.declarations import CType
+from rkllm_twisted.abi.release import Member, Release, Struct, releases
 from rkllm_twisted.abi.scalars import int_range
 from rkllm_twisted.abi.struct_rules import INPUT_MEMBERS, LENGTHS, REQUIRED
 
@@ -43,14 +44,23 @@ CASES = [(release, name) for release in releases().values() for name in struct_n
 CASE_IDS = [f"{release.name}-{name}" for release, name in CASES]
 
 
-@st.composite
-def structures(draw: DrawFn, release: Release, struct: Struct) -> dict[str, Any]:
-    """Draw an object with every field of a structure."""
+def structures(release: Release, struct: Struct) -> SearchStrategy[dict[str, Any]]:
+    """Return a strategy for an object with every field of a structure."""
+
+    # Not an argument of the strategy: Hypothesis prints those, and a release is too long for it.
+    @st.composite
+    def drawn(draw: DrawFn) -> dict[str, Any]:
+        return _structure(draw, release, struct)
+
+    return drawn()
+
+
+def _structure(draw: DrawFn, release: Release, struct: Struct) -> dict[str, Any]:
     value: dict[str, Any] = {}
     counts = {count for rule in LENGTHS.get(struct.name, ()) for count in rule.counts}
     for member in struct.members:
         if member.name is None:
-            value.update(draw(_unions(release, member, value)))
+            value.update(_union(draw, release, member, value))
         elif member.name in counts:
             value[member.name] = draw(st.integers(1, 3))
         elif release.sort_of(member.type) != "numbers":
@@ -61,10 +71,7 @@ def structures(draw: DrawFn, release: Release, struct: Struct) -> dict[str, Any]
     return value
 
 
-@st.composite
-def _unions(
-    draw: DrawFn, release: Release, member: Member, value: dict[str, Any]
-) -> dict[str, Any]:
+def _union(draw: DrawFn, release: Release, member: Member, value: dict[str, Any]) -> dict[str, Any]:
     """Draw the member of the union that belongs to the input type already drawn."""
     types = release.enums["RKLLMInputType"]
     number = value["input_type"]

@@ -11,10 +11,11 @@ from typing import Any
 import attrs
 import scalar_samples
 
-from rkllm_twisted.abi.arguments import NULLABLE, Signature
-from rkllm_twisted.abi.release import Function, Member, Parameter, Release, Struct
+from rkllm_twisted.abi.arguments import Signature
+from rkllm_twisted.abi.declarations import Function, Parameter
+from rkllm_twisted.abi.release import Member, Release, Struct
 from rkllm_twisted.abi.scalars import int_range
-from rkllm_twisted.abi.struct_rules import FILES, INPUT_MEMBERS, LENGTHS, REQUIRED
+from rkllm_twisted.abi.struct_rules import INPUT_MEMBERS, LENGTHS, REQUIRED, names_file
 from rkllm_twisted.abi.to_c import fields_of
 
 #: Floats in a row, where a structure says only how many rows there are.
@@ -76,13 +77,13 @@ class RightValues:
 
     def _parameter(self, parameter: Parameter) -> Any:
         sort = self._release.sort_of(parameter.type)
-        if parameter.name in NULLABLE and self._rng.random() < 0.3:
+        if parameter.nullable and self._rng.random() < 0.3:
             return None
         if sort == "pointer":
             return self.structure(self._release.structs[parameter.type.base], parameter.name)
         if sort == "numbers":
             return scalar_samples.right_numbers(self._rng, parameter.type.base, 1)
-        if parameter.name in FILES:
+        if names_file(parameter.name):
             return A_FILE
         value = scalar_samples.right_scalar(self._rng, self._release, parameter.type)
         return json.dumps(value) if parameter.name == "tools" else value
@@ -123,7 +124,7 @@ class RightValues:
         inner = self._release.structs.get(member.type.base)
         if inner is not None:
             value[place.name] = self.structure(inner, place.path)
-        elif place.name in FILES:
+        elif names_file(place.name):
             value[place.name] = A_FILE
         elif place.sort == "array":
             low, high = int_range(member.type.base)
