@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 from twisted.internet.epollreactor import EPollReactor
 from twisted.logger import globalLogPublisher
@@ -31,6 +34,37 @@ def test_timers_follow_the_monotonic_clock_and_keep_their_time() -> None:
     before.cancel()
     after.cancel()
     reactor.runUntilCurrent()
+
+
+#: Makes the service that twistd runs, steps the wall clock, and prints what the reactor does.
+STEPS = """
+import sys, time
+real, offset = time.time, 0
+time.time = lambda: real() + offset
+
+from rkllm_twisted.daemon.options import Options
+from rkllm_twisted.daemon.twistd import makeService
+from twisted.internet import reactor
+
+options = Options()
+options.parseOptions(["--library=cpu", "--isolation=thread", f"--socket={sys.argv[1]}"])
+makeService(options)
+fired = []
+reactor.callLater(0, fired.append, "due")
+reactor.callLater(300, fired.append, "late")
+for step in (-400, 400):
+    before, offset = reactor.seconds(), step
+    reactor.runUntilCurrent()
+    print(fired, abs(reactor.seconds() - before) < 60)
+"""
+
+
+def test_a_step_of_the_wall_clock_moves_no_timer_of_the_daemon(tmp_path: Path) -> None:
+    """Backward, a due timer still fires; forward, no other one does."""
+    words = [sys.executable, "-c", STEPS, str(tmp_path / "s")]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == ["['due'] True", "['due'] True"]
 
 
 def test_an_application_whose_timers_follow_the_wall_clock_is_warned() -> None:

@@ -215,6 +215,13 @@ GUARDS = [
     ),
     # Time and pauses
     _guard(
+        "timers follow the monotonic clock",
+        "daemon/twistd.py",
+        "        use_monotonic_time(reactor)\n",
+        "",
+        "daemon/test_monotonic.py::test_a_step_of_the_wall_clock_moves_no_timer_of_the_daemon",
+    ),
+    _guard(
         "heartbeats that are unread count",
         "isolation/heartbeat.py",
         "        self._read()\n",
