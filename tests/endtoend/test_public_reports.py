@@ -437,6 +437,21 @@ def play_the_next_run_reads_its_own_prompt(stage: Stage) -> None:
         assert text_of(c, "my own prompt").split() == ["my", "own", "prompt"]
 
 
+def play_an_end_token_that_the_runtime_does_not_know(stage: Stage) -> None:
+    """The script goes on after its end token, for ever."""
+    script = f'run when "one"\ntoken "Hello"\ntoken "<|end|>"\n{SLOW}run\necho\n'
+    shelf = stage.directory / "shelf"
+    (shelf / "endless").mkdir(parents=True)
+    (shelf / "endless" / "endless.script").write_text("#!rkllm-script 1\n" + script)
+    (shelf / "endless" / "rkllm.toml").write_text('end_tokens = ["<|end|>"]\n')
+    with stage.start(f"--model-dir={shelf}").connect() as client:
+        assert "result" in client.ask("models.load", {"model": "endless"})
+        answer = client.ask("rkllm.run", PROMPT)["result"]
+        assert (answer["text"], answer["_callback_state"]) == ("Hello", 2)
+        assert "_finish_reason" not in answer, "the model has ended it"
+        assert text_of(client, "my own prompt").split() == ["my", "own", "prompt"]
+
+
 def play_leaving_frees_the_npu(stage: Stage) -> None:
     """A client leaves between its tokens while another one waits."""
     daemon = stage.loaded(f'run when "one"\n{SLOW}{HELLO}')

@@ -197,6 +197,14 @@ REPORTS: tuple[Report, ...] = (
         ("noc7c9/rkllm-eos-repro", "stopped from the callback, the next run resumed the old one"),
     ),
     *_reports(
+        "an_end_token_that_the_runtime_does_not_know",
+        "end_tokens in rkllm.toml end the answer; the next run reads its own prompt",
+        (
+            "noc7c9/rkllm-eos-repro, second part",
+            "1.3.0 did not read the model's end token and generated up to max_new_tokens",
+        ),
+    ),
+    *_reports(
         "leaving_frees_the_npu",
         "the run of a client that left is aborted, and the next one starts",
         ("ggml-org/llama.cpp#24496", "a client that left was never noticed"),
