@@ -39,15 +39,18 @@ real-models: $(VENV)/test-installed
 unit: $(VENV)/test-installed
 	$(BIN)/pytest --numprocesses=auto --dist=loadfile
 
-# What takes seconds, under each supported Python that is installed here.
+# What takes seconds, under each supported Python that is installed here, pyenv's included.
 # `make test` has run the Python of PYTHON.
 OWN_PYTHON = $(shell $(PYTHON) -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
-PYTHONS ?= $(filter-out $(OWN_PYTHON),python3.10 python3.11 python3.12 python3.13)
+OTHER_PYTHONS = $(filter-out $(OWN_PYTHON),python3.10 python3.11 python3.12 python3.13)
+PYENV := $(or $(PYENV_ROOT),$(HOME)/.pyenv)
+PYTHONS ?= $(foreach name,$(OTHER_PYTHONS), \
+    $(firstword $(wildcard $(PYENV)/versions/*/bin/$(name)) $(name)))
 SLOW := real_models endtoend soak interop packages benchmarks contract
 pythons:
 	@for python in $(PYTHONS); do \
 	    if $$python -c 'import ensurepip' 2>/dev/null; then \
-	        $(MAKE) --no-print-directory fast PYTHON=$$python VENV=.venv-$$python || exit 1; \
+	        $(MAKE) --no-print-directory fast PYTHON=$$python VENV=.venv-$${python##*/} || exit 1; \
 	    else echo "$$python is not installed"; fi; \
 	done
 

@@ -4,6 +4,7 @@ One shared library per ABI release, from one source. They are plain C libraries,
 ctypes: no Python header is included, so one wheel serves every Python 3.
 """
 
+import copy
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -59,6 +60,17 @@ def runtime_library(family: str, abi: str, number: int) -> Extension:
 
 class build_runtime(build_ext):
     """Names the libraries as what they are: no Python module suffix, no init function."""
+
+    def finalize_options(self) -> None:
+        """Compile several libraries at once."""
+        super().finalize_options()
+        self.parallel = self.parallel or True  # as many as there are processors
+
+    def build_extension(self, ext: Extension) -> None:
+        """Build one library: its object files have the names that the other libraries' have."""
+        own = copy.copy(self)
+        own.build_temp = str(Path(self.build_temp) / ext.name)
+        build_ext.build_extension(own, ext)
 
     def get_ext_filename(self, fullname: str) -> str:
         """The path of the library for an extension's dotted name."""
