@@ -81,8 +81,11 @@ class RPCFactory(ServerFactory):
         return self.state.refused
 
     def buildProtocol(self, addr: IAddress | None) -> RPCProtocol | None:
-        """Make a connection's protocol; None, which closes it, if too many are being refused."""
-        if self.state.is_crowded():
+        """Make a connection's protocol; None, which closes it, if too many are being refused.
+
+        :param addr: a :class:`~rkllm_twisted.server.transport.ClientAddress` shows the user.
+        """
+        if self.state.is_crowded(peer.peer_of(0, addr)):
             self.state.refused += 1
             return None
         protocol = RPCProtocol(self.state, next(self._numbers))

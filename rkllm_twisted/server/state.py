@@ -59,9 +59,12 @@ class ServerState:
         self._has_reserve = has_reserve
         self._when_empty: list[Deferred[None]] = []
 
-    def is_crowded(self) -> bool:
-        """True if so many are being refused that the next one is closed without an error."""
-        return len(self.turned_away) >= self._max_clients
+    def is_crowded(self, client: Peer) -> bool:
+        """True if so many are being refused that this one is closed without an error."""
+        return len(self.turned_away) >= self._room_for(client)
+
+    def _room_for(self, client: Peer) -> int:
+        return self._max_clients + (RESERVE if self._has_reserve(client) else 0)
 
     def opened(self, connection: IServerConnection) -> RPCError | None:
         """Count a connection in.
@@ -76,7 +79,7 @@ class ServerState:
         return refusal
 
     def _refusal(self, client: Peer) -> RPCError | None:
-        room = self._max_clients + (RESERVE if self._has_reserve(client) else 0)
+        room = self._room_for(client)
         if len(self.connections) >= room and (count := self._count(lambda _: True)) >= room:
             return Busy(f"{count} clients are connected; try again later.", {"queue_length": count})
         share = self.limits.max_clients_per_user

@@ -193,6 +193,18 @@ class ClientTransport(unix.Server):
             super().write(data)
 
 
+class ClientAddress(address.UNIXAddress):
+    """The address of a client, with the socket by which the kernel knows its user."""
+
+    def __init__(self, name: str | bytes | None, handle: socket.socket) -> None:
+        super().__init__(name)
+        self._handle = handle
+
+    def getHandle(self) -> socket.socket:
+        """See :meth:`twisted.internet.interfaces.ISystemHandle.getHandle`."""
+        return self._handle
+
+
 class UNIXPort(unix.Port):
     """Accepts from a socket that is already open, and leaves its file to the source.
 
@@ -248,7 +260,7 @@ class UNIXPort(unix.Port):
 
     def _serve(self, client: socket.socket, name: str | bytes) -> None:
         assert self.factory is not None
-        protocol = self.factory.buildProtocol(address.UNIXAddress(name or None))
+        protocol = self.factory.buildProtocol(ClientAddress(name or None, client))
         if protocol is None:
             client.close()
             return

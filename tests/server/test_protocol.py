@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -20,6 +22,7 @@ from zope.interface.verify import verifyObject
 
 from rkllm_twisted.errors import Busy, NotAllowed, ParseError, ShuttingDown, TimedOut
 from rkllm_twisted.server.outbox import WRITE_CHUNK, Outbox
+from rkllm_twisted.server.transport import ClientAddress
 from rkllm_twisted.wire.framing import netstring
 
 PING = b'{"jsonrpc":"2.0","method":"echo","id":1}'
@@ -489,6 +492,16 @@ def test_a_crowd_is_not_even_told() -> None:
     assert factory.refused == 3
     talks[3].vanish()
     assert factory.buildProtocol(None) is not None
+
+
+def test_a_client_with_a_reserve_is_served_in_spite_of_a_crowd() -> None:
+    """The socket shows the user before there is a protocol."""
+    factory = make_factory(max_clients=1, has_reserve=lambda client: client.uid == os.geteuid())
+    _talks = [Talk(factory=factory) for _ in range(2)]
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert factory.buildProtocol(None) is None
+        assert factory.buildProtocol(ClientAddress(None, ours)) is not None
 
 
 def test_a_client_that_has_just_left_makes_room() -> None:

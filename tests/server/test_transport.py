@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThread
 
 from rkllm_twisted.server.endpoint import RKLLMServerEndpoint
+from rkllm_twisted.server.peer import peer_of
 from rkllm_twisted.server.socket_file import SocketFile
 from rkllm_twisted.server.transport import ClientTransport
 
@@ -31,6 +33,7 @@ class Heard(Protocol):
     def __init__(self) -> None:
         self.data = b""
         self.paused: list[bool] = []
+        self.address: object = None
 
     def dataReceived(self, data: bytes) -> None:
         self.data += data
@@ -59,6 +62,7 @@ def connect(tmp_path: Path) -> Iterator[Connect]:
 
         def buildProtocol(self, addr: object) -> Heard:
             made.append(Heard())
+            made[-1].address = addr
             return made[-1]
 
     endpoint = RKLLMServerEndpoint(reactor, SocketFile(str(tmp_path / "s"), 0o600))
@@ -94,6 +98,13 @@ def read(client: socket.socket, size: int) -> bytes:
     while len(data) < size:
         data += client.recv(size - len(data))
     return data
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_factory_sees_the_user_of_a_client(connect: Connect) -> None:
+    """The address has the socket, before there is a protocol."""
+    _, protocol = await connect()
+    assert peer_of(1, protocol.address).uid == os.geteuid()
 
 
 @pytest_twisted.ensureDeferred

@@ -632,9 +632,16 @@ GUARDS = [
     _guard(
         "a crowd is not even told",
         "server/state.py",
-        "return len(self.turned_away) >= self._max_clients",
+        "return len(self.turned_away) >= self._room_for(client)",
         "return False",
         f"{WIRE}::test_a_crowd_is_not_even_told",
+    ),
+    _guard(
+        "a client with a reserve is served in spite of a crowd",
+        "server/state.py",
+        "return len(self.turned_away) >= self._room_for(client)",
+        "return len(self.turned_away) >= self._max_clients",
+        f"{WIRE}::test_a_client_with_a_reserve_is_served_in_spite_of_a_crowd",
     ),
     _guard(
         "all output together is limited",
