@@ -20,6 +20,9 @@ HINTS: Mapping[str, str] = {
     "rkllm_set_function_tools": "check that the model has a chat template for tools",
 }
 
+#: The same for any other function. In thread mode the lines are on stderr only.
+LINES_HINT = "the runtime's own lines, in the daemon's log or on its stderr, say why"
+
 
 def outputs_of(function: str, status: int) -> dict[str, object]:
     """Return the outputs that every function has, for a status.
@@ -27,7 +30,7 @@ def outputs_of(function: str, status: int) -> dict[str, object]:
     :raises RuntimeRefused: the status is not 0.
     """
     if status != 0:
-        hint = HINTS.get(function, "the daemon's log has the runtime's own words")
+        hint = HINTS.get(function, LINES_HINT)
         raise RuntimeRefused(
             f"{function} returned {status}; {hint}.",
             {"function": function, "status_code": status},

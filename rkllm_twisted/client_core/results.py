@@ -149,7 +149,10 @@ def _run_error(raw: Raw) -> RuntimeRefused:
     data: dict[str, object] = {"function": "rkllm_run", "status_code": -1}
     lines = raw.get(LINES) or []
     if not lines:
-        text = "The run ended in an error; the daemon's log has the runtime's reason."
+        text = (
+            "The run ended in an error; the runtime's own lines, in the daemon's log or on its"
+            " stderr, say why."
+        )
         return RuntimeRefused(text, data)
     reason = str(lines[-1]).rstrip(".")
     return RuntimeRefused(f"The run ended in an error: {reason}.", {**data, "lines": list(lines)})
