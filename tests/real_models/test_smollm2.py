@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,16 @@ import numpy as np
 import pytest
 from daemons import Daemon
 
+from rkllm_twisted.abi.layouts import layout_of
+from rkllm_twisted.abi.release import releases
 from rkllm_twisted.cpu import LLAMA, libllama
 from rkllm_twisted.cpu.packages import MODELS, cache_folder
 from rkllm_twisted.errors import RuntimeRefused
+from rkllm_twisted.models.settings import read_settings
 from rkllm_twisted.runtime.runtime import Runtime, open_runtime
 from rkllm_twisted.values import FloatArray
 
+NEWEST = list(releases().values())[-1]
 SMOLLM2 = cache_folder() / Path(MODELS["smollm2"].member).name
 HAS_LIBLLAMA = libllama.find(os.environ) is not None
 
@@ -39,13 +43,24 @@ TURNS = [
 ]  # fmt: skip
 
 
-class Greedy:
-    """SmolLM2, which takes the likeliest token each time."""
+#: Whole questions: after several of two or three words the model repeats its last answer.
+CONVERSATION = [
+    "Hello! My name is Ada.", "What is the capital of Italy?", "What is it famous for?",
+    "Name three fruits.", "Write one sentence about the sea.", "What is 2 + 2?",
+    "Explain rain to a child in two sentences.", "What is a list in Python?",
+    "What colour is the sky?", "What is the capital of France?",
+]  # fmt: skip
 
-    def __init__(self, runtime: Runtime) -> None:
+#: The likeliest token each time.
+GREEDY = {"top_k": 1, "max_context_len": 2048, "repeat_penalty": 1.0, "max_new_tokens": 24}
+
+
+class Model:
+    """SmolLM2 in a runtime."""
+
+    def __init__(self, runtime: Runtime, param: Mapping[str, object]) -> None:
         self.runtime = runtime
-        param = {"model_path": str(SMOLLM2), "top_k": 1, "max_context_len": 2048}
-        self.call("rkllm_init", param={**param, "repeat_penalty": 1.0, "max_new_tokens": 24})
+        self.call("rkllm_init", param={"model_path": str(SMOLLM2), **param})
 
     def call(self, function: str, on_result: Any = None, **params: Any) -> Any:
         """Call a function by its parameters' names."""
@@ -76,10 +91,10 @@ class Greedy:
 
 
 @pytest.fixture
-def model() -> Iterator[Greedy]:
+def model() -> Iterator[Model]:
     """The model on the newest release."""
     runtime = open_runtime(LLAMA, "1.3.0", os.environ)
-    yield Greedy(runtime)
+    yield Model(runtime, GREEDY)
     runtime.close()
 
 
@@ -92,7 +107,7 @@ def test_the_answer_comes_through_the_socket(start: Callable[..., Daemon]) -> No
     assert "Paris" in answer["result"]["text"]
 
 
-def test_ten_turns_are_one_conversation(model: Greedy) -> None:
+def test_ten_turns_are_one_conversation(model: Model) -> None:
     """The cache grows with each turn, and the last answer still makes sense."""
     sizes, answers = [], []
     for turn in TURNS:
@@ -102,7 +117,24 @@ def test_ten_turns_are_one_conversation(model: Greedy) -> None:
     assert "Paris" in answers[-1]
 
 
-def test_turns_are_read_as_the_models_own_template_has_them(model: Greedy) -> None:
+def test_ten_turns_with_the_settings_that_the_demonstration_leaves_make_sense(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Questions are answered, and no answer is given again to the next question."""
+    monkeypatch.setenv("RKLLM_CPU_SEED", "1")
+    settings = read_settings("rkllm.toml", MODELS["smollm2"].settings.encode(), layout_of(NEWEST))
+    runtime = open_runtime(LLAMA, NEWEST.name, os.environ)
+    model = Model(runtime, settings.param)
+    answers = {turn: model.ask(turn, keep_history=1) for turn in CONVERSATION}
+    runtime.close()
+    assert all(answers.values())
+    assert len(set(answers.values())) >= len(CONVERSATION) - 1
+    assert "Rome" in answers["What is the capital of Italy?"]
+    assert "list" in answers["What is a list in Python?"]
+    assert "Paris" in answers["What is the capital of France?"]
+
+
+def test_turns_are_read_as_the_models_own_template_has_them(model: Model) -> None:
     """Turn by turn, the model comes to the same numbers as with the whole text at once."""
     begin, end = "<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n"
     answer = model.ask("Say one word.", keep_history=1)
@@ -116,7 +148,7 @@ def test_turns_are_read_as_the_models_own_template_has_them(model: Greedy) -> No
     assert turn_by_turn.argmax() == at_once.argmax()
 
 
-def test_an_abort_ends_the_reading_of_a_prompt(model: Greedy) -> None:
+def test_an_abort_ends_the_reading_of_a_prompt(model: Model) -> None:
     """The abort takes effect within the first batch of 512 tokens."""
     prompt = "word " * 1500
     begun = time.monotonic()
@@ -142,7 +174,7 @@ def test_a_context_beyond_the_models_is_refused_with_numbers() -> None:
     runtime.close()
 
 
-def test_a_saved_prompt_is_read_again(model: Greedy, tmp_path: Path) -> None:
+def test_a_saved_prompt_is_read_again(model: Model, tmp_path: Path) -> None:
     """The run with the saved prompt evaluates only the new tokens and gives the same answer."""
     path = str(tmp_path / "prompt.bin")
     save = {"save_prompt_cache": 1, "prompt_cache_path": path}
