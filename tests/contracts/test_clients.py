@@ -13,7 +13,14 @@ import pytest_twisted
 from daemons import Daemon
 
 from rkllm_twisted.cpu import demo_model
-from rkllm_twisted.errors import Closed, InvalidParams, MethodNotFound, NoAnswer, RuntimeRefused
+from rkllm_twisted.errors import (
+    Closed,
+    InvalidParams,
+    MethodNotFound,
+    NoAnswer,
+    NoModel,
+    RuntimeRefused,
+)
 from rkllm_twisted.testing import Answer, FakeDaemon
 from rkllm_twisted.values import FloatArray, RunState, RuntimeVersion
 
@@ -405,3 +412,19 @@ async def test_a_conversation_is_answered_whole_or_in_pieces(connect: Connect) -
     fields = {field.name for field in attrs.fields(type(whole))} - {"raw", "usage"}
     assert {name: whole.raw[name] for name in fields} | {"usage": whole.raw["usage"]} == whole.raw
     assert attrs.asdict(whole.usage) == whole.raw["usage"]
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_model_is_loaded_and_unloaded_by_its_name(connect: Connect, tmp_path: Path) -> None:
+    """The typed results have every member that the daemon sends."""
+    (tmp_path / "greeter.rkllm").write_bytes(bytes(range(256)))
+    with FakeDaemon(options=["--model-dir", str(tmp_path)]).listening() as path:
+        client = await connect(path)
+        loaded = await client.load_model("greeter", top_k=1)
+        status = await client.status()
+        unloaded = await client.unload_model("greeter")
+        with pytest.raises(NoModel):
+            await client.unload_model()
+    assert (loaded.model, loaded.param["top_k"], loaded.lora_adapters) == ("greeter", 1, [])
+    assert (status.model, status.loads) == ("greeter", 1)
+    assert (unloaded.model, unloaded.path) == ("greeter", str(tmp_path / "greeter.rkllm"))

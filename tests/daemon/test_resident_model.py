@@ -34,7 +34,7 @@ from rkllm_twisted.models.resident import CurrentModel, IResidentModel
 from rkllm_twisted.models.swap_order import SwapOrder
 from rkllm_twisted.npu.thread import ThreadNPU
 from rkllm_twisted.npu.timeouts import Timeouts
-from rkllm_twisted.testing import Answer, Crash, FakeRuntime, Hang, StepThread
+from rkllm_twisted.testing import Answer, Crash, End, FakeRuntime, Hang, StepThread
 from rkllm_twisted.testing.threads import ClockThread
 
 #: The content of a file that the vendor's library may load, as it is of no known kind.
@@ -237,6 +237,13 @@ def test_a_model_that_a_client_loads_by_its_path_meanwhile_is_replaced(rig: Rig)
     rig.thread.run()
     assert asked.result == "a"
     assert rig.ran[-1] == ("a", str(rig.root / "a.rkllm"))
+
+
+def test_a_client_that_loads_by_a_path_is_seen_after_a_name(rig: Rig) -> None:
+    rig.ask("a")
+    rig.raw_init()
+    rig.thread.run()
+    assert rig.resident.loaded == CurrentModel("/raw.rkllm", 2)
 
 
 def test_a_model_that_was_destroyed_is_loaded_again(rig: Rig) -> None:
@@ -551,12 +558,13 @@ def test_without_a_model_there_is_nothing_to_unload(rig: Rig) -> None:
 # End tokens
 
 
+@pytest.mark.parametrize("then", [End.FINISH, End.ERROR, End.SILENT])
 @pytest.mark.parametrize("end", ["2", "'<|end|>'"])
-def test_a_run_of_any_client_ends_at_the_models_end_tokens(rig: Rig, end: str) -> None:
+def test_a_run_of_any_client_ends_at_the_models_end_tokens(rig: Rig, end: str, then: End) -> None:
     put(rig.root, "a.rkllm.toml", data=f"end_tokens = [{end}]")
     rig.load("a")
     rig.thread.run()
-    rig.answers["hi"] = Answer(["one", " two", "<|end|>", " three", " four"])
+    rig.answers["hi"] = Answer(["one", " two", "<|end|>", " three", " four"], then)
     texts: list[str] = []
     done = Request(
         rig.npu.run("rkllm_run", [{"prompt_input": "hi"}], lambda one: texts.append(one["text"])),

@@ -950,6 +950,50 @@ GUARDS = [
         "held = len(text)",
         "chat/test_stops.py::test_no_beginning_of_a_stop_text_leaks",
     ),
+    _guard(
+        "a request passes those that wait for another model a few times only",
+        "models/swap_order.py",
+        "one.passed < self._max_passes and now - one.since < self._max_wait for one in earlier",
+        "now - one.since < self._max_wait for one in earlier",
+        "models/test_swap_order.py::test_requests_for_the_loaded_model_pass_those_for_another_a_few_times",
+    ),
+    _guard(
+        "a request runs on its own model, whatever a client has loaded before",
+        "daemon/named_loads.py",
+        "if path is None or last is None or last[1].load_number != loads:",
+        "if path is None or last is None:",
+        "daemon/test_resident_model.py::test_without_a_name_the_loaded_model_is_used_whoever_has_loaded_it",
+        "daemon/test_resident_model.py::test_whatever_is_loaded_is_unloaded_without_a_name",
+        "daemon/test_resident_model.py::test_a_client_that_loads_by_a_path_is_seen_after_a_name",
+    ),
+    _guard(
+        "a model whose load was cancelled gets its adapters later",
+        "daemon/named_loads.py",
+        "if is_there and not self._missing:",
+        "if is_there:",
+        "daemon/test_resident_model.py::test_a_request_that_is_cancelled_while_its_model_loads_leaves_the_model_whole",
+    ),
+    _guard(
+        "a load that fails fails all that wait for it",
+        "daemon/resident_model.py",
+        "self._requests.pop(number).outcome.errback(again(attempt.error))",
+        "self._requests.pop(number)",
+        "daemon/test_resident_model.py::test_those_that_could_not_pass_fail_with_a_failed_load_too",
+    ),
+    _guard(
+        "a client that may not load models has none loaded in place of another's",
+        "daemon/named_loads.py",
+        "if not may_load:",
+        "if False:",
+        "daemon/test_resident_model.py::test_a_client_that_may_not_administer_loads_nothing_in_place_of_what_came_between",
+    ),
+    _guard(
+        "a run ends at an end token that the runtime does not know",
+        "npu/turn.py",
+        "elif has_ended or self._model.is_end(result):",
+        "elif has_ended:",
+        "daemon/test_resident_model.py::test_a_run_of_any_client_ends_at_the_models_end_tokens",
+    ),
 ]
 
 
