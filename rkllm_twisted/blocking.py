@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from rkllm_twisted.client_core import inference_methods, methods, model_methods
+from rkllm_twisted.client_core import inference_methods, methods, model_methods, sequence_method
 from rkllm_twisted.client_core.address import (
     PING_TIMEOUT_S,
     default_socket,
@@ -178,6 +178,7 @@ class Client:
     set_cross_attn_params = _method(methods.set_cross_attn_params)
     create_default_param = _method(methods.create_default_param)
     get_constants = _method(methods.get_constants)
+    sequence = _method(sequence_method.sequence)
     list_models = _method(model_methods.list_models)
     show_model = _method(model_methods.show_model)
     load_model = _method(model_methods.load_model)

@@ -132,6 +132,18 @@ class NotAllowed(RPCError):
 
     code = -32005
 
+    @classmethod
+    def administrative(cls, method: str, uid: int | None) -> NotAllowed:
+        """Make the error for a method that is for administrators.
+
+        :param uid: of the client.
+        """
+        return cls(
+            f"{method} is for this daemon's administrators, and the user with uid {uid} is none;"
+            " its options --admin-uid and --admin-gid say who is.",
+            {"method": method},
+        )
+
 
 class NotInRelease(RPCError):
     """The loaded release of the runtime lacks the function. ``data``: function, releases."""

@@ -171,6 +171,7 @@ class ICall(Interface):
     npu = Attribute("The :class:`INPU`.")
     daemon = Attribute("The :class:`IDaemon`.")
     conversation = Attribute("The :class:`IConversation` of the client that sent the request.")
+    methods = Attribute("A mapping of names to each :class:`IRPCMethod` of the daemon.")
 
     def stream(result: object) -> None:
         """Send one partial result, in the form that the connection has chosen."""

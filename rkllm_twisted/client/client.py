@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from rkllm_twisted.client.connection import ClientProtocol, OnNotification
-from rkllm_twisted.client_core import inference_methods, methods, model_methods
+from rkllm_twisted.client_core import inference_methods, methods, model_methods, sequence_method
 from rkllm_twisted.client_core.address import timeout_text
 from rkllm_twisted.client_core.call import (
     MethodCall,
@@ -186,6 +186,7 @@ class Client(ClientProtocol):
     set_cross_attn_params = _method(methods.set_cross_attn_params)
     create_default_param = _method(methods.create_default_param)
     get_constants = _method(methods.get_constants)
+    sequence = _method(sequence_method.sequence)
     list_models = _method(model_methods.list_models)
     show_model = _method(model_methods.show_model)
     load_model = _method(model_methods.load_model)

@@ -57,7 +57,7 @@ ERRORS: Mapping[type[errors.RPCError], tuple[str, ...]] = {
     errors.TimedOut: ("queued",),
     errors.RuntimeCrashed: ("queued",),
     errors.NotAllowed: ("administrative", "writes a file"),
-    errors.NotInRelease: ("not in every release",),
+    errors.NotInRelease: ("not in every release", "uses the NPU"),
     errors.Cancelled: ("queued",),
     errors.ShuttingDown: ("queued",),
 }
@@ -167,6 +167,7 @@ def _facts(
         "administrative": IAdministrative.providedBy(method),
         "writes a file": IWritesFile.providedBy(method),
         "not in every release": not_everywhere,
+        "uses the NPU": uses_npu,
     }
 
 

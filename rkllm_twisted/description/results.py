@@ -165,6 +165,18 @@ RESULTS: Mapping[str, ResultModel] = {
     "server.cancel": ResultModel(
         items=(_item("cancelled", "boolean", "Whether such a request was under way."),)
     ),
+    "server.sequence": ResultModel(
+        items=(
+            _item(
+                "results",
+                "array",
+                "The results of the calls, in order. What comes before is a partial result of a"
+                " run: an RKLLMResult with _callback_state 0 or 1, and _call_index, the number of"
+                " the call, from 0.",
+                items="object",
+            ),
+        )
+    ),
     "server.configure": ResultModel(
         items=(
             _item("stream", "string", "The form of streams that is now in force."),

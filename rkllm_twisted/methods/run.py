@@ -72,16 +72,16 @@ class Run:
 
     def call(self, call: ICall) -> object:
         """Queue the run."""
-        check_saving(call)
+        check_saving(call.conversation, call.params)
         joined = JoinedResult()
         done = call.npu.run(
             self.function, call.params, joined.add, call.conversation, call.encode_floats
         )
-        return done.addCallback(_checked, call).addCallback(joined.finish)
+        return done.addCallback(checked, call).addCallback(joined.finish)
 
 
-def _checked(final: Result, call: ICall) -> Result:
-    """Return a last result.
+def checked(final: Result, call: ICall) -> Result:
+    """Return the last result of a run.
 
     :raises RuntimeRefused: the run ended in an error.
     """

@@ -23,7 +23,7 @@ class RunAsync:
 
     def call(self, call: ICall) -> object:
         """Queue the run."""
-        check_saving(call)
+        check_saving(call.conversation, call.params)
         return call.npu.run(
             self.function, call.params, call.stream, call.conversation, call.encode_floats
         )

@@ -14,7 +14,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from rkllm_twisted.errors import Busy, RPCError
-from rkllm_twisted.interfaces import INPU, ICall, IConversation, IDaemon
+from rkllm_twisted.interfaces import INPU, ICall, IConversation, IDaemon, IRPCMethod
 from rkllm_twisted.rpc.access_log import LogEntry, one_line, tokens_of
 from rkllm_twisted.rpc.dispatch import Dispatcher, forget_frames
 from rkllm_twisted.values import Result
@@ -99,6 +99,11 @@ class RPCCall(msgspec.Struct, eq=False, kw_only=True):
         """See :class:`ICall`."""
         return self.dispatcher.daemon
 
+    @property
+    def methods(self) -> Mapping[str, IRPCMethod]:
+        """See :class:`ICall`."""
+        return self.dispatcher.methods
+
     def stream(self, result: object) -> None:
         """Send a partial result; after the reply nothing is sent any more."""
         entry = self.entry
@@ -139,10 +144,11 @@ class RPCCall(msgspec.Struct, eq=False, kw_only=True):
         :returns: the reply; None for a notification's.
         :raises TypeError, ValueError, OverflowError: the error's data has no JSON form.
         """
-        reply = None if self.entry.id is None else jsonrpc.error(self.entry.id, error)
-        self.entry.error = error
+        entry, floats = self.entry, self.settings.floats
+        reply = None if entry.id is None else jsonrpc.error(entry.id, error, floats)
+        entry.error = error
         self.is_open = False
-        self.dispatcher.access_log.end(self.conversation.peer, self.entry)
+        self.dispatcher.access_log.end(self.conversation.peer, entry)
         forget_frames(error)
         return reply
 

@@ -193,7 +193,7 @@ class Conversation:
         if method is None:
             raise MethodNotFound.named(name, self.dispatcher.methods, method_hint(name))
         if not self.administers and IAdministrative.providedBy(method):
-            raise self._not_allowed(method)
+            raise NotAllowed.administrative(name, self.peer.uid)
         if in_batch and (method.streams or self._closed):
             raise self._not_in_batch(method)
         if self._under_way:
@@ -218,13 +218,6 @@ class Conversation:
                 f"This connection has {count} requests under way; wait for one.",
                 {"queue_length": count},
             )
-
-    def _not_allowed(self, method: IRPCMethod) -> NotAllowed:
-        return NotAllowed(
-            f"{method.name} is for this daemon's administrators, and the user with uid"
-            f" {self.peer.uid} is none; its options --admin-uid and --admin-gid say who is.",
-            {"method": method.name},
-        )
 
     def _wait(self, call: RPCCall, work: Deferred[Any], on_reply: OnReply) -> None:
         raw_id = call.entry.id

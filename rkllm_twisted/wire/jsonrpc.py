@@ -232,15 +232,16 @@ def response(raw_id: bytes, result: bytes) -> bytes:
     return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (raw_id, result)
 
 
-def error(raw_id: bytes | None, failed: RPCError) -> bytes:
+def error(raw_id: bytes | None, failed: RPCError, floats: str = "json") -> bytes:
     """Write the answer of a call that did not.
 
     :param raw_id: the id's JSON text; None where it could not be read.
+    :param floats: the form of float arrays in the error's data.
     """
     body: dict[str, object] = {"code": failed.code, "message": failed.message}
     if failed.data is not None:
         body["data"] = failed.data
-    return b'{"jsonrpc":"2.0","id":%b,"error":%b}' % (raw_id or b"null", encode(body))
+    return b'{"jsonrpc":"2.0","id":%b,"error":%b}' % (raw_id or b"null", encode(body, floats))
 
 
 def request(request_id: object, method: str, params: object = None, floats: str = "json") -> bytes:

@@ -9,7 +9,7 @@ import pytest
 
 from rkllm_twisted import blocking, client
 from rkllm_twisted.abi.release import releases
-from rkllm_twisted.client_core import inference_methods, methods, model_methods
+from rkllm_twisted.client_core import inference_methods, methods, model_methods, sequence_method
 from rkllm_twisted.client_core.call import MethodCall
 from rkllm_twisted.rpc.registry import find_methods
 
@@ -28,8 +28,9 @@ ARGUMENTS = {
     "load_model": ["name"],
     "chat": ["q"],
     "chat_stream": ["q"],
+    "sequence": [[]],
 }
-TABLES = (methods, model_methods, inference_methods)
+TABLES = (methods, model_methods, inference_methods, sequence_method)
 
 
 def functions() -> dict[str, Any]:

@@ -14,7 +14,7 @@ from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 
 from rkllm_twisted import blocking, client
-from rkllm_twisted.client_core import inference_methods, methods, model_methods
+from rkllm_twisted.client_core import inference_methods, methods, model_methods, sequence_method
 from rkllm_twisted.errors import RPCError
 from rkllm_twisted.testing import FakeDaemon
 
@@ -25,6 +25,10 @@ LORA = {"lora_adapter_path": "/l", "lora_adapter_name": "n", "scale": 0.5}
 LORA_WHOLE = {**LORA, "scale": 1.0}
 TEMPLATE = {"system_prompt": "s", "prompt_prefix": "p", "prompt_postfix": "q"}
 ENCODER = {"encoder_pos": [0], "num_tokens": 1}
+SEQUENCE: dict[str, Any] = {
+    "calls": [{"method": "rkllm.run", "params": {"rkllm_input": QUESTION}}],
+    "stream": False,
+}
 
 #: Method of the client, positional and named arguments -> the params that are sent.
 WAYS: list[tuple[str, list[Any], dict[str, Any], Any]] = [
@@ -73,6 +77,8 @@ WAYS: list[tuple[str, list[Any], dict[str, Any], Any]] = [
     ("destroy", [], {}, None),
     ("create_default_param", [], {}, None),
     ("get_constants", [], {}, None),
+    ("sequence", [[methods.run("Hi")]], {}, SEQUENCE),
+    ("sequence", [[SEQUENCE["calls"][0]]], {}, SEQUENCE),
     ("list_models", [], {}, None),
     ("show_model", ["m"], {}, {"model": "m", "digest": False}),
     ("show_model", ["m", True], {}, {"model": "m", "digest": True}),
@@ -137,7 +143,7 @@ def test_every_method_is_tried() -> None:
     """Every method of the clients is in the table above, or has a test of its own."""
     functions = {
         name
-        for table in (methods, model_methods, inference_methods)
+        for table in (methods, model_methods, inference_methods, sequence_method)
         for name, function in inspect.getmembers(table, inspect.isfunction)
         if function.__module__ == table.__name__ and not name.startswith("_")
     }

@@ -12,6 +12,7 @@ import pytest
 import pytest_twisted
 from daemons import Daemon
 
+from rkllm_twisted.client_core import methods
 from rkllm_twisted.cpu import demo_model
 from rkllm_twisted.errors import (
     Closed,
@@ -103,6 +104,24 @@ async def test_a_run_gives_the_whole_answer(daemon: Daemon, model: Path, connect
     result = await client.run("one two three")
     assert (result.text, result.state) == ("one two three", RunState.FINISH)
     assert result.perf.generate_tokens == 3
+
+
+@pytest_twisted.ensureDeferred
+async def test_several_calls_in_one_turn_give_the_results_of_each(
+    daemon: Daemon, model: Path, connect: Connect
+) -> None:
+    """They are those of the client's own methods; a call as in JSON-RPC gives what was sent."""
+    client = await connect(daemon.path)
+    await client.init(model)
+    plain = {"method": "rkllm.get_kv_cache_size"}
+    calls = [methods.clear_kv_cache(False), methods.run("one two"), plain]
+    cleared, result, sizes = await client.sequence(calls)
+    assert cleared is None
+    assert (result.text, result.state) == ("one two", RunState.FINISH)
+    assert sizes["success"] is True
+    with pytest.raises(RuntimeRefused, match=r"calls\[1\] \(rkllm\.run\)") as caught:
+        await client.sequence([methods.run("one"), methods.run("halfway")])
+    assert caught.value.data["results"][0]["text"] == "one"
 
 
 @pytest_twisted.ensureDeferred

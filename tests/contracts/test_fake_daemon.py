@@ -39,6 +39,16 @@ def prompt(text: str) -> list[object]:
     return [{"prompt_input": text}]
 
 
+def call(method: str, *params: object) -> dict[str, object]:
+    """A call in a sequence."""
+    return {"method": method, "params": [*params]}
+
+
+def part(text: str, token: int, index: int) -> str:
+    """A partial result of a run in a sequence."""
+    return f'{result(text, token, 0)[:-1]},"_call_index":{index}}}'
+
+
 DONE = '{"success":true,"status_code":0}'
 NO_MODEL = refusal(-32001, "No model is loaded; load one with rkllm.init.")
 NO_MODEL_AFTER_CRASH = refusal(
@@ -130,6 +140,90 @@ CONVERSATIONS: dict[str, list[Asked]] = {
         ("rkllm.run", prompt("hello"), [NO_MODEL_AFTER_CRASH]),
         ("rkllm.init", [{"model_path": "MODEL"}], [answer(DONE)]),
         ("rkllm.run", prompt("hello"), [answer(result("Hello world", -1, 2))]),
+    ],
+    "several calls in one turn": [
+        (
+            "server.sequence",
+            {
+                "calls": [
+                    call("rkllm.clear_kv_cache", 0),
+                    call("rkllm.run", *prompt("hello")),
+                    call("rkllm.run", *prompt("half")),
+                ]
+            },
+            [
+                answer(part("Hello", 0, 1)),
+                answer(part(" world", 1, 1)),
+                answer(part("a", 0, 2)),
+                answer(f'{result("", 1, 1)[:-1]},"_call_index":2}}'),
+                answer(part("é", 2, 2)),
+                answer(
+                    f'{{"results":[{DONE},{result("Hello world", -1, 2)},{result("aé", -1, 2)}]}}'
+                ),
+            ],
+        ),
+        (
+            "server.sequence",
+            {"calls": [call("rkllm.run", *prompt("hello"))], "stream": False},
+            [answer(f'{{"results":[{result("Hello world", -1, 2)}]}}')],
+        ),
+    ],
+    "a sequence whose second run fails": [
+        (
+            "server.sequence",
+            {
+                "calls": [call("rkllm.run", *prompt(text)) for text in ("hello", "fails", "half")],
+                "stream": False,
+            },
+            [
+                refusal(
+                    -32000,
+                    "calls[1] (rkllm.run): The run ended in an error; the runtime's log lines say"
+                    " why.",
+                    '{"function":"rkllm_run","status_code":-1,"call_index":1,"method":"rkllm.run",'
+                    f'"results":[{result("Hello world", -1, 2)}]}}',
+                )
+            ],
+        ),
+        ("rkllm.run", prompt("hello"), [answer(result("Hello world", -1, 2))]),
+    ],
+    "a crash in a sequence": [
+        (
+            "server.sequence",
+            {"calls": [call("rkllm.run", *prompt(text)) for text in ("crashes", "hello")]},
+            [
+                answer(part("Once", 0, 0)),
+                answer(part(" upon", 1, 0)),
+                refusal(
+                    -32004,
+                    f"calls[0] (rkllm.run): {CRASHED}",
+                    '{"signal":11,"lines":"LINES","call_index":0,"method":"rkllm.run",'
+                    '"results":[]}',
+                ),
+            ],
+        ),
+        ("rkllm.run", prompt("hello"), [NO_MODEL_AFTER_CRASH]),
+    ],
+    "a sequence with a wrong parameter": [
+        ("rkllm.destroy", None, [answer(DONE)]),
+        (
+            "server.sequence",
+            {
+                "calls": [
+                    call("rkllm.init", {"model_path": "MODEL"}),
+                    call("rkllm.run", {"prompt_input": 7}),
+                ]
+            },
+            [
+                refusal(
+                    -32602,
+                    "calls[1].params.rkllm_input.prompt_input: must be a string, not a number.",
+                    '{"parameter":"calls[1].params.rkllm_input.prompt_input","call_index":1,'
+                    '"method":"rkllm.run","results":[]}',
+                )
+            ],
+        ),
+        ("rkllm.run", prompt("hello"), [NO_MODEL]),
     ],
     "a model goes": [
         ("rkllm.destroy", None, [answer(DONE)]),

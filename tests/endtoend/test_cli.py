@@ -117,6 +117,20 @@ def test_call_prints_a_stream_line_by_line(start: Start, script: Script) -> None
     ]
 
 
+def test_call_makes_several_calls_in_one_turn(start: Start, script: Script) -> None:
+    """Each partial result is a line, and the last line has all results."""
+    daemon = start()
+    daemon.load(script(HELLO))
+    calls = [
+        {"method": "rkllm.clear_kv_cache", "params": [0]},
+        {"method": "rkllm.run", "params": [{"prompt_input": "hi"}]},
+    ]
+    done = rkllm("call", "server.sequence", json.dumps({"calls": calls}), daemon=daemon)
+    *parts, last = map(json.loads, done.stdout.splitlines())
+    assert {part["_call_index"] for part in parts} == {1}
+    assert "".join(part["text"] for part in parts) == last["results"][1]["text"]
+
+
 def test_an_error_of_the_daemon_has_its_code(start: Start) -> None:
     """The error goes to stderr, and stdout is empty."""
     done = rkllm("call", "no.such.method", daemon=start())

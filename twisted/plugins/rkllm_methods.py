@@ -18,6 +18,7 @@ from rkllm_twisted.methods.pause import pause
 from rkllm_twisted.methods.ping import ping
 from rkllm_twisted.methods.run import run
 from rkllm_twisted.methods.run_async import run_async
+from rkllm_twisted.methods.sequence import sequence
 from rkllm_twisted.methods.status import status
 from rkllm_twisted.methods.version import version
 
@@ -40,6 +41,7 @@ __all__ = [
     "ping",
     "run",
     "run_async",
+    "sequence",
     "status",
     "version",
 ]

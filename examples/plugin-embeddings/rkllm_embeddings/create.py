@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, Literal
 
 import attrs
@@ -11,10 +13,11 @@ from zope.interface import implementer
 
 from rkllm_embeddings.pooling import POOLINGS, normalised, packed, rows_of
 from rkllm_twisted.errors import InvalidParams, NotInRelease, RuntimeRefused
-from rkllm_twisted.interfaces import ICall, IDescribedMethod
+from rkllm_twisted.interfaces import ICall, IDescribedMethod, ITurn, IUsesNPU
+from rkllm_twisted.values import FloatArray
 
 MODE = {"mode": "RKLLM_INFER_GET_LAST_HIDDEN_LAYER", "keep_history": 0}
-#: Texts of one request. One after the other, each is a turn of the NPU.
+#: Texts of one request. Each is one turn of the NPU, so that other clients' turns come in between.
 MOST = 64
 
 
@@ -46,7 +49,7 @@ class Embeddings:
     num_tokens: list[int]
 
 
-@implementer(IPlugin, IDescribedMethod)
+@implementer(IPlugin, IDescribedMethod, IUsesNPU)
 @attrs.frozen
 class Create:
     """Runs the model for its hidden states, once for each text."""
@@ -68,7 +71,10 @@ class Create:
             raise InvalidParams(
                 f"texts takes 1 to {MOST} texts, none of them empty.", {"parameter": "texts"}
             )
-        states = [rows_of(await hidden_states(call, text)) for text in texts]
+        states = [
+            rows_of(await call.npu.perform(partial(hidden_states, text), call.conversation))
+            for text in texts
+        ]
         vectors = [POOLINGS[call.params.pooling](rows) for rows in states]
         if call.params.normalise:
             vectors = [normalised(vector) for vector in vectors]
@@ -79,22 +85,23 @@ class Create:
         }
 
 
-async def hidden_states(call: ICall, text: str) -> Any:
-    """Run the model on one text; its hidden states, a row for each token.
+def hidden_states(text: str, turn: ITurn) -> FloatArray:
+    """Run the model on one text; its hidden states, a row for each token. In the NPU thread.
 
-    What the cache holds would count as the text's beginning, so it is cleared first.
+    What the cache holds would count as the text's beginning, so it is cleared first. Both calls are
+    one turn: nobody's run comes in between.
     """
     found = []
 
-    def keep(result: Any) -> None:
+    def keep(result: Mapping[str, Any]) -> None:
         layer = result["last_hidden_layer"]
         if layer["hidden_states"] is not None:
             found.append(layer["hidden_states"])
 
     with contextlib.suppress(NotInRelease):  # before 1.2.0 no run leaves anything there
-        await call.npu.call("rkllm_clear_kv_cache", [0], call.conversation)
+        turn.perform(turn.prepare("rkllm_clear_kv_cache", [0]))
     run_input = {"input_type": "RKLLM_INPUT_PROMPT", "prompt_input": text}
-    await call.npu.run("rkllm_run", [run_input, MODE], keep, call.conversation)
+    turn.perform(turn.prepare("rkllm_run", [run_input, MODE]), keep)
     if not found:
         raise RuntimeRefused(
             "The runtime gave no hidden states; look whether the model is one that has them.",

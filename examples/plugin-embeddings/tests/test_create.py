@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from rkllm_embeddings.create import Params, create
 from rkllm_embeddings.pooling import rows_of
-from twisted.internet.defer import ensureDeferred, succeed
+from twisted.internet.defer import ensureDeferred, execute
 
 from rkllm_twisted.errors import InvalidParams, RuntimeRefused
 from rkllm_twisted.values import FloatArray
@@ -16,25 +16,39 @@ from rkllm_twisted.values import FloatArray
 class FakeNPU:
     """Gives every run the same rows.
 
-    :ivar asked: the functions that were called, in order.
+    :ivar turns: the functions that were called, in order, of each turn.
     """
 
     def __init__(self, *rows):
         self._rows = rows
-        self.asked = []
+        self.turns = []
 
-    def call(self, function, params, client=None):
-        self.asked.append(function)
-        return succeed({"success": True, "status_code": 0})
+    def perform(self, procedure, client=None):
+        self.turns.append([])
+        return execute(procedure, FakeTurn(self._rows, self.turns[-1]))
 
-    def run(self, function, params, on_result, client=None):
-        self.asked.append(function)
-        states = None
-        if self._rows:
-            data = b"".join(array("f", row).tobytes() for row in self._rows)
-            states = FloatArray(data, (len(self._rows), len(self._rows[0])))
-        on_result({"last_hidden_layer": {"hidden_states": states}})
-        return succeed({})
+
+class FakeTurn:
+    """The runtime during one turn."""
+
+    def __init__(self, rows, asked):
+        self._rows = rows
+        self._asked = asked
+
+    def prepare(self, function, params):
+        return function
+
+    def perform(self, prepared, on_result=None):
+        self._asked.append(prepared)
+        if on_result is not None:
+            on_result({"last_hidden_layer": {"hidden_states": self._states()}})
+        return {"success": True, "status_code": 0}
+
+    def _states(self):
+        if not self._rows:
+            return None
+        data = b"".join(array("f", row).tobytes() for row in self._rows)
+        return FloatArray(data, (len(self._rows), len(self._rows[0])))
 
 
 def result_of(npu, **params):
@@ -64,10 +78,10 @@ def test_the_last_token_at_length_1():
     assert math.hypot(*vector) == pytest.approx(1)
 
 
-def test_each_text_begins_with_an_empty_cache():
+def test_each_text_is_a_turn_that_begins_with_an_empty_cache():
     npu = FakeNPU([1, 0])
     result_of(npu, texts=["a", "b"])
-    assert npu.asked == ["rkllm_clear_kv_cache", "rkllm_run"] * 2
+    assert npu.turns == [["rkllm_clear_kv_cache", "rkllm_run"]] * 2
 
 
 @pytest.mark.parametrize("texts", [[], [""], ["a"] * 65])
