@@ -34,7 +34,8 @@ class FairQueue:
 
     def waiting(self) -> list[tuple[Hashable, int]]:
         """Each client and the number of its calls that wait, in the order of the next turns."""
-        return [(client, len(turns)) for client, turns in self._waiting.items()]
+        # A copy: the NPU thread may look while the reactor adds and removes.
+        return [(client, len(turns)) for client, turns in list(self._waiting.items())]
 
     def acquire(self, client: Hashable) -> Deferred[None]:
         """Wait for a turn.
