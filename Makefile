@@ -65,6 +65,7 @@ guards: $(VENV)/test-installed
 # The pages that are made of the plugins, the layout table and the options.
 docs: $(VENV)/test-installed
 	$(BIN)/python docs/generate.py
+	$(BIN)/python cpu_runtime/generate_asserts.py
 
 # All pages, to docs/_build/index.html.
 html: $(VENV)/test-installed

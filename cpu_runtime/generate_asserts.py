@@ -66,7 +66,7 @@ def member_checks(struct: str, members: list[dict], prefix: str = "") -> Iterato
 
 def signature(declaration: str) -> str:
     """The C type of a pointer to this function; the parameters' names are allowed in it."""
-    return re.sub(r"^(.*?) \w+\(", r"\1 (*)(", declaration).replace("()", "(void)")
+    return re.sub(r"^(.*?) \w+\(", r"\1 (*)(", declaration.rstrip(";")).replace("()", "(void)")
 
 
 def complete(table: dict, release: str) -> dict:

@@ -29,10 +29,9 @@ WORDS: Mapping[str, str] = {
 
 def engine_limits() -> Mapping[str, Sequence[str]]:
     """Ask the libraries what each engine refuses; no libllama is opened for it."""
-    newest = list(releases())[-1]
     found: dict[str, Sequence[str]] = {}
     for family in (cpu.CPU, cpu.LLAMA):
-        path = cpu.library_path(newest, family)
+        path = cpu.library_path(cpu.newest_built(releases(), family), family)
         found |= OpenedFile(path, ctypes.CDLL(str(path))).limits
     return found
 

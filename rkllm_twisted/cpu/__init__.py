@@ -6,6 +6,7 @@ Two libraries per layout of rkllm.h, built from ``cpu_runtime/`` when the packag
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from rkllm_twisted.errors import LibraryError
@@ -36,6 +37,15 @@ def _library(abi: str, family: str) -> Path:
 def is_built(abi: str, family: str = CPU) -> bool:
     """True if there is an embedded runtime with a layout; see :func:`library_path`."""
     return _library(abi, family).is_file()
+
+
+def newest_built(layouts: Iterable[str], family: str = CPU) -> str:
+    """Return the newest layout with an embedded runtime; the newest of all if there is none.
+
+    :param layouts: the layouts to choose from, oldest first.
+    """
+    every = list(layouts)
+    return ([name for name in every if is_built(name, family)] or every)[-1]
 
 
 def demo_model() -> Path:

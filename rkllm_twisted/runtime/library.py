@@ -109,7 +109,8 @@ def open_file(
     elif wanted in EMBEDDED:
         if wanted == cpu.LLAMA:
             libllama.choose(environ.get(libllama.VARIABLE))
-        opened = _open_path(cpu.library_path(_embedded_abi(wanted, abi, known), wanted))
+        layout = cpu.newest_built(known, wanted) if abi is None else release_for(abi, known).name
+        opened = _open_path(cpu.library_path(layout, wanted))
     else:
         opened = _open_path(Path(wanted).absolute())
     if not (opened.exports("rkllm_init") and opened.exports("rkllm_createDefaultParam")):
@@ -118,14 +119,6 @@ def open_file(
     if opened.problem is not None:
         raise LibraryError(f"{opened.problem[0].upper()}{opened.problem[1:]}.")
     return opened
-
-
-def _embedded_abi(family: str, abi: str | None, known: Mapping[str, Release]) -> str:
-    """Return the layout of the embedded runtime to open: the newest one that was built."""
-    if abi is not None:
-        return release_for(abi, known).name
-    built = [name for name in known if cpu.is_built(name, family)]
-    return (built or list(known))[-1]
 
 
 def _open_path(path: Path) -> OpenedFile:

@@ -62,6 +62,7 @@ def _program(release: Release, includes: str) -> tuple[str, list[str]]:
     return f"#include <stdio.h>\n{includes}\nint main(void) {{\n{body}\nreturn 0; }}\n", expected
 
 
+@pytest.mark.parametrize("release", NUMBERS, indirect=True)
 def test_the_compiler_agrees_with_the_table(release: Release, tmp_path: Path) -> None:
     """The C compiler derives the same layout from the embedded runtime's header."""
     source, expected = _program(release, "#include <rkllm_cpu.h>")

@@ -31,7 +31,7 @@ def test_every_release_has_one_layout() -> None:
     assert all(name in release.covers for name, release in releases().items())
 
 
-@pytest.mark.parametrize("version", ["1.0.1", "1.3.1", "2.0.0", "", "newest"])
+@pytest.mark.parametrize("version", ["1.0.1", "9.9.9", "", "newest"])
 def test_an_unknown_release_names_the_known_ones(version: str) -> None:
     """An older or newer release is refused, and the error names the option to set."""
     with pytest.raises(LibraryError, match=r"1\.1\.0, .*1\.3\.0.*--abi"):

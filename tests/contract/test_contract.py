@@ -12,8 +12,8 @@ from pathlib import Path
 import attrs
 import pytest
 from daemons import environment
+from embedded_layouts import EMBEDDED_LAYOUTS
 
-from rkllm_twisted.abi.release import releases
 from rkllm_twisted.contract import runner
 from rkllm_twisted.contract.abort_checks import ABORT_TIMEOUT_S
 from rkllm_twisted.contract.assumptions import ASSUMPTIONS
@@ -114,7 +114,7 @@ def test_doctor_checks_the_same(contrary: Build, model: str, tmp_path: Path) -> 
     assert "--model" in refused.stderr
 
 
-@pytest.mark.parametrize("release", list(releases()))
+@pytest.mark.parametrize("release", EMBEDDED_LAYOUTS)
 def test_every_layout_can_be_checked(release: str) -> None:
     """A run reaches its end on each layout."""
     arguments = ["FINISH, generating", str(library_path(release)), None, str(demo_model())]

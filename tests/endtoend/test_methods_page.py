@@ -27,8 +27,9 @@ EXAMPLES = table()
 #: The directory of the examples' files.
 MODELS = "/models/"
 ADAPTER = "tiny-pydocs-lora.gguf"
+OWN_PLUGINS = [getattr(rkllm_methods, name) for name in rkllm_methods.__all__]
 #: The daemon's own methods, whatever else is installed.
-METHODS = find_methods([getattr(rkllm_methods, name) for name in rkllm_methods.__all__], releases())
+METHODS = find_methods(OWN_PLUGINS, releases())
 
 SCENES = [
     pytest.param(scene, release, id=f"{number}-{release}")
@@ -93,17 +94,18 @@ def described() -> Description:
 
 
 def test_every_method_has_an_example_that_succeeds(described: Description) -> None:
-    """At least one example has a result."""
+    """At least one example has a result. A function of a later release may do without."""
     succeeded = {
         step["send"]["method"]
         for step in STEPS
         if "shows" in step and any("result" in answer for answer in step["receive"])
     }
-    assert {method.name for method in described.methods} <= succeeded
+    needed = {m.name for m in described.methods if not m.releases or "1.3.0" in m.releases}
+    assert needed <= succeeded
 
 
 def test_the_functions_are_shown_on_the_two_newest_layouts() -> None:
-    """1.2.1 and 1.3.0 each show every function."""
+    """1.2.1 and 1.3.0 each show every function that they have."""
     for release in ("1.2.1", "1.3.0"):
         shown = {
             step["shows"]
@@ -112,8 +114,8 @@ def test_the_functions_are_shown_on_the_two_newest_layouts() -> None:
             for step in scene["steps"]
             if "shows" in step
         }
-        missing = {name for name in METHODS if name.startswith("rkllm.")} - shown
-        assert not missing
+        methods = find_methods(OWN_PLUGINS, {release: releases()[release]})
+        assert {name for name in methods if name.startswith("rkllm.")} <= shown
 
 
 def test_the_errors_of_the_examples_are_among_those_described(described: Description) -> None:

@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 from daemons import PATIENCE, Daemon, RawClient
+from embedded_layouts import EMBEDDED_LAYOUTS
 
 from rkllm_twisted.abi.release import releases
 from rkllm_twisted.values import RunState
 
 Script = Callable[[str], Path]
-EVERY = list(releases())
+EVERY = EMBEDDED_LAYOUTS
 WITH_TOOLS = ["1.2.1", "1.3.0"]
 PROMPT = [{"prompt_input": "one two"}]
 KEEP = {"mode": "RKLLM_INFER_GENERATE", "keep_history": 1}

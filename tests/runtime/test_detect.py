@@ -68,7 +68,7 @@ def test_the_option_helps_with_a_release_that_is_not_known(tmp_path: Path) -> No
         ("1.3.0", "1.2.0", r"exports the functions of 1\.2\.1 or 1\.3\.0, not of 1\.2\.0"),
         ("1.3.0", "1.2.1", r"default parameters of 1\.3\.0, not of 1\.2\.1 \(chosen with --abi"),
         ("1.2.1", "1.3.0", r"default parameters of 1\.2\.1, not of 1\.3\.0"),
-        ("1.3.0", "1.4.0", r"1\.4\.0 is not known"),
+        ("1.3.0", "9.9.9", r"9\.9\.9 is not known"),
     ],
 )
 def test_an_option_that_contradicts_the_library(

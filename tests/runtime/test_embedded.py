@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from embedded_layouts import EMBEDDED_LAYOUTS
 
-from rkllm_twisted.abi.release import releases
 from rkllm_twisted.errors import RPCError, RuntimeRefused
 from rkllm_twisted.runtime.runtime import Runtime, open_runtime
 from rkllm_twisted.values import FloatArray, RunState
@@ -19,7 +19,7 @@ INPUT = [{"prompt_input": "hi"}]
 PATIENCE = 20
 
 
-@pytest.fixture(params=list(releases()))
+@pytest.fixture(params=EMBEDDED_LAYOUTS)
 def embedded(request: pytest.FixtureRequest) -> Iterator[Runtime]:
     """A runtime on the embedded library of each layout."""
     runtime = open_runtime("cpu", request.param, {})

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from embedded_layouts import EMBEDDED_LAYOUTS
 
 from rkllm_twisted.abi.release import releases
 from rkllm_twisted.cpu import demo_model
@@ -18,7 +19,7 @@ from rkllm_twisted.runtime.runtime import Runtime, open_runtime
 #: A model whose embeddings have 8 numbers, and whose runs have different texts.
 SCRIPT = 'embd 8\nrun mode hidden\nhidden 1 8\nnofinish\nrun\ntoken "first"\nrun\ntoken "second"\n'
 WITH_CACHE_SIZES = [
-    name for name, r in releases().items() if "rkllm_get_kv_cache_size" in r.functions
+    name for name in EMBEDDED_LAYOUTS if "rkllm_get_kv_cache_size" in releases()[name].functions
 ]
 
 
@@ -36,7 +37,7 @@ def image(abi: str, size: int, tokens: int) -> list[Any]:
     return [{"input_type": "RKLLM_INPUT_MULTIMODAL", "multimodal_input": value}]
 
 
-@pytest.fixture(params=list(releases()))
+@pytest.fixture(params=EMBEDDED_LAYOUTS)
 def abi(request: pytest.FixtureRequest) -> str:
     """Each release that has a layout of its own."""
     return str(request.param)

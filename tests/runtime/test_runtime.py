@@ -141,10 +141,9 @@ def test_functions_of_other_releases(runtime: Runtime) -> None:
     if runtime.version.abi in {"1.1.4", "1.2.0"}:
         with pytest.raises(NotInRelease, match=r"it needs 1\.2\.1 or later") as refused:
             runtime.prepare("rkllm_get_kv_cache_size", None)
-        assert refused.value.data == {
-            "function": "rkllm_get_kv_cache_size",
-            "releases": ["1.2.1", "1.2.2", "1.2.3", "1.3.0"],
-        }
+        data = refused.value.data or {}
+        assert data["function"] == "rkllm_get_kv_cache_size"
+        assert data["releases"][:4] == ["1.2.1", "1.2.2", "1.2.3", "1.3.0"]
     with pytest.raises(NotInRelease, match="no known release has it"):
         runtime.prepare("rkllm_no_such_thing", None)
 
