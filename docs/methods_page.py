@@ -68,6 +68,10 @@ GROUPS: Mapping[str, str] = {
     "server.": "The daemon: `server.*`",
     "models.": "Models by name: `models.*`",
     "chat.": "Conversations: `chat.*`",
+    "text.": "Text: `text.*`",
+    "embeddings.": "Embeddings: `embeddings.*`",
+    "rerank.": "Scores of documents: `rerank.*`",
+    "tokens.": "Tokens: `tokens.*`",
     "rpc.": "Self-description: `rpc.*`",
     "system.": "Introspection: `system.*`",
 }

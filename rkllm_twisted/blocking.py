@@ -16,6 +16,7 @@ from _thread import get_ident
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
@@ -162,6 +163,13 @@ class Client:
     run_async = _stream(methods.run_async)
     chat = _method(inference_methods.chat)
     chat_stream = _stream(inference_methods.chat_stream)
+    render_chat = _method(inference_methods.render_chat)
+    complete_text = _method(inference_methods.complete_text)
+    create_embeddings = _method(inference_methods.create_embeddings)
+    score_documents = _method(inference_methods.score_documents)
+    encode_tokens = _method(inference_methods.encode_tokens)
+    decode_tokens = _method(inference_methods.decode_tokens)
+    count_tokens = _method(inference_methods.count_tokens)
     init = _method(methods.init)
     run = _method(methods.run)
     abort = _method(methods.abort)
@@ -259,19 +267,15 @@ class Client:
         seconds = self.timeout if timeout is None else timeout
         if not self._wait(inbox, math.inf if seconds is None else seconds):
             raise NoAnswer(timeout_text(self.path, method, seconds or 0))
-        event = inbox.popleft()
-        if isinstance(event, ErrorAnswer):
+        if isinstance(event := inbox.popleft(), ErrorAnswer):
             raise event.error
         assert isinstance(event, Part | FinalAnswer)
         return event
 
     def _wait(self, inbox: deque[Arrival], seconds: float) -> bool:
         """Wait until the inbox has an event, and return True if it has one."""
-
-        def ping() -> bytes:
-            return self._connection.ask("server.ping")[1]
-
-        if not self._socket.wait_for(inbox, seconds, ping):
+        ping = partial(self._connection.ask, "server.ping")
+        if not self._socket.wait_for(inbox, seconds, lambda: ping()[1]):
             self._end(NoAnswer(silent_text(self.path)))
         return bool(inbox)
 

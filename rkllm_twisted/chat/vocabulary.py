@@ -66,6 +66,18 @@ class Vocabulary:
         """How many tokens there are. The model's logits may have more columns, but never fewer."""
         return int(self._whole.get_vocab_size())
 
+    @property
+    def surrounding(self) -> tuple[Pieces, Pieces]:
+        """The control tokens that the model reads before and after any text, e.g. ``<s>``."""
+        bare = self._whole.encode("a", add_special_tokens=False).ids
+        ids = self._whole.encode("a").ids
+        start = next((at for at in range(len(ids)) if ids[at : at + len(bare)] == bare), 0)
+        ends = ids[:start], ids[start + len(bare) :]
+        before, behind = (
+            tuple(Mark(self._texts[one]) for one in end if one in self._texts) for end in ends
+        )
+        return before, behind
+
     def encode(self, pieces: Pieces, *, first: bool = True) -> tuple[int, ...]:
         """Return the tokens of a prompt.
 
@@ -108,6 +120,19 @@ class Vocabulary:
             raise InvalidParams(
                 "tokens: must be ids of tokens.", {"parameter": "tokens"}
             ) from error
+
+    def check(self, tokens: Iterable[int], place: str) -> None:
+        """Check that tokens are tokens of the model.
+
+        :param place: the parameter that has them.
+        :raises InvalidParams: the error names the first that is none.
+        """
+        for at, token in enumerate(tokens):
+            if not 0 <= token < 1 << 31 or self._whole.id_to_token(token) is None:
+                raise InvalidParams(
+                    f"{place}[{at}]: the model has no token {token}.",
+                    {"parameter": f"{place}[{at}]"},
+                )
 
     def pieces(self, tokens: Iterable[int], before: Sequence[int] = ()) -> Pieces:
         """Return the pieces of generated tokens.

@@ -8,15 +8,25 @@ from typing import TYPE_CHECKING, Any
 from rkllm_twisted.client_core.call import MethodCall
 
 if TYPE_CHECKING:
-    from rkllm_twisted.client_core.inference_results import ChatPiece, ChatResult
+    from rkllm_twisted.client_core.inference_results import (
+        ChatPiece,
+        ChatResult,
+        EmbeddingVectors,
+        RenderedChat,
+        Score,
+        TextResult,
+    )
 
 Messages = str | Sequence[Mapping[str, Any]]
 
 
 def _chat_params(messages: Messages, options: Mapping[str, Any]) -> dict[str, Any]:
     talk = [{"role": "user", "content": messages}] if isinstance(messages, str) else [*messages]
-    given = {name: value for name, value in options.items() if value is not None}
-    return {"messages": talk, **given}
+    return {"messages": talk, **_given(options)}
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def chat(
@@ -47,3 +57,85 @@ def chat_stream(
 
     params = {**_chat_params(messages, options), "stream": True}
     return MethodCall("chat.complete", params, chat_piece, timeout)
+
+
+def render_chat(messages: Messages, **options: Any) -> MethodCall[RenderedChat]:
+    """Return what the model would read of a conversation, with the marks.
+
+    :param options: further parameters of ``chat.render``: ``model``, ``tools`` …
+    """
+    from rkllm_twisted.client_core.inference_results import rendered_chat  # noqa: PLC0415
+
+    return MethodCall("chat.render", _chat_params(messages, options), rendered_chat)
+
+
+def complete_text(
+    prompt: str | Sequence[int], *, timeout: float | None = None, **options: Any
+) -> MethodCall[TextResult]:
+    """Continue a text as it is, without a chat template.
+
+    :param prompt: a text, or tokens.
+    :param timeout: seconds to wait; None means the client's own timeout.
+    :param options: further parameters of ``text.complete``: ``suffix``, ``stop``, ``model`` …
+    """
+    from rkllm_twisted.client_core.inference_results import text_result  # noqa: PLC0415
+
+    params = {"prompt": prompt, **_given(options)}
+    return MethodCall("text.complete", params, text_result, timeout)
+
+
+def create_embeddings(
+    input: str | Sequence[Any],
+    *,
+    timeout: float | None = None,
+    **options: Any,
+) -> MethodCall[EmbeddingVectors]:
+    """Make an embedding of each text, of length 1.
+
+    :param input: a text, tokens, or a list of either.
+    :param timeout: seconds to wait; None means the client's own timeout.
+    :param options: further parameters of ``embeddings.create``: ``dimensions``, ``model`` …
+    """
+    from rkllm_twisted.client_core.inference_results import embeddings_result  # noqa: PLC0415
+
+    params = {"input": input, **_given(options)}
+    return MethodCall("embeddings.create", params, embeddings_result, timeout)
+
+
+def score_documents(
+    query: str, documents: Sequence[Any], *, timeout: float | None = None, **options: Any
+) -> MethodCall[list[Score]]:
+    """Return how well each document answers a query, the best first.
+
+    :param timeout: seconds to wait; None means the client's own timeout.
+    :param options: further parameters of ``rerank.score``: ``top_n``, ``instruction`` …
+    """
+    from rkllm_twisted.client_core.inference_results import scores  # noqa: PLC0415
+
+    params = {"query": query, "documents": [*documents], **_given(options)}
+    return MethodCall("rerank.score", params, scores, timeout)
+
+
+def encode_tokens(
+    text: str, model: str | None = None, *, marks: bool = False
+) -> MethodCall[list[int]]:
+    """Return the tokens of a text.
+
+    :param marks: read the texts of control tokens as such.
+    """
+    params = {"text": text, "marks": marks, **_given({"model": model})}
+    return MethodCall("tokens.encode", params, lambda result: list(result["tokens"]))
+
+
+def decode_tokens(tokens: Sequence[int], model: str | None = None) -> MethodCall[str]:
+    """Return the text of tokens."""
+    params = {"tokens": [*tokens], **_given({"model": model})}
+    return MethodCall("tokens.decode", params, lambda result: str(result["text"]))
+
+
+def count_tokens(
+    text: str | None = None, model: str | None = None, **options: Any
+) -> MethodCall[int]:
+    """Return how many tokens a text has, or a conversation (``messages``)."""
+    params = _given({"text": text, "model": model, **options})
+    return MethodCall("tokens.count", params, lambda result: int(result["count"]))

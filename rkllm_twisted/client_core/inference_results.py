@@ -90,3 +90,81 @@ def chat_piece(raw: Raw) -> ChatPiece:
         return ChatPiece(result=chat_result(raw), raw=raw)
     text, reasoning = raw.get("content", ""), raw.get("reasoning_content", "")
     return ChatPiece(text, reasoning, raw.get("tool_call"), raw=raw)
+
+
+@attrs.frozen
+class RenderedChat:
+    """The result of ``chat.render``: what the model would read.
+
+    :param tokens: the same as tokens; None unless the tier is ``tokens``.
+    """
+
+    text: str
+    model: str = ""
+    tier: str = "runtime"
+    tokens: Sequence[int] | None = None
+    count: int | None = None
+    changes: Sequence[str] = ()
+    dropped_messages: int = 0
+    raw: Raw = attrs.field(factory=dict, repr=False, eq=False, kw_only=True)
+
+
+@attrs.frozen
+class TextResult:
+    """The result of ``text.complete``.
+
+    :param finish_reason: ``stop``, ``length`` or ``cancelled``.
+    """
+
+    text: str
+    model: str = ""
+    finish_reason: str = "stop"
+    usage: TokenUsage = attrs.field(factory=TokenUsage)
+    raw: Raw = attrs.field(factory=dict, repr=False, eq=False, kw_only=True)
+
+
+@attrs.frozen
+class EmbeddingVectors:
+    """The result of ``embeddings.create``.
+
+    :param embeddings: one for each input, in order.
+    :param width: the numbers of each.
+    """
+
+    embeddings: Any
+    model: str = ""
+    width: int = 0
+    raw: Raw = attrs.field(factory=dict, repr=False, eq=False, kw_only=True)
+
+
+@attrs.frozen
+class Score:
+    """How well a document answers a query.
+
+    :param index: the document's index in the request.
+    :param document: its text, if it was asked for.
+    """
+
+    index: int
+    score: float
+    document: str | None = None
+
+
+def rendered_chat(raw: Raw) -> RenderedChat:
+    """Read the result of ``chat.render``."""
+    return attrs.evolve(known(RenderedChat, raw), raw=raw)
+
+
+def text_result(raw: Raw) -> TextResult:
+    """Read the result of ``text.complete``."""
+    return attrs.evolve(known(TextResult, raw), usage=known(TokenUsage, raw["usage"]), raw=raw)
+
+
+def embeddings_result(raw: Raw) -> EmbeddingVectors:
+    """Read the result of ``embeddings.create``."""
+    return attrs.evolve(known(EmbeddingVectors, raw), raw=raw)
+
+
+def scores(raw: Raw) -> list[Score]:
+    """Read the result of ``rerank.score``, the best first."""
+    return [known(Score, one) for one in raw["results"]]

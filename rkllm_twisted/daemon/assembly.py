@@ -152,12 +152,13 @@ def resident_for(npu: INPU, options: Options, reactor: Any) -> ResidentModel:
 
 def _inference(reactor: Any, npu: INPU, resident: ResidentModel) -> Any:
     """Make what serves chat. The first client that needs it pays for the imports."""
+    from rkllm_twisted.inference.model_turns import ModelTurns  # noqa: PLC0415
     from rkllm_twisted.inference.models import Profiles  # noqa: PLC0415
     from rkllm_twisted.inference.service import Inference  # noqa: PLC0415
 
     models = resident.models
     profiles = Profiles(npu, models.catalogue, models.has_directories, models.catalogue_of)
-    return Inference(reactor, npu, resident, profiles)
+    return Inference(ModelTurns(reactor, npu, resident, profiles))
 
 
 def factory_for(

@@ -61,4 +61,64 @@ INFERENCE_RESULTS: Mapping[str, ResultModel] = {
             _USAGE,
         ),
     ),
+    "chat.render": ResultModel(
+        items=(
+            _MODEL,
+            _TIER,
+            _item("text", "string", "What the model reads, with its marks."),
+            _item("tokens", "array or null", "The same as tokens, in the tier tokens."),
+            _item("count", "integer or null", "How many these are.", "tokens"),
+            _CHANGES,
+            _DROPPED,
+        )
+    ),
+    "text.complete": ResultModel(
+        "With stream, partial results come first, each with a piece of the text.",
+        items=(
+            _MODEL,
+            _item("text", "string", "What the model has added."),
+            _item("finish_reason", "string", "stop, length or cancelled."),
+            _USAGE,
+        ),
+    ),
+    "embeddings.create": ResultModel(
+        items=(
+            _MODEL,
+            _item(
+                "embeddings",
+                "array",
+                "One for each input, in order: a row of numbers, or base64. After server.configure,"
+                " rows are one array in the form of the connection.",
+            ),
+            _item("width", "integer", "The numbers of each."),
+            _item("usage", "object", "prompt_tokens and total_tokens."),
+        )
+    ),
+    "rerank.score": ResultModel(
+        items=(
+            _MODEL,
+            _item(
+                "results",
+                "array",
+                "The best first: index (of the document), score, and document if it was asked for.",
+                items="object",
+            ),
+            _item("usage", "object", "total_tokens."),
+        )
+    ),
+    "tokens.encode": ResultModel(
+        items=(
+            _MODEL,
+            _item("tokens", "array", "The ids.", items="integer"),
+            _item("count", "integer", "How many these are.", "tokens"),
+        )
+    ),
+    "tokens.decode": ResultModel(items=(_MODEL, _item("text", "string", "The text."))),
+    "tokens.count": ResultModel(
+        items=(
+            _MODEL,
+            _item("count", "integer", "Of the text, or of the conversation as it is read."),
+            _item("context", "integer", "The model's room.", "tokens"),
+        )
+    ),
 }

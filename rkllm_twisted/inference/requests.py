@@ -18,20 +18,24 @@ from rkllm_twisted.inference.traits import RuntimeTraits
 def chat_request(params: Any, profile: ModelProfile) -> ChatRequest:
     """Read what the model is to be asked.
 
-    :param params: the parameters of ``chat.complete`` or ``chat.render``.
+    :param params: the parameters of ``chat.complete``, or of a method that has some of them.
     :raises InvalidParams: a value is wrong; the error names its place.
     """
     if profile.kind not in ("chat", "vision"):
         raise wrong("model", f"{profile.name} is no model for chat, its kind is {profile.kind}")
-    _check_format(params.response_format)
+
+    def given(name: str) -> Any:
+        return getattr(params, name, None)
+
+    _check_format(given("response_format"))
     return ChatRequest(
         read_messages(params.messages),
         read_tools(params.tools, params.tool_choice),
-        read_stops(params.stop),
+        read_stops(given("stop")),
         params.enable_thinking,
-        params.max_new_tokens,
-        params.truncate,
-        params.lora,
+        given("max_new_tokens"),
+        bool(given("truncate")),
+        given("lora"),
     )
 
 

@@ -57,7 +57,7 @@ class ChatComplete:
 
     def call(self, call: ICall) -> object:
         """Queue one turn of the NPU."""
-        return call.daemon.inference.chat(call.params, call.conversation, call.stream)
+        return call.daemon.inference.answer(self.name, call.params, call.conversation, call.stream)
 
 
 chat_complete = ChatComplete()

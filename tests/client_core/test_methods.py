@@ -29,6 +29,13 @@ ARGUMENTS = {
     "chat": ["q"],
     "chat_stream": ["q"],
     "sequence": [[]],
+    "render_chat": ["q"],
+    "complete_text": ["q"],
+    "create_embeddings": ["q"],
+    "score_documents": ["q", ["d"]],
+    "encode_tokens": ["q"],
+    "decode_tokens": [[1]],
+    "count_tokens": ["q"],
 }
 TABLES = (methods, model_methods, inference_methods, sequence_method)
 

@@ -93,6 +93,13 @@ WAYS: list[tuple[str, list[Any], dict[str, Any], Any]] = [
     ),
     ("unload_model", [], {}, {"model": None}),
     ("unload_model", ["m"], {}, {"model": "m"}),
+    ("render_chat", ["Hi"], {}, {"messages": [{"role": "user", "content": "Hi"}]}),
+    ("complete_text", ["Hi"], {"stop": "x"}, {"prompt": "Hi", "stop": "x"}),
+    ("create_embeddings", ["Hi"], {"dimensions": 2}, {"input": "Hi", "dimensions": 2}),
+    ("score_documents", ["Hi", ("a",)], {}, {"query": "Hi", "documents": ["a"]}),
+    ("encode_tokens", ["Hi"], {}, {"text": "Hi", "marks": False}),
+    ("decode_tokens", [(1, 2)], {}, {"tokens": [1, 2]}),
+    ("count_tokens", ["Hi", "m"], {}, {"text": "Hi", "model": "m"}),
     ("chat", ["Hi"], {}, {"messages": [{"role": "user", "content": "Hi"}]}),
     (
         "chat",

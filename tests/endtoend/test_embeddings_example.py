@@ -87,7 +87,7 @@ def test_it_is_installed_there_and_not_here(scratch: Environment) -> None:
 def test_texts_become_vectors_of_length_1(client: RawClient) -> None:
     """The same text gives the same vector; a question on the same topic is nearer than another."""
     texts = ["What is a list?", "What is a list?", "What is the list?", "Hello"]
-    answer = client.ask("embeddings.create", {"texts": texts})["result"]
+    answer = client.ask("vectors.create", {"texts": texts})["result"]
     assert answer["width"] == 192
     one, same, near, far = answer["embeddings"]
     assert len(one) == 192
@@ -99,7 +99,7 @@ def test_texts_become_vectors_of_length_1(client: RawClient) -> None:
 
 def test_it_is_the_mean_of_the_runs_own_hidden_states(client: RawClient) -> None:
     """The hidden states are those of rkllm.run."""
-    answer = client.ask("embeddings.create", {"texts": ["Hello"], "normalise": False})["result"]
+    answer = client.ask("vectors.create", {"texts": ["Hello"], "normalise": False})["result"]
     run = client.ask(
         "rkllm.run", [{"prompt_input": "Hello"}, {"mode": "RKLLM_INFER_GET_LAST_HIDDEN_LAYER"}]
     )
@@ -110,23 +110,23 @@ def test_it_is_the_mean_of_the_runs_own_hidden_states(client: RawClient) -> None
 
 def test_a_conversation_does_not_get_into_it(client: RawClient) -> None:
     """The cache is empty when a text is read."""
-    fresh = client.ask("embeddings.create", {"texts": ["Hello"]})["result"]
+    fresh = client.ask("vectors.create", {"texts": ["Hello"]})["result"]
     client.ask("rkllm.run", [{"prompt_input": "My name is Anna."}, {"keep_history": 1}])
-    assert client.ask("embeddings.create", {"texts": ["Hello"]})["result"] == fresh
+    assert client.ask("vectors.create", {"texts": ["Hello"]})["result"] == fresh
 
 
 def test_floats_come_as_the_connection_wants_them(daemon: Daemon) -> None:
     """The connection's setting gives base64, with a shape."""
     with Client(daemon.path) as client:
         client.configure(floats="base64")
-        (vector,) = client.call("embeddings.create", {"texts": ["Hello"]})["embeddings"]
+        (vector,) = client.call("vectors.create", {"texts": ["Hello"]})["embeddings"]
     assert (vector["dtype"], vector["shape"]) == ("<f4", [192])
 
 
 def test_wrong_parameters_are_refused_by_name(client: RawClient) -> None:
     """The error names the parameter."""
     for params in ({"texts": []}, {"texts": ["a"], "pooling": "max"}, {}):
-        error = client.ask("embeddings.create", params)["error"]
+        error = client.ask("vectors.create", params)["error"]
         assert error["code"] == -32602
         assert error["data"]["parameter"] == ("pooling" if "pooling" in params else "texts")
 
@@ -134,7 +134,7 @@ def test_wrong_parameters_are_refused_by_name(client: RawClient) -> None:
 def test_discovery_has_it(client: RawClient) -> None:
     """The document has the method's parameters, their meaning, and the result."""
     document = client.ask("rpc.discover")["result"]
-    (method,) = [one for one in document["methods"] if one["name"] == "embeddings.create"]
+    (method,) = [one for one in document["methods"] if one["name"] == "vectors.create"]
     pooling = method["params"][1]
     assert [param["name"] for param in method["params"]] == ["texts", "pooling", "normalise"]
     assert pooling["schema"] == {"enum": ["last", "mean"], "default": "mean"}

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from array import array
 from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
+from rkllm_twisted.abi.from_c import empty_result
 from rkllm_twisted.chat.vocabulary import Vocabulary
 from rkllm_twisted.interfaces import IRuntime
 from rkllm_twisted.testing import Answer, End, FakeRuntime
-from rkllm_twisted.values import OnResult
+from rkllm_twisted.values import FloatArray, OnResult
 
 #: What a message may hold that no template and no other message holds.
 SECRET = re.compile(r"zq\d+q")
@@ -30,6 +33,7 @@ class EchoRuntime(FakeRuntime):
     :param vocabulary: what token inputs are made of.
     :ivar cache: the words or tokens that the cache holds.
     :ivar then: the end of the next run; None for a usual end.
+    :ivar is_mute: True if runs for hidden states and logits return nothing.
     :ivar read: how many words or tokens the last run has read.
     """
 
@@ -38,6 +42,7 @@ class EchoRuntime(FakeRuntime):
         self.version = attrs.evolve(self.version, backend="cpu (echo)")
         self._vocabulary = vocabulary
         self.then: Any = None
+        self.is_mute = False
         self.read = 0
         self._forget()
 
@@ -45,6 +50,10 @@ class EchoRuntime(FakeRuntime):
         self.cache: list[str | int] = []
         self._in_slot = 0
         self._slots = OWN_SLOTS
+
+    @property
+    def _width(self) -> int:
+        return 1 if self._vocabulary is None else self._vocabulary.size
 
     @property
     def text(self) -> str:
@@ -85,6 +94,13 @@ class EchoRuntime(FakeRuntime):
         before = list(self.cache)
         self._take_in(arguments["rkllm_input"])
         self.read = len(self.cache) - len(before)
+        mode = (arguments.get("rkllm_infer_params") or {}).get("mode") or ""
+        if mode in _ARRAYS:
+            result = _ARRAYS[mode](self.text, self.read, self._width)
+            if not self.is_mute:
+                on_result({**empty_result(self._layout), **result, "_callback_state": 0})
+            self.cache[:] = before
+            return {"success": True, "status_code": 0}
         came: list[Any] = []
 
         def keep(result: Any) -> None:
@@ -138,6 +154,27 @@ class EchoRuntime(FakeRuntime):
         return {"success": True, "status_code": 0}
 
 
+def _rows(text: str, rows: int, width: int) -> FloatArray:
+    """Return numbers that depend on the whole text."""
+    digest = hashlib.sha256(text.encode()).digest()
+    row = array("f", (1 + digest[at % len(digest)] / 256 for at in range(width)))
+    return FloatArray((row * rows).tobytes(), (rows, width))
+
+
+def _hidden(text: str, rows: int, _: int) -> dict[str, Any]:
+    states = _rows(text, rows, 4)
+    return {"last_hidden_layer": {"hidden_states": states, "embd_size": 4, "num_tokens": rows}}
+
+
+def _logits(text: str, rows: int, width: int) -> dict[str, Any]:
+    logits = _rows(text, rows, width)
+    return {"logits": {"logits": logits, "vocab_size": width, "num_tokens": rows}}
+
+
+_ARRAYS = {
+    "RKLLM_INFER_GET_LAST_HIDDEN_LAYER": _hidden,
+    "RKLLM_INFER_GET_LOGITS": _logits,
+}
 _CHANGES = {
     "rkllm_clear_kv_cache": EchoRuntime._clear,
     "rkllm_set_chat_template": EchoRuntime._set_slots,

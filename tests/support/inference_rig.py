@@ -19,6 +19,7 @@ from vocabularies import tokenizer, vocabulary
 from rkllm_twisted.chat.template import ChatTemplate
 from rkllm_twisted.daemon.named_models import NamedModels
 from rkllm_twisted.daemon.resident_model import ResidentModel
+from rkllm_twisted.inference.model_turns import ModelTurns
 from rkllm_twisted.inference.models import Profiles
 from rkllm_twisted.inference.service import Inference
 from rkllm_twisted.methods.chat_complete import Params
@@ -31,7 +32,9 @@ TIERS = ("tokens", "template", "runtime")
 NOW = datetime(2026, 1, 2, 3, 4)
 
 
-def furnish(directory: Path, tier: str, name: str = "m", template: str = CHATML) -> Path:
+def furnish(
+    directory: Path, tier: str, name: str = "m", template: str = CHATML, kind: str | None = None
+) -> Path:
     """Put a model and its files into a directory of its own; return the model's path."""
     folder = directory / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -39,6 +42,8 @@ def furnish(directory: Path, tier: str, name: str = "m", template: str = CHATML)
     if model.exists():
         return model
     model.write_text(f"#!rkllm-script 1\n# {name}\nrun\nfinish\n")
+    if kind is not None:
+        (folder / "rkllm.toml").write_text(f'kind = "{kind}"\n')
     if tier != "runtime":
         (folder / "chat_template.jinja").write_text(template)
     if tier == "tokens":
@@ -110,7 +115,8 @@ class Rig:
         profiles = Profiles(
             self.npu, models.catalogue, bool(directories), models.catalogue_of, open_template
         )
-        self.inference = Inference(clock, self.npu, self.resident, profiles, lambda: NOW)
+        turns = ModelTurns(clock, self.npu, self.resident, profiles, lambda: NOW)
+        self.inference = Inference(turns)
         self.context = context
         self.load(path)
 
@@ -123,9 +129,13 @@ class Rig:
 
     def start(self, messages: list[Any], client: object = None, **params: Any) -> Asked:
         """Begin a request."""
+        return self.begin("chat.complete", Params(messages, **params), client)
+
+    def begin(self, method: str, params: Any, client: object = None) -> Asked:
+        """Begin a request of any method."""
         asked = Asked()
-        coroutine = self.inference.chat(Params(messages, **params), client, asked.pieces.append)
-        asked.done = Deferred.fromCoroutine(coroutine)
+        work: Any = self.inference.answer(method, params, client, asked.pieces.append)
+        asked.done = Deferred.fromCoroutine(work)
         asked.done.addBoth(asked.answer)
         return asked
 

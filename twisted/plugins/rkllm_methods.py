@@ -3,8 +3,10 @@
 from rkllm_twisted.methods.abort import abort
 from rkllm_twisted.methods.cancel import cancel
 from rkllm_twisted.methods.chat_complete import chat_complete
+from rkllm_twisted.methods.chat_render import chat_render
 from rkllm_twisted.methods.configure import configure
 from rkllm_twisted.methods.discover import discover
+from rkllm_twisted.methods.embeddings_create import embeddings_create
 from rkllm_twisted.methods.get_constants import get_constants
 from rkllm_twisted.methods.is_running import is_running
 from rkllm_twisted.methods.list_methods import list_methods
@@ -16,18 +18,25 @@ from rkllm_twisted.methods.models_show import models_show
 from rkllm_twisted.methods.models_unload import models_unload
 from rkllm_twisted.methods.pause import pause
 from rkllm_twisted.methods.ping import ping
+from rkllm_twisted.methods.rerank_score import rerank_score
 from rkllm_twisted.methods.run import run
 from rkllm_twisted.methods.run_async import run_async
 from rkllm_twisted.methods.sequence import sequence
 from rkllm_twisted.methods.status import status
+from rkllm_twisted.methods.text_complete import text_complete
+from rkllm_twisted.methods.tokens_count import tokens_count
+from rkllm_twisted.methods.tokens_decode import tokens_decode
+from rkllm_twisted.methods.tokens_encode import tokens_encode
 from rkllm_twisted.methods.version import version
 
 __all__ = [
     "abort",
     "cancel",
     "chat_complete",
+    "chat_render",
     "configure",
     "discover",
+    "embeddings_create",
     "get_constants",
     "is_running",
     "list_methods",
@@ -39,9 +48,14 @@ __all__ = [
     "models_unload",
     "pause",
     "ping",
+    "rerank_score",
     "run",
     "run_async",
     "sequence",
     "status",
+    "text_complete",
+    "tokens_count",
+    "tokens_decode",
+    "tokens_encode",
     "version",
 ]

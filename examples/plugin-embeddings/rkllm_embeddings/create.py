@@ -1,4 +1,4 @@
-"""``embeddings.create``."""
+"""``vectors.create``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MOST = 64
 
 @attrs.frozen
 class Params:
-    """What embeddings.create takes.
+    """What vectors.create takes.
 
     :param texts: up to 64, none of them empty; an embedding for each.
     :param pooling: which of a text's tokens count: the last one, or the mean of all.
@@ -37,7 +37,7 @@ class Params:
 
 @attrs.frozen
 class Embeddings:
-    """What embeddings.create answers.
+    """What vectors.create answers.
 
     :param embeddings: in the order of the texts.
     :param width: of each.
@@ -54,7 +54,7 @@ class Embeddings:
 class Create:
     """Runs the model for its hidden states, once for each text."""
 
-    name = "embeddings.create"
+    name = "vectors.create"
     summary = "Make an embedding of each text, from the last hidden states of the loaded model."
     params = Params
     result = Embeddings

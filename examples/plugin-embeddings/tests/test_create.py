@@ -1,4 +1,4 @@
-"""embeddings.create over a fake NPU: neither a board, a model nor a daemon is needed."""
+"""vectors.create over a fake NPU: neither a board, a model nor a daemon is needed."""
 
 import math
 from array import array

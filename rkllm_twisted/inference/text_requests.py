@@ -1,0 +1,65 @@
+"""``text.complete``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any
+
+from rkllm_twisted.chat.infill import infill
+from rkllm_twisted.chat.messages import wrong
+from rkllm_twisted.chat.parsing import Reading
+from rkllm_twisted.chat.prompts import Prompt, TokenContent
+from rkllm_twisted.chat.segments import merged
+from rkllm_twisted.chat.stops import read_stops
+from rkllm_twisted.inference.chat_requests import turn_of
+from rkllm_twisted.inference.chat_turn import TurnResult
+from rkllm_twisted.inference.model_turns import ModelTurns, Work
+from rkllm_twisted.inference.profile import ModelProfile
+from rkllm_twisted.inference.replies import Reply, usage_reply
+
+
+async def complete(
+    turns: ModelTurns, params: Any, client: Hashable, stream: Callable[[Reply], object]
+) -> Reply:
+    """Continue a text, without a chat template."""
+
+    def text_only(piece: Reply) -> None:
+        stream({"text": piece["content"]})
+
+    def work(profile: ModelProfile, prompt: Prompt) -> Iterator[Work[TurnResult]]:
+        yield turn_of(turns, params, profile, prompt, text_only).perform
+
+    profile, _, (result,) = await turns.answer(
+        params.model, client, lambda profile: _prompt(params, profile), work
+    )
+    return {
+        "model": profile.name,
+        "text": result.answer.content or "",
+        "finish_reason": result.answer.finish_reason,
+        "usage": usage_reply(result.usage),
+    }
+
+
+def _prompt(params: Any, profile: ModelProfile) -> Prompt:
+    vocabulary = profile.vocabulary("complete a text without a chat template")
+    if isinstance(params.prompt, str):
+        family = profile.chat.family
+        marks = None if family is None else family.infill
+        start = vocabulary.surrounding[0]
+        pieces = merged([*start, *infill(marks, params.prompt, params.suffix or "")])
+        tokens = vocabulary.encode(pieces)
+    elif params.suffix:
+        raise wrong("suffix", "needs a prompt that is a text")
+    else:
+        tokens = tuple(params.prompt)
+        vocabulary.check(tokens, "prompt")
+        pieces = vocabulary.pieces(tokens)
+    if not tokens:
+        raise wrong("prompt", "is empty")
+    if len(tokens) >= profile.chat.context:
+        raise wrong(
+            "prompt",
+            f"has {len(tokens)} tokens and the model's context is {profile.chat.context}",
+        )
+    reading = Reading(stops=read_stops(params.stop), end_tokens=profile.chat.end_tokens)
+    return Prompt(TokenContent(pieces, tokens), reading)

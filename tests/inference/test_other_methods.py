@@ -1,0 +1,203 @@
+"""Text, tokens, embeddings and scores over a runtime that says what it has read."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chat_templates import CHATML
+from echo_runtime import secrets_in
+from inference_rig import Rig, furnish, user
+from vocabularies import vocabulary
+
+from rkllm_twisted.errors import InvalidParams, RPCError
+from rkllm_twisted.methods import (
+    chat_render,
+    embeddings_create,
+    rerank_score,
+    text_complete,
+    tokens_count,
+    tokens_decode,
+    tokens_encode,
+)
+from rkllm_twisted.rpc.parameters import convert_params
+
+ONE, TWO = "zq1q", "zq2q"
+METHODS: Any = {
+    module.Params.__module__.rpartition(".")[2].replace("_", ".", 1): module.Params
+    for module in (
+        chat_render,
+        embeddings_create,
+        rerank_score,
+        text_complete,
+        tokens_count,
+        tokens_decode,
+        tokens_encode,
+    )
+}
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return Rig(furnish(tmp_path, "tokens"), "tokens")
+
+
+def ask(rig: Rig, method: str, **params: Any) -> Any:
+    """Make a request, with its parameters checked as the daemon does; return its result."""
+    asked = rig.begin(method, convert_params(METHODS[method], params))
+    rig.settle()
+    if asked.error is not None:
+        raise asked.error
+    return {**asked.result, "pieces": asked.pieces}
+
+
+def test_a_rendered_conversation_is_what_the_model_reads(rig: Rig) -> None:
+    shown = ask(rig, "chat.render", messages=[user(ONE)])
+    assert shown["text"].endswith(f"<|im_start|>user\n{ONE}<|im_end|>\n<|im_start|>assistant\n")
+    rig.ask([user(ONE)])
+    assert rig.runtime.read == shown["count"] == len(shown["tokens"])
+    assert rig.runtime.text.startswith(shown["text"])
+
+
+@pytest.mark.parametrize("tier", ["template", "runtime"])
+def test_without_a_tokenizer_the_text_is_shown(tmp_path: Path, tier: str) -> None:
+    shown = ask(Rig(furnish(tmp_path, tier)), "chat.render", messages=[user(ONE)])
+    assert (shown["tier"], shown["tokens"]) == (tier, None)
+    assert ONE in shown["text"]
+
+
+def test_tokens_there_and_back(rig: Rig) -> None:
+    encoded = ask(rig, "tokens.encode", text="What is a generator?")
+    assert encoded["count"] == len(encoded["tokens"])
+    assert ask(rig, "tokens.decode", tokens=encoded["tokens"])["text"] == "What is a generator?"
+    assert ask(rig, "tokens.count", text="What is a generator?")["count"] == encoded["count"]
+
+
+def test_control_tokens_are_letters_unless_asked_for(rig: Rig) -> None:
+    assert ask(rig, "tokens.encode", text="<|im_end|>")["count"] > 1
+    assert ask(rig, "tokens.encode", text="<|im_end|>", marks=True)["count"] == 1
+
+
+def test_a_conversation_is_counted_as_it_is_rendered(rig: Rig) -> None:
+    counted = ask(rig, "tokens.count", messages=[user(ONE)])
+    assert counted["count"] == ask(rig, "chat.render", messages=[user(ONE)])["count"]
+    assert counted["context"] == 4096
+
+
+@pytest.mark.parametrize(
+    ("method", "params", "what"),
+    [
+        ("tokens.count", {}, "text"),
+        ("tokens.count", {"text": "a", "messages": []}, "text"),
+        ("tokens.decode", {"tokens": [1, 10**9]}, "tokens[1]"),
+        ("text.complete", {"prompt": [-1]}, "prompt[0]"),
+        ("text.complete", {"prompt": ""}, "prompt"),
+        ("text.complete", {"prompt": [1], "suffix": "x"}, "suffix"),
+        ("text.complete", {"prompt": "a", "suffix": "x"}, "suffix"),
+        ("text.complete", {"prompt": "a " * 5000}, "prompt"),
+        ("embeddings.create", {"input": []}, "input"),
+        ("embeddings.create", {"input": "a", "encoding_format": "hex"}, "encoding_format"),
+        ("embeddings.create", {"input": "a", "pooling": "max"}, "pooling"),
+        ("embeddings.create", {"input": "a " * 5000}, "input"),
+        ("rerank.score", {"query": "a", "documents": []}, "documents"),
+        ("rerank.score", {"query": "a", "documents": ["a"], "top_n": 0}, "top_n"),
+        ("rerank.score", {"query": "a", "documents": ["a"]}, "model"),
+    ],
+)
+def test_a_wrong_parameter_is_named(rig: Rig, method: str, params: Any, what: str) -> None:
+    with pytest.raises(InvalidParams) as caught:
+        ask(rig, method, **params)
+    assert caught.value.data is not None
+    assert caught.value.data["parameter"] == what
+    assert str(caught.value).endswith(".")
+    assert "rkllm_run" not in rig.runtime.performed
+
+
+def test_without_a_tokenizer_an_error_says_what_to_do(tmp_path: Path) -> None:
+    rig = Rig(furnish(tmp_path, "runtime"))
+    for method, params in (
+        ("tokens.encode", {"text": "a"}),
+        ("tokens.count", {"messages": [user("a")]}),
+        ("text.complete", {"prompt": "a"}),
+    ):
+        with pytest.raises(InvalidParams, match=r"put the model's tokenizer\.json beside m"):
+            ask(rig, method, **params)
+
+
+def test_a_text_is_continued_without_a_template(rig: Rig) -> None:
+    done = ask(rig, "text.complete", prompt=f"Once {ONE}")
+    assert done["text"] == f"saw {ONE}"
+    assert "<|im_start|>" not in rig.runtime.text
+    assert (done["finish_reason"], done["model"]) == ("stop", "m")
+
+
+def test_a_text_that_goes_on_reads_what_is_new(rig: Rig) -> None:
+    first = ask(rig, "text.complete", prompt=f"Once {ONE} ", stop="q")
+    again = ask(rig, "text.complete", prompt=f"Once {ONE} {first['text']} {TWO}")
+    assert secrets_in(again["text"]) == {ONE, TWO}
+
+
+def test_a_text_is_streamed_in_pieces(rig: Rig) -> None:
+    done = ask(rig, "text.complete", prompt=ONE, stream=True)
+    assert "".join(piece["text"] for piece in done["pieces"]) == done["text"]
+
+
+def test_a_text_may_be_tokens(rig: Rig) -> None:
+    tokens = list(vocabulary("byte_level").encode_text(ONE))
+    assert ask(rig, "text.complete", prompt=tokens)["text"] == f"saw {ONE}"
+
+
+def test_an_embedding_has_length_one_and_depends_on_its_own_text_only(rig: Rig) -> None:
+    rig.ask([user(TWO)])
+    both = ask(rig, "embeddings.create", input=[ONE, TWO, ONE])
+    rows = array("f", both["embeddings"].data)
+    width = both["width"]
+    first, second, third = (list(rows[at * width : (at + 1) * width]) for at in range(3))
+    assert first == third != second
+    assert math.isclose(math.hypot(*first), 1.0, rel_tol=1e-6)
+    assert both["usage"]["prompt_tokens"] > 0
+    assert rig.ask([user(TWO)]).text == f"saw {TWO}"
+
+
+def test_embeddings_are_cut_and_written_as_asked(rig: Rig) -> None:
+    cut = ask(rig, "embeddings.create", input=ONE, dimensions=2, encoding_format="base64")
+    assert cut["width"] == 2
+    assert len(cut["embeddings"][0]) == 12
+    with pytest.raises(InvalidParams, match="dimensions"):
+        ask(rig, "embeddings.create", input=ONE, dimensions=99)
+
+
+def test_many_texts_are_several_turns(rig: Rig) -> None:
+    asked = rig.begin(
+        "embeddings.create", convert_params(METHODS["embeddings.create"], {"input": ["a"] * 20})
+    )
+    other = rig.start([user(ONE)], "other client")
+    rig.thread.step()
+    rig.thread.step()
+    assert other.is_over
+    assert not asked.is_over
+    rig.settle()
+    assert asked.result["embeddings"].shape == (20, 4)
+
+
+@pytest.mark.parametrize("kind", ["embedding", "rerank"])
+def test_documents_are_ranked(tmp_path: Path, kind: str) -> None:
+    rig = Rig(furnish(tmp_path, "tokens", template=CHATML, kind=kind), "tokens")
+    query = f"Which has {ONE}?"
+    documents = [f"It has {TWO}.", {"text": query}, "Neither."]
+    scored = ask(rig, "rerank.score", query=query, documents=documents, top_n=2)
+    assert len(scored["results"]) == 2
+    assert scored["results"][0]["score"] >= scored["results"][1]["score"]
+    if kind == "embedding":
+        assert scored["results"][0]["index"] == 1
+    shown = ask(rig, "rerank.score", query="q", documents=["d"], return_documents=True)
+    assert shown["results"][0]["document"] == "d"
+
+
+def test_a_model_without_hidden_states_is_an_error(rig: Rig) -> None:
+    rig.runtime.is_mute = True
+    with pytest.raises(RPCError, match="no hidden states"):
+        ask(rig, "embeddings.create", input=ONE)
