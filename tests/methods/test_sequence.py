@@ -220,6 +220,15 @@ def test_every_call_is_checked_before_the_first_is_made(
     assert rig.runtime.performed == []
 
 
+def test_a_wrong_call_is_refused_without_a_turn(rig: Rig) -> None:
+    """The client gets the error while another client's run is under way."""
+    rig.begin([run("a")])
+    with pytest.raises(InvalidParams, match="must be a string"):
+        rig.begin([{"method": "rkllm.run", "params": [{"prompt_input": 7}]}])
+    assert rig.npu.status().queue_length == 0
+    rig.thread.run()
+
+
 @pytest.mark.parametrize("number", [0, 101])
 def test_the_number_of_calls_is_limited(rig: Rig, number: int) -> None:
     """As that of a batch is."""

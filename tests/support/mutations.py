@@ -52,6 +52,7 @@ def _guard(name: str, file: str, text: str, without: str, *tests: str) -> Guard:
     return Guard(name, file, text, without, tests)
 
 
+TURN, SEQUENCE = "npu/test_turn.py", "methods/test_sequence.py"
 NPU, TURNS, TALK, WIRE = (
     "npu/test_thread.py",
     "npu/test_queue.py",
@@ -177,6 +178,84 @@ GUARDS = [
         "if not self.abandoned:\n            function",
         "if True:\n            function",
         f"{NPU}::test_cancelling_the_run_under_way_aborts_it",
+    ),
+    _guard(
+        "a turn that is given up makes no further call",
+        "npu/turn.py",
+        "            job.check()\n            announced",
+        "            announced",
+        f"{TURN}::test_a_turn_that_is_given_up_between_its_calls_aborts_nothing",
+    ),
+    _guard(
+        "between the calls of a turn nothing is aborted",
+        "npu/turn.py",
+        "        finally:\n            job.in_run = False\n",
+        "        finally:\n            pass\n",
+        f"{TURN}::test_a_turn_that_is_given_up_between_its_calls_aborts_nothing",
+    ),
+    _guard(
+        "an abort concerns one run of a turn",
+        "npu/turn.py",
+        "job.aborted = job.aborted and job.in_run",
+        "pass",
+        f"{TURN}::test_an_abort_concerns_only_the_run_during_which_it_came",
+    ),
+    _guard(
+        "each call of a turn has timeouts of its own",
+        "npu/turn.py",
+        "            if not announced:\n",
+        "            if False:\n",
+        f"{SEQUENCE}::test_a_timeout_names_the_call_under_way",
+        f"{TURN}::test_the_status_names_the_call_under_way",
+    ),
+    _guard(
+        "no other call comes in between",
+        "npu/queue.py",
+        "            self._taken = True\n",
+        "",
+        f"{TURNS}::test_a_turn_comes_when_the_one_before_is_done",
+    ),
+    _guard(
+        "the calls of a sequence need the client's rights",
+        "methods/_sequence.py",
+        "            self._check_rights(call)\n",
+        "",
+        f"{SEQUENCE}::test_what_is_for_administrators_stays_theirs",
+    ),
+    _guard(
+        "the calls of a sequence are checked before the first",
+        "methods/sequence.py",
+        "        sequence.check()\n        done = call.npu.perform(sequence.perform,",
+        "        done = call.npu.perform(lambda t: (sequence.check(), sequence.perform(t)),",
+        f"{SEQUENCE}::test_a_wrong_call_is_refused_without_a_turn",
+    ),
+    _guard(
+        "a run that fails ends a sequence",
+        "methods/_sequence.py",
+        'if result.get("_callback_state") == RunState.ERROR:',
+        "if False:",
+        f"{SEQUENCE}::test_the_first_failure_ends_it",
+    ),
+    _guard(
+        "a sequence has so many calls",
+        "methods/sequence.py",
+        "if not 0 < len(calls) <= MAX_CALLS:",
+        "if not calls:",
+        f"{SEQUENCE}::test_the_number_of_calls_is_limited",
+    ),
+    _guard(
+        "the arrays of a sequence are limited",
+        "methods/_sequence.py",
+        "if self._array_bytes >= MAX_ARRAY_BYTES:",
+        "if False:",
+        f"{SEQUENCE}::test_the_arrays_of_one_sequence_are_limited",
+    ),
+    _guard(
+        "only functions that wait for a turn are in a sequence",
+        "methods/sequence.py",
+        "if method is None or not _is_possible(method):",
+        "if method is None:",
+        f"{SEQUENCE}::test_every_call_is_checked_before_the_first_is_made",
     ),
     _guard(
         "an outcome comes once",

@@ -1,0 +1,132 @@
+"""The calls of one turn: which of them an abort and a cancellation concern."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from rkllm_twisted.errors import Cancelled
+from rkllm_twisted.interfaces import IRuntime, ITurn
+from rkllm_twisted.npu.thread import ThreadNPU
+from rkllm_twisted.testing import FakeRuntime, StepThread
+from rkllm_twisted.values import FINISH_REASON
+
+RUN = {"rkllm_input": {"prompt_input": "hi"}}
+
+
+@implementer(IRuntime)
+class CountingAborts(FakeRuntime):
+    """A runtime that counts the aborts."""
+
+    aborts = 0
+
+    def abort(self) -> dict[str, Any]:
+        self.aborts += 1
+        return super().abort()
+
+
+class Rig:
+    """An NPU that has loaded a model."""
+
+    def __init__(self) -> None:
+        self.runtime, self.thread = CountingAborts(), StepThread()
+        self.runtime.load("m")
+        self.npu = ThreadNPU(self.runtime, self.thread.in_thread, self.thread.from_thread)
+
+    def turn(self, procedure: Callable[[ITurn], Any]) -> Deferred[Any]:
+        """Queue a turn."""
+        return self.npu.perform(procedure, "a")
+
+    def run(self, turn: Any, on_result: Callable[[Any], object] = lambda _: None) -> Any:
+        """Make a run in a turn."""
+        return turn.perform(turn.prepare("rkllm_run", RUN), on_result)
+
+
+@pytest.fixture
+def rig() -> Rig:
+    """Make an NPU with a model."""
+    return Rig()
+
+
+def test_an_abort_concerns_only_the_run_during_which_it_came(rig: Rig) -> None:
+    """The next run of the turn does not say that it was cancelled."""
+    reasons: list[object] = []
+
+    def procedure(turn: ITurn) -> None:
+        reasons.append(rig.run(turn, lambda _: rig.npu.abort()).get(FINISH_REASON))
+        reasons.append(rig.run(turn).get(FINISH_REASON))
+
+    rig.turn(procedure)
+    rig.thread.run()
+    assert reasons == ["cancelled", None]
+
+
+def test_a_turn_that_is_given_up_between_its_calls_aborts_nothing(rig: Rig) -> None:
+    """No run is in C; the next call is refused."""
+    errors: list[Any] = []
+
+    def procedure(turn: ITurn) -> None:
+        rig.run(turn)
+        given_up.cancel()
+        rig.run(turn)
+
+    given_up = rig.turn(procedure)
+    given_up.addErrback(errors.append)
+    rig.thread.run()
+    assert errors[0].check(Cancelled)
+    assert rig.runtime.performed == ["rkllm_run"]
+    assert rig.runtime.aborts == 0
+
+
+def test_a_turn_that_is_given_up_during_a_run_aborts_it(rig: Rig) -> None:
+    """The run ends early, and no further call is made."""
+    texts: list[str] = []
+
+    def procedure(turn: ITurn) -> None:
+        rig.run(turn, lambda result: (texts.append(result["text"]), given_up.cancel()))
+        rig.run(turn)
+
+    given_up = rig.turn(procedure)
+    given_up.addErrback(lambda reason: reason.trap(Cancelled))
+    rig.thread.run()
+    assert texts == ["Hello"]
+    assert rig.runtime.performed == ["rkllm_run"]
+    assert rig.runtime.aborts
+
+
+def test_the_status_names_the_call_under_way(rig: Rig) -> None:
+    """Each call of the turn is announced before it begins."""
+    seen: list[object] = []
+
+    def look() -> None:
+        running = rig.npu.status().running
+        seen.append(running and (running.client, running.function))
+
+    def procedure(turn: ITurn) -> None:
+        for function, params in (("rkllm_clear_kv_cache", [0]), ("rkllm_get_kv_cache_size", [])):
+            turn.perform(turn.prepare(function, params))
+            turn.deliver(look)
+
+    rig.turn(procedure)
+    rig.thread.run()
+    assert seen == [("a", "rkllm_clear_kv_cache"), ("a", "rkllm_get_kv_cache_size")]
+    assert rig.npu.status().running is None
+
+
+def test_what_is_delivered_after_the_turn_was_given_up_is_dropped(rig: Rig) -> None:
+    """The caller has its answer already."""
+    delivered: list[int] = []
+
+    def procedure(turn: ITurn) -> None:
+        turn.deliver(delivered.append, 1)
+        turn.deliver(given_up.cancel)
+        turn.deliver(delivered.append, 2)
+
+    given_up = rig.turn(procedure)
+    given_up.addErrback(lambda reason: reason.trap(Cancelled))
+    rig.thread.run()
+    assert delivered == [1]
