@@ -3,8 +3,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Each daemon of a test would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint typecheck unit fast pythons guards runtime-check real-models soak packages \
+.PHONY: demo test lint typecheck unit programs fast pythons guards runtime-check real-models soak packages \
         bench bench-check board docs html \
         release clean
 
@@ -36,8 +38,17 @@ real-models: $(VENV)/test-installed
 	$(BIN)/pytest tests/real_models
 
 # A file's tests stay in one process: their fixtures are dear.
+PYTEST := $(BIN)/pytest --numprocesses=auto --dist=loadfile
 unit: $(VENV)/test-installed
-	$(BIN)/pytest --numprocesses=auto --dist=loadfile
+	$(PYTEST) $(PROGRAMS:%=--ignore=%)
+
+# What installs or starts other people's programs: type checkers, pip, Sphinx, foreign clients, the
+# servers of the benchmarks.
+PROGRAMS := tests/interop tests/real_models tests/testing/test_docs.py \
+    $(addprefix tests/endtoend/test_,$(addsuffix .py,benchmarks docs_build embeddings_example guides \
+    plugins typing website_example))
+programs: $(VENV)/test-installed
+	$(PYTEST) $(filter-out tests/real_models,$(PROGRAMS))
 
 # What takes seconds, under each supported Python that is installed here, pyenv's included.
 # `make test` has run the Python of PYTHON.
@@ -73,9 +84,10 @@ html: $(VENV)/test-installed
 
 # The same checks for longer: SOAK_SECONDS each, more damaged models, more generated cases.
 SOAK_SECONDS ?= 60
+LONGER := tests/npu/test_foreign_aborts.py tests/endtoend/test_wrong_parameters.py
 soak: $(VENV)/test-installed
 	$(MAKE) -C cpu_runtime soak SECONDS=$(SOAK_SECONDS)
-	RKLLM_SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/pytest tests/soak
+	RKLLM_SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/pytest tests/soak $(LONGER)
 
 # The source distribution, wheels and Debian packages for this machine and for the boards in dist/, and
 # whether they install, run and go again; the boards' under emulation.

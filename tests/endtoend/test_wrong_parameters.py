@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from daemons import Daemon, RawClient
 from invalid_parameters import WrongSet, wrong_set
+from soaking import repetitions
 
 from rkllm_twisted.abi.release import Release, releases
 
@@ -18,7 +19,7 @@ Start = Callable[..., Daemon]
 Script = Callable[[str], Path]
 
 #: Sets per method.
-SETS = 300
+SETS = repetitions(90, 300)
 INVALID_PARAMS, NOT_IN_RELEASE = -32602, -32006
 FUNCTIONS = list(releases()["1.3.0"].functions)
 #: The depth limit of a message, minus the levels around the parameters.

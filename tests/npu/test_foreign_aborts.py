@@ -1,4 +1,4 @@
-"""Cancelling A never stops B: ten thousand random interleavings, at every moment of a run.
+"""Cancelling A never stops B: thousands of random interleavings, at every moment of a run.
 
 Three clients ask, cancel and leave: while a run waits, when its turn has come but the thread has
 not begun, when the thread stands before C, between two tokens, and when C is back but the reactor
@@ -13,11 +13,12 @@ from collections import Counter
 import attrs
 import msgspec
 from memory_server import House, MemoryTransport
+from soaking import repetitions
 
 from rkllm_twisted.testing import Answer
 from rkllm_twisted.wire.framing import Netstrings, netstring
 
-INTERLEAVINGS = 10_000
+INTERLEAVINGS = repetitions(2_000, 10_000)
 TEXTS = ("one ", "two ", "three ")
 RUN = '{"jsonrpc":"2.0","id":%d,"method":"%s","params":[{"prompt_input":"%s"}]}'
 CANCEL = '{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":%d}}'
