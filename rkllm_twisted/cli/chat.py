@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -14,23 +13,27 @@ from typing import Any
 import click
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import WordCompleter
-from prompt_toolkit.history import FileHistory
-from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.utils import get_cwidth
 
 from rkllm_twisted.blocking import Client
-from rkllm_twisted.cli.chat_session import ChatSession
+from rkllm_twisted.cli.chat_input import input_history, key_bindings
+from rkllm_twisted.cli.chat_session import ChatSession, chat_options
 from rkllm_twisted.cli.connected import model_options, params_option, with_client
 from rkllm_twisted.cli.exit_codes import exit_reason
 from rkllm_twisted.cli.load import ensure_loaded
-from rkllm_twisted.cli.terminal import is_terminal, say, show_wait, waiting, without_echo
+from rkllm_twisted.cli.terminal import is_terminal, say, show_wait, without_echo
 from rkllm_twisted.cli.word_wrap import WordWrap
-from rkllm_twisted.errors import NotAllowed, RPCError
+from rkllm_twisted.errors import RPCError
 
 HELP = """\
 Enter sends; Alt-Enter, or a backslash at the end of a line, starts a new line.
 Ctrl-C stops the answer; Ctrl-D leaves.
 /clear       starts a new conversation
+/retry       asks the last question again
+/edit TEXT   asks TEXT in place of the last question
+/system TEXT sets the system message; without TEXT shows it
+/model NAME  continues with another model; without NAME lists the models
+/tokens      shows how many tokens the conversation has
 /perf        shows the figures of the last answer
 /save FILE   writes the conversation to a file: JSON if its name ends in .json, else Markdown
 /help        shows this help
@@ -55,6 +58,11 @@ class Chat:
         self._saved: set[Path] = set()
         self._commands: Mapping[str, Callable[[str], object]] = {
             "/clear": self._clear,
+            "/retry": self._retry,
+            "/edit": self._edit,
+            "/system": self._system,
+            "/model": self._model,
+            "/tokens": self._tokens,
             "/perf": lambda _: print(figures(self._conversation)),
             "/save": self._save,
             "/help": lambda _: print(HELP, end=""),
@@ -100,7 +108,7 @@ class Chat:
     def _connect_again_if_lost(self) -> None:
         if self._conversation.client.is_closed:
             self._conversation.reconnect()
-            print("Connected again; the model has lost the conversation.", file=sys.stderr)
+            print("Connected again.", file=sys.stderr)
 
     def _answer(self, text: str) -> None:
         self._connect_again_if_lost()
@@ -114,10 +122,53 @@ class Chat:
                 say(wrap.end() + "\n")
 
     def _clear(self, _: str) -> None:
-        self._connect_again_if_lost()
-        with waiting("Waiting for the NPU"):
-            self._conversation.clear()
+        self._conversation.clear()
         print("A new conversation starts.")
+
+    def _retry(self, _: str) -> None:
+        self._ask_instead(None)
+
+    def _edit(self, text: str) -> None:
+        if text:
+            self._ask_instead(text)
+        else:
+            print("Give the new question: /edit TEXT")
+
+    def _ask_instead(self, text: str | None) -> None:
+        question = self._conversation.take_back()
+        if question is None:
+            print("There is no question to ask again.")
+        else:
+            self._answer(text or question)
+
+    def _system(self, text: str) -> None:
+        if text:
+            self._conversation.system = text
+        print(self._conversation.system or "There is no system message.")
+
+    def _model(self, name: str) -> None:
+        self._connect_again_if_lost()
+        client = self._conversation.client
+        if name:
+            self._conversation.model = client.show_model(name).name
+            print(f"{self._conversation.model} answers from now on.")
+            return
+        models = client.list_models().models
+        if not models:
+            print("The daemon knows no models by name: it was started without --model-dir.")
+        for model in models:
+            print(f"{'*' if model.loaded else ' '} {model.name}")
+
+    def _tokens(self, _: str) -> None:
+        self._connect_again_if_lost()
+        conversation = self._conversation
+        questions = [turn for turn in conversation.turns if turn.role == "user"]
+        if not questions:
+            print("The conversation is empty.")
+            return
+        messages = conversation.messages(conversation.turns[:-1])
+        count = conversation.client.count_tokens(model=conversation.model, messages=messages)
+        print(f"{count} tokens up to the last question.")
 
     def _save(self, name: str) -> None:
         if not name:
@@ -144,56 +195,20 @@ class Chat:
 
 def figures(conversation: ChatSession) -> str:
     """Return the figures of the last answer as one line."""
-    perf = conversation.perf
-    if perf is None:
-        return (
-            "There are no figures: no answer is complete, or this release of the runtime has none."
-        )
+    if conversation.result is None:
+        return "There are no figures: no answer is complete."
+    usage = conversation.result.usage
+    read = usage.prompt_tokens - usage.cached_tokens
     return (
-        f"prompt: {perf.prefill_tokens} tokens in {perf.prefill_time_ms:.0f} ms"
-        f" ({perf.prefill_rate:.1f}/s); answer: {perf.generate_tokens} tokens in"
-        f" {perf.generate_time_ms:.0f} ms ({perf.generate_rate:.1f}/s);"
-        f" memory: {perf.memory_usage_mb:.0f} MB"
+        f"prompt: {usage.prompt_tokens} tokens, {usage.cached_tokens} of them in the cache,"
+        f" {read} read in {usage.prefill_ms:.0f} ms ({_rate(read, usage.prefill_ms)}/s); answer:"
+        f" {usage.completion_tokens} tokens in {usage.generate_ms:.0f} ms"
+        f" ({_rate(usage.completion_tokens, usage.generate_ms)}/s)"
     )
 
 
-def state_directory() -> Path:
-    """Return the directory for this user's state files (XDG Base Directory Specification)."""
-    named = os.environ.get("XDG_STATE_HOME", "")
-    base = Path(named) if named.startswith("/") else Path.home() / ".local" / "state"
-    return base / "rkllm"
-
-
-def _history() -> FileHistory | None:
-    """Return the input of earlier chats; None if it cannot be stored."""
-    directory = state_directory()
-    try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = directory / "history"
-        path.touch(mode=0o600)
-    except OSError as error:
-        print(f"rkllm: Your input will not be kept for the next chat: {error}.", file=sys.stderr)
-        return None
-    return FileHistory(str(path))
-
-
-def _keys() -> KeyBindings:
-    keys = KeyBindings()
-
-    @keys.add("enter")
-    def _(event: KeyPressEvent) -> None:
-        buffer = event.current_buffer
-        if buffer.document.char_before_cursor == "\\":
-            buffer.delete_before_cursor()
-            buffer.insert_text("\n")
-        else:
-            buffer.validate_and_handle()
-
-    @keys.add("escape", "enter")
-    def _(event: KeyPressEvent) -> None:
-        event.current_buffer.insert_text("\n")
-
-    return keys
+def _rate(count: int, milliseconds: float) -> str:
+    return f"{1000 * count / milliseconds:.1f}" if milliseconds else "-"
 
 
 def on_a_terminal(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -209,52 +224,51 @@ def on_a_terminal(function: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _clear_first(conversation: ChatSession) -> None:
-    try:
-        with waiting("Waiting for the NPU"):
-            conversation.clear()
-    except NotAllowed:
-        raise NotAllowed(
-            "All clients share one history, and only an administrator may clear it; continue the"
-            " history with: rkllm chat --continue"
-        ) from None
-
-
 @click.command()
 @on_a_terminal
 @with_client
 @model_options
-@click.option("--system", help="A system prompt, sent before the first question.")
-@click.option("--continue", "go_on", is_flag=True, help="Keep the history of earlier runs.")
+@click.option("--system", help="A system message.")
+@click.option(
+    "--resume",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Continue a conversation that /save has written as JSON.",
+)
 @params_option("RKLLMInferParam")
 def command(
     client: Client,
     model: str | None,
     reload: bool,
     system: str | None,
-    go_on: bool,
+    resume: Path | None,
     params: Mapping[str, Any],
 ) -> None:
     """Chat with the model in a terminal.
 
     Enter sends, Alt-Enter starts a new line, Ctrl-C stops the answer, Ctrl-D leaves; /help lists
-    the commands. A chat starts with an empty history, unless --continue is given. On a daemon with
-    one history for all clients (--history shared) this clears the history for every client.
+    the commands. Several people may chat at once: none reads another's conversation.
     """
     if model is not None:
         ensure_loaded(client, model, reload)
-    conversation = ChatSession(client, system, params)
-    if not go_on:
-        _clear_first(conversation)
+    try:
+        conversation = ChatSession(client, system, chat_options(params))
+        if resume is not None:
+            conversation.resume(resume)
+    except ValueError as error:
+        raise click.UsageError(str(error), click.get_current_context()) from None
     status = conversation.client.status()
     session: PromptSession[str] = PromptSession(
-        "> ", history=_history(), multiline=True, key_bindings=_keys(), prompt_continuation="  "
+        "> ",
+        history=input_history(),
+        multiline=True,
+        key_bindings=key_bindings(),
+        prompt_continuation="  ",
     )
     chat = Chat(conversation, session.prompt)
     session.completer = WordCompleter(chat.commands, sentence=True)
     print(
         f"{status.model_path or 'No model is loaded'} ({status.backend}); /help lists the commands."
     )
-    if not conversation.remembers:
-        print("This release of the runtime keeps no history: it answers each question by itself.")
+    if conversation.turns:
+        print(f"The conversation has {len(conversation.turns)} turns.")
     chat.run()

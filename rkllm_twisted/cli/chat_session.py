@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Mapping
-from contextlib import closing, suppress
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from rkllm_twisted.blocking import Client
-from rkllm_twisted.client_core.methods import run_async
-from rkllm_twisted.client_core.results import Perf
-from rkllm_twisted.errors import NoModel, NotInRelease
+from rkllm_twisted.client_core.inference_methods import chat_stream
+from rkllm_twisted.client_core.inference_results import ChatResult
 
-#: The first release with `keep_history` and `rkllm_clear_kv_cache`.
-FIRST_WITH_HISTORY = (1, 2)
+#: Fields of RKLLMInferParam -> the parameters of ``chat.complete`` that set them.
+OPTIONS: Mapping[str, str] = {
+    "sampling_params": "sampling",
+    "max_new_tokens": "max_new_tokens",
+    "lora_params": "lora",
+}
 
 
 @attrs.frozen
@@ -30,24 +33,42 @@ class Turn:
     text: str
 
 
+def chat_options(infer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the parameters of ``chat.complete`` for fields of RKLLMInferParam.
+
+    :raises ValueError: chat has no parameter for a field; the text names it.
+    """
+    unknown = next((name for name in infer if name not in OPTIONS), None)
+    if unknown is not None:
+        raise ValueError(f"{unknown} cannot be set in a chat; {', '.join(OPTIONS)} can.")
+    options = {OPTIONS[name]: value for name, value in infer.items()}
+    if isinstance(options.get("lora"), Mapping):
+        options["lora"] = options["lora"].get("lora_adapter_name")
+    return options
+
+
 @attrs.define
 class ChatSession:
-    """A conversation of which the model keeps the history.
+    """A conversation that this program keeps: the daemon gets all of it with each question.
 
-    :param system: the system prompt. It is sent before the first question, which works on any
-        release and with any model; `rkllm_set_chat_template` would need the model's whole template
-        and would change it for every client.
-    :param params: further fields of the RKLLMInferParam.
+    :param system: the system message; None for none.
+    :param options: further parameters of ``chat.complete``.
+    :param model: a model by its name; None for the loaded one.
     :ivar turns: the messages, oldest first.
-    :ivar perf: the figures of the last answer.
+    :ivar result: the last answer, if it is complete.
     """
 
     client: Client
     system: str | None = None
-    params: Mapping[str, Any] = attrs.field(factory=dict)
+    options: Mapping[str, Any] = attrs.field(factory=dict)
+    model: str | None = None
     turns: list[Turn] = attrs.field(factory=list, init=False)
-    perf: Perf | None = attrs.field(default=None, init=False)
-    _remembers: bool | None = attrs.field(default=None, init=False)
+    result: ChatResult | None = attrs.field(default=None, init=False)
+
+    def messages(self, turns: Sequence[Turn]) -> list[dict[str, str]]:
+        """Return the conversation as ``chat.complete`` takes it."""
+        system = [{"role": "system", "content": self.system}] if self.system else []
+        return [*system, *({"role": turn.role, "content": turn.text} for turn in turns)]
 
     def ask(self, text: str) -> Generator[str, None, None]:
         """Send a question, and return the answer piece by piece.
@@ -56,44 +77,35 @@ class ChatSession:
 
         :raises RPCError, Unreachable: as :meth:`Client.stream`.
         """
-        prompt = f"{self.system}\n\n{text}" if self.system and not self.turns else text
-        infer = {**({"keep_history": 1} if self.remembers else {}), **self.params}
-        call = run_async(prompt, **infer)
-        pieces = []
-        self.perf = None
+        asked = [*self.turns, Turn("user", text)]
+        call = chat_stream(self.messages(asked), model=self.model, **self.options)
+        pieces: list[str] = []
+        self.result = None
         try:
             with closing(self.client.stream(call.method, call.params)) as results:
-                for result in map(call.read, results):
-                    self.perf = result.perf
-                    pieces.append(result.text)
-                    yield result.text
+                for piece in map(call.read, results):
+                    self.result = piece.result
+                    pieces.append(piece.text)
+                    yield piece.reasoning or piece.text
         finally:
-            if pieces:
-                self.turns += Turn("user", text), Turn("assistant", "".join(pieces))
+            if any(pieces):
+                self.turns = [*asked, Turn("assistant", "".join(pieces))]
 
-    @property
-    def remembers(self) -> bool:
-        """True if the loaded release can keep a history."""
-        if self._remembers is None:
-            release = self.client.version().runtime.abi.split(".")
-            self._remembers = tuple(map(int, release[:2])) >= FIRST_WITH_HISTORY
-        return self._remembers
+    def take_back(self) -> str | None:
+        """Remove the last question and its answer.
+
+        :returns: the question; None if there is none.
+        """
+        if len(self.turns) < 2:
+            return None
+        question = self.turns[-2].text
+        del self.turns[-2:]
+        return question
 
     def clear(self) -> None:
-        """Begin a new conversation: clear the daemon's history and this one.
-
-        With ``--history connection`` the daemon clears by itself when another connection runs the
-        model, so this makes a new connection. That needs no right to clear.
-
-        :raises NotAllowed: if only an administrator may clear the history of all clients.
-        """
-        if self.client.status().history == "connection":
-            self.reconnect()
-        else:
-            with suppress(NotInRelease, NoModel):
-                self.client.clear_kv_cache()
+        """Begin a new conversation."""
         self.turns.clear()
-        self.perf = None
+        self.result = None
 
     def reconnect(self) -> None:
         """Replace the connection by a new one.
@@ -115,3 +127,17 @@ class ChatSession:
             first = [f"*{self.system}*"] if self.system else []
             text = "\n\n".join(first + [f"**{turn.role}:** {turn.text}" for turn in self.turns])
         path.write_text(text + "\n", encoding="utf-8")
+
+    def resume(self, path: Path) -> None:
+        """Continue a conversation that :meth:`save` has written as JSON.
+
+        :raises OSError: if the file cannot be read.
+        :raises ValueError: if it holds no conversation.
+        """
+        try:
+            content = json.loads(path.read_text("utf-8"))
+            turns = [Turn(str(turn["role"]), str(turn["text"])) for turn in content["turns"]]
+        except (ValueError, LookupError, TypeError):
+            raise ValueError(f"{path} holds no conversation; /save FILE.json writes one.") from None
+        self.turns = turns
+        self.system = self.system or content.get("system")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import attrs
 
+from rkllm_twisted.chat.extras import ExtraMissingError
 from rkllm_twisted.chat.families import named as family_named
 from rkllm_twisted.chat.family_table import FAMILIES
 from rkllm_twisted.chat.model import ChatModel, OpenTemplate, chat_model, read_specials
@@ -82,16 +84,22 @@ class ProfileReader:
         control = {} if vocabulary is None else vocabulary.control
         own = [text for text in model.settings.end_tokens if isinstance(text, str)]
         usual = [*(family.end_tokens if family else ()), specials.get("eos_token", "")]
-        chat = chat_model(
+        make = partial(
+            chat_model,
             f"{model.path} {model.identity}",
             context,
             family=family,
-            template=model.template,
             vocabulary=vocabulary,
             specials=specials,
             end_tokens=tuple(text for text in own if text not in control),
             open_template=self._open_template,
         )
+        try:
+            chat = make(template=model.template)
+        except ExtraMissingError:
+            if vocabulary is not None or not _is_inside(model):
+                raise
+            chat = ChatModel(f"{model.path} {model.identity}", context)  # the runtime reads it, too
         ids = [number for number in model.settings.end_tokens if isinstance(number, int)]
         ids += _end_ids(_json(catalogue, model, "generation_config"))
         ids += [control[text] for text in (*own, *usual) if text in control]
@@ -123,3 +131,9 @@ def _end_ids(config: Mapping[str, Any]) -> list[int]:
     value = config.get("eos_token_id")
     values = value if isinstance(value, list) else [value]
     return [number for number in values if type(number) is int]
+
+
+def _is_inside(model: NamedModel) -> bool:
+    """True if the template is in the model's own file."""
+    header = model.file.header
+    return header is not None and model.template == header.template

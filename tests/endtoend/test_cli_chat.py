@@ -18,30 +18,40 @@ ECHO = "run\necho\n"
 NOT_ME = f"--admin-uid={os.getuid() + 1}"
 
 
-def test_a_user_who_may_not_clear_is_told_to_continue(
-    start: Start, script: Script, tmp_path: Path
-) -> None:
-    """Only an administrator may clear the shared history; --continue needs no right."""
-    daemon = start(NOT_ME)
+def test_a_chat_needs_no_right(start: Start, script: Script, tmp_path: Path) -> None:
+    """Another user is the administrator, and the history is shared by all clients."""
+    daemon = start(NOT_ME, f"--model={script(ECHO)}")
     with terminal("chat", daemon=daemon, state=tmp_path) as child:
-        child.expect("rkllm: All clients share one history.*rkllm chat --continue")
-        assert child.end() == 9
-    with terminal("chat", "--continue", daemon=daemon, state=tmp_path) as child:
         child.expect("^>")
+        child.send("hello\r")
+        child.expect("hello\r\nhello\r\n|hello\r\n")
         child.send("/clear\r")
-        child.expect("administrator")
+        child.expect("A new conversation starts")
         child.send(CTRL_D)
         assert child.end() == 0
 
 
-def test_a_history_of_ones_own_needs_no_right_to_clear(start: Start, tmp_path: Path) -> None:
-    """The daemon clears the history when another connection has run the model."""
-    daemon = start(NOT_ME, "--history=connection")
+def test_the_commands_of_a_conversation(start: Start, script: Script, tmp_path: Path) -> None:
+    """A question can be asked again, edited, and answered under another system message."""
+    daemon = start()
+    daemon.load(script(ECHO))
     with terminal("chat", daemon=daemon, state=tmp_path) as child:
         child.expect("^>")
-        child.send("/clear\r")
-        child.expect("A new conversation starts")
-        child.send("exit\r")
+        child.send("/retry\r")
+        child.expect("no question to ask again")
+        child.send("one\r")
+        child.expect("one\r\none\r\n|one\r\n")
+        child.send("/edit two\r")
+        child.expect("two\r\ntwo\r\n|two\r\n")
+        child.send("/system Be kind.\r")
+        child.expect("Be kind")
+        child.send("/tokens\r")
+        child.expect("rkllm: To count tokens, put")
+        child.send("/model\r")
+        child.expect("without --model-dir")
+        child.send("/perf\r")
+        child.expect("prompt: [0-9]+ tokens")
+        child.send(CTRL_D)
         assert child.end() == 0
 
 

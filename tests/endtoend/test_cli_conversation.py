@@ -10,7 +10,7 @@ import pytest
 from daemons import Daemon
 
 from rkllm_twisted.blocking import Client
-from rkllm_twisted.cli.chat_session import ChatSession, Turn
+from rkllm_twisted.cli.chat_session import ChatSession, Turn, chat_options
 from rkllm_twisted.errors import RuntimeCrashed
 
 Start = Callable[..., Daemon]
@@ -27,7 +27,7 @@ def client(start: Start, script: Script) -> Iterator[Client]:
 
 
 def test_the_model_reads_on_and_forgets_when_told(client: Client) -> None:
-    """The cache grows with each turn and is empty after clear."""
+    """The cache grows with each turn, and a new conversation begins anew."""
     conversation = ChatSession(client)
     sizes = []
     for _ in range(2):
@@ -35,17 +35,38 @@ def test_the_model_reads_on_and_forgets_when_told(client: Client) -> None:
         sizes += client.get_kv_cache_size()
     assert 0 < sizes[0] < sizes[1]
     conversation.clear()
-    assert client.get_kv_cache_size() == [0]
-    assert (conversation.turns, conversation.perf) == ([], None)
+    assert (conversation.turns, conversation.result) == ([], None)
+    list(conversation.ask("hello there"))
+    assert client.get_kv_cache_size() == sizes[:1]
 
 
-def test_the_system_prompt_stands_before_the_first_question(client: Client) -> None:
-    """Each conversation begins with the system prompt."""
+def test_two_people_chat_at_once(client: Client) -> None:
+    """Neither reads the other: the model gets each conversation again."""
+    one, other = ChatSession(client), ChatSession(client)
+    list(one.ask("I am Anna."))
+    assert "".join(other.ask("I am Otto.")) == "I am Otto."
+    again = "".join(one.ask("Who am I?"))
+    assert "Anna" in again
+    assert "Otto" not in again
+
+
+def test_the_system_message_stands_before_the_first_question(client: Client) -> None:
+    """Each conversation begins with it."""
     conversation = ChatSession(client, system="Be kind.")
     assert "".join(conversation.ask("one")) == "Be kind.\n\none"
     assert "".join(conversation.ask("two")) == "two"
     conversation.clear()
     assert "".join(conversation.ask("three")) == "Be kind.\n\nthree"
+
+
+def test_a_question_is_taken_back_with_its_answer(client: Client) -> None:
+    """/retry and /edit ask in its place."""
+    conversation = ChatSession(client)
+    assert conversation.take_back() is None
+    list(conversation.ask("one"))
+    assert conversation.take_back() == "one"
+    assert "".join(conversation.ask("two")) == "two"
+    assert conversation.turns == [Turn("user", "two"), Turn("assistant", "two")]
 
 
 def test_an_answer_that_is_left_belongs_to_the_conversation_as_far_as_it_came(
@@ -57,9 +78,31 @@ def test_an_answer_that_is_left_belongs_to_the_conversation_as_far_as_it_came(
     first = next(pieces)
     pieces.close()
     assert conversation.turns == [Turn("user", "one two three"), Turn("assistant", first)]
-    assert conversation.perf is None
-    assert "".join(conversation.ask("four")) == "four"
-    assert conversation.perf is not None
+    assert conversation.result is None
+    assert "".join(conversation.ask("four")).endswith("four")
+    assert conversation.result is not None
+
+
+def test_fields_of_a_run_become_parameters_of_chat() -> None:
+    given = {"sampling_params": {"top_k": 1}, "lora_params": {"lora_adapter_name": "a"}}
+    assert chat_options(given) == {"sampling": {"top_k": 1}, "lora": "a"}
+    with pytest.raises(ValueError, match="mode cannot be set in a chat"):
+        chat_options({"mode": 1})
+
+
+def test_a_saved_conversation_is_resumed(client: Client, tmp_path: Path) -> None:
+    """The model reads all of it."""
+    conversation = ChatSession(client, system="Be kind.")
+    list(conversation.ask("I am Anna."))
+    conversation.save(tmp_path / "c.json")
+    other = ChatSession(client)
+    other.resume(tmp_path / "c.json")
+    assert (other.turns, other.system) == (conversation.turns, "Be kind.")
+    list(ChatSession(client).ask("Hello"))
+    assert "Anna" in "".join(other.ask("Who am I?"))
+    (tmp_path / "c.md").write_text("no conversation")
+    with pytest.raises(ValueError, match="holds no conversation"):
+        other.resume(tmp_path / "c.md")
 
 
 def test_an_answer_that_a_crash_cuts_short_does_so_too(client: Client) -> None:

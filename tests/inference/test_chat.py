@@ -6,10 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chat_templates import CHATML
 from echo_runtime import secrets_in
+from gguf_files import gguf_bytes
 from inference_rig import TIERS, Rig, furnish, user
 
-from rkllm_twisted.errors import Cancelled, InvalidParams, NoModel, RPCError
+from rkllm_twisted.chat.extras import ExtraMissingError
+from rkllm_twisted.errors import (
+    Cancelled,
+    InternalError,
+    InvalidParams,
+    NoModel,
+    RPCError,
+    TimedOut,
+)
+from rkllm_twisted.testing import End
 
 ONE, TWO, THREE = "zq1q", "zq2q", "zq3q"
 
@@ -223,10 +234,43 @@ def test_a_tokenizer_of_another_model_is_noticed(tmp_path: Path) -> None:
 
 
 def test_a_run_that_ends_in_an_error_is_an_error(rig: Rig) -> None:
-    from rkllm_twisted.testing import End
-
     rig.runtime.then = End.ERROR
     error = rig.ask([user(ONE)]).error
     assert isinstance(error, RPCError)
     assert error.code == -32000
     assert rig.ask([user(TWO)]).text == f"saw {TWO}"
+
+
+def _without_jinja(*_: Any) -> Any:
+    raise ExtraMissingError.of("jinja2", "render a chat template")
+
+
+def test_without_the_extra_an_error_says_what_to_install(tmp_path: Path) -> None:
+    rig = Rig(furnish(tmp_path, "template"), open_template=_without_jinja)
+    error = rig.ask([user(ONE)]).error
+    assert isinstance(error, InternalError)
+    assert "pip install 'rkllm-twisted[chat]'" in str(error)
+
+
+def test_without_the_extra_the_runtime_reads_the_template_in_the_models_file(
+    tmp_path: Path,
+) -> None:
+    model = tmp_path / "m.gguf"
+    model.write_bytes(
+        gguf_bytes({"general.architecture": "llama", "tokenizer.chat_template": CHATML})
+    )
+    rig = Rig(model, open_template=_without_jinja)
+    assert rig.ask([user(ONE)]).result["tier"] == "runtime"
+
+
+def test_a_template_that_loops_is_refused_and_not_tried_again(tmp_path: Path) -> None:
+    tried: list[object] = []
+
+    def looping(*_: Any) -> Any:
+        tried.append(None)
+        raise TimedOut("The model's chat template does not come to an end.")
+
+    rig = Rig(furnish(tmp_path, "template"), open_template=looping)
+    for _ in range(2):
+        assert isinstance(rig.ask([user(ONE)]).error, TimedOut)
+    assert len(tried) == 1
