@@ -63,8 +63,9 @@ class PackagedModel:
     settings: str
 
 
-#: Sampling as the card of the model has it. A penalty on repetition, the default, makes so small
-#: a model repeat its whole answer to the turn before. The context holds ten turns.
+#: Sampling as the card of the model has it. With the default penalty on repetition, 1.1, so small a
+#: model gives its last answer again; without any, one answer may repeat a sentence without end. The
+#: context holds ten turns.
 _SMOLLM2 = """\
 aliases = ["smollm2"]
 
@@ -74,7 +75,7 @@ max_new_tokens = 512
 temperature = 0.2
 top_p = 0.9
 top_k = 50
-repeat_penalty = 1.0
+repeat_penalty = 1.05
 """
 
 #: Name -> a model that a package index has whole.
