@@ -49,7 +49,7 @@ def add_unreleased(_: Sphinx, page: str, text: list[str]) -> None:
     if page == "changelog" and (HERE.parent / "newsfragments").is_dir():
         command = [sys.executable, "-m", "towncrier", "build", "--draft", "--version", "unreleased"]
         draft = subprocess.check_output(command, cwd=HERE.parent, stderr=subprocess.DEVNULL)
-        news = draft.decode().strip().replace("\n#", "\n##")
+        news = draft.decode().strip().replace("\n#", "\n##").replace("](docs/", "](")
         text[0] = text[0].replace("```{include}", f"#{news}\n\n```{{include}}", 1)
 
 

@@ -32,23 +32,37 @@ NAMES = (
 def prepare(project: Path, version: str) -> None:
     """Write a version and its changes where they belong.
 
-    :raises ValueError: this is no version, or not newer than the last release.
+    It may be repeated for the newest section of NEWS.md, after packages could not be built.
+
+    :raises ValueError: this is no version, or older than the last release, or NEWS.md has it
+        without changes that have been made since.
     :raises subprocess.CalledProcessError: towncrier failed.
     """
     if not VERSION.fullmatch(version):
         raise ValueError(f"A version is three numbers, such as 1.2.0, not {version!r}.")
     released = SECTION.findall((project / "NEWS.md").read_text("utf-8"))
-    if released and _key(version) <= max(map(_key, released)):
+    if released and _key(version) < max(map(_key, released)):
         raise ValueError(f"{released[0]} has been released; {version} is not newer.")
+    fragments = _fragments(project)
+    if version in released and fragments:
+        raise ValueError(
+            f"NEWS.md has a section of version {version} without {len(fragments)} news fragments;"
+            " write them into it and delete them, or release a newer version."
+        )
     _replace(project / "setup.cfg", r"^(version = ).*$", rf"\g<1>{version}")
     for page in _pages(project):
         _replace(page, PACKAGE.pattern, rf"\g<1>{version}")
-    command = [sys.executable, "-m", "towncrier", "build", "--yes", "--version", version]
-    subprocess.run(command, cwd=project, check=True)
+    if version not in released:
+        command = [sys.executable, "-m", "towncrier", "build", "--yes", "--version", version]
+        subprocess.run(command, cwd=project, check=True)
 
 
 def _key(version: str) -> tuple[int, ...]:
     return tuple(map(int, version.split(".")))
+
+
+def _fragments(project: Path) -> list[Path]:
+    return sorted((project / "newsfragments").rglob("*.*.md"))
 
 
 def _pages(project: Path) -> list[Path]:
@@ -76,7 +90,7 @@ def problems(project: Path, version: str, packages: Path | None = None) -> Itera
         yield f"The newest section of NEWS.md is {released[0] if released else 'missing'}."
     if released.count(version) > 1:
         yield f"NEWS.md has {released.count(version)} sections of {version}."
-    for fragment in sorted((project / "newsfragments").rglob("*.*.md")):
+    for fragment in _fragments(project):
         yield f"{fragment.relative_to(project)} is not in NEWS.md."
     for page in _pages(project):
         others = {found for _, found in PACKAGE.findall(page.read_text("utf-8"))} - {version}

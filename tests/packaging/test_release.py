@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import shutil
 import subprocess
 from pathlib import Path
@@ -70,17 +71,47 @@ def test_the_next_release_stands_before_the_last_one(release: ModuleType, projec
     assert list(release.problems(project, "1.10.0")) == []
 
 
-@pytest.mark.parametrize("version", ["1", "1.2", "v1.2.0", "1.2.0rc1", "", "0.1.0", "1.2.0"])
+@pytest.mark.parametrize("version", ["1", "1.2", "v1.2.0", "1.2.0rc1", "", "0.1.0"])
 def test_a_version_that_cannot_be_is_refused(
     release: ModuleType, project: Path, version: str
 ) -> None:
-    """One that is no version, or not newer than the last release; nothing is written."""
-    if version in {"0.1.0", "1.2.0"}:
+    """One that is no version, or older than the last release; nothing is written."""
+    if version == "0.1.0":
         release.prepare(project, "1.2.0")
     before = (project / "setup.cfg").read_text()
     with pytest.raises(ValueError, match="version|newer"):
         release.prepare(project, version)
     assert (project / "setup.cfg").read_text() == before
+
+
+def test_a_release_can_be_made_again(release: ModuleType, project: Path) -> None:
+    """After the packages could not be built, for example; the news stays as it is."""
+    release.prepare(project, "1.2.0")
+    news = (project / "NEWS.md").read_text()
+    (project / "docs/install.md").write_text("apt install ./rkllm-twisted_1.1.0_arm64.deb\n")
+    release.prepare(project, "1.2.0")
+    assert (project / "NEWS.md").read_text() == news
+    assert list(release.problems(project, "1.2.0")) == []
+
+
+def test_a_release_that_is_in_the_news_takes_no_further_changes(
+    release: ModuleType, project: Path
+) -> None:
+    """A second section of one version would say which changes came first."""
+    release.prepare(project, "1.2.0")
+    (project / "newsfragments/+later.feature.md").write_text("Something later.\n")
+    with pytest.raises(ValueError, match=r"section of version 1\.2\.0 without 1 news fragments"):
+        release.prepare(project, "1.2.0")
+
+
+def test_no_heading_of_the_news_skips_a_level(release: ModuleType, project: Path) -> None:
+    """Also if several kinds of changes belong to no section: Sphinx warns otherwise."""
+    (project / "newsfragments/+slow.bugfix.md").write_text("Nothing is slow.\n")
+    (project / "newsfragments/command/+new.feature.md").write_text("New.\n")
+    release.prepare(project, "1.2.0")
+    lines = (project / "NEWS.md").read_text().splitlines()
+    levels = [len(line.split()[0]) for line in lines if line.startswith("#")]
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
 
 
 @pytest.mark.parametrize(
