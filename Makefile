@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Each daemon of a test would compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint typecheck unit programs fast pythons guards runtime-check real-models soak packages \
+.PHONY: demo test lint typecheck unit failed programs fast pythons guards runtime-check real-models soak packages \
         bench bench-check board docs html \
         release clean
 
@@ -41,6 +41,10 @@ real-models: $(VENV)/test-installed
 PYTEST := $(BIN)/pytest --numprocesses=auto --dist=loadfile
 unit: $(VENV)/test-installed
 	$(PYTEST) $(PROGRAMS:%=--ignore=%)
+
+# The tests that failed last, one after another: a test of time may fail on a busy machine.
+failed: $(VENV)/test-installed
+	$(BIN)/pytest --last-failed --last-failed-no-failures=none
 
 # What installs or starts other people's programs: type checkers, pip, Sphinx, foreign clients, the
 # servers of the benchmarks.
