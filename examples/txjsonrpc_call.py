@@ -9,7 +9,10 @@ import sys
 
 from twisted.internet import reactor, task
 from txjsonrpc import jsonrpclib
-from txjsonrpc.netstring.jsonrpc import Proxy
+from txjsonrpc.netstring.jsonrpc import Proxy, QueryProtocol
+
+# Twisted's netstrings have at most 99,999 bytes; rpc.discover, hidden states and logits have more.
+QueryProtocol.MAX_LENGTH = 2**28
 
 
 class UNIXProxy(Proxy):

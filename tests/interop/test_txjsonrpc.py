@@ -58,7 +58,7 @@ def test_it_runs_the_model(daemon: Daemon, tmp_path: Path) -> None:
 
 
 def test_it_reads_the_openrpc_document(daemon: Daemon) -> None:
-    """The document is shorter than the client's netstring limit of 99,999 bytes."""
+    """The document is longer than Twisted's limit of 99,999 bytes, which the example raises."""
     assert result(daemon, "rpc.discover")["openrpc"] == "1.3.2"
 
 
