@@ -40,7 +40,8 @@ def test_ctrl_c_stops_the_answer_and_not_the_chat(
     daemon = start()
     daemon.load(
         script(
-            'run when "long"\ntoken "going "\nhang until abort\nfinish\nrun\ntoken "fine"\nfinish\n'
+            'run when "short"\ntoken "fine"\nfinish\n'
+            'run\ntoken "going "\nhang until abort\nfinish\n'
         )
     )
     with terminal("chat", daemon=daemon, state=tmp_path) as child:
@@ -127,20 +128,20 @@ def test_a_chat_goes_on_after_a_refusal(start: Start, script: Script, tmp_path: 
         assert child.end() == 0
 
 
-def test_a_chat_on_a_release_that_forgets_says_so(
+def test_a_chat_on_a_release_that_keeps_no_history(
     start: Start, script: Script, tmp_path: Path
 ) -> None:
-    """The chat works all the same."""
+    """The model reads the whole conversation with each question."""
     daemon = start("--abi=1.1.4")
     daemon.load(script(ECHO))
     with terminal("chat", daemon=daemon, state=tmp_path) as child:
-        child.expect("keeps no history")
         child.expect("^>")
         child.send("hello\r")
         child.expect("hello\r\n")
         child.expect("^>")
-        child.send("/perf\r")
-        child.expect("There are no figures")
+        child.send("again\r")
+        child.expect("User: hello\r\n")
+        child.expect("^>")
         child.send(CTRL_D)
         assert child.end() == 0
 
@@ -256,7 +257,8 @@ def test_what_is_typed_during_an_answer_is_not_mixed_into_it(
 ) -> None:
     """It is the beginning of the next question."""
     daemon = start()
-    daemon.load(script('run when "long"\ntoken "going "\nhang until abort\nfinish\nrun\necho\n'))
+    script_text = 'run when "typed"\necho\nrun\ntoken "going "\nhang until abort\nfinish\n'
+    daemon.load(script(script_text))
     with terminal("chat", daemon=daemon, state=tmp_path) as child, daemon.connect() as other:
         child.expect("^>")
         child.send("long\r")
