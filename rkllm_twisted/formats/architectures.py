@@ -2,7 +2,7 @@
 
 A runtime finds out when it loads the model, and has then unloaded the one before. The sources are
 llama.cpp's own lists (``llm_arch_is_recurrent``, ``llm_arch_is_hybrid``, ``llm_arch_is_diffusion``
-and ``llama_model_rope_type`` of v0.5.0); an architecture that is not here is left to the runtime.
+and ``llama_model_rope_type`` at commit 00395eb2); what is not here is left to the runtime.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _KINDS: Mapping[str, str] = {
     "an encoder-decoder model": "t5",
     "a recurrent model": "mamba mamba2 rwkv6 rwkv6qwen2 rwkv7 arwkv7",
     "a model that is partly recurrent": "jamba falcon-h1 plamo2 granitehybrid lfm2 lfm2moe"
-    " nemotron_h nemotron_h_moe qwen3next kimi-linear qwen35 qwen35moe",
+    " nemotron_h nemotron_h_moe qwen3next kimi-linear qwen35 qwen35moe deepseek4",
     "a diffusion model": "dream llada llada-moe rnd1",
     "a model with several positions per token (M-RoPE)": "qwen2vl qwen3vl qwen3vlmoe paddleocr",
     "an audio decoder, which generates no text": "wavtokenizer-dec",
