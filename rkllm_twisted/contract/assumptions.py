@@ -2,32 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import attrs
-
 from rkllm_twisted.contract import abort_checks, run_checks, state_checks
-from rkllm_twisted.contract.raw_library import RawLibrary
-from rkllm_twisted.contract.verdict import Verdict
+from rkllm_twisted.contract.assumption import COPES, Assumption
+from rkllm_twisted.contract.chat_assumptions import CHAT_ASSUMPTIONS
 
-
-@attrs.frozen
-class Assumption:
-    """A behaviour of librkllmrt that the code relies on, or copes with.
-
-    :param name: a short name for the report.
-    :param text: the assumption in one sentence.
-    :param otherwise: the consequence for the daemon if the assumption is wrong.
-    :param check: the function that checks it; None if no program can: ``otherwise`` has the reason.
-    """
-
-    name: str
-    text: str
-    otherwise: str
-    check: Callable[[RawLibrary], Verdict] | None = attrs.field(repr=False)
-
-
-COPES = "The daemon copes."
 #: The name of the assumption without which the later ones cannot be checked.
 MODEL_LOADS = "loads"
 ASSUMPTIONS: tuple[Assumption, ...] = (
@@ -229,6 +207,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         f"{COPES} The daemon waits for the run first.",
         state_checks.destroy_while_running,
     ),
+    *CHAT_ASSUMPTIONS,
     Assumption(
         "input",
         "rkllm_run may read its input until it returns.",
@@ -242,8 +221,8 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         None,
     ),
     Assumption(
-        "LoRA, prompt cache, pictures",
-        "Adapters, saved prompts and embeddings do what rkllm.h says.",
+        "LoRA, pictures",
+        "Adapters and embeddings do what rkllm.h says.",
         "They need files that are made for the model; try them with the rkllm.* methods.",
         None,
     ),

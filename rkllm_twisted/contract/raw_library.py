@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -37,7 +37,9 @@ class CallbackRecord:
     :param thread: the thread that made it.
     :param userdata: its userdata.
     :param has_arrays: True if it brought logits or hidden states.
+    :param token: its token's id.
     :param generated: ``perf.generate_tokens``; None if the release has no figures.
+    :param read: ``perf.prefill_tokens``; None if the release has no figures.
     :param at: its time, in seconds of the monotonic clock.
     """
 
@@ -46,7 +48,9 @@ class CallbackRecord:
     thread: int
     userdata: int | None
     has_arrays: bool
+    token: int
     generated: int | None
+    read: int | None
     at: float
 
 
@@ -70,6 +74,17 @@ class RunRecord:
         """The states of the callbacks, without repetitions."""
         states = [callback.state for callback in self.callbacks]
         return [s for i, s in enumerate(states) if i == 0 or states[i - 1] != s]
+
+    @property
+    def prefilled(self) -> int:
+        """The number of tokens of the prompt that were read.
+
+        :raises NotTestable: the library did not say it.
+        """
+        read = self.callbacks[-1].read if self.callbacks else None
+        if self.status != 0 or not read:
+            raise NotTestable(f"rkllm_run returned {self.status}, without perf.prefill_tokens.")
+        return read
 
     @property
     def text(self) -> bytes:
@@ -173,8 +188,19 @@ class RawLibrary:
     def run(
         self, prompt: str = QUESTION, userdata: int = 1, function: str = "rkllm_run", **infer: Any
     ) -> RunRecord:
-        """Run, and record the callbacks."""
-        params = {"rkllm_input": {"prompt_input": prompt}, "rkllm_infer_params": infer}
+        """Run with a text, and record the callbacks."""
+        return self._run({"prompt_input": prompt}, userdata, function, infer)
+
+    def run_tokens(self, tokens: Sequence[int], **infer: Any) -> RunRecord:
+        """Run with TOKEN input, and record the callbacks."""
+        given = {"input_ids": list(tokens), "n_tokens": len(tokens)}
+        rkllm_input = {"input_type": "RKLLM_INPUT_TOKEN", "token_input": given}
+        return self._run(rkllm_input, 1, "rkllm_run", infer)
+
+    def _run(
+        self, rkllm_input: Mapping[str, Any], userdata: int, function: str, infer: Mapping[str, Any]
+    ) -> RunRecord:
+        params = {"rkllm_input": rkllm_input, "rkllm_infer_params": infer}
         prepared = self.prepare(function, params)
         for partial in prepared.partials:
             for name in partial.left_out:
@@ -242,6 +268,8 @@ class RawLibrary:
             thread=threading.get_native_id(),
             userdata=userdata,
             has_arrays=any(map(bool, arrays)),
+            token=result.token_id,
             generated=result.perf.generate_tokens if hasattr(result, "perf") else None,
+            read=result.perf.prefill_tokens if hasattr(result, "perf") else None,
             at=time.monotonic(),
         )

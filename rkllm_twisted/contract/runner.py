@@ -14,7 +14,8 @@ from pathlib import Path
 
 import attrs
 
-from rkllm_twisted.contract.assumptions import ASSUMPTIONS, MODEL_LOADS, Assumption
+from rkllm_twisted.contract.assumption import Assumption
+from rkllm_twisted.contract.assumptions import ASSUMPTIONS, MODEL_LOADS
 from rkllm_twisted.contract.verdict import CONFIRMED, CONTRADICTED, UNTESTED, Verdict
 
 #: The seconds that one check may take, and the further seconds for each GiB of the model: most

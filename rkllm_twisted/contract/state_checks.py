@@ -15,14 +15,15 @@ MIB = 2**20
 LOADS_COMPARED = 3
 
 
-def _has_history(library: RawLibrary) -> None:
+def needs_cache_size(library: RawLibrary) -> None:
+    """Raise NotTestable if the release does not say the size of its cache."""
     if "rkllm_get_kv_cache_size" not in library.functions:
         raise NotTestable(f"Release {library.release} does not say the size of its cache.")
 
 
 def keeps_history(library: RawLibrary) -> Verdict:
     """With keep_history 1 the cache grows from run to run."""
-    _has_history(library)
+    needs_cache_size(library)
     library.load()
     library.clear()
     sizes = [library.cache_size()]
@@ -34,7 +35,7 @@ def keeps_history(library: RawLibrary) -> Verdict:
 
 def drops_history(library: RawLibrary) -> Verdict:
     """With keep_history 0 a run leaves the cache as it was."""
-    _has_history(library)
+    needs_cache_size(library)
     library.load()
     library.run(keep_history=1)
     before = library.cache_size()
@@ -47,7 +48,7 @@ def drops_history(library: RawLibrary) -> Verdict:
 
 def clears(library: RawLibrary) -> Verdict:
     """rkllm_clear_kv_cache without the system prompt leaves no token."""
-    _has_history(library)
+    needs_cache_size(library)
     library.load()
     library.run(keep_history=1)
     before, status = library.cache_size(), library.clear()
@@ -74,7 +75,7 @@ def cleared_is_as_new(library: RawLibrary) -> Verdict:
 
 def template_clears(library: RawLibrary) -> Verdict:
     """rkllm_set_chat_template clears the cache."""
-    _has_history(library)
+    needs_cache_size(library)
     library.load()
     library.run(keep_history=1)
     before = library.cache_size()

@@ -20,7 +20,9 @@ static struct {
     RKLLMParam *param;
     LLMResultCallback callback;
     const char *prefix;
-    int cache, loads, runs, aborts;
+    const char *system, *postfix; /* copied, unlike the prefix */
+    int cache, loads, runs, aborts, limit, saved;
+    bool has_template_file;
     volatile bool running, aborted, aborted_idle, paused, deaf;
     pthread_t runner;
 } it;
@@ -28,6 +30,26 @@ static struct {
 static bool is_contrary(const char *what) {
     const char *named = getenv("CONTRARY");
     return named && strcmp(named, what) == 0;
+}
+
+/* The tokens of a text: its bytes, or one for each <|mark|> if marks are read. */
+static int count(const char *text, bool reads_marks) {
+    int tokens = 0;
+    for (; text && *text; tokens++) {
+        const char *end = reads_marks && strncmp(text, "<|", 2) == 0 ? strstr(text, "|>") : NULL;
+        text = end ? end + 2 : text + 1;
+    }
+    return tokens;
+}
+
+static int slot(const char *text) { return count(text, !is_contrary("marks in slots")); }
+
+static bool has_template_file(const char *model) {
+    char path[4096];
+    const char *slash = strrchr(model, '/');
+    int folder = slash ? (int)(slash - model) : 0;
+    snprintf(path, sizeof path, "%.*s/chat_template.jinja", folder, model);
+    return access(path, R_OK) == 0;
 }
 
 RKLLM_CPU_API RKLLMParam rkllm_createDefaultParam(void) {
@@ -52,7 +74,10 @@ RKLLM_CPU_API int rkllm_init(LLMHandle *handle, RKLLMParam *param, RKLLMCallback
     it.param = param;
     it.callback = callback->result_callback;
     it.cache = 0;
-    it.prefix = NULL;
+    it.prefix = it.system = it.postfix = NULL;
+    it.limit = param->max_new_tokens;
+    it.saved = 0;
+    it.has_template_file = has_template_file(param->model_path);
     *handle = &it;
     return 0;
 }
@@ -79,9 +104,13 @@ static void *call_back(void *argument) {
     return NULL;
 }
 
+static int read_tokens; /* of the run under way, as perf says it */
+
 static int tell(const char *text, int tokens, void *userdata, LLMCallState state) {
     struct call call = {.userdata = is_contrary("userdata") ? NULL : userdata, .state = state};
     call.result.text = text;
+    call.result.token_id = 7 + tokens;
+    if (state == RKLLM_RUN_FINISH) call.result.perf.prefill_tokens = read_tokens;
     if (state == RKLLM_RUN_FINISH || is_contrary("perf")) call.result.perf.generate_tokens = tokens;
     if (is_contrary("callback's thread")) {
         pthread_t other;
@@ -133,9 +162,31 @@ static const char *word(int number) {
     return "word ";
 }
 
+static int prompt_tokens(const RKLLMInput *input) {
+    int tokens = it.cache == 0 ? slot(it.system) : 0;
+    if (input->input_type == RKLLM_INPUT_TOKEN) {
+        return (int)input->token_input.n_tokens + (is_contrary("tokens appended") ? 2 : 0);
+    }
+    if (is_contrary("template file") && it.has_template_file) tokens += 20;
+    return tokens + slot(it.prefix) + slot(it.postfix) +
+           count(input->prompt_input, is_contrary("marks in a prompt"));
+}
+
+static void save(const RKLLMPromptCacheParam *cache) {
+    FILE *file = cache && cache->save_prompt_cache ? fopen(cache->prompt_cache_path, "w") : NULL;
+    if (!file) return;
+    fprintf(file, "%d", read_tokens);
+    fclose(file);
+}
+
+static int most_words(void) {
+    int words = it.deaf || is_contrary("answer ends") ? DEAF_WORDS : WORDS;
+    return it.limit > 0 && it.limit < words ? it.limit : words;
+}
+
 static int generate(RKLLMInferParam *infer, void *userdata, int first) {
     int told = first;
-    while (told < (it.deaf ? DEAF_WORDS : WORDS) && !it.aborted) {
+    while (told < most_words() && !it.aborted) {
         if (it.aborts && is_contrary("run after abort") && !it.aborted) break;
         if (told == 1) tell(NULL, 0, userdata, RKLLM_RUN_WAITING);
         int reply = tell(word(told), told, userdata, RKLLM_RUN_NORMAL);
@@ -147,7 +198,7 @@ static int generate(RKLLMInferParam *infer, void *userdata, int first) {
         }
     }
     if (infer->keep_history ? !is_contrary("history kept") : is_contrary("history dropped"))
-        it.cache += told;
+        it.cache += read_tokens + told;
     if (it.aborted) {
         if (is_contrary("late callbacks")) later(userdata);
         if (is_contrary("state after abort")) return 0;
@@ -160,13 +211,17 @@ static int generate(RKLLMInferParam *infer, void *userdata, int first) {
 RKLLM_CPU_API int rkllm_run(LLMHandle handle, RKLLMInput *input, RKLLMInferParam *infer,
                             void *userdata) {
     (void)handle;
-    if (strlen(input->prompt_input) > 10 * CONTEXT) {
+    if (input->input_type == RKLLM_INPUT_PROMPT && strlen(input->prompt_input) > 10 * CONTEXT) {
         if (is_contrary("ERROR")) abort();
         tell(NULL, 0, userdata, RKLLM_RUN_ERROR);
         return -1;
     }
     if (infer->mode != RKLLM_INFER_GENERATE) return give_arrays(infer->mode, userdata);
     it.runs++;
+    read_tokens = prompt_tokens(input);
+    save(infer->prompt_cache_params);
+    if (it.cache == 0 && it.saved && !is_contrary("saved prompt")) read_tokens -= it.saved;
+    if (it.runs > 1 && is_contrary("prompt again")) read_tokens = 1;
     it.runner = pthread_self();
     it.aborted = is_contrary("abort of nothing") && it.aborted_idle;
     it.aborted_idle = false;
@@ -202,8 +257,9 @@ RKLLM_CPU_API int rkllm_is_running(LLMHandle handle) {
 }
 
 RKLLM_CPU_API int rkllm_clear_kv_cache(LLMHandle handle, int keep, int *start, int *end) {
-    (void)handle, (void)keep, (void)start, (void)end;
-    if (!is_contrary("clear")) it.cache = 0;
+    (void)handle, (void)start, (void)end;
+    if (keep && is_contrary("clear but system")) keep = 0;
+    if (!is_contrary("clear")) it.cache = keep && it.cache ? slot(it.system) : 0;
     return 0;
 }
 
@@ -215,8 +271,11 @@ RKLLM_CPU_API int rkllm_get_kv_cache_size(LLMHandle handle, int *sizes) {
 
 RKLLM_CPU_API int rkllm_set_chat_template(LLMHandle handle, const char *system,
                                           const char *prefix, const char *postfix) {
-    (void)handle, (void)system, (void)postfix;
-    it.prefix = prefix; /* not copied: seen only with "strings" */
+    (void)handle;
+    it.system = strdup(system); /* not freed: the process ends after a few calls */
+    it.postfix = strdup(postfix);
+    /* Not copied if the test asks for that. */
+    it.prefix = is_contrary("strings") ? prefix : strdup(prefix);
     if (!is_contrary("template clears")) it.cache = 0;
     return 0;
 }
@@ -233,12 +292,16 @@ RKLLM_CPU_API int rkllm_load_lora(LLMHandle handle, RKLLMLoraAdapter *adapter) {
 }
 
 RKLLM_CPU_API int rkllm_load_prompt_cache(LLMHandle handle, const char *path) {
-    (void)handle, (void)path;
-    return 0;
+    (void)handle;
+    FILE *file = fopen(path, "r");
+    if (!file || fscanf(file, "%d", &it.saved) != 1) it.saved = 0;
+    if (file) fclose(file);
+    return it.saved ? 0 : -1;
 }
 
 RKLLM_CPU_API int rkllm_release_prompt_cache(LLMHandle handle) {
     (void)handle;
+    it.saved = 0;
     return 0;
 }
 

@@ -48,9 +48,11 @@ def contrary(tmp_path_factory: pytest.TempPathFactory) -> Build:
 
 @pytest.fixture
 def model(tmp_path: Path) -> str:
-    """Make a file that this library accepts as a model."""
+    """Make a file that this library accepts as a model, and a tokenizer beside it."""
     path = tmp_path / "model.rkllm"
     path.write_bytes(b"not read")
+    mark = {"id": 1, "content": "<|user|>", "special": True}
+    (tmp_path / "tokenizer.json").write_text(json.dumps({"added_tokens": [mark]}))
     return str(path)
 
 
@@ -143,6 +145,33 @@ def test_a_library_that_does_something_else_is_contradicted(
     monkeypatch.setenv("CONTRARY", name)
     verdict = check(name, contrary(), model)
     assert verdict.verdict == CONTRADICTED, verdict
+
+
+@pytest.mark.parametrize("name", ["marks in a prompt", "marks in slots"])
+def test_marks_of_a_known_family_are_found_without_a_tokenizer(
+    name: str, contrary: Build, model: str
+) -> None:
+    """The library itself says which mark is one token."""
+    Path(model).with_name("tokenizer.json").unlink()
+    verdict = check(name, contrary(), model)
+    assert verdict.verdict == CONFIRMED, verdict
+
+
+def test_marks_that_are_unknown_cannot_be_checked(
+    contrary: Build, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The verdict says what is missing, and contradicts nothing."""
+    Path(model).with_name("tokenizer.json").unlink()
+    monkeypatch.setenv("CONTRARY", "marks in slots")
+    verdict = check("marks in slots", contrary(), model)
+    assert (verdict.verdict, "tokenizer.json" in verdict.seen) == (UNTESTED, True)
+
+
+def test_a_release_that_says_no_size_is_not_asked() -> None:
+    """The verdict says why."""
+    arguments = ["tokens appended", str(library_path("1.2.0")), None, str(demo_model())]
+    verdict, _ = in_process(arguments, DEADLINE)
+    assert (verdict.verdict, "size of its cache" in verdict.seen) == (UNTESTED, True)
 
 
 def test_a_library_without_a_version_is_contradicted(contrary: Build, model: str) -> None:
