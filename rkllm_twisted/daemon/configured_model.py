@@ -20,7 +20,7 @@ from rkllm_twisted.daemon.options import Options
 from rkllm_twisted.daemon.resident_model import ResidentModel
 from rkllm_twisted.errors import Cancelled, RPCError, ShuttingDown, StartupError
 from rkllm_twisted.interfaces import INPU, IRuntime
-from rkllm_twisted.models.catalogue import CPU_LOADS, NPU_LOADS, Catalogue
+from rkllm_twisted.models.catalogue import Catalogue, loaded_kinds
 from rkllm_twisted.models.directories import ModelDirectories
 from rkllm_twisted.models.named_model import NamedModel
 
@@ -165,7 +165,7 @@ def _found(wanted: str, options: Options, runtime: IRuntime) -> ModelOfOptions:
             raise StartupError(f"--model {wanted}: there is no such file.")
         absolute = str(path.absolute())
         return ModelOfOptions(absolute, {"model_path": absolute})
-    loads = NPU_LOADS if runtime.version.backend == "npu" else CPU_LOADS
+    loads = loaded_kinds(runtime.version.backend)
     directories = ModelDirectories(options["model-dir"])
     named = Catalogue(directories, layout_of(runtime.release), loads).find(wanted)
     named.check()

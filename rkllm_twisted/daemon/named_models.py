@@ -16,7 +16,7 @@ from zope.interface import Attribute, Interface, implementer
 
 from rkllm_twisted.abi.layouts import layout_of
 from rkllm_twisted.interfaces import INPU
-from rkllm_twisted.models.catalogue import CPU_LOADS, NPU_LOADS, Catalogue
+from rkllm_twisted.models.catalogue import Catalogue, loaded_kinds
 from rkllm_twisted.models.directories import ModelDirectories
 from rkllm_twisted.models.named_model import NamedModel
 from rkllm_twisted.models.summary import details, summary
@@ -85,7 +85,7 @@ class NamedModels:
         return Catalogue(
             ModelDirectories(directories),
             layout_of(self._release),
-            CPU_LOADS if self._npu.version().backend.startswith("cpu") else NPU_LOADS,
+            loaded_kinds(self._npu.version().backend),
         )
 
     def listing(self) -> Deferred[Mapping[str, object]]:

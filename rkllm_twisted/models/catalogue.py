@@ -22,6 +22,14 @@ NPU_LOADS = frozenset({"rkllm", "unknown"})
 CPU_LOADS = frozenset({"gguf", "script"})
 
 
+def loaded_kinds(backend: str) -> Collection[str]:
+    """Return the kinds of files that a runtime loads.
+
+    :param backend: see :class:`~rkllm_twisted.values.RuntimeVersion`.
+    """
+    return NPU_LOADS if backend == "npu" else CPU_LOADS
+
+
 @attrs.frozen
 class Listing:
     """The contents of the directories at one moment.
