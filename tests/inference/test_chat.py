@@ -274,3 +274,16 @@ def test_a_template_that_loops_is_refused_and_not_tried_again(tmp_path: Path) ->
     for _ in range(2):
         assert isinstance(rig.ask([user(ONE)]).error, TimedOut)
     assert len(tried) == 1
+
+
+def test_a_cancelled_answer_is_forgotten_where_the_cache_has_no_size(tmp_path: Path) -> None:
+    """Release 1.2.0 cannot tell its size, so nothing else shows that the answer was cut."""
+    rig = Rig(furnish(tmp_path, "runtime"), release="1.2.0", paced=True)
+    asked = rig.start([user(f"{ONE} {TWO}")], stream=True)
+    while not asked.pieces:
+        rig.thread.go()
+        while rig.thread.calls:
+            rig.thread.deliver()
+    asked.done.cancel()
+    rig.settle()
+    assert rig.inference._turns.watch.known.trail is None

@@ -1002,6 +1002,20 @@ GUARDS = [
         "chat/test_plan.py::test_tier_b_feeds_the_slots_of_the_template",
     ),
     _guard(
+        "a client's own run does not read a conversation",
+        "inference/cache_watch.py",
+        "            self._remove_chat(runtime)",
+        "            pass",
+        "inference/test_chat.py::test_a_clients_own_run_does_not_read_a_conversation",
+    ),
+    _guard(
+        "a cancelled answer is not taken for a whole one",
+        "inference/chat_turn.py",
+        "        turn.check()",
+        "        pass",
+        "inference/test_chat.py::test_a_cancelled_answer_is_forgotten_where_the_cache_has_no_size",
+    ),
+    _guard(
         "a turn that is interrupted leaves an unknown cache",
         "chat/trail.py",
         "trail, self.trail = self.trail, None",
