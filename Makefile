@@ -61,7 +61,7 @@ OTHER_PYTHONS = $(filter-out $(OWN_PYTHON),python3.10 python3.11 python3.12 pyth
 PYENV := $(or $(PYENV_ROOT),$(HOME)/.pyenv)
 PYTHONS ?= $(foreach name,$(OTHER_PYTHONS), \
     $(firstword $(wildcard $(PYENV)/versions/*/bin/$(name)) $(name)))
-SLOW := real_models endtoend soak interop packages benchmarks contract
+SLOW := real_models endtoend soak interop packages contract contracts cpu_runtime systemd
 pythons:
 	@for python in $(PYTHONS); do \
 	    if $$python -c 'import ensurepip' 2>/dev/null; then \
