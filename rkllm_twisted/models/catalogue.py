@@ -20,6 +20,8 @@ from rkllm_twisted.models.scan import Scanner
 NPU_LOADS = frozenset({"rkllm", "unknown"})
 #: The kinds that the embedded runtimes load.
 CPU_LOADS = frozenset({"gguf", "script"})
+#: The first words of the embedded runtimes' backends.
+_EMBEDDED = ("cpu", "llama")
 
 
 def loaded_kinds(backend: str) -> Collection[str]:
@@ -27,7 +29,7 @@ def loaded_kinds(backend: str) -> Collection[str]:
 
     :param backend: see :class:`~rkllm_twisted.values.RuntimeVersion`.
     """
-    return NPU_LOADS if backend == "npu" else CPU_LOADS
+    return CPU_LOADS if backend.startswith(_EMBEDDED) else NPU_LOADS
 
 
 @attrs.frozen

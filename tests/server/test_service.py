@@ -100,14 +100,14 @@ class Look:
 def spied(monkeypatch: pytest.MonkeyPatch, path: Path) -> list[Look]:
     """The state of the socket's file before each chmod(2) and chown(2)."""
     seen: list[Look] = []
-    chmod, chown = os.chmod, os.chown
+    chmod, chown = Path.chmod, os.chown  # Python 3.10's Path keeps an os.chmod of its own
 
     def look(change: Callable[..., None], *args: object, **how: object) -> None:
         found = path.stat()
         seen.append(Look(stat.S_IMODE(found.st_mode), found.st_gid))
         change(*args, **how)
 
-    monkeypatch.setattr(os, "chmod", partial(look, chmod))
+    monkeypatch.setattr(Path, "chmod", lambda path, mode: look(chmod, path, mode))
     monkeypatch.setattr(os, "chown", partial(look, chown))
     return seen
 
