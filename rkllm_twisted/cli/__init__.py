@@ -15,7 +15,7 @@ from rkllm_twisted.cli.command_group import Commands, debug_option, show_version
 COMMANDS = {
     "chat": "Chat with the model in a terminal.",
     "run": "Run the model on PROMPT and print the answer as it comes.",
-    "init": "Load the model at PATH; it replaces the loaded model.",
+    "init": "Load MODEL, a path or a name that `rkllm models` lists; it replaces the loaded model.",
     "models": "List the models in the daemon's --model-dir, or show NAME.",
     "destroy": "Unload the model.",
     "abort": "Stop the current run, whichever client has started it.",
