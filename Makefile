@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Each daemon of a test would compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint typecheck unit failed programs fast pythons guards runtime-check real-models soak packages \
+.PHONY: demo test lint typecheck unit slow programs failed fast pythons guards runtime-check real-models soak packages \
         bench bench-check board docs html \
         release clean
 
@@ -40,7 +40,13 @@ real-models: $(VENV)/test-installed
 # A file's tests stay in one process: their fixtures are dear.
 PYTEST := $(BIN)/pytest --numprocesses=auto --dist=loadfile
 unit: $(VENV)/test-installed
-	$(PYTEST) $(PROGRAMS:%=--ignore=%)
+	$(PYTEST) $(SLOW:%=--ignore=%) $(PROGRAMS:%=--ignore=%)
+
+# What waits for time limits, and what is repeated for each provider of an interface.
+SLOW := tests/contract tests/contracts $(addprefix tests/endtoend/test_,$(addsuffix .py, \
+    big_messages chaos chaos_hangs pauses public_reports startup systemd))
+slow: $(VENV)/test-installed
+	$(PYTEST) $(SLOW)
 
 # The tests that failed last, one after another: a test of time may fail on a busy machine.
 failed: $(VENV)/test-installed
@@ -61,7 +67,7 @@ OTHER_PYTHONS = $(filter-out $(OWN_PYTHON),python3.10 python3.11 python3.12 pyth
 PYENV := $(or $(PYENV_ROOT),$(HOME)/.pyenv)
 PYTHONS ?= $(foreach name,$(OTHER_PYTHONS), \
     $(firstword $(wildcard $(PYENV)/versions/*/bin/$(name)) $(name)))
-SLOW := real_models endtoend soak interop packages contract contracts cpu_runtime systemd
+NOT_FAST := real_models endtoend soak interop packages contract contracts cpu_runtime systemd
 pythons:
 	@for python in $(PYTHONS); do \
 	    if $$python -c 'import ensurepip' 2>/dev/null; then \
@@ -71,7 +77,7 @@ pythons:
 
 fast: $(VENV)/test-installed
 	$(BIN)/python --version
-	$(BIN)/pytest --numprocesses=auto --dist=loadfile --quiet $(SLOW:%=--ignore=tests/%)
+	$(BIN)/pytest --numprocesses=auto --dist=loadfile --quiet $(NOT_FAST:%=--ignore=tests/%)
 
 # Takes out one guard of the package at a time: a test must fail. About half an hour.
 guards: $(VENV)/test-installed

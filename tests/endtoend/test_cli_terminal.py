@@ -198,7 +198,7 @@ def test_a_long_wait_for_the_first_token_is_shown(
         child.expect(r"0:00:0[1-9]")
         gate.touch()
         child.expect("at last\r\n")
-        assert child.raw.rfind("\x1b[?25h") > child.raw.rfind("\x1b[?25l")
+        child.expect_cursor()
 
 
 def test_ctrl_c_in_a_long_wait_stops_the_answer_and_not_the_chat(
@@ -213,7 +213,7 @@ def test_ctrl_c_in_a_long_wait_stops_the_answer_and_not_the_chat(
         child.expect("Waiting for the model")
         child.send(CTRL_C)
         child.expect("^>")
-        assert child.raw.rfind("\x1b[?25h") > child.raw.rfind("\x1b[?25l")
+        child.expect_cursor()
         child.send("short\r")
         child.expect(r"short\s+short\s")
         child.send(CTRL_D)
@@ -248,7 +248,7 @@ def test_ctrl_c_while_a_model_loads(start: Start, script: Script, name: str) -> 
         child.expect("Loading model.script")
         child.send(CTRL_C)
         assert child.end() == 130
-        assert child.raw.rfind("\x1b[?25h") > child.raw.rfind("\x1b[?25l")
+        child.expect_cursor()
         assert "Traceback" not in child.raw
 
 

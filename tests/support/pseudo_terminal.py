@@ -42,6 +42,13 @@ class Terminal:
                 pytest.fail(f"{pattern!r} does not come; there is:\n{self._seen()[self._looked :]}")
         self._looked = match.end()
 
+    def expect_cursor(self) -> None:
+        """Wait until the cursor is visible; a prompt that is drawn again hides it for a moment."""
+        deadline = time.monotonic() + PATIENCE
+        while self.raw.rfind("\x1b[?25h") <= self.raw.rfind("\x1b[?25l"):
+            if not self._read(deadline):
+                pytest.fail("the cursor stays invisible")
+
     def end(self) -> int:
         """Wait for the end; return the exit code."""
         deadline = time.monotonic() + PATIENCE
