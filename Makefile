@@ -77,7 +77,8 @@ pythons:
 
 fast: $(VENV)/test-installed
 	$(BIN)/python --version
-	$(BIN)/pytest --numprocesses=auto --dist=loadfile --quiet $(NOT_FAST:%=--ignore=tests/%)
+	$(BIN)/pytest --numprocesses=auto --dist=loadfile --quiet $(NOT_FAST:%=--ignore=tests/%) \
+	    || $(MAKE) --no-print-directory failed
 
 # Takes out one guard of the package at a time: a test must fail. About half an hour.
 guards: $(VENV)/test-installed
