@@ -30,7 +30,7 @@ class Scene:
         self.npu.run("rkllm_run", [{"prompt_input": "hi"}], lambda _: None)
 
     def pass_time(self, seconds: int) -> None:
-        """Let the time pass, and the NPU thread do what it has to do."""
+        """Advance the clock, and run what waits for the NPU thread."""
         for _ in range(seconds):
             self.clock.advance(1)
             self.thread.run()

@@ -421,7 +421,7 @@ def test_a_daemon_that_stops_fails_those_that_wait(rig: Rig) -> None:
     assert isinstance(waits.error, ShuttingDown)
 
 
-# Who may load
+# Permission to load a model
 
 
 def test_a_client_that_may_not_administer_runs_on_the_loaded_model_only(rig: Rig) -> None:

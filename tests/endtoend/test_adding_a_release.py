@@ -1,4 +1,4 @@
-"""What is added to the table works, as docs/develop/adding-a-release.md says."""
+"""A release and a function that are added to the table can be used, as adding-a-release.md says."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ class Rig:
         return asked
 
     def settle(self) -> None:
-        """Let the thread do all that it has to do."""
+        """Run everything that waits for the thread."""
         if getattr(self.thread, "busy", False):
             self.thread.step()
         self.thread.run()
