@@ -1,10 +1,11 @@
 """Every error that this package raises on purpose.
 
-There are three trees. An :class:`RPCError` may reach a client: each class has its JSON-RPC code,
+There are four trees. An :class:`RPCError` may reach a client: each class has its JSON-RPC code,
 the message is one plain sentence that says what to do, ``data`` names the parameter or function.
 :mod:`rkllm_twisted.rpc.dispatch` maps it to the wire, :data:`BY_CODE` back. An :class:`Unreachable`
 keeps a client from an answer: there is no daemon, or no longer. A :class:`StartupError` keeps the
-daemon from starting. Both are one sentence for the person at the terminal.
+daemon from starting. Both are one sentence for the person at the terminal. An :class:`HTTPError` is
+the HTTP service's answer; :mod:`rkllm_twisted.http.error_table` makes one of each of the others.
 
 They are plain exceptions: importing attrs takes longer than a whole client.
 """
@@ -254,3 +255,43 @@ class PluginClash(StartupError):
 
 class SocketError(StartupError):
     """The socket cannot be opened: in use, no such directory, path too long …"""
+
+
+class HTTPError(Exception):
+    """The HTTP service refuses a request, or could not answer it.
+
+    :param status: the HTTP status.
+    :param message: one plain sentence that says what is wrong and what to do.
+    :param kind: the kind of error, in the words of OpenAI's API.
+    :param code: a word for programs, such as ``model_not_found``; None if there is none.
+    :param param: the field of the request that is wrong; None if it is no single one.
+    :param retry_after: seconds after which another try may succeed; None if it is not known.
+    :param should_retry: False if another try would fail, too, or only add work; None to leave that
+        to the client.
+    :param headers: further headers of the answer.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        kind: str = "invalid_request_error",
+        code: str | None = None,
+        *,
+        param: str | None = None,
+        retry_after: int | None = None,
+        should_retry: bool | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status, message)
+        self.status = status
+        self.message = message
+        self.kind = kind
+        self.code = code
+        self.param = param
+        self.retry_after = retry_after
+        self.should_retry = should_retry
+        self.headers = headers or {}
+
+    def __str__(self) -> str:
+        return self.message

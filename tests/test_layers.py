@@ -11,6 +11,8 @@ import pytest
 from layers import (
     EXTRAS,
     LAYERS,
+    ONLY_IN,
+    PURE_ROOMS,
     WITHOUT_DOMAIN,
     WITHOUT_TWISTED,
     WORDS_ONLY,
@@ -75,8 +77,26 @@ def test_imports_point_down(path: Path) -> None:
         elif package in OUTSIDE:
             assert package in LAYERS[layer].outside, f"{name} (layer {layer}) imports {package}"
             assert EXTRAS.get(package, name) == name, f"{name} imports {package}"
+            folders = ONLY_IN.get((LAYERS[layer].name, package), {top})
+            assert top in folders, f"{name} imports {package}, which is for {folders} only"
             if package == "twisted":
                 assert top not in WITHOUT_TWISTED, f"{name} imports twisted"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_translations_are_pure(path: Path) -> None:
+    """A pure room in a higher layer imports the pure layers and its own folder, and no Twisted."""
+    name = name_of(path)
+    room = next((room for room in PURE_ROOMS if f"{name}.".startswith(f"{room}.")), None)
+    if room is None:
+        return
+    for dotted in imports_of(path):
+        package = dotted.split(".")[0]
+        assert package not in OUTSIDE or package in LAYERS[1].outside, f"{name} imports {package}"
+        if package == "rkllm_twisted":
+            target = own_module(dotted)
+            is_own = f"{target}.".startswith(f"{room}.")
+            assert is_own or layer_of(target.split(".")[0]) <= 1, f"{name} imports {dotted}"
 
 
 def test_no_two_folders_import_each_other() -> None:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from twisted.application.service import IService, MultiService
 from twisted.logger import Logger
@@ -23,6 +23,7 @@ from rkllm_twisted.daemon.check import check
 from rkllm_twisted.daemon.log_formats import Observer, observer_for
 from rkllm_twisted.daemon.monotonic import use_monotonic_time
 from rkllm_twisted.daemon.service import DaemonService
+from rkllm_twisted.daemon.table_options import TableOptions
 from rkllm_twisted.errors import StartupError
 from rkllm_twisted.runtime.malloc import return_freed_blocks
 from rkllm_twisted.systemd.sd_daemon import (
@@ -52,8 +53,13 @@ def observer() -> Observer | None:
     return None if _make_observer is None else _make_observer()
 
 
-class Options(assembly.Options):
-    """The options of ``twistd rkllm``."""
+class ProgramOptions(TableOptions):
+    """The options of a program that twistd runs.
+
+    :cvar program: its name, for messages.
+    """
+
+    program: ClassVar[str]
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """Parse a command line; if it is wrong, print all mistakes and exit.
@@ -63,7 +69,7 @@ class Options(assembly.Options):
         try:
             super().parseOptions(options)
         except usage.UsageError as error:
-            lines = "\n".join(f"twistd rkllm: {line}" for line in str(error).splitlines())
+            lines = "\n".join(f"{self.program}: {line}" for line in str(error).splitlines())
             sys.exit(lines)
 
     def postOptions(self) -> None:
@@ -91,23 +97,36 @@ class Options(assembly.Options):
             )
 
 
+class Options(ProgramOptions, assembly.Options):
+    """The options of ``twistd rkllm``."""
+
+    program = "twistd rkllm"
+
+
 @contextmanager
-def _one_sentence() -> Iterator[None]:
+def one_sentence(program: str) -> Iterator[None]:
+    """Print a StartupError as one sentence, and exit."""
     try:
         yield
     except StartupError as error:
-        sentence = f"twistd rkllm: {error}"
+        sentence = f"{program}: {error}"
         if sys.stderr is not sys.__stderr__ and sys.__stderr__ is not None:
             print(sentence, file=sys.__stderr__)  # sys.stderr is the log by now
         sys.exit(sentence)
 
 
-class _Terminal(MultiService):
+class Terminal(MultiService):
     """Prints errors of starting as sentences, and stops in order on a signal.
 
     twistd's own handlers would raise the signal again once everything has stopped; an ordered stop
     is a success and exits with 0.
+
+    :param program: the name of the program, for errors.
     """
+
+    def __init__(self, program: str) -> None:
+        super().__init__()
+        self._program = program
 
     def privilegedStartService(self) -> None:
         from twisted.internet import reactor  # noqa: PLC0415 - importing it would install one
@@ -115,11 +134,11 @@ class _Terminal(MultiService):
         # Before the socket opens: from then on a client or a script may know of the daemon.
         _StopSignals(reactor).install()
         _ignore_rotation(reactor)
-        with _one_sentence():
+        with one_sentence(self._program):
             super().privilegedStartService()
 
     def startService(self) -> None:
-        with _one_sentence():
+        with one_sentence(self._program):
             super().startService()
 
 
@@ -171,8 +190,8 @@ class _StopSignals:
 def makeService(options: Options) -> IService:
     """Make the service that twistd runs."""
     return_freed_blocks()
-    terminal = _Terminal()
-    with _one_sentence():
+    terminal = Terminal(options.program)
+    with one_sentence(options.program):
         if options["check"]:
             print(check(options))
             sys.exit()

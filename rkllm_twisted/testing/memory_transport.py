@@ -19,6 +19,7 @@ from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
     IProtocol,
     IProtocolFactory,
+    IPushProducer,
     IReactorTime,
     IStreamClientEndpoint,
     ITransport,
@@ -30,7 +31,7 @@ from zope.interface import implementer
 BUFFER_BYTES = 2**17
 
 
-@implementer(ITransport)
+@implementer(ITransport, IPushProducer)
 class MemoryTransport:
     """One end of a connection. It behaves like Twisted's UNIX transports.
 

@@ -24,7 +24,11 @@ def _layer(name: str, folders: str, outside: str) -> Layer:
 
 #: From the lowest up: a module imports from its own layer and from those before it.
 LAYERS = (
-    _layer("words", "__init__ errors values runtime_interfaces interfaces", "attrs zope"),
+    _layer(
+        "words",
+        "__init__ errors values runtime_interfaces http_interfaces interfaces",
+        "attrs zope",
+    ),
     _layer("pure", "wire abi formats board cpu chat", "attrs zope msgspec jinja2 tokenizers"),
     _layer(
         "mechanism",
@@ -32,8 +36,8 @@ LAYERS = (
         "attrs zope msgspec twisted",
     ),
     _layer("domain", "npu isolation offload inference methods", "attrs zope msgspec twisted"),
-    _layer("edge", "server client blocking systemd", "attrs zope twisted"),
-    _layer("assembly", "daemon tap", "attrs zope msgspec twisted"),
+    _layer("edge", "server client blocking systemd http", "attrs zope msgspec twisted"),
+    _layer("assembly", "daemon tap http_service", "attrs zope msgspec twisted"),
     _layer(
         "on top",
         "cli contract testing",
@@ -42,10 +46,14 @@ LAYERS = (
 )
 #: Packages of extras -> the one module that may import them, and not before it is needed.
 EXTRAS = {"jinja2": "chat.sandbox", "tokenizers": "chat.vocabulary"}
+#: Packages that only these folders of their layer may import.
+ONLY_IN = {("edge", "msgspec"): frozenset({"http"})}
+#: Folders inside a layer that are as pure as layer 1: no Twisted, and nothing above that layer.
+PURE_ROOMS = ("http.openai", "http.ollama", "http.anthropic")
 #: May import the lowest layer only.
 WORDS_ONLY = frozenset({"methods"})
 #: Never import the domain.
-WITHOUT_DOMAIN = frozenset({"server", "client", "blocking"})
+WITHOUT_DOMAIN = frozenset({"server", "client", "blocking", "http"})
 #: Never import Twisted.
 WITHOUT_TWISTED = frozenset(
     {

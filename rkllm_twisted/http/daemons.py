@@ -1,0 +1,173 @@
+"""The daemons behind the service: which models there are, and who answers for each."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any
+
+import attrs
+from twisted.internet.defer import Deferred, DeferredList, FirstError, gatherResults
+from twisted.logger import Logger
+
+from rkllm_twisted.client.endpoint import Address
+from rkllm_twisted.errors import NoModel, RPCError, Unreachable
+from rkllm_twisted.http.lane import Lane
+from rkllm_twisted.http.served_models import ServedModel, find_model, models_of, not_found
+
+_log = Logger("rkllm.http")
+
+#: The seconds for which the lists of models are believed.
+LISTING_S = 2.0
+#: The connections to one daemon; more clients than that share them.
+MAX_LANES = 32
+#: The name of the service's own requests, such as for the list of models.
+OWN = ""
+
+
+class DaemonLink:
+    """One daemon.
+
+    :param number: its place among the daemons.
+    """
+
+    def __init__(self, reactor: Any, address: Address, number: int) -> None:
+        self.number = number
+        self.address = address
+        self._reactor = reactor
+        self._lanes: dict[object, Lane] = {}
+        #: The release of its runtime, such as ``1.3.0``; empty until it is known.
+        self.release = ""
+
+    @property
+    def samples(self) -> bool:
+        """True if a run may have sampling parameters of its own (rkllm.h 1.3.0)."""
+        numbers = self.release.split(".")[:2]
+        return not self.release or tuple(int(n) for n in numbers if n.isdigit()) >= (1, 3)
+
+    def lane(self, client: str) -> Lane:
+        """Return the lane of a client of the service."""
+        key: object = client
+        if key not in self._lanes and len(self._lanes) >= MAX_LANES:
+            self._lanes = {k: lane for k, lane in self._lanes.items() if not lane.is_free}
+            if len(self._lanes) >= MAX_LANES:
+                key = [*self._lanes][hash(client) % MAX_LANES]
+        return self._lanes.setdefault(key, Lane(self._reactor, self.address))
+
+    def call(self, method: str, params: Mapping[str, Any] | None = None) -> Deferred[Any]:
+        """Make a request of the service's own."""
+        return Deferred.fromCoroutine(self.lane(OWN).call(method, params))
+
+    async def models(self) -> list[ServedModel]:
+        """Return the daemon's models."""
+        asked = [self.call(name) for name in ("models.list", "server.status", "server.version")]
+        try:
+            listing, status, version = await gatherResults(asked, consumeErrors=True)
+        except FirstError as error:
+            error.subFailure.raiseException()
+            raise  # not reached: the line above raises what failed
+        self.release = str(version["runtime"]["abi"])
+        return models_of(self.number, listing, status)
+
+    def close(self) -> Deferred[Any]:
+        """Close all connections."""
+        closing = [lane.close() for lane in self._lanes.values()]
+        return DeferredList([one for one in closing if one is not None])
+
+
+@attrs.frozen
+class Target:
+    """A model, and the daemon that answers for it.
+
+    :param model: the model; None if a request named none and none is loaded.
+    :param client: the client of the service, by which turns go.
+    """
+
+    model: ServedModel
+    link: DaemonLink
+    client: str
+
+    def params(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the parameters of a request, with the model's name for the daemon."""
+        if self.model.target is None:
+            return params
+        return {**params, "model": self.model.target}
+
+    async def call(self, method: str, params: Mapping[str, Any]) -> Any:
+        """Make a request for the model, and return its result."""
+        return await self.link.lane(self.client).call(method, self.params(params))
+
+    def stream(self, method: str, params: Mapping[str, Any]) -> AsyncGenerator[Any, None]:
+        """Make a request for the model, and return its partial results and the final one."""
+        return self.link.lane(self.client).stream(method, {**self.params(params), "stream": True})
+
+
+class Daemons:
+    """All daemons behind the service.
+
+    :param addresses: where they listen, see :func:`rkllm_twisted.client.connect`.
+    """
+
+    def __init__(self, reactor: Any, addresses: Sequence[Address]) -> None:
+        self._reactor = reactor
+        self.links = [DaemonLink(reactor, one, number) for number, one in enumerate(addresses)]
+        self._models: list[ServedModel] = []
+        self._listed_at = float("-inf")
+        self._waiting: list[Deferred[None]] = []
+
+    async def models(self, max_age: float = 0.0) -> list[ServedModel]:
+        """Return the models of all daemons that answer.
+
+        :param max_age: seconds for which an earlier list is good enough.
+        :raises Unreachable, RPCError: no daemon answers; the error is the first one's.
+        """
+        if self._reactor.seconds() - self._listed_at > max_age or not self._models:
+            await self._list()
+        return self._models
+
+    async def find(self, name: str | None, client: str) -> Target:
+        """Return the model that a name means.
+
+        :param name: the name; None for the model that is loaded.
+        :param client: the client of the service.
+        :raises HTTPError: no daemon has such a model.
+        :raises NoModel: no name was given and no model is loaded.
+        :raises Unreachable, RPCError: no daemon answers.
+        """
+        model = find_model(await self.models(LISTING_S), name)
+        if model is None or model.target is None:  # what has no name may have changed
+            model = find_model(await self.models(), name)
+        if model is None:
+            if name is None:
+                raise NoModel.after(None)
+            raise not_found(self._models, name)
+        return Target(model, self.links[model.daemon], client)
+
+    async def _list(self) -> None:
+        """Ask all daemons; requests that come meanwhile wait for the same answer."""
+        waiter: Deferred[None] = Deferred()
+        self._waiting.append(waiter)
+        if len(self._waiting) == 1:
+            Deferred.fromCoroutine(self._ask_all()).addBoth(self._listed)
+        await waiter
+
+    def _listed(self, result: Any) -> None:
+        waiting, self._waiting = self._waiting, []
+        for waiter in waiting:
+            if not waiter.called:  # one may have been cancelled
+                waiter.callback(result)
+
+    async def _ask_all(self) -> None:
+        asked = [Deferred.fromCoroutine(link.models()) for link in self.links]
+        answers: Any = await DeferredList(asked, consumeErrors=True)
+        failures = [result for succeeded, result in answers if not succeeded]
+        for failure in failures:
+            failure.trap(RPCError, Unreachable)
+        if len(failures) == len(answers):
+            self._models = []
+            failures[0].raiseException()
+        self._models = [model for succeeded, models in answers if succeeded for model in models]
+        self._listed_at = self._reactor.seconds()
+
+    def close(self) -> Deferred[Any]:
+        """Close all connections."""
+        return DeferredList([link.close() for link in self.links])

@@ -1,0 +1,112 @@
+"""One client's requests to one daemon: a connection of their own, so that turns go by client."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredLock, DeferredSemaphore
+
+from rkllm_twisted.client import Client, connect
+from rkllm_twisted.client.endpoint import Address
+from rkllm_twisted.errors import Busy, Unreachable
+
+#: The requests under way of one connection; a daemon's default for --max-requests.
+WIDTH = 8
+#: The requests that may wait behind those.
+WAITING = 256
+#: The seconds after which an idle connection is closed.
+IDLE_S = 60.0
+
+
+class Lane:
+    """The requests of one client of the HTTP service to one daemon.
+
+    The daemon gives its turns to connections in a circle, so each client of the service has one.
+    """
+
+    def __init__(self, reactor: Any, address: Address) -> None:
+        self._reactor = reactor
+        self._address = address
+        self._client: Client | None = None
+        self._connecting = DeferredLock()
+        self._slots = DeferredSemaphore(WIDTH)
+        self._idle: Any = None
+        self._users = 0
+
+    @property
+    def is_free(self) -> bool:
+        """True if nothing uses it and it has no connection."""
+        return self._client is None and not self._users
+
+    @property
+    def waiting(self) -> int:
+        """The requests that wait here, before they reach the daemon."""
+        return len(self._slots.waiting)
+
+    async def call(self, method: str, params: Mapping[str, Any] | None) -> Any:
+        """Make a request and return its result.
+
+        :raises RPCError, Unreachable: as the client does.
+        """
+        async with self._slot() as client:
+            return await client.call(method, params)
+
+    async def stream(
+        self, method: str, params: Mapping[str, Any] | None
+    ) -> AsyncGenerator[Any, None]:
+        """Make a request, and return each partial result and then the final one."""
+        async with self._slot() as client:
+            results = client.stream(method, params)
+            async with contextlib.aclosing(results):
+                async for result in results:
+                    yield result
+
+    @contextlib.asynccontextmanager
+    async def _slot(self) -> AsyncGenerator[Client, None]:
+        """Wait until a request may be made."""
+        if self.waiting >= WAITING:
+            raise Busy("Too many requests of this client wait; try again later.")
+        self._users += 1
+        try:
+            await self._slots.acquire()
+            try:
+                yield await self._connecting.run(self._connected)
+            finally:
+                self._slots.release()
+        finally:
+            self._users -= 1
+            self._start_idling()
+
+    def _connected(self) -> Deferred[Client]:
+        return Deferred.fromCoroutine(self._connect())
+
+    async def _connect(self) -> Client:
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+        if self._client is None or self._client.state != "connected":
+            self._client = None
+            self._client = await connect(self._reactor, self._address)
+        return self._client
+
+    def _start_idling(self) -> None:
+        if not self._users and self._client is not None and self._idle is None:
+            self._idle = self._reactor.callLater(IDLE_S, self._close_idle)
+
+    def _close_idle(self) -> None:
+        self._idle = None
+        if not self._users:
+            self.close()
+
+    def close(self) -> Deferred[None] | None:
+        """Close the connection; the daemon cancels what is under way."""
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+        client, self._client = self._client, None
+        return None if client is None else client.close()
+
+
+__all__ = ["Lane", "Unreachable"]

@@ -1,0 +1,86 @@
+"""``/v1/chat/completions``: a request to the parameters of ``chat.complete``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from rkllm_twisted.http.openai.fields import CHAT, ignored_fields
+from rkllm_twisted.http.openai.reading import Body, count, flag, mapping, model_name, text, wrong
+from rkllm_twisted.http.openai.sampling import Sampling, read_sampling
+
+#: Each answer is a run of its own.
+MAX_ANSWERS = 8
+#: Fields that go to the daemon as they are; it checks them, and its errors name their places.
+_UNCHANGED = ("messages", "tools", "tool_choice", "response_format", "stop", "truncate", "lora")
+
+
+@attrs.frozen
+class ChatCall:
+    """What a request asks for.
+
+    :param params: parameters of ``chat.complete``, without model, sampling and stream.
+    :param n: the number of answers.
+    :param ignored: the names of fields that change nothing.
+    """
+
+    model: str | None
+    params: Mapping[str, Any]
+    sampling: Sampling
+    stream: bool
+    include_usage: bool
+    n: int
+    ignored: tuple[str, ...]
+
+    def for_release(self, samples: bool) -> ChatCall:
+        """Return the call for a runtime, with what that cannot do among the ignored.
+
+        :param samples: True if a run may have sampling parameters of its own.
+        """
+        if not self.sampling.values:
+            return self
+        if not samples:
+            return attrs.evolve(self, ignored=(*self.ignored, *self.sampling.fields))
+        return attrs.evolve(self, params={**self.params, "sampling": self.sampling.values})
+
+
+def read_chat(body: Body) -> ChatCall:
+    """Read the body of a request.
+
+    :raises HTTPError: a field is wrong, or asks for what RKLLM cannot do.
+    """
+    if "messages" not in body:
+        raise wrong("messages", "is missing")
+    ignored = ignored_fields(body, CHAT)
+    params = {name: body[name] for name in _UNCHANGED if body.get(name) is not None}
+    limit = count(body, "max_completion_tokens") or count(body, "max_tokens")
+    if limit is not None:
+        params["max_new_tokens"] = limit
+    thinking = read_thinking(body)
+    if thinking is not None:
+        params["enable_thinking"] = thinking
+    return ChatCall(
+        model_name(body),
+        params,
+        read_sampling(body),
+        bool(flag(body, "stream")),
+        bool(flag(mapping(body, "stream_options"), "include_usage")),
+        count(body, "n", 1, MAX_ANSWERS) or 1,
+        ignored,
+    )
+
+
+def read_thinking(body: Body) -> bool | None:
+    """Return whether the model should reason first; None if it decides.
+
+    :raises HTTPError: a field is wrong.
+    """
+    asked = flag(body, "enable_thinking")
+    if asked is None:
+        asked = flag(mapping(body, "chat_template_kwargs"), "enable_thinking")
+    effort = text(body, "reasoning_effort")
+    if asked is None and effort is not None:
+        return effort != "none"
+    return asked

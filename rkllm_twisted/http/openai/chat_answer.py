@@ -1,0 +1,197 @@
+"""``/v1/chat/completions``: results of ``chat.complete`` to OpenAI's answers and chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from rkllm_twisted.errors import HTTPError
+
+JSON = Mapping[str, Any]
+#: Members of the result that OpenAI's API has no place for; they come as ``rkllm``.
+_OWN = ("tier", "flattened", "changes", "dropped_messages")
+
+
+@attrs.frozen
+class Label:
+    """What all chunks of an answer have in common.
+
+    :param id: ``chatcmpl-…``.
+    :param created: seconds since 1970.
+    :param fingerprint: changes if the same request may have another answer.
+    """
+
+    id: str
+    created: int
+    model: str
+    fingerprint: str
+
+    def chunk(self, choices: Sequence[JSON], **further: object) -> dict[str, object]:
+        """Return a chunk."""
+        return self.body("chat.completion.chunk", choices, **further)
+
+    def body(self, kind: str, choices: Sequence[JSON], **further: object) -> dict[str, object]:
+        """Return an object of the API."""
+        return {
+            "id": self.id,
+            "object": kind,
+            "created": self.created,
+            "model": self.model,
+            "system_fingerprint": self.fingerprint,
+            "choices": choices,
+            **further,
+        }
+
+
+def check_result(result: JSON) -> None:
+    """Check that an answer is whole.
+
+    :raises HTTPError: a client of the daemon has aborted the run.
+    """
+    if result["finish_reason"] == "cancelled":
+        text = "The answer was cut off: another client of the daemon has aborted the run."
+        raise HTTPError(503, text, "server_error", "cancelled", should_retry=False)
+
+
+def usage_of(results: Sequence[JSON]) -> dict[str, object]:
+    """Return the tokens of one or more answers to the same prompt."""
+    first = results[0]["usage"]
+    completion = sum(one["usage"]["completion_tokens"] for one in results)
+    reasoning = sum(one["usage"]["reasoning_tokens"] for one in results)
+    return {
+        "prompt_tokens": first["prompt_tokens"],
+        "completion_tokens": completion,
+        "total_tokens": first["prompt_tokens"] + completion,
+        "prompt_tokens_details": {"cached_tokens": first["cached_tokens"]},
+        "completion_tokens_details": {"reasoning_tokens": reasoning},
+    }
+
+
+def timings_of(result: JSON) -> dict[str, object]:
+    """Return the times in llama.cpp's form, which its tools read."""
+    usage = result["usage"]
+    read = usage["prompt_tokens"] - usage["cached_tokens"]
+    return {
+        "cache_n": usage["cached_tokens"],
+        "prompt_n": read,
+        "prompt_ms": usage["prefill_ms"],
+        "prompt_per_second": _rate(read, usage["prefill_ms"]),
+        "predicted_n": usage["completion_tokens"],
+        "predicted_ms": usage["generate_ms"],
+        "predicted_per_second": _rate(usage["completion_tokens"], usage["generate_ms"]),
+    }
+
+
+def _rate(count: int, milliseconds: float) -> float:
+    return round(1000 * count / milliseconds, 3) if milliseconds else 0.0
+
+
+def chat_completion(label: Label, results: Sequence[JSON]) -> JSON:
+    """Return the whole answer.
+
+    :raises HTTPError: see :func:`check_result`.
+    """
+    for result in results:
+        check_result(result)
+    choices = [
+        {
+            "index": index,
+            "message": _message(result["message"]),
+            "logprobs": None,
+            "finish_reason": result["finish_reason"],
+        }
+        for index, result in enumerate(results)
+    ]
+    return label.body(
+        "chat.completion",
+        choices,
+        usage=usage_of(results),
+        timings=timings_of(results[-1]),
+        rkllm=own_members(results[-1]),
+    )
+
+
+def _message(message: JSON) -> JSON:
+    whole = {"role": "assistant", "content": message["content"], "refusal": None, **message}
+    if not whole.get("tool_calls") and whole["content"] is None:
+        whole["content"] = ""
+    return whole
+
+
+def own_members(result: JSON) -> JSON:
+    """Return how the conversation was read, see docs/chat.md."""
+    return {name: result[name] for name in _OWN if name in result}
+
+
+class ChatChunks:
+    """The chunks of one choice of a streamed answer.
+
+    The pieces of a tool call are held until it is complete, because a call that turns out to be
+    broken is text, and a client cannot take back what it has read.
+
+    :param has_usage: True if the stream ends with a chunk that has usage.
+    """
+
+    def __init__(self, label: Label, index: int, has_usage: bool) -> None:
+        self._label = label
+        self._index = index
+        self._further = {"usage": None} if has_usage else {}
+        self._call: dict[str, Any] = {}
+
+    def first(self) -> JSON:
+        """Return the first chunk."""
+        return self._chunk({"role": "assistant", "content": ""})
+
+    def piece(self, piece: JSON) -> Iterator[JSON]:
+        """Yield the chunks for a partial result of ``chat.complete``."""
+        call = piece.get("tool_call")
+        if call is None:
+            yield from self._complete()
+        elif call.get("broken"):
+            self._call = {}
+        else:
+            if "id" in call:
+                yield from self._complete()
+                self._call = {**call, "arguments": ""}
+            self._call["arguments"] += call.get("arguments", "")
+        delta = {name: piece[name] for name in ("reasoning_content", "content") if piece.get(name)}
+        if delta:
+            yield self._chunk(delta)
+
+    def last(self, result: JSON) -> Iterator[JSON]:
+        """Yield the chunks for the final result.
+
+        :raises HTTPError: see :func:`check_result`.
+        """
+        check_result(result)
+        yield from self._complete()
+        yield self._label.chunk(
+            [self._choice({}, result["finish_reason"])],
+            timings=timings_of(result),
+            rkllm=own_members(result),
+            **self._further,
+        )
+
+    def _complete(self) -> Iterator[JSON]:
+        call, self._call = self._call, {}
+        if not call:
+            return
+        index = call["index"]
+        function = {"name": call["name"], "arguments": ""}
+        begin = {"index": index, "id": call["id"], "type": "function", "function": function}
+        yield self._chunk({"tool_calls": [begin]})
+        piece = {"index": index, "function": {"arguments": call["arguments"]}}
+        yield self._chunk({"tool_calls": [piece]})
+
+    def _chunk(self, delta: JSON) -> JSON:
+        return self._label.chunk([self._choice(delta, None)], **self._further)
+
+    def _choice(self, delta: JSON, reason: str | None) -> JSON:
+        return {"index": self._index, "delta": delta, "logprobs": None, "finish_reason": reason}
+
+
+def usage_chunk(label: Label, results: Sequence[JSON]) -> JSON:
+    """Return the chunk with the usage, which a stream has if it was asked for."""
+    return label.chunk([], usage=usage_of(results))

@@ -1,0 +1,150 @@
+"""The fields of OpenAI's requests, and what becomes of each: the one table of them.
+
+What RKLLM cannot do is refused, or ignored and named in the header ``X-RKLLM-Ignored``. Fields that
+change nothing of the answer, such as ``user``, are not named.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import attrs
+
+from rkllm_twisted.http.openai.reading import Body, wrong
+
+
+class Rule(enum.Enum):
+    """What becomes of a field."""
+
+    TAKEN = "taken"
+    #: Named in the header, if its value asks for something.
+    IGNORED = "ignored"
+    #: Concerns the service's bookkeeping only.
+    SILENT = "not used"
+    REFUSED = "refused"
+
+
+@attrs.frozen
+class Field:
+    """One field of a request.
+
+    :param schema: its JSON schema.
+    :param nothing: values that ask for nothing; a field with one of them is as good as absent.
+    """
+
+    rule: Rule
+    meaning: str
+    schema: Mapping[str, Any]
+    nothing: tuple[object, ...] = ()
+
+    def asks(self, value: object) -> bool:
+        """True if a value asks for something."""
+        return value is not None and not any(
+            value == one and isinstance(value, bool) == isinstance(one, bool)
+            for one in self.nothing
+        )
+
+
+def _kind(name: str, **further: object) -> Mapping[str, Any]:
+    return MappingProxyType({"type": name, **further})
+
+
+TEXT, FLAG, COUNT = _kind("string"), _kind("boolean"), _kind("integer")
+NUMBER, OBJECT, ARRAY = _kind("number"), _kind("object"), _kind("array", items={})
+ANY: Mapping[str, Any] = MappingProxyType({})
+_taken, _ignored = Rule.TAKEN, Rule.IGNORED
+_silent, _refused = Rule.SILENT, Rule.REFUSED
+
+#: What chat and text completions have in common.
+COMMON: Mapping[str, Field] = MappingProxyType(
+    {
+        "model": Field(_taken, "The model's name, see /v1/models.", TEXT),
+        "stream": Field(_taken, "Send the answer in pieces.", FLAG),
+        "stream_options": Field(_taken, "include_usage: end with a piece that has usage.", OBJECT),
+        "max_tokens": Field(_taken, "The most tokens of the answer.", COUNT),
+        "temperature": Field(_taken, "0 to 2; 0 takes the likeliest token.", NUMBER),
+        "top_p": Field(_taken, "0 to 1.", NUMBER),
+        "top_k": Field(_taken, "Sample among so many of the likeliest tokens.", COUNT),
+        "presence_penalty": Field(_taken, "-2 to 2.", NUMBER),
+        "frequency_penalty": Field(_taken, "-2 to 2.", NUMBER),
+        "repeat_penalty": Field(_taken, "1 is off.", NUMBER),
+        "repetition_penalty": Field(_taken, "The same.", NUMBER),
+        "mirostat": Field(_taken, "0 is off.", COUNT),
+        "mirostat_tau": Field(_taken, "For mirostat.", NUMBER),
+        "mirostat_eta": Field(_taken, "For mirostat.", NUMBER),
+        "stop": Field(_taken, "A text or several; the answer ends before the first.", ANY),
+        "n": Field(_taken, "So many answers, made one after another; 8 at most.", COUNT),
+        "seed": Field(_ignored, "No release of RKLLM has it.", COUNT, (-1,)),
+        "min_p": Field(_ignored, "No release of RKLLM has it.", NUMBER, (0,)),
+        "typical_p": Field(_ignored, "No release of RKLLM has it.", NUMBER, (1,)),
+        "logit_bias": Field(_refused, "RKLLM cannot change single tokens.", OBJECT, ({},)),
+        "user": Field(_silent, "Not used.", TEXT),
+    }
+)
+#: ``POST /v1/chat/completions``.
+CHAT: Mapping[str, Field] = MappingProxyType(
+    {
+        **COMMON,
+        "messages": Field(_taken, "The conversation.", _kind("array", items=OBJECT, minItems=1)),
+        "max_completion_tokens": Field(_taken, "The same as max_tokens, and goes first.", COUNT),
+        "tools": Field(_taken, "The functions that the model may call.", ARRAY),
+        "tool_choice": Field(_taken, "auto, none, required, or a function.", ANY),
+        "response_format": Field(_taken, "The form of the answer.", OBJECT),
+        "enable_thinking": Field(_taken, "True to let the model reason first.", FLAG),
+        "chat_template_kwargs": Field(_taken, "enable_thinking, as above.", OBJECT),
+        "reasoning_effort": Field(_taken, "none: as enable_thinking false; else true.", TEXT),
+        "truncate": Field(_taken, "Leave out the oldest turns if all is too long.", FLAG),
+        "lora": Field(_taken, "The name of a loaded LoRA adapter.", TEXT),
+        "logprobs": Field(_refused, "RKLLM returns none with a run.", FLAG, (False,)),
+        "top_logprobs": Field(_refused, "RKLLM returns none with a run.", COUNT, (0,)),
+        "functions": Field(_refused, "Old; use tools.", ARRAY, ([],)),
+        "function_call": Field(_refused, "Old; use tool_choice.", ANY, ("none", "auto")),
+        "audio": Field(_refused, "No model here speaks.", OBJECT),
+        "modalities": Field(_refused, "Text only.", ARRAY, (["text"], [])),
+        "parallel_tool_calls": Field(_ignored, "The model decides.", FLAG, (True,)),
+        "prediction": Field(_ignored, "Not used.", OBJECT),
+        "verbosity": Field(_ignored, "Not used.", TEXT),
+        "web_search_options": Field(_ignored, "Nothing is searched.", OBJECT),
+        "metadata": Field(_silent, "Not used.", OBJECT),
+        "store": Field(_silent, "Nothing is stored.", FLAG),
+        "service_tier": Field(_silent, "Not used.", TEXT),
+        "safety_identifier": Field(_silent, "Not used.", TEXT),
+        "prompt_cache_key": Field(_silent, "Not used: the cache is found by its text.", TEXT),
+        "prompt_cache_retention": Field(_silent, "Not used.", TEXT),
+    }
+)
+#: So many unknown fields are named.
+_MOST_NAMED = 20
+
+
+def ignored_fields(body: Body, fields: Mapping[str, Field]) -> tuple[str, ...]:
+    """Return the names of the fields that change nothing though they ask for something.
+
+    :raises HTTPError: a field asks for what RKLLM cannot do.
+    """
+    return tuple(_ignored_in(body, fields))[:_MOST_NAMED]
+
+
+def _ignored_in(body: Body, fields: Mapping[str, Field]) -> Iterator[str]:
+    for name, value in body.items():
+        field = fields.get(name)
+        if field is None:
+            yield name[:40]
+        elif not field.asks(value):
+            continue
+        elif field.rule is _refused:
+            raise wrong(name, f"this is not possible here: {field.meaning.rstrip('.')}")
+        elif field.rule is _ignored:
+            yield name
+
+
+def body_schema(fields: Mapping[str, Field], required: tuple[str, ...]) -> Mapping[str, Any]:
+    """Return the JSON schema of a request's body."""
+    properties = {
+        name: {**field.schema, "description": f"{field.meaning} ({field.rule.value})"}
+        for name, field in fields.items()
+    }
+    return {"type": "object", "properties": properties, "required": [*required]}

@@ -1,0 +1,83 @@
+"""``POST /v1/chat/completions``."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import Any
+
+import attrs
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+from rkllm_twisted.http.daemons import Target
+from rkllm_twisted.http.openai.chat import ChatCall, read_chat
+from rkllm_twisted.http.openai.chat_answer import (
+    ChatChunks,
+    Label,
+    chat_completion,
+    usage_chunk,
+    usage_of,
+)
+from rkllm_twisted.http.openai.fields import CHAT, body_schema
+from rkllm_twisted.http.routes._answers import label_for, name_ignored
+from rkllm_twisted.http.schemas import OBJECT
+from rkllm_twisted.http_interfaces import IExchange, IHTTPRoute
+
+METHOD = "chat.complete"
+
+
+@implementer(IPlugin, IHTTPRoute)
+@attrs.frozen
+class ChatCompletions:
+    """Answers a conversation."""
+
+    methods = ("POST",)
+    paths = ("/v1/chat/completions", "/chat/completions")
+    summary = "Answer a conversation."
+    api = "openai"
+    is_open = False
+    request = body_schema(CHAT, ("messages",))
+    response = OBJECT
+
+    async def respond(self, exchange: IExchange) -> None:
+        """Translate the request, and the results of one run for each answer."""
+        call = read_chat(exchange.json())
+        target = await exchange.daemons.find(call.model, exchange.client)
+        call = call.for_release(target.link.samples)
+        name_ignored(exchange, call.ignored)
+        label = label_for(target, "chatcmpl")
+        if call.stream:
+            await _stream(exchange, target, call, label)
+            return
+        results = [await target.call(METHOD, call.params) for _ in range(call.n)]
+        exchange.usage = usage_of(results)
+        if results[-1]["flattened"]:
+            exchange.set_header("X-RKLLM-History", "flattened")
+        exchange.send_json(chat_completion(label, results))
+
+
+async def _stream(exchange: IExchange, target: Target, call: ChatCall, label: Label) -> None:
+    stream = exchange.events()
+    results: list[Any] = []
+    for index in range(call.n):
+        chunks = ChatChunks(label, index, call.include_usage)
+        has_begun = False
+        async with aclosing(target.stream(METHOD, call.params)) as pieces:
+            async for piece in pieces:
+                if not has_begun:  # until now an error has a status of its own
+                    await stream.send(chunks.first())
+                    has_begun = True
+                if "finish_reason" in piece:
+                    results.append(piece)
+                    made = chunks.last(piece)
+                else:
+                    made = chunks.piece(piece)
+                for chunk in made:
+                    await stream.send(chunk)
+    exchange.usage = usage_of(results)
+    if call.include_usage:
+        await stream.send(usage_chunk(label, results))
+    await stream.send(b"[DONE]")
+
+
+chat_completions = ChatCompletions()

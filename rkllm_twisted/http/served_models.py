@@ -1,0 +1,114 @@
+"""The models that daemons serve, and the one that a name means. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from rkllm_twisted.errors import HTTPError
+from rkllm_twisted.http.error_table import model_not_found
+
+#: So many names are shown in an error.
+SHOWN = 10
+
+
+@attrs.frozen
+class ServedModel:
+    """A model of a daemon.
+
+    :param name: what clients call it.
+    :param daemon: the number of its daemon.
+    :param target: the name for the daemon; None means the loaded model, which has no name there.
+    :param raw: what ``models.list`` says of it.
+    """
+
+    name: str
+    daemon: int
+    target: str | None
+    aliases: Sequence[str] = ()
+    kind: str = "chat"
+    capabilities: Sequence[str] = ()
+    context: int | None = None
+    size: int = 0
+    modified: str = ""
+    digest: str | None = None
+    loaded: bool = False
+    raw: Mapping[str, Any] = attrs.field(factory=dict, repr=False, eq=False)
+
+    @property
+    def created(self) -> int:
+        """When its file was written, in seconds since 1970; 0 if unknown."""
+        try:
+            return int(datetime.fromisoformat(self.modified.replace("Z", "+00:00")).timestamp())
+        except ValueError:
+            return 0
+
+
+def models_of(
+    daemon: int, listing: Mapping[str, Any], status: Mapping[str, Any]
+) -> list[ServedModel]:
+    """Return the models of one daemon.
+
+    :param listing: the result of ``models.list``; models that cannot be loaded are left out.
+    :param status: the result of ``server.status``.
+    """
+    models = [
+        ServedModel(
+            one["name"],
+            daemon,
+            one["name"],
+            one["aliases"],
+            one["kind"],
+            one["capabilities"],
+            one["context"],
+            one["size"],
+            one["modified"],
+            one["digest"],
+            one["loaded"],
+            one,
+        )
+        for one in listing["models"]
+        if not one["problems"]
+    ]
+    path = status["model_path"]
+    if path is not None and not any(model.loaded for model in models):
+        file = str(path).rpartition("/")[2]
+        name = file.rpartition(".")[0] or file
+        context = status["max_context_len"]
+        models.append(ServedModel(name, daemon, None, (file,), context=context, loaded=True))
+    return models
+
+
+def find_model(models: Iterable[ServedModel], wanted: str | None) -> ServedModel | None:
+    """Return the model that a name means.
+
+    The exact name goes before an alias, and that before other capital letters. A model that is
+    loaded goes before one that is not, and the daemons go in their order.
+
+    :param wanted: the name; None means the loaded model of the first daemon that has one.
+    """
+    ranked = sorted(models, key=lambda model: (not model.loaded, model.daemon))
+    if wanted is None:
+        return next((model for model in ranked if model.loaded), None)
+    folded = wanted.casefold()
+    tests = (
+        lambda model: model.name == wanted,
+        lambda model: wanted in model.aliases,
+        lambda model: folded in (name.casefold() for name in (model.name, *model.aliases)),
+    )
+    for test in tests:
+        for model in ranked:
+            if test(model):
+                return model
+    return None
+
+
+def not_found(models: Iterable[ServedModel], wanted: str) -> HTTPError:
+    """Return the error for a name that no model has."""
+    names = sorted({model.name for model in models})
+    listed = ", ".join(names[:SHOWN]) + (" …" if len(names) > SHOWN else "")
+    known = f"there are: {listed}" if names else "there is none; start the daemon with --model-dir"
+    return model_not_found(f"There is no model {wanted[:100]!r}; {known}.")

@@ -1,0 +1,146 @@
+"""Answers in pieces: server-sent events, and lines of JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+import msgspec
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer
+from zope.interface import implementer
+
+from rkllm_twisted.errors import HTTPError
+from rkllm_twisted.http.error_bodies import BODIES
+
+#: Proxies and clients give up a silent stream after about a minute.
+KEEP_ALIVE_S = 10.0
+#: The seconds after which a client that does not read is dropped.
+UNREAD_S = 30.0
+
+
+@attrs.frozen
+class Framing:
+    """How the pieces of a stream are separated.
+
+    :param comment: keeps the connection alive and means nothing; empty if there is no such thing.
+    :param probe: what may be written at any time to see whether the client is there.
+    """
+
+    content_type: str
+    before: bytes
+    after: bytes
+    comment: bytes
+    probe: bytes
+
+
+EVENTS = Framing("text/event-stream", b"data: ", b"\n\n", b": keep-alive\n\n", b": \n\n")
+LINES = Framing("application/x-ndjson", b"", b"\n", b"", b" ")
+
+
+@implementer(IPushProducer)
+class Stream:
+    """One answer in pieces.
+
+    Nothing is sent before the first piece, so that an error until then still has its HTTP status;
+    but after some seconds of waiting the headers and a comment go out, before proxies give up.
+    While the client does not read, :meth:`send` waits. A client that reads nothing for
+    :data:`UNREAD_S` is dropped.
+
+    :param api: the form of an error amid the stream.
+    """
+
+    def __init__(self, request: Any, clock: Any, framing: Framing, api: str) -> None:
+        self._request = request
+        self._clock = clock
+        self._framing = framing
+        self._api = api
+        self._resumed: Deferred[None] | None = None
+        self._is_paused = False
+        self._is_over = False
+        self._unread: Any = None
+        request.probe_bytes = framing.probe
+        request.setHeader("Content-Type", framing.content_type)
+        request.setHeader("Cache-Control", "no-cache")
+        request.setHeader("X-Accel-Buffering", "no")  # else nginx collects the pieces
+        request.registerProducer(self, True)
+        self._keep_alive = clock.callLater(KEEP_ALIVE_S, self._send_comment)
+
+    @property
+    def has_begun(self) -> bool:
+        """True if the status has been sent."""
+        return bool(self._request.startedWriting)
+
+    async def send(self, value: object, event: str = "") -> None:
+        """Send a piece, as soon as the client reads.
+
+        :param value: a JSON value, or bytes that are sent as they are.
+        :param event: the name of a server-sent event; empty for none.
+        """
+        while self._is_paused and not self._is_over:
+            self._resumed = Deferred()
+            await self._resumed
+        self.write(value, event)
+
+    def write(self, value: object, event: str = "") -> None:
+        """Send a piece without waiting for the client."""
+        data = value if isinstance(value, bytes) else msgspec.json.encode(value)
+        name = f"event: {event}\n".encode() if event else b""
+        self._write(b"".join((name, self._framing.before, data, self._framing.after)))
+
+    def fail(self, error: HTTPError) -> None:
+        """Send an error amid the stream, as the last piece."""
+        self.write(BODIES[self._api](error), "error" if self._api == "anthropic" else "")
+
+    def end(self) -> None:
+        """Send nothing more. Idempotent."""
+        if not self._is_over:
+            self._is_over = True
+            self._stop_timers()
+            self._request.unregisterProducer()
+
+    def _write(self, data: bytes) -> None:
+        if not self._is_over:
+            self._request.write(data)
+            self._keep_alive.reset(KEEP_ALIVE_S)
+
+    def _send_comment(self) -> None:
+        self._keep_alive = self._clock.callLater(KEEP_ALIVE_S, self._send_comment)
+        if not self._is_paused:
+            self._request.write(self._framing.comment)
+
+    # The client's pace
+
+    def pauseProducing(self) -> None:
+        """The client does not read."""
+        self._is_paused = True
+        if self._unread is None:
+            self._unread = self._clock.callLater(UNREAD_S, self._drop)
+
+    def resumeProducing(self) -> None:
+        """The client reads again."""
+        self._is_paused = False
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+        self._wake()
+
+    def stopProducing(self) -> None:
+        """The client has left."""
+        self._is_over = True
+        self._stop_timers()
+        self._wake()
+
+    def _wake(self) -> None:
+        resumed, self._resumed = self._resumed, None
+        if resumed is not None and not resumed.called:
+            resumed.callback(None)
+
+    def _drop(self) -> None:
+        self._unread = None
+        self._request.transport.abortConnection()
+
+    def _stop_timers(self) -> None:
+        for timer in (self._keep_alive, self._unread):
+            if timer is not None and timer.active():
+                timer.cancel()

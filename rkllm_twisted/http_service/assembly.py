@@ -1,0 +1,92 @@
+"""Assembles the HTTP service from its options and its parts; it only wires them together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IStreamServerEndpoint
+
+from rkllm_twisted.client.endpoint import Address
+from rkllm_twisted.daemon.table_options import TableOptions
+from rkllm_twisted.errors import StartupError
+from rkllm_twisted.http.daemons import Daemons
+from rkllm_twisted.http.keys import KeyRing
+from rkllm_twisted.http.registry import Routes, find_routes
+from rkllm_twisted.http.resource import APIResource
+from rkllm_twisted.http.site import ServiceSite, SiteLimits
+from rkllm_twisted.http.trust import Trust, own_names
+from rkllm_twisted.http_service.exposure import is_local
+from rkllm_twisted.http_service.option_table import SETTINGS
+from rkllm_twisted.http_service.service import HTTPService
+
+__all__ = ["Options", "makeService", "service_for"]
+
+
+class Options(TableOptions):
+    """The options of ``twistd rkllm-http``, parsed: values by name."""
+
+    settings = SETTINGS
+    longdesc: ClassVar[str] = (
+        "Serves the models of rkllm daemons over HTTP, as programs for OpenAI, Ollama and"
+        " Anthropic expect it."
+    )
+
+    def check(self) -> list[str]:
+        """Refuse to listen where others can connect without a key, unless that is said."""
+        if self["api-key-file"] is not None:
+            return ["--no-key and --api-key-file exclude each other."] if self["no-key"] else []
+        if self["no-key"]:
+            return []
+        return [
+            f"--listen {description} can be reached from other machines: give an --api-key-file,"
+            " or --no-key if everybody there may use the models."
+            for description in self["listen"]
+            if not is_local(description)
+        ]
+
+
+def makeService(options: Options, reactor: Any = None) -> HTTPService:
+    """Make a service that has not started.
+
+    :param options: parsed :class:`Options`.
+    :param reactor: the reactor to run on; the global one by default.
+    :raises StartupError: the keys, an endpoint or a plugin cannot be used, and what to do.
+    """
+    if reactor is None:
+        from twisted.internet import reactor  # noqa: PLC0415 - importing it would install one
+    return service_for(options, options["daemon"], find_routes(), reactor)
+
+
+def service_for(
+    options: Options, addresses: Sequence[Address], routes: Routes, reactor: Any
+) -> HTTPService:
+    """Make the service for daemons.
+
+    :param addresses: where they listen, in place of those of the options.
+    :raises StartupError: see :func:`makeService`.
+    """
+    keys = KeyRing(options["api-key-file"])
+    trust = Trust(keys, options["cors-origin"], own_names(options["host-name"]))
+    daemons = Daemons(reactor, addresses)
+    resource = APIResource(routes, trust, daemons, reactor)
+    limits = SiteLimits(options["max-body"], options["max-connections"])
+    site = ServiceSite(resource, trust, reactor, limits)
+    endpoints = _endpoints(options["listen"], reactor)
+    return HTTPService(site, resource, daemons, keys, endpoints)
+
+
+def _endpoints(descriptions: Iterable[str], reactor: Any) -> Mapping[str, IStreamServerEndpoint]:
+    return {one: _endpoint(one, reactor) for one in descriptions}
+
+
+def _endpoint(description: str, reactor: Any) -> IStreamServerEndpoint:
+    try:
+        endpoint: IStreamServerEndpoint = serverFromString(reactor, description)
+    except Exception as error:  # noqa: BLE001 - parsers of plugins raise what they like
+        raise StartupError(
+            f"--listen {description} describes no endpoint: {error}. An example:"
+            " tcp:8080:interface=127.0.0.1"
+        ) from None
+    return endpoint
