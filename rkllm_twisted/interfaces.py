@@ -55,12 +55,19 @@ class INPU(Interface):
             If the runtime ends the run without one, it is made here: text null, state 2.
         """
 
-    def perform(procedure: Procedure, client: Hashable = None) -> Any:
+    def perform(
+        procedure: Procedure,
+        client: Hashable = None,
+        continues: Callable[[], bool] | None = None,
+    ) -> Any:
         """Make several calls in one turn: no call of another client comes in between.
 
         :param procedure: called in the NPU thread with an :class:`ITurn`. It must not touch what
             belongs to the reactor thread, and wait for nothing but its calls. Each call has the
             time-outs of its own; what the procedure does after a call counts to that call.
+        :param continues: called in the reactor thread between two turns. If it returns True, the
+            procedure continues what the cache holds, and may pass others, within the limits of
+            :mod:`~rkllm_twisted.npu.turn_order`. With None it never passes, and is never passed.
         :returns: a Deferred of what the procedure returns or raises. If it is cancelled, the run
             under way is aborted, and the procedure cannot begin another call.
         """

@@ -6,7 +6,6 @@ content is unknown. The cache is then cleared before the next prompt.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -79,19 +78,6 @@ def _read(message: Message) -> Message:
     calls = tuple(ToolCall("", call.name, call.arguments) for call in message.tool_calls)
     parts: tuple[Part, ...] = (Text(message.text), *message.images)
     return Message(message.role, parts, tool_calls=calls)
-
-
-def conversation_key(key: str, messages: Conversation, adapter: str | None = None) -> str:
-    """Return a key that all requests of one conversation share, so that they are served together.
-
-    It is a digest of the model, the adapter and the messages up to the user's first. Two
-    conversations with the same beginning have the same key. They share the beginning in the cache.
-
-    :param key: the model's :attr:`ChatModel.key`.
-    """
-    end = next((at + 1 for at, one in enumerate(messages) if one.role == "user"), 1)
-    beginning = [(one.role, one.text) for one in messages[:end]]
-    return hashlib.sha256(repr((key, adapter, beginning)).encode()).hexdigest()
 
 
 @attrs.frozen

@@ -37,7 +37,8 @@ def chat(
     :param messages: the conversation, in the form of OpenAI's API; a text is one user message.
     :param timeout: seconds to wait; None means the client's own timeout.
     :param options: further parameters of ``chat.complete``: ``model``, ``tools``, ``tool_choice``,
-        ``stop``, ``max_new_tokens``, ``sampling``, ``enable_thinking``, ``truncate``, ``lora`` …
+        ``stop``, ``max_new_tokens``, ``sampling``, ``enable_thinking``, ``truncate``, ``lora``,
+        ``conversation``.
     :raises InvalidParams: if a parameter is wrong, or the conversation is too long; it says which.
     """
     from rkllm_twisted.client_core.inference_results import chat_result  # noqa: PLC0415 - see methods

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import attrs
@@ -60,6 +60,7 @@ class _ModelRequest:
     client: Hashable
     on_progress: OnProgress | None
     outcome: Deferred[Any]
+    continues: Callable[[], bool] | None = None
     attempt: LoadAttempt = attrs.field(factory=lambda: LoadAttempt(None))
     turn: Deferred[Any] | None = None
 
@@ -112,9 +113,11 @@ class ResidentModel:
         procedure: ModelProcedure,
         client: Hashable = None,
         on_progress: OnProgress | None = None,
+        continues: Callable[[], bool] | None = None,
     ) -> Deferred[Any]:
         """See :class:`IResidentModel`."""
-        return self._find(name).addCallback(self._enter, procedure, client, on_progress)
+        found = self._find(name)
+        return found.addCallback(self._enter, procedure, client, on_progress, continues)
 
     def load(
         self,
@@ -185,12 +188,13 @@ class ResidentModel:
         procedure: ModelProcedure,
         client: Hashable,
         on_progress: OnProgress | None,
+        continues: Callable[[], bool] | None = None,
     ) -> Deferred[Any]:
         wanted = _ANY if load is None else load.wanted
         self._check(wanted, client)
         number = next(self._numbers)
         outcome: Deferred[Any] = Deferred(lambda _: self._cancel(request))
-        request = _ModelRequest(number, load, procedure, client, on_progress, outcome)
+        request = _ModelRequest(number, load, procedure, client, on_progress, outcome, continues)
         self._requests[number] = request
         self._order.add(number, wanted, self._clock.seconds())
         self._begin()
@@ -241,7 +245,9 @@ class ResidentModel:
         if self._attempt.error is not None or self._attempt.wanted != self._order.target:
             self._attempt = LoadAttempt(self._order.target)
         request.attempt = self._attempt
-        request.turn = self._npu.perform(lambda turn: self._in_npu(turn, request), request.client)
+        request.turn = self._npu.perform(
+            lambda turn: self._in_npu(turn, request), request.client, request.continues
+        )
         request.turn.addBoth(self._ended, request)
 
     def _in_npu(self, turn: ITurn, request: _ModelRequest) -> Any:

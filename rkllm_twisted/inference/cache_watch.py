@@ -18,17 +18,23 @@ class CacheWatch:
     a call removes what chat has left in the cache, so that the run cannot continue it.
 
     :ivar known: what the cache holds.
+    :ivar conversation: the name of the conversation of the last planned calls, or None.
     """
 
     def __init__(self) -> None:
         self.known = KnownCache()
+        self.conversation: str | None = None
         self._is_planned = False
         self._holds_chat = False
 
     @contextlib.contextmanager
-    def planned(self) -> Iterator[KnownCache]:
-        """Make calls that follow a plan; see :mod:`rkllm_twisted.chat.plan`."""
+    def planned(self, conversation: str | None = None) -> Iterator[KnownCache]:
+        """Make calls that follow a plan; see :mod:`rkllm_twisted.chat.plan`.
+
+        :param conversation: see :attr:`conversation`.
+        """
         self._is_planned = self._holds_chat = True
+        self.conversation = conversation
         try:
             yield self.known
         finally:

@@ -22,7 +22,8 @@ async def complete(turns: ModelTurns, params: Any, client: Hashable, stream: Str
     """Answer a conversation."""
 
     def work(profile: ModelProfile, prompt: Prompt) -> Iterator[Work[TurnResult]]:
-        yield turn_of(turns, params, profile, prompt, stream).perform
+        turn = turn_of(turns, params, profile, prompt, stream, params.conversation)
+        yield Work(turn.perform, turn.continues)
 
     profile, prompt, (result,) = await turns.answer(
         params.model, client, lambda profile: _composed(turns, params, profile), work
@@ -31,7 +32,12 @@ async def complete(turns: ModelTurns, params: Any, client: Hashable, stream: Str
 
 
 def turn_of(
-    turns: ModelTurns, params: Any, profile: ModelProfile, prompt: Prompt, stream: Stream
+    turns: ModelTurns,
+    params: Any,
+    profile: ModelProfile,
+    prompt: Prompt,
+    stream: Stream,
+    conversation: str | None = None,
 ) -> ChatTurn:
     """Return the turn that answers a prompt."""
 
@@ -49,6 +55,7 @@ def turn_of(
         limits.infer,
         limits.limit,
         on_events if params.stream else None,
+        conversation,
     )
 
 

@@ -14,7 +14,7 @@ from rkllm_twisted.chat.model import Tier
 from rkllm_twisted.chat.parsing import AnswerParser
 from rkllm_twisted.chat.plan import Plan, plan
 from rkllm_twisted.chat.prompts import Prompt
-from rkllm_twisted.chat.trail import KnownCache, Outcome, after_answer, cache_size
+from rkllm_twisted.chat.trail import KnownCache, Outcome, Trail, after_answer, cache_size
 from rkllm_twisted.chat.usage import Usage, usage_of
 from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.inference.answer_reader import AnswerReader
@@ -45,6 +45,7 @@ class ChatTurn:
     :param infer: further fields of the run's RKLLMInferParam.
     :param limit: the most tokens, if ``infer`` cannot say it; None for any number.
     :param on_events: called in the reactor thread with events; None if the client does not stream.
+    :param conversation: the name that the client has given to the conversation, or None.
     """
 
     profile: ModelProfile
@@ -55,20 +56,31 @@ class ChatTurn:
     infer: Mapping[str, object] = attrs.field(factory=dict)
     limit: int | None = None
     on_events: Callable[[list[Event]], object] | None = None
+    conversation: str | None = None
+
+    def continues(self) -> bool:
+        """True if the cache holds the conversation. In the reactor thread, between two turns."""
+        trail = self.watch.known.trail
+        if trail is None:
+            return False
+        if self.conversation is not None:
+            return self.conversation == self.watch.conversation
+        return self._plan(trail).continued
 
     def perform(self, turn: ITurn) -> TurnResult:
         """Make the calls. In the NPU thread.
 
         :raises RPCError: a call failed, or the client has cancelled.
         """
-        with self.watch.planned() as known:
-            made = plan(
-                self.profile.chat, self.prompt, known.take(), self.adapter, self.traits.plan
-            )
+        with self.watch.planned(self.conversation) as known:
+            made = self._plan(known.take())
             self._prepare_cache(turn, made, known)
             reader = self._reader(turn, made)
             final = self._run(turn, made, reader)
             return self._finish(turn, made, known, reader, final)
+
+    def _plan(self, trail: Trail | None) -> Plan:
+        return plan(self.profile.chat, self.prompt, trail, self.adapter, self.traits.plan)
 
     def _prepare_cache(self, turn: ITurn, made: Plan, known: KnownCache) -> None:
         for call in made.calls:

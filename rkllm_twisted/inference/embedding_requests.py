@@ -65,7 +65,7 @@ async def embedded(
 
     def work(profile: ModelProfile, read: list[Input]) -> Iterator[Work[list[FloatArray]]]:
         for turn in in_turns(read, MODE, profile.chat.context, turns.traits, turns.watch):
-            yield turn.perform
+            yield Work(turn.perform)
 
     profile, _, results = await turns.answer(
         name, client, lambda profile: [_read(one, profile) for one in inputs], work

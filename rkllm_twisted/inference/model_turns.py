@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
+import attrs
 from twisted.internet.defer import Deferred, DeferredLock, maybeDeferred
 from twisted.internet.interfaces import IReactorThreads
 from twisted.internet.threads import deferToThreadPool
@@ -29,8 +30,18 @@ NOTHING = (None, None)
 
 P = TypeVar("P")
 T = TypeVar("T")
-#: Does the work of a turn with the loaded model. In the NPU thread.
-Work = Callable[[ITurn], T]
+
+
+@attrs.frozen
+class Work(Generic[T]):
+    """The work of one turn with the loaded model.
+
+    :param perform: does it. In the NPU thread.
+    :param continues: see :meth:`~rkllm_twisted.interfaces.INPU.perform`.
+    """
+
+    perform: Callable[[ITurn], T]
+    continues: Callable[[], bool] | None = None
 
 
 def _wait(_: ITurn) -> None:
@@ -158,9 +169,11 @@ class ModelTurns:
             # Nothing changes what is loaded while this thread is here.
             if self._loaded() != (profile.path, profile.chat.context):
                 raise _OtherModelError
-            return work(turn)
+            return work.perform(turn)
 
-        done: Deferred[T] = self._resident.perform(name, procedure, client)
+        done: Deferred[T] = self._resident.perform(
+            name, procedure, client, continues=work.continues
+        )
         return done
 
     def in_thread(self, function: Callable[..., T], *args: Any) -> Deferred[T]:

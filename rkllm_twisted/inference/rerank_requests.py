@@ -82,7 +82,7 @@ async def _by_answers(
             return [yes_probability(one, yes, no) for one in logits]
 
         for turn in in_turns(asked, MODE, profile.chat.context, turns.traits, turns.watch):
-            yield lambda npu, turn=turn: scores(turn.perform(npu))  # type: ignore[misc]
+            yield Work(lambda npu, turn=turn: scores(turn.perform(npu)))  # type: ignore[misc]
 
     _, asked, results = await turns.answer(params.model, client, prepare, work)
     return [one for result in results for one in result], sum(map(len, asked))

@@ -27,7 +27,8 @@ async def complete(
         stream({"text": piece["content"]})
 
     def work(profile: ModelProfile, prompt: Prompt) -> Iterator[Work[TurnResult]]:
-        yield turn_of(turns, params, profile, prompt, text_only).perform
+        turn = turn_of(turns, params, profile, prompt, text_only)
+        yield Work(turn.perform, turn.continues)
 
     profile, _, (result,) = await turns.answer(
         params.model, client, lambda profile: _prompt(params, profile), work

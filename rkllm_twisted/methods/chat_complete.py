@@ -29,6 +29,8 @@ class Params:
     :param truncate: leave out the oldest turns if the conversation is too long for the model.
     :param lora: the name of a loaded LoRA adapter.
     :param stream: send the answer in pieces while the model writes it.
+    :param conversation: a name that requests of one conversation share, such as a UUID. Such
+        requests that wait are served one after the other. Without it, the messages show it.
     """
 
     messages: list[Any]
@@ -43,6 +45,7 @@ class Params:
     truncate: bool = False
     lora: str | None = None
     stream: bool = False
+    conversation: str | None = None
 
 
 @implementer(IPlugin, IRPCMethod, INeedsModel, IUsesNPU)

@@ -64,6 +64,7 @@ class IResidentModel(Interface):
         procedure: ModelProcedure,
         client: Hashable = None,
         on_progress: OnProgress | None = None,
+        continues: Callable[[], bool] | None = None,
     ) -> Any:
         """Make the calls of a procedure in one turn, with a model loaded.
 
@@ -83,6 +84,7 @@ class IResidentModel(Interface):
             :class:`~rkllm_twisted.interfaces.IConversation` that may not administer cannot have
             another model loaded.
         :param on_progress: called in the reactor thread, never after the Deferred has fired.
+        :param continues: see :meth:`~rkllm_twisted.interfaces.INPU.perform`.
         :returns: a Deferred of what the procedure returns or raises. It fails with InvalidParams if
             no model has the name, several do, or it cannot be loaded; with NoModel if no model is
             loaded and ``name`` is None; with NotAllowed; with the error of ``rkllm_init``, of which

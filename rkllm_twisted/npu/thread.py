@@ -37,6 +37,7 @@ from rkllm_twisted.npu.model_record import ModelRecord
 from rkllm_twisted.npu.queue import QUEUE_LIMIT, FairQueue
 from rkllm_twisted.npu.timeouts import CallTimer, Timeouts
 from rkllm_twisted.npu.turn import NPUTurn
+from rkllm_twisted.npu.turn_order import Continues
 from rkllm_twisted.values import (
     NPUStatus,
     OnResult,
@@ -112,9 +113,11 @@ class ThreadNPU(DirectCalls):
             function, params, client, lambda prepared: one_run(prepared, on_result, transform)
         )
 
-    def perform(self, procedure: Procedure, client: Hashable = None) -> Deferred[Any]:
+    def perform(
+        self, procedure: Procedure, client: Hashable = None, continues: Continues | None = None
+    ) -> Deferred[Any]:
         """See :meth:`INPU.perform`."""
-        return self._submit(Job(procedure, client))
+        return self._submit(Job(procedure, client), continues)
 
     def abort(self) -> Deferred[Result]:
         """See :meth:`INPU.abort`."""
@@ -202,11 +205,11 @@ class ThreadNPU(DirectCalls):
         job.in_run = STATES.get(function) == "running"
         return self._submit(job)
 
-    def _submit(self, job: Job) -> Deferred[Any]:
+    def _submit(self, job: Job, continues: Continues | None = None) -> Deferred[Any]:
         refused = self._refusal()
         if refused is not None:
             return refused
-        turn = self._queue.acquire(job.client)
+        turn = self._queue.acquire(job.client, continues)
         job.outcome = Deferred(lambda _: self._cancel(job, turn))
         turn.addCallbacks(lambda _: self._begin(job), lambda reason: self._no_turn(job, reason))
         return job.outcome

@@ -27,7 +27,6 @@ from rkllm_twisted.chat.trail import (
     Outcome,
     PlannedCall,
     after_answer,
-    conversation_key,
 )
 
 NOW = datetime(2026, 1, 2)
@@ -287,19 +286,6 @@ def test_without_history_every_run_stands_alone() -> None:
         if tier is not Tier.TOKENS:
             assert words(planned.run_input["prompt_input"]) == ["w1", "w2", "w3"]
             assert list(planned.run_input) == ["prompt_input"]
-
-
-def test_requests_of_one_conversation_have_a_key_in_common() -> None:
-    first = (say("system", "w0"), asked(1))
-    key = conversation_key("m", first)
-    assert conversation_key("m", (*first, say("assistant", "w2"), asked(3))) == key
-    for other in (
-        conversation_key("m", (say("system", "w9"), asked(1))),
-        conversation_key("m", (say("system", "w0"), asked(2))),
-        conversation_key("m", first, "lora"),
-        conversation_key("n", first),
-    ):
-        assert other != key
 
 
 STEPS = st.lists(

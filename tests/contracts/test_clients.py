@@ -423,7 +423,7 @@ async def test_a_conversation_is_answered_whole_or_in_pieces(connect: Connect) -
     """The last piece has the typed result, which keeps what the daemon has sent."""
     with FakeDaemon(default="Hello world", model="/m").listening() as path:
         client = await connect(path)
-        whole = await client.chat("Hi")
+        whole = await client.chat("Hi", conversation="greetings")
         *pieces, last = [piece async for piece in client.chat_stream("Hi", stop="nothing")]
     assert (whole.text, whole.finish_reason, whole.tier) == ("Hello world", "stop", "runtime")
     assert "".join(piece.text for piece in pieces) == "Hello world"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -56,6 +57,44 @@ def test_two_clients_talk_at_once_and_a_run_between_them_reads_neither(client: R
         both = [asked["result"]["message"]]
         both.append(client.ask("chat.complete", {"messages": second})["result"]["message"])
         assert [*both, client.ask("rkllm.run", prompt)["result"]["text"]] == alone
+
+
+SCRIPT = """#!rkllm-script 1
+run when "Wait"
+wait "{}"
+run
+token "Yes."
+"""
+
+
+def test_waiting_requests_of_one_conversation_are_served_together(
+    start: Start, tmp_path: Path
+) -> None:
+    """A A B B in place of A B A B: each second request finds its conversation in the cache."""
+    model, go_on = tmp_path / "yes.script", tmp_path / "go_on"
+    model.write_text(SCRIPT.format(go_on))
+    more = [{"role": "assistant", "content": "Yes."}, {"role": "user", "content": "Why?"}]
+    asked = {}
+    for name in "ab":
+        first = {"role": "user", "content": f"Is it {name}?"}
+        asked |= {f"{name}1": [first], f"{name}2": [first, *more]}
+    daemon = start()
+    daemon.load(model)
+    with daemon.connect() as client, daemon.connect() as other:
+        run = {"method": "rkllm.run", "params": [{"prompt_input": "Wait"}]}
+        client.send({"jsonrpc": "2.0", "id": "run", **run})
+        for waiting, name in enumerate(("a1", "b1", "a2", "b2"), 1):
+            chat = {"method": "chat.complete", "params": {"messages": asked[name]}}
+            client.send({"jsonrpc": "2.0", "id": name, **chat})
+            while other.ask("server.status")["result"]["queue_length"] < waiting:
+                time.sleep(0.01)  # nothing says that it waits
+        go_on.touch()
+        assert client.line()["id"] == "run"
+        answers = [client.line() for _ in asked]
+    assert [one["id"] for one in answers] == ["a1", "a2", "b1", "b2"]
+    cached = [one["result"]["usage"]["cached_tokens"] for one in answers]
+    assert cached[0] == cached[2] == 0
+    assert min(cached[1], cached[3]) > 0
 
 
 def test_a_daemon_imports_nothing_of_chat_before_it_is_asked(start: Start) -> None:

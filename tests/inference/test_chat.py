@@ -105,6 +105,61 @@ def test_asking_again_does_not_read_the_earlier_answer(rig: Rig) -> None:
     assert rig.ask([user(ONE)]).text == f"saw {ONE}"
 
 
+def served(rig: Rig, **requests: dict[str, Any]) -> tuple[list[str], dict[str, int]]:
+    """Make requests at once; return the order of their answers, and the tokens that were cached."""
+    order: list[str] = []
+    asked = {name: rig.start(**params) for name, params in requests.items()}
+    for name, one in asked.items():
+        one.done.addCallback(lambda _, name=name: order.append(name))
+    rig.settle()
+    return order, {n: one.result["usage"]["cached_tokens"] for n, one in asked.items()}
+
+
+def test_waiting_requests_that_go_on_are_served_before_other_conversations(rig: Rig) -> None:
+    a, b = ([user(one), rig.ask([user(one)]).result["message"]] for one in (ONE, TWO))
+    order, cached = served(
+        rig,
+        a1={"messages": a[:1]},
+        b1={"messages": b[:1]},
+        a2={"messages": [*a, user(THREE)]},
+        b2={"messages": [*b, user(THREE)]},
+    )
+    assert order == ["a1", "a2", "b1", "b2"]
+    assert cached["a2"] > 0
+    assert cached["b2"] > 0
+    assert cached["b1"] == 0
+
+
+def test_waiting_requests_of_a_named_conversation_are_served_together(rig: Rig) -> None:
+    names = {"a1": "a", "b1": "b", "a2": "a", "b2": "b"}
+    order, _ = served(
+        rig, **{key: {"messages": [user(key)], "conversation": of} for key, of in names.items()}
+    )
+    assert order == ["a1", "a2", "b1", "b2"]
+
+
+def test_a_request_of_another_name_does_not_go_on(rig: Rig) -> None:
+    known = [user(ONE), rig.ask([user(ONE)]).result["message"], user(THREE)]
+    order, _ = served(
+        rig,
+        a1={"messages": [user(ONE)], "conversation": "a"},
+        b1={"messages": [user(TWO)]},
+        other={"messages": known, "conversation": "b"},
+    )
+    assert order == ["a1", "b1", "other"]
+
+
+def test_no_request_passes_a_clients_own_run(rig: Rig) -> None:
+    order: list[str] = []
+    for what in ("a1", "own", "a2"):
+        asked = (
+            rig.run(ONE) if what == "own" else rig.start([user(ONE)], conversation="a", client="c")
+        )
+        asked.done.addCallback(lambda _, what=what: order.append(what))
+    rig.settle()
+    assert order == ["a1", "own", "a2"]
+
+
 def test_a_cancelled_request_leaves_nothing_to_the_next(tier: str, tmp_path: Path) -> None:
     rig = Rig(furnish(tmp_path, tier), tier, paced=True)
     asked = rig.start([user(ONE)], stream=True)

@@ -66,7 +66,13 @@ class Clients(RuleBasedStateMachine):
 
     def say(self, talk: Talk, model: str | None, stop: str | None, waits: bool) -> None:
         talk.is_cut = stop is not None
-        talk.asked = self.rig.start(talk.messages, client=id(talk), model=model, stop=stop)
+        talk.asked = self.rig.start(
+            talk.messages,
+            client=id(talk),
+            model=model,
+            stop=stop,
+            conversation=f"{self.talks.index(talk)}" if self.number % 2 else None,
+        )
         if waits:
             self.rig.settle()
 

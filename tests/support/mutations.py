@@ -53,6 +53,7 @@ def _guard(name: str, file: str, text: str, without: str, *tests: str) -> Guard:
 
 
 TURN, SEQUENCE = "npu/test_turn.py", "methods/test_sequence.py"
+ORDER = "npu/test_turn_order.py"
 NPU, TURNS, TALK, WIRE = (
     "npu/test_thread.py",
     "npu/test_queue.py",
@@ -280,10 +281,24 @@ GUARDS = [
     ),
     _guard(
         "turns go round the clients",
-        "npu/queue.py",
-        "self._waiting.popitem(last=False)",
-        "self._waiting.popitem(last=True)",
+        "npu/turn_order.py",
+        "            self._places.move_to_end(client)\n",
+        "            self._places.move_to_end(client, last=False)\n",
         f"{TURNS}::test_eight_requests_of_one_client_delay_another_by_one_turn",
+    ),
+    _guard(
+        "a call is passed twice at most",
+        "npu/turn_order.py",
+        "if place.passed >= self._max_passes:",
+        "if False:",
+        f"{ORDER}::test_a_call_is_passed_twice_at_most",
+    ),
+    _guard(
+        "no call of rkllm.* is passed",
+        "npu/turn_order.py",
+        "            if place.continues is None:\n                break\n",
+        "            if place.continues is None:\n                continue\n",
+        f"{ORDER}::test_a_call_of_no_conversation_is_not_passed",
     ),
     _guard(
         "nobody reads on in another's history",
