@@ -19,13 +19,22 @@ _SAMPLING = (
     "it is a field of RKLLMParam (rkllm.init), and from 1.3.0 on of sampling_params in"
     " RKLLMInferParam"
 )
-_STOP = "RKLLM has no stop words: end the run with $/cancelRequest, or by leaving the loop"
+_STOP = (
+    "chat.complete and text.complete take stop; a run has no stop words: end it with"
+    " $/cancelRequest, or by leaving the loop"
+)
 _SYSTEM = "a system prompt is set by rkllm.set_chat_template"
-_MODEL = "the model is loaded before, by model_path of rkllm.init"
+_MODEL = "the model is loaded before, by model_path of rkllm.init, or by its name with models.load"
 _RUN = "rkllm.run answers once and rkllm.run_async streams"
-_LOAD = "rkllm.init loads a model"
+_CHAT = f"chat.complete answers a conversation; {_RUN}"
+_LOAD = "rkllm.init loads a model, and models.load one by its name"
 _UNLOAD = "rkllm.destroy unloads the model"
 _STATUS = "server.status has the model, the queue and the run"
+_MODELS = "models.list has the models in --model-dir, and server.status the loaded one"
+_EMBEDDINGS = (
+    "embeddings.create returns the vectors of texts; hidden states come from rkllm.run with mode"
+    " RKLLM_INFER_GET_LAST_HIDDEN_LAYER"
+)
 
 #: A field or parameter -> the hint.
 FIELDS: Mapping[str, str] = {
@@ -50,7 +59,8 @@ FIELDS: Mapping[str, str] = {
     "prompt": _PROMPT,
     "text": _PROMPT,
     "message": _PROMPT,
-    "messages": "one run has one message: send prompt_input and role, and keep_history for more",
+    "messages": "chat.complete takes messages; a run has one message: send prompt_input and role,"
+    " and keep_history for more",
     "system": _SYSTEM,
     "template": _SYSTEM,
     "model": _MODEL,
@@ -58,18 +68,19 @@ FIELDS: Mapping[str, str] = {
     "stream": "rkllm.run_async streams and rkllm.run does not",
     "seed": "RKLLM has no seed; top_k=1 makes the answers the same each time",
     "format": "RKLLM has no output format",
-    "tools": "tools are set by rkllm.set_function_tools",
+    "tools": "chat.complete takes tools; for runs rkllm.set_function_tools sets them",
     "think": "thinking is switched by enable_thinking, a field of RKLLMInput",
-    "keep_alive": "a model stays loaded until rkllm.destroy or the next rkllm.init",
+    "keep_alive": "a model stays loaded until rkllm.destroy or the next rkllm.init; with"
+    " --keep-alive the daemon unloads one that no client uses",
 }
 
 #: The last part of a method's name -> the hint.
 METHODS: Mapping[str, str] = {
-    "chat": _RUN,
+    "chat": _CHAT,
     "generate": _RUN,
-    "completion": _RUN,
-    "completions": _RUN,
-    "complete": _RUN,
+    "completion": _CHAT,
+    "completions": _CHAT,
+    "complete": _CHAT,
     "infer": _RUN,
     "inference": _RUN,
     "load": _LOAD,
@@ -77,16 +88,22 @@ METHODS: Mapping[str, str] = {
     "unload": _UNLOAD,
     "stop": "rkllm.abort stops the run, and rkllm.destroy unloads the model",
     "ps": _STATUS,
-    "list": _STATUS,
-    "show": _STATUS,
-    "tags": _STATUS,
-    "models": _STATUS,
-    "tokenize": "RKLLM does not return the tokens of a text",
-    "embed": "hidden states come from rkllm.run with mode RKLLM_INFER_GET_LAST_HIDDEN_LAYER",
-    "embeddings": "hidden states come from rkllm.run with mode RKLLM_INFER_GET_LAST_HIDDEN_LAYER",
+    "list": _MODELS,
+    "show": "models.show has a model in --model-dir, and server.status the loaded one",
+    "tags": _MODELS,
+    "models": _MODELS,
+    "tokenize": "tokens.encode returns the tokens of a text",
+    "detokenize": "tokens.decode returns the text of tokens",
+    "embed": _EMBEDDINGS,
+    "embedding": _EMBEDDINGS,
+    "embeddings": _EMBEDDINGS,
+    "rerank": "rerank.score compares documents with a query",
 }
 
-_LOADED = "`rkllm status` shows the loaded model; `rkllm init PATH` loads a model file"
+_MODEL_COMMANDS = (
+    "`rkllm models` lists the models in the daemon's --model-dir; `rkllm status` shows the loaded"
+    " model, and `rkllm init PATH` loads a file"
+)
 
 #: A command after ``rkllm`` -> the hint: what to do instead.
 COMMANDS: Mapping[str, str] = {
@@ -94,10 +111,11 @@ COMMANDS: Mapping[str, str] = {
     "serve": "`twistd -n rkllm` starts the daemon",
     "server": "`twistd -n rkllm` starts the daemon",
     "start": "`twistd -n rkllm` starts the daemon",
-    "list": _LOADED,
-    "ls": _LOADED,
+    "list": _MODEL_COMMANDS,
+    "ls": _MODEL_COMMANDS,
     "ps": "`rkllm status` shows the model and the queue",
-    "show": "`rkllm status` shows the loaded model",
+    "show": "`rkllm models NAME` shows a model in the daemon's --model-dir; `rkllm status` shows"
+    " the loaded model",
     "stop": "`rkllm abort` stops the run, and `rkllm destroy` unloads the model",
     "unload": "`rkllm destroy` unloads the model",
     "rm": "`rkllm destroy` unloads the model; its file is yours to remove",

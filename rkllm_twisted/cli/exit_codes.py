@@ -75,7 +75,7 @@ class ExitReason:
 
 #: Error -> exit code, and a sentence that replaces the error's own. The first row that fits counts.
 REASONS: Sequence[tuple[type[BaseException], Exit, str | None]] = (
-    (errors.NoModel, Exit.NO_MODEL, "No model is loaded; load one with `rkllm init PATH`."),
+    (errors.NoModel, Exit.NO_MODEL, "No model is loaded{why}; load one with `rkllm init PATH`."),
     (errors.Busy, Exit.BUSY, None),
     (errors.TimedOut, Exit.TIMED_OUT, None),
     (errors.RuntimeCrashed, Exit.CRASHED, None),
@@ -99,7 +99,8 @@ def exit_reason(error: BaseException) -> ExitReason:
         return ExitReason(Exit.PIPE)
     for kind, code, sentence in REASONS:
         if isinstance(error, kind):
-            return ExitReason(code, sentence or _sentence(error), _lines(error))
+            said = _sentence(error) if sentence is None else sentence.format(why=_why(error))
+            return ExitReason(code, said, _lines(error))
     if isinstance(error, OSError):
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         return ExitReason(Exit.FAILED, f"A file or the terminal cannot be used: {what}.")
@@ -107,6 +108,15 @@ def exit_reason(error: BaseException) -> ExitReason:
     return ExitReason(
         Exit.FAULT, f"This is a fault of rkllm itself ({fault}); --debug prints the traceback."
     )
+
+
+def _why(error: BaseException) -> str:
+    """Return how the runtime's process crashed, if that is why there is no model."""
+    data = error.data if isinstance(error, errors.RPCError) else None
+    problem = (data or {}).get("problem")
+    if not isinstance(problem, str):
+        return ""
+    return f", because the runtime's process {_CONTROL.sub('�', problem)}"
 
 
 def _lines(error: BaseException) -> tuple[str, ...]:

@@ -82,7 +82,8 @@ def _explained(client: Client, path: str, error: RPCError) -> RPCError:
     A daemon under systemd may see other directories (ProtectHome, PrivateTmp, a container).
     """
     data = error.data or {}
-    if data.get("parameter") != "param.model_path" or not Path(path).exists():
+    has_seen = "kind" in data  # the daemon has read the file, and says what is wrong with it
+    if data.get("parameter") != "param.model_path" or has_seen or not os.path.isfile(path):  # noqa: PTH113 - never raises
         return error
     hint = (
         f" The file exists, but the daemon ({_daemon_account(client)}) cannot use it: put models"

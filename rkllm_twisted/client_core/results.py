@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import attrs
@@ -180,6 +180,9 @@ class DaemonStatus:
         ``closed``.
     :param model: the name of the loaded model; None if it was loaded by its path.
     :param loads: models loaded since the start; each load changes it.
+    :param max_context_len: the loaded model's context, in tokens; None if no model is loaded.
+    :param max_new_tokens: the most tokens of an answer, from ``rkllm.init``.
+    :param lora_adapters: the names of the loaded adapters.
     :param raw: the whole result.
     """
 
@@ -187,6 +190,9 @@ class DaemonStatus:
     model_path: str | None = None
     model: str | None = None
     loads: int = 0
+    max_context_len: int | None = None
+    max_new_tokens: int | None = None
+    lora_adapters: Sequence[str] = ()
     queue_length: int = 0
     runs: int = 0
     tokens: int = 0

@@ -25,6 +25,10 @@ def line(payload: bytes) -> bytes:
 
 
 _SPACE = re.compile(rb"[ \t\r]*")
+#: How a line ends after which JSON over several lines goes on.
+_GOES_ON = (b"{", b"[", b",", b":")
+#: What stands between and after the members of such JSON.
+_CLOSING = re.compile(rb"[\]},\s]*")
 _OUTSIDE_STRING = re.compile(rb'["{}\[\]]')
 _INSIDE_STRING = re.compile(rb'["\\]')
 _DEPTH = {ord("{"): 1, ord("["): 1, ord("}"): -1, ord("]"): -1}
@@ -39,16 +43,17 @@ class Lines:
     that are glued together are several messages, wherever the reads happen to cut them. Blank
     lines and white space around a message mean nothing.
 
-    A message that ends in ``{``, ``[`` or a comma while its brackets are open is JSON over several
-    lines. Its first line is returned, so that the client gets one error; the others are not, up to
-    the next request that stands in one line.
+    A message that ends in ``{``, ``[``, a colon or a comma while its brackets are open is JSON over
+    several lines. Its first line is returned, so that the client gets one error; the others are
+    not, up to the next request that stands in one line. If that was a member of a batch over
+    several lines, the comma after it and the brackets that close are not returned either.
 
     :param max_length: of a message, in bytes.
     """
 
     def __init__(self, max_length: int = MAX_LENGTH) -> None:
         self._max_length = max_length
-        self._is_continued = False
+        self._is_continued = self._was_continued = False
         self.clear()
 
     def clear(self) -> None:
@@ -88,11 +93,14 @@ class Lines:
         if not self._buffer:
             return []
         message = bytes(self._buffer).rstrip(b" \t\r")
-        is_open = self._depth > 0 and not self._in_string and message[-1:] in (b"{", b"[", b",")
+        is_open = self._depth > 0 and not self._in_string and message.endswith(_GOES_ON)
         self.clear()
         if self._is_continued and (is_open or not _is_request(message)):
             return []
+        if self._was_continued and _CLOSING.fullmatch(message):
+            return []
         self._is_continued = is_open
+        self._was_continued = self._was_continued or is_open
         return [message]
 
     def _take(self, text: bytes, messages: list[bytes]) -> None:

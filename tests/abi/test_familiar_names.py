@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 import pytest
 
+from rkllm_twisted import cli
+from rkllm_twisted.abi.familiar_names import COMMANDS, FIELDS, METHODS
 from rkllm_twisted.abi.release import releases
 from rkllm_twisted.blocking import Client
 from rkllm_twisted.errors import InvalidParams, MethodNotFound
+from rkllm_twisted.rpc.registry import find_methods
 from rkllm_twisted.testing import FakeDaemon
 
 ASKED = {"prompt_input": "Hi"}
@@ -41,6 +47,21 @@ def test_a_familiar_method_is_explained(name: str) -> None:
     expected = pytest.raises(MethodNotFound, match=r"rkllm\.run answers once")
     with FakeDaemon().listening() as path, Client(path) as client, expected:
         client.call(name)
+
+
+@pytest.mark.parametrize(
+    ("hints", "exists"),
+    [(FIELDS, find_methods()), (METHODS, find_methods()), (COMMANDS, cli.COMMANDS)],
+    ids=["fields", "methods", "commands"],
+)
+def test_what_a_hint_names_exists(hints: Mapping[str, str], exists: Mapping[str, object]) -> None:
+    """Methods have a dot, commands stand after ``rkllm``."""
+    for name, hint in hints.items():
+        assert name not in exists, f"{name} exists, so it needs no hint"
+        called = re.findall(r"`rkllm ([a-z]\w*)", hint) or re.findall(
+            r"\b((?:rkllm|server|models|chat|text|tokens|embeddings|rerank)\.[a-z_]+)", hint
+        )
+        assert set(called) <= set(exists), hint
 
 
 def test_a_role_of_a_models_own_is_not_refused() -> None:

@@ -118,7 +118,12 @@ def test_each_special_error_comes_before_its_base() -> None:
     [
         (KeyboardInterrupt(), Exit.INTERRUPTED, None),
         (BrokenPipeError(), Exit.PIPE, None),
-        (errors.NoModel("x"), Exit.NO_MODEL, "rkllm init"),
+        (errors.NoModel("x"), Exit.NO_MODEL, "No model is loaded; load one with `rkllm init"),
+        (
+            errors.NoModel.after("was killed by SIGSEGV"),
+            Exit.NO_MODEL,
+            "because the runtime's process was killed by SIGSEGV; load one with `rkllm init PATH`.",
+        ),
         (errors.Busy("Full."), Exit.BUSY, "Full. (-32002)"),
         (errors.NoDaemon("None."), Exit.NO_DAEMON, "None."),
         (errors.NoPermission("Shut."), Exit.NOT_ALLOWED, "Shut."),

@@ -257,6 +257,10 @@ async def test_the_daemon_tells_about_itself(daemon: Daemon, model: Path, connec
     assert (status.state, status.model_path) == ("loaded", str(model))
     assert (status.pid, status.clients) == (daemon.process.pid, 1)
     assert set(status.raw) >= {"uptime_s", "waiting"}
+    limits = (status.max_context_len, status.max_new_tokens, list(status.lora_adapters))
+    assert limits == tuple(
+        status.raw[n] for n in ("max_context_len", "max_new_tokens", "lora_adapters")
+    )
     version = await client.version()
     assert isinstance(version.runtime, RuntimeVersion)
     assert version.runtime.abi == "1.3.0"

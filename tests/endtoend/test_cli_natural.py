@@ -113,10 +113,10 @@ def test_call_reads_parameters_from_a_file_and_from_stdin(fake: FakeDaemon, tmp_
     [
         ("load", "rkllm init"),
         ("serve", "twistd -n rkllm"),
-        ("list", "rkllm status"),
+        ("list", "rkllm models"),
         ("ps", "rkllm status"),
         ("stop", "rkllm destroy"),
-        ("show", "rkllm status"),
+        ("show", "rkllm models NAME"),
     ],
 )
 def test_a_familiar_command_is_explained(command: str, word: str) -> None:
@@ -172,6 +172,7 @@ def test_a_model_that_only_the_daemon_may_read_is_loaded(
 def test_a_file_that_the_daemon_cannot_see_is_explained(fake: FakeDaemon, tmp_path: Path) -> None:
     """The error names the daemon's user and process, and the directory for models."""
     model = tmp_path / "m.rkllm"
+    (tmp_path / "directory").mkdir()
     refusal = InvalidParams("param.model_path: no such file.", {"parameter": "param.model_path"})
     fake.faults["rkllm.init"] = refusal
     assert "The file exists" not in on(fake, "init", str(model)).stderr
@@ -182,3 +183,10 @@ def test_a_file_that_the_daemon_cannot_see_is_explained(fake: FakeDaemon, tmp_pa
     assert f"the daemon ({user}, process {os.getpid()}) cannot use it" in done.stderr
     assert "/var/lib/rkllm/models" in done.stderr
     assert is_one_sentence(done.stderr)
+    # A path that this user cannot use either, and a file that the daemon has read, need no hint.
+    for name in ("directory", "n" * 300):
+        assert "The file exists" not in on(fake, "init", f"{tmp_path}/{name}").stderr
+        assert "no such file. (-32602)" in on(fake, "init", f"{tmp_path}/{name}").stderr
+    data = {"parameter": "param.model_path", "kind": "lfs-pointer"}
+    fake.faults["rkllm.init"] = InvalidParams("param.model_path: m is a Git LFS pointer.", data)
+    assert "The file exists" not in on(fake, "init", str(model)).stderr

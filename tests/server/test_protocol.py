@@ -581,15 +581,33 @@ def test_http_gets_an_http_answer_of_one_sentence() -> None:
     assert talk.closing
 
 
-def test_json_over_several_lines_is_answered_once() -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{\n  "jsonrpc": "2.0",\n  "method": "echo",\n  "id": 1\n}\n',
+        b'{"jsonrpc": "2.0", "method": "echo", "params":\n  {"a": 1},\n  "id": 1}\n',
+        b'[\n  {\n    "jsonrpc": "2.0"\n  },\n  {\n    "id": 1\n  }\n]\n',
+    ],
+    ids=["members", "params", "batch"],
+)
+def test_json_over_several_lines_is_answered_once(text: bytes) -> None:
     """The error says what to do; the next request on one line is served."""
     talk = Talk()
-    talk.send(b'{\n  "jsonrpc": "2.0",\n  "method": "echo",\n  "id": 1\n}\n')
+    talk.send(text)
     [answer] = talk.answers()
     assert code(answer) == ParseError.code
     assert "Send one message per line" in answer["error"]["message"]
     talk.send(PING + b"\n")
     assert talk.replies() == [PONG]
+
+
+def test_a_batch_over_several_lines_gets_one_error_and_its_members() -> None:
+    """Each member stands in one line; what is between them is no message."""
+    talk = Talk()
+    talk.send(b"[\n " + PING + b",\n " + PING + b"\n]\n")
+    [error, *answers] = talk.answers()
+    assert "Send one message per line" in error["error"]["message"]
+    assert answers == [json.loads(PONG)] * 2
 
 
 # The time that a message may take
