@@ -18,9 +18,10 @@ ECHO = "run\necho\n"
 NOT_ME = f"--admin-uid={os.getuid() + 1}"
 
 
-def test_a_chat_needs_no_right(start: Start, script: Script, tmp_path: Path) -> None:
-    """Another user is the administrator, and the history is shared by all clients."""
-    daemon = start(NOT_ME, f"--model={script(ECHO)}")
+@pytest.mark.parametrize("history", ["shared", "connection"])
+def test_a_chat_needs_no_right(start: Start, script: Script, tmp_path: Path, history: str) -> None:
+    """Another user is the administrator; the history is shared by all clients, or not."""
+    daemon = start(NOT_ME, f"--model={script(ECHO)}", f"--history={history}")
     with terminal("chat", daemon=daemon, state=tmp_path) as child:
         child.expect("^>")
         child.send("hello\r")
@@ -101,5 +102,9 @@ def test_a_chat_outlives_its_daemon(start: Start, script: Script, tmp_path: Path
         child.expect("rkllm: .*(lost|No daemon)")
         child.send("rm -rf important\r")
         child.expect("rkllm: No daemon listens")
+        start().load(script(ECHO))
+        child.send("again\r")
+        child.expect("Connected again")
+        child.expect("again\r\n")
         child.send(CTRL_D)
         assert child.end() == 0

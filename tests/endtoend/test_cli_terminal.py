@@ -123,7 +123,7 @@ def test_a_chat_goes_on_after_a_refusal(start: Start, script: Script, tmp_path: 
         child.expect(r"rkllm: .*SIGSEGV.*-32004")
         child.expect("^>")
         child.send("hello\r")
-        child.expect("rkllm: No model is loaded; load one with `rkllm init PATH`.")
+        child.expect("No model is loaded, because .*SIGSEGV; load one with `rkllm init PATH`")
         child.send(CTRL_D)
         assert child.end() == 0
 
