@@ -84,7 +84,7 @@ def method(
         line = summary or documentation.partition("\n")[0] or name
         hints = _hints(function)
         base = AdministrativeFunctionMethod if administrative else FunctionMethod
-        # A class of its own names the function's module, by which the daemon tells whose it is.
+        # The class names the function's module: the daemon shows it as the origin of the method.
         own = {"__module__": function.__module__, "__qualname__": function.__qualname__}
         made = type(function.__name__, (base,), own)
         params = _params_of(function, name, hints, documentation)

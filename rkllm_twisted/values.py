@@ -110,7 +110,7 @@ class Peer:
 
 @attrs.frozen
 class RuntimeVersion:
-    """Which runtime is in use and how that is known.
+    """The runtime that is in use, and how its release was detected.
 
     :param library: path of the shared library.
     :param version: what the library says of itself, e.g. ``1.2.3``; ``None`` if it says nothing.

@@ -43,7 +43,7 @@ ELEMENTS: Mapping[str, Element] = {
     "int": Element("whole numbers of 32 bits", "i", "<i4", frozenset({int})),
 }
 #: The deepest nesting of rows. Deeper nesting is a mistake, and flattening it costs time.
-_DEEPEST = 8
+_MAX_DIMENSIONS = 8
 #: The largest count. An error message can state the product of eight counts.
 _SIZES = range(1 << 32)
 
@@ -84,13 +84,13 @@ def _from_list(path: str, value: list[object], element: Element) -> Numbers:
 
 def _flatten(path: str, rows: list[object]) -> list[object]:
     """Join rows of equal length, level by level, until only numbers are left."""
-    for _ in range(_DEEPEST):
+    for _ in range(_MAX_DIMENSIONS):
         if not rows or type(rows[0]) is not list:
             return rows
         if set(map(type, rows)) != {list} or len(set(map(len, rows))) != 1:  # type: ignore[arg-type]
             raise param_error(path, "has rows of different lengths")
         rows = list(itertools.chain.from_iterable(rows))  # type: ignore[arg-type]
-    raise param_error(path, f"is nested more than {_DEEPEST} deep")
+    raise param_error(path, f"is nested more than {_MAX_DIMENSIONS} deep")
 
 
 def _from_base64(path: str, value: Mapping[str, object], element: Element) -> Numbers:
@@ -103,8 +103,8 @@ def _from_base64(path: str, value: Mapping[str, object], element: Element) -> Nu
         raise param_error(
             f"{path}.shape", "must be an array of whole numbers of 32 bits, none negative"
         )
-    if len(shape) > _DEEPEST:
-        raise param_error(f"{path}.shape", f"has more than {_DEEPEST} numbers")
+    if len(shape) > _MAX_DIMENSIONS:
+        raise param_error(f"{path}.shape", f"has more than {_MAX_DIMENSIONS} numbers")
     return _from_bytes(path, _decode(f"{path}.base64", value["base64"]), shape, element)
 
 

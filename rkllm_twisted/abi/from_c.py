@@ -25,12 +25,12 @@ SHAPES: Mapping[str, tuple[str, str]] = {
 }
 #: The largest array, in bytes. It protects against a garbage count; 4096 tokens of the largest
 #: vocabularies in use (260 000) are below it.
-LARGEST_ARRAY = 1 << 33
+MAX_ARRAY_BYTES = 1 << 33
 
 _SMALLEST_NORMAL = 2.0**-126
 
 #: Reads one field of a structure.
-Reader = Callable[[CData], object]
+FieldReader = Callable[[CData], object]
 
 
 def to_json(layout: Layout, structure: CData) -> dict[str, object]:
@@ -80,7 +80,7 @@ def _value(layout: Layout, base: str, item: CData) -> object:
 
 
 @functools.cache
-def _readers(release: Release, struct: Struct) -> tuple[tuple[str, Reader], ...]:
+def _readers(release: Release, struct: Struct) -> tuple[tuple[str, FieldReader], ...]:
     # Made once for each structure: C returns thousands of results.
     return tuple(
         (member.name, _reader(release, member.name, member.type))
@@ -89,7 +89,7 @@ def _readers(release: Release, struct: Struct) -> tuple[tuple[str, Reader], ...]
     )
 
 
-def _reader(release: Release, name: str, kind: CType) -> Reader:
+def _reader(release: Release, name: str, kind: CType) -> FieldReader:
     sort = release.sort_of(kind)
     if sort == "structure":
         return functools.partial(_nested, name, _readers(release, release.structs[kind.base]))
@@ -101,7 +101,7 @@ def _reader(release: Release, name: str, kind: CType) -> Reader:
     return lambda structure: read(getattr(structure, name))
 
 
-def _nested(name: str, readers: Iterable[tuple[str, Reader]], structure: CData) -> object:
+def _nested(name: str, readers: Iterable[tuple[str, FieldReader]], structure: CData) -> object:
     inner = getattr(structure, name)
     return {member: read(inner) for member, read in readers}
 
@@ -112,7 +112,7 @@ def _floats(name: str, structure: CData) -> FloatArray | None:
     if not pointer or min(shape) <= 0:
         return None
     size = 4 * math.prod(shape)
-    if size > LARGEST_ARRAY:
+    if size > MAX_ARRAY_BYTES:
         what = f"The runtime says that its {name} has {shape[0]} * {shape[1]} floats; not read."
         raise RuntimeRefused(what, {"field": name, "shape": list(shape)})
     return FloatArray(ctypes.string_at(pointer, size), shape)

@@ -22,7 +22,7 @@ _JSON_TYPES: Mapping[type, str] = {
 }
 
 #: The longest name in a message, in characters; the longest path of a field in rkllm.h has 60.
-LONGEST_NAME = 100
+MAX_NAME_CHARACTERS = 100
 
 
 def kind_of(value: object) -> str:
@@ -32,7 +32,7 @@ def kind_of(value: object) -> str:
 
 def clip(name: str) -> str:
     """Shorten a name from a client, so that an error message stays one sentence."""
-    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
+    return name if len(name) <= MAX_NAME_CHARACTERS else f"{name[:MAX_NAME_CHARACTERS]}…"
 
 
 def param_error(path: str, what: str) -> InvalidParams:

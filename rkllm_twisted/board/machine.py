@@ -13,7 +13,7 @@ import attrs
 from rkllm_twisted.board.npu import (
     DRIVER_VERSION,
     ROCKET,
-    Version,
+    DriverVersion,
     driver_version,
     governors,
     npu_nodes,
@@ -130,7 +130,7 @@ class Machine:
     architecture: str
     compatible: tuple[str, ...]
     in_container: bool
-    driver: Version | None
+    driver: DriverVersion | None
     driver_forbidden: bool
     has_rocket: bool
     nodes: tuple[Node, ...]
@@ -225,8 +225,8 @@ def open_files(files: RootedFiles, pid: int | None) -> int | None:
 
     It is the hard limit, since the daemon's child raises its soft limit to it.
     """
-    who = "self" if pid is None else list(process_tree(files, pid))[-1]
-    found = _OPEN_FILES.search(files.text(f"proc/{who}/limits") or "")
+    process = "self" if pid is None else list(process_tree(files, pid))[-1]
+    found = _OPEN_FILES.search(files.text(f"proc/{process}/limits") or "")
     if found is None:
         return None
     limit = found[2]

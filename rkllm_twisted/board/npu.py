@@ -22,10 +22,10 @@ ROCKET = ("sys/module/rocket", "sys/class/accel/accel0")
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 
 #: Major, minor, patch level.
-Version = tuple[int, int, int]
+DriverVersion = tuple[int, int, int]
 
 
-def driver_version(files: RootedFiles) -> Version | None:
+def driver_version(files: RootedFiles) -> DriverVersion | None:
     """Return the version in ``RKNPU driver: v0.9.8``."""
     for name in DRIVER_VERSION:
         found = _VERSION.search(files.text(name) or "")

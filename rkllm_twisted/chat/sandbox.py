@@ -24,9 +24,9 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 #: In characters. The templates of known models have 300 to 20,000.
-MAX_SOURCE = 1024 * 1024
+MAX_TEMPLATE_CHARACTERS = 1024 * 1024
 #: In characters. The rendered text holds the whole conversation.
-MAX_RENDERED = 64 * 1024 * 1024
+MAX_RENDERED_CHARACTERS = 64 * 1024 * 1024
 #: Filters that do not show their arguments, but compare, cut or search a text with them.
 _NOT_SHOWN = {"replace", "trim", "select", "selectattr", "reject", "rejectattr", "map", "groupby"}
 
@@ -63,7 +63,9 @@ class _Sandbox(ImmutableSandboxedEnvironment):
     ) -> Any:
         longest = max(len(one) for one in (left, right, "") if isinstance(one, str | list | tuple))
         times = max(one for one in (left, right, 0) if isinstance(one, int | float))
-        if (longest and longest * times > MAX_RENDERED) or (operator == "**" and times > 64):
+        if (longest and longest * times > MAX_RENDERED_CHARACTERS) or (
+            operator == "**" and times > 64
+        ):
             raise SecurityError(f"{operator} makes too much")
         return super().call_binop(context, operator, left, right)
 
@@ -123,8 +125,10 @@ class Program:
     """
 
     def __init__(self, source: str, repaint: Repaint) -> None:
-        if len(source) > MAX_SOURCE:
-            raise BrokenTemplateError(f"it has {len(source)} characters, more than {MAX_SOURCE}")
+        if len(source) > MAX_TEMPLATE_CHARACTERS:
+            raise BrokenTemplateError(
+                f"it has {len(source)} characters, more than {MAX_TEMPLATE_CHARACTERS}"
+            )
         environment = _environment()
         try:
             tree = environment.parse(source)
@@ -147,8 +151,10 @@ class Program:
         try:
             for piece in self._template.generate({**variables, "strftime_now": now.strftime}):
                 written += len(piece)
-                if written > MAX_RENDERED:
-                    raise BrokenTemplateError(f"it writes more than {MAX_RENDERED} characters")
+                if written > MAX_RENDERED_CHARACTERS:
+                    raise BrokenTemplateError(
+                        f"it writes more than {MAX_RENDERED_CHARACTERS} characters"
+                    )
                 pieces.append(piece)
         except _FAULTS as error:
             raise BrokenTemplateError(f"{type(error).__name__}: {error}") from error

@@ -21,7 +21,7 @@ from rkllm_twisted.chat.events import (
     ToolCallBroken,
 )
 from rkllm_twisted.chat.marks import Marks
-from rkllm_twisted.chat.tool_formats import MAX_HEADER, ToolFormat
+from rkllm_twisted.chat.tool_formats import MAX_HEADER_CHARACTERS, ToolFormat
 
 
 class ToolCallParser:
@@ -95,7 +95,9 @@ class ToolCallParser:
             self._step = self._between
             return ()
         header, brace, _ = self._held.partition("{")
-        if len(header) > MAX_HEADER or (text and not brace and self._form.header is None):
+        if len(header) > MAX_HEADER_CHARACTERS or (
+            text and not brace and self._form.header is None
+        ):
             return self._not_a_call()
         return self._object_after(header) if brace else ()
 

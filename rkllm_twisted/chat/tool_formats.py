@@ -58,7 +58,7 @@ class ToolFormat:
 
 _NAME = r"(?P<name>[\w.-]{1,64})"
 #: In characters. No header is longer. If no object has begun after so much text, it is no call.
-MAX_HEADER = 200
+MAX_HEADER_CHARACTERS = 200
 
 TOOL_FORMATS: Mapping[str, ToolFormat] = {
     row.name: row

@@ -19,7 +19,7 @@ from rkllm_twisted.errors import (
     Unreachable,
 )
 
-# The library cannot stop a load, so a person who gives up must know that the model will be there.
+# The library cannot stop a load, so a person that gives up must know that the model will be there.
 STILL_LOADING = (
     "The daemon continues to load {name}, because loading cannot be stopped; `rkllm status` shows"
     " when the model is loaded, and `rkllm destroy` unloads it then."

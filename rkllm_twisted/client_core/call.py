@@ -86,13 +86,13 @@ def like_function(make: Callable[..., object], returns: str) -> Callable[[F], F]
 
     def decorate(method: F) -> F:
         functools.update_wrapper(method, make)
-        method.__wrapped__ = _Signature(make, returns)  # type: ignore[attr-defined]
+        method.__wrapped__ = _ShownSignature(make, returns)  # type: ignore[attr-defined]
         return method
 
     return decorate
 
 
-class _Signature:
+class _ShownSignature:
     """What ``inspect.signature`` finds behind a client's method.
 
     The signature is made on demand, because importing ``inspect`` takes a third of the time that

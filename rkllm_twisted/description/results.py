@@ -209,7 +209,7 @@ RESULTS: Mapping[str, ResultModel] = {
                 "state",
                 "string",
                 "empty (no model), loading, loaded, running, stuck (in a call that cannot be"
-                " ended), failed (no process for the runtime can be had) or closed.",
+                " ended), failed (no process for the runtime can be started) or closed.",
             ),
             _item("model_path", "string or null", "The model that is loaded."),
             _item("queue_length", "integer", "Calls that wait for their turn."),
@@ -229,8 +229,8 @@ RESULTS: Mapping[str, ResultModel] = {
             _item(
                 "waiting",
                 "array",
-                "Who waits, in the order of their turns: client, the number of the connection, and"
-                " calls, how many it waits for.",
+                "The clients that wait, in the order of their turns: client, the number of the"
+                " connection, and calls, how many it waits for.",
             ),
             _item(
                 "history",

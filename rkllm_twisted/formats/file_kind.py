@@ -52,7 +52,7 @@ class FileKind:
 
 
 @attrs.frozen
-class _Row:
+class _KindRow:
     name: str
     words: str
     fits: Callable[[bytes], bool]
@@ -84,55 +84,55 @@ def _is_text(head: bytes) -> bool:
 
 
 #: The kinds that the first bytes identify; the first row that fits counts.
-KINDS: Sequence[_Row] = (
-    _Row("empty", "empty", lambda head: not head, _AGAIN),
-    _Row(
+KINDS: Sequence[_KindRow] = (
+    _KindRow("empty", "empty", lambda head: not head, _AGAIN),
+    _KindRow(
         "lfs-pointer",
         "a Git LFS pointer, not the file that it stands for",
         _begins(b"version https://git-lfs.github.com/spec/"),
         "fetch that with `git lfs pull`, or download it by itself",
     ),
-    _Row("script", "a script of the embedded runtime", _begins(b"#!rkllm-script "), None),
-    _Row(
+    _KindRow("script", "a script of the embedded runtime", _begins(b"#!rkllm-script "), None),
+    _KindRow(
         "prompt-cache",
         "a prompt cache of the embedded runtime",
         _begins(b"rkllm-cpu kv "),
         "load it with rkllm.load_prompt_cache",
     ),
-    _Row(
+    _KindRow(
         "rknn",
         "an RKNN model, for librknnrt",
         _begins(b"RKNN"),
         "the language model is another file, with .rkllm at its end",
     ),
-    _Row("html", "a web page, probably one that says why there is no file", _is_page, _AGAIN),
-    _Row(
+    _KindRow("html", "a web page, probably one that says why there is no file", _is_page, _AGAIN),
+    _KindRow(
         "archive",
         "a packed archive",
         _begins(b"\x1f\x8b", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf\x27\x1c", b"BZh"),
         "unpack it",
     ),
-    _Row(
+    _KindRow(
         "zip",
         "a ZIP archive, as PyTorch's models are, too",
         _begins(b"PK\x03\x04", b"PK\x05\x06"),
         f"unpack it; if it holds PyTorch's weights, {_CONVERT}",
     ),
-    _Row(
+    _KindRow(
         "pickle",
         "a pickle of Python",
         _begins(b"\x80\2", b"\x80\3", b"\x80\4", b"\x80\5"),
         _CONVERT,
     ),
-    _Row("elf", "a program or a library", _begins(b"\x7fELF"), "give the model's file"),
-    _Row(
+    _KindRow("elf", "a program or a library", _begins(b"\x7fELF"), "give the model's file"),
+    _KindRow(
         "zeros",
         "all zeros at its start, as a download is that was not finished",
         lambda head: len(head) >= 64 and not any(head),
         _AGAIN,
     ),
-    _Row("json", "JSON, not a model", _is_json, "give the model's own file"),
-    _Row("text", "text, not a model", _is_text, "if it is an error of a web server, " + _AGAIN),
+    _KindRow("json", "JSON, not a model", _is_json, "give the model's own file"),
+    _KindRow("text", "text, not a model", _is_text, "if it is an error of a web server, " + _AGAIN),
 )
 
 #: By the role of a GGUF file (:attr:`gguf.GGUFHeader.role`).

@@ -133,7 +133,7 @@ class GGUFHeader:
 
     @property
     def template(self) -> str | None:
-        """Its chat template (Jinja)."""
+        """The chat template (Jinja)."""
         return self.text("tokenizer.chat_template")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 #: Reads at most ``length`` bytes at an offset in bytes: ``(offset, length)``; fewer at the end.
 ReadAt = Callable[[int, int], bytes]
 
-_BLOCK = 1 << 18
+_BLOCK_BYTES = 1 << 18
 _LENGTH = struct.Struct("<Q")
 
 
@@ -41,7 +41,7 @@ class Cursor:
         """
         end = self._checked(length)
         if not self._start <= self.at <= end <= self._start + len(self._block):
-            self._block = self._read(self.at, max(length, _BLOCK))
+            self._block = self._read(self.at, max(length, _BLOCK_BYTES))
             self._start = self.at
             if len(self._block) < length:  # the file became shorter meanwhile
                 raise EndsEarly(f"byte {self._start + len(self._block)}")

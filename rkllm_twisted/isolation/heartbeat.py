@@ -39,7 +39,7 @@ class Heartbeat:
         self._timer: IDelayedCall = clock.callLater(CHECK_INTERVAL_S, self._check)
 
     def beat(self) -> None:
-        """Take a heartbeat."""
+        """Record a heartbeat."""
         self._missed = 0
         self._is_started = True
 

@@ -22,7 +22,7 @@ MAX_LINES = 40
 #: A longer line of the runtime is cut: it must not fill the daemon's memory or log.
 MAX_LINE_BYTES = 4096
 #: In characters; what an error's sentence takes of a line.
-MAX_REASON = 300
+MAX_REASON_CHARACTERS = 300
 #: ``E rkllm: text``, as librkllmrt and librknnrt print.
 _SEVERITY = re.compile(r"\s*([EWI]) \w+: *")
 _LEVELS = {"E": LogLevel.error, "W": LogLevel.warn, "I": LogLevel.info}
@@ -47,7 +47,7 @@ def reason_in(lines: Iterable[str]) -> str | None:
     if not found:
         return None
     text = _SEVERITY.sub("", (errors or found)[-1], count=1).strip().rstrip(".")
-    return text if len(text) <= MAX_REASON else f"{text[:MAX_REASON]}…"
+    return text if len(text) <= MAX_REASON_CHARACTERS else f"{text[:MAX_REASON_CHARACTERS]}…"
 
 
 def explained(error: RPCError, lines: Sequence[str]) -> RPCError:
@@ -72,7 +72,7 @@ class _LineSplitter:
         self._rest = b""
 
     def feed(self, data: bytes) -> None:
-        """Take bytes that were read."""
+        """Add bytes that were read."""
         *lines, rest = (self._rest + data).split(b"\n")
         self._rest = rest[:MAX_LINE_BYTES]
         for line in lines:
@@ -84,7 +84,7 @@ class _LineSplitter:
             self.feed(b"\n")
 
 
-class _Stream:
+class _OutputStream:
     """One of the child's two streams."""
 
     def __init__(self, keep: Callable[[int, str], None]) -> None:
@@ -105,7 +105,7 @@ class ChildOutput:
 
     def __init__(self) -> None:
         self._kept: deque[tuple[int, str]] = deque(maxlen=MAX_LINES)
-        self._streams = {number: _Stream(self._keep) for number in (1, 2)}
+        self._streams = {number: _OutputStream(self._keep) for number in (1, 2)}
 
     @property
     def call(self) -> int:

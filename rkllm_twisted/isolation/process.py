@@ -202,7 +202,7 @@ class ChildProcess(ProcessProtocol):
         self.channel.close()
 
     def kill(self) -> None:
-        """Kill it, whatever it does."""
+        """Kill the child, whatever it does."""
         with contextlib.suppress(ProcessExitedAlready):
             assert self.transport is not None
             self.transport.signalProcess("KILL")

@@ -11,7 +11,7 @@ from rkllm_twisted.errors import MethodNotFound
 
 @attrs.frozen
 class AboutParams:
-    """Their parameters.
+    """The parameters of these methods.
 
     :param method: the name of the method.
     """

@@ -13,7 +13,7 @@ from rkllm_twisted.methods._function import OnlyHandle
 @implementer(IPlugin, IRKLLMMethod, IImmediate, IAdministrative, IUncounted)
 @attrs.frozen
 class Abort:
-    """Stops the run under way, whoever asked for it, as it does in C."""
+    """Stops the run under way, whichever client started it, as rkllm_abort does."""
 
     name = "rkllm.abort"
     function = "rkllm_abort"
@@ -22,7 +22,7 @@ class Abort:
     streams = False
 
     def call(self, call: ICall) -> object:
-        """Go around the queue."""
+        """Abort at once, without a turn in the queue."""
         return call.npu.abort()
 
 

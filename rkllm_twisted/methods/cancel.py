@@ -11,7 +11,7 @@ from rkllm_twisted.interfaces import ICall, IRPCMethod, IUncounted
 
 @attrs.frozen
 class Params:
-    """What it takes.
+    """The parameters of the method.
 
     :param id: of the request to cancel, as it was sent.
     """
@@ -30,7 +30,7 @@ class Cancel:
     streams = False
 
     def call(self, call: ICall) -> object:
-        """Cancel, and say whether there was such a request."""
+        """Cancel the request; return whether it was under way."""
         return {"cancelled": call.conversation.cancel(call.params.id)}
 
 

@@ -11,7 +11,7 @@ from rkllm_twisted.interfaces import ICall, IQuiet, IRPCMethod
 
 @attrs.frozen
 class Params:
-    """What it takes; what is left out stays as it is.
+    """The parameters of the method; a setting that is left out stays as it is.
 
     :param stream: ``responses`` or ``notifications``.
     :param floats: ``json`` or ``base64``.

@@ -13,7 +13,7 @@ from rkllm_twisted.values import NoParams
 @implementer(IPlugin, IRPCMethod, IQuiet)
 @attrs.frozen
 class Discover:
-    """Tells a program what there is to call."""
+    """Returns the OpenRPC document, which describes all methods."""
 
     name = "rpc.discover"
     summary = "The OpenRPC document: every method of this daemon, for the loaded release."
@@ -21,7 +21,7 @@ class Discover:
     streams = False
 
     def call(self, call: ICall) -> object:
-        """Give what was written when the daemon started."""
+        """Return the document that was encoded when the daemon started."""
         return call.daemon.description.document
 
 

@@ -13,7 +13,7 @@ from rkllm_twisted.interfaces import ICall, INeedsModel, IRPCMethod, IUsesNPU
 
 @attrs.frozen
 class Params:
-    """What it takes.
+    """The parameters of the method.
 
     :param input: a text, tokens, or a list of either.
     :param model: a model by its name or alias; null for the loaded one.

@@ -13,7 +13,7 @@ from rkllm_twisted.values import NoParams
 @implementer(IPlugin, IRPCMethod, IQuiet)
 @attrs.frozen
 class GetConstants:
-    """Gives the enums of the loaded release."""
+    """Returns the enums of the loaded release."""
 
     name = "rkllm.get_constants"
     summary = "The enums of rkllm.h by name, as the loaded release has them."
@@ -21,7 +21,7 @@ class GetConstants:
     streams = False
 
     def call(self, call: ICall) -> object:
-        """Look them up."""
+        """Return the enums."""
         return call.npu.constants()
 
 

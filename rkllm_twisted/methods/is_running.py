@@ -13,7 +13,7 @@ from rkllm_twisted.methods._function import OnlyHandle
 @implementer(IPlugin, IRKLLMMethod, IImmediate, IQuiet, IUncounted)
 @attrs.frozen
 class IsRunning:
-    """Tells whether a run is under way, by meaning and not by the release's number."""
+    """Returns whether a run is under way, whatever number the release uses for it."""
 
     name = "rkllm.is_running"
     function = "rkllm_is_running"
@@ -22,7 +22,7 @@ class IsRunning:
     streams = False
 
     def call(self, call: ICall) -> object:
-        """Go around the queue."""
+        """Answer at once, without a turn in the queue."""
         return call.npu.is_running()
 
 

@@ -13,7 +13,7 @@ from rkllm_twisted.values import NoParams
 @implementer(IPlugin, IRPCMethod, IQuiet)
 @attrs.frozen
 class ListMethods:
-    """The first of the three by which clients of XML-RPC and txJSON-RPC look round."""
+    """Lists the names of the methods, as in the introspection of XML-RPC and txJSON-RPC."""
 
     name = "system.listMethods"
     summary = "The names of all methods."
@@ -21,7 +21,7 @@ class ListMethods:
     streams = False
 
     def call(self, call: ICall) -> object:
-        """List them."""
+        """Return the names in alphabetical order."""
         return sorted(call.daemon.description.help)
 
 

@@ -21,7 +21,7 @@ class MethodHelp:
     streams = False
 
     def call(self, call: ICall) -> object:
-        """Look it up."""
+        """Return the text of the method."""
         return of_method(call.params.method, call.daemon.description.help)
 
 

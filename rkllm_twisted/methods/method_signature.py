@@ -21,7 +21,7 @@ class MethodSignature:
     streams = False
 
     def call(self, call: ICall) -> object:
-        """Look it up."""
+        """Return the signatures of the method."""
         return of_method(call.params.method, call.daemon.description.signatures)
 
 

@@ -14,7 +14,7 @@ from rkllm_twisted.interfaces import IAdministrative, ICall, IRPCMethod, IUsesNP
 
 @attrs.frozen
 class Params:
-    """What it takes.
+    """The parameters of the method.
 
     :param model: a name or an alias.
     :param param: fields of RKLLMParam, in place of those in the model's rkllm.toml.

@@ -11,7 +11,7 @@ from rkllm_twisted.interfaces import ICall, IRPCMethod
 
 @attrs.frozen
 class Params:
-    """What it takes.
+    """The parameters of the method.
 
     :param model: a name or an alias.
     :param digest: read the whole file for its digest, unless that is known. It takes seconds.

@@ -17,7 +17,7 @@ from rkllm_twisted.interfaces import (
 
 @attrs.frozen
 class Params:
-    """What it takes.
+    """The parameters of the method.
 
     :param model: the name or an alias of the model that must be the loaded one; null: whatever
         model is loaded.

@@ -28,7 +28,7 @@ class Pause:
         return possible
 
     def call(self, call: ICall) -> object:
-        """Go around the queue."""
+        """Pause at once, without a turn in the queue."""
         return call.npu.pause()
 
 

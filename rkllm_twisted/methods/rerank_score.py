@@ -13,7 +13,7 @@ from rkllm_twisted.interfaces import ICall, INeedsModel, IRPCMethod, IUsesNPU
 
 @attrs.frozen
 class Params:
-    """What it takes.
+    """The parameters of the method.
 
     :param query: what the documents are to answer.
     :param documents: texts, or objects with text.

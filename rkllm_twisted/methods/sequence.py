@@ -39,7 +39,7 @@ class SequenceCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @attrs.frozen
 class Params:
-    """What it takes.
+    """The parameters of the method.
 
     :param calls: 1 to 100 objects, each with a method and its params. rkllm.run may be one, and any
         other function that waits for its turn.

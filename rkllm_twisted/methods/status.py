@@ -13,7 +13,7 @@ from rkllm_twisted.values import NoParams
 @implementer(IPlugin, IRPCMethod, IQuiet, IUncounted)
 @attrs.frozen
 class Status:
-    """Says what the daemon and the NPU are doing."""
+    """Returns the state of the daemon and of the NPU."""
 
     name = "server.status"
     summary = "State, model, queue, clients and counts, now."

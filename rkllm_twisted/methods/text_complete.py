@@ -14,7 +14,7 @@ from rkllm_twisted.interfaces import ICall, INeedsModel, IRPCMethod, IUsesNPU
 
 @attrs.frozen
 class Params:
-    """What it takes.
+    """The parameters of the method.
 
     :param prompt: a text, or tokens.
     :param model: a model by its name or alias; null for the loaded one.

@@ -13,7 +13,7 @@ from rkllm_twisted.interfaces import ICall, INeedsModel, IRPCMethod
 
 @attrs.frozen
 class Params:
-    """What it takes.
+    """The parameters of the method.
 
     :param text: the text; or messages.
     :param messages: the conversation, see chat.complete.

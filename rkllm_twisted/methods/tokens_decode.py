@@ -11,7 +11,7 @@ from rkllm_twisted.interfaces import ICall, INeedsModel, IRPCMethod
 
 @attrs.frozen
 class Params:
-    """What it takes.
+    """The parameters of the method.
 
     :param tokens: the ids.
     :param model: a model by its name or alias; null for the loaded one.

@@ -13,7 +13,7 @@ from rkllm_twisted.values import NoParams
 @implementer(IPlugin, IRPCMethod, IQuiet)
 @attrs.frozen
 class Version:
-    """Names the daemon's version, the runtime's, and how its release was recognised."""
+    """Returns the versions of the daemon and of the runtime, and how the release was detected."""
 
     name = "server.version"
     summary = (

@@ -11,7 +11,7 @@ from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.models.directories import ModelFile
 from rkllm_twisted.models.file_cache import FileCache
 from rkllm_twisted.models.folder import ModelFolder
-from rkllm_twisted.models.settings import MAX_BYTES, ModelSettings, read_settings
+from rkllm_twisted.models.settings import MAX_SETTINGS_BYTES, ModelSettings, read_settings
 from rkllm_twisted.models.template import template_in_config, template_in_file
 
 #: The files that may hold a template, in the order of the search.
@@ -46,7 +46,7 @@ class Beside:
         """
         for name in self.companions.get("settings", ()):
             try:
-                data = self._folder.open(name).read(0, MAX_BYTES + 1)
+                data = self._folder.open(name).read(0, MAX_SETTINGS_BYTES + 1)
                 self.settings = read_settings(self._folder.path_of(name), data, layout)
             except (InvalidParams, OSError) as error:
                 self._complain(name, error)

@@ -10,15 +10,15 @@ import attrs
 from rkllm_twisted.errors import InvalidParams
 
 #: The longest name in characters: a folder and a file, each as long as Linux allows.
-MAX_NAME = 511
+MAX_NAME_CHARACTERS = 511
 #: The characters of an unknown name that the error shows.
-_SHOWN = 100
-_CLOSE = 3
+_SHOWN_CHARACTERS = 100
+_MAX_SUGGESTIONS = 3
 
 
 def is_usable(name: str) -> bool:
     """True if a request can hold the name, and the name is no path that leads elsewhere."""
-    if not name.isprintable() or not 0 < len(name) <= MAX_NAME or name != name.strip():
+    if not name.isprintable() or not 0 < len(name) <= MAX_NAME_CHARACTERS or name != name.strip():
         return False  # half characters, which names that are not UTF-8 have, are not printable
     return not {"", ".", ".."}.intersection(name.split("/"))
 
@@ -49,7 +49,7 @@ class NameIndex:
                     found,
                 )
         close = self._close(wanted)
-        shown = wanted if len(wanted) <= _SHOWN else f"{wanted[:_SHOWN]}…"
+        shown = wanted if len(wanted) <= _SHOWN_CHARACTERS else f"{wanted[:_SHOWN_CHARACTERS]}…"
         if close:
             raise _error(f"There is no model {shown!r}; perhaps {_listed(close)} is meant.", close)
         if not self.names:
@@ -72,12 +72,12 @@ class NameIndex:
 
     def _close(self, wanted: str) -> list[str]:
         known = {name.casefold(): name for name in [*self.aliases, *self.names]}
-        folded = wanted[:MAX_NAME].casefold()
+        folded = wanted[:MAX_NAME_CHARACTERS].casefold()
         # A file's name, or the beginning of a model's, is closer than difflib thinks.
         start = [name for key, name in known.items() if key.startswith(folded) and folded]
         inside = [name for key, name in known.items() if folded.startswith(f"{key}.")]
-        like = [known[key] for key in difflib.get_close_matches(folded, known, _CLOSE)]
-        return list(dict.fromkeys([*sorted(start), *inside, *like]))[:_CLOSE]
+        like = [known[key] for key in difflib.get_close_matches(folded, known, _MAX_SUGGESTIONS)]
+        return list(dict.fromkeys([*sorted(start), *inside, *like]))[:_MAX_SUGGESTIONS]
 
 
 def _error(message: str, close: Sequence[str]) -> InvalidParams:

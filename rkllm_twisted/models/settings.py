@@ -28,7 +28,7 @@ else:
 #: The file's name; beside a flat file ``NAME.gguf`` it is ``NAME.rkllm.toml``.
 FILE_NAME = "rkllm.toml"
 #: The largest file, in bytes; real files have a few kilobytes.
-MAX_BYTES = 1 << 18
+MAX_SETTINGS_BYTES = 1 << 18
 
 
 @attrs.frozen
@@ -90,8 +90,8 @@ def read_settings(name: str, data: bytes, layout: Layout) -> ModelSettings:
 
 
 def _parsed(data: bytes) -> Mapping[str, object]:
-    if len(data) > MAX_BYTES:
-        raise InvalidParams(f"It is larger than {MAX_BYTES} bytes.")
+    if len(data) > MAX_SETTINGS_BYTES:
+        raise InvalidParams(f"It is larger than {MAX_SETTINGS_BYTES} bytes.")
     try:
         values: Mapping[str, object] = tomllib.loads(data.decode("utf-8"))
         return values

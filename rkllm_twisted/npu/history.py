@@ -36,7 +36,7 @@ class CallObserver(Protocol):
     def before(self, runtime: IRuntime, function: str, client: Hashable, is_run: bool) -> Hashable:
         """Take note of a call that will be made.
 
-        :returns: the client that the policy is told of.
+        :returns: the client that the policy is called with.
         :raises RPCError: the call must not be made.
         """
 
@@ -45,7 +45,7 @@ class CallObserver(Protocol):
 
 
 class Observed:
-    """A policy, and an observer that is told of each call first.
+    """A policy, and an observer that is called first.
 
     :ivar observer: None as long as nothing needs to know.
     """

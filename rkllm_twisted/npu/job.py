@@ -65,7 +65,7 @@ class Job:
     """A turn and its outcome.
 
     :param procedure: makes the calls of the turn.
-    :param client: whose turn it is.
+    :param client: the client that has the turn.
     :param function: of the call under way, or of the last one.
     :param model_path: of the model that the first call loads, if that is known.
     :param announced: the reactor knows already that the call of this function begins.

@@ -93,7 +93,7 @@ class CallTimer:
         self._timer = None
 
     def aborted(self) -> None:
-        """Give the call, which was aborted, its last seconds to return."""
+        """Start the timer of an aborted call, which must return from C soon."""
         self._start(self._timeouts.abort, self._on_abort_timeout)
 
     def _set(self, seconds: float, option: str) -> None:

@@ -38,19 +38,19 @@ class _PackedCall(msgspec.Struct, frozen=True, tag=True):
     params: Any
 
 
-class _Fault(msgspec.Struct, frozen=True, tag=True):
+class _PackedError(msgspec.Struct, frozen=True, tag=True):
     id: bytes | None
     code: int
     message: str
     data: Any
 
 
-class _Answer(msgspec.Struct, frozen=True, tag=True):
+class _IgnoredReply(msgspec.Struct, frozen=True, tag=True):
     """A reply, which a server ignores."""
 
 
 class _Read(msgspec.Struct, frozen=True):
-    members: list[_PackedCall | _Fault | _Answer]
+    members: list[_PackedCall | _PackedError | _IgnoredReply]
     is_batch: bool
 
 
@@ -66,7 +66,9 @@ def read(payload: bytes, floats: Mapping[str, ToFloats]) -> bytes:
     try:
         return _encoder.encode(_Read(made, is_batch))
     except OverflowError:
-        return _encoder.encode(_Read([_mended(member) for member in made], is_batch))
+        return _encoder.encode(
+            _Read([_with_big_integers_packed(member) for member in made], is_batch)
+        )
 
 
 def unpack(data: bytes) -> Message:
@@ -79,9 +81,11 @@ def unpack(data: bytes) -> Message:
     return Batch(members) if read.is_batch else members[0]
 
 
-def _packed(member: Single, floats: Mapping[str, ToFloats]) -> _PackedCall | _Fault | _Answer:
+def _packed(
+    member: Single, floats: Mapping[str, ToFloats]
+) -> _PackedCall | _PackedError | _IgnoredReply:
     if isinstance(member, Reply):
-        return _Answer()
+        return _IgnoredReply()
     if isinstance(member, Malformed):
         return _fault(member.id, member.error)
     raw_id = member.id if isinstance(member, Request) else None
@@ -93,20 +97,22 @@ def _packed(member: Single, floats: Mapping[str, ToFloats]) -> _PackedCall | _Fa
     return _PackedCall(raw_id, member.method, params)
 
 
-def _fault(raw_id: bytes | None, error: RPCError) -> _Fault:
-    return _Fault(raw_id, error.code, error.message, error.data)
+def _fault(raw_id: bytes | None, error: RPCError) -> _PackedError:
+    return _PackedError(raw_id, error.code, error.message, error.data)
 
 
-def _mended(member: _PackedCall | _Fault | _Answer) -> _PackedCall | _Fault | _Answer:
+def _with_big_integers_packed(
+    member: _PackedCall | _PackedError | _IgnoredReply,
+) -> _PackedCall | _PackedError | _IgnoredReply:
     if not isinstance(member, _PackedCall):
         return member
     return msgspec.structs.replace(member, params=msgpack.with_big_integers_packed(member.params))
 
 
-def _unpacked(member: _PackedCall | _Fault | _Answer) -> Single:
-    if isinstance(member, _Answer):
+def _unpacked(member: _PackedCall | _PackedError | _IgnoredReply) -> Single:
+    if isinstance(member, _IgnoredReply):
         return Reply(None, None, None)
-    if isinstance(member, _Fault):
+    if isinstance(member, _PackedError):
         error = BY_CODE.get(member.code, InternalError)(member.message, member.data)
         return Malformed(error, member.id)
     params: Params = member.params
@@ -123,7 +129,11 @@ class _Packing:
         self._left = MAX_VALUES
 
     def pack(self, path: str, value: Any) -> Any:
-        """Replace float arrays, and count the other values."""
+        """Pack a value of the params: float arrays as bytes, any other value as it is.
+
+        :param path: the place of the value in the params, such as ``a.b[0]``; it names errors.
+        :raises InvalidParams: there are more than :data:`MAX_VALUES` values.
+        """
         if isinstance(value, Mapping):
             self._count(path, len(value))
             front = f"{path}." if path else ""

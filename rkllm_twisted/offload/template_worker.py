@@ -23,7 +23,7 @@ from rkllm_twisted.chat.extras import ExtraMissingError
 from rkllm_twisted.chat.segments import as_json
 from rkllm_twisted.chat.template import ChatTemplate
 from rkllm_twisted.errors import InvalidParams
-from rkllm_twisted.offload.worker import OOM_SCORE_ADJ, PIECE
+from rkllm_twisted.offload.worker import OOM_SCORE_ADJ, READ_BYTES
 from rkllm_twisted.wire.framing import Netstrings, netstring
 
 #: Seconds of computing. The templates of known models take milliseconds for hundreds of messages.
@@ -33,9 +33,9 @@ CPU_LIMIT_VARIABLE = "RKLLM_TEMPLATE_CPU_LIMIT"
 #: Seconds without a request after which the process ends.
 IDLE_S = 60.0
 #: Of the address space, in bytes. The daemon's messages have up to 64 MiB.
-MEMORY_LIMIT = 1 << 31
+MEMORY_LIMIT_BYTES = 1 << 31
 
-Answer = Mapping[str, Any]
+WorkerAnswer = Mapping[str, Any]
 
 
 class TemplateServer:
@@ -44,7 +44,7 @@ class TemplateServer:
     def __init__(self) -> None:
         self._template: ChatTemplate | None = None
 
-    def answer(self, request: Mapping[str, Any]) -> Answer:
+    def answer(self, request: Mapping[str, Any]) -> WorkerAnswer:
         """Answer a request."""
         try:
             return self._do(request)
@@ -53,7 +53,7 @@ class TemplateServer:
         except ExtraMissingError as error:
             return {"missing": str(error), "package": error.name}
 
-    def _do(self, request: Mapping[str, Any]) -> Answer:
+    def _do(self, request: Mapping[str, Any]) -> WorkerAnswer:
         if self._template is None:
             self._template = ChatTemplate(request["source"], request["marks"], request["specials"])
             return {"marks": list(self._template.marks)}
@@ -74,7 +74,7 @@ def serve(requests: int, answers: BinaryIO) -> None:
     """
     framing, server = Netstrings(sys.maxsize), TemplateServer()
     limit = float(os.environ.get(CPU_LIMIT_VARIABLE, CPU_LIMIT_S))
-    while select([requests], [], [], IDLE_S)[0] and (data := os.read(requests, PIECE)):
+    while select([requests], [], [], IDLE_S)[0] and (data := os.read(requests, READ_BYTES)):
         for payload in framing.feed(data):
             # Nothing handles SIGPROF, so the kernel ends the process, even inside a long operation.
             signal.setitimer(signal.ITIMER_PROF, limit)
@@ -88,7 +88,7 @@ def main() -> None:
     """Serve the daemon that started this process, on its standard streams."""
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     with contextlib.suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE_ADJ))
     with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):

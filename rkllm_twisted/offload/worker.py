@@ -22,7 +22,7 @@ from rkllm_twisted.wire.framing import Netstrings
 #: If memory is short, the kernel ends this process before the daemon and the runtime.
 OOM_SCORE_ADJ = 800
 #: Bytes that are read from the daemon at once.
-PIECE = 1024 * 1024
+READ_BYTES = 1024 * 1024
 
 
 def to_floats(value: object) -> FloatArray | WrongArray:
@@ -48,7 +48,7 @@ FLOATS = {
 def serve(requests: BufferedIOBase, answers: BinaryIO) -> None:
     """Parse messages until the input ends."""
     framing = Netstrings(sys.maxsize)  # the daemon has looked at the length
-    while data := requests.read1(PIECE):
+    while data := requests.read1(READ_BYTES):
         for payload in framing.feed(data):
             packed = messages.read(payload, FLOATS)
             answers.write(b"%d:" % len(packed))

@@ -33,7 +33,7 @@ _LOOKED, _DONE, _REFUSED = map(LEVELS.index, ("debug", "info", "warn"))
 
 
 class RawJSON(str):
-    """A field's JSON text, for a log of JSON to hold as it is."""
+    """The JSON text of a field; a log of JSON has it unchanged."""
 
     __slots__ = ()
 
@@ -91,9 +91,9 @@ class AccessLog:
         self._second, self._lines, self._left_out = 0, 0, 0
 
     def opened(self, peer: Peer, refusal: RPCError | None) -> None:
-        """A client has connected.
+        """Log that a client has connected.
 
-        :param refusal: what it is turned away with, if it is.
+        :param refusal: the error that refuses the client; None if it is served.
         """
         level = _REFUSED if isinstance(refusal, NotAllowed) else _DONE
         if level >= self._level and self._has_room():
@@ -108,7 +108,7 @@ class AccessLog:
             )
 
     def closed(self, peer: Peer, messages: int) -> None:
-        """A client has left.
+        """Log that a client has left.
 
         :param messages: how many it has sent.
         """
@@ -122,11 +122,11 @@ class AccessLog:
             )
 
     def note_params(self, entry: LogEntry, params: Params) -> None:
-        """Remember what the user said; only where :attr:`prompts` are to be logged."""
+        """Keep the text of the prompt for the line, if :attr:`prompts` is true."""
         entry.prompt = " ".join(_prompts_in(params))[:MAX_PROMPT_CHARS] or None
 
     def end(self, peer: Peer, entry: LogEntry) -> None:
-        """It is answered."""
+        """Log a request that has been answered."""
         level = _level_of(entry)
         if level >= self._level and self._has_room():
             self._write(peer, entry, level)
@@ -176,7 +176,7 @@ def _level_of(entry: LogEntry) -> int:
 
 
 def tokens_of(result: object) -> int | None:
-    """How many tokens a result says that it took to generate."""
+    """Return the number of generated tokens in a result; None if it has none."""
     for figures, name in TOKEN_FIGURES:
         found = result.get(figures) if isinstance(result, Mapping) else None
         tokens = found.get(name) if isinstance(found, Mapping) else None
@@ -186,7 +186,7 @@ def tokens_of(result: object) -> int | None:
 
 
 def _prompts_in(params: object) -> Iterator[str]:
-    """Find what a user said, wherever it stands."""
+    """Yield the texts of prompts in params, at any depth."""
     if isinstance(params, Mapping):
         for name, value in params.items():
             if name in PROMPTS and isinstance(value, str):

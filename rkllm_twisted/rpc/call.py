@@ -1,4 +1,4 @@
-"""One call under way: what is sent for it, in which form, and that it is answered only once."""
+"""One call: it sends the results in the form that the client chose, and answers only once."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ STREAM_FORMS: Mapping[str, Callable[[bytes, int, bytes], bytes]] = {
 
 
 class Later(Enum):
-    """Says that a reply is not there yet."""
+    """The value in place of a reply that comes later."""
 
     LATER = "later"
 
@@ -59,7 +59,7 @@ class Settings:
 
 
 def _let_others_work() -> None:
-    """Give Python's lock away: a thread that computes keeps it for milliseconds otherwise."""
+    """Release Python's lock: a thread that computes would keep it for milliseconds."""
     time.sleep(0)
 
 
@@ -155,7 +155,7 @@ class RPCCall(msgspec.Struct, eq=False, kw_only=True):
     def wait(self, work: Deferred[Any], on_reply: OnReply) -> None:
         """Reply later.
 
-        :param work: what goes on for it.
+        :param work: fires with the result.
         :param on_reply: called once, with what :meth:`answer` or :meth:`refuse` returns.
         """
         self._work = work
@@ -201,7 +201,7 @@ class BatchReply:
 
     @property
     def is_full(self) -> bool:
-        """Whether no further member may begin. What has begun is kept, whatever its reply."""
+        """True if no further member may begin. The replies of members that have begun are kept."""
         return self._room <= 0
 
     def full_error(self) -> Busy:

@@ -1,7 +1,7 @@
-"""One connection's side of the talk: its requests under way, its settings, its limits.
+"""One client's requests under way, its settings and its limits.
 
-Knows neither sockets nor framing: messages come in by :meth:`Conversation.received`, which gives
-back the answers that are there at once; the others leave by the ``send`` that it was given.
+It knows neither sockets nor framing. :meth:`Conversation.received` takes a message and returns the
+answer if it is there at once; later answers go to the function ``send`` of the constructor.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from rkllm_twisted.wire import encoding, jsonrpc
 from rkllm_twisted.wire.jsonrpc import Batch, Malformed, Message, Notification, Request
 
 #: Bytes of a message that need not be counted while it is under way: there are not that many.
-SMALL = 16 * 1024
+SMALL_MESSAGE_BYTES = 16 * 1024
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "stream": tuple(STREAM_FORMS),
     "floats": tuple(encoding.FORMS),
@@ -66,8 +66,8 @@ class Conversation:
     :ivar npu: for the methods, like ``daemon``.
     :ivar send: as given.
     :ivar messages: how many came in.
-    :ivar held: bytes of the messages that are not answered yet, small ones left aside.
-    :param administers: may it call what is administrative?
+    :ivar held: bytes of the messages that are not answered yet, without the small ones.
+    :param administers: True if the client may call administrative methods.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Conversation:
         return bool(self._under_way)
 
     def received(self, payload: bytes) -> bytes | None:
-        """Take one message. This never raises.
+        """Handle one message. This never raises.
 
         :returns: its answer, if that is there at once. One that takes longer is sent.
         """
@@ -111,7 +111,7 @@ class Conversation:
             return jsonrpc.error(None, error)
 
     def take(self, message: Message, size: int) -> bytes | None:
-        """Take one message that has been parsed.
+        """Handle one message that has been parsed.
 
         :param size: of its bytes.
         :returns: see :meth:`received`.
@@ -119,13 +119,15 @@ class Conversation:
         if self._closed:
             return None
         self.messages += 1
-        on_reply = self._deliver if size <= SMALL else partial(self._deliver, size=size)
+        on_reply = (
+            self._deliver if size <= SMALL_MESSAGE_BYTES else partial(self._deliver, size=size)
+        )
         if type(message) is Batch:
             reply = self._take_batch(message, on_reply)
         else:
             reply = self._take(message, on_reply, in_batch=False)
         if reply is LATER:
-            self.held += 0 if size <= SMALL else size
+            self.held += 0 if size <= SMALL_MESSAGE_BYTES else size
             return None
         return None if self._closed else reply
 

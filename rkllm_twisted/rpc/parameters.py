@@ -17,7 +17,7 @@ _WHERE = re.compile(r"(?P<what>.*) - at `\$\.(?P<name>\w+)(?P<rest>.*)`")
 
 
 def convert_params(wanted: type | None, params: Params) -> object:
-    """Make what ``call.params`` will be.
+    """Convert the params of a request to the value of ``call.params``.
 
     :param wanted: a method's ``params``: an attrs class, or None for the parameters as they came.
     :raises InvalidParams: naming the parameter that is missing, unknown, or of the wrong type.
@@ -52,7 +52,7 @@ def _missing(required: Collection[str], given: Collection[str]) -> InvalidParams
 
 
 def _by_name(names: Collection[str], params: Params) -> Mapping[str, object]:
-    """Give positional parameters their names, and refuse what is too much."""
+    """Return the parameters by name; refuse unknown names, and too many parameters."""
     known = ", ".join(names) or "none"
     if isinstance(params, Mapping):
         for name in params:
@@ -72,7 +72,7 @@ def _by_name(names: Collection[str], params: Params) -> Mapping[str, object]:
 
 
 def _wrong(error: msgspec.ValidationError) -> InvalidParams:
-    """Say it with the parameter's name in front; an attrs validator says it in its own words."""
+    """Make the error, which begins with the parameter's name unless a validator wrote it."""
     if error.__cause__ is not None:
         return InvalidParams(f"{error.__cause__.args[0]}.")
     found = _WHERE.fullmatch(str(error))

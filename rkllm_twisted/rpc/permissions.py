@@ -26,8 +26,8 @@ class Principals:
 
 @attrs.frozen
 class Permissions:
-    """The permissions of clients. An empty list admits everybody; any other list only its members,
-    root not excepted.
+    """The permissions of clients. An empty list admits every user. Any other list admits its
+    members only: root must be on it, too.
 
     :param clients: may connect; so may the administrators.
     :param administrators: may call methods that are marked with

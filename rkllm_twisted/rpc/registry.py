@@ -23,12 +23,12 @@ from rkllm_twisted.errors import PluginClash
 from rkllm_twisted.interfaces import IDescribedMethod, IRKLLMMethod, IRPCMethod
 from rkllm_twisted.rpc.functions import function_methods
 
-#: JSON-RPC 2.0 keeps the first for itself, the Language Server Protocol taught clients the second.
+#: JSON-RPC 2.0 reserves the first prefix; the Language Server Protocol uses the second.
 RESERVED = ("rpc.", "$/")
-#: Whose methods may have such a name: rpc.discover is JSON-RPC's own, by way of OpenRPC.
+#: The package of the methods that may have such a name: OpenRPC defines rpc.discover.
 OWN = "rkllm_twisted.methods."
 
-_log = Logger()
+_log = Logger("rkllm.rpc")
 
 
 def find_methods(
@@ -68,7 +68,7 @@ def _origin(method: object) -> str:
 
 
 def _why_not(method: object) -> str | None:
-    """Say why an object is no usable method."""
+    """Return the reason why an object cannot be a method; None if it can."""
     try:
         described = IDescribedMethod.providedBy(method)
         verifyObject(IDescribedMethod if described else IRPCMethod, method)

@@ -1,4 +1,4 @@
-"""Which release a library is, and so which layout its structures have.
+"""Detects the release of a library, and so the layout of its structures.
 
 The library has no function that says so. In this order: what the person said (``--abi``), the
 version text in the file, what the exported functions and the default parameters show. Where none
@@ -24,7 +24,7 @@ from rkllm_twisted.runtime.library import OpenedFile
 _TEXT = re.compile(rb"RKLLM SDK \(version: (\d+\.\d+\.\d+)")
 #: In bytes; far more than the RKLLMParam of any release needs (208).
 #: The bytes that the library does not write are not zeroed: only plausible values count.
-_ROOM = 4096
+_ROOM_BYTES = 4096
 _NAME_IT = "name the release with --abi"
 
 
@@ -44,11 +44,11 @@ class DetectedRelease:
 def detect_release(
     opened: OpenedFile, abi: str | None, known: Mapping[str, Release]
 ) -> DetectedRelease:
-    """Say which release a library is.
+    """Detect the release of a library.
 
-    :param abi: the release that the person named, if they did.
+    :param abi: the release of ``--abi``; None if the option is not given.
     :param known: the layouts to choose from, by name, oldest first.
-    :raises LibraryError: what they named contradicts the library, or nothing is conclusive.
+    :raises LibraryError: ``abi`` contradicts the library, or nothing is conclusive.
     """
     version = version_text(opened.path)
     candidates = by_symbols(opened, known)
@@ -113,7 +113,7 @@ def by_symbols(opened: OpenedFile, known: Mapping[str, Release]) -> list[Release
 
 
 class _Room(ctypes.Structure):
-    _fields_ = [("data", ctypes.c_ubyte * _ROOM)]
+    _fields_ = [("data", ctypes.c_ubyte * _ROOM_BYTES)]
 
 
 def default_param(opened: OpenedFile) -> bytes:
@@ -128,7 +128,7 @@ def default_param(opened: OpenedFile) -> bytes:
 
 
 def plausible(release: Release, data: bytes) -> bool:
-    """Could these bytes be a release's default RKLLMParam?
+    """True if these bytes can be a release's default RKLLMParam.
 
     1.2.1 and 1.3.0 export the same functions, but 1.3.0 has no ``img_*`` pointers, so that
     ``extend_param`` lies 28 bytes earlier: what is ``n_batch`` (never 0) and a number of CPU cores

@@ -44,7 +44,7 @@ class Descriptor:
 
 @attrs.frozen
 class Root:
-    """A directory to stay in.
+    """A directory of ``--model-dir``.
 
     :param names: how it may be written: as in the options, and with all links resolved.
     """

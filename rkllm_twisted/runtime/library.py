@@ -1,7 +1,7 @@
-"""Find librkllmrt, open it, and say in one sentence why not.
+"""Finds librkllmrt and opens it; an error is one sentence that says what is wrong.
 
-An embedded runtime is taken only when it is asked for by name (``cpu`` or ``llama``), never instead
-of a library that is missing.
+An embedded runtime is used only if the option names it (``cpu`` or ``llama``), never in place of a
+library that is missing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rkllm_twisted.abi.release import Release, release_for
 from rkllm_twisted.cpu import libllama
 from rkllm_twisted.errors import LibraryError
 
-#: What the loader is asked for when no library is named.
+#: The name that the loader searches for if the options name no library.
 SONAME = "librkllmrt.so"
 #: The names that ask for an embedded runtime.
 EMBEDDED = (cpu.CPU, cpu.LLAMA)
@@ -52,29 +52,29 @@ class OpenedFile:
     native: CData = attrs.field(repr=False)
 
     def exports(self, symbol: str) -> bool:
-        """Is there such a function?"""
+        """True if the library has a function of this name."""
         return hasattr(self.native, symbol)
 
     @property
     def backend(self) -> str:
-        """What computes: ``npu``, or what an embedded runtime says of itself."""
+        """The device that computes: ``npu``, or the text that an embedded runtime returns."""
         if not self.exports("rkllm_cpu_backend"):
             return "npu"
         return self._text("rkllm_cpu_backend") or cpu.CPU
 
     @property
     def problem(self) -> str | None:
-        """Why an embedded runtime cannot compute here, in one sentence."""
+        """The reason why an embedded runtime cannot compute here, in one sentence, or None."""
         return self._text("rkllm_cpu_problem") or None
 
     @property
     def limits(self) -> dict[str, list[str]]:
-        """What each engine of an embedded runtime cannot do; nothing is known of an NPU's."""
+        """What each engine of an embedded runtime cannot do; empty for an NPU."""
         lines = (line.partition(": ") for line in self._text("rkllm_cpu_limits").splitlines())
         return {engine: names.split(", ") if names else [] for engine, _, names in lines}
 
     def _text(self, function: str) -> str:
-        """What a function without parameters returns; nothing where there is none."""
+        """Return the text that a C function returns; empty if the library lacks the function."""
         if not self.exports(function):
             return ""
         text = ctypes.CFUNCTYPE(ctypes.c_char_p)((function, self.native))()
@@ -84,7 +84,7 @@ class OpenedFile:
 def without_prompts(environ: Mapping[str, str], allowed: bool) -> dict[str, str]:
     """Return an environment in which the runtime prints no prompts.
 
-    :param allowed: may it print them? If so, the environment stays as it is.
+    :param allowed: True if it may print them; then the environment stays as it is.
     """
     level = environ.get(LOG_LEVEL, "")
     if allowed or not level.isdigit() or int(level) <= MAX_LEVEL_WITHOUT_PROMPTS:
@@ -151,7 +151,7 @@ class _DlInfo(ctypes.Structure):
 
 
 def _path_of(native: CData) -> Path:
-    """Ask the loader which file it took."""
+    """Return the file that the loader has opened."""
     info = _DlInfo()
     address = ctypes.cast(native.rkllm_init, ctypes.c_void_p) if _has_init(native) else None
     if address is not None and ctypes.CDLL(None).dladdr(address, ctypes.byref(info)):

@@ -7,7 +7,7 @@ import ctypes
 
 #: mallopt(3): blocks of more bytes than the value come straight from the system, and go back to it.
 M_MMAP_THRESHOLD = -3
-BIG = 4 * 2**20
+MMAP_THRESHOLD_BYTES = 4 * 2**20
 
 
 def return_freed_blocks() -> None:
@@ -17,4 +17,4 @@ def return_freed_blocks() -> None:
     twice as much. Only the owner of a process may call this; other C libraries lack the function.
     """
     with contextlib.suppress(AttributeError):
-        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, BIG)
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES)

@@ -21,7 +21,9 @@ from rkllm_twisted.abi.to_c import Embeddings
 from rkllm_twisted.errors import RPCError
 
 #: Calls a function with parameters; the last argument gets the results of a run.
-Call = Callable[[str, list[Any] | dict[str, Any], Callable[[dict[str, Any]], object] | None], Any]
+CallFunction = Callable[
+    [str, list[Any] | dict[str, Any], Callable[[dict[str, Any]], object] | None], Any
+]
 
 #: Every vocabulary has a token 1. No history is kept of it (keep_history 0).
 _LOOK = [
@@ -56,7 +58,7 @@ class LoadedModel:
         return max(1, getattr(self.param.extend_param, "n_batch", 1))
 
 
-def check_widths(embeddings: Iterable[Embeddings], model: LoadedModel, call: Call) -> None:
+def check_widths(embeddings: Iterable[Embeddings], model: LoadedModel, call: CallFunction) -> None:
     """Compare embeddings with the model's width, which the first ones make it learn.
 
     :raises InvalidParams: stating both numbers.
@@ -68,7 +70,7 @@ def check_widths(embeddings: Iterable[Embeddings], model: LoadedModel, call: Cal
             each.check(model.width)
 
 
-def learn_width(call: Call) -> int:
+def learn_width(call: CallFunction) -> int:
     """Run one token for its hidden state.
 
     The history stays as it was: some releases keep the token in spite of ``keep_history`` 0
@@ -94,7 +96,7 @@ def learn_width(call: Call) -> int:
     return max(widths)
 
 
-def _sizes(call: Call) -> list[int]:
+def _sizes(call: CallFunction) -> list[int]:
     """The number of tokens in each row of the cache; empty before release 1.2.1."""
     with contextlib.suppress(RPCError):
         sizes: list[int] = call("rkllm_get_kv_cache_size", [], None)["cache_sizes"]

@@ -1,4 +1,4 @@
-"""A look at a model's file before the model that is loaded is given up for it.
+"""Checks a model's file before the loaded model is unloaded for it.
 
 The runtime answers -1 to a file that is no model, and has then lost the model before. The file
 itself shows what is wrong: see :mod:`rkllm_twisted.formats.file_kind`.
@@ -62,7 +62,7 @@ def _other(kind: FileKind, backend: str) -> str | None:
 
 
 def _beyond(kind: FileKind, backend: str) -> str | None:
-    """Why an engine of the embedded runtime does not run a GGUF model."""
+    """Return why the embedded runtime does not run a GGUF model; None if it may."""
     if kind.header is None:
         return None
     what = other_than_decoder(kind.header)

@@ -93,7 +93,7 @@ def _c() -> ctypes.CDLL:
 
 @functools.cache
 def opener() -> Opener:
-    """The way that this kernel has."""
+    """Return the function that this kernel supports."""
     try:
         fd = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

@@ -90,7 +90,7 @@ def _started(library: str | None, abi: str | None, environ: Mapping[str, str]) -
 
 
 def _forked(library: str | None, abi: str | None, environ: Mapping[str, str]) -> _Ended:
-    """The same without Python's start, which is a third of the daemon's."""
+    """Do the same in a fork, without the start of Python: a third of the daemon's start."""
     ours, theirs = os.pipe()
     with tempfile.TemporaryFile() as errors:
         pid = os.fork()

@@ -34,11 +34,12 @@ class RPCFactory(ServerFactory):
 
     :param max_clients: connected at once.
     :param admit: returns the error that a client is refused with, or None.
-    :param administers: returns whether a client may call what is administrative.
+    :param administers: returns whether a client may call administrative methods.
     :param read_elsewhere: parses big messages while the reactor serves others, see
         :class:`rkllm_twisted.offload.parser.Reader`; without it they are parsed at once.
-    :param has_reserve: returns whether a client may connect when ``max_clients`` are connected
-        (there are :data:`~rkllm_twisted.server.state.RESERVE` such places), and has no share.
+    :param has_reserve: returns whether a client may use one of the
+        :data:`~rkllm_twisted.server.state.RESERVED_CONNECTIONS` beyond ``max_clients``; such a
+        client has no share.
     :param has_gone: see :func:`rkllm_twisted.server.peer.has_gone`.
     :ivar state: what the connections share.
     """

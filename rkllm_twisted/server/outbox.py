@@ -19,7 +19,7 @@ from rkllm_twisted.rpc.limits import Limits
 #: In bytes: with more than this, Twisted's transports pause their producer.
 WRITE_CHUNK = 64 * 1024
 #: In bytes: the most that a transport holds when it has paused the outbox.
-IN_TRANSPORT = 2 * WRITE_CHUNK
+MAX_IN_TRANSPORT_BYTES = 2 * WRITE_CHUNK
 
 
 @implementer(IPushProducer)
@@ -124,7 +124,7 @@ class Outbox:
 
     def _unread(self) -> int:
         """Return the number of bytes that the client may not have taken."""
-        return self._held + (min(self._passed_on, IN_TRANSPORT) if self._paused else 0)
+        return self._held + (min(self._passed_on, MAX_IN_TRANSPORT_BYTES) if self._paused else 0)
 
     def _is_too_much(self) -> bool:
         """True beyond the limit. One long message may wait: it could never be sent otherwise."""
@@ -178,7 +178,7 @@ class Outbox:
         self._pass_on()
 
     def stopProducing(self) -> None:
-        """Forget everything: nobody will read it."""
+        """Drop all messages: the connection has ended."""
         self._closed = True
         self._gathered.clear()
         self._waiting.clear()

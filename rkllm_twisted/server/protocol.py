@@ -29,7 +29,7 @@ from rkllm_twisted.server.state import ServerState
 from rkllm_twisted.values import Peer
 from rkllm_twisted.wire.framing import FramingError
 from rkllm_twisted.wire.messages import Malformed, Message
-from rkllm_twisted.wire.validation import LIGHT, is_heavy
+from rkllm_twisted.wire.validation import LIGHT_MESSAGE_BYTES, is_heavy
 
 #: Seconds between two looks at whether a client that waits for an answer is still there.
 GONE_CHECK_S = 0.5
@@ -39,7 +39,7 @@ _log = Logger("rkllm.server")
 
 @implementer(IServerConnection, IHalfCloseableProtocol)
 class RPCProtocol(NetstringReceiver):
-    """One connection. Its first byte decides its framing; replies go out in kind.
+    """One connection. Its first byte decides its framing; replies have the same framing.
 
     A :class:`NetstringReceiver` by its interface: ``stringReceived`` takes a message,
     ``sendString`` sends one. ``dataReceived`` is our own, over
@@ -65,7 +65,7 @@ class RPCProtocol(NetstringReceiver):
         #: A big message, while it is parsed elsewhere: those behind it wait.
         self._reading: Deferred[Message] | None = None
         self._reading_size = 0
-        #: What the input budget last heard.
+        #: The number of bytes that the input budget was last given.
         self._noted = 0
 
     def connectionMade(self) -> None:
@@ -104,7 +104,7 @@ class RPCProtocol(NetstringReceiver):
         self._watch()
 
     def writeConnectionLost(self) -> None:
-        """Nothing can be sent any more."""
+        """Close: nothing can be sent any more."""
         self.abort()
 
     def abort(self) -> None:
@@ -136,7 +136,7 @@ class RPCProtocol(NetstringReceiver):
             self._timers[name] = Deadline(self._shared.reactor, seconds, call)
 
     def dataReceived(self, data: bytes) -> None:
-        """Take what was read."""
+        """Handle the bytes that were read."""
         if self._is_ending:
             return
         if self._refusal is not None:
@@ -170,7 +170,7 @@ class RPCProtocol(NetstringReceiver):
             if self._is_ending or not self._input.has_begun():
                 return
             if self._not_reading or self.conversation.messages != count:
-                self._time_message()  # it could not be read, or is not the one that had begun
+                self._time_message()  # reading was paused, or another message has begun
             else:
                 self.turn_away(too_slow(limit))
 
@@ -221,9 +221,9 @@ class RPCProtocol(NetstringReceiver):
         return is_read and not (source.input_ended or source.broken)
 
     def stringReceived(self, string: bytes) -> None:
-        """Take a message, in whichever framing it came."""
+        """Handle a message, in either framing."""
         read = self._shared.read_elsewhere
-        if len(string) > LIGHT and read is not None and is_heavy(string):
+        if len(string) > LIGHT_MESSAGE_BYTES and read is not None and is_heavy(string):
             self._reading_size = len(string)
             self._reading = message = read(string)
             message.addErrback(_unreadable).addCallback(self._has_read)
@@ -252,7 +252,7 @@ class RPCProtocol(NetstringReceiver):
         is_backlog = source.has_more() or is_reading
         if is_backlog or self._not_reading:
             self._hold("backlog", is_backlog)
-        # Nothing is left to take, but something to answer.
+        # No message is left to take, but a call is under way.
         is_waited_for = self.conversation.busy and source.broken is None and not is_backlog
         if is_reading or is_waited_for:
             self._later("watch", GONE_CHECK_S, self._watch)

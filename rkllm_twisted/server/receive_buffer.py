@@ -51,7 +51,7 @@ class ReceiveBuffer:
         return bool(self._receiver) and not (self._messages or self._unparsed or self.broken)
 
     def put(self, data: bytes, now: bool = False) -> None:
-        """Take what was read.
+        """Add the bytes that were read.
 
         :param now: parse it now, if it is short and nothing waits before it.
         """
@@ -94,7 +94,7 @@ class ReceiveBuffer:
         return message
 
     def fail(self, error: RPCError) -> None:
-        """Forget what came in; nothing more is understood, for this reason."""
+        """Drop the input, and parse nothing more, for this reason."""
         self.discard()
         self.broken = error
 
@@ -106,7 +106,7 @@ class ReceiveBuffer:
         return self.frame(jsonrpc.error(None, self.broken))
 
     def discard(self) -> None:
-        """Forget what is not taken yet."""
+        """Drop the messages that were not taken."""
         self._messages.clear()
         self._unparsed.clear()
         self._messages_size = self._unparsed_size = 0

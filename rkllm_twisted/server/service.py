@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IProtocolFactory
 
 from rkllm_twisted.errors import SocketError
 from rkllm_twisted.server.endpoint import RKLLMServerEndpoint
-from rkllm_twisted.server.state import RESERVE
+from rkllm_twisted.server.state import RESERVED_CONNECTIONS
 
 #: Descriptors for the library, which opens many files, the log, and what else a process has open.
 SPARE_DESCRIPTORS = 256
@@ -19,7 +19,7 @@ SPARE_DESCRIPTORS = 256
 
 def descriptors_for(clients: int) -> int:
     """Return how many descriptors it takes to serve so many clients, and to refuse as many."""
-    return 2 * clients + RESERVE + SPARE_DESCRIPTORS
+    return 2 * clients + RESERVED_CONNECTIONS + SPARE_DESCRIPTORS
 
 
 def raise_limit(needed: int) -> None:

@@ -56,12 +56,12 @@ class SocketLock:
                 self._fd = fd
             else:  # the holder before us removed the file between our open and our flock
                 os.close(fd)
-        # For people who want to send a signal; nobody here reads it.
+        # For a person that sends a signal; the daemon does not read it.
         os.ftruncate(self._fd, 0)
         os.write(self._fd, b"%d\n" % os.getpid())
 
     def release(self) -> None:
-        """Give the lock back and remove its file, which is still ours."""
+        """Release the lock and remove its file."""
         if self._fd is not None:
             _unlink(self.path)
             os.close(self._fd)
@@ -74,8 +74,8 @@ class SocketFile:
 
     :param path: of the socket.
     :param mode: its permission bits, e.g. ``0o600``.
-    :param owner: whose it shall be, a user's number; ``SAME``: whoever makes it.
-    :param group: likewise, a group's number.
+    :param owner: the number of the user that owns it; ``SAME``: the user of this process.
+    :param group: the number of its group, or ``SAME``.
     """
 
     def __init__(self, path: str, mode: int, owner: int = SAME, group: int = SAME) -> None:
@@ -103,9 +103,9 @@ class SocketFile:
             raise
 
     def check(self) -> str:
-        """See whether it could be made here, without touching anything.
+        """Check that the socket could be made here; change nothing.
 
-        :returns: what there is to add, in words.
+        :returns: a remark for the report of ``--check``, or an empty text.
         :raises SocketError: it could not.
         """
         _check_path(self.path)
@@ -122,7 +122,7 @@ class SocketFile:
         return " (another program listens there now)" if _is_served(self.path) else ""
 
     def _listening(self) -> socket.socket:
-        """Make the socket. At no moment may anybody use it who may not in the end."""
+        """Make the socket. No user can connect before the file has its final permissions."""
         opened = socket.socket(socket.AF_UNIX)
         try:
             before = os.umask(0o777 if self._changes_hands() else 0o777 & ~self._mode)
@@ -187,7 +187,7 @@ def _check_path(path: Path) -> None:
 
 
 def _make_way(path: Path) -> None:
-    """Remove a dead daemon's socket; refuse where anything else is there."""
+    """Remove a dead daemon's socket; refuse anything else at the path."""
     if _is_served(path):
         raise SocketError(
             f"Another program already listens on {path}; stop it, or choose another path with"
@@ -198,9 +198,9 @@ def _make_way(path: Path) -> None:
 
 
 def _is_served(path: Path) -> bool:
-    """Does somebody listen on the socket at a path?
+    """True if a process listens on the socket at a path.
 
-    :raises SocketError: what is there is no socket.
+    :raises SocketError: the file is no socket.
     """
     try:
         found = path.lstat()
@@ -214,8 +214,9 @@ def _is_served(path: Path) -> bool:
 
 
 def _unlink(path: Path) -> None:
-    """Remove a file of ours; one that is gone, or that a daemon with fewer rights by now may not
-    remove, is the next start's business.
+    """Remove a file of ours, unless it is gone or the daemon has lost the right to remove it.
+
+    The next start removes it then.
     """
     with contextlib.suppress(FileNotFoundError, PermissionError):
         path.unlink()
@@ -226,7 +227,7 @@ def _identity_of(found: os.stat_result) -> tuple[int, int]:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Which file is at a path, by device and inode; None where there is none."""
+    """Return the device and inode of the file at a path; None if there is none."""
     try:
         return _identity_of(path.lstat())
     except FileNotFoundError:

@@ -16,7 +16,7 @@ from rkllm_twisted.values import Peer
 from rkllm_twisted.wire.messages import Message
 
 #: Connections beyond ``max_clients`` that clients with a reserve may have.
-RESERVE = 4
+RESERVED_CONNECTIONS = 4
 
 
 class ServerState:
@@ -64,7 +64,7 @@ class ServerState:
         return len(self.turned_away) >= self._room_for(client)
 
     def _room_for(self, client: Peer) -> int:
-        return self._max_clients + (RESERVE if self._has_reserve(client) else 0)
+        return self._max_clients + (RESERVED_CONNECTIONS if self._has_reserve(client) else 0)
 
     def opened(self, connection: IServerConnection) -> RPCError | None:
         """Count a connection in.

@@ -1,7 +1,7 @@
-"""Results as JSON, with floats as the connection wants them.
+"""Encodes results as JSON, with float arrays in the form that the connection has chosen.
 
-A float32 leaves as the shortest decimal that reads back to it: 0.9, not 0.8999999761581421. What
-is no number in JSON (NaN, the infinities) leaves as null.
+A float32 is written as the shortest decimal that reads back to it: 0.9, not 0.8999999761581421.
+NaN and the infinities, which JSON does not have, are written as null.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import msgspec
 from rkllm_twisted.values import FloatArray
 
 #: Bytes of a float32, and of what is written between two pauses: about 4 ms.
-FLOAT = 4
-PIECE = 4096 * FLOAT
+FLOAT_BYTES = 4
+CHUNK_BYTES = 4096 * FLOAT_BYTES
 
 
 def float32s(data: bytes) -> array[float]:
@@ -52,7 +52,7 @@ def _nested(values: list[float], shape: tuple[int, ...]) -> list[object]:
 
 
 def as_base64(floats: FloatArray) -> dict[str, object]:
-    """Keep the bytes as they are: msgspec writes them as base64. A client parses no numbers."""
+    """Return the bytes and their shape; msgspec encodes bytes as base64."""
     return {"base64": floats.data, "dtype": "<f4", "shape": list(floats.shape)}
 
 
@@ -61,7 +61,7 @@ FORMS: Mapping[str, Callable[[FloatArray], object]] = {"json": as_lists, "base64
 
 
 def _hook(form: Callable[[FloatArray], object]) -> Callable[[Any], object]:
-    """What msgspec asks for the form of a value that it does not know."""
+    """Return the function that msgspec calls for a value that it cannot encode itself."""
 
     def formed(value: Any) -> object:
         if isinstance(value, FloatArray):
@@ -77,7 +77,7 @@ _AS_THEY_ARE = frozenset({*_SCALARS, msgspec.Raw, FloatArray})
 
 
 def encode(value: object, floats: str = "json") -> bytes:
-    """Write JSON. No newline is in it.
+    """Encode a value as JSON without newlines.
 
     :param value: JSON values, mappings, attrs instances, and :class:`FloatArray` anywhere in them.
     :param floats: one of :data:`FORMS`.
@@ -89,7 +89,7 @@ def encode(value: object, floats: str = "json") -> bytes:
 
 
 def _holds_only(kinds: frozenset[type], value: Any) -> bool:
-    """True for a tree of dicts and lists of these only, as most results are: no copy is needed."""
+    """True if a tree of dicts and lists has values of these types only: then no copy is needed."""
     if type(value) is dict:
         items: Iterable[Any] = value.values()
     elif type(value) is list:
@@ -103,15 +103,15 @@ def _holds_only(kinds: frozenset[type], value: Any) -> bool:
 
 
 def encode_floats(value: object) -> object:
-    """Encode a value once that :func:`encode` sends often: it is then copied."""
+    """Encode a value once, for many results: :func:`encode` then copies the bytes."""
     return msgspec.Raw(encode(value))
 
 
 def with_arrays_encoded(value: Any, pause: Callable[[], object]) -> Any:
-    """Write the float arrays of a result as numbers, piece by piece.
+    """Encode the float arrays of a result as numbers, in chunks.
 
     :param value: mappings, and in them lists and :class:`FloatArray`.
-    :param pause: called after each piece.
+    :param pause: called after each chunk.
     """
     if isinstance(value, FloatArray):
         return msgspec.Raw(b"".join(_pieces(value, pause)))
@@ -125,9 +125,9 @@ def with_arrays_encoded(value: Any, pause: Callable[[], object]) -> Any:
 
 
 def _pieces(floats: FloatArray, pause: Callable[[], object]) -> Iterator[bytes]:
-    data, shape = floats.data, floats.shape or (len(floats.data) // FLOAT,)
-    if math.prod(shape) * FLOAT != len(data):
-        raise ValueError(f"{len(data) // FLOAT} floats have no shape {shape}")
+    data, shape = floats.data, floats.shape or (len(floats.data) // FLOAT_BYTES,)
+    if math.prod(shape) * FLOAT_BYTES != len(data):
+        raise ValueError(f"{len(data) // FLOAT_BYTES} floats have no shape {shape}")
     yield b"["
     if len(shape) > 1:
         size = len(data) // shape[0] if shape[0] else 0
@@ -135,16 +135,16 @@ def _pieces(floats: FloatArray, pause: Callable[[], object]) -> Iterator[bytes]:
             yield b"," if row else b""
             yield from _pieces(FloatArray(data[row * size : (row + 1) * size], shape[1:]), pause)
     else:
-        for at in range(0, len(data), PIECE):
+        for at in range(0, len(data), CHUNK_BYTES):
             yield b"," if at else b""
-            part = data[at : at + PIECE]
-            yield encode(FloatArray(part, (len(part) // FLOAT,)))[1:-1]
+            part = data[at : at + CHUNK_BYTES]
+            yield encode(FloatArray(part, (len(part) // FLOAT_BYTES,)))[1:-1]
             pause()
     yield b"]"
 
 
 def _plain(value: object) -> object:
-    """Make dicts and lists of what msgspec would write in a way of its own, or should not."""
+    """Convert to dicts, lists and scalars; raise TypeError for a type that has no JSON form."""
     kind: type = type(value)
     if kind in _AS_THEY_ARE or isinstance(value, (str, int, float)):
         return value

@@ -1,8 +1,8 @@
-"""The messages that nearly all are, read in one go.
+"""Parses common messages in one pass.
 
-Plain is a request or notification that has no members but its own, none of them twice. One pass of
-the parser, and a few searches at the speed of memory, find that out. Whatever is not plain, or
-wrong in any way, is left to :mod:`rkllm_twisted.wire.jsonrpc`, which looks closer and finds words.
+A message is plain if it is a request or a notification with the members of JSON-RPC only, each of
+them once. One pass of the parser and a few searches in the bytes show that. A message that is not
+plain, or is wrong, is left to :mod:`rkllm_twisted.wire.jsonrpc`, which says what is wrong.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from msgspec import UNSET, Raw, UnsetType
 from rkllm_twisted.values import Params
 from rkllm_twisted.wire import validation
 from rkllm_twisted.wire.messages import Batch, Notification, Request
-from rkllm_twisted.wire.validation import MAX_BATCH, MAX_ID
+from rkllm_twisted.wire.validation import MAX_BATCH, MAX_ID_BYTES
 
 #: Bytes; a longer message is not read over and over.
-LONGEST = 64 * 1024
+MAX_PLAIN_BYTES = 64 * 1024
 
 #: What an id begins with: a string, a number or null.
 ID_BEGINS = frozenset(b'"-0123456789n')
@@ -42,12 +42,12 @@ _params = msgspec.json.Decoder().decode
 
 
 def read(text: bytes) -> Request | Notification | Batch | None:
-    """Read a message if it is plain.
+    """Parse a message if it is plain.
 
     :param text: UTF-8, without framing.
-    :returns: None: it is not.
+    :returns: the message; None if it is not plain.
     """
-    if not 0 < len(text) <= LONGEST:
+    if not 0 < len(text) <= MAX_PLAIN_BYTES:
         return None
     try:
         if text[0] == _BRACKET:
@@ -69,7 +69,7 @@ def _message(call: _PlainMessage, params: Params) -> Request | Notification | No
     if call.id is UNSET:
         return Notification(call.method, params)
     raw_id = bytes(call.id)
-    if raw_id[0] in ID_BEGINS and len(raw_id) <= MAX_ID:
+    if raw_id[0] in ID_BEGINS and len(raw_id) <= MAX_ID_BYTES:
         return Request(raw_id, call.method, params)
     return None
 
@@ -85,7 +85,7 @@ def _with_params(text: bytes, call: _PlainMessage) -> Request | Notification | N
 
 
 def _batch(text: bytes) -> Batch | None:
-    """Read a batch whose members have no params."""
+    """Parse a batch whose members have no params."""
     count = text.count(b"{")
     if count > MAX_BATCH or text.count(b"[") > 1:
         return None

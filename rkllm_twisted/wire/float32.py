@@ -1,7 +1,7 @@
 """float32 -> the decimal with the fewest digits that reads back to it: 0.9, not 0.8999999761581421.
 
-Logits come by the hundred thousand. The usual ones are rounded with arithmetic, which takes a third
-of the time of writing and reading them (docs/performance/).
+A result may have hundreds of thousands of logits. Most are rounded with arithmetic, in a third of
+the time that formatting and parsing takes (docs/performance/).
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ _SCALES: Mapping[int, Sequence[float]] = {
     for digits in _DIGITS
 }
 #: Added and taken away again it rounds to a whole number, half to even: the double's last bit is 1.
-_ROUNDS = 1.5 * 2.0**52
+_TO_INTEGER = 1.5 * 2.0**52
 
 
 def shortest(values: array[float]) -> list[float]:
     """Find the doubles with the fewest decimals that read back to the same float32.
 
-    :returns: what is no number (NaN, the infinities) stays as it is.
+    :returns: the doubles; NaN and the infinities are unchanged.
     """
     found = list(values)
     decades = list(map(bisect_right, repeat(_BOUNDS), map(abs, values)))
     usual, others = _sort_out(decades)
-    # What n digits tell apart n + 1 do, so half of the work is done by 8. (An uneven neighbourhood,
-    # as a power of two has, could be an exception; none of float32's powers of two is.)
+    # Numbers that differ in n digits differ in n + 1, so 8 digits do half of the work. (The uneven
+    # distances around a power of two could be an exception; for float32's they are not.)
     left, failed = _settle(found, values, usual, _scales(decades, usual, 8))
     _settle(found, values, failed, _scales(decades, failed, 9))
     for digits in (7, 6):
@@ -47,7 +47,7 @@ def shortest(values: array[float]) -> list[float]:
 
 
 def _sort_out(decades: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
-    """Tell the values between the bounds from the others."""
+    """Return the places of the values between the bounds, and those of the others."""
     everywhere = range(len(decades))
     if decades and min(decades) > 0 and max(decades) < len(_BOUNDS):  # nearly always
         return everywhere, ()
@@ -63,12 +63,12 @@ def _scales(decades: Sequence[int], which: Sequence[int], digits: int) -> list[f
 def _settle(
     found: list[float], values: array[float], which: Sequence[int], scales: list[float]
 ) -> tuple[list[int], list[int]]:
-    """Take over those of the values that a number of digits is enough for.
+    """Round values to a number of digits; keep those that read back to the same float32.
 
-    :returns: which these are, and which not.
+    :returns: the places of these values, and those of the others.
     """
     ups = zip(which, scales, strict=True)
-    rounded = [(values[i] * scale + _ROUNDS - _ROUNDS) / scale for i, scale in ups]
+    rounded = [(values[i] * scale + _TO_INTEGER - _TO_INTEGER) / scale for i, scale in ups]
     return _take_over(found, values, which, rounded)
 
 
@@ -86,7 +86,7 @@ def _take_over(
 
 
 def _settle_as_text(found: list[float], values: array[float], which: Sequence[int]) -> None:
-    """Do the same by writing and reading: slower, but without bounds."""
+    """Do the same by formatting and parsing: slower, but for values of any size."""
     subnormal = [i for i in which if abs(values[i]) < _SMALLEST_NORMAL]
     for digits in _DIGITS:
         rounded = [float(f"{values[i]:.{digits}g}") for i in which]
@@ -96,6 +96,6 @@ def _settle_as_text(found: list[float], values: array[float], which: Sequence[in
 
 
 def _shortest_subnormal(value: float) -> float:
-    """Below the smallest normal number even 1 digit may do."""
+    """Return the shortest decimal of a subnormal number: 1 digit may be enough."""
     candidates = (float(f"{value:.{digits}g}") for digits in range(1, 10))
     return next(short for short in candidates if array("f", [short])[0] == value)

@@ -1,10 +1,10 @@
-"""Splits bytes into messages: netstrings, and which framing a connection has.
+"""Splits bytes into netstrings, and detects the framing of a connection.
 
-Pure: bytes in, messages out. Both framings have the same one verb, ``feed``, and cut the same
-bytes into the same messages however the bytes are split over the reads.
+Pure: bytes in, messages out. Both framings have the method ``feed``, and return the same messages
+however the bytes are split into reads.
 
-Strategy: a framing keeps only the message that is not complete yet. What a message costs is linear
-in its length also when it comes byte by byte, and a big one's buffer is given back.
+A framing keeps only the message that is not complete yet. The time for a message is linear in its
+length, even if it comes byte by byte, and the memory of a large message is freed.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ class TooLong(FramingError):
 _HTTP = re.compile(rb"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|CONNECT|TRACE|PRI) ")
 _ZERO, _COMMA = b"0,"
 #: Of a length: more than any limit has.
-MOST_DIGITS = 20
+MAX_LENGTH_DIGITS = 20
 
 
 class HTTPRequest(FramingError):
     """The client speaks HTTP."""
 
     def response(self) -> bytes:
-        """Return the HTTP response that says so, whole."""
+        """Return a complete HTTP response that says so."""
         body = f"{self.message}\n".encode()
         return (
             b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
@@ -59,10 +59,10 @@ class Kind(Enum):
 
 
 def sniff(data: bytes) -> Kind:
-    """Tell the framing of a connection from its first byte.
+    """Detect the framing of a connection from its first byte.
 
     :param data: what came first; one byte is enough.
-    :raises HTTPRequest: it begins a request of HTTP's.
+    :raises HTTPRequest: the bytes begin an HTTP request.
     :raises FramingError: it begins neither a netstring nor JSON.
     """
     first = data[:1]
@@ -92,7 +92,7 @@ def too_long(max_length: int) -> TooLong:
 def cut_netstrings(data: bytes, max_length: int) -> tuple[list[bytes], int]:
     """Cut whole netstrings off the front of what was read.
 
-    Stops before anything that is incomplete, wrong or too long, without a word.
+    It stops before a netstring that is incomplete, wrong or too long, and raises nothing.
 
     :param max_length: of a payload, in bytes.
     :returns: the payloads, and where the rest begins.
@@ -102,7 +102,7 @@ def cut_netstrings(data: bytes, max_length: int) -> tuple[list[bytes], int]:
     header, length = b"", 0
     while at < size:
         if not header or not data.startswith(header, at):  # many are as long as the one before
-            colon = data.find(b":", at, at + MOST_DIGITS + 1)
+            colon = data.find(b":", at, at + MAX_LENGTH_DIGITS + 1)
             digits = data[at:colon] if colon > at else b""
             if not digits.isdigit() or (digits[0] == _ZERO and len(digits) > 1):
                 break
@@ -120,7 +120,7 @@ def cut_netstrings(data: bytes, max_length: int) -> tuple[list[bytes], int]:
 
 
 class Netstrings:
-    """Takes netstrings apart: ``<length>:<payload>,`` without leading zeros.
+    """Parses netstrings: ``<length>:<payload>,`` without leading zeros.
 
     :param max_length: of a payload, in bytes.
     """
@@ -138,12 +138,12 @@ class Netstrings:
         self._buffer = bytearray()
 
     def finish(self) -> list[bytes]:
-        """The connection has ended: half a netstring is no message."""
+        """End the input: an incomplete netstring is no message."""
         self.clear()
         return []
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Take what was read.
+        """Parse the bytes that were read.
 
         :returns: the messages that are complete now.
         :raises FramingError: the peer does not send netstrings, or one that is too long.
@@ -158,7 +158,9 @@ class Netstrings:
         start = 0
         try:
             while (span := self._next(start)) is not None:
-                with memoryview(self._buffer) as view:  # a slice of the buffer would be a copy more
+                with memoryview(
+                    self._buffer
+                ) as view:  # a slice of the buffer would be another copy
                     messages.append(bytes(view[span[0] : span[1]]))
                 start = span[1] + 1
         except FramingError as error:

@@ -1,8 +1,8 @@
 """JSON-RPC 2.0: bytes to values and back, to the letter (https://www.jsonrpc.org/specification).
 
-Pure and without state: :func:`parse` never raises for what a peer did wrong, it returns a
-:class:`Malformed` that carries the answer. An id stays the bytes that came, since no number type
-holds every id that a client may choose.
+Pure and without state. :func:`parse` does not raise if a peer made a mistake: it returns a
+:class:`Malformed` with the answer. An id stays the bytes that came, because no number type holds
+every id that a client may choose.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from rkllm_twisted.wire.messages import (
     Request,
     Single,
 )
-from rkllm_twisted.wire.validation import MAX_BATCH, MAX_ID
+from rkllm_twisted.wire.validation import MAX_BATCH, MAX_ID_BYTES
 
 __all__ = [
     "Batch",
@@ -48,11 +48,11 @@ __all__ = [
 ]
 
 #: Bytes of a message whose escapes are looked through one by one.
-MAX_MENDED = 256 * 1024
+MAX_ESCAPE_SEARCH_BYTES = 256 * 1024
 
 
 class _Envelope(msgspec.Struct):
-    """The members that mean something; others are ignored."""
+    """The members of a JSON-RPC message; others are ignored."""
 
     jsonrpc: Raw | UnsetType = UNSET
     id: Raw | UnsetType = UNSET
@@ -62,7 +62,7 @@ class _Envelope(msgspec.Struct):
     error: Raw | UnsetType = UNSET
 
 
-#: A batch, read without building more members than it may have: 32 million would cost 2 GB.
+#: A batch, parsed without making more members than it may have: 32 million would take 2 GB.
 _Slots = msgspec.defstruct(
     "_Slots",
     [(f"member_{i}", Raw | UnsetType, UNSET) for i in range(MAX_BATCH + 1)],
@@ -71,7 +71,7 @@ _Slots = msgspec.defstruct(
 
 
 def parse(payload: bytes) -> Message:
-    """Read one message, whatever it is.
+    """Parse one message: a single one, a batch, or something malformed.
 
     :param payload: without its framing.
     """
@@ -92,7 +92,7 @@ def _not_json(error: msgspec.DecodeError) -> str:
 
 
 def parse_strictly(payload: bytes) -> Message:
-    """Read a message that is not plain.
+    """Parse a message that is not plain.
 
     :param payload: UTF-8, without its framing.
     :raises RecursionError, msgspec.DecodeError: it is nested too deeply, or no JSON.
@@ -118,7 +118,7 @@ def _member(text: bytes) -> Single:
 
 
 def _open(text: bytes) -> _Envelope | None:
-    """Look which members there are. Reads all of the text, so it is valid JSON afterwards."""
+    """Split a message into its members. This parses all of the text: it is valid JSON then."""
     try:
         return msgspec.json.decode(text, type=_Envelope)
     except msgspec.ValidationError:  # found at the first byte; the rest is not read yet
@@ -138,12 +138,12 @@ def _read(envelope: _Envelope | None, text: bytes) -> Single:
     if envelope.method is UNSET and (envelope.result is not UNSET or envelope.error is not UNSET):
         return Reply(raw_id, _bytes(envelope.result), _bytes(envelope.error))
     if raw_id is not None and not _usable_id(raw_id):
-        problem = f"An id is a string, a number or null, of at most {MAX_ID} bytes."
+        problem = f"An id is a string, a number or null, of at most {MAX_ID_BYTES} bytes."
         return Malformed(InvalidRequest(problem, {"member": "id"}))
     if (repeated := validation.repeated_member(text)) is not None:
         problem = "An object has two members of one name; send one."
         id_in_doubt = repeated == "id"
-        error = InvalidRequest(problem, {"member": repeated[:MAX_ID]})
+        error = InvalidRequest(problem, {"member": repeated[:MAX_ID_BYTES]})
         return Malformed(error, None if id_in_doubt else raw_id)
     for member, (is_right, problem) in _CHECKS.items():
         if not is_right(envelope):
@@ -180,7 +180,7 @@ def _string(raw: Raw | UnsetType) -> str | None:
 
 
 def _usable_id(raw_id: bytes) -> bool:
-    return raw_id[0] in ID_BEGINS and len(raw_id) <= MAX_ID
+    return raw_id[0] in ID_BEGINS and len(raw_id) <= MAX_ID_BYTES
 
 
 def _has_params(envelope: _Envelope) -> bool:
@@ -196,11 +196,11 @@ _CHECKS: Mapping[str, tuple[Callable[[_Envelope], bool], str]] = {
 
 
 def _half_surrogate(payload: bytes) -> Malformed | None:
-    r"""Make the answer to a request that is fine but for an escape like ``\ud800`` in its params.
+    r"""Make the answer to a request that is right but for an escape like ``\ud800`` in params.
 
     msgspec refuses such text as a whole, and then the id would be lost on the client.
     """
-    if len(payload) > MAX_MENDED:
+    if len(payload) > MAX_ESCAPE_SEARCH_BYTES:
         return None
     whole = validation.without_half_surrogates(payload)
     message = parse(whole) if whole != payload else None
@@ -216,7 +216,7 @@ _value = msgspec.json.Decoder().decode
 
 
 def id_of(raw_id: bytes) -> object:
-    """Decode an id. What no Python value stands for stays the bytes that it was."""
+    """Decode an id. An id that no Python value can represent stays bytes."""
     try:
         return _value(raw_id)
     except ValueError:
@@ -224,7 +224,7 @@ def id_of(raw_id: bytes) -> object:
 
 
 def response(raw_id: bytes, result: bytes) -> bytes:
-    """Write the answer of a call that went well.
+    """Encode the response to a request that has succeeded.
 
     :param raw_id: the id's JSON text.
     :param result: JSON text, see :func:`rkllm_twisted.wire.encoding.encode`.
@@ -233,9 +233,9 @@ def response(raw_id: bytes, result: bytes) -> bytes:
 
 
 def error(raw_id: bytes | None, failed: RPCError, floats: str = "json") -> bytes:
-    """Write the answer of a call that did not.
+    """Encode the response to a request that has failed.
 
-    :param raw_id: the id's JSON text; None where it could not be read.
+    :param raw_id: the id's JSON text; None if it could not be read.
     :param floats: the form of float arrays in the error's data.
     """
     body: dict[str, object] = {"code": failed.code, "message": failed.message}
@@ -245,7 +245,7 @@ def error(raw_id: bytes | None, failed: RPCError, floats: str = "json") -> bytes
 
 
 def request(request_id: object, method: str, params: object = None, floats: str = "json") -> bytes:
-    """Write a call that is to be answered.
+    """Encode a request.
 
     :param floats: the form of float arrays in the params, see
         :func:`rkllm_twisted.wire.encoding.encode`.
@@ -255,11 +255,11 @@ def request(request_id: object, method: str, params: object = None, floats: str 
 
 
 def notification(method: str, params: object = None) -> bytes:
-    """Write a call that is not to be answered."""
+    """Encode a notification."""
     message = {"jsonrpc": "2.0", "method": method}
     return encode(message if params is None else {**message, "params": params})
 
 
 def batch(messages: list[bytes]) -> bytes:
-    """Write several messages as one."""
+    """Encode several messages as a batch."""
     return b"[%b]" % b",".join(messages)

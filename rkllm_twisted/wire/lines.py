@@ -14,9 +14,9 @@ from rkllm_twisted.wire.framing import (
     too_long,
 )
 
-#: A message that no newline ends is looked for in so many bytes only: counting brackets is the one
-#: part of framing that runs at the speed of Python.
-MAX_UNTERMINATED = 64 * 1024
+#: The end of a message without a newline is searched for in so many bytes only: brackets are
+#: counted in Python, which is slow.
+MAX_UNTERMINATED_BYTES = 64 * 1024
 
 
 def line(payload: bytes) -> bytes:
@@ -36,12 +36,12 @@ _QUOTE, _BACKSLASH = ord('"'), ord("\\")
 
 
 class Lines:
-    """Takes newline-delimited JSON apart, and JSON that no newline ends.
+    """Parses newline-delimited JSON, and JSON that no newline ends.
 
     A message ends at a newline, or, if it begins with a bracket, where its brackets close within
-    its first :data:`MAX_UNTERMINATED` bytes: there are clients that send no newline. So values
-    that are glued together are several messages, wherever the reads happen to cut them. Blank
-    lines and white space around a message mean nothing.
+    its first :data:`MAX_UNTERMINATED_BYTES`: some clients send no newline. So values without a
+    separator are several messages, however the bytes are split into reads. Blank lines and white
+    space around a message mean nothing.
 
     A message that ends in ``{``, ``[``, a colon or a comma while its brackets are open is JSON over
     several lines. Its first line is returned, so that the client gets one error; the others are
@@ -68,7 +68,7 @@ class Lines:
         return len(self._buffer)
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Take what was read.
+        """Parse the bytes that were read.
 
         :returns: the messages that are complete now.
         :raises TooLong: a message is longer than the limit.
@@ -132,7 +132,7 @@ class Lines:
         begun = bytes(self._buffer[:1]) or text[at : at + 1]
         if begun not in (b"{", b"["):
             return None
-        stop = at + MAX_UNTERMINATED - len(self._buffer)
+        stop = at + MAX_UNTERMINATED_BYTES - len(self._buffer)
         if self._escaped:
             self._escaped = False
             at += 1
@@ -158,7 +158,7 @@ def _is_request(message: bytes) -> bool:
     return message[:1] in (b"{", b"[") and b'"jsonrpc"' in message
 
 
-#: What takes the messages of a connection apart, and what puts one together.
+#: Parses the messages of a connection, and frames one.
 RECEIVERS: Mapping[Kind, type[Netstrings] | type[Lines]] = {
     Kind.NETSTRINGS: Netstrings,
     Kind.LINES: Lines,

@@ -1,6 +1,6 @@
 """Float arrays and integers of any size in MessagePack: values that cross to another process.
 
-An array of floats crosses as the bytes that it is. MessagePack's own integers have 64 bits.
+A float array is packed as its bytes. MessagePack's own integers have 64 bits only.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from rkllm_twisted.values import FloatArray, WrongArray
 
 #: The MessagePack extension type of a float array: rows, columns, data.
 FLOATS = 1
-#: That of a whole number of more than 64 bits, which MessagePack has not: in hexadecimal digits.
+#: The type of an integer of more than 64 bits, which MessagePack lacks: hexadecimal digits.
 INTEGER = 2
-#: That of an array that is none: where and what, with a NUL between.
+#: The type of a value that is no valid array: where and what, with a NUL between.
 WRONG = 3
 _SHAPE = struct.Struct("<BQQ")
-#: Where floats lie.
+#: The bytes of floats.
 Buffer: TypeAlias = "bytes | memoryview | array[Any]"
 
 
 def with_arrays_packed(value: Any, known: Mapping[int, Buffer] = MappingProxyType({})) -> Any:
-    """Replace arrays in params, wherever they are, by what MessagePack has for bytes.
+    """Replace float arrays in params, at any depth, by values of the extension type.
 
     :param known: the float32s of values that are no float arrays yet, by the ``id()`` of the value.
     """
@@ -53,7 +53,7 @@ def _floats(data: Buffer, *shape: int) -> Ext:
 
 
 def with_big_integers_packed(value: Any) -> Any:
-    """Replace whole numbers that MessagePack has not. They are rare, so it is tried without."""
+    """Replace integers of more than 64 bits. They are rare: callers first pack without this."""
     if isinstance(value, Mapping):
         return {name: with_big_integers_packed(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -68,7 +68,7 @@ def ext_hook(
 ) -> FloatArray | WrongArray | int:
     """Decode an extension type: the ``ext_hook`` of a MessagePack decoder.
 
-    :param make: what floats are to lie in.
+    :param make: makes the buffer of the floats.
     :raises ValueError: there is no such type.
     """
     if code == INTEGER:

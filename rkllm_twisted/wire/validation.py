@@ -1,4 +1,4 @@
-"""What a JSON text must keep to beyond its grammar, before anything acts on it.
+"""Checks a JSON text beyond its grammar, before any code acts on it.
 
 A parser that takes the last of two members with one name lets a filter see another method than the
 one that runs; deep nesting and swarms of empty containers cost 20 times their length in memory.
@@ -14,26 +14,26 @@ import re
 #: The reply to a batch is held until its last member is done.
 MAX_BATCH = 100
 #: Bytes of an id as it came. It is kept while the request is under way, and sent back each time.
-MAX_ID = 256
+MAX_ID_BYTES = 256
 #: Deep enough for any tool description; beyond it every recursive walk becomes a risk.
 MAX_DEPTH = 64
 #: 64 MiB of ``[],`` would be 1.6 GB of lists.
 MAX_CONTAINERS = 100_000
-#: The names among them are looked through one by one.
+#: Python searches the names among them one by one.
 MAX_STRINGS = 200_000
 #: Text is decoded in such pieces: one emoji makes the decoded text four times as long.
-_PIECE = 1024 * 1024
+_DECODE_CHUNK_BYTES = 1024 * 1024
 
 #: A string is long from twice this size on, and may be from this size on.
-STEP = 64 * 1024
+LONG_STRING_BYTES = 64 * 1024
 #: A message up to this size is read at once, in about 25 ms at worst.
-LIGHT = 256 * 1024
+LIGHT_MESSAGE_BYTES = 256 * 1024
 #: So is one up to this size that consists of long strings, such as floats as base64.
-BULKY = 8 * 1024 * 1024
+BULKY_MESSAGE_BYTES = 8 * 1024 * 1024
 #: What a stretch outside strings never begins with: after a string comes one of ``,:]}`` or space.
 _IN_STRING = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
 _COLON = re.compile(rb"[ \t\r\n]*:")
-#: Taken out first, at the speed of memory: what most of a big message consists of.
+#: Removed first, which is fast: most of a large message consists of these.
 _NUMBERS_AND_SPACE = b"0123456789.,+- \t\r\n"
 _BRACKETS = b"[]{}"
 _NO_BRACKETS = bytes(set(range(256)) - set(_BRACKETS))
@@ -47,13 +47,13 @@ _ESCAPE = re.compile(
 
 
 def is_utf8(text: bytes) -> bool:
-    """Tell whether it is UTF-8, surrogates not allowed."""
+    """True if bytes are UTF-8, which has no surrogates."""
     if text.isascii():
         return True
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        for at in range(0, len(text), _PIECE):
-            decoder.decode(text[at : at + _PIECE])
+        for at in range(0, len(text), _DECODE_CHUNK_BYTES):
+            decoder.decode(text[at : at + _DECODE_CHUNK_BYTES])
         decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         return False
@@ -61,7 +61,7 @@ def is_utf8(text: bytes) -> bool:
 
 
 def too_large(text: bytes) -> str | None:
-    """Say in which way a JSON text has too much structure.
+    """Return the limit that a JSON text exceeds, as a sentence; None if there is none.
 
     :param text: valid JSON.
     """
@@ -79,10 +79,10 @@ def too_large(text: bytes) -> str | None:
 
 
 def _split_at_quotes(text: bytes) -> list[bytes]:
-    """Split valid JSON into what is outside and inside strings, in turns.
+    """Split valid JSON at its quotes, into parts outside and inside strings, in turns.
 
     Escaped backslashes and quotes are missing from the strings. A regular expression would keep
-    its way back for each escape: gigabytes for a long text of newlines.
+    its state for each escape: gigabytes for a long text of newlines.
     """
     if b"\\" in text:
         text = text.replace(rb"\\", b"").replace(rb"\"", b"")
@@ -90,7 +90,7 @@ def _split_at_quotes(text: bytes) -> list[bytes]:
 
 
 def repeated_member(text: bytes) -> str | None:
-    """Name a member that one object has twice.
+    """Return the name of a member that one object has twice; None if there is none.
 
     :param text: valid JSON, nested no deeper than :data:`MAX_DEPTH`.
     """
@@ -124,38 +124,41 @@ def _repeated_in_one_object(text: bytes) -> str | None:
 
 
 def without_half_surrogates(text: bytes) -> bytes:
-    r"""Put U+FFFD where an escape such as ``\ud800`` stands for no character."""
+    r"""Replace each escape that stands for no character, such as ``\ud800``, by U+FFFD."""
     return _ESCAPE.sub(lambda escape: rb"\ufffd" if escape[1] else escape[0], text)
 
 
 def without_long_strings(text: bytes) -> bytes:
-    """Leave out what is surely the inside of a string that is no member's name.
+    """Remove the insides of long strings, unless they may be members' names.
 
-    Brackets, quotes that begin and end strings, and names of members are all still there, in their
-    order. Searches with ``find`` only, which runs at the speed of memory.
+    Brackets, quotes that begin and end strings, and names of members stay, in their order. Only
+    ``find`` is used, which is fast.
 
     :param text: valid JSON.
     """
     kept: list[bytes] = []
-    done, at = 0, STEP
+    done, at = 0, LONG_STRING_BYTES
     while at < len(text) and (end := text.find(b'"', at)) >= 0:
         begin = text.rfind(b'"', done, at) + 1
-        if begin and end - begin >= STEP and _is_inside(text, begin, end):
+        if begin and end - begin >= LONG_STRING_BYTES and _is_inside(text, begin, end):
             kept.append(text[done:begin])
             done = end
-        at = end + STEP
+        at = end + LONG_STRING_BYTES
     return b"".join((*kept, text[done:])) if kept else text
 
 
 def is_heavy(payload: bytes) -> bool:
-    """Would reading it keep the reactor from everybody else for long?"""
-    if len(payload) <= LIGHT:
+    """True if parsing a message would keep the reactor from other clients for long."""
+    if len(payload) <= LIGHT_MESSAGE_BYTES:
         return False
-    return len(payload) > BULKY or len(without_long_strings(payload)) > LIGHT
+    return (
+        len(payload) > BULKY_MESSAGE_BYTES
+        or len(without_long_strings(payload)) > LIGHT_MESSAGE_BYTES
+    )
 
 
 def _is_inside(text: bytes, begin: int, end: int) -> bool:
-    """Say whether what is between two quotes is surely in one string, without escapes."""
+    """True if the bytes between two quotes are surely one string, without escapes."""
     if text[begin] not in _IN_STRING or text.find(b"\\", begin, end) >= 0:
         return False
     return _COLON.match(text, end + 1) is None

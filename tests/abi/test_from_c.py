@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from strategies import FLOATS
 
-from rkllm_twisted.abi.from_c import LARGEST_ARRAY, empty_result, shortest_float32, to_json
+from rkllm_twisted.abi.from_c import MAX_ARRAY_BYTES, empty_result, shortest_float32, to_json
 from rkllm_twisted.abi.layouts import Layout, layout_of
 from rkllm_twisted.abi.release import releases
 from rkllm_twisted.errors import RuntimeRefused
@@ -95,7 +95,7 @@ def test_an_absurd_array_is_not_read() -> None:
     """A nonsensical count causes an error, not a crash."""
     numbers = (ctypes.c_float * 6)()
     logits = NEWEST.structs["RKLLMResultLogits"](numbers, 2**31 - 1, 2**31 - 1)
-    assert LARGEST_ARRAY < 4 * (2**31 - 1) ** 2
+    assert MAX_ARRAY_BYTES < 4 * (2**31 - 1) ** 2
     with pytest.raises(RuntimeRefused, match=r"2147483647 \* 2147483647 floats"):
         to_json(NEWEST, logits)
 

@@ -19,7 +19,7 @@ from rkllm_twisted.errors import InvalidParams
 
 
 def make(release: Release, name: str, value: Any) -> tuple[Any, ArgumentBuilder]:
-    """Make a structure; the Filling keeps its pointers' targets alive."""
+    """Make a structure; the ArgumentBuilder keeps its pointers' targets alive."""
     call = ArgumentBuilder(layout_of(release))
     return call.structure(name, "x", value), call
 

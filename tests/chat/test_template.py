@@ -169,7 +169,7 @@ def test_a_template_that_cannot_be_used_is_refused(source: str) -> None:
 
 def test_a_huge_template_is_refused() -> None:
     with pytest.raises(InvalidParams, match="more than 1048576"):
-        template("x" * (sandbox.MAX_SOURCE + 1))
+        template("x" * (sandbox.MAX_TEMPLATE_CHARACTERS + 1))
 
 
 def test_private_characters_in_messages_are_letters() -> None:

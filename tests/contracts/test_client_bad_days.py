@@ -36,7 +36,7 @@ from rkllm_twisted.errors import (
     TimedOut,
     Unreachable,
 )
-from rkllm_twisted.server.state import RESERVE
+from rkllm_twisted.server.state import RESERVED_CONNECTIONS
 
 Start = Callable[..., Daemon]
 Script = Callable[[str], Path]
@@ -238,7 +238,7 @@ async def test_this_user_may_not_load_a_model(start: Start, connect: Connect) ->
 async def test_too_many_clients(start: Start, connect: Connect) -> None:
     """The daemon's own message arrives when the client connects."""
     daemon = start("--max-clients=1")
-    for _ in range(1 + (RESERVE if os.geteuid() == 0 else 0)):
+    for _ in range(1 + (RESERVED_CONNECTIONS if os.geteuid() == 0 else 0)):
         await connect(daemon.path)
     error = await failure(connect(daemon.path))
     assert isinstance(error, Busy)

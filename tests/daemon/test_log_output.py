@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from rkllm_twisted.daemon.log_output import ROOM, STALL_S, LogOutput
+from rkllm_twisted.daemon.log_output import STALL_S, WRITE_BYTES, LogOutput
 
 LINE = "x" * 99 + "\n"
 #: The pipe's size. poll(2) reports room only if a whole page is free.
@@ -21,7 +21,7 @@ class Pipe:
 
     def __init__(self) -> None:
         self.reader, self.writer = os.pipe()
-        fcntl.fcntl(self.writer, fcntl.F_SETPIPE_SZ, PAGES * ROOM)
+        fcntl.fcntl(self.writer, fcntl.F_SETPIPE_SZ, PAGES * WRITE_BYTES)
         self.output = LogOutput(self.writer, "{} dropped\n".format)
 
     def read(self) -> str:
@@ -77,7 +77,7 @@ def test_dropped_lines_are_counted_when_the_reader_goes_on(pipe: Pipe) -> None:
 
 def test_a_line_that_was_begun_is_finished_first(pipe: Pipe) -> None:
     """The rest of a line longer than the pipe is written later."""
-    long = "y" * (2 * PAGES * ROOM) + "\n"
+    long = "y" * (2 * PAGES * WRITE_BYTES) + "\n"
     pipe.output.write(long)
     pipe.output.write("dropped\n")
     found = pipe.read()

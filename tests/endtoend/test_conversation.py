@@ -14,7 +14,7 @@ import pytest
 from daemons import Daemon, RawClient
 
 from rkllm_twisted.cpu import demo_model
-from rkllm_twisted.server.state import RESERVE
+from rkllm_twisted.server.state import RESERVED_CONNECTIONS
 
 Start = Callable[..., Daemon]
 Script = Callable[[str], Path]
@@ -289,7 +289,7 @@ def test_more_clients_than_allowed_get_one_clear_error(start: Start) -> None:
         while first.ask("server.status")["result"]["clients"] > 1:
             pass  # the fixture's own probe may still be connected
         with contextlib.ExitStack() as others:
-            for _ in range(1 + (RESERVE if os.geteuid() == 0 else 0)):
+            for _ in range(1 + (RESERVED_CONNECTIONS if os.geteuid() == 0 else 0)):
                 other = others.enter_context(daemon.connect())
                 assert other.ask("server.ping")["result"] == "pong"
             with daemon.connect() as last:

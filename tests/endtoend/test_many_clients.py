@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from daemons import Daemon, environment, twistd
 
-from rkllm_twisted.server.state import RESERVE
+from rkllm_twisted.server.state import RESERVED_CONNECTIONS
 
 Start = Callable[..., Daemon]
 
@@ -44,7 +44,7 @@ def test_a_thousand_clients_are_served_at_once(start: Start) -> None:
         assert [client.line()["id"] for client in others] == list(range(999))
         assert first.ask("server.status")["result"]["clients"] == 1000
         if os.geteuid() == 0:  # root has a reserve
-            for _ in range(RESERVE):
+            for _ in range(RESERVED_CONNECTIONS):
                 assert clients.enter_context(daemon.connect()).ask("server.ping")
         with daemon.connect() as one_too_many:
             one_too_many.socket.sendall(b"{")
@@ -68,7 +68,7 @@ def test_too_few_descriptors_are_a_reason_not_to_start(tmp_path: Path) -> None:
     )
     assert done.returncode != 0
     said = done.stderr.strip().splitlines()[-1]
-    assert f"{2 * 1000 + RESERVE + 256} file descriptors" in said
+    assert f"{2 * 1000 + RESERVED_CONNECTIONS + 256} file descriptors" in said
     assert "may have 500" in said
     assert "--max-clients" in said
     assert "Traceback" not in done.stdout + done.stderr

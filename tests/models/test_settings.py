@@ -14,7 +14,7 @@ from rkllm_twisted.abi.release import release_for, releases
 from rkllm_twisted.chat.families import ImageMarks
 from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.models.setting_rules import AdapterFile
-from rkllm_twisted.models.settings import MAX_BYTES, ModelSettings, read_settings
+from rkllm_twisted.models.settings import MAX_SETTINGS_BYTES, ModelSettings, read_settings
 
 WHOLE = """
 kind = "vision"
@@ -182,7 +182,7 @@ def test_a_wrong_parameter_has_the_error_of_an_init_after_the_files_name(wrong: 
         (b"\xff", "It is not TOML:"),
         ("kind = 'chat'\nkind = 'chat'", "It is not TOML:"),
         ("x = " + "[" * 5000, "It is not TOML:"),
-        ("#" * (MAX_BYTES + 1), "It is larger than 262144 bytes."),
+        ("#" * (MAX_SETTINGS_BYTES + 1), "It is larger than 262144 bytes."),
     ],
 )
 def test_an_error_names_the_file_the_key_and_what_is_right(text: str | bytes, words: str) -> None:

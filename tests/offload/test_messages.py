@@ -144,11 +144,11 @@ def test_a_notification_has_no_id() -> None:
 @pytest.mark.parametrize(
     ("payload", "is_heavy"),
     [
-        (b"[" + b"1," * (validation.LIGHT // 2 - 2) + b"1]", False),
-        (b"[" + b"1," * (validation.LIGHT // 2) + b"1]", True),
-        (b'["' + b"A" * (validation.BULKY - 4) + b'"]', False),
-        (b'["' + b"A" * validation.BULKY + b'"]', True),
-        (b'["' + b"\\n" * validation.LIGHT + b'"]', True),
+        (b"[" + b"1," * (validation.LIGHT_MESSAGE_BYTES // 2 - 2) + b"1]", False),
+        (b"[" + b"1," * (validation.LIGHT_MESSAGE_BYTES // 2) + b"1]", True),
+        (b'["' + b"A" * (validation.BULKY_MESSAGE_BYTES - 4) + b'"]', False),
+        (b'["' + b"A" * validation.BULKY_MESSAGE_BYTES + b'"]', True),
+        (b'["' + b"\\n" * validation.LIGHT_MESSAGE_BYTES + b'"]', True),
     ],
 )
 def test_heavy_is_what_takes_long_to_read(payload: bytes, is_heavy: bool) -> None:

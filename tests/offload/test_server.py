@@ -12,7 +12,9 @@ from rkllm_twisted.errors import InternalError
 from rkllm_twisted.wire import jsonrpc, validation
 from rkllm_twisted.wire.messages import Message
 
-BIG = b'{"jsonrpc":"2.0","method":"echo","id":"big","params":[%b1]}\n' % (b"1," * validation.LIGHT)
+BIG = b'{"jsonrpc":"2.0","method":"echo","id":"big","params":[%b1]}\n' % (
+    b"1," * validation.LIGHT_MESSAGE_BYTES
+)
 PING = b'{"jsonrpc":"2.0","method":"echo","id":"after"}\n'
 
 

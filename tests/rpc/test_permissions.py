@@ -17,7 +17,7 @@ from rkllm_twisted.interfaces import IAdministrative
 from rkllm_twisted.rpc.permissions import Permissions, Principals
 from rkllm_twisted.server.factory import RPCFactory
 from rkllm_twisted.server.peer import peer_of
-from rkllm_twisted.server.state import RESERVE
+from rkllm_twisted.server.state import RESERVED_CONNECTIONS
 from rkllm_twisted.values import Peer
 
 ANNA = Peer(1, 10, 1000, 100, (100, 7))
@@ -169,7 +169,10 @@ def test_root_and_administrators_have_room_when_there_is_none() -> None:
     assert peer_numbers(factory, 1, 2) == [None, None]
     [refusal] = peer_numbers(factory, 3)
     assert isinstance(refusal, Busy)
-    assert peer_numbers(factory, *[0, 7] * (RESERVE // 2)) == [None] * RESERVE
+    assert (
+        peer_numbers(factory, *[0, 7] * (RESERVED_CONNECTIONS // 2))
+        == [None] * RESERVED_CONNECTIONS
+    )
     [refusal] = peer_numbers(factory, 0)
     assert isinstance(refusal, Busy)
 

@@ -15,7 +15,7 @@ from rkllm_twisted.wire.framing import netstring
 
 PACKAGE = str(Path(rkllm_twisted.__file__).parent)
 #: A walk through the code should stay short: each module more is one more to open.
-MOST = 13
+MAX_MODULES = 13
 
 
 def modules_of(data: bytes, talk: Talk) -> set[str]:
@@ -41,4 +41,4 @@ def test_a_ping_goes_through_few_modules() -> None:
     data = netstring(b'{"jsonrpc":"2.0","method":"server.ping","id":1}')
     modules = modules_of(data, talk)
     assert talk.replies()
-    assert len(modules) <= MOST, sorted(modules)
+    assert len(modules) <= MAX_MODULES, sorted(modules)

@@ -627,7 +627,7 @@ class Server(RuleBasedStateMachine):
 def search(monkeypatch: pytest.MonkeyPatch, examples: int, steps: int) -> None:
     """Search with hypothesis for a sequence of events that breaks a promise."""
     monkeypatch.setattr(outbox, "WRITE_CHUNK", ROOM)
-    monkeypatch.setattr(outbox, "IN_TRANSPORT", 2 * ROOM)
+    monkeypatch.setattr(outbox, "MAX_IN_TRANSPORT_BYTES", 2 * ROOM)
     run_state_machine_as_test(
         Server,
         settings=settings(

@@ -18,7 +18,7 @@ from valid_parameters import NOT_MOVED, RightValues
 
 from rkllm_twisted.abi.declarations import Function
 from rkllm_twisted.abi.release import Release, releases
-from rkllm_twisted.abi.scalars import LONGEST_NAME
+from rkllm_twisted.abi.scalars import MAX_NAME_CHARACTERS
 from rkllm_twisted.abi.struct_rules import INPUT_MEMBERS, LENGTHS, REQUIRED, names_file
 
 
@@ -48,7 +48,7 @@ def wrong_set(release: Release, function: Function, rng: Random) -> WrongSet:
         named = spoil(draft)
         if named is not None:
             return WrongSet(
-                spoil.__name__, sent(draft), tuple(name[:LONGEST_NAME] for name in named)
+                spoil.__name__, sent(draft), tuple(name[:MAX_NAME_CHARACTERS] for name in named)
             )
     raise AssertionError(f"nothing can be wrong with {function.name}")
 

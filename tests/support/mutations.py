@@ -775,7 +775,7 @@ GUARDS = [
     _guard(
         "root and administrators have a reserve",
         "server/state.py",
-        "(RESERVE if self._has_reserve(client) else 0)",
+        "(RESERVED_CONNECTIONS if self._has_reserve(client) else 0)",
         "0",
         "rpc/test_permissions.py::test_root_and_administrators_have_room_when_there_is_none",
     ),

@@ -27,11 +27,13 @@ def test_pieces_are_the_whole(rows: int, columns: int, dimensions: int) -> None:
 
 def test_a_pause_comes_after_each_piece() -> None:
     """A row of any length is written in pieces."""
-    floats = FloatArray(bytes(encoding.PIECE * 3 + encoding.FLOAT), (encoding.PIECE * 3 // 4 + 1,))
+    floats = FloatArray(
+        bytes(encoding.CHUNK_BYTES * 3 + encoding.FLOAT_BYTES), (encoding.CHUNK_BYTES * 3 // 4 + 1,)
+    )
     pauses: list[None] = []
     made = encoding.with_arrays_encoded(floats, lambda: pauses.append(None))
     assert len(pauses) == 4
-    assert json.loads(encoding.encode(made)) == [0] * (encoding.PIECE * 3 // 4 + 1)
+    assert json.loads(encoding.encode(made)) == [0] * (encoding.CHUNK_BYTES * 3 // 4 + 1)
 
 
 def test_a_shape_that_does_not_fit_is_refused() -> None:

@@ -20,7 +20,7 @@ from rkllm_twisted.wire.framing import (
     netstring,
     sniff,
 )
-from rkllm_twisted.wire.lines import MAX_UNTERMINATED, Lines, line
+from rkllm_twisted.wire.lines import MAX_UNTERMINATED_BYTES, Lines, line
 
 Receiver = Netstrings | Lines
 
@@ -141,7 +141,7 @@ def test_a_message_without_newline_is_one_when_it_is_complete() -> None:
 
 def test_a_long_message_waits_for_its_newline() -> None:
     """The receiver stops counting the brackets of a long message."""
-    long = b'["' + b"x" * MAX_UNTERMINATED + b'"]'
+    long = b'["' + b"x" * MAX_UNTERMINATED_BYTES + b'"]'
     receiver = Lines()
     assert receiver.feed(long) == []
     assert receiver.feed(b"\n") == [long]

@@ -10,13 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rkllm_twisted.wire import validation
-from rkllm_twisted.wire.validation import STEP, without_long_strings
+from rkllm_twisted.wire.validation import LONG_STRING_BYTES, without_long_strings
 
 #: Longer than what is left alone, whatever the place in the text.
-LONG = 2 * STEP + 1
+LONG = 2 * LONG_STRING_BYTES + 1
 #: Texts that are long only when repeated; some are no base64 at all.
 SEEDS = st.sampled_from(["A", "é", " ", ",", ":", "]", "\\", '"', "x{", "0,1]", "/+", "A\\", '"A'])
-STRINGS = st.builds(lambda seed, times: seed * times, SEEDS, st.sampled_from([1, STEP, LONG]))
+STRINGS = st.builds(
+    lambda seed, times: seed * times, SEEDS, st.sampled_from([1, LONG_STRING_BYTES, LONG])
+)
 VALUES = st.recursive(
     STRINGS | st.integers(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(STRINGS, inner, max_size=3),
@@ -42,7 +44,7 @@ def test_the_structure_is_the_same(value: Any, ascii_only: bool, indent: int | N
     assert len(bones) <= len(text)
 
 
-@pytest.mark.parametrize("before", [0, 1, STEP - 1, STEP, LONG])
+@pytest.mark.parametrize("before", [0, 1, LONG_STRING_BYTES - 1, LONG_STRING_BYTES, LONG])
 def test_base64_is_left_out(before: int) -> None:
     """The strings may be anywhere, in any number."""
     value = {"pad": [0] * before, "a": "A" * LONG, "b": ["B" * LONG, 5, "C" * LONG]}
