@@ -116,9 +116,11 @@ release: $(VENV)/test-installed
 	$(BIN)/python packaging/release.py check $(VERSION) dist
 
 # How fast, beside the limits of Twisted and of the machine, and beside other servers: under ten
-# minutes, and docs/performance/ has the figures. bench-check: a few rows, against the recorded ones.
+# minutes, and docs/performance/ has the figures. Then how soon a conversation is answered, which is
+# printed. bench-check: a few rows, against the recorded ones.
 bench: $(VENV)/bench-installed
 	$(BIN)/python -m benchmarks.suite
+	$(BIN)/python -m benchmarks.conversations
 
 bench-check: $(VENV)/installed
 	$(BIN)/python -m benchmarks.suite --check
@@ -155,12 +157,13 @@ $(VENV)/test-installed: $(VENV)/bin/pip $(SOURCES)
 	@$(BIN)/pip install -qq --disable-pip-version-check -e '.[test]'
 	@touch $@ $(VENV)/installed
 
-# Without npm its servers are left out.
+# Without npm its servers are left out, and without xllamacpp llama.cpp's.
 $(VENV)/bench-installed: $(VENV)/bin/pip $(SOURCES) benchmarks/peers/package.json
 	@$(BIN)/pip install -qq --disable-pip-version-check -e '.[bench]'
 	@cp benchmarks/peers/package.json $(VENV)
 	@if command -v npm >/dev/null; then npm install --prefix $(VENV) --silent --ignore-scripts \
 	    --no-audit --no-fund --no-package-lock; fi
+	-@$(BIN)/pip install -qq --disable-pip-version-check xllamacpp
 	@touch $@ $(VENV)/installed
 
 clean:

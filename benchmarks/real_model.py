@@ -9,22 +9,19 @@ from __future__ import annotations
 
 import argparse
 import http.client
-import importlib.util
 import json
 import os
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
-from urllib.parse import urlsplit
 
 import attrs
 
-from benchmarks.processes import accepts, processor_times, spent_since, twistd, wait_for
+from benchmarks.model_servers import NO_PEER, daemon, has_peer, llama_server
+from benchmarks.processes import processor_times, spent_since
 from benchmarks.tables import loads, machine, markdown
 from rkllm_twisted.blocking import Client
 from rkllm_twisted.cpu.packages import MODELS, cache_folder
@@ -33,7 +30,13 @@ CONTEXT = 2048
 #: Tokens of an answer, whether the model would end it earlier or not.
 ANSWER = 64
 WORDS = 100
-PEER = Path(__file__).with_name("peers") / "with_xllamacpp.py"
+PARAM = {
+    "max_context_len": CONTEXT,
+    "max_new_tokens": ANSWER,
+    "top_k": 1,
+    "repeat_penalty": 1.0,
+    "ignore_eos_token": True,
+}
 #: As the model's own template has a turn.
 TURN = "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
 
@@ -70,28 +73,6 @@ class Timing:
 Ask = Callable[[str], Timing]
 
 
-@contextmanager
-def daemon(model: Path, threads: int) -> Iterator[Ask]:
-    """Start a daemon with the model; return what asks it."""
-    with tempfile.TemporaryDirectory(prefix="rkllm-real-") as directory:
-        path = Path(directory) / "rkllm.sock"
-        environment = {**os.environ, "RKLLM_CPU_THREADS": str(threads)}
-        command = twistd(path, "process", "--library=llama")
-        with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
-            wait_for(lambda: accepts(path))
-            with Client(str(path)) as client:
-                client.init(
-                    model,
-                    max_context_len=CONTEXT,
-                    max_new_tokens=ANSWER,
-                    top_k=1,
-                    repeat_penalty=1.0,
-                    ignore_eos_token=True,
-                )
-                yield lambda prompt: ask_daemon(client, process.pid, prompt)
-            process.terminate()
-
-
 def ask_daemon(client: Client, pid: int, prompt: str) -> Timing:
     """Ask the daemon, which applies the template itself."""
     before, begun = processor_times(pid), time.perf_counter()
@@ -103,20 +84,6 @@ def ask_daemon(client: Client, pid: int, prompt: str) -> Timing:
     spent = spent_since(before, pid)
     first, last = times[0] - begun, times[-1] - times[0]
     return Timing(perf.prefill_tokens, first, last, perf.generate_tokens, spent)
-
-
-@contextmanager
-def peer(model: Path, threads: int, python: str) -> Iterator[Ask]:
-    """Start llama.cpp's server with the model; return what asks it."""
-    command = [python, str(PEER), str(model), str(threads), str(CONTEXT)]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as process:
-        assert process.stdout is not None
-        address = urlsplit(process.stdout.readline().strip())
-        print(f"The peer's build: {process.stdout.readline().strip()}\n", file=sys.stderr)
-        yield lambda prompt: ask_peer(address.netloc, process.pid, prompt)
-        process.kill()
 
 
 def ask_peer(address: str, pid: int, prompt: str) -> Timing:
@@ -179,14 +146,18 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--peer-python", default=sys.executable, help="a Python with xllamacpp")
     options = parser.parse_args()
-    own = options.peer_python == sys.executable
-    if own and importlib.util.find_spec("xllamacpp") is None:
-        parser.error("llama.cpp's server comes with the package xllamacpp: pip install xllamacpp.")
+    if not has_peer(options.peer_python):
+        parser.error(NO_PEER)
     load = os.getloadavg()[0]
     with (
-        daemon(options.model, options.threads) as ours,
-        peer(options.model, options.threads, options.peer_python) as theirs,
+        daemon(options.model, "llama", options.threads, **PARAM) as (client, pid),
+        llama_server(
+            options.model, options.threads, CONTEXT, 1, python=options.peer_python
+        ) as server,
     ):
+        print(f"The peer's build: {server.build}\n", file=sys.stderr)
+        ours = partial(ask_daemon, client, pid)
+        theirs = partial(ask_peer, server.address, server.pid)
         rows = list(compare(ours, theirs, options.rounds))
     print(markdown(("", "llama.cpp's server", "the daemon", "ratio"), rows))
     print(f"\n{machine()}, {options.threads} threads, {loads(load)}.")

@@ -132,3 +132,14 @@ def test_isolation_prints_its_table() -> None:
     rows = [line for line in done.stdout.splitlines() if line.startswith("|")]
     assert len(rows) == 23
     assert all(row.count("|") == 5 for row in rows)
+
+
+def test_conversations_prints_its_tables() -> None:
+    """The test asks the bundled model only, in one conversation, once."""
+    options = ["--quick", "--turns", "4", "--conversations", "1", "--model", "absent"]
+    done = benchmark("benchmarks.conversations", *options)
+    assert done.returncode == 0, done.stderr
+    rows = [line for line in done.stdout.splitlines() if line.startswith("|")]
+    assert len(rows) == 3 * 3
+    assert rows[-1].startswith("| 1 conversation, turn 4: tokens read | ")
+    assert "rkllm demo --model smollm2" in done.stdout

@@ -1,0 +1,1 @@
+"""How soon a conversation is answered."""

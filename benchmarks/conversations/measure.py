@@ -1,0 +1,113 @@
+"""Take conversations to a turn, and measure how soon that turn's answer begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from statistics import median
+
+import attrs
+
+from benchmarks.conversations.texts import Exchange, Message, Talk
+from benchmarks.suite.ratios import Spread
+
+#: Turns that a server answers before the measured one; the turns before these are only told.
+LEAD = 2
+
+
+@attrs.frozen
+class Answer:
+    """One answer.
+
+    :param text: what is sent back with the next question.
+    :param first: seconds until its first text.
+    :param prompt: tokens of the prompt.
+    :param read: of these, those that were read; the others were in the cache.
+    :param written: tokens of the answer.
+    """
+
+    text: str
+    first: float
+    prompt: int
+    read: int
+    written: int
+
+
+Ask = Callable[[Sequence[Message]], Answer]
+
+
+@attrs.frozen
+class Contender:
+    """What is asked.
+
+    :param before: what is done before each question.
+    """
+
+    name: str
+    ask: Ask
+    before: Callable[[], object] = lambda: None
+
+
+@attrs.frozen
+class Case:
+    """A number of conversations whose turns alternate, and the turn that is measured."""
+
+    conversations: int
+    turn: int
+
+    @property
+    def title(self) -> str:
+        """The case in words."""
+        several = f"{self.conversations} in turns" if self.conversations > 1 else "1 conversation"
+        return f"{several}, turn {self.turn}"
+
+
+def turns(contender: Contender, talks: Sequence[Talk], turn: int) -> list[Answer]:
+    """Ask the conversations in turns, each up to a turn; return the answers to the last."""
+    answers: list[list[Answer]] = [[] for _ in talks]
+    for number in range(max(1, turn - LEAD), turn + 1):
+        for talk, given in zip(talks, answers, strict=True):
+            contender.before()
+            given.append(contender.ask(talk.until(number, [answer.text for answer in given])))
+    return [given[-1] for given in answers]
+
+
+@attrs.frozen
+class Result:
+    """The measured turns of one case.
+
+    :param answers: contender -> its answers, to the same conversations in the same order.
+    :param alone: the most tokens that one of the questions has as a conversation of its own.
+    """
+
+    case: Case
+    answers: Mapping[str, Sequence[Answer]]
+    alone: int = 0
+
+    def first(self, name: str) -> Spread:
+        """Return a contender's seconds to the first text."""
+        return Spread.of([answer.first for answer in self.answers[name]])
+
+    def read(self, name: str) -> float:
+        """Return how many tokens a contender read."""
+        return median(answer.read for answer in self.answers[name])
+
+    def times(self, ours: str, other: str) -> Spread:
+        """Return how many times the other's time to the first text ours is, turn by turn."""
+        pairs = zip(self.answers[ours], self.answers[other], strict=True)
+        return Spread.of([mine.first / theirs.first for mine, theirs in pairs])
+
+
+def measure(
+    contenders: Sequence[Contender], case: Case, exchanges: Sequence[Exchange], rounds: int
+) -> Result:
+    """Measure one contender after the other; each round has new conversations, the same for all."""
+    found: dict[str, list[Answer]] = {contender.name: [] for contender in contenders}
+    alone = []
+    for number in range(rounds):
+        first = 1000 * case.turn + 100 * case.conversations + 8 * number
+        talks = [Talk.numbered(first + each, exchanges) for each in range(case.conversations)]
+        at = number % len(contenders)
+        for contender in (*contenders[at:], *contenders[:at]):
+            found[contender.name] += turns(contender, talks, case.turn)
+        alone += [contenders[0].ask(talk.alone(case.turn)).prompt for talk in talks]
+    return Result(case, found, max(alone))
