@@ -6,7 +6,7 @@ table. A hint completes the sentence "…; HINT.".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 _CONTEXT = "the size of the context is max_context_len, a field of RKLLMParam (rkllm.init)"
 _LIMIT = "the most tokens of an answer are max_new_tokens, a field of RKLLMParam (rkllm.init)"
@@ -74,6 +74,28 @@ FIELDS: Mapping[str, str] = {
     " --keep-alive the daemon unloads one that no client uses",
 }
 
+_SAMPLING_NAMES = (
+    "temp",
+    "temperature",
+    "top_k",
+    "top_p",
+    "repeat_penalty",
+    "frequency_penalty",
+    "presence_penalty",
+    "options",
+)
+_LIMIT_NAMES = ("num_predict", "n_predict", "max_tokens", "max_completion_tokens")
+
+#: A parameter of similar methods elsewhere -> the parameter of ``chat.complete`` and its like.
+PARAMETERS: Mapping[str, str] = {
+    **dict.fromkeys(_SAMPLING_NAMES, "sampling"),
+    **dict.fromkeys(_LIMIT_NAMES, "max_new_tokens"),
+    "think": "enable_thinking",
+    "functions": "tools",
+    "format": "response_format",
+    "content": "messages",
+}
+
 #: The last part of a method's name -> the hint.
 METHODS: Mapping[str, str] = {
     "chat": _CHAT,
@@ -131,6 +153,15 @@ COMMANDS: Mapping[str, str] = {
 def field_hint(name: str) -> str | None:
     """Return the hint for a field that does not exist."""
     return FIELDS.get(name)
+
+
+def parameter_hint(name: str, known: Collection[str]) -> str | None:
+    """Return the parameter to use in place of one that does not exist.
+
+    :param known: the parameters of the method.
+    """
+    other = PARAMETERS.get(name)
+    return other if other in known else None
 
 
 def method_hint(name: str) -> str | None:

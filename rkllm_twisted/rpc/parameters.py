@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 import attrs
 import msgspec
 
+from rkllm_twisted.abi.familiar_names import parameter_hint
 from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.values import NoParams, Params
 
@@ -58,8 +59,10 @@ def _by_name(names: Collection[str], params: Params) -> Mapping[str, object]:
         for name in params:
             if name not in names:
                 shown = name[:100]
+                hint = f"use {familiar}; " if (familiar := parameter_hint(name, names)) else ""
                 raise InvalidParams(
-                    f"There is no parameter {shown!r}; there are: {known}.", {"parameter": shown}
+                    f"There is no parameter {shown!r}; {hint}there are: {known}.",
+                    {"parameter": shown},
                 )
         return params
     values: Sequence[object] = params or ()

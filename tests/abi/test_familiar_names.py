@@ -50,6 +50,24 @@ def test_a_familiar_method_is_explained(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("method", "name", "sentence"),
+    [
+        ("chat.complete", "max_tokens", "'max_tokens'; use max_new_tokens; there are: "),
+        ("text.complete", "temperature", "'temperature'; use sampling; there are: "),
+        ("tokens.encode", "temperature", "'temperature'; there are: "),
+    ],
+)
+def test_a_familiar_parameter_leads_to_one_of_the_method(
+    method: str, name: str, sentence: str
+) -> None:
+    """A method without the other parameter has no hint."""
+    with FakeDaemon(model="m").listening() as path, Client(path) as client:
+        with pytest.raises(InvalidParams) as caught:
+            client.call(method, {name: 1})
+        assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("hints", "exists"),
     [(FIELDS, find_methods()), (METHODS, find_methods()), (COMMANDS, cli.COMMANDS)],
     ids=["fields", "methods", "commands"],
