@@ -175,3 +175,17 @@ def test_in_thread_mode_the_daemon_says_once_where_the_librarys_lines_are(
     log = daemon.log.read_text()
     assert log.count("what it prints is on the process's stdout and stderr") == 1
     assert "runtime: W rkllm: odd" not in log
+
+
+def test_a_template_that_the_embedded_runtime_does_not_apply_is_in_the_log(
+    start: Start, tmp_path: Path
+) -> None:
+    """The bundled model has its own marks beside its template; without them prompts are bare."""
+    bare = tmp_path / "bare.gguf"
+    bare.write_bytes(demo_model().read_bytes().replace(b"rkllm.prompt_p", b"other.prompt_p"))
+    daemon = start("--log-level=warn")
+    daemon.load(demo_model())
+    assert "chat template" not in daemon.log.read_text()
+    daemon.load(bare)
+    words = "#warn] runtime: W rkllm: the engine tiny does not apply the model's chat template"
+    wait_until(lambda: words in daemon.log.read_text())
