@@ -54,6 +54,7 @@ class IExchange(Interface):
     body = Attribute("bytes: the body, which the service's limit has bounded.")
     client = Attribute("str: the name of the client's API key, else its address. Turns go by it.")
     daemons = Attribute("The :class:`rkllm_twisted.http.daemons.Daemons`.")
+    routes = Attribute("Sequence: every :class:`IHTTPRoute` of the service.")
     clock = Attribute("The reactor, for timers.")
     usage = Attribute("Set this to OpenAI's ``usage`` of the answer, for metrics; None at first.")
 

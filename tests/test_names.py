@@ -43,12 +43,8 @@ ONE_WORD = {
     "MIB",
     "NOBODY",
     "SAME",
-    "SHOWN",
     "TRIES",
-    "WAITING",
-    "WIDTH",
     "WRONG",
-    "_SHORTEST",
 }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred, DeferredList, FirstError, gatherResults
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from rkllm_twisted.client.endpoint import Address
@@ -18,6 +19,8 @@ _log = Logger("rkllm.http")
 
 #: The seconds for which the lists of models are believed.
 LISTING_S = 2.0
+#: The seconds after which a daemon that loads a model is asked again.
+LOADING_S = 0.25
 #: The connections to one daemon; more clients than that share them.
 MAX_LANES = 32
 #: The name of the service's own requests, such as for the list of models.
@@ -37,6 +40,8 @@ class DaemonLink:
         self._lanes: dict[object, Lane] = {}
         #: The release of its runtime, such as ``1.3.0``; empty until it is known.
         self.release = ""
+        #: True if it loads a model now.
+        self.is_loading = False
 
     @property
     def samples(self) -> bool:
@@ -66,6 +71,7 @@ class DaemonLink:
             error.subFailure.raiseException()
             raise  # not reached: the line above raises what failed
         self.release = str(version["runtime"]["abi"])
+        self.is_loading = status["state"] == "loading"
         return models_of(self.number, listing, status)
 
     def close(self) -> Deferred[Any]:
@@ -125,7 +131,7 @@ class Daemons:
         return self._models
 
     async def find(self, name: str | None, client: str) -> Target:
-        """Return the model that a name means.
+        """Return the model that a name means. While a daemon loads one, it may be that.
 
         :param name: the name; None for the model that is loaded.
         :param client: the client of the service.
@@ -135,6 +141,9 @@ class Daemons:
         """
         model = find_model(await self.models(LISTING_S), name)
         if model is None or model.target is None:  # what has no name may have changed
+            model = find_model(await self.models(), name)
+        while model is None and any(link.is_loading for link in self.links):
+            await deferLater(self._reactor, LOADING_S)
             model = find_model(await self.models(), name)
         if model is None:
             if name is None:

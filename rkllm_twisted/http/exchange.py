@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,7 +11,7 @@ from zope.interface import implementer
 from rkllm_twisted.errors import HTTPError
 from rkllm_twisted.http.error_bodies import BODIES, headers_of
 from rkllm_twisted.http.streams import EVENTS, LINES, Framing, Stream
-from rkllm_twisted.http_interfaces import IExchange
+from rkllm_twisted.http_interfaces import IExchange, IHTTPRoute
 
 if TYPE_CHECKING:
     from rkllm_twisted.http.daemons import Daemons
@@ -31,7 +31,14 @@ class Exchange:
     """
 
     def __init__(
-        self, request: Any, path: str, api: str, client: str, daemons: Daemons, clock: Any
+        self,
+        request: Any,
+        path: str,
+        api: str,
+        client: str,
+        daemons: Daemons,
+        clock: Any,
+        routes: Sequence[IHTTPRoute] = (),
     ) -> None:
         self._request = request
         self.method: str = request.method.decode("latin-1")
@@ -40,6 +47,7 @@ class Exchange:
         self.client = client
         self.daemons = daemons
         self.clock = clock
+        self.routes = routes
         self.params: Mapping[str, str] = {}
         self.body: bytes = request.body()
         self.usage: Mapping[str, Any] | None = None

@@ -11,7 +11,7 @@ from rkllm_twisted.errors import StartupError
 
 #: A line with a name: letters, digits, ``.``, ``_``, ``-`` and ``@``, then a colon.
 _NAMED = re.compile(r"([\w.@-]+)\s*:\s*(\S+)", re.ASCII)
-_SHORTEST = 8
+MIN_KEY_LENGTH = 8
 
 
 def read_keys(path: str) -> Mapping[bytes, str]:
@@ -44,8 +44,8 @@ def read_keys(path: str) -> Mapping[bytes, str]:
 def _problem(name: str, key: str, keys: Mapping[bytes, str]) -> str | None:
     if not key.isascii() or not key.isprintable() or " " in key:
         return "a key has letters, digits and signs of ASCII, and no space"
-    if len(key) < _SHORTEST:
-        return f"the key is too short; it needs {_SHORTEST} characters"
+    if len(key) < MIN_KEY_LENGTH:
+        return f"the key is too short; it needs {MIN_KEY_LENGTH} characters"
     if key.encode() in keys or name in keys.values():
         return "this key, or its name, is there twice"
     return None

@@ -13,9 +13,9 @@ from rkllm_twisted.client.endpoint import Address
 from rkllm_twisted.errors import Busy, Unreachable
 
 #: The requests under way of one connection; a daemon's default for --max-requests.
-WIDTH = 8
+MAX_UNDER_WAY = 8
 #: The requests that may wait behind those.
-WAITING = 256
+MAX_WAITING = 256
 #: The seconds after which an idle connection is closed.
 IDLE_S = 60.0
 
@@ -31,7 +31,7 @@ class Lane:
         self._address = address
         self._client: Client | None = None
         self._connecting = DeferredLock()
-        self._slots = DeferredSemaphore(WIDTH)
+        self._slots = DeferredSemaphore(MAX_UNDER_WAY)
         self._idle: Any = None
         self._users = 0
 
@@ -66,7 +66,7 @@ class Lane:
     @contextlib.asynccontextmanager
     async def _slot(self) -> AsyncGenerator[Client, None]:
         """Wait until a request may be made."""
-        if self.waiting >= WAITING:
+        if self.waiting >= MAX_WAITING:
             raise Busy("Too many requests of this client wait; try again later.")
         self._users += 1
         try:

@@ -75,7 +75,9 @@ class APIResource(Resource):
         """Answer a request; see :class:`twisted.web.resource.IResource`."""
         path = "/" + b"/".join(request.postpath or []).decode("utf-8", "replace")
         client = getattr(request.getClientAddress(), "host", None) or "local"
-        exchange = Exchange(request, path, api_of(path), client, self._daemons, self._clock)
+        exchange = Exchange(
+            request, path, api_of(path), client, self._daemons, self._clock, self.routes.all
+        )
         request.setHeader("X-Content-Type-Options", "nosniff")
         answer = _AnswerUnderWay(self, exchange, request)
         answer.begin()

@@ -12,7 +12,7 @@ from rkllm_twisted.errors import HTTPError
 from rkllm_twisted.http.error_table import model_not_found
 
 #: So many names are shown in an error.
-SHOWN = 10
+NAMES_SHOWN = 10
 
 
 @attrs.frozen
@@ -22,6 +22,7 @@ class ServedModel:
     :param name: what clients call it.
     :param daemon: the number of its daemon.
     :param target: the name for the daemon; None means the loaded model, which has no name there.
+    :param problems: why it cannot be loaded, a sentence each.
     :param raw: what ``models.list`` says of it.
     """
 
@@ -36,6 +37,7 @@ class ServedModel:
     modified: str = ""
     digest: str | None = None
     loaded: bool = False
+    problems: Sequence[str] = ()
     raw: Mapping[str, Any] = attrs.field(factory=dict, repr=False, eq=False)
 
     @property
@@ -52,7 +54,7 @@ def models_of(
 ) -> list[ServedModel]:
     """Return the models of one daemon.
 
-    :param listing: the result of ``models.list``; models that cannot be loaded are left out.
+    :param listing: the result of ``models.list``.
     :param status: the result of ``server.status``.
     """
     models = [
@@ -68,10 +70,10 @@ def models_of(
             one["modified"],
             one["digest"],
             one["loaded"],
+            one["problems"],
             one,
         )
         for one in listing["models"]
-        if not one["problems"]
     ]
     path = status["model_path"]
     if path is not None and not any(model.loaded for model in models):
@@ -108,7 +110,7 @@ def find_model(models: Iterable[ServedModel], wanted: str | None) -> ServedModel
 
 def not_found(models: Iterable[ServedModel], wanted: str) -> HTTPError:
     """Return the error for a name that no model has."""
-    names = sorted({model.name for model in models})
-    listed = ", ".join(names[:SHOWN]) + (" …" if len(names) > SHOWN else "")
+    names = sorted({model.name for model in models if not model.problems})
+    listed = ", ".join(names[:NAMES_SHOWN]) + (" …" if len(names) > NAMES_SHOWN else "")
     known = f"there are: {listed}" if names else "there is none; start the daemon with --model-dir"
     return model_not_found(f"There is no model {wanted[:100]!r}; {known}.")

@@ -127,6 +127,7 @@ class ServiceSite(server.Site):
 
     protocol = ServiceChannel  # type: ignore[assignment]  # Twisted's adds HTTP/2
     requestFactory = LimitedRequest
+    noisy = False
 
     def __init__(
         self, resource: IResource, trust: Trust, reactor: Any, limits: SiteLimits | None = None

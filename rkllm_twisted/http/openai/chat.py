@@ -58,6 +58,9 @@ def read_chat(body: Body) -> ChatCall:
     limit = count(body, "max_completion_tokens") or count(body, "max_tokens")
     if limit is not None:
         params["max_new_tokens"] = limit
+    conversation = text(body, "prompt_cache_key")
+    if conversation:
+        params["conversation"] = conversation
     thinking = read_thinking(body)
     if thinking is not None:
         params["enable_thinking"] = thinking

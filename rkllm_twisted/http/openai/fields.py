@@ -112,8 +112,77 @@ CHAT: Mapping[str, Field] = MappingProxyType(
         "store": Field(_silent, "Nothing is stored.", FLAG),
         "service_tier": Field(_silent, "Not used.", TEXT),
         "safety_identifier": Field(_silent, "Not used.", TEXT),
-        "prompt_cache_key": Field(_silent, "Not used: the cache is found by its text.", TEXT),
+        "prompt_cache_key": Field(_taken, "Requests with one key are served together.", TEXT),
         "prompt_cache_retention": Field(_silent, "Not used.", TEXT),
+    }
+)
+#: ``POST /v1/completions``.
+TEXT_COMPLETION: Mapping[str, Field] = MappingProxyType(
+    {
+        **COMMON,
+        "prompt": Field(_taken, "A text, tokens, or several of these; no template.", ANY),
+        "suffix": Field(_taken, "The text behind the gap, for models that can fill one.", TEXT),
+        "echo": Field(_taken, "Begin each answer with its prompt.", FLAG),
+        "lora": Field(_taken, "The name of a loaded LoRA adapter.", TEXT),
+        "best_of": Field(_refused, "One answer is made, not the best of several.", COUNT, (1,)),
+        "logprobs": Field(_refused, "RKLLM returns none with a run.", COUNT, (0,)),
+    }
+)
+#: ``POST /v1/embeddings``.
+EMBEDDINGS: Mapping[str, Field] = MappingProxyType(
+    {
+        "model": COMMON["model"],
+        "input": Field(_taken, "A text, tokens, or several of these.", ANY),
+        "encoding_format": Field(_taken, "float, or base64 of little-endian float32.", TEXT),
+        "dimensions": Field(_taken, "Keep so many, for models that were trained so.", COUNT),
+        "pooling": Field(_taken, "last, mean or cls, in place of the model's own.", TEXT),
+        "user": COMMON["user"],
+    }
+)
+#: ``POST /v1/rerank``.
+RERANK: Mapping[str, Field] = MappingProxyType(
+    {
+        "model": COMMON["model"],
+        "query": Field(_taken, "What the documents are to answer.", TEXT),
+        "documents": Field(_taken, "Texts, or objects with text.", ARRAY),
+        "top_n": Field(_taken, "Return so many, the best ones.", COUNT),
+        "return_documents": Field(_taken, "Return the texts, too.", FLAG),
+        "instruction": Field(_taken, "What counts as an answer.", TEXT),
+        "max_chunks_per_doc": Field(_ignored, "A document is not cut.", COUNT),
+        "max_tokens_per_doc": Field(_ignored, "A document is not cut.", COUNT),
+        "user": COMMON["user"],
+    }
+)
+#: ``POST /tokenize``, in llama.cpp's form.
+TOKENIZE: Mapping[str, Field] = MappingProxyType(
+    {
+        "model": COMMON["model"],
+        "content": Field(_taken, "The text.", TEXT),
+        "parse_special": Field(_taken, "Read the texts of control tokens as such.", FLAG),
+        "add_special": Field(_ignored, "Add none around the text.", FLAG, (False,)),
+        "with_pieces": Field(_refused, "Ask /detokenize for the texts.", FLAG, (False,)),
+    }
+)
+#: ``POST /detokenize``, in llama.cpp's form.
+DETOKENIZE: Mapping[str, Field] = MappingProxyType(
+    {"model": COMMON["model"], "tokens": Field(_taken, "The ids.", ARRAY)}
+)
+#: ``POST /apply-template``, in llama.cpp's form.
+APPLY_TEMPLATE: Mapping[str, Field] = MappingProxyType(
+    {
+        "model": COMMON["model"],
+        **{
+            name: CHAT[name]
+            for name in (
+                "messages",
+                "tools",
+                "tool_choice",
+                "enable_thinking",
+                "chat_template_kwargs",
+                "reasoning_effort",
+                "truncate",
+            )
+        },
     }
 )
 #: So many unknown fields are named.

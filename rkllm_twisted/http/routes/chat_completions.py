@@ -21,6 +21,7 @@ from rkllm_twisted.http.openai.chat_answer import (
 from rkllm_twisted.http.openai.fields import CHAT, body_schema
 from rkllm_twisted.http.routes._answers import label_for, name_ignored
 from rkllm_twisted.http.schemas import OBJECT
+from rkllm_twisted.http.streams import Stream
 from rkllm_twisted.http_interfaces import IExchange, IHTTPRoute
 
 METHOD = "chat.complete"
@@ -42,12 +43,13 @@ class ChatCompletions:
     async def respond(self, exchange: IExchange) -> None:
         """Translate the request, and the results of one run for each answer."""
         call = read_chat(exchange.json())
+        stream = exchange.events() if call.stream else None
         target = await exchange.daemons.find(call.model, exchange.client)
         call = call.for_release(target.link.samples)
         name_ignored(exchange, call.ignored)
         label = label_for(target, "chatcmpl")
-        if call.stream:
-            await _stream(exchange, target, call, label)
+        if stream is not None:
+            exchange.usage = usage_of(await _stream(stream, target, call, label))
             return
         results = [await target.call(METHOD, call.params) for _ in range(call.n)]
         exchange.usage = usage_of(results)
@@ -56,8 +58,7 @@ class ChatCompletions:
         exchange.send_json(chat_completion(label, results))
 
 
-async def _stream(exchange: IExchange, target: Target, call: ChatCall, label: Label) -> None:
-    stream = exchange.events()
+async def _stream(stream: Stream, target: Target, call: ChatCall, label: Label) -> list[Any]:
     results: list[Any] = []
     for index in range(call.n):
         chunks = ChatChunks(label, index, call.include_usage)
@@ -74,10 +75,10 @@ async def _stream(exchange: IExchange, target: Target, call: ChatCall, label: La
                     made = chunks.piece(piece)
                 for chunk in made:
                     await stream.send(chunk)
-    exchange.usage = usage_of(results)
     if call.include_usage:
         await stream.send(usage_chunk(label, results))
     await stream.send(b"[DONE]")
+    return results
 
 
 chat_completions = ChatCompletions()

@@ -33,7 +33,8 @@ class Models:
     async def respond(self, exchange: IExchange) -> None:
         """Ask the daemons anew."""
         models = await exchange.daemons.models()
-        exchange.send_json(model_list(described(model) for model in models))
+        usable = (model for model in models if not model.problems)
+        exchange.send_json(model_list(described(model) for model in usable))
 
 
 models = Models()

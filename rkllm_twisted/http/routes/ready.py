@@ -27,7 +27,7 @@ class Ready:
     async def respond(self, exchange: IExchange) -> None:
         """Ask the daemons."""
         models = await exchange.daemons.models()
-        if not models:
+        if all(model.problems for model in models):
             raise NoModel.after(None)
         loaded = any(model.loaded for model in models)
         exchange.send_json({"status": "ready", "loaded": loaded})

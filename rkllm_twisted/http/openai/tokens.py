@@ -1,0 +1,61 @@
+"""``/tokenize``, ``/detokenize`` and ``/apply-template``, in llama.cpp's form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rkllm_twisted.http.openai.chat import read_thinking
+from rkllm_twisted.http.openai.fields import (
+    APPLY_TEMPLATE,
+    DETOKENIZE,
+    TOKENIZE,
+    ignored_fields,
+)
+from rkllm_twisted.http.openai.reading import Body, flag, text, wrong
+
+ReadBody = tuple[Mapping[str, Any], tuple[str, ...]]
+
+
+def read_tokenize(body: Body) -> ReadBody:
+    """Read the body of ``/tokenize``.
+
+    :returns: parameters of ``tokens.encode`` without model, and the ignored fields.
+    :raises HTTPError: a field is wrong.
+    """
+    ignored = ignored_fields(body, TOKENIZE)
+    content = text(body, "content")
+    if content is None:
+        raise wrong("content", "is missing")
+    marks = flag(body, "parse_special")
+    return {"text": content, "marks": marks is None or marks}, ignored
+
+
+def read_detokenize(body: Body) -> ReadBody:
+    """Read the body of ``/detokenize``.
+
+    :returns: parameters of ``tokens.decode`` without model, and the ignored fields.
+    :raises HTTPError: a field is wrong.
+    """
+    ignored = ignored_fields(body, DETOKENIZE)
+    tokens = body.get("tokens")
+    if not isinstance(tokens, list):
+        raise wrong("tokens", "must be an array of numbers")
+    return {"tokens": tokens}, ignored
+
+
+def read_apply_template(body: Body) -> ReadBody:
+    """Read the body of ``/apply-template``.
+
+    :returns: parameters of ``chat.render`` without model, and the ignored fields.
+    :raises HTTPError: a field is wrong.
+    """
+    ignored = ignored_fields(body, APPLY_TEMPLATE)
+    if body.get("messages") is None:
+        raise wrong("messages", "is missing")
+    names = ("messages", "tools", "tool_choice", "truncate")
+    params = {name: body[name] for name in names if body.get(name) is not None}
+    thinking = read_thinking(body)
+    if thinking is not None:
+        params["enable_thinking"] = thinking
+    return params, ignored

@@ -1,0 +1,23 @@
+"""The OpenAPI document is valid, and describes every route."""
+
+from __future__ import annotations
+
+import pytest
+from http_rig import HTTPRig
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from rkllm_twisted.http.registry import find_routes
+
+
+def test_the_document_is_valid_and_has_every_path() -> None:
+    rig = HTTPRig()
+    document = rig.ask("GET", "/openapi.json").json
+    rig.close()
+    OpenAPIV31SpecValidator(document).validate()
+    known = {path for route in find_routes().all for path in route.paths}
+    assert set(document["paths"]) == known
+
+
+@pytest.mark.parametrize("route", find_routes().all, ids=lambda route: route.paths[0])
+def test_a_routes_summary_is_a_sentence(route: object) -> None:
+    assert route.summary.endswith(".")  # type: ignore[attr-defined]
