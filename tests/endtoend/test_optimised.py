@@ -1,4 +1,4 @@
-"""``python -OO`` drops docstrings and assertions but does not change the daemon."""
+"""``python -OO``: the daemon works, and its descriptions lack what docstrings say."""
 
 from __future__ import annotations
 
