@@ -13,6 +13,7 @@ from rkllm_twisted.abi.scalars import clip
 from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.formats.architectures import other_than_decoder
 from rkllm_twisted.formats.file_kind import FileKind, file_kind
+from rkllm_twisted.formats.gguf import GGUFHeader
 
 #: Kinds that another backend loads: (kind, is it an NPU?) -> what to do.
 OTHERS = {
@@ -21,7 +22,9 @@ OTHERS = {
     ("rkllm", False): "only librkllmrt on an NPU loads it; give a GGUF file here",
 }
 
-_REAL = "--library cpu reads llama only, start the daemon with --library llama"
+#: The types of weights that the engine ``tiny`` reads (cpu_runtime/src/tiny/tensor.c).
+_TINY_TYPES = (None, "F32", "F16", "Q8_0")
+_REAL = "only, start the daemon with --library llama"
 
 
 def check_model_file(prepared: PreparedCall, backend: str) -> None:
@@ -67,8 +70,16 @@ def _beyond(kind: FileKind, backend: str) -> str | None:
         return None
     what = other_than_decoder(kind.header)
     if what is not None:
-        return f"is {what}; the embedded runtime runs decoders that generate text"
-    architecture = kind.header.architecture
-    if backend.startswith("cpu") and architecture not in (None, "llama"):
-        return f"is a model of the architecture {clip(str(architecture))}; {_REAL}"
+        return f"is {what}; the embedded runtime runs plain decoders that generate text"
+    return _beyond_tiny(kind.header) if backend.startswith("cpu") else None
+
+
+def _beyond_tiny(header: GGUFHeader) -> str | None:
+    """Why the bundled engine does not run a GGUF model that llama.cpp may run."""
+    architecture, quantization = header.architecture, header.quantization
+    if architecture not in (None, "llama"):
+        is_what = f"is a model of the architecture {clip(str(architecture))}"
+        return f"{is_what}; --library cpu reads llama {_REAL}"
+    if quantization not in _TINY_TYPES:
+        return f"is quantised as {quantization}; --library cpu reads F32, F16 and Q8_0 {_REAL}"
     return None

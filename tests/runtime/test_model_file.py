@@ -125,6 +125,21 @@ def test_the_bundled_engine_names_an_architecture_that_it_does_not_read(
     )
 
 
+@pytest.mark.parametrize(
+    ("number", "name"), [(3, "Q4_1"), (12, "Q4_K"), (0, None), (1, None), (8, None)]
+)
+def test_the_bundled_engine_names_a_quantization_that_it_does_not_read(
+    runtime: Runtime, tmp_path: Path, number: int, name: str | None
+) -> None:
+    """Most models of other people are quantised further than to Q8_0."""
+    path = tmp_path / "model.gguf"
+    path.write_bytes(gguf_bytes(tensors=[("token_embd.weight", (256, 8), number)]))
+    said = refusal(runtime, path, "cpu (tiny, scripted)")
+    words = f"{path} is quantised as {name}; --library cpu reads F32, F16 and Q8_0 only, start"
+    assert (words in said) if name else said == ""
+    assert refusal(runtime, path, LLAMA) == ""
+
+
 def test_the_model_that_is_loaded_stays(runtime: Runtime, tmp_path: Path) -> None:
     """It answers as before."""
     path = tmp_path / "model.gguf"
