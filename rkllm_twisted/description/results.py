@@ -265,6 +265,7 @@ RESULTS: Mapping[str, ResultModel] = {
             _item("clients", "integer", "Connections that are open now."),
             _item("uptime_s", "number", "Time since the start.", "s"),
             _item("pid", "integer", "The daemon's process."),
+            _item("client", "integer", "The number of the connection that asks."),
         )
     ),
 }

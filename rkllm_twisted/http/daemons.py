@@ -62,6 +62,16 @@ class DaemonLink:
         """Make a request of the service's own."""
         return Deferred.fromCoroutine(self.lane(OWN).call(method, params))
 
+    def status(self, client: str) -> Deferred[Any]:
+        """Return the daemon's status, from the connection of a client if that is in use.
+
+        :returns: a Deferred of the result of ``server.status``; its ``client`` is then the number
+            by which the queue knows the client's requests.
+        """
+        lane = self.lane(client)
+        asked = lane if lane.is_in_use else self.lane(OWN)
+        return Deferred.fromCoroutine(asked.call("server.status", None))
+
     async def models(self) -> list[ServedModel]:
         """Return the daemon's models."""
         asked = [self.call(name) for name in ("models.list", "server.status", "server.version")]

@@ -41,6 +41,11 @@ class Lane:
         return self._client is None and not self._users
 
     @property
+    def is_in_use(self) -> bool:
+        """True if requests are under way, and another one would be sent at once."""
+        return self._users > 0 and self._slots.tokens > 0
+
+    @property
     def waiting(self) -> int:
         """The requests that wait here, before they reach the daemon."""
         return len(self._slots.waiting)

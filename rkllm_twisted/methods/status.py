@@ -21,8 +21,8 @@ class Status:
     streams = False
 
     def call(self, call: ICall) -> object:
-        """Ask the daemon."""
-        return call.daemon.status()
+        """Ask the daemon, and add which connection asks."""
+        return {**call.daemon.status(), "client": call.conversation.peer.number}
 
 
 status = Status()
