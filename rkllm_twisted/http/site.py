@@ -80,6 +80,8 @@ class LimitedRequest(server.Request):
 
     def _refuse(self, error: HTTPError) -> None:
         self.requestHeaders.removeHeader(b"expect")  # else the body would be asked for
+        self.release()
+        self.content = io.BytesIO()
         self.channel.refuse(error)
 
     def process(self) -> None:

@@ -10,9 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
+from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from rkllm_twisted.http.registry import Routes, find_routes
 from rkllm_twisted.http_service.assembly import Options, service_for
@@ -89,6 +91,7 @@ def dechunked(data: bytes, partial: bool = False) -> bytes | None:
         data = data[length + 2 :]
 
 
+@implementer(IHalfCloseableProtocol)
 class Visitor(Protocol):
     """A client of HTTP that keeps all bytes."""
 
@@ -98,6 +101,12 @@ class Visitor(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         self.data += data
+
+    def readConnectionLost(self) -> None:
+        """It goes on sending."""
+
+    def writeConnectionLost(self) -> None:
+        """It goes on reading."""
 
     def connectionLost(self, reason: Failure | None = None) -> None:
         self.is_closed = True
@@ -163,10 +172,12 @@ class HTTPRig:
 
     def visit(self, data: bytes = b"") -> Visitor:
         """Connect, and send bytes."""
-        connected: list[Visitor] = []
+        connected: list[Any] = []
         endpoint = MemoryEndpoint(self.clock, self.site)
-        endpoint.connect(Factory.forProtocol(Visitor)).addCallback(connected.append)
-        visitor = connected[0]
+        endpoint.connect(Factory.forProtocol(Visitor)).addBoth(connected.append)
+        if isinstance(connected[0], Failure):
+            connected[0].raiseException()
+        visitor: Visitor = connected[0]
         if data:
             visitor.transport.write(data)
         self.settle()
@@ -191,14 +202,14 @@ class HTTPRig:
     ) -> Response:
         """Send a request and return its answer."""
         visitor = self.start(method, path, body, headers)
-        for _ in range(100):
+        for attempt in range(100):
             self.settle()
             response = visitor.response
             if response is not None:
                 visitor.transport.loseConnection()
                 self.settle()
                 return response
-            self.advance(0.01)
+            self.advance(0.01 if attempt < 50 else 1)
         raise AssertionError(f"no whole answer: {visitor.data!r}")
 
     def post(self, path: str, body: object, headers: Mapping[str, str] | None = None) -> Response:
