@@ -145,7 +145,7 @@ def test_a_signal_ends_an_idle_daemon_cleanly_within_two_seconds(
 def test_a_stream_may_end_when_the_daemon_is_told_to_stop(
     start: Start, script: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    """The stream has ten seconds; the socket is removed first."""
+    """The stream has ten seconds; the log says so, and the socket is removed first."""
     daemon, gate = start(), tmp_path / "gate"
     daemon.load(script(f'run\ntoken "first"\nwait "{gate}"\ntoken " second"\nfinish\n'))
     with daemon.connect() as client:
@@ -160,6 +160,7 @@ def test_a_stream_may_end_when_the_daemon_is_told_to_stop(
         assert client.line()["result"]["_callback_state"] == 2
         assert client.eof() == b""
     assert daemon.process.wait(10) == 0
+    assert "stopping: rkllm_run_async for client" in daemon.log.read_text()
 
 
 def test_a_stream_that_does_not_end_is_ended(start: Start, script: Callable[[str], Path]) -> None:
