@@ -6,13 +6,17 @@ BIN := $(VENV)/bin
 # Each daemon of a test would compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint typecheck unit slow programs failed fast pythons guards runtime-check real-models soak packages \
+.PHONY: demo demo-web test lint typecheck unit slow programs failed fast pythons guards runtime-check real-models soak packages \
         bench bench-check board docs html \
         release clean
 
 # make demo MODEL=smollm2 fetches a real model and llama.cpp's library, once.
 demo: $(VENV)/installed
 	@$(BIN)/rkllm demo $(if $(filter-out demo,$(MODEL)),--model $(MODEL))
+
+# The same with a chat page: prints its address, and Ctrl-C ends everything.
+demo-web: $(VENV)/installed
+	@$(BIN)/rkllm demo --web $(if $(filter-out demo,$(MODEL)),--model $(MODEL))
 
 test: lint typecheck runtime-check unit
 

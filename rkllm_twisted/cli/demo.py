@@ -19,6 +19,7 @@ import attrs
 import click
 
 from rkllm_twisted.blocking import Client, Unreachable
+from rkllm_twisted.cli import demo_web
 from rkllm_twisted.cli.command_group import debug_option
 from rkllm_twisted.cli.terminal import say
 from rkllm_twisted.client_core.results import Perf
@@ -64,8 +65,12 @@ BUNDLED = Demonstration(CPU, demo_model, "What is a module?")
     type=click.Choice(list(MODELS)),
     help="A real model, which is downloaded once together with llama.cpp.",
 )
-def command(prompt: str | None, name: str | None) -> None:
-    """Start a daemon with a small model, run a prompt, show the figures, and stop it."""
+@click.option("--web", is_flag=True, help="Serve a chat page until Ctrl-C, in place of a prompt.")
+def command(prompt: str | None, name: str | None, web: bool) -> None:
+    """Start a daemon with a small model, run a prompt, show the figures, and stop it.
+
+    With --web it also starts the HTTP service, and prints the address of its chat page.
+    """
     chosen = BUNDLED if name is None else fetched(name)
     prompt = prompt or chosen.prompt
     with tempfile.TemporaryDirectory(prefix="rkllm-demo-") as directory:
@@ -74,6 +79,9 @@ def command(prompt: str | None, name: str | None) -> None:
             model = chosen.model()
             click.echo(f"Loading   {model} ({model.stat().st_size / 1e6:.1f} MB)")
             client.init(model, top_k=1)  # greedy, so that each demo prints the same answer
+            if web:
+                demo_web.serve(path)
+                return
             click.echo(f"Asking    {prompt}\n")
             perf, first = ask(client, prompt)
     click.echo(
