@@ -17,7 +17,7 @@ def test_the_models_of_all_daemons_are_in_one_list() -> None:
 
 def test_a_model_is_shown_by_its_name_which_may_have_slashes() -> None:
     rig = HTTPRig()
-    assert rig.ask("GET", "/v1/models/mine").json["context_length"] > 0
+    assert rig.ask("GET", "/v1/models/mine").json["id"] == "mine"
     response = rig.ask("GET", "/models/user/other:tag")
     assert response.status == 404
     assert "'user/other:tag'" in response.json["error"]["message"]
@@ -25,11 +25,7 @@ def test_a_model_is_shown_by_its_name_which_may_have_slashes() -> None:
 
 
 def test_a_daemon_that_is_away_does_not_hide_the_others() -> None:
-    rig = HTTPRig(daemons=[{"model": f"{HOME}/a.rkllm"}, {"model": f"{HOME}/b.rkllm"}])
-    assert len(rig.ask("GET", "/v1/models").json["data"]) == 2
-    rig.daemons[0].close()
-    rig.service.daemons.links[0].address = HTTPRig(is_there=False).service.daemons.links[0].address
-    rig.service.daemons.links[0]._lanes.clear()
+    rig = HTTPRig(daemons=[{"is_there": False}, {"model": f"{HOME}/b.rkllm"}])
     assert [model["id"] for model in rig.ask("GET", "/v1/models").json["data"]] == ["b"]
     rig.close()
 

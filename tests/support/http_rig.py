@@ -125,7 +125,8 @@ class HTTPRig:
     """The service, its fake daemons, and clients.
 
     :param options: of ``twistd rkllm-http``.
-    :param daemons: the parameters of each daemon's :class:`FakeDaemon`, in place of ``daemon``'s.
+    :param daemons: the parameters of each daemon's :class:`FakeDaemon`, in place of ``daemon``'s,
+        and ``is_there``.
     :param is_there: False if the daemon cannot be connected to.
     """
 
@@ -138,16 +139,18 @@ class HTTPRig:
         **daemon: Any,
     ) -> None:
         self.clock = Clock()
-        self.daemons = [
-            FakeDaemon(**{"model": MODEL, "reactor": self.clock, **one})
-            for one in daemons or [daemon]
-        ]
+        self.daemons: list[FakeDaemon] = []
+        addresses = []
+        for one in daemons or [{"is_there": is_there, **daemon}]:
+            given = {"is_there": True, "model": MODEL, "reactor": self.clock, **one}
+            there = given.pop("is_there")
+            self.daemons.append(FakeDaemon(**given))
+            nobody = MemoryEndpoint(self.clock, None)
+            addresses.append(self.daemons[-1].endpoint() if there else nobody)
         self.daemon = self.daemons[0]
         parsed = Options()
         parsed.parseOptions(["--listen", "unix:/nowhere", *options])
         found = find_routes() if routes is None else Routes([*find_routes().all, *routes])
-        nobody = MemoryEndpoint(self.clock, None)
-        addresses = [daemon.endpoint() if is_there else nobody for daemon in self.daemons]
         self.service = service_for(parsed, addresses, found, self.clock)
         self.site = self.service.site
 
