@@ -50,6 +50,7 @@ SHOWN: Mapping[str, str] = {
     "abi": '"1.2.1"',
     "init-timeout": "120",
     "keep-alive": "600",
+    "cache-dir": '"/var/cache/rkllm"',
     "max-clients-per-user": "50",
     "child-cpus": '"4-7"',
     "child-oom-score": "500",

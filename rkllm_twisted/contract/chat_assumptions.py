@@ -39,7 +39,8 @@ CHAT_ASSUMPTIONS: tuple[Assumption, ...] = (
     Assumption(
         "saved prompt",
         "A saved prompt has the prompt's tokens without the answer, and a longer prompt goes on.",
-        f"{COPES} It saves no prompts itself; files that clients save may be of no use to them.",
+        f"{COPES} With --cache-dir it tries the first saved prompt of a model, and then saves no"
+        " more; files that clients save may be of no use to them.",
         chat_checks.saves_prompt,
     ),
     Assumption(

@@ -12,6 +12,8 @@ from typing import Any
 
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorFromThreads
+from twisted.logger import Logger
 
 from rkllm_twisted.daemon.about import About, describe_for
 from rkllm_twisted.daemon.configured_model import ConfiguredModel, model_of
@@ -36,6 +38,8 @@ from rkllm_twisted.server.factory import RPCFactory
 from rkllm_twisted.server.service import UNIXSocketService, descriptors_for
 from rkllm_twisted.server.socket_file import SAME, SocketFile
 from rkllm_twisted.wire.messages import Message
+
+_log = Logger("rkllm.daemon")
 
 __all__ = [
     "Options",
@@ -150,15 +154,26 @@ def resident_for(npu: INPU, options: Options, reactor: Any) -> ResidentModel:
     return ResidentModel(reactor, npu, models, options["queue"])
 
 
-def _inference(reactor: Any, npu: INPU, resident: ResidentModel) -> Any:
+def _inference(reactor: Any, npu: INPU, resident: ResidentModel, options: Options) -> Any:
     """Make what serves chat. The first client that needs it pays for the imports."""
     from rkllm_twisted.inference.model_turns import ModelTurns  # noqa: PLC0415
     from rkllm_twisted.inference.models import Profiles  # noqa: PLC0415
+    from rkllm_twisted.inference.prompt_cache import open_prompts  # noqa: PLC0415
     from rkllm_twisted.inference.service import Inference  # noqa: PLC0415
 
     models = resident.models
     profiles = Profiles(npu, models.catalogue, models.has_directories, models.catalogue_of)
-    return Inference(ModelTurns(reactor, npu, resident, profiles))
+    directory, limit = options["cache-dir"], options["cache-bytes"]
+    prompts = directory and partial(open_prompts, directory, limit, partial(_warn, reactor))
+    return Inference(ModelTurns(reactor, npu, resident, profiles, open_prompts=prompts or None))
+
+
+def _warn(reactor: Any, text: str) -> None:
+    """Log a warning. From any thread."""
+    if IReactorFromThreads.providedBy(reactor):
+        reactor.callFromThread(_log.warn, "{problem}", problem=text)
+    else:  # a clock, and all in one thread
+        _log.warn("{problem}", problem=text)
 
 
 def factory_for(
@@ -183,8 +198,10 @@ def factory_for(
         description,
         resident,
         options["history"],
-        partial(_inference, reactor, npu, resident),
+        partial(_inference, reactor, npu, resident, options),
     )
+    if options["cache-dir"] is not None:
+        _ = about.inference  # before clients load saved prompts of their own
     access_log = AccessLog(options["log-level"], options["log-prompts"])
     dispatcher = Dispatcher(methods, npu, about, access_log)
     permissions = permissions_of(options)

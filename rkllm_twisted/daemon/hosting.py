@@ -71,7 +71,7 @@ def in_thread(options: Options, _reactor: Any) -> RuntimeHost:
         options["library"],
         options["abi"],
         native_async=options["native-async"],
-        files=Files(options["model-dir"], log_line),
+        files=Files(options["model-dir"], log_line, cache_dir=options["cache-dir"]),
     )
     return RuntimeHost(runtime, LocalLibrary(), lambda: True)  # the caller is in the same process
 
@@ -92,10 +92,12 @@ def in_process(options: Options, reactor: Any) -> RuntimeHost:
         oom_score_adj=options["child-oom-score"],
         model_dirs=options["model-dir"],
         log_prompts=options["log-prompts"],
+        cache_dir=options["cache-dir"],
     )
     supervisor = Supervisor(reactor, config)
     in_reactor = partial(blockingCallFromThread, reactor)
-    runtime = ProcessRuntime(findings, supervisor, in_reactor, Files(options["model-dir"]))
+    files = Files(options["model-dir"], cache_dir=options["cache-dir"])
+    runtime = ProcessRuntime(findings, supervisor, in_reactor, files)
     return RuntimeHost(runtime, supervisor, supervisor.is_alive)
 
 

@@ -151,6 +151,14 @@ SETTINGS: Mapping[str, Setting] = {
         parse=seconds,
         otherwise="never",
     ),
+    "cache-dir": Setting(
+        None,
+        "A directory for long prompts that come back: chat saves them there and restores them,"
+        " where that is measured to be faster than reading them.",
+        parse=directory,
+        otherwise="none are saved",
+    ),
+    "cache-bytes": Setting("1G", "Bytes of all files that chat keeps in --cache-dir.", parse=size),
     "allow-uid": Setting(
         None,
         "A user that may connect, by name or number; repeat it for more.",

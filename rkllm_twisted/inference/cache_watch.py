@@ -7,8 +7,10 @@ from collections.abc import Hashable, Iterator
 
 from rkllm_twisted.chat.plan import CLEAR
 from rkllm_twisted.chat.trail import KnownCache, PlannedCall
-from rkllm_twisted.errors import NotInRelease
-from rkllm_twisted.interfaces import IRuntime
+from rkllm_twisted.errors import NotInRelease, RPCError
+from rkllm_twisted.interfaces import IRuntime, ITurn
+
+LOAD, RELEASE = "rkllm_load_prompt_cache", "rkllm_release_prompt_cache"
 
 
 class CacheWatch:
@@ -19,13 +21,19 @@ class CacheWatch:
 
     :ivar known: what the cache holds.
     :ivar conversation: the name of the conversation of the last planned calls, or None.
+    :ivar adapters: how many LoRA adapters were loaded: one may have the name of another before.
+    :ivar has_clients_prompt: True if a client may have loaded a saved prompt, which a run may use.
     """
 
     def __init__(self) -> None:
         self.known = KnownCache()
         self.conversation: str | None = None
+        self.adapters = 0
+        self.has_clients_prompt = False
         self._is_planned = False
         self._holds_chat = False
+        self._has_prompt = False  # that load_prompt() has loaded
+        self._has_left_prompt = False
 
     @contextlib.contextmanager
     def planned(self, conversation: str | None = None) -> Iterator[KnownCache]:
@@ -39,6 +47,7 @@ class CacheWatch:
             yield self.known
         finally:
             self._is_planned = False
+            self._has_left_prompt = self._has_prompt
 
     def before(self, runtime: IRuntime, function: str, client: Hashable, is_run: bool) -> Hashable:
         """Take note of a call.
@@ -46,17 +55,38 @@ class CacheWatch:
         :returns: whose run it is for the policy of histories: all planned runs are of one client.
         :raises RPCError: chat's text cannot be removed; the call must not be made.
         """
+        if self._has_left_prompt and runtime.loaded:
+            runtime.perform(runtime.prepare(RELEASE, None))
+            self._has_prompt = self._has_left_prompt = False
         if self._is_planned:
             return self
         if is_run:
             self._remove_chat(runtime)
+        self.has_clients_prompt = self.has_clients_prompt or function == LOAD
         self.known.called(function)
         return client
 
     def after(self, function: str) -> None:
         """Take note that a call has succeeded."""
         if function in ("rkllm_init", "rkllm_destroy"):
-            self._holds_chat = False
+            self._holds_chat = self._has_prompt = self._has_left_prompt = False
+        self.adapters += function == "rkllm_load_lora"
+        if function in ("rkllm_init", "rkllm_destroy", RELEASE):
+            self.has_clients_prompt = False
+
+    def load_prompt(self, turn: ITurn, path: str) -> None:
+        """Load a saved prompt, within :meth:`planned`.
+
+        :raises RPCError: as :meth:`ITurn.perform`; call :meth:`release_prompt` then, too.
+        """
+        self._has_prompt = True
+        turn.perform(turn.prepare(LOAD, [path]))
+
+    def release_prompt(self, turn: ITurn) -> None:
+        """Release it. If that is not possible now, it is done before the next call."""
+        with contextlib.suppress(RPCError):
+            turn.perform(turn.prepare(RELEASE, None))
+            self._has_prompt = False
 
     def _remove_chat(self, runtime: IRuntime) -> None:
         if not self._holds_chat or not runtime.loaded:

@@ -56,6 +56,7 @@ def turn_of(
         limits.limit,
         on_events if params.stream else None,
         conversation,
+        turns.prompts,
     )
 
 

@@ -20,6 +20,7 @@ from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.inference.answer_reader import AnswerReader
 from rkllm_twisted.inference.cache_watch import CacheWatch
 from rkllm_twisted.inference.profile import ModelProfile
+from rkllm_twisted.inference.prompt_cache import PromptCache
 from rkllm_twisted.inference.run_error import check_run
 from rkllm_twisted.inference.traits import RuntimeTraits
 from rkllm_twisted.interfaces import ITurn
@@ -46,6 +47,7 @@ class ChatTurn:
     :param limit: the most tokens, if ``infer`` cannot say it; None for any number.
     :param on_events: called in the reactor thread with events; None if the client does not stream.
     :param conversation: the name that the client has given to the conversation, or None.
+    :param prompts: the saved prompts; None if none are saved.
     """
 
     profile: ModelProfile
@@ -57,6 +59,7 @@ class ChatTurn:
     limit: int | None = None
     on_events: Callable[[list[Event]], object] | None = None
     conversation: str | None = None
+    prompts: PromptCache | None = None
 
     def continues(self) -> bool:
         """True if the cache holds the conversation. In the reactor thread, between two turns."""
@@ -76,8 +79,10 @@ class ChatTurn:
             made = self._plan(known.take())
             self._prepare_cache(turn, made, known)
             reader = self._reader(turn, made)
-            final = self._run(turn, made, reader)
-            return self._finish(turn, made, known, reader, final)
+            held, final = self._run(turn, made, reader)
+            result = self._finish(turn, _with_held(made, held), known, reader, final)
+            self._check_restored(held, made, known, result)
+            return result
 
     def _plan(self, trail: Trail | None) -> Plan:
         return plan(self.profile.chat, self.prompt, trail, self.adapter, self.traits.plan)
@@ -119,7 +124,12 @@ class ChatTurn:
             reader.feed(self.prompt.forced)
         return reader
 
-    def _run(self, turn: ITurn, made: Plan, reader: AnswerReader) -> Result:
+    def _run(self, turn: ITurn, made: Plan, reader: AnswerReader) -> tuple[int, Result]:
+        """Make the run.
+
+        :returns: how many tokens of the prompt were restored from a file, and the last result.
+        """
+
         def on_result(result: Result) -> None:
             if reader.take(result):
                 turn.abort()
@@ -127,10 +137,13 @@ class ChatTurn:
         infer = {**self.infer}
         if made.keep_history is not None:
             infer["keep_history"] = made.keep_history
-        params: Params = [made.run_input, infer]
-        final = turn.perform(turn.prepare("rkllm_run", params), on_result)
+        if self.prompts is not None and self.prompts.serves(made):
+            held, final = self.prompts.run(turn, made, infer, on_result)
+        else:
+            params: Params = [made.run_input, infer]
+            held, final = 0, turn.perform(turn.prepare("rkllm_run", params), on_result)
         turn.check()  # else an aborted answer would count as whole
-        return check_run(final, self.profile.chat.context)
+        return held, check_run(final, self.profile.chat.context)
 
     def _finish(
         self, turn: ITurn, made: Plan, known: KnownCache, reader: AnswerReader, final: Result
@@ -156,6 +169,11 @@ class ChatTurn:
         )
         return TurnResult(answer, made, usage)
 
+    def _check_restored(self, held: int, made: Plan, known: KnownCache, result: TurnResult) -> None:
+        is_unknown = known.trail is None and result.answer.finish_reason != "cancelled"
+        if held and is_unknown and self.prompts is not None and made.trail is not None:
+            self.prompts.was_wrong(made.trail.key)
+
     def _reason(self, reader: AnswerReader, final: Result) -> str:
         """Return why the run ended."""
         if reader.is_over:
@@ -167,6 +185,13 @@ class ChatTurn:
         if not self.traits.sizes:
             return None
         return cache_size(_call(turn, "rkllm_get_kv_cache_size", None))
+
+
+def _with_held(made: Plan, held: int) -> Plan:
+    """Return a plan of which so many tokens were restored and not read."""
+    if not held or made.new_tokens is None:
+        return made
+    return attrs.evolve(made, cached_tokens=held, new_tokens=made.new_tokens - held)
 
 
 def _cached(made: Plan, final: Result, size: int | None) -> int:

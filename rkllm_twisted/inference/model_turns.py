@@ -15,8 +15,9 @@ from rkllm_twisted.errors import Busy, NoModel
 from rkllm_twisted.inference.cache_watch import CacheWatch
 from rkllm_twisted.inference.models import Profiles
 from rkllm_twisted.inference.profile import ModelProfile
+from rkllm_twisted.inference.prompt_cache import PromptCache
 from rkllm_twisted.inference.requests import RunLimits, run_limits
-from rkllm_twisted.inference.traits import traits_of
+from rkllm_twisted.inference.traits import RuntimeTraits, traits_of
 from rkllm_twisted.interfaces import INPU, ITurn
 from rkllm_twisted.models.resident import CurrentModel, IResidentModel
 
@@ -28,6 +29,7 @@ _SOON = ("loading", "running")
 #: The path and the room of the loaded model, if there is none.
 NOTHING = (None, None)
 
+OpenPrompts = Callable[[RuntimeTraits, CacheWatch], PromptCache | None]
 P = TypeVar("P")
 T = TypeVar("T")
 
@@ -57,8 +59,10 @@ class ModelTurns:
 
     :param resident: makes turns with models by name.
     :param now: the local time, for templates that show the date.
+    :param open_prompts: opens the saved prompts, with what the two attributes below are.
     :ivar traits: what the runtime can do.
     :ivar watch: what the cache holds.
+    :ivar prompts: the saved prompts; None if none are saved.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class ModelTurns:
         resident: IResidentModel,
         profiles: Profiles,
         now: Callable[[], datetime] = datetime.now,
+        open_prompts: OpenPrompts | None = None,
     ) -> None:
         self._reactor = reactor
         self._npu = npu
@@ -76,6 +81,7 @@ class ModelTurns:
         self.now = now
         self.traits = traits_of(npu.release, npu.version().backend)
         self.watch = CacheWatch()
+        self.prompts = None if open_prompts is None else open_prompts(self.traits, self.watch)
         self._reading = DeferredLock()
         npu.observe(self.watch)
 

@@ -62,6 +62,7 @@ class ChildConfig:
     :param oom_score_adj: see proc(5); None: the daemon's own.
     :param model_dirs: see :class:`~rkllm_twisted.runtime.files.Files`.
     :param log_prompts: may the runtime print prompts?
+    :param cache_dir: see :class:`~rkllm_twisted.runtime.files.Files`.
     """
 
     library: str
@@ -72,6 +73,7 @@ class ChildConfig:
     oom_score_adj: int | None = None
     model_dirs: tuple[str, ...] = ()
     log_prompts: bool = False
+    cache_dir: str | None = None
 
     def to_argument(self) -> str:
         """Return the settings as one word of a command line."""
@@ -226,7 +228,8 @@ def main(argv: list[str]) -> None:
     apply_limits(config)
     return_freed_blocks()
     try:
-        files = Files(config.model_dirs, partial(print, file=sys.stderr, flush=True))
+        note = partial(print, file=sys.stderr, flush=True)
+        files = Files(config.model_dirs, note, cache_dir=config.cache_dir)
         runtime = open_runtime(
             config.library, config.abi, {}, native_async=config.native_async, files=files
         )

@@ -53,16 +53,17 @@ class Root:
     directory: Descriptor
 
     @classmethod
-    def at(cls, name: str) -> Root:
+    def at(cls, name: str, option: str = "--model-dir") -> Root:
         """Open a directory.
 
+        :param option: the option that names it.
         :raises LibraryError: there is none.
         """
         path = Path(name).absolute()
         try:
             fd = os.open(path, _DIRECTORY)
         except OSError as error:
-            raise LibraryError(f"--model-dir {name}: {error.strerror}.") from None
+            raise LibraryError(f"{option} {name}: {error.strerror}.") from None
         return cls((str(path), str(path.resolve())), Descriptor(fd))
 
     def below(self, name: str) -> str | None:
@@ -80,6 +81,7 @@ class Files:
     :param directories: every name must lead into one of them; none: any name is allowed.
     :param note: called with a sentence that has the client's name of a file and the one for C.
     :param opener: see :mod:`rkllm_twisted.runtime.openat2`.
+    :param cache_dir: one more directory, for prompt caches only; None if there is none.
     """
 
     def __init__(
@@ -87,8 +89,10 @@ class Files:
         directories: Sequence[str] = (),
         note: Callable[[str], object] = lambda _: None,
         opener: openat2.Opener | None = None,
+        cache_dir: str | None = None,
     ) -> None:
         self._roots = [Root.at(name) for name in directories]
+        self._cache_roots = [] if cache_dir is None else [Root.at(cache_dir, "--cache-dir")]
         self._note = note
         self._open = opener or openat2.opener()
 
@@ -179,7 +183,8 @@ class Files:
         with _refusing(file):  # the working directory may have been removed
             # Not normalised: what .. means depends on the links before it.
             absolute = name if name.startswith("/") else f"{Path.cwd()}/{name}"
-        for root in self._roots:
+        is_cache = file.path.rpartition(".")[2] == "prompt_cache_path"
+        for root in self._roots + (self._cache_roots if is_cache else []):
             rest = root.below(f"{absolute}/" if absolute in root.names else absolute)
             if rest is None:
                 continue

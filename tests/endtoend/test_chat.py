@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 from daemons import Daemon, RawClient
 from documented_answers import fits
+from inference_rig import furnish, user
+from vocabularies import vocabulary
 
 from rkllm_twisted.cpu import demo_model
 
@@ -95,6 +98,35 @@ def test_waiting_requests_of_one_conversation_are_served_together(
     cached = [one["result"]["usage"]["cached_tokens"] for one in answers]
     assert cached[0] == cached[2] == 0
     assert min(cached[1], cached[3]) > 0
+
+
+def test_a_long_prompt_that_comes_back_is_saved_for_this_daemon_only(
+    start: Start, tmp_path: Path
+) -> None:
+    """A daemon that is killed leaves the file. The next one does not take it, but removes it."""
+    model = furnish(tmp_path / "models", "tokens", "yes")
+    ids = vocabulary("byte_level").encode_text("Yes.")
+    answer = "".join(f'token "{vocabulary("byte_level").decode([one])}" {one}\n' for one in ids)
+    model.write_text(f"#!rkllm-script 1\nrun\nprefill 1100\n{answer}run\n{answer}")
+    cache_dir = tmp_path / "cache"
+    cache_dir.mkdir()
+    options = (f"--model-dir={tmp_path / 'models'}", f"--cache-dir={cache_dir}")
+    params = {"messages": [user("Is it so?")], "model": "yes"}
+
+    def ask(daemon: Daemon, times: int) -> list[Path]:
+        with daemon.connect() as client:
+            for _ in range(times):
+                answer = client.ask("chat.complete", params)
+                assert answer["result"]["message"]["content"] == "Yes.", answer
+        return list((cache_dir / "rkllm-prompts").iterdir())
+
+    first = start(*options)
+    assert ask(first, 1) == []
+    (file,) = ask(first, 1)
+    assert [oct(path.stat().st_mode & 0o777) for path in (file, file.parent)] == ["0o600", "0o700"]
+    first.stop(signal.SIGKILL)
+    (file.parent / "notes").touch()
+    assert ask(start(*options), 1) == [file.parent / "notes"]
 
 
 def test_a_daemon_imports_nothing_of_chat_before_it_is_asked(start: Start) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from rkllm_twisted.testing import Crash, End
 #: The errors that a request may end with: what the clients did causes them.
 EXPECTED = {-32000, -32001, -32002, -32004, -32800}
 TALKS = st.integers(0, 1)
+#: A longer conversation might not fit into the context.
+MOST_MESSAGES = 10
 #: Most of the time the answer comes before anything else happens.
 WAITS = st.sampled_from([True, True, False])
 
@@ -43,6 +46,9 @@ class Clients(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self.cache_dir = tempfile.TemporaryDirectory()
+        self.own_prompt = Path(self.cache_dir.name, "own")
+        self.own_prompt.write_text("[]")
         self.paths = [furnish(self.directory, self.tier, name) for name in ("first", "second")]
         self.rig = Rig(
             self.paths[0],
@@ -50,7 +56,9 @@ class Clients(RuleBasedStateMachine):
             history=self.history,
             paced=True,
             directories=(str(self.directory),),
+            cache_dir=Path(self.cache_dir.name),
         )
+        self.rig.runtime.restoring = "blindly"
         self.talks = [Talk(), Talk()]
         self.runs: list[tuple[str, Asked]] = []
         self.of_runs: set[str] = set()
@@ -61,8 +69,11 @@ class Clients(RuleBasedStateMachine):
         return f"zq{self.number}q"
 
     def teardown(self) -> None:
-        self.rig.settle()
-        self.look()
+        try:
+            self.rig.settle()
+            self.look()
+        finally:
+            self.cache_dir.cleanup()
 
     def say(self, talk: Talk, model: str | None, stop: str | None, waits: bool) -> None:
         talk.is_cut = stop is not None
@@ -87,10 +98,19 @@ class Clients(RuleBasedStateMachine):
         talk = self.talks[number]
         if talk.asked is not None:
             return
+        if len(talk.messages) > MOST_MESSAGES:
+            talk.messages, talk.own = [], set()
         new = [self.secret() for _ in range(words)]
         talk.own.update(new)
         talk.messages.append(user(" ".join(new)))
         self.say(talk, model, new[-1] if cut else None, waits)
+
+    @rule(rounds=st.integers(2, 4))
+    def both_take_turns(self, rounds: int) -> None:
+        """Each prompt comes back after another: so it is saved, tried and restored."""
+        for number in (0, 1) * rounds:
+            self.goes_on(number, None, cut=False, words=1, waits=True)
+            self.look()
 
     @rule(number=TALKS, waits=WAITS)
     def asks_again(self, number: int, waits: bool) -> None:
@@ -142,11 +162,19 @@ class Clients(RuleBasedStateMachine):
     def clears(self, keep: int) -> None:
         self.call("rkllm_clear_kv_cache", [keep])
 
+    @rule(saving=st.sampled_from(["well", "well", "not", "error before", "error after"]))
+    def the_disk_changes(self, saving: str) -> None:
+        self.rig.runtime.saving = saving
+
+    @rule(function=st.sampled_from(["rkllm_load_prompt_cache", "rkllm_release_prompt_cache"]))
+    def has_a_saved_prompt(self, function: str) -> None:
+        self.call(function, [str(self.own_prompt)] if "load" in function else None)
+
     @rule()
     def sets_a_template(self) -> None:
         self.call("rkllm_set_chat_template", ["", "<a>", "<b>"])
 
-    def call(self, function: str, params: list[Any]) -> None:
+    def call(self, function: str, params: list[Any] | None) -> None:
         done = self.rig.npu.call(function, params, "other")
         done.addErrback(lambda failure: failure.trap(RPCError) and None)
 

@@ -235,6 +235,16 @@ def test_every_kind_of_file_goes_through(runtime: Runtime, models: Path) -> None
             call(runtime, function, *params)
 
 
+def test_the_directory_for_prompt_caches_is_for_them_only(models: Path) -> None:
+    elsewhere = models.parent / "elsewhere"
+    files = Files([str(models)], cache_dir=str(elsewhere))
+    for exists in (True, False):
+        path = "rkllm_infer_params.prompt_cache_params.prompt_cache_path"
+        files.check([FileParameter(path, str(elsewhere / "model"), exists)])
+        with pytest.raises(NotAllowed):
+            files.check([parameter(elsewhere / "model", exists)])
+
+
 def test_descriptors_are_closed_with_the_model(runtime: Runtime, models: Path) -> None:
     """The descriptors of the calls before are closed, too."""
     before: int | None = None

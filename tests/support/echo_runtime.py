@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from array import array
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import attrs
 
 from rkllm_twisted.abi.from_c import empty_result
 from rkllm_twisted.chat.vocabulary import Vocabulary
+from rkllm_twisted.errors import InvalidParams, RuntimeRefused
 from rkllm_twisted.interfaces import IRuntime
 from rkllm_twisted.testing import Answer, End, FakeRuntime
-from rkllm_twisted.values import FloatArray, OnResult
+from rkllm_twisted.testing.results import figures
+from rkllm_twisted.values import SAVED, FloatArray, OnResult
 
 #: What a message may hold that no template and no other message holds.
 SECRET = re.compile(r"zq\d+q")
+#: What a file that cannot be written is reported with.
+NO_FILE = InvalidParams(
+    "prompt_cache_path: No space left on device.",
+    {"parameter": "rkllm_infer_params.prompt_cache_params.prompt_cache_path"},
+)
 #: The runtime's own template.
 OWN_SLOTS = ("", "<user>", "<end>")
 
@@ -35,6 +44,13 @@ class EchoRuntime(FakeRuntime):
     :ivar then: the end of the next run; None for a usual end.
     :ivar is_mute: True if runs for hidden states and logits return nothing.
     :ivar read: how many words or tokens the last run has read.
+    :ivar seconds: the time that has passed: :attr:`costs` of reading a token, of saving a prompt
+        and of loading one.
+    :ivar saving: how a prompt is saved: well; not, as on a full disk; or not, with an error before
+        or after the run.
+    :ivar restoring: how a saved prompt is restored: well; not at all; before the whole prompt; or
+        blindly, also if the prompt begins otherwise.
+    :ivar loaded_prompt: the saved prompt that is loaded.
     """
 
     def __init__(self, vocabulary: Vocabulary | None = None, **how: Any) -> None:
@@ -44,12 +60,16 @@ class EchoRuntime(FakeRuntime):
         self.then: Any = None
         self.is_mute = False
         self.read = 0
+        self.seconds = 0.0
+        self.costs = {"read": 0.1, "save": 0.01, "load": 0.01}
+        self.saving = self.restoring = "well"
         self._forget()
 
     def _forget(self) -> None:
         self.cache: list[str | int] = []
         self._in_slot = 0
         self._slots = OWN_SLOTS
+        self.loaded_prompt: list[int] | None = None
 
     @property
     def _width(self) -> int:
@@ -92,9 +112,13 @@ class EchoRuntime(FakeRuntime):
 
     def _echo(self, arguments: Mapping[str, Any], on_result: OnResult) -> dict[str, Any]:
         before = list(self.cache)
-        self._take_in(arguments["rkllm_input"])
-        self.read = len(self.cache) - len(before)
-        mode = (arguments.get("rkllm_infer_params") or {}).get("mode") or ""
+        infer = arguments.get("rkllm_infer_params") or {}
+        restored = self._restore(arguments["rkllm_input"].get("token_input"))
+        self._take_in(arguments["rkllm_input"], restored)
+        self.read = len(self.cache) - len(before) - restored
+        self.seconds += self.read * self.costs["read"]
+        saved = self._save(infer.get("prompt_cache_params"))
+        mode = infer.get("mode") or ""
         if mode in _ARRAYS:
             result = _ARRAYS[mode](self.text, self.read, self._width)
             if not self.is_mute:
@@ -106,6 +130,8 @@ class EchoRuntime(FakeRuntime):
         def keep(result: Any) -> None:
             if result["_callback_state"] == 0:
                 came.append(result)
+            elif "perf" in result:
+                result = {**result, "perf": figures(self.read, len(came))}
             on_result(result)
 
         then, self.then = self.then, None
@@ -117,13 +143,56 @@ class EchoRuntime(FakeRuntime):
             self.cache += [one["token_id"] for one in came]
         if len(came) == len(parts):
             self.cache.append(self._end_token())
-        if not (arguments.get("rkllm_infer_params") or {}).get("keep_history"):
+        if not infer.get("keep_history"):
             self.cache[:] = before
-        return end
+        if saved and self.saving == "error after":
+            raise NO_FILE
+        return {**end, **saved}
 
-    def _take_in(self, given: Mapping[str, Any]) -> None:
+    def _save(self, asked: Mapping[str, Any] | None) -> dict[str, Any]:
+        if not asked:
+            return {}
+        if self.saving == "error before":
+            raise NO_FILE
+        self.seconds += self.costs["save"]
+        if self.saving == "well":
+            Path(asked["prompt_cache_path"]).write_text(json.dumps(self.cache))
+        return {SAVED: self.saving == "well"}
+
+    def _load_prompt(self, arguments: Mapping[str, Any], outputs: dict[str, Any]) -> dict[str, Any]:
+        self.seconds += self.costs["load"]
+        text = Path(arguments["prompt_cache_path"]).read_text()
+        if self.loaded_prompt is not None or not text.endswith("]"):
+            raise RuntimeRefused("rkllm_load_prompt_cache returned -1.", {"status_code": -1})
+        self.loaded_prompt = json.loads(text)
+        self.cache.clear()
+        return outputs
+
+    def _release_prompt(self, _: Mapping[str, Any], outputs: dict[str, Any]) -> dict[str, Any]:
+        self.loaded_prompt = None
+        return outputs
+
+    def _restore(self, given: Mapping[str, Any] | None) -> int:
+        """Put what a prompt and the loaded one begin with into the cache.
+
+        :returns: how many of the prompt's tokens need not be read.
+        """
+        if not given or not self.loaded_prompt or self.cache or self.restoring == "not":
+            return 0
+        if self.restoring == "blindly":
+            self.cache += self.loaded_prompt
+            return len(self.loaded_prompt)
+        same = 0
+        for one, other in zip(given["input_ids"][:-1], self.loaded_prompt, strict=False):
+            if one != other:
+                break
+            same += 1
+        self.cache += given["input_ids"][:same]
+        return same if self.restoring == "well" else 0
+
+    def _take_in(self, given: Mapping[str, Any], restored: int) -> None:
         if given.get("token_input"):
-            self.cache += given["token_input"]["input_ids"]
+            self.cache += given["token_input"]["input_ids"][restored:]
             return
         system, prefix, postfix = self._slots
         if not self.cache:
@@ -181,5 +250,7 @@ _CHANGES = {
     "rkllm_init": EchoRuntime._load,
     "rkllm_destroy": EchoRuntime._load,
     "rkllm_get_kv_cache_size": EchoRuntime._size,
+    "rkllm_load_prompt_cache": EchoRuntime._load_prompt,
+    "rkllm_release_prompt_cache": EchoRuntime._release_prompt,
 }
 assert IRuntime.implementedBy(EchoRuntime)

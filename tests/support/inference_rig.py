@@ -16,12 +16,17 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from vocabularies import tokenizer, vocabulary
 
+from rkllm_twisted.chat.prompt_index import PromptIndex
 from rkllm_twisted.chat.template import ChatTemplate
 from rkllm_twisted.daemon.named_models import NamedModels
 from rkllm_twisted.daemon.resident_model import ResidentModel
+from rkllm_twisted.inference.cache_watch import CacheWatch
 from rkllm_twisted.inference.model_turns import ModelTurns
 from rkllm_twisted.inference.models import Profiles
+from rkllm_twisted.inference.prompt_cache import PromptCache
+from rkllm_twisted.inference.prompt_files import PromptFiles
 from rkllm_twisted.inference.service import Inference
+from rkllm_twisted.inference.traits import RuntimeTraits
 from rkllm_twisted.methods.chat_complete import Params
 from rkllm_twisted.npu.history import HISTORIES
 from rkllm_twisted.npu.thread import ThreadNPU
@@ -83,6 +88,8 @@ class Rig:
     """Inference under test.
 
     :param path: the model that is loaded.
+    :param cache_dir: where long prompts are saved; None: nowhere.
+    :ivar warnings: what the log would have of saved prompts.
     """
 
     def __init__(
@@ -96,6 +103,8 @@ class Rig:
         directories: tuple[str, ...] = (),
         open_template: Callable[..., Any] = ChatTemplate,
         context: int = 4096,
+        cache_dir: Path | None = None,
+        cache_bytes: int = 10**6,
     ) -> None:
         paced_thread = PacedThread() if paced else None
         self.thread: Any = StepThread() if paced_thread is None else paced_thread
@@ -115,7 +124,17 @@ class Rig:
         profiles = Profiles(
             self.npu, models.catalogue, bool(directories), models.catalogue_of, open_template
         )
-        turns = ModelTurns(clock, self.npu, self.resident, profiles, lambda: NOW)
+        self.warnings: list[str] = []
+
+        def open_prompts(_: RuntimeTraits, watch: CacheWatch) -> PromptCache | None:
+            if cache_dir is None:
+                return None
+            files, index = PromptFiles(str(cache_dir)), PromptIndex(cache_bytes)
+            return PromptCache(
+                files, index, watch, self.warnings.append, lambda: self.runtime.seconds
+            )
+
+        turns = ModelTurns(clock, self.npu, self.resident, profiles, lambda: NOW, open_prompts)
         self.inference = Inference(turns)
         self.context = context
         self.load(path)
