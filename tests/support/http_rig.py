@@ -98,12 +98,14 @@ class Visitor(Protocol):
     def __init__(self) -> None:
         self.data = b""
         self.is_closed = False
+        self.has_ended = False  # nothing more comes
 
     def dataReceived(self, data: bytes) -> None:
         self.data += data
 
     def readConnectionLost(self) -> None:
-        """It goes on sending."""
+        """It may go on sending."""
+        self.has_ended = True
 
     def writeConnectionLost(self) -> None:
         """It goes on reading."""

@@ -1,0 +1,101 @@
+"""The service on real sockets: a client that leaves is told from one that only sends no more."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import pytest_twisted
+from http_rig import MODEL, Visitor, request_bytes
+from twisted.internet import reactor
+from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.protocol import Factory
+from twisted.internet.task import deferLater
+
+from rkllm_twisted.http.registry import find_routes
+from rkllm_twisted.http_service.assembly import Options, service_for
+from rkllm_twisted.testing import Answer, FakeDaemon, Hang
+
+PATH = "/v1/chat/completions"
+ANSWERS = {"hang": Answer([], then=Hang()), "slow": Answer("a b c d e", delay=0.01)}
+
+
+class Site:
+    """The service on a port of its own, and clients of it."""
+
+    def __init__(self, daemon: FakeDaemon) -> None:
+        options = Options()
+        options.parseOptions(["--listen", "tcp:0:interface=127.0.0.1"])
+        self.daemon = daemon
+        self.service = service_for(options, [daemon.endpoint()], find_routes(), reactor)
+        self.service.startService()
+
+    @property
+    def runs(self) -> bool:
+        assert self.daemon._memory is not None
+        return self.daemon._memory[0].status().running is not None
+
+    async def connect(self) -> Any:
+        endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", self.service.ports[0].getHost().port)
+        return await endpoint.connect(Factory.forProtocol(Visitor))
+
+    async def ask(self, prompt: str, stream: bool = False) -> Any:
+        visitor = await self.connect()
+        messages = [{"role": "user", "content": prompt}]
+        visitor.transport.write(
+            request_bytes("POST", PATH, {"messages": messages, "stream": stream})
+        )
+        return visitor
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[Site]:
+    with FakeDaemon(ANSWERS, "Hi", model=MODEL, reactor=reactor) as daemon:
+        site = Site(daemon)
+        try:
+            yield site
+        finally:
+            await site.service.stopService()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until something holds; the test's time limit bounds it."""
+    while not condition():
+        await deferLater(reactor, 0.005)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest_twisted.ensureDeferred
+async def test_a_client_that_leaves_during_the_prefill_frees_the_npu(stream: bool) -> None:
+    """Its kernel sends the same as for one that closes its half, until it is written to."""
+    async with serving() as site:
+        visitor = await site.ask("hang", stream)
+        await until(lambda: site.runs)
+        visitor.transport.loseConnection()
+        await until(lambda: not site.runs)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest_twisted.ensureDeferred
+async def test_a_client_that_closes_its_half_gets_its_whole_answer(stream: bool) -> None:
+    async with serving() as site:
+        visitor = await site.ask("slow", stream)
+        await until(lambda: site.runs)
+        visitor.transport.loseWriteConnection()
+        await until(lambda: visitor.has_ended)
+        assert b"e" in visitor.response.body
+        assert visitor.response.status == 200
+        visitor.transport.loseConnection()
+
+
+@pytest_twisted.ensureDeferred
+async def test_many_connections_and_requests_at_once_are_answered() -> None:
+    """Two hundred connections that wait, and twenty that ask."""
+    async with serving() as site:
+        idle = [await site.connect() for _ in range(200)]
+        asking = [await site.ask(f"question {number}", number % 2 == 0) for number in range(20)]
+        await until(lambda: all(visitor.response for visitor in asking))
+        assert {visitor.response.status for visitor in asking} == {200}
+        assert not any(visitor.is_closed for visitor in idle)
