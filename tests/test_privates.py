@@ -10,7 +10,7 @@ import rkllm_twisted
 import twisted
 
 PACKAGE = Path(rkllm_twisted.__file__).parent
-ALLOWED = {"server/transport.py", "daemon/twistd.py"}
+ALLOWED = {"server/transport.py", "daemon/program.py"}
 #: Where the names come from: what the package builds on.
 OWNERS = (
     "application/internet.py",

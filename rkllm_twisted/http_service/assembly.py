@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
+from twisted.application.service import IService
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IStreamServerEndpoint
+from twisted.python import usage
 
 from rkllm_twisted.client.endpoint import Address
 from rkllm_twisted.daemon.table_options import TableOptions
@@ -33,7 +36,37 @@ class Options(TableOptions):
         " Anthropic expect it."
     )
 
+    def __init__(self) -> None:
+        super().__init__()
+        #: The options of the daemon in this process; None if there is none.
+        self.embedded: TableOptions | None = None
+
     def check(self) -> list[str]:
+        """Return what is wrong about the values together, a sentence each."""
+        return [*self._read_embedded(), *self._check_exposure()]
+
+    @property
+    def addresses(self) -> Sequence[str]:
+        """Where the daemons listen; the one in this process is the first."""
+        if self.embedded is None:
+            return tuple(self["daemon"])
+        others = self["daemon"] if "daemon" in self.sources else ()
+        return (self.embedded["socket"], *others)
+
+    def _read_embedded(self) -> list[str]:
+        if self["embed"] is None:
+            return []
+        # Only a service with a daemon in its own process has all of that in its memory.
+        from rkllm_twisted.daemon.options import Options as DaemonOptions  # noqa: PLC0415
+
+        self.embedded = DaemonOptions()
+        try:
+            self.embedded.parseOptions(shlex.split(self["embed"]))
+        except (usage.UsageError, ValueError) as error:
+            return [f"--embed: {line}" for line in str(error).splitlines()]
+        return []
+
+    def _check_exposure(self) -> list[str]:
         """Refuse to listen where others can connect without a key, unless that is said."""
         if self["api-key-file"] is not None:
             return ["--no-key and --api-key-file exclude each other."] if self["no-key"] else []
@@ -56,15 +89,27 @@ def makeService(options: Options, reactor: Any = None) -> HTTPService:
     """
     if reactor is None:
         from twisted.internet import reactor  # noqa: PLC0415 - importing it would install one
-    return service_for(options, options["daemon"], find_routes(), reactor)
+    daemon = None if options.embedded is None else _daemon(options.embedded, reactor)
+    return service_for(options, options.addresses, find_routes(), reactor, daemon)
+
+
+def _daemon(options: Any, reactor: Any) -> IService:
+    from rkllm_twisted.daemon import assembly  # noqa: PLC0415 - see above
+
+    return assembly.makeService(options, reactor)
 
 
 def service_for(
-    options: Options, addresses: Sequence[Address], routes: Routes, reactor: Any
+    options: Options,
+    addresses: Sequence[Address],
+    routes: Routes,
+    reactor: Any,
+    daemon: IService | None = None,
 ) -> HTTPService:
     """Make the service for daemons.
 
     :param addresses: where they listen, in place of those of the options.
+    :param daemon: the daemon in this process, if there is one.
     :raises StartupError: see :func:`makeService`.
     """
     keys = KeyRing(options["api-key-file"])
@@ -74,7 +119,7 @@ def service_for(
     limits = SiteLimits(options["max-body"], options["max-connections"])
     site = ServiceSite(resource, trust, reactor, limits)
     endpoints = _endpoints(options["listen"], reactor)
-    return HTTPService(site, resource, daemons, keys, endpoints)
+    return HTTPService(site, resource, daemons, keys, endpoints, daemon)
 
 
 def _endpoints(descriptions: Iterable[str], reactor: Any) -> Mapping[str, IStreamServerEndpoint]:

@@ -47,6 +47,13 @@ SETTINGS: Mapping[str, Setting] = {
         short="d",
         separator=",",
     ),
+    "embed": Setting(
+        None,
+        "Run a daemon in this process, too: its options as one text, such as '--library cpu --model"
+        " demo.gguf'. Its socket serves other programs as ever.",
+        "RKLLM_HTTP_EMBED",
+        otherwise="the daemons of --daemon only",
+    ),
     "listen": Setting(
         "tcp:8080:interface=127.0.0.1",
         "Where to listen, as a description of a Twisted endpoint (tcp:, ssl:, unix:, systemd:);"

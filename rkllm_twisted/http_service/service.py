@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from twisted.application.service import Service
+from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IStreamServerEndpoint
@@ -28,6 +28,7 @@ class HTTPService(Service):
     """Serves HTTP.
 
     :param endpoints: their descriptions, for errors, and the endpoints to listen on.
+    :param daemon: a daemon in this process, which starts before it and stops after it.
     :ivar site: the site, for endpoints of an application's own.
     :ivar resource: what answers; an application may put it into a site of its own.
     :ivar daemons: the daemons behind it.
@@ -41,7 +42,9 @@ class HTTPService(Service):
         daemons: Daemons,
         keys: KeyRing,
         endpoints: Mapping[str, IStreamServerEndpoint],
+        daemon: IService | None = None,
     ) -> None:
+        self.daemon = daemon
         self.resource = resource
         self.daemons = daemons
         self.ports: list[Any] = []
@@ -55,6 +58,8 @@ class HTTPService(Service):
         :raises SocketError: a port cannot be had; the text says which.
         """
         super().privilegedStartService()
+        if self.daemon is not None:
+            self.daemon.privilegedStartService()
         for description, endpoint in self._endpoints.items():
             failures: list[Failure] = []
             endpoint.listen(self.site).addCallbacks(self._listens, failures.append)
@@ -66,6 +71,8 @@ class HTTPService(Service):
         super().startService()
         if not self.ports:
             self.privilegedStartService()
+        if self.daemon is not None:
+            self.daemon.startService()
 
     def _listens(self, port: Any) -> None:
         self.ports.append(port)
@@ -83,6 +90,8 @@ class HTTPService(Service):
         await gatherResults([maybeDeferred(port.stopListening) for port in ports])
         await self.site.close_all(DRAIN_S)
         await self.daemons.close()
+        if self.daemon is not None:
+            await maybeDeferred(self.daemon.stopService)
 
     def reload_keys(self) -> None:
         """Read the file of keys again; if it is wrong, the keys stay as they are."""

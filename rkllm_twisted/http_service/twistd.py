@@ -12,9 +12,10 @@ from typing import Any
 from twisted.application.service import IService
 
 from rkllm_twisted.daemon.monotonic import use_monotonic_time
-from rkllm_twisted.daemon.twistd import ProgramOptions, Terminal, one_sentence
+from rkllm_twisted.daemon.program import ProgramOptions, Terminal, one_sentence
 from rkllm_twisted.http_service import assembly
 from rkllm_twisted.http_service.service import HTTPService
+from rkllm_twisted.runtime.malloc import return_freed_blocks
 
 __all__ = ["Options", "makeService"]
 
@@ -27,6 +28,7 @@ class Options(ProgramOptions, assembly.Options):
 
 def makeService(options: Options) -> IService:
     """Make the service that twistd runs."""
+    return_freed_blocks()
     terminal = Terminal(options.program)
     with one_sentence(options.program):
         from twisted.internet import reactor  # noqa: PLC0415 - importing it would install one

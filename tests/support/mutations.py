@@ -448,7 +448,7 @@ GUARDS = [
     ),
     _guard(
         "SIGUSR1 without a log file is ignored",
-        "daemon/twistd.py",
+        "daemon/program.py",
         "        _ignore_rotation(reactor)\n",
         "",
         "endtoend/test_log.py::test_sigusr1_without_a_logfile_is_ignored_and_said",

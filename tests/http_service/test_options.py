@@ -1,0 +1,115 @@
+"""The options of ``twistd rkllm-http``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.task import Clock
+from twisted.python.usage import UsageError
+
+from rkllm_twisted.errors import StartupError
+from rkllm_twisted.http_service.assembly import Options, makeService
+from rkllm_twisted.http_service.exposure import is_local
+
+
+def parsed(*arguments: str) -> Options:
+    options = Options()
+    options.parseOptions(arguments)
+    return options
+
+
+def test_by_default_only_this_machine_is_served() -> None:
+    options = parsed()
+    assert options["listen"] == ("tcp:8080:interface=127.0.0.1",)
+    assert options.addresses == ("/tmp/rkllm.sock",)
+    assert options["max-body"] == 8 * 2**20
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        "tcp:8080:interface=127.0.0.1",
+        "tcp:8080:interface=127.1.2.3",
+        "tcp:8080:interface=localhost",
+        "tcp6:8080:interface=\\:\\:1",
+        "ssl:443:interface=127.0.0.1:privateKey=/k",
+        "unix:/run/http.sock",
+        "unix:/run/http.sock:mode=600",
+    ],
+)
+def test_what_only_this_machine_reaches_needs_no_key(description: str) -> None:
+    assert is_local(description)
+    assert parsed("--listen", description)["listen"] == (description,)
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        "tcp:8080",
+        "tcp:8080:interface=0.0.0.0",
+        "tcp:8080:interface=192.168.1.7",
+        "tcp:8080:interface=board",
+        "tcp:8080:interface=",
+        "tcp6:8080:interface=\\:\\:",
+        "ssl:443",
+        "systemd:domain=INET:index=0",
+        "onion:80",
+        "tcp:8080:x=interface=127.0.0.1",
+    ],
+)
+def test_what_others_reach_needs_a_key_or_its_absence_said(
+    description: str, tmp_path: Path
+) -> None:
+    assert not is_local(description)
+    local = ("--listen", "unix:/run/http.sock")
+    with pytest.raises(UsageError, match="can be reached from other machines"):
+        parsed(*local, "--listen", description)
+    assert parsed("--listen", description, "--no-key")["no-key"]
+    keys = tmp_path / "keys"
+    assert parsed("--listen", description, "--api-key-file", str(keys))["api-key-file"]
+
+
+@given(st.text())
+def test_any_text_is_local_or_not(text: str) -> None:
+    assert is_local(text) in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--no-key", "--api-key-file", "k"], "exclude each other"),
+        (["--cors-origin", "*"], "--cors-origin must be the origin"),
+        (["--cors-origin", "https://a.example/path"], "--cors-origin must be the origin"),
+        (["--max-body", "much"], "--max-body must be"),
+        (["--embed", "--queue many"], "--embed: --queue must be"),
+        (["--embed", "--model 'x"], "--embed: No closing quotation"),
+    ],
+)
+def test_a_wrong_option_is_named(arguments: list[str], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        parsed(*arguments)
+
+
+def test_options_come_from_the_environment_and_a_file_too(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "http.toml"
+    file.write_text('daemon = ["/run/a.sock", "/run/b.sock"]\nmax-body = "1M"\n')
+    monkeypatch.setenv("RKLLM_HTTP_MAX_BODY", "2M")
+    options = parsed("--config", str(file))
+    assert options.addresses == ("/run/a.sock", "/run/b.sock")
+    assert options["max-body"] == 2 * 2**20
+
+
+def test_an_embedded_daemon_is_the_first_and_others_are_there_if_they_are_named() -> None:
+    embed = ("--embed", "--library cpu --socket /run/own.sock")
+    assert parsed(*embed).addresses == ("/run/own.sock",)
+    assert parsed(*embed, "--daemon", "/run/b.sock").addresses == ("/run/own.sock", "/run/b.sock")
+
+
+def test_what_describes_no_endpoint_is_named() -> None:
+    with pytest.raises(StartupError, match="--listen onion:80 describes no endpoint"):
+        makeService(parsed("--listen", "onion:80", "--no-key"), Clock())
