@@ -18,9 +18,8 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from rkllm_twisted.client_core import inference_methods, methods, model_methods, sequence_method
 from rkllm_twisted.client_core.address import (
     PING_TIMEOUT_S,
     default_socket,
@@ -32,11 +31,11 @@ from rkllm_twisted.client_core.call import (
     MethodCall,
     Results,
     checked_timeout,
-    like_function,
     remote_params,
     unchanged,
 )
 from rkllm_twisted.client_core.events import Arrival, ErrorAnswer, FinalAnswer, Notified, Part
+from rkllm_twisted.client_core.method_table import DaemonMethods
 from rkllm_twisted.client_core.unix_socket import UNIXSocket, without_interrupts
 from rkllm_twisted.errors import Closed, NoAnswer, Unreachable
 
@@ -45,34 +44,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Client", "Results", "Unreachable", "default_socket"]
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _method(make: Callable[P, MethodCall[T]]) -> Callable[Concatenate[Client, P], T]:
-    """Make the client's method for a function of :mod:`~rkllm_twisted.client_core.methods`."""
-
-    @like_function(make, "")
-    def send(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        call = make(*args, **kwargs)
-        return call.read(self.call(call.method, call.params, timeout=call.timeout))
-
-    return send
-
-
-def _stream(make: Callable[P, MethodCall[T]]) -> Callable[Concatenate[Client, P], Results[T]]:
-    """Make the client's method for a function whose method streams."""
-
-    @like_function(make, "Results")
-    def send(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Results[T]:
-        call = make(*args, **kwargs)
-        results = self._results(call.method, call.params, call.timeout, call.read)
-        return Results(call.method, results)
-
-    return send
-
-
-class Client:
+class Client(DaemonMethods):
     """One connection to a daemon. One thread at a time may use it.
 
     Whatever ends a call early (a timeout, Ctrl-C, leaving a loop) cancels its request and nothing
@@ -160,41 +135,12 @@ class Client:
         """
         return Results(method, self._results(method, params, checked_timeout(timeout)))
 
-    run_async = _stream(methods.run_async)
-    chat = _method(inference_methods.chat)
-    chat_stream = _stream(inference_methods.chat_stream)
-    render_chat = _method(inference_methods.render_chat)
-    complete_text = _method(inference_methods.complete_text)
-    create_embeddings = _method(inference_methods.create_embeddings)
-    score_documents = _method(inference_methods.score_documents)
-    encode_tokens = _method(inference_methods.encode_tokens)
-    decode_tokens = _method(inference_methods.decode_tokens)
-    count_tokens = _method(inference_methods.count_tokens)
-    init = _method(methods.init)
-    run = _method(methods.run)
-    abort = _method(methods.abort)
-    pause = _method(methods.pause)
-    is_running = _method(methods.is_running)
-    destroy = _method(methods.destroy)
-    load_lora = _method(methods.load_lora)
-    load_prompt_cache = _method(methods.load_prompt_cache)
-    release_prompt_cache = _method(methods.release_prompt_cache)
-    clear_kv_cache = _method(methods.clear_kv_cache)
-    get_kv_cache_size = _method(methods.get_kv_cache_size)
-    set_chat_template = _method(methods.set_chat_template)
-    set_function_tools = _method(methods.set_function_tools)
-    set_cross_attn_params = _method(methods.set_cross_attn_params)
-    create_default_param = _method(methods.create_default_param)
-    get_constants = _method(methods.get_constants)
-    sequence = _method(sequence_method.sequence)
-    list_models = _method(model_methods.list_models)
-    show_model = _method(model_methods.show_model)
-    load_model = _method(model_methods.load_model)
-    unload_model = _method(model_methods.unload_model)
-    status = _method(methods.status)
-    version = _method(methods.version)
-    ping = _method(methods.ping)
-    configure = _method(methods.configure)
+    def _send(self, call: MethodCall[T], /) -> T:
+        return call.read(self.call(call.method, call.params, timeout=call.timeout))
+
+    def _stream(self, call: MethodCall[T], /) -> Results[T]:
+        results = self._results(call.method, call.params, call.timeout, call.read)
+        return Results(call.method, results)
 
     @contextmanager
     def _one_thread(self) -> Iterator[None]:
@@ -213,7 +159,7 @@ class Client:
             self._user.clear()
 
     def _greet(self) -> None:
-        number = self._send(*self._connection.greet())
+        number = self._ask(*self._connection.greet())
         if not self._wait(self._inboxes[number], PING_TIMEOUT_S):
             raise NoAnswer(silent_text(self.path))
         self._next(number, "server.configure", None)
@@ -229,7 +175,7 @@ class Client:
         number = 0
         try:
             with without_interrupts(), self._one_thread():
-                number = self._send(*self._connection.ask(method, params))
+                number = self._ask(*self._connection.ask(method, params))
             event: Arrival = Part(number, None)
             while isinstance(event, Part):
                 with self._one_thread():
@@ -238,7 +184,7 @@ class Client:
         finally:
             self._leave(number)
 
-    def _send(self, number: int, data: bytes) -> int:
+    def _ask(self, number: int, data: bytes) -> int:
         """Send a request.
 
         :raises Exception: the error that has ended the connection.

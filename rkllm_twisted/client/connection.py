@@ -103,7 +103,7 @@ class ClientProtocol(Protocol, TimeoutMixin):
         :raises InvalidParams: if the parameters cannot be written as JSON.
         :raises Exception: the error that has ended the connection.
         """
-        return self._send(*self._connection.ask(method, params), on_event)
+        return self._request(*self._connection.ask(method, params), on_event)
 
     def leave(self, number: int) -> None:
         """Forget a request, and cancel it if it is not answered yet."""
@@ -112,7 +112,7 @@ class ClientProtocol(Protocol, TimeoutMixin):
         if data and self._ended is None:
             self._write(data)
 
-    def _send(self, number: int, data: bytes, on_event: OnEvent) -> int:
+    def _request(self, number: int, data: bytes, on_event: OnEvent) -> int:
         if self._ended is not None:
             raise self._ended
         self._on_event[number] = on_event
@@ -129,7 +129,7 @@ class ClientProtocol(Protocol, TimeoutMixin):
         def on_event(event: Arrival) -> None:
             self._greeted.fire(event.error if isinstance(event, ErrorAnswer) else None)
 
-        self._send(*self._connection.greet(), on_event)
+        self._request(*self._connection.greet(), on_event)
         self._has_pinged = True  # the greeting serves as a ping
         self.setTimeout(PING_TIMEOUT_S)
 

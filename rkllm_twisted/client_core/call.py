@@ -80,8 +80,8 @@ class Results(Generic[T]):
 def like_function(make: Callable[..., object], returns: str) -> Callable[[F], F]:
     """Return a decorator that gives a method the name, documentation and parameters of ``make``.
 
-    :param returns: the generic class that the method returns, such as ``Deferred``; empty if it
-        returns the plain value.
+    :param returns: the annotation of what the method returns; ``T`` stands for the value that
+        ``make``'s call returns, as in ``Deferred[T]``.
     """
 
     def decorate(method: F) -> F:
@@ -106,6 +106,7 @@ class _ShownSignature:
     @functools.cached_property
     def __signature__(self) -> inspect.Signature:
         import inspect  # noqa: PLC0415 - see above
+        import re  # noqa: PLC0415
 
         signature = inspect.signature(self.__wrapped__)
         parameters = [inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)]
@@ -114,7 +115,7 @@ class _ShownSignature:
         value = str(signature.return_annotation).removeprefix("MethodCall[").removesuffix("]")
         return signature.replace(
             parameters=parameters,
-            return_annotation=f"{self._returns}[{value}]" if self._returns else value,
+            return_annotation=re.sub(r"\bT\b", value, self._returns),
         )
 
     @staticmethod

@@ -84,7 +84,7 @@ def test_a_method_shows_what_it_returns() -> None:
 
     assert returns(blocking.Client.run) == "FinishedResult"
     assert returns(client.Client.run) == "Deferred[FinishedResult]"
-    assert returns(client.Client.run_async) == "AsyncGenerator[Result]"
+    assert returns(client.Client.run_async) == "AsyncGenerator[Result, None]"
 
 
 def test_each_method_of_the_daemon_has_a_call() -> None:
