@@ -96,16 +96,20 @@ class NoModel(RPCError):
     code = -32001
 
     @classmethod
-    def after(cls, problem: str | None) -> NoModel:
+    def after(
+        cls,
+        problem: str | None,
+        remedy: str = "load one with rkllm.init, or by its name with models.load",
+    ) -> NoModel:
         """Make the error.
 
         :param problem: how the runtime's process crashed, if that is why there is no model.
+        :param remedy: what the client can do, if it can do something else.
         """
         if problem is None:
-            return cls("No model is loaded; load one with rkllm.init.")
+            return cls(f"No model is loaded; {remedy}.")
         return cls(
-            f"No model is loaded, because the runtime's process {problem}; load it again with"
-            " rkllm.init.",
+            f"No model is loaded, because the runtime's process {problem}; {remedy}.",
             {"problem": problem},
         )
 

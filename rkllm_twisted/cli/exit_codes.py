@@ -75,7 +75,11 @@ class ExitReason:
 
 #: Error -> exit code, and a sentence that replaces the error's own. The first row that fits counts.
 REASONS: Sequence[tuple[type[BaseException], Exit, str | None]] = (
-    (errors.NoModel, Exit.NO_MODEL, "No model is loaded{why}; load one with `rkllm init PATH`."),
+    (
+        errors.NoModel,
+        Exit.NO_MODEL,
+        "No model is loaded{why}; load one with `rkllm init PATH` or `rkllm init NAME`.",
+    ),
     (errors.Busy, Exit.BUSY, None),
     (errors.TimedOut, Exit.TIMED_OUT, None),
     (errors.RuntimeCrashed, Exit.CRASHED, None),

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-from rkllm_twisted.errors import RuntimeRefused
+from rkllm_twisted.run_error import run_error
 from rkllm_twisted.values import (
     FINISH_REASON,
     LAST_STATES,
@@ -140,22 +140,8 @@ def chunk_of(raw: Raw) -> Result:
     """
     result = result_of(raw)
     if result.state == RunState.ERROR:
-        raise _run_error(raw)
+        raise run_error(raw.get(LINES) or ())
     return result if result.state == RunState.NORMAL else _without_text(result)
-
-
-def _run_error(raw: Raw) -> RuntimeRefused:
-    """Return the error for a run that ended in one, with the library's last line."""
-    data: dict[str, object] = {"function": "rkllm_run", "status_code": -1}
-    lines = raw.get(LINES) or []
-    if not lines:
-        text = (
-            "The run ended in an error; the runtime's own lines, in the daemon's log or on its"
-            " stderr, say why."
-        )
-        return RuntimeRefused(text, data)
-    reason = str(lines[-1]).rstrip(".")
-    return RuntimeRefused(f"The run ended in an error: {reason}.", {**data, "lines": list(lines)})
 
 
 def _without_text(result: Result) -> Result:

@@ -160,7 +160,7 @@ class ResidentModel:
         def procedure(turn: ITurn) -> CurrentModel:
             current = self._loads.current(turn.model_path if turn.loaded else None, turn.loads)
             if current is None:
-                raise NoModel.after(turn.problem)
+                raise NoModel.after(turn.problem, "there is nothing to unload")
             if name not in (None, current.name):
                 raise InvalidParams(
                     f"{name} is not loaded; {current.name or current.path} is.",

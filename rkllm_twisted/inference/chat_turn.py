@@ -21,9 +21,9 @@ from rkllm_twisted.inference.answer_reader import AnswerReader
 from rkllm_twisted.inference.cache_watch import CacheWatch
 from rkllm_twisted.inference.profile import ModelProfile
 from rkllm_twisted.inference.prompt_cache import PromptCache
-from rkllm_twisted.inference.run_error import check_run
 from rkllm_twisted.inference.traits import RuntimeTraits
 from rkllm_twisted.interfaces import ITurn
+from rkllm_twisted.run_error import check_run
 from rkllm_twisted.values import FINISH_REASON, Params, Result
 
 SET_TEMPLATE = "rkllm_set_chat_template"

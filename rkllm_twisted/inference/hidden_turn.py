@@ -10,9 +10,9 @@ import attrs
 from rkllm_twisted.chat.plan import CLEAR
 from rkllm_twisted.errors import RuntimeRefused
 from rkllm_twisted.inference.cache_watch import CacheWatch
-from rkllm_twisted.inference.run_error import check_run
 from rkllm_twisted.inference.traits import RuntimeTraits
 from rkllm_twisted.interfaces import ITurn
+from rkllm_twisted.run_error import check_run
 from rkllm_twisted.values import FloatArray, Result
 
 #: Runs of one turn: other clients wait no longer than for these.

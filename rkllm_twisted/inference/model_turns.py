@@ -144,7 +144,7 @@ class ModelTurns:
             loads, loaded = self._npu.status().loads, self._loaded()
         path, context = loaded
         if path is None or context is None:
-            raise NoModel.after(self._npu.status().problem)
+            raise NoModel.after(self._npu.status().problem, self._profiles.remedy)
         return await self._read(lambda: self._profiles.loaded(path, context, loads))
 
     def _read(self, read: Callable[[], ModelProfile]) -> Deferred[ModelProfile]:

@@ -49,6 +49,13 @@ class Profiles:
         self._reader = ProfileReader(open_template)
         self._kept: OrderedDict[object, ModelProfile | RPCError] = OrderedDict()
 
+    @property
+    def remedy(self) -> str:
+        """What a client can do whose request needs a model while none is loaded."""
+        if self._has_directories:
+            return "give the name of one as model, or load one with rkllm.init"
+        return "load one with rkllm.init"
+
     def loaded(self, path: str, context: int, loads: int) -> ModelProfile:
         """Return the profile of the loaded model.
 

@@ -9,10 +9,10 @@ import attrs
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from rkllm_twisted.errors import RuntimeRefused
 from rkllm_twisted.interfaces import ICall, IRKLLMMethod, IWritesFile
 from rkllm_twisted.methods._saving import check_saving
-from rkllm_twisted.values import LINES, RunState
+from rkllm_twisted.run_error import check_run
+from rkllm_twisted.values import RunState
 
 Result = Mapping[str, Any]
 #: Parts of a result that hold float arrays -> the member that is the array.
@@ -85,22 +85,8 @@ def checked(final: Result, call: ICall) -> Result:
 
     :raises RuntimeRefused: the run ended in an error.
     """
-    if final["_callback_state"] != RunState.ERROR:
-        return final
-    data: dict[str, object] = {"function": Run.function, "status_code": -1}
-    lines = list(final.get(LINES, ()))
-    if not lines:
-        raise RuntimeRefused("The run ended in an error; the runtime's log lines say why.", data)
-    data["lines"] = lines
-    why = lines[-1].partition(": ")[2].removeprefix("rkllm_run: ").rstrip(".")
-    if "context" not in why:
-        raise RuntimeRefused(f"The run ended in an error: {why}.", data)
-    room = data["max_context_len"] = call.npu.status().max_context_len
-    raise RuntimeRefused(
-        f"The run ended in an error: {why}, and the model was loaded with room for {room} tokens of"
-        " prompt, history and answer together.",
-        data,
-    )
+    has_failed = final["_callback_state"] == RunState.ERROR
+    return check_run(final, call.npu.status().max_context_len if has_failed else None)
 
 
 run = Run()

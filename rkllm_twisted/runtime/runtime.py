@@ -175,7 +175,7 @@ class Runtime:
 
     def _model(self) -> LoadedModel:
         if self._loaded is None:
-            raise NoModel("No model is loaded; load one with rkllm.init.")
+            raise NoModel.after(None)
         return self._loaded
 
     def _call(self, prepared: PreparedCall, **slots: CData) -> CData:

@@ -158,7 +158,7 @@ async def test_a_run_that_fails_halfway_raises_after_what_had_come(
     client = await connect(daemon.path)
     await client.init(model)
     seen: list[str] = []
-    with pytest.raises(RuntimeRefused, match="the runtime's own lines"):
+    with pytest.raises(RuntimeRefused, match="the runtime's log lines"):
         await texts(client.run_async("halfway"), seen)
     assert seen == ["so far"]
     with pytest.raises(RuntimeRefused):

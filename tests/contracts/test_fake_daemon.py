@@ -50,11 +50,13 @@ def part(text: str, token: int, index: int) -> str:
 
 
 DONE = '{"success":true,"status_code":0}'
-NO_MODEL = refusal(-32001, "No model is loaded; load one with rkllm.init.")
+NO_MODEL = refusal(
+    -32001, "No model is loaded; load one with rkllm.init, or by its name with models.load."
+)
 NO_MODEL_AFTER_CRASH = refusal(
     -32001,
-    "No model is loaded, because the runtime's process was killed by SIGSEGV; load it again with"
-    " rkllm.init.",
+    "No model is loaded, because the runtime's process was killed by SIGSEGV; load one with"
+    " rkllm.init, or by its name with models.load.",
     '{"problem":"was killed by SIGSEGV"}',
 )
 LAST = answer(result("", -1, 2))

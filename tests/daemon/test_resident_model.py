@@ -553,6 +553,7 @@ def test_without_a_model_there_is_nothing_to_unload(rig: Rig) -> None:
     unloads = Request(rig.resident.unload(), [])
     rig.thread.run()
     assert isinstance(unloads.error, NoModel)
+    assert str(unloads.error) == "No model is loaded; there is nothing to unload."
 
 
 # End tokens

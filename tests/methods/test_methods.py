@@ -19,7 +19,7 @@ from rkllm_twisted.methods.configure import configure
 from rkllm_twisted.methods.run import JoinedResult, run
 from rkllm_twisted.methods.run_async import run_async
 from rkllm_twisted.testing import fake_result
-from rkllm_twisted.values import FloatArray
+from rkllm_twisted.values import FloatArray, NPUStatus
 
 OWN = [
     method
@@ -47,6 +47,9 @@ class RecordingNPU:
         for partial in self._partials:
             on_result(form(partial))
         return succeed(form(self._final))
+
+    def status(self) -> NPUStatus:
+        return NPUStatus("loaded", "m", 0, 0, 0)
 
 
 class RecordingConversation:

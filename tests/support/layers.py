@@ -26,7 +26,7 @@ def _layer(name: str, folders: str, outside: str) -> Layer:
 LAYERS = (
     _layer(
         "words",
-        "__init__ errors values runtime_interfaces http_interfaces interfaces",
+        "__init__ errors values runtime_interfaces http_interfaces interfaces run_error",
         "attrs zope",
     ),
     _layer("pure", "wire abi formats board cpu chat", "attrs zope msgspec jinja2 tokenizers"),
