@@ -87,6 +87,7 @@ class ITurn(Interface):
     loaded = Attribute("bool: True if there is a model.")
     loads = Attribute("int: the models loaded since the start; each load changes it.")
     model_path = Attribute("str or None: see :class:`IRuntime`.")
+    max_context_len = Attribute("int or None: the tokens that the model was loaded with room for.")
     problem = Attribute("str or None: see :class:`IRuntime`.")
 
     def end_at(tokens: Iterable[int | str]) -> None:

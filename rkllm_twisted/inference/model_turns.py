@@ -171,9 +171,9 @@ class ModelTurns:
         :returns: a Deferred of the work's result.
         """
 
-        def procedure(turn: ITurn, _: CurrentModel) -> T:
-            # Nothing changes what is loaded while this thread is here.
-            if self._loaded() != (profile.path, profile.chat.context):
+        def procedure(turn: ITurn, model: CurrentModel) -> T:
+            room = turn.max_context_len or profile.chat.context
+            if (model.path, room) != (profile.path, profile.chat.context):
                 raise _OtherModelError
             return work.perform(turn)
 

@@ -31,6 +31,11 @@ class ModelRecord:
         self._has_history = False
         self._cached = 0
 
+    @property
+    def max_context_len(self) -> int | None:
+        """The tokens that the model was loaded with room for."""
+        return None if self._limits is None else self._limits.max_context_len
+
     def add(self, prepared: Any) -> None:
         """Record a call that has succeeded. In the NPU thread."""
         if prepared.name == "rkllm_init":

@@ -63,6 +63,11 @@ class NPUTurn:
         return path
 
     @property
+    def max_context_len(self) -> int | None:
+        """See :class:`ITurn`."""
+        return self._model.max_context_len
+
+    @property
     def problem(self) -> str | None:
         """See :class:`ITurn`."""
         problem: str | None = self._runtime.problem
