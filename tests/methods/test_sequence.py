@@ -34,6 +34,7 @@ ANSWERS = {
     "fails": Answer("so far", then=End.ERROR),
     "refused": RuntimeRefused("It does not work.", {"function": "rkllm_run"}),
     "hidden": Answer((HIDDEN,)),
+    "on": Answer("on ", endless=True),
 }
 ANNA = Peer(1, 10, 1000, 100, (100,))
 CLEAR = {"method": "rkllm.clear_kv_cache", "params": [0]}
@@ -283,6 +284,21 @@ def test_a_cancelled_sequence_makes_no_further_call(rig: Rig) -> None:
     assert failed[0].check(Cancelled)
     assert rig.runtime.performed == []
     assert rig.ask([run("a")])[0]["text"] == "Hello world"
+
+
+def test_an_abort_ends_the_run_under_way_and_not_the_sequence() -> None:
+    """rkllm.abort is what it is in C; the calls after that run are made."""
+    rig, answers = Rig(PacedThread()), list[Any]()
+    rig.begin([run("on"), run("a")]).addBoth(answers.append)
+    while not rig.streamed:
+        rig.thread.go()
+        while rig.thread.calls:
+            rig.thread.deliver()
+    rig.npu.abort()
+    rig.thread.run()
+    aborted, whole = answers[0]["results"]
+    assert (aborted["_callback_state"], aborted["_finish_reason"]) == (2, "cancelled")
+    assert (whole["text"], whole.get("_finish_reason")) == ("Hello world", None)
 
 
 def test_a_timeout_names_the_call_under_way() -> None:
