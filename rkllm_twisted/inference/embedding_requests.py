@@ -15,7 +15,7 @@ from rkllm_twisted.chat.embeddings import (
 )
 from rkllm_twisted.chat.messages import shown, wrong
 from rkllm_twisted.chat.segments import merged
-from rkllm_twisted.inference.hidden_turn import Input, in_turns
+from rkllm_twisted.inference.hidden_turn import HiddenTurn, Input
 from rkllm_twisted.inference.model_turns import ModelTurns, Work
 from rkllm_twisted.inference.profile import ModelProfile
 from rkllm_twisted.inference.replies import Reply
@@ -64,8 +64,10 @@ async def embedded(
         raise wrong("pooling", f"must be one of {known}, not {shown(pooling)}")
 
     def work(profile: ModelProfile, read: list[Input]) -> Iterator[Work[list[FloatArray]]]:
-        for turn in in_turns(read, MODE, profile.chat.context, turns.traits, turns.watch):
-            yield Work(turn.perform)
+        context = profile.chat.context
+        whole = HiddenTurn(read, MODE, context, turns.traits, turns.watch, _unchanged)
+        for part in whole.parts():
+            yield Work(part.perform)
 
     profile, _, results = await turns.answer(
         name, client, lambda profile: [_read(one, profile) for one in inputs], work
@@ -76,6 +78,10 @@ async def embedded(
         lambda: [embed(one, chosen, dimensions) for one in states]
     )
     return profile, vectors, [one.shape[0] for one in states]
+
+
+def _unchanged(states: FloatArray) -> FloatArray:
+    return states
 
 
 def _read(given: Input, profile: ModelProfile) -> Input:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import takewhile
+from typing import Any, Generic, TypeVar
 
 import attrs
 
 from rkllm_twisted.chat.plan import CLEAR
+from rkllm_twisted.chat.trail import cache_size
 from rkllm_twisted.errors import RuntimeRefused
 from rkllm_twisted.inference.cache_watch import CacheWatch
 from rkllm_twisted.inference.traits import RuntimeTraits
 from rkllm_twisted.interfaces import ITurn
 from rkllm_twisted.run_error import check_run
-from rkllm_twisted.values import FloatArray, Result
+from rkllm_twisted.values import FINISH_REASON, FloatArray, Result
 
 #: Runs of one turn: other clients wait no longer than for these.
 RUNS_PER_TURN = 8
@@ -23,16 +25,24 @@ ARRAYS: Mapping[str, tuple[str, str]] = {
     "RKLLM_INFER_GET_LOGITS": ("logits", "logits"),
 }
 
+#: The call that an error is about.
+RUN = {"function": "rkllm_run", "status_code": 0}
+
 Input = str | tuple[int, ...]
+T = TypeVar("T")
 
 
 @attrs.frozen
-class HiddenTurn:
-    """The procedure of several runs, each with a cache that holds nothing.
+class HiddenTurn(Generic[T]):
+    """The procedure of several runs, each of which reads its own input only.
 
     :param inputs: prompts as text, which get the runtime's template, or as tokens.
     :param mode: a key of :data:`ARRAYS`.
     :param context: the model's room in tokens.
+    :param take: returns what is kept of an array: logits of many tokens are many megabytes. It is
+        called in the NPU thread.
+    :param shares: True if ``take`` uses the last row only. The tokens that all inputs begin with
+        are then read once and stay in the cache.
     """
 
     inputs: Sequence[Input]
@@ -40,11 +50,18 @@ class HiddenTurn:
     context: int
     traits: RuntimeTraits
     watch: CacheWatch
+    take: Callable[[FloatArray], T]
+    shares: bool = False
 
-    def perform(self, turn: ITurn) -> list[FloatArray]:
+    def parts(self) -> Iterator[HiddenTurn[T]]:
+        """Yield turns that other clients can wait for; together they make all the runs."""
+        for start in range(0, len(self.inputs), RUNS_PER_TURN):
+            yield attrs.evolve(self, inputs=self.inputs[start : start + RUNS_PER_TURN])
+
+    def perform(self, turn: ITurn) -> list[T]:
         """Make the runs.
 
-        :returns: the array of each.
+        :returns: what is kept of the array of each.
         :raises RPCError: a run failed, or the client has cancelled.
         """
         with self.watch.planned() as known:
@@ -52,13 +69,45 @@ class HiddenTurn:
             if known.empty_slot is not None:
                 call, known.empty_slot = known.empty_slot, None
                 turn.perform(turn.prepare(call.function, list(call.params)))
-            return [self._run(turn, given) for given in self.inputs]
+            held = self._read_beginning(turn)
+            kept: list[T] = []
+            for given in self.inputs:
+                if held and _cache_size(turn) != held:
+                    held = 0  # the library does not keep what it is to keep, or keeps more
+                if not held:
+                    self._clear(turn)
+                kept.append(self.take(self._run(turn, given[held:])))
+            return kept
 
-    def _run(self, turn: ITurn, given: Input) -> FloatArray:
-        infer: dict[str, object] = {"mode": self.mode}
+    def _read_beginning(self, turn: ITurn) -> int:
+        """Read the tokens that all inputs begin with.
+
+        :returns: their number; 0 if nothing was read.
+        """
+        beginning = self._beginning()
+        if beginning:
+            self._clear(turn)
+            self._run(turn, beginning, keep_history=1)
+        return len(beginning)
+
+    def _beginning(self) -> tuple[int, ...]:
+        """Return the tokens to read once; none without a way to check what the cache holds."""
+        inputs = [one for one in self.inputs if isinstance(one, tuple)]
+        if not self.shares or not self.traits.sizes or not 1 < len(inputs) == len(self.inputs):
+            return ()
+        first, last = min(inputs), max(inputs)
+        most = min(map(len, inputs)) - 1  # each run must read a token
+        same = takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+        return first[: min(most, sum(1 for _ in same))]
+
+    def _clear(self, turn: ITurn) -> None:
         if self.traits.plan.history:
             turn.perform(turn.prepare(CLEAR.function, list(CLEAR.params)))
-            infer["keep_history"] = 0
+
+    def _run(self, turn: ITurn, given: Input, keep_history: int = 0) -> FloatArray:
+        infer: dict[str, object] = {"mode": self.mode}
+        if self.traits.plan.history:
+            infer["keep_history"] = keep_history
         part, array = ARRAYS[self.mode]
         found: list[FloatArray] = []
 
@@ -70,11 +119,12 @@ class HiddenTurn:
         final = turn.perform(turn.prepare("rkllm_run", params), on_result)
         turn.check()
         check_run(final, self.context)
+        if final.get(FINISH_REASON) == "cancelled":  # what has come may be a part
+            raise RuntimeRefused("The run was aborted; send the request again.", RUN)
         if not found:
+            what = array.replace("_", " ")
             raise RuntimeRefused(
-                f"The runtime returned no {array.replace('_', ' ')}; look whether the model has"
-                " them.",
-                {"function": "rkllm_run", "status_code": 0},
+                f"The runtime returned no {what}; look whether the model has them.", RUN
             )
         return found[-1]
 
@@ -87,10 +137,5 @@ def _run_input(given: Input, roles: bool) -> Mapping[str, object]:
     return {"input_type": "RKLLM_INPUT_TOKEN", "token_input": tokens}
 
 
-def in_turns(inputs: Sequence[Input], *rest: Any) -> Iterator[HiddenTurn]:
-    """Yield turns for many inputs.
-
-    :param rest: the other parameters of :class:`HiddenTurn`.
-    """
-    for start in range(0, len(inputs), RUNS_PER_TURN):
-        yield HiddenTurn(inputs[start : start + RUNS_PER_TURN], *rest)
+def _cache_size(turn: ITurn) -> int | None:
+    return cache_size(turn.perform(turn.prepare("rkllm_get_kv_cache_size", None)))

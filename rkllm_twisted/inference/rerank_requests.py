@@ -15,7 +15,7 @@ from rkllm_twisted.chat.rerank import (
     yes_probability,
 )
 from rkllm_twisted.inference.embedding_requests import embedded
-from rkllm_twisted.inference.hidden_turn import Input, in_turns
+from rkllm_twisted.inference.hidden_turn import HiddenTurn, Input
 from rkllm_twisted.inference.model_turns import ModelTurns, Work
 from rkllm_twisted.inference.profile import ModelProfile
 from rkllm_twisted.inference.replies import Reply
@@ -78,11 +78,15 @@ async def _by_answers(
             vocabulary.encode_text(text)[0] for text in (QWEN3_RERANKER.yes, QWEN3_RERANKER.no)
         )
 
-        def scores(logits: list[FloatArray]) -> list[float]:
-            return [yes_probability(one, yes, no) for one in logits]
+        def probability(logits: FloatArray) -> float:
+            return yes_probability(logits, yes, no)
 
-        for turn in in_turns(asked, MODE, profile.chat.context, turns.traits, turns.watch):
-            yield Work(lambda npu, turn=turn: scores(turn.perform(npu)))  # type: ignore[misc]
+        context = profile.chat.context
+        whole = HiddenTurn(
+            asked, MODE, context, turns.traits, turns.watch, probability, shares=True
+        )
+        for part in whole.parts():
+            yield Work(part.perform)
 
     _, asked, results = await turns.answer(params.model, client, prepare, work)
     return [one for result in results for one in result], sum(map(len, asked))

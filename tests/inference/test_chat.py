@@ -172,6 +172,22 @@ def test_a_cancelled_request_leaves_nothing_to_the_next(tier: str, tmp_path: Pat
     assert rig.ask([user(TWO)]).text == f"saw {TWO}"
 
 
+def test_after_an_abort_the_whole_conversation_is_read_again(tier: str, tmp_path: Path) -> None:
+    """What an abort leaves in the cache is not known, even if the size of the cache fits."""
+    rig = Rig(furnish(tmp_path, tier), tier, paced=True)
+    asked = rig.start([user(f"{ONE} {TWO}")], stream=True)
+    while not asked.pieces:
+        rig.thread.go()
+        while rig.thread.calls:
+            rig.thread.deliver()
+    rig.npu.abort()
+    rig.settle()
+    assert asked.result["finish_reason"] == "cancelled"
+    again = rig.ask([user(f"{ONE} {TWO}"), asked.result["message"], user(THREE)])
+    assert secrets_in(again.text) == {ONE, TWO, THREE}
+    assert again.result["usage"]["cached_tokens"] == 0
+
+
 def test_a_cancelled_request_that_waits_never_runs(rig: Rig) -> None:
     first, waiting = rig.start([user(ONE)]), rig.start([user(TWO)])
     waiting.done.cancel()
@@ -195,10 +211,23 @@ def test_the_daemon_counts_the_tokens_if_the_release_cannot(tmp_path: Path, rele
     assert asked.result["finish_reason"] == "length"
 
 
-def test_no_model_is_loaded(rig: Rig) -> None:
+@pytest.mark.parametrize(
+    ("has_directory", "remedy"),
+    [
+        (True, "give the name of one as model, or load one with rkllm.init."),
+        (False, "load one with rkllm.init."),
+    ],
+)
+def test_if_no_model_is_loaded_the_error_says_what_to_do(
+    tmp_path: Path, has_directory: bool, remedy: str
+) -> None:
+    directories = (str(tmp_path),) if has_directory else ()
+    rig = Rig(furnish(tmp_path, "runtime"), directories=directories)
     rig.npu.call("rkllm_destroy", None)
     rig.settle()
-    assert isinstance(rig.ask([user(ONE)]).error, NoModel)
+    error = rig.ask([user(ONE)]).error
+    assert isinstance(error, NoModel)
+    assert str(error) == f"No model is loaded; {remedy}"
 
 
 def test_a_request_waits_for_a_model_that_is_being_loaded(tier: str, tmp_path: Path) -> None:

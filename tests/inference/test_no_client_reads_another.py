@@ -150,6 +150,18 @@ class Clients(RuleBasedStateMachine):
     def aborts(self) -> None:
         self.rig.npu.abort().addErrback(lambda failure: failure.trap(RPCError) and None)
 
+    @rule(number=TALKS, steps=st.integers(1, 6))
+    def goes_on_after_an_abort(self, number: int, steps: int) -> None:
+        """Another client aborts an answer that has begun; the conversation goes on at once."""
+        self.much_time_passes()
+        self.look()
+        self.goes_on(number, None, False, 1, False)
+        self.time_passes(steps)
+        self.aborts()
+        self.much_time_passes()
+        self.look()
+        self.goes_on(number, None, False, 1, True)
+
     @rule(then=st.sampled_from([Crash(), End.ERROR]))
     def the_next_run_ends_badly(self, then: Any) -> None:
         self.rig.runtime.then = then

@@ -197,6 +197,56 @@ def test_documents_are_ranked(tmp_path: Path, kind: str) -> None:
     assert shown["results"][0]["document"] == "d"
 
 
+LIBRARIES = {
+    "keeps what it is to keep": bool,
+    "keeps none": lambda _: False,
+    "keeps all": lambda _: True,
+}
+
+
+@pytest.mark.parametrize("keeps", LIBRARIES.values(), ids=LIBRARIES)
+def test_a_documents_score_does_not_depend_on_the_others(tmp_path: Path, keeps: Any) -> None:
+    """Whatever the library keeps of a run for logits, each document is read as if it were alone."""
+    rig = Rig(furnish(tmp_path, "tokens", kind="rerank"), "tokens")
+    rig.runtime.keeps_array_runs = keeps
+    documents = [f"zq{number}q" * number for number in range(1, 11)] + ["same", "same"]
+    alone = [
+        ask(rig, "rerank.score", query="q", documents=[one])["results"][0]["score"]
+        for one in documents
+    ]
+    together = ask(rig, "rerank.score", query="q", documents=documents)["results"]
+    assert {one["index"]: one["score"] for one in together} == dict(enumerate(alone))
+
+
+def test_the_question_is_read_once_for_the_documents_of_a_turn(tmp_path: Path) -> None:
+    rig = Rig(furnish(tmp_path, "tokens", kind="rerank"), "tokens")
+    documents = [f"The document {number}" for number in range(8)]
+    result = ask(rig, "rerank.score", query="A long question?", documents=documents)
+    question, *others = rig.runtime.reads
+    assert len(others) == 8
+    assert question > 100
+    assert max(others) < 50
+    assert sum(others) + 8 * question == result["usage"]["total_tokens"]
+
+
+def test_without_a_size_of_the_cache_every_prompt_is_read_whole(tmp_path: Path) -> None:
+    rig = Rig(furnish(tmp_path, "tokens", kind="rerank"), "tokens", release="1.2.0")
+    result = ask(rig, "rerank.score", query="q", documents=["a", "b"])
+    assert sum(rig.runtime.reads) == result["usage"]["total_tokens"]
+
+
+def test_an_aborted_run_makes_no_embedding(tmp_path: Path) -> None:
+    """What has come may be a part of it."""
+    rig = Rig(furnish(tmp_path, "tokens"), "tokens", paced=True)
+    params = convert_params(METHODS["embeddings.create"], {"input": [ONE]})
+    asked = rig.begin("embeddings.create", params)
+    rig.thread.go()
+    rig.npu.abort()
+    rig.settle()
+    assert isinstance(asked.error, RPCError)
+    assert str(asked.error) == "The run was aborted; send the request again."
+
+
 def test_a_model_without_hidden_states_is_an_error(rig: Rig) -> None:
     rig.runtime.is_mute = True
     with pytest.raises(RPCError, match="no hidden states"):

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from array import array
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +39,16 @@ def secrets_in(text: str) -> set[str]:
 class EchoRuntime(FakeRuntime):
     """A fake runtime with a cache like a real one's.
 
+    An abort spoils the cache, unless a callback makes it: the cache is as large as before, but
+    nothing in it is what was read. No library promises more.
+
     :param vocabulary: what token inputs are made of.
     :ivar cache: the words or tokens that the cache holds.
     :ivar then: the end of the next run; None for a usual end.
     :ivar is_mute: True if runs for hidden states and logits return nothing.
-    :ivar read: how many words or tokens the last run has read.
+    :ivar keeps_array_runs: whether a run for hidden states or logits stays in the cache; called
+        with whether it is to stay.
+    :ivar reads: how many words or tokens each run has read.
     :ivar seconds: the time that has passed: :attr:`costs` of reading a token, of saving a prompt
         and of loading one.
     :ivar saving: how a prompt is saved: well; not, as on a full disk; or not, with an error before
@@ -59,7 +64,9 @@ class EchoRuntime(FakeRuntime):
         self._vocabulary = vocabulary
         self.then: Any = None
         self.is_mute = False
-        self.read = 0
+        self.keeps_array_runs: Callable[[bool], bool] = bool
+        self.reads: list[int] = []
+        self._is_calling = self._is_spoilt = False
         self.seconds = 0.0
         self.costs = {"read": 0.1, "save": 0.01, "load": 0.01}
         self.saving = self.restoring = "well"
@@ -70,6 +77,11 @@ class EchoRuntime(FakeRuntime):
         self._in_slot = 0
         self._slots = OWN_SLOTS
         self.loaded_prompt: list[int] | None = None
+
+    @property
+    def read(self) -> int:
+        """How many words or tokens the last run has read."""
+        return self.reads[-1] if self.reads else 0
 
     @property
     def _width(self) -> int:
@@ -115,15 +127,17 @@ class EchoRuntime(FakeRuntime):
         infer = arguments.get("rkllm_infer_params") or {}
         restored = self._restore(arguments["rkllm_input"].get("token_input"))
         self._take_in(arguments["rkllm_input"], restored)
-        self.read = len(self.cache) - len(before) - restored
+        self.reads.append(len(self.cache) - len(before) - restored)
         self.seconds += self.read * self.costs["read"]
         saved = self._save(infer.get("prompt_cache_params"))
         mode = infer.get("mode") or ""
         if mode in _ARRAYS:
+            self._pace()
             result = _ARRAYS[mode](self.text, self.read, self._width)
             if not self.is_mute:
                 on_result({**empty_result(self._layout), **result, "_callback_state": 0})
-            self.cache[:] = before
+            if not self.keeps_array_runs(bool(infer.get("keep_history"))):
+                self.cache[:] = before
             return {"success": True, "status_code": 0}
         came: list[Any] = []
 
@@ -132,7 +146,11 @@ class EchoRuntime(FakeRuntime):
                 came.append(result)
             elif "perf" in result:
                 result = {**result, "perf": figures(self.read, len(came))}
-            on_result(result)
+            self._is_calling = True
+            try:
+                on_result(result)
+            finally:
+                self._is_calling = False
 
         then, self.then = self.then, None
         parts = self._parts("saw " + " ".join(sorted(secrets_in(self.text))))
@@ -145,9 +163,16 @@ class EchoRuntime(FakeRuntime):
             self.cache.append(self._end_token())
         if not infer.get("keep_history"):
             self.cache[:] = before
+        if self._is_spoilt:
+            self.cache[:] = [self._end_token()] * len(self.cache)
         if saved and self.saving == "error after":
             raise NO_FILE
         return {**end, **saved}
+
+    def abort(self) -> dict[str, Any]:
+        """See :meth:`IRuntime.abort`."""
+        self._is_spoilt = self._is_spoilt or not self._is_calling
+        return super().abort()
 
     def _save(self, asked: Mapping[str, Any] | None) -> dict[str, Any]:
         if not asked:
@@ -215,6 +240,7 @@ class EchoRuntime(FakeRuntime):
     def _play(self, answer: Answer, on_result: OnResult) -> dict[str, Any]:
         self._pace()
         self._stopped.clear()
+        self._is_spoilt = False
         self._running = True
         try:
             self._generate(answer, "", on_result)
