@@ -30,6 +30,7 @@ Enter sends; Alt-Enter, or a backslash at the end of a line, starts a new line.
 Ctrl-C stops the answer; Ctrl-D leaves.
 /clear       starts a new conversation
 /retry       asks the last question again
+/edit        opens the last question, to be changed and asked instead
 /edit TEXT   asks TEXT in place of the last question
 /system TEXT sets the system message; without TEXT shows it
 /model NAME  continues with another model; without NAME lists the models
@@ -49,10 +50,11 @@ LEAVE = ("/quit", "/bye", "/exit", "/q", "quit", "exit")
 class Chat:
     """Reads questions and commands, and executes them.
 
-    :param read: returns the next input; raises EOFError at the end.
+    :param read: returns the next input, which the user makes of a text that is there already;
+        raises EOFError at the end.
     """
 
-    def __init__(self, conversation: ChatSession, read: Callable[[], str]) -> None:
+    def __init__(self, conversation: ChatSession, read: Callable[[str], str]) -> None:
         self._conversation = conversation
         self._read = read
         self._saved: set[Path] = set()
@@ -83,7 +85,7 @@ class Chat:
         with suppress(EOFError):
             while True:
                 with suppress(KeyboardInterrupt):
-                    self._execute(self._read().strip())
+                    self._execute(self._read("").strip())
 
     def _execute(self, text: str) -> None:
         name, _, rest = text.partition(" ")
@@ -110,12 +112,12 @@ class Chat:
             self._conversation.reconnect()
             print("Connected again.", file=sys.stderr)
 
-    def _answer(self, text: str) -> None:
+    def _answer(self, text: str, *, again: bool = False) -> None:
         self._connect_again_if_lost()
         wrap = WordWrap(shutil.get_terminal_size().columns, get_cwidth)
         with without_echo():
             try:
-                with closing(self._conversation.ask(text)) as pieces:
+                with closing(self._conversation.ask(text, again=again)) as pieces:
                     for piece in show_wait(pieces):
                         say(wrap.feed(piece))
             finally:
@@ -126,20 +128,17 @@ class Chat:
         print("A new conversation starts.")
 
     def _retry(self, _: str) -> None:
-        self._ask_instead(None)
+        self._ask_again(lambda question: question)
 
     def _edit(self, text: str) -> None:
-        if text:
-            self._ask_instead(text)
-        else:
-            print("Give the new question: /edit TEXT")
+        self._ask_again(lambda question: text or self._read(question).strip())
 
-    def _ask_instead(self, text: str | None) -> None:
-        question = self._conversation.take_back()
+    def _ask_again(self, changed: Callable[[str], str]) -> None:
+        question = self._conversation.last_question
         if question is None:
             print("There is no question to ask again.")
-        else:
-            self._answer(text or question)
+        elif text := changed(question):
+            self._answer(text, again=True)
 
     def _system(self, text: str) -> None:
         if text:
@@ -187,7 +186,7 @@ class Chat:
 
     def _may_replace(self, path: Path) -> bool:
         print(f"{path} exists. Type yes to replace it:")
-        return self._read().strip().lower() in ("y", "yes")
+        return self._read("").strip().lower() in ("y", "yes")
 
     def _quit(self, _: str) -> None:
         raise EOFError
@@ -264,7 +263,7 @@ def command(
         key_bindings=key_bindings(),
         prompt_continuation="  ",
     )
-    chat = Chat(conversation, session.prompt)
+    chat = Chat(conversation, lambda text: session.prompt(default=text))
     session.completer = WordCompleter(chat.commands, sentence=True)
     print(
         f"{status.model_path or 'No model is loaded'} ({status.backend}); /help lists the commands."

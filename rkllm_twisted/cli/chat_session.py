@@ -70,14 +70,21 @@ class ChatSession:
         system = [{"role": "system", "content": self.system}] if self.system else []
         return [*system, *({"role": turn.role, "content": turn.text} for turn in turns)]
 
-    def ask(self, text: str) -> Generator[str, None, None]:
+    @property
+    def last_question(self) -> str | None:
+        """The last question; None if there is none."""
+        return next((turn.text for turn in reversed(self.turns) if turn.role == "user"), None)
+
+    def ask(self, text: str, *, again: bool = False) -> Generator[str, None, None]:
         """Send a question, and return the answer piece by piece.
 
-        Closing the iterator stops the answer; the pieces so far stay in the conversation.
+        Closing the iterator stops the answer; the pieces so far stay in the conversation. If no
+        piece comes, the conversation stays as it was.
 
+        :param again: ask in place of the last question; its answer is forgotten.
         :raises RPCError, Unreachable: as :meth:`Client.stream`.
         """
-        asked = [*self.turns, Turn("user", text)]
+        asked = [*(self._before_last_question() if again else self.turns), Turn("user", text)]
         call = chat_stream(self.messages(asked), model=self.model, **self.options)
         pieces: list[str] = []
         self.result = None
@@ -91,16 +98,9 @@ class ChatSession:
             if any(pieces):
                 self.turns = [*asked, Turn("assistant", "".join(pieces))]
 
-    def take_back(self) -> str | None:
-        """Remove the last question and its answer.
-
-        :returns: the question; None if there is none.
-        """
-        if len(self.turns) < 2:
-            return None
-        question = self.turns[-2].text
-        del self.turns[-2:]
-        return question
+    def _before_last_question(self) -> list[Turn]:
+        places = [at for at, turn in enumerate(self.turns) if turn.role == "user"]
+        return self.turns[: places[-1]] if places else self.turns
 
     def clear(self) -> None:
         """Begin a new conversation."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from daemons import Daemon
+from inference_rig import furnish
 from pseudo_terminal import terminal
 
 Start = Callable[..., Daemon]
@@ -44,6 +45,10 @@ def test_the_commands_of_a_conversation(start: Start, script: Script, tmp_path: 
         child.expect("one\r\none\r\n|one\r\n")
         child.send("/edit two\r")
         child.expect("two\r\ntwo\r\n|two\r\n")
+        child.send("/edit\r")
+        child.expect("^> two")
+        child.send(" and a half\r")
+        child.expect("^two and a half\r\n")
         child.send("/system Be kind.\r")
         child.expect("Be kind")
         child.send("/tokens\r")
@@ -52,6 +57,53 @@ def test_the_commands_of_a_conversation(start: Start, script: Script, tmp_path: 
         child.expect("without --model-dir")
         child.send("/perf\r")
         child.expect("prompt: [0-9]+ tokens")
+        child.send(CTRL_D)
+        assert child.end() == 0
+
+
+def test_a_conversation_goes_on_with_another_model(start: Start, tmp_path: Path) -> None:
+    """The models are listed; the tokens are counted by the chosen model's tokenizer."""
+    models = tmp_path / "models"
+    furnish(models, "runtime", "first").write_text(f"#!rkllm-script 1\n{ECHO}")
+    furnish(models, "tokens", "second")
+    daemon = start(f"--model-dir={models}")
+    daemon.load(models / "first" / "first.script")
+    with terminal("chat", daemon=daemon, state=tmp_path) as child:
+        child.expect("^>")
+        child.send("/model\r")
+        child.expect(r"^\* first\s+^  second")
+        child.send("/tokens\r")
+        child.expect("The conversation is empty")
+        child.send("hello\r")
+        child.expect("hello\r\nhello\r\n|hello\r\n")
+        child.send("/model third\r")
+        child.expect("rkllm: There is no model 'third'")
+        child.send("/model second\r")
+        child.expect("second answers from now on")
+        child.send("/tokens\r")
+        child.expect("[1-9][0-9]* tokens up to the last question")
+        child.send(CTRL_D)
+        assert child.end() == 0
+
+
+def test_a_saved_conversation_is_resumed(start: Start, script: Script, tmp_path: Path) -> None:
+    """The model reads all of it before the next question."""
+    daemon, saved = start(), tmp_path / "saved.json"
+    daemon.load(script(ECHO))
+    with terminal("chat", daemon=daemon, state=tmp_path) as child:
+        child.expect("^>")
+        child.send("I am Anna.\r")
+        child.expect("Anna.\r\nI am Anna.\r\n|Anna.\r\n")
+        child.send(f"/save {saved}\r")
+        child.expect("Saved 2 turns")
+        child.send(CTRL_D)
+        assert child.end() == 0
+    daemon.load(script(ECHO))  # the cache is empty
+    with terminal("chat", f"--resume={saved}", daemon=daemon, state=tmp_path) as child:
+        child.expect("The conversation has 2 turns")
+        child.expect("^>")
+        child.send("Who am I?\r")
+        child.expect("I am Anna.")
         child.send(CTRL_D)
         assert child.end() == 0
 

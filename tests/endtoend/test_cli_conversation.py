@@ -11,7 +11,7 @@ from daemons import Daemon
 
 from rkllm_twisted.blocking import Client
 from rkllm_twisted.cli.chat_session import ChatSession, Turn, chat_options
-from rkllm_twisted.errors import RuntimeCrashed
+from rkllm_twisted.errors import NoModel, RuntimeCrashed
 
 Start = Callable[..., Daemon]
 Script = Callable[[str], Path]
@@ -59,14 +59,27 @@ def test_the_system_message_stands_before_the_first_question(client: Client) -> 
     assert "".join(conversation.ask("three")) == "Be kind.\n\nthree"
 
 
-def test_a_question_is_taken_back_with_its_answer(client: Client) -> None:
-    """/retry and /edit ask in its place."""
+def test_a_question_is_asked_in_place_of_the_last(client: Client) -> None:
+    """The model reads neither the last question nor its answer."""
     conversation = ChatSession(client)
-    assert conversation.take_back() is None
+    assert conversation.last_question is None
     list(conversation.ask("one"))
-    assert conversation.take_back() == "one"
-    assert "".join(conversation.ask("two")) == "two"
+    assert conversation.last_question == "one"
+    assert "".join(conversation.ask("two", again=True)) == "two"
     assert conversation.turns == [Turn("user", "two"), Turn("assistant", "two")]
+
+
+def test_a_question_that_cannot_be_asked_again_stays(client: Client) -> None:
+    """The next attempt is about the same question, not about the one before it."""
+    conversation = ChatSession(client)
+    for text in ("one", "two"):
+        list(conversation.ask(text))
+    before = list(conversation.turns)
+    client.destroy()
+    with pytest.raises(NoModel):
+        list(conversation.ask("three", again=True))
+    assert conversation.turns == before
+    assert conversation.last_question == "two"
 
 
 def test_an_answer_that_is_left_belongs_to_the_conversation_as_far_as_it_came(
