@@ -12,13 +12,13 @@ the tag ``generation``.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, NoReturn
 
 import jinja2
 from jinja2 import nodes
-from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -66,7 +66,7 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         if (longest and longest * times > MAX_RENDERED_CHARACTERS) or (
             operator == "**" and times > 64
         ):
-            raise SecurityError(f"{operator} makes too much")
+            raise BrokenTemplateError(f"an operation, {operator}, has too large a result")
         return super().call_binop(context, operator, left, right)
 
 
@@ -111,6 +111,8 @@ _FAULTS = (
     TypeError,
     ValueError,
 )
+#: What Jinja says of a variable that holds a control token.
+_SPECIAL = re.compile(r"'\w+_token' is undefined")
 #: A function that changes a text of the template's source.
 Repaint = Callable[[str], str]
 
@@ -157,8 +159,14 @@ class Program:
                     )
                 pieces.append(piece)
         except _FAULTS as error:
-            raise BrokenTemplateError(f"{type(error).__name__}: {error}") from error
+            raise BrokenTemplateError(_reason(error)) from error
         return "".join(pieces)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, jinja2.UndefinedError) and _SPECIAL.search(str(error)):
+        return f"{error}; put the model's tokenizer_config.json, which has it, beside the model"
+    return f"{type(error).__name__}: {error}"
 
 
 def _repaint(node: nodes.Node, repaint: Repaint, *, shown: bool) -> None:

@@ -167,6 +167,11 @@ def test_a_template_that_cannot_be_used_is_refused(source: str) -> None:
     assert error.value.data == {"parameter": "model"}
 
 
+def test_a_control_token_that_is_not_known_is_told_with_the_file_that_has_it() -> None:
+    with pytest.raises(InvalidParams, match=r"'bos_token' is undefined; put .*tokenizer_config"):
+        render(template("{{ bos_token + messages[0].content }}", "<|a|>"), "x")
+
+
 def test_a_huge_template_is_refused() -> None:
     with pytest.raises(InvalidParams, match="more than 1048576"):
         template("x" * (sandbox.MAX_TEMPLATE_CHARACTERS + 1))
