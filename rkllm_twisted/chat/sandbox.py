@@ -166,6 +166,8 @@ class Program:
 def _reason(error: BaseException) -> str:
     if isinstance(error, jinja2.UndefinedError) and _SPECIAL.search(str(error)):
         return f"{error}; put the model's tokenizer_config.json, which has it, beside the model"
+    if isinstance(error, MemoryError):
+        return "it needs more memory than it may have"
     return f"{type(error).__name__}: {error}"
 
 

@@ -24,7 +24,8 @@ class Params:
     :param response_format: an object with the type text.
     :param sampling: fields of RKLLMSamplingParam, from release 1.3.0 on.
     :param max_new_tokens: the most tokens of the answer.
-    :param stop: a text or several; the answer ends before the first that it would contain.
+    :param stop: a text, or up to 16, of at most 1,000 characters each; the answer ends before the
+        first that it would contain.
     :param enable_thinking: true to let the model reason first, false to not; null: it decides.
     :param truncate: leave out the oldest turns if the conversation is too long for the model.
     :param lora: the name of a loaded LoRA adapter.

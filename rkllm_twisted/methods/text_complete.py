@@ -21,7 +21,8 @@ class Params:
     :param suffix: the text behind the gap, for models that can fill one.
     :param sampling: fields of RKLLMSamplingParam, from release 1.3.0 on.
     :param max_new_tokens: the most tokens of the answer.
-    :param stop: a text or several; the answer ends before the first that it would contain.
+    :param stop: a text, or up to 16, of at most 1,000 characters each; the answer ends before the
+        first that it would contain.
     :param lora: the name of a loaded LoRA adapter.
     :param stream: send the answer in pieces while the model writes it.
     """

@@ -87,7 +87,13 @@ def test_an_end_token_that_the_runtime_ignores_ends_the_answer() -> None:
 
 @pytest.mark.parametrize(
     ("value", "place"),
-    [(1, "stop"), ([1], "stop[0]"), ([""], "stop[0]"), (["a"] * 17, "stop")],
+    [
+        (1, "stop"),
+        ([1], "stop[0]"),
+        ([""], "stop[0]"),
+        (["a"] * 17, "stop"),
+        (["a", "b" * 1001], "stop[1]"),
+    ],
 )
 def test_wrong_stops_are_refused_by_place(value: object, place: str) -> None:
     with pytest.raises(InvalidParams) as error:

@@ -76,6 +76,7 @@ class Bad:
     messages: list[Any] = attrs.field(factory=lambda: [user("Hello")])
     model: str = "plain"
     code: int = -32602
+    stop: str | None = None
 
 
 BAD = {
@@ -88,6 +89,7 @@ BAD = {
     "an answer at the end": Bad("messages[1].role", [user("x"), ANSWER]),
     "an unknown role": Bad("messages[0].role", [{"role": "king", "content": "x"}]),
     "10 MB": Bad("context", [user(TEN_MEGABYTES)], "foreign"),
+    "a stop text of 10 MB": Bad("stop[0]: has 10000000 characters", stop=TEN_MEGABYTES),
     "a name with ..": Bad("There is no model", model="../outside"),
     "a name with .. that leads back": Bad("There is no model", model="plain/../plain"),
     "a path": Bad("There is no model", model="/etc/passwd"),
@@ -99,7 +101,7 @@ BAD = {
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
 def test_it_is_refused_in_one_sentence(client: RawClient, bad: Bad) -> None:
-    error = chat(client, bad.messages, bad.model)["error"]
+    error = chat(client, bad.messages, bad.model, stop=bad.stop)["error"]
     assert error["code"] == bad.code, error
     assert bad.says in error["message"]
     assert is_one_sentence(error["message"])
