@@ -59,7 +59,7 @@ failed: $(VENV)/test-installed
 # What installs or starts other people's programs: type checkers, pip, Sphinx, foreign clients, the
 # servers of the benchmarks.
 PROGRAMS := tests/interop tests/real_models tests/testing/test_docs.py \
-    $(addprefix tests/endtoend/test_,$(addsuffix .py,benchmarks docs_build embeddings_example guides \
+    $(addprefix tests/endtoend/test_,$(addsuffix .py,benchmarks confidence_example docs_build guides \
     plugins typing website_example))
 programs: $(VENV)/test-installed
 	$(PYTEST) $(filter-out tests/real_models,$(PROGRAMS))

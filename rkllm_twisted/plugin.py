@@ -18,9 +18,15 @@ from typing import Any
 
 import attrs
 from twisted.plugin import IPlugin
-from zope.interface import implementer
+from zope.interface import classImplements, implementer
 
-from rkllm_twisted.interfaces import IAdministrative, ICall, IDescribedMethod
+from rkllm_twisted.interfaces import (
+    IAdministrative,
+    ICall,
+    IDescribedMethod,
+    INeedsModel,
+    IUsesNPU,
+)
 
 #: A first parameter of this name gets the :class:`~rkllm_twisted.interfaces.ICall`.
 CALL = "call"
@@ -57,13 +63,13 @@ class FunctionMethod:
         return self.function(call, **values) if self._takes_call else self.function(**values)
 
 
-@implementer(IAdministrative)
-class AdministrativeFunctionMethod(FunctionMethod):
-    """The same for administrators only, see :class:`~rkllm_twisted.interfaces.IAdministrative`."""
-
-
 def method(
-    name: str, *, summary: str | None = None, streams: bool = False, administrative: bool = False
+    name: str,
+    *,
+    summary: str | None = None,
+    streams: bool = False,
+    administrative: bool = False,
+    uses_npu: bool = False,
 ) -> Callable[[Callable[..., Any]], FunctionMethod]:
     """Make an RPC method of a function or a coroutine function.
 
@@ -76,6 +82,8 @@ def method(
     :param summary: one line that says what it does; by default the docstring's first line.
     :param streams: true if it calls ``call.stream``.
     :param administrative: true if it changes or stops what all clients share.
+    :param uses_npu: true if it makes calls of the NPU, which need a model; its description then
+        names their errors.
     :raises TypeError: a parameter of the function cannot be one of a request.
     """
 
@@ -83,10 +91,14 @@ def method(
         documentation = inspect.getdoc(function) or ""
         line = summary or documentation.partition("\n")[0] or name
         hints = _hints(function)
-        base = AdministrativeFunctionMethod if administrative else FunctionMethod
         # The class names the function's module: the daemon shows it as the origin of the method.
         own = {"__module__": function.__module__, "__qualname__": function.__qualname__}
-        made = type(function.__name__, (base,), own)
+        made: Any = type(function.__name__, (FunctionMethod,), own)
+        classImplements(
+            made,
+            *[IAdministrative] * administrative,
+            *[IUsesNPU, INeedsModel] * uses_npu,
+        )
         params = _params_of(function, name, hints, documentation)
         result: FunctionMethod = made(
             function, name, line, params, hints.get("return", object), streams

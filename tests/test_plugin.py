@@ -11,7 +11,7 @@ import pytest
 from rkllm_twisted.abi.release import releases
 from rkllm_twisted.daemon.about import describe_for
 from rkllm_twisted.errors import InvalidParams
-from rkllm_twisted.interfaces import IAdministrative, IRPCMethod
+from rkllm_twisted.interfaces import IAdministrative, INeedsModel, IRPCMethod, IUsesNPU
 from rkllm_twisted.plugin import FunctionMethod, method
 from rkllm_twisted.rpc.parameters import convert_params
 from rkllm_twisted.rpc.registry import find_methods
@@ -83,6 +83,14 @@ def test_an_administrative_method_is_marked() -> None:
     """Other methods have no mark."""
     assert IAdministrative.providedBy(back)
     assert not IAdministrative.providedBy(hello)
+
+
+def test_a_method_that_uses_the_npu_is_marked() -> None:
+    """Its description names the errors of such calls."""
+    asks = method("greet.ask", uses_npu=True)(lambda: None)
+    marks = (IUsesNPU, INeedsModel)
+    assert all(mark.providedBy(asks) for mark in marks)
+    assert not any(mark.providedBy(hello) for mark in marks)
 
 
 def test_it_is_described_to_clients() -> None:

@@ -1,0 +1,1 @@
+"""Answers of the loaded model with how sure the model was of each token."""

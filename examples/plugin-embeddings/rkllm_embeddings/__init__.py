@@ -1,1 +1,0 @@
-"""Embeddings from the model that ``twistd rkllm`` has loaded."""

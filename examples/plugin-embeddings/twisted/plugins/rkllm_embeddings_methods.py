@@ -1,5 +1,0 @@
-"""The daemon finds the method here."""
-
-from rkllm_embeddings.create import create
-
-__all__ = ["create"]
