@@ -9,8 +9,8 @@ from rkllm_twisted.chat.messages import shown, wrong
 
 #: OpenAI's API allows 4. The work grows with the number.
 MAX_STOPS = 16
-#: In characters. The memory for the beginnings of a text grows with the square of its length.
-MAX_LENGTH = 1000
+#: The memory for the beginnings of a text grows with the square of its length.
+MAX_STOP_CHARACTERS = 1000
 
 
 def read_stops(value: object) -> tuple[str, ...]:
@@ -31,10 +31,10 @@ def read_stops(value: object) -> tuple[str, ...]:
             raise wrong(
                 f"stop[{number}]", f"must be a text of at least one character: {shown(text)}"
             )
-        if len(text) > MAX_LENGTH:
+        if len(text) > MAX_STOP_CHARACTERS:
             raise wrong(
                 f"stop[{number}]",
-                f"has {len(text)} characters, at most {MAX_LENGTH} are looked for",
+                f"has {len(text)} characters, at most {MAX_STOP_CHARACTERS} are looked for",
             )
     return tuple(value)
 

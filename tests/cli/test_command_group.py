@@ -122,7 +122,7 @@ def test_each_special_error_comes_before_its_base() -> None:
         (
             errors.NoModel.after("was killed by SIGSEGV"),
             Exit.NO_MODEL,
-            "because the runtime's process was killed by SIGSEGV; load one with `rkllm init PATH`.",
+            "because the runtime's process was killed by SIGSEGV; load one with `rkllm init PATH`",
         ),
         (errors.Busy("Full."), Exit.BUSY, "Full. (-32002)"),
         (errors.NoDaemon("None."), Exit.NO_DAEMON, "None."),
