@@ -18,7 +18,7 @@ from typing import Any
 
 import attrs
 from twisted.plugin import IPlugin
-from zope.interface import classImplements, implementer
+from zope.interface import implementer
 
 from rkllm_twisted.interfaces import (
     IAdministrative,
@@ -93,12 +93,8 @@ def method(
         hints = _hints(function)
         # The class names the function's module: the daemon shows it as the origin of the method.
         own = {"__module__": function.__module__, "__qualname__": function.__qualname__}
-        made: Any = type(function.__name__, (FunctionMethod,), own)
-        classImplements(
-            made,
-            *[IAdministrative] * administrative,
-            *[IUsesNPU, INeedsModel] * uses_npu,
-        )
+        marks = [*[IAdministrative] * administrative, *[IUsesNPU, INeedsModel] * uses_npu]
+        made: Any = implementer(*marks)(type(function.__name__, (FunctionMethod,), own))
         params = _params_of(function, name, hints, documentation)
         result: FunctionMethod = made(
             function, name, line, params, hints.get("return", object), streams
