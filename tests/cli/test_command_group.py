@@ -27,6 +27,7 @@ ERRORS = [
     if isinstance(error, type)
     and issubclass(error, Exception)
     and error.__module__ == errors.__name__
+    and error is not errors.HTTPError  # the HTTP service answers with it; no command gets one
 ]
 
 

@@ -132,10 +132,7 @@ class EchoRuntime(FakeRuntime):
         saved = self._save(infer.get("prompt_cache_params"))
         mode = infer.get("mode") or ""
         if mode in _ARRAYS:
-            self._pace()
-            result = _ARRAYS[mode](self.text, self.read, self._width)
-            if not self.is_mute:
-                on_result({**empty_result(self._layout), **result, "_callback_state": 0})
+            self._send_arrays(mode, on_result)
             if not self.keeps_array_runs(bool(infer.get("keep_history"))):
                 self.cache[:] = before
             return {"success": True, "status_code": 0}
@@ -146,19 +143,13 @@ class EchoRuntime(FakeRuntime):
                 came.append(result)
             elif "perf" in result:
                 result = {**result, "perf": figures(self.read, len(came))}
-            self._is_calling = True
-            try:
-                on_result(result)
-            finally:
-                self._is_calling = False
+            self._call_back(on_result, result)
 
         then, self.then = self.then, None
         parts = self._parts("saw " + " ".join(sorted(secrets_in(self.text))))
         end = self._play(Answer(parts, then=End.FINISH if then is None else then), keep)
-        if self._vocabulary is None:
-            self.cache += [one["text"] for one in came]
-        else:
-            self.cache += [one["token_id"] for one in came]
+        member = "text" if self._vocabulary is None else "token_id"
+        self.cache += [one[member] for one in came]
         if len(came) == len(parts):
             self.cache.append(self._end_token())
         if not infer.get("keep_history"):
@@ -168,6 +159,19 @@ class EchoRuntime(FakeRuntime):
         if saved and self.saving == "error after":
             raise NO_FILE
         return {**end, **saved}
+
+    def _send_arrays(self, mode: str, on_result: OnResult) -> None:
+        self._pace()
+        result = _ARRAYS[mode](self.text, self.read, self._width)
+        if not self.is_mute:
+            on_result({**empty_result(self._layout), **result, "_callback_state": 0})
+
+    def _call_back(self, on_result: OnResult, result: Any) -> None:
+        self._is_calling = True
+        try:
+            on_result(result)
+        finally:
+            self._is_calling = False
 
     def abort(self) -> dict[str, Any]:
         """See :meth:`IRuntime.abort`."""
