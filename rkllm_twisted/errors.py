@@ -106,12 +106,9 @@ class NoModel(RPCError):
         :param problem: how the runtime's process crashed, if that is why there is no model.
         :param remedy: what the client can do, if it can do something else.
         """
-        if problem is None:
-            return cls(f"No model is loaded; {remedy}.")
-        return cls(
-            f"No model is loaded, because the runtime's process {problem}; {remedy}.",
-            {"problem": problem},
-        )
+        because = "" if problem is None else f", because the runtime's process {problem}"
+        data = None if problem is None else {"problem": problem}
+        return cls(f"No model is loaded{because}; {remedy}.", data)
 
 
 class Busy(RPCError):
