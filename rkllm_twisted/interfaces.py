@@ -22,8 +22,9 @@ class INPU(Interface):
 
     Used in the reactor thread; it never blocks. Every Deferred that it returns may be cancelled:
     a call that waits is dropped and never reaches the NPU, the current run is aborted. Either way
-    the Deferred fails with :class:`~rkllm_twisted.errors.Cancelled` at once; the next call begins
-    when the NPU is really free.
+    the Deferred fails with Twisted's ``CancelledError`` at once; the next call begins when the NPU
+    is really free. (A client of the socket gets :class:`~rkllm_twisted.errors.Cancelled`: that is
+    made once, where its request is answered.)
     """
 
     def call(function: str, params: Params, client: Hashable = None) -> Any:

@@ -109,7 +109,8 @@ class ITurn(Interface):
             state 0 or 1, in order.
         :returns: the outputs by name; of a run, as of :meth:`INPU.run`, the RKLLMResult that ends
             it.
-        :raises Cancelled: the caller has its answer already; the call was not made.
+        :raises CancelledError: Twisted's; the caller has its answer already, so the call was not
+            made.
         :raises RPCError: as :meth:`IRuntime.perform`.
         """
 
@@ -128,5 +129,5 @@ class ITurn(Interface):
     def check() -> None:
         """Check that the caller still waits for the answer.
 
-        :raises Cancelled: it does not; the last run may have been aborted.
+        :raises CancelledError: Twisted's; it does not. The last run may have been aborted.
         """

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import BAD_REQUEST, SERVICE_UNAVAILABLE
@@ -14,7 +14,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 from twisted.web.static import Data
 
-from rkllm_twisted.errors import Cancelled, RPCError
+from rkllm_twisted.errors import RPCError
 from rkllm_twisted.interfaces import INPU
 
 PAGE = b"""<!doctype html>
@@ -61,7 +61,7 @@ class Ask(Resource):
         return run.addErrback(lambda failure: self.log.failure("cannot answer", failure))
 
     def _refuse(self, failure: Failure, request: Request) -> None:
-        if failure.check(Cancelled):
+        if failure.check(CancelledError):
             return  # nobody is there any more
         failure.trap(RPCError)
         if not request.startedWriting:

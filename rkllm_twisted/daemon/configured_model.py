@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -18,7 +18,7 @@ from rkllm_twisted.abi.layouts import layout_of
 from rkllm_twisted.daemon.named_loads import load_of
 from rkllm_twisted.daemon.options import Options
 from rkllm_twisted.daemon.resident_model import ResidentModel
-from rkllm_twisted.errors import Cancelled, RPCError, ShuttingDown, StartupError
+from rkllm_twisted.errors import RPCError, ShuttingDown, StartupError
 from rkllm_twisted.interfaces import INPU, IRuntime
 from rkllm_twisted.models.catalogue import Catalogue, loaded_kinds
 from rkllm_twisted.models.directories import ModelDirectories
@@ -90,7 +90,7 @@ class ConfiguredModel(Service):
 
     def _failed(self, failure: Failure) -> None:
         self._call = None
-        if failure.check(ShuttingDown, Cancelled) or not self.running:
+        if failure.check(ShuttingDown, CancelledError) or not self.running:
             return
         _log.error("{model} is not loaded: {error}", model=self._model, error=failure.value)
         self._load_later()

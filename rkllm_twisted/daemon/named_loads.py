@@ -10,7 +10,7 @@ import attrs
 
 from rkllm_twisted.abi.release import Release
 from rkllm_twisted.abi.scalars import param_error
-from rkllm_twisted.errors import Cancelled, NoModel, NotAllowed, RPCError
+from rkllm_twisted.errors import NoModel, NotAllowed, RPCError
 from rkllm_twisted.interfaces import ITurn
 from rkllm_twisted.models.named_model import NamedModel
 from rkllm_twisted.models.resident import CurrentModel
@@ -152,9 +152,7 @@ class NamedLoads:
             if not is_there:
                 self._init(turn, load)
             self._load_adapters(turn)
-        except Cancelled:
-            raise  # of this request only; the next one goes on with the load
-        except RPCError as error:
+        except RPCError as error:  # a cancel is of this request only; the next one goes on
             attempt.error = error if turn.loaded else _with_loss(error, before)
             raise again(attempt.error) from None
         finally:
@@ -177,8 +175,6 @@ class NamedLoads:
             name = str(self._missing[0]["lora_adapter_name"])
             try:
                 turn.perform(turn.prepare("rkllm_load_lora", [self._missing[0]]))
-            except Cancelled:
-                raise
             except RPCError as error:
                 self._missing.clear()
                 with contextlib.suppress(RPCError):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 import attrs
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -24,7 +24,6 @@ from rkllm_twisted.daemon.named_loads import (
 from rkllm_twisted.daemon.named_models import IModels
 from rkllm_twisted.errors import (
     Busy,
-    Cancelled,
     InvalidParams,
     NoModel,
     TimedOut,
@@ -265,7 +264,7 @@ class ResidentModel:
         if request.turn is not None:
             request.turn.cancel()  # and so it ends
         else:
-            self._ended(Failure(Cancelled("The request was cancelled.")), request)
+            self._ended(Failure(CancelledError()), request)
 
     def _ended(self, result: Any, request: _ModelRequest) -> None:
         """Answer the caller, and begin the next requests."""

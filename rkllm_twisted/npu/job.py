@@ -7,10 +7,10 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 import attrs
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
-from rkllm_twisted.errors import Cancelled, RPCError
+from rkllm_twisted.errors import RPCError
 from rkllm_twisted.interfaces import IRuntime, ITurn
 from rkllm_twisted.values import OnResult, Procedure, Result
 
@@ -87,7 +87,7 @@ class Job:
     aborted: bool = False
     outcome: Deferred[Any] = attrs.field(factory=Deferred)
 
-    def abandon(self, error: RPCError) -> None:
+    def abandon(self, error: Exception) -> None:
         """Answer the caller now; drop what the thread still does."""
         if not self.abandoned and not self.outcome.called:
             self.abandoned = True
@@ -110,7 +110,7 @@ class Job:
     def check(self) -> None:
         """Check that the caller still waits for the answer.
 
-        :raises Cancelled: the job was abandoned.
+        :raises CancelledError: the job was abandoned.
         """
         if self.abandoned:
-            raise Cancelled("The request was cancelled.")
+            raise CancelledError

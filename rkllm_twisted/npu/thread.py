@@ -12,14 +12,14 @@ from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any
 
-from twisted.internet.defer import Deferred, execute, fail
+from twisted.internet.defer import CancelledError, Deferred, execute, fail
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rkllm_twisted.abi.from_c import empty_result
 from rkllm_twisted.abi.layouts import layout_of
-from rkllm_twisted.errors import Cancelled, RPCError, ShuttingDown, TimedOut
+from rkllm_twisted.errors import RPCError, ShuttingDown, TimedOut
 from rkllm_twisted.interfaces import INPU, IRuntime
 from rkllm_twisted.npu.direct import DirectCalls
 from rkllm_twisted.npu.history import CallObserver, History, Observed, Shared
@@ -220,9 +220,9 @@ class ThreadNPU(DirectCalls):
 
     def _cancel(self, job: Job, turn: Deferred[None]) -> None:
         turn.cancel()  # no effect on a turn that has come
-        self._abandon(job, Cancelled("The request was cancelled."))
+        self._abandon(job, CancelledError())
 
-    def _abandon(self, job: Job, error: RPCError) -> None:
+    def _abandon(self, job: Job, error: Exception) -> None:
         job.abandon(error)
         if job is self._under_way and job.in_run and self._runtime.loaded:
             abort_quietly(self._runtime)

@@ -14,12 +14,11 @@ from typing import Any
 import pytest
 import pytest_twisted
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import CancelledError, Deferred, DeferredList
 from twisted.internet.threads import blockingCallFromThread
 from zope.interface.verify import verifyObject
 
 from rkllm_twisted.errors import (
-    Cancelled,
     InvalidParams,
     NoModel,
     NotInRelease,
@@ -139,11 +138,11 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
         pytest_twisted.blockon(supervisor.stopService())
 
 
-async def failure_of(deferred: Deferred[Any]) -> RPCError:
+async def failure_of(deferred: Deferred[Any]) -> Exception:
     """Return the exception that a Deferred fails with."""
     try:
         result = await deferred
-    except RPCError as error:
+    except (RPCError, CancelledError) as error:
         return error
     pytest.fail(f"it did not fail: {result!r}")
 
@@ -208,7 +207,7 @@ async def test_a_cancelled_run_frees_the_npu_for_the_next(rig: Rig) -> None:
     await stream.begun
     done.cancel()
     length = len(stream)
-    assert isinstance(await failure_of(done), Cancelled)
+    assert isinstance(await failure_of(done), CancelledError)
     assert (await after)["_callback_state"] == 2
     assert next_stream == ["Hello", " world"]
     assert len(stream) == length
@@ -222,7 +221,7 @@ async def test_cancelling_a_queued_run_leaves_the_running_one_alone(rig: Rig) ->
     queued, _ = rig.run("hello", "b")
     await stream.begun
     queued.cancel()
-    assert isinstance(await failure_of(queued), Cancelled)
+    assert isinstance(await failure_of(queued), CancelledError)
     assert (await rig.npu.is_running())["is_running"] is True
     running.cancel()
     await failure_of(running)
@@ -385,7 +384,7 @@ async def test_no_call_comes_between_the_calls_of_a_turn(rig: Rig) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_a_cancelled_turn_begins_no_other_call(rig: Rig) -> None:
-    """Its run is aborted, Cancelled is raised at the next call, and the next turn is whole."""
+    """Its run is aborted, CancelledError is raised at the next call, and the next turn is whole."""
     await rig.init()
     begun: Deferred[None] = Deferred()
     raised: list[BaseException] = []
@@ -401,7 +400,7 @@ async def test_a_cancelled_turn_begins_no_other_call(rig: Rig) -> None:
         turn.perform(prepared, lambda result: first_of(result, turn))
         try:
             texts_of(turn, "hello")
-        except RPCError as error:
+        except CancelledError as error:
             raised[0] = error
             raise
 
@@ -410,9 +409,9 @@ async def test_a_cancelled_turn_begins_no_other_call(rig: Rig) -> None:
     await begun
     assert rig.npu.status().state == "running"
     turn.cancel()
-    assert isinstance(await failure_of(turn), Cancelled)
+    assert isinstance(await failure_of(turn), CancelledError)
     await after
-    assert isinstance(raised[0], Cancelled)
+    assert isinstance(raised[0], CancelledError)
     assert stream == ["Hello", " world"]
     assert rig.npu.status().runs == 2
 
@@ -426,7 +425,7 @@ async def test_a_turn_that_is_cancelled_in_the_queue_never_begins(rig: Rig) -> N
     queued = rig.npu.perform(called.append, "b")
     await stream.begun
     queued.cancel()
-    assert isinstance(await failure_of(queued), Cancelled)
+    assert isinstance(await failure_of(queued), CancelledError)
     running.cancel()
     await failure_of(running)
     done, _ = rig.run("hello", "a")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from model_folders import put
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -19,7 +19,6 @@ from rkllm_twisted.daemon.named_models import NamedModels
 from rkllm_twisted.daemon.resident_model import ResidentModel
 from rkllm_twisted.errors import (
     Busy,
-    Cancelled,
     InvalidParams,
     NoModel,
     NotAllowed,
@@ -306,7 +305,7 @@ def test_a_request_that_waits_and_is_cancelled_is_forgotten(rig: Rig) -> None:
     rig.ask("a")
     waits = rig.ask("b")
     waits.deferred.cancel()
-    assert isinstance(waits.error, Cancelled)
+    assert isinstance(waits.error, CancelledError)
     rig.thread.run()
     assert rig.calls() == ["init", "run"]
     assert rig.resident.waiting == ()
@@ -327,7 +326,7 @@ def test_a_request_that_is_cancelled_while_its_model_loads_leaves_the_model_whol
 
     rig.runtime.perform = cancel_during  # type: ignore[method-assign]
     rig.thread.run()
-    assert isinstance(first.error, Cancelled)
+    assert isinstance(first.error, CancelledError)
     assert rig.calls() == ["init"]
     second = rig.ask("a", procedure=lambda _, model: model.lora_adapters)
     rig.thread.run()

@@ -10,10 +10,10 @@ from chat_templates import CHATML
 from echo_runtime import secrets_in
 from gguf_files import gguf_bytes
 from inference_rig import TIERS, Rig, furnish, user
+from twisted.internet.defer import CancelledError
 
 from rkllm_twisted.chat.extras import ExtraMissingError
 from rkllm_twisted.errors import (
-    Cancelled,
     InternalError,
     InvalidParams,
     NoModel,
@@ -168,7 +168,7 @@ def test_a_cancelled_request_leaves_nothing_to_the_next(tier: str, tmp_path: Pat
         while rig.thread.calls:
             rig.thread.deliver()
     asked.done.cancel()
-    assert isinstance(asked.error, Cancelled)
+    assert isinstance(asked.error, CancelledError)
     assert rig.ask([user(TWO)]).text == f"saw {TWO}"
 
 

@@ -6,12 +6,11 @@ from typing import Any
 
 import attrs
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 
 from rkllm_twisted.errors import (
     Busy,
-    Cancelled,
     InvalidParams,
     NoModel,
     NotAllowed,
@@ -281,7 +280,7 @@ def test_a_cancelled_sequence_makes_no_further_call(rig: Rig) -> None:
     begun.addErrback(failed.append)
     begun.cancel()
     rig.thread.run()
-    assert failed[0].check(Cancelled)
+    assert failed[0].check(CancelledError)
     assert rig.runtime.performed == []
     assert rig.ask([run("a")])[0]["text"] == "Hello world"
 

@@ -8,13 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from rkllm_twisted.errors import (
     Busy,
-    Cancelled,
     InvalidParams,
     NoModel,
     NotInRelease,
@@ -123,7 +122,7 @@ def test_a_cancelled_call_in_the_queue_never_reaches_the_library() -> None:
     rig.run("first")
     outcome, _ = rig.run("second")
     outcome.deferred.cancel()
-    assert isinstance(outcome.error, Cancelled)
+    assert isinstance(outcome.error, CancelledError)
     rig.thread.run()
     assert rig.runtime.performed == ["rkllm_run"]
 
@@ -142,7 +141,7 @@ def test_cancelling_the_run_under_way_aborts_it() -> None:
             outcome.deferred.cancel()
 
     rig.thread.step()
-    assert isinstance(outcome.error, Cancelled)
+    assert isinstance(outcome.error, CancelledError)
     assert steps == 5, "after it, only the last callback and the return"
     assert texts == [], "what was streamed before the cancel was still on its way: dropped"
     rig.thread.run()
@@ -155,7 +154,7 @@ def test_cancelling_before_the_thread_has_begun_keeps_the_run_out_of_c() -> None
     outcome, _ = rig.run("on")
     outcome.deferred.cancel()
     rig.thread.run()
-    assert isinstance(outcome.error, Cancelled)
+    assert isinstance(outcome.error, CancelledError)
     assert rig.runtime.performed == []
 
 
@@ -183,7 +182,7 @@ def test_cancelling_one_never_stops_another() -> None:
     outcome, texts = rig.run("first", "a")
     other, _ = rig.run("second", "b")
     rig.thread.run()
-    assert isinstance(other.error, Cancelled)
+    assert isinstance(other.error, CancelledError)
     assert texts == ["Hello", " world"]
     assert outcome.result["_callback_state"] == 2
 

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from zope.interface import implementer
 
-from rkllm_twisted.errors import Cancelled
 from rkllm_twisted.interfaces import IRuntime, ITurn
 from rkllm_twisted.npu.thread import ThreadNPU
 from rkllm_twisted.testing import FakeRuntime, StepThread
@@ -77,7 +76,7 @@ def test_a_turn_that_is_given_up_between_its_calls_aborts_nothing(rig: Rig) -> N
     given_up = rig.turn(procedure)
     given_up.addErrback(errors.append)
     rig.thread.run()
-    assert errors[0].check(Cancelled)
+    assert errors[0].check(CancelledError)
     assert rig.runtime.performed == ["rkllm_run"]
     assert rig.runtime.aborts == 0
 
@@ -91,7 +90,7 @@ def test_a_turn_that_is_given_up_during_a_run_aborts_it(rig: Rig) -> None:
         rig.run(turn)
 
     given_up = rig.turn(procedure)
-    given_up.addErrback(lambda reason: reason.trap(Cancelled))
+    given_up.addErrback(lambda reason: reason.trap(CancelledError))
     rig.thread.run()
     assert texts == ["Hello"]
     assert rig.runtime.performed == ["rkllm_run"]
@@ -127,6 +126,6 @@ def test_what_is_delivered_after_the_turn_was_given_up_is_dropped(rig: Rig) -> N
         turn.deliver(delivered.append, 2)
 
     given_up = rig.turn(procedure)
-    given_up.addErrback(lambda reason: reason.trap(Cancelled))
+    given_up.addErrback(lambda reason: reason.trap(CancelledError))
     rig.thread.run()
     assert delivered == [1]

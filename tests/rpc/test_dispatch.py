@@ -30,9 +30,11 @@ from rkllm_twisted.errors import (
     RuntimeRefused,
     ShuttingDown,
 )
-from rkllm_twisted.interfaces import ICall, IConversation, IRPCMethod, IUncounted
+from rkllm_twisted.interfaces import ICall, IConversation, IRPCMethod, ITurn, IUncounted
+from rkllm_twisted.npu.thread import ThreadNPU
 from rkllm_twisted.rpc.dispatch import CancelRequest, Dispatcher
 from rkllm_twisted.rpc.registry import find_methods
+from rkllm_twisted.testing import FakeRuntime, StepThread
 from rkllm_twisted.values import FloatArray
 
 
@@ -480,27 +482,64 @@ def test_the_methods_that_end_or_look_at_work_are_marked() -> None:
     }
 
 
-@pytest.mark.parametrize("raises", [None, Cancelled("By the NPU.")], ids=["Deferred", "NPU"])
-def test_a_cancel_makes_one_error(monkeypatch: pytest.MonkeyPatch, raises: RPCError | None) -> None:
-    """The request has its answer, so an error of the cancelled work is dropped."""
+class NPUTalk:
+    """A connection whose method makes two runs in one turn of a real NPU.
 
-    def cancel(work: Deferred[Any]) -> None:
-        if raises is not None:
-            work.errback(raises)
+    :ivar during: called with each token of the first run.
+    :ivar between: called after it.
+    """
 
+    def __init__(self) -> None:
+        self.runtime, self.thread = FakeRuntime(), StepThread()
+        self.runtime.load("m")
+        self.npu = ThreadNPU(self.runtime, self.thread.in_thread, self.thread.from_thread)
+        self.talk = Talk([FakeMethod("runs", self._begin)])
+        self.during = self.between = lambda: None
+
+    def _begin(self, call: ICall) -> object:
+        return self.npu.perform(self._runs, call.conversation)
+
+    def _runs(self, turn: ITurn) -> None:
+        prepared = turn.prepare("rkllm_run", [{"prompt_input": "hi"}])
+        turn.perform(prepared, lambda _: self.during())
+        self.between()
+        turn.perform(prepared, lambda _: None)
+
+
+@pytest.mark.parametrize("when", ["queued", "during", "between"])
+def test_a_cancel_makes_one_error(monkeypatch: pytest.MonkeyPatch, when: str) -> None:
+    """The NPU ends the work as any Deferred is cancelled; the error is made with the answer."""
     made: list[RPCError] = []
+    answers: list[Any] = []
     init = RPCError.__init__
 
     def count(self: RPCError, *details: Any) -> None:
         made.append(self)
         init(self, *details)
 
-    talk = Talk([FakeMethod("wait", lambda _: Deferred(cancel))])
-    talk.ask(request(1, "wait"))
+    def cancel() -> None:
+        if not answers:
+            answers.extend(rig.talk.ask(notification("$/cancelRequest", {"id": 1})))
+
+    rig = NPUTalk()
     monkeypatch.setattr(RPCError, "__init__", count)
-    answers = talk.ask(notification("$/cancelRequest", {"id": 1}))
+    if when == "queued":
+        rig.npu.perform(lambda _: cancel(), "another client")
+    else:
+        setattr(rig, when, cancel)
+    rig.talk.ask(request(1, "runs"))
+    rig.thread.run()
     assert [code(answer) for answer in answers] == [Cancelled.code]
     assert [type(error) for error in made] == [Cancelled]
+
+
+def test_an_error_of_cancelled_work_is_dropped() -> None:
+    """The request has its answer already."""
+    work = FakeMethod("wait", lambda _: Deferred(lambda work: work.errback(NoModel("No model."))))
+    talk = Talk([work])
+    talk.ask(request(1, "wait"))
+    answers = talk.ask(notification("$/cancelRequest", {"id": 1}))
+    assert [code(answer) for answer in answers] == [Cancelled.code]
 
 
 def test_a_fault_of_cancelled_work_is_logged(flush_logged_errors: Flush) -> None:

@@ -162,8 +162,8 @@ GUARDS = [
     _guard(
         "a run that was given up does not enter C",
         "npu/job.py",
-        "        if self.abandoned:\n            raise Cancelled",
-        "        if False:\n            raise Cancelled",
+        "        if self.abandoned:\n            raise CancelledError",
+        "        if False:\n            raise CancelledError",
         f"{NPU}::test_cancelling_before_the_thread_has_begun_keeps_the_run_out_of_c",
     ),
     _guard(
