@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +14,11 @@ from twisted.internet import reactor
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
 
 from rkllm_twisted.http.registry import find_routes
 from rkllm_twisted.http_service.assembly import Options, service_for
+from rkllm_twisted.http_service.service import HTTPService
 from rkllm_twisted.testing import Answer, FakeDaemon, Hang
 
 PATH = "/v1/chat/completions"
@@ -25,11 +28,10 @@ ANSWERS = {"hang": Answer([], then=Hang()), "slow": Answer("a b c d e", delay=0.
 class Site:
     """The service on a port of its own, and clients of it."""
 
-    def __init__(self, daemon: FakeDaemon) -> None:
-        options = Options()
-        options.parseOptions(["--listen", "tcp:0:interface=127.0.0.1"])
+    def __init__(self, daemon: FakeDaemon, service: HTTPService) -> None:
         self.daemon = daemon
-        self.service = service_for(options, [daemon.endpoint()], find_routes(), reactor)
+        self.visitors: list[Any] = []
+        self.service = service
         self.service.startService()
 
     @property
@@ -39,7 +41,14 @@ class Site:
 
     async def connect(self) -> Any:
         endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", self.service.ports[0].getHost().port)
-        return await endpoint.connect(Factory.forProtocol(Visitor))
+        self.visitors.append(await endpoint.connect(Factory.forProtocol(Visitor)))
+        return self.visitors[-1]
+
+    async def stop(self) -> None:
+        for visitor in self.visitors:
+            visitor.transport.abortConnection()
+        await until(lambda: all(visitor.is_closed for visitor in self.visitors))
+        await self.service.stopService()
 
     async def ask(self, prompt: str, stream: bool = False) -> Any:
         visitor = await self.connect()
@@ -53,11 +62,13 @@ class Site:
 @asynccontextmanager
 async def serving() -> AsyncIterator[Site]:
     with FakeDaemon(ANSWERS, "Hi", model=MODEL, reactor=reactor) as daemon:
-        site = Site(daemon)
+        options = Options()
+        options.parseOptions(["--listen", "tcp:0:interface=127.0.0.1"])
+        site = Site(daemon, service_for(options, [daemon.endpoint()], find_routes(), reactor))
         try:
             yield site
         finally:
-            await site.service.stopService()
+            await site.stop()
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -87,7 +98,6 @@ async def test_a_client_that_closes_its_half_gets_its_whole_answer(stream: bool)
         await until(lambda: visitor.has_ended)
         assert b"e" in visitor.response.body
         assert visitor.response.status == 200
-        visitor.transport.loseConnection()
 
 
 @pytest_twisted.ensureDeferred
@@ -99,3 +109,26 @@ async def test_many_connections_and_requests_at_once_are_answered() -> None:
         await until(lambda: all(visitor.response for visitor in asking))
         assert {visitor.response.status for visitor in asking} == {200}
         assert not any(visitor.is_closed for visitor in idle)
+
+
+@pytest_twisted.ensureDeferred
+async def test_the_service_goes_on_when_its_daemon_is_back(tmp_path: Path) -> None:
+    path = str(tmp_path / "rkllm.sock")
+    options = Options()
+    options.parseOptions(["--listen", "tcp:0:interface=127.0.0.1", "--daemon", path])
+    daemon = FakeDaemon(default="Hi", model=MODEL)
+    site = Site(daemon, service_for(options, options.addresses, find_routes(), reactor))
+
+    async def status() -> int:
+        visitor = await site.ask("Hello")
+        await until(lambda: visitor.response)
+        return int(visitor.response.status)
+
+    assert await status() == 503
+    for _ in range(2):
+        listening = daemon.listening(path)
+        await deferToThread(listening.__enter__)
+        assert await status() == 200
+        await deferToThread(listening.__exit__, None, None, None)
+        assert await status() == 503
+    await site.stop()
