@@ -46,9 +46,11 @@ PYTEST := $(BIN)/pytest --numprocesses=auto --dist=loadfile
 unit: $(VENV)/test-installed
 	$(PYTEST) $(SLOW:%=--ignore=%) $(PROGRAMS:%=--ignore=%)
 
-# What waits for time limits, and what is repeated for each provider of an interface.
+# What waits for time limits, what is repeated for each provider of an interface, and what starts a
+# daemon or a terminal for each of its many cases.
 SLOW := tests/contract tests/contracts $(addprefix tests/endtoend/test_,$(addsuffix .py, \
-    big_messages chaos chaos_hangs pauses public_reports startup systemd))
+    big_messages chaos chaos_hangs cli_bad_days cli_terminal conversation hostile isolation \
+    methods_page pauses public_reports quirks startup systemd))
 slow: $(VENV)/test-installed
 	$(PYTEST) $(SLOW)
 
@@ -71,7 +73,8 @@ OTHER_PYTHONS = $(filter-out $(OWN_PYTHON),python3.10 python3.11 python3.12 pyth
 PYENV := $(or $(PYENV_ROOT),$(HOME)/.pyenv)
 PYTHONS ?= $(foreach name,$(OTHER_PYTHONS), \
     $(firstword $(wildcard $(PYENV)/versions/*/bin/$(name)) $(name)))
-NOT_FAST := real_models endtoend soak interop packages contract contracts cpu_runtime systemd
+NOT_FAST := real_models endtoend soak interop packages contract contracts cpu_runtime systemd \
+    packaging abi/test_invalid_parameters.py abi/test_to_c.py wire/test_validation.py
 pythons:
 	@for python in $(PYTHONS); do \
 	    if $$python -c 'import ensurepip' 2>/dev/null; then \
