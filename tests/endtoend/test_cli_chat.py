@@ -49,6 +49,8 @@ def test_the_commands_of_a_conversation(start: Start, script: Script, tmp_path: 
         child.expect("^> two")
         child.send(" and a half\r")
         child.expect("^two and a half\r\n")
+        child.send("/retry\r")
+        child.expect("^two and a half\r\n")
         child.send("/system Be kind.\r")
         child.expect("Be kind")
         child.send("/tokens\r")
