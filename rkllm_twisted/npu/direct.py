@@ -15,6 +15,8 @@ from rkllm_twisted.values import Params, Result, RuntimeVersion
 class DirectCalls:
     """The part of :class:`~rkllm_twisted.interfaces.INPU` that goes around the queue.
 
+    It is a base class: of a part, each method would need another that only passes the call on.
+
     :param runtime: only what may be used in any thread is used.
     """
 

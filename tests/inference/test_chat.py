@@ -251,6 +251,19 @@ def test_a_request_is_prepared_anew_if_another_model_was_loaded_meanwhile(tmp_pa
     assert asked.is_over
 
 
+def test_a_request_is_prepared_anew_if_the_model_was_loaded_with_less_room_meanwhile(
+    tmp_path: Path,
+) -> None:
+    path = furnish(tmp_path, "tokens")
+    rig = Rig(path, "tokens")
+    rig.npu.call("rkllm_init", [{"model_path": str(path), "max_context_len": 64}])
+    asked = rig.start([user("word " * 100)])
+    rig.settle()
+    assert isinstance(asked.error, InvalidParams)
+    assert (asked.error.data or {})["context"] == 64
+    assert "rkllm_run" not in rig.runtime.performed
+
+
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"messages": []}, "messages"),
     ({"messages": [{"role": "king", "content": "x"}]}, "messages[0].role"),

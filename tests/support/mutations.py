@@ -1038,6 +1038,14 @@ GUARDS = [
         "inference/test_chat.py::test_after_an_abort_the_whole_conversation_is_read_again",
     ),
     _guard(
+        "a request that was prepared for more room than the model has is prepared anew",
+        "inference/model_turns.py",
+        "room = turn.max_context_len or profile.chat.context",
+        "room = profile.chat.context",
+        "inference/test_chat.py"
+        "::test_a_request_is_prepared_anew_if_the_model_was_loaded_with_less_room_meanwhile",
+    ),
+    _guard(
         "a document's score does not depend on what a library keeps of the run before",
         "inference/hidden_turn.py",
         "if held and _cache_size(turn) != held:",
