@@ -59,11 +59,11 @@ failed: $(VENV)/test-installed
 	$(BIN)/pytest --last-failed --last-failed-no-failures=none
 
 # What installs or starts other people's programs: type checkers, pip, Sphinx, foreign clients, the
-# servers of the benchmarks.
-PROGRAMS := tests/interop tests/real_models tests/testing/test_docs.py \
+# servers of the benchmarks, a browser.
+PROGRAMS := tests/interop tests/page tests/real_models tests/testing/test_docs.py \
     $(addprefix tests/endtoend/test_,$(addsuffix .py,benchmarks confidence_example docs_build guides \
     plugins typing website_example))
-programs: $(VENV)/test-installed
+programs: $(VENV)/test-installed $(VENV)/browser-installed
 	$(PYTEST) $(filter-out tests/real_models,$(PROGRAMS))
 
 # What takes seconds, under each supported Python that is installed here, pyenv's included.
@@ -73,7 +73,7 @@ OTHER_PYTHONS = $(filter-out $(OWN_PYTHON),python3.10 python3.11 python3.12 pyth
 PYENV := $(or $(PYENV_ROOT),$(HOME)/.pyenv)
 PYTHONS ?= $(foreach name,$(OTHER_PYTHONS), \
     $(firstword $(wildcard $(PYENV)/versions/*/bin/$(name)) $(name)))
-NOT_FAST := real_models endtoend soak interop packages contract contracts cpu_runtime systemd \
+NOT_FAST := real_models page endtoend soak interop packages contract contracts cpu_runtime systemd \
     packaging abi/test_invalid_parameters.py abi/test_to_c.py wire/test_validation.py
 pythons:
 	@for python in $(PYTHONS); do \
@@ -163,6 +163,11 @@ $(VENV)/installed: $(VENV)/bin/pip $(SOURCES)
 $(VENV)/test-installed: $(VENV)/bin/pip $(SOURCES)
 	@$(BIN)/pip install -qq --disable-pip-version-check -e '.[test]'
 	@touch $@ $(VENV)/installed
+
+# What drives the browser, where there is one.
+$(VENV)/browser-installed: $(VENV)/bin/pip setup.cfg
+	@if command -v chromium >/dev/null; then \
+	    $(BIN)/pip install -qq --disable-pip-version-check -e '.[browser]' && touch $@; fi
 
 # Without npm its servers are left out, and without xllamacpp llama.cpp's.
 $(VENV)/bench-installed: $(VENV)/bin/pip $(SOURCES) benchmarks/peers/package.json

@@ -193,7 +193,7 @@ async function ask() {
       const then = problem.wait === "key" ? "" : " Your message is sent again by itself.";
       views.get(message.id)?.progress({ text: problem.message + then, share: null });
       state.trouble = true;
-      if (problem.wait === "key") askForKey(() => watch.now());
+      if (problem.wait === "key") askForKey(() => watch.again());
     },
     over: () => {
       Object.assign(state, { trouble: false, begun: false, sent: performance.now() });
@@ -299,7 +299,7 @@ watch.addEventListener("back", () => {
 });
 watch.addEventListener("away", ({ detail: problem }) => {
   showState(problem.code === "invalid_api_key" ? "A key is needed" : "Away", "bad");
-  if (problem.code === "invalid_api_key") askForKey(() => watch.now());
+  if (problem.code === "invalid_api_key") askForKey(() => watch.again());
   showBanner(problem, 0, () => watch.now());
 });
 watch.addEventListener("countdown", ({ detail: seconds }) =>
@@ -316,7 +316,7 @@ function settingsDialog() {
   openSettings(conversation.system, (system) => {
     conversation.system = system;
     if (conversation.leaf !== null) save();
-    watch.now();
+    watch.again();
     loadModels();
   });
 }

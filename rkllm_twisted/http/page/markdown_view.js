@@ -4,6 +4,7 @@ import { copy, icon, make } from "./dom.js";
 import { parse } from "./markdown.js";
 
 const shown = new WeakMap(); // element -> the text, and the sources of its blocks
+let rank = 2; // of the heading before
 
 /** Show a text in an element. While it grows, only its end is read again and made anew. */
 export function render(element, source) {
@@ -18,6 +19,7 @@ export function render(element, source) {
   let same = kept.length;
   while (same < before.raw.length && before.raw[same] === raw[same]) same += 1;
   while (element.childNodes.length > same) element.lastChild.remove();
+  rank = Number([...element.querySelectorAll("h3, h4, h5, h6")].at(-1)?.localName[1] ?? 2);
   element.append(...blocks.slice(same - kept.length).map(blockElement));
   shown.set(element, { text, raw, start: start + offset(text.slice(start), blocks.at(-1)?.line) });
 }
@@ -31,8 +33,7 @@ function offset(text, line = 0) {
 
 const BLOCKS = {
   paragraph: (block) => make("p", {}, inlineNodes(block.children)),
-  // The page has a heading of its own for each message.
-  heading: (block) => make(`h${Math.min(block.level + 2, 6)}`, {}, inlineNodes(block.children)),
+  heading: headingElement,
   rule: () => make("hr"),
   quote: (block) => make("blockquote", {}, block.children.map(blockElement)),
   list: listElement,
@@ -42,6 +43,12 @@ const BLOCKS = {
 
 function blockElement(block) {
   return BLOCKS[block.type](block);
+}
+
+/** A heading stands below the message's own, and none is deeper by two than the one before. */
+function headingElement({ level, children }) {
+  rank = Math.min(level + 2, rank + 1, 6);
+  return make(`h${rank}`, {}, inlineNodes(children));
 }
 
 function listElement({ ordered, start, items }) {

@@ -21,6 +21,7 @@ const wait = (milliseconds, signal) =>
 export class Watch extends EventTarget {
   status = null;
   #away = null; // the Problem, while there is one
+  #told = null; // its code, once that was said
   #isBusy = false;
   #hurry = new AbortController();
   #isHurried = false;
@@ -34,6 +35,12 @@ export class Watch extends EventTarget {
 
   get away() {
     return this.#away;
+  }
+
+  /** Look now, and say it again if the problem is still there. */
+  again() {
+    this.#told = null;
+    this.now();
   }
 
   /** Do the next look now. */
@@ -88,15 +95,15 @@ export class Watch extends EventTarget {
   }
 
   #goAway(problem) {
-    const isNew = this.#away?.code !== problem.code;
     this.#away = problem;
-    if (isNew) this.#tell("away", problem);
+    if (this.#told !== problem.code) this.#tell("away", problem);
+    this.#told = problem.code;
   }
 
   #comeBack() {
     const returns = this.#returns.splice(0);
     if (this.#away) {
-      this.#away = null;
+      this.#away = this.#told = null;
       this.#tell("back", null);
     }
     for (const resolve of returns) resolve();
