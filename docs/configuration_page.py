@@ -34,6 +34,21 @@ are not the defaults, and exits: with 0 if the daemon would start. It disturbs n
 twistd -n rkllm --config etc/rkllm.toml --library cpu --check
 ```
 """
+HTTP_INTRODUCTION = """\
+# Options of the HTTP service
+
+<!-- Made by docs/generate.py of rkllm_twisted/http_service/option_table.py: change that. -->
+
+Every option of `twistd rkllm-http` ([the page about it](http.md)). The value comes from the first
+of these places that has one: the command line, the environment, the TOML file of `--config`, the
+default. They are written as those of [the daemon](configuration.md) are;
+[etc/rkllm-http.toml](../etc/rkllm-http.toml) has every key, commented out.
+"""
+HTTP_EXAMPLE = """\
+# Settings of `twistd rkllm-http`: twistd -n rkllm-http --config rkllm-http.toml
+# Made by docs/generate.py. Each line shows the default, or an example where there is none.
+# Options and environment variables override this file; see docs/http-options.md.
+"""
 EXAMPLE = """\
 # Settings of `twistd rkllm`: twistd -n rkllm --config rkllm.toml
 # Made by docs/generate.py. Each line shows the default, or an example where there is none.
@@ -41,6 +56,10 @@ EXAMPLE = """\
 """
 #: Settings without a default -> a value to show in the example, as TOML.
 SHOWN: Mapping[str, str] = {
+    "api-key-file": '"/etc/rkllm/http-keys"',
+    "cors-origin": '["https://chat.example"]',
+    "host-name": '["board.lan"]',
+    "embed": '"--library cpu --model /var/lib/rkllm/models/model.gguf"',
     "owner": '"rkllm"',
     "group": '"rkllm"',
     "library": '"/usr/lib/librkllmrt.so"',
@@ -64,11 +83,11 @@ SHOWN: Mapping[str, str] = {
 }
 
 
-def render(settings: Mapping[str, Setting]) -> str:
+def render(settings: Mapping[str, Setting], introduction: str = INTRODUCTION) -> str:
     """Make the page."""
     rows = [_row(name, setting) for name, setting in settings.items()]
     lines = table(("option", "meaning", "environment", "default"), rows)
-    return f"{INTRODUCTION}\n" + "\n".join(lines).rstrip("\n") + "\n"
+    return f"{introduction}\n" + "\n".join(lines).rstrip("\n") + "\n"
 
 
 def _row(name: str, setting: Setting) -> tuple[str, ...]:
@@ -86,9 +105,9 @@ def _variable(name: str, setting: Setting) -> Iterator[str]:
         yield f", separated by `{setting.separator}`"
 
 
-def example(settings: Mapping[str, Setting]) -> str:
+def example(settings: Mapping[str, Setting], head: str = EXAMPLE) -> str:
     """Make etc/rkllm.toml."""
-    return "\n".join((EXAMPLE, *(_lines_of(n, s) for n, s in settings.items() if s.in_file)))
+    return "\n".join((head, *(_lines_of(n, s) for n, s in settings.items() if s.in_file)))
 
 
 def _lines_of(name: str, setting: Setting) -> str:

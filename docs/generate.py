@@ -20,6 +20,7 @@ from rkllm_twisted.daemon.option_table import SETTINGS
 from rkllm_twisted.description import examples
 from rkllm_twisted.description.describe import describe
 from rkllm_twisted.errors import BY_CODE
+from rkllm_twisted.http_service.option_table import SETTINGS as HTTP_SETTINGS
 from rkllm_twisted.rpc.registry import find_methods
 from twisted.plugins import rkllm_methods
 
@@ -41,6 +42,12 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "../cpu_runtime/README.md": lambda: engine_limits.page(HERE / "../cpu_runtime/README.md"),
     "../rkllm_twisted/client_core/fields.py": lambda: client_fields.render(releases()),
     "../etc/rkllm.toml": lambda: configuration_page.example(SETTINGS),
+    "http-options.md": lambda: configuration_page.render(
+        HTTP_SETTINGS, configuration_page.HTTP_INTRODUCTION
+    ),
+    "../etc/rkllm-http.toml": lambda: configuration_page.example(
+        HTTP_SETTINGS, configuration_page.HTTP_EXAMPLE
+    ),
 }
 
 

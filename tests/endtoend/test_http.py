@@ -14,9 +14,13 @@ from typing import Any
 
 import pytest
 from daemons import PATIENCE, environment, twistd
+from documented_answers import fits
+from twisted.application.service import IServiceCollection
 
 from rkllm_twisted.cpu import demo_model
+from rkllm_twisted.http_service.service import HTTPService
 
+PAGE = Path(__file__).parents[2] / "docs" / "http.md"
 QUESTION = {"messages": [{"role": "user", "content": "What is a generator?"}]}
 ANSWER = "A function which returns a generator iterator."
 
@@ -63,11 +67,24 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
         running.process.wait()
 
 
-def test_a_question_is_answered(program: Program) -> None:
-    """The model may still be loading: the request waits for it."""
-    status, body = program.ask("POST", "/v1/chat/completions", QUESTION)
-    assert status == 200
-    assert json.loads(body)["choices"][0]["message"]["content"] == ANSWER
+def test_the_pages_requests_are_answered_as_it_shows(program: Program) -> None:
+    """The model may still be loading: the first request waits for it."""
+    for direction, line in re.findall(r"^([→←]) (.+)$", PAGE.read_text(), re.MULTILINE):
+        if direction == "→":
+            method, path, request = line.split(" ", 2)
+            status, body = program.ask(method, path, json.loads(request))
+        else:
+            code, documented = line.split(" ", 1)
+            assert status == int(code)
+            assert fits(json.loads(documented), json.loads(body)), body
+
+
+def test_the_pages_application_has_the_service(tmp_path: Path) -> None:
+    (code,) = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    (service,) = IServiceCollection(names["application"])
+    assert isinstance(service, HTTPService)
 
 
 def test_a_stream_has_the_same_text(program: Program) -> None:
