@@ -5,12 +5,22 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Hashable, Iterator
 
+from twisted.internet.defer import CancelledError
+
 from rkllm_twisted.chat.plan import CLEAR
 from rkllm_twisted.chat.trail import KnownCache, PlannedCall
-from rkllm_twisted.errors import NotInRelease, RPCError
+from rkllm_twisted.errors import (
+    InvalidParams,
+    NotAllowed,
+    NotInRelease,
+    RPCError,
+    RuntimeRefused,
+)
 from rkllm_twisted.interfaces import IRuntime, ITurn
 
 LOAD, RELEASE = "rkllm_load_prompt_cache", "rkllm_release_prompt_cache"
+#: After these functions, nothing of before is left.
+FORGETTING = frozenset({"rkllm_init", "rkllm_destroy"})
 
 
 class CacheWatch:
@@ -55,8 +65,9 @@ class CacheWatch:
         :returns: whose run it is for the policy of histories: all planned runs are of one client.
         :raises RPCError: chat's text cannot be removed; the call must not be made.
         """
-        if self._has_left_prompt and runtime.loaded:
-            runtime.perform(runtime.prepare(RELEASE, None))
+        if self._has_left_prompt and function not in FORGETTING and runtime.loaded:
+            with contextlib.suppress(RuntimeRefused):  # as if none is loaded
+                runtime.perform(runtime.prepare(RELEASE, None))
             self._has_prompt = self._has_left_prompt = False
         if self._is_planned:
             return self
@@ -68,25 +79,30 @@ class CacheWatch:
 
     def after(self, function: str) -> None:
         """Take note that a call has succeeded."""
-        if function in ("rkllm_init", "rkllm_destroy"):
+        if function in FORGETTING:
             self._holds_chat = self._has_prompt = self._has_left_prompt = False
-        self.adapters += function == "rkllm_load_lora"
-        if function in ("rkllm_init", "rkllm_destroy", RELEASE):
+        if function in FORGETTING or function == RELEASE:
             self.has_clients_prompt = False
+        self.adapters += function == "rkllm_load_lora"
 
     def load_prompt(self, turn: ITurn, path: str) -> None:
         """Load a saved prompt, within :meth:`planned`.
 
-        :raises RPCError: as :meth:`ITurn.perform`; call :meth:`release_prompt` then, too.
+        :raises RuntimeRefused, InvalidParams, NotAllowed: the file cannot be used.
+        :raises RPCError: as :meth:`ITurn.perform`.
         """
         self._has_prompt = True
-        turn.perform(turn.prepare(LOAD, [path]))
+        try:
+            turn.perform(turn.prepare(LOAD, [path]))
+        except (RuntimeRefused, InvalidParams, NotAllowed):
+            self._has_prompt = False
+            raise
 
     def release_prompt(self, turn: ITurn) -> None:
         """Release it. If that is not possible now, it is done before the next call."""
-        with contextlib.suppress(RPCError):
+        with contextlib.suppress(RPCError, CancelledError):
             turn.perform(turn.prepare(RELEASE, None))
-            self._has_prompt = False
+            self._has_prompt = self._has_left_prompt = False
 
     def _remove_chat(self, runtime: IRuntime) -> None:
         if not self._holds_chat or not runtime.loaded:

@@ -124,10 +124,10 @@ class ChatTurn:
             reader.feed(self.prompt.forced)
         return reader
 
-    def _run(self, turn: ITurn, made: Plan, reader: AnswerReader) -> tuple[int, Result]:
+    def _run(self, turn: ITurn, made: Plan, reader: AnswerReader) -> tuple[int | None, Result]:
         """Make the run.
 
-        :returns: how many tokens of the prompt were restored from a file, and the last result.
+        :returns: see :meth:`PromptCache.run`.
         """
 
         def on_result(result: Result) -> None:
@@ -141,7 +141,7 @@ class ChatTurn:
             held, final = self.prompts.run(turn, made, infer, on_result)
         else:
             params: Params = [made.run_input, infer]
-            held, final = 0, turn.perform(turn.prepare("rkllm_run", params), on_result)
+            held, final = None, turn.perform(turn.prepare("rkllm_run", params), on_result)
         turn.check()  # else an aborted answer would count as whole
         return held, check_run(final, self.profile.chat.context)
 
@@ -169,9 +169,11 @@ class ChatTurn:
         )
         return TurnResult(answer, made, usage)
 
-    def _check_restored(self, held: int, made: Plan, known: KnownCache, result: TurnResult) -> None:
+    def _check_restored(
+        self, held: int | None, made: Plan, known: KnownCache, result: TurnResult
+    ) -> None:
         is_unknown = known.trail is None and result.answer.finish_reason != "cancelled"
-        if held and is_unknown and self.prompts is not None and made.trail is not None:
+        if held is not None and is_unknown and self.prompts is not None and made.trail is not None:
             self.prompts.was_wrong(made.trail.key)
 
     def _reason(self, reader: AnswerReader, final: Result) -> str:
@@ -187,7 +189,7 @@ class ChatTurn:
         return cache_size(_call(turn, "rkllm_get_kv_cache_size", None))
 
 
-def _with_held(made: Plan, held: int) -> Plan:
+def _with_held(made: Plan, held: int | None) -> Plan:
     """Return a plan of which so many tokens were restored and not read."""
     if not held or made.new_tokens is None:
         return made

@@ -61,11 +61,6 @@ class PromptFiles:
         except OSError as error:
             raise StartupError(f"{self._path}: {error.strerror}.") from None
 
-    @property
-    def is_open(self) -> bool:
-        """True if the directory can be used."""
-        return self._directory is not None
-
     def new_path(self) -> str:
         """Return the path of a file that is not there yet."""
         return str(self._path / secrets.token_hex(16))

@@ -28,7 +28,8 @@ def saved(*tokens: int, owner: CacheKey = OWNER, size: int = 10, used: int = 0) 
 def test_the_longest_beginning_is_restored() -> None:
     files = [saved(1), saved(1, 2), saved(1, 2, 3), saved(2), saved(1, 2, owner=LORA)]
     assert best_match(files, OWNER, (1, 2, 3)) == files[1]
-    assert best_match(files, OWNER, (9,)) is None
+    assert best_match(files, OWNER, (2, 9, 9)) == files[3]
+    assert best_match(files, OWNER, (9, 9, 9)) is None
     assert best_match(files, LORA, (1, 2, 3)) == files[4]
 
 

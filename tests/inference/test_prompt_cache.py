@@ -12,8 +12,9 @@ import attrs
 import pytest
 from echo_runtime import secrets_in
 from inference_rig import Asked, Rig, furnish, user
+from twisted.internet.defer import CancelledError
 
-from rkllm_twisted.errors import Cancelled, RuntimeCrashed
+from rkllm_twisted.errors import RuntimeCrashed
 from rkllm_twisted.inference.prompt_files import SUBDIRECTORY
 from rkllm_twisted.testing import Crash
 
@@ -145,24 +146,28 @@ def test_no_more_is_saved_once_restoring_has_become_slower(talk: Talk, directory
     assert len(talk.rig.warnings) == 1
 
 
-@pytest.mark.parametrize("restoring", ["not", "before the whole prompt"])
+@pytest.mark.parametrize("restoring", ["not", "before the whole prompt", "twice"])
 def test_a_runtime_that_restores_wrongly_is_found_out(
     talk: Talk, directory: Path, restoring: str
 ) -> None:
     talk.rig.runtime.restoring = restoring
     assert [talk.cached() for _ in range(6)] == [0] * 6
+    assert loads(talk.rig) == 1
     assert saved_in(directory) == []
     assert len(talk.rig.warnings) == 1
 
 
-def test_a_runtime_that_begins_to_restore_wrongly_is_found_out(talk: Talk, directory: Path) -> None:
+@pytest.mark.parametrize("restoring", ["before the whole prompt", "twice"])
+def test_a_runtime_that_begins_to_restore_wrongly_is_found_out(
+    talk: Talk, directory: Path, restoring: str
+) -> None:
     for _ in range(4):
         talk.say()
-    talk.rig.runtime.restoring = "before the whole prompt"
-    for _ in range(2):
-        talk.say()
+    talk.rig.runtime.restoring = restoring
+    talk.say()
     assert saved_in(directory) == []
-    assert len(talk.rig.warnings) == 1
+    (warning,) = talk.rig.warnings
+    assert "does not restore what it has saved" in warning
 
 
 def test_a_prompt_of_an_adapter_is_not_restored_for_another_of_its_name(
@@ -288,7 +293,7 @@ def test_what_a_cancelled_request_has_loaded_is_released_before_the_next_call(
     asked.done.cancel()
     own = talk.rig.run("zq7q")
     talk.rig.settle()
-    assert isinstance(asked.error, Cancelled)
+    assert isinstance(asked.error, CancelledError)
     assert talk.rig.runtime.loaded_prompt is None
     assert secrets_in(own.text) == {"zq7q"}
 

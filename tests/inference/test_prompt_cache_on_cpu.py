@@ -20,6 +20,7 @@ from rkllm_twisted.cpu import demo_model
 from rkllm_twisted.inference.cache_watch import CacheWatch
 from rkllm_twisted.inference.prompt_cache import PromptCache
 from rkllm_twisted.inference.prompt_files import SUBDIRECTORY, PromptFiles
+from rkllm_twisted.inference.prompt_store import PromptStore
 from rkllm_twisted.npu.thread import ThreadNPU
 from rkllm_twisted.runtime.files import Files
 from rkllm_twisted.runtime.runtime import open_runtime
@@ -43,13 +44,8 @@ class Board:
         self.index = PromptIndex(10**8, 0.0)
         self._watch = watch
         ticks = count()  # all runs take equally long, whatever the processor does
-        self._prompts = PromptCache(
-            PromptFiles(str(cache_dir)),
-            self.index,
-            watch,
-            self.warnings.append,
-            lambda: next(ticks),
-        )
+        store = PromptStore(PromptFiles(str(cache_dir)), self.index, self.warnings.append)
+        self._prompts = PromptCache(store, watch, lambda: next(ticks))
         self._model = ChatModel("tiny", 512)
         param = {"model_path": str(demo_model()), "top_k": 1, "max_context_len": 512}
         self._done(self._npu.call("rkllm_init", [param]))
@@ -79,7 +75,7 @@ class Board:
                 )
 
         held, final = self._done(self._npu.perform(procedure))
-        return answer, held, final["perf"]["prefill_tokens"]
+        return answer, held or 0, final["perf"]["prefill_tokens"]
 
     def faster(self, is_faster: bool | None) -> None:
         """Say what was measured."""

@@ -53,8 +53,8 @@ class EchoRuntime(FakeRuntime):
         and of loading one.
     :ivar saving: how a prompt is saved: well; not, as on a full disk; or not, with an error before
         or after the run.
-    :ivar restoring: how a saved prompt is restored: well; not at all; before the whole prompt; or
-        blindly, also if the prompt begins otherwise.
+    :ivar restoring: how a saved prompt is restored: well; not at all; before the whole prompt;
+        twice; or blindly, also if the prompt begins otherwise.
     :ivar loaded_prompt: the saved prompt that is loaded.
     """
 
@@ -126,8 +126,9 @@ class EchoRuntime(FakeRuntime):
         before = list(self.cache)
         infer = arguments.get("rkllm_infer_params") or {}
         restored = self._restore(arguments["rkllm_input"].get("token_input"))
+        held = len(self.cache)
         self._take_in(arguments["rkllm_input"], restored)
-        self.reads.append(len(self.cache) - len(before) - restored)
+        self.reads.append(len(self.cache) - held)
         self.seconds += self.read * self.costs["read"]
         saved = self._save(infer.get("prompt_cache_params"))
         mode = infer.get("mode") or ""
@@ -208,8 +209,8 @@ class EchoRuntime(FakeRuntime):
         """
         if not given or not self.loaded_prompt or self.cache or self.restoring == "not":
             return 0
-        if self.restoring == "blindly":
-            self.cache += self.loaded_prompt
+        if self.restoring in ("blindly", "twice"):
+            self.cache += self.loaded_prompt * (1 + (self.restoring == "twice"))
             return len(self.loaded_prompt)
         same = 0
         for one, other in zip(given["input_ids"][:-1], self.loaded_prompt, strict=False):

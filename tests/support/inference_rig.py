@@ -25,6 +25,7 @@ from rkllm_twisted.inference.model_turns import ModelTurns
 from rkllm_twisted.inference.models import Profiles
 from rkllm_twisted.inference.prompt_cache import PromptCache
 from rkllm_twisted.inference.prompt_files import PromptFiles
+from rkllm_twisted.inference.prompt_store import PromptStore
 from rkllm_twisted.inference.service import Inference
 from rkllm_twisted.inference.traits import RuntimeTraits
 from rkllm_twisted.methods.chat_complete import Params
@@ -130,9 +131,8 @@ class Rig:
             if cache_dir is None:
                 return None
             files, index = PromptFiles(str(cache_dir)), PromptIndex(cache_bytes)
-            return PromptCache(
-                files, index, watch, self.warnings.append, lambda: self.runtime.seconds
-            )
+            store = PromptStore(files, index, self.warnings.append)
+            return PromptCache(store, watch, lambda: self.runtime.seconds)
 
         turns = ModelTurns(clock, self.npu, self.resident, profiles, lambda: NOW, open_prompts)
         self.inference = Inference(turns)

@@ -53,7 +53,7 @@ def _guard(name: str, file: str, text: str, without: str, *tests: str) -> Guard:
 
 
 TURN, SEQUENCE = "npu/test_turn.py", "methods/test_sequence.py"
-ORDER = "npu/test_turn_order.py"
+ORDER, SAVED = "npu/test_turn_order.py", "inference/test_prompt_cache.py"
 NPU, TURNS, TALK, WIRE = (
     "npu/test_thread.py",
     "npu/test_queue.py",
@@ -292,6 +292,41 @@ GUARDS = [
         "if place.passed >= self._max_passes:",
         "if False:",
         f"{ORDER}::test_a_call_is_passed_twice_at_most",
+    ),
+    _guard(
+        "a saved prompt is for prompts that begin with it",
+        "chat/saved_prompts.py",
+        "        and tokens[: len(one.tokens)] == one.tokens\n",
+        "",
+        "chat/test_saved_prompts.py::test_the_longest_beginning_is_restored",
+    ),
+    _guard(
+        "a saved prompt that has changed is not used",
+        "inference/prompt_store.py",
+        "if self._files.stamp(saved.path) == saved.stamp:",
+        "if True:",
+        f"{SAVED}::test_a_file_that_another_program_has_changed_is_not_used",
+    ),
+    _guard(
+        "a runtime that restores wrongly is found out before its answer",
+        "inference/prompt_cache.py",
+        "return run.has_right_size()",
+        "return True",
+        f"{SAVED}::test_a_runtime_that_restores_wrongly_is_found_out",
+    ),
+    _guard(
+        "saved prompts are in a private directory",
+        "inference/prompt_files.py",
+        "stat.S_IMODE(found.st_mode) & 0o077",
+        "False",
+        f"{SAVED}::test_a_directory_that_cannot_be_used_costs_one_warning",
+    ),
+    _guard(
+        "no run of another client finds a prompt loaded",
+        "inference/cache_watch.py",
+        "            self._has_left_prompt = self._has_prompt\n",
+        "            self._has_left_prompt = False\n",
+        f"{SAVED}::test_what_a_cancelled_request_has_loaded_is_released_before_the_next_call",
     ),
     _guard(
         "no call of rkllm.* is passed",
