@@ -31,6 +31,8 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {
 }
 #: The roles of rkllm.h, and those that chat templates add.
 ROLES = ("user", "tool", "system", "assistant")
+#: The share of letters in common from which a role counts as a misspelt one (difflib's ratio).
+MISSPELT_RATIO = 0.75
 #: RKLLMInputType -> the member of RKLLMInput's union that C reads.
 INPUT_MEMBERS: Mapping[str, str] = {
     "RKLLM_INPUT_PROMPT": "prompt_input",
@@ -176,7 +178,7 @@ def check_role(path: str, role: object) -> None:
     :raises InvalidParams: the role resembles a known one.
     """
     if isinstance(role, str) and role and role not in ROLES:
-        close = difflib.get_close_matches(role.lower(), ROLES, 1)
+        close = difflib.get_close_matches(role.lower(), ROLES, 1, MISSPELT_RATIO)
         if close:
             raise param_error(path, f"{clip(role)!r} is no role; perhaps {close[0]} is meant")
 

@@ -35,6 +35,8 @@ def shape(value: Any) -> Any:
     return str if isinstance(value, str) else value
 
 
+# Values this long are what is tested.
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
 @given(VALUES, st.booleans(), st.sampled_from([None, 1]))
 def test_the_structure_is_the_same(value: Any, ascii_only: bool, indent: int | None) -> None:
     """The shortened message is JSON with the same members and the same types."""
