@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import attrs
@@ -13,6 +14,7 @@ from twisted.logger import Logger
 from rkllm_twisted.client.endpoint import Address
 from rkllm_twisted.errors import NoModel, RPCError, Unreachable
 from rkllm_twisted.http.lane import Lane
+from rkllm_twisted.http.precedence import Precedence, is_background
 from rkllm_twisted.http.served_models import ServedModel, find_model, models_of, not_found
 
 _log = Logger("rkllm.http")
@@ -38,6 +40,7 @@ class DaemonLink:
         self.address = address
         self._reactor = reactor
         self._lanes: dict[object, Lane] = {}
+        self.precedence = Precedence(reactor)
         #: The release of its runtime, such as ``1.3.0``; empty until it is known.
         self.release = ""
         #: True if it loads a model now.
@@ -110,11 +113,18 @@ class Target:
 
     async def call(self, method: str, params: Mapping[str, Any]) -> Any:
         """Make a request for the model, and return its result."""
-        return await self.link.lane(self.client).call(method, self.params(params))
+        async with self.link.precedence.turn(is_background(params.get("messages"))):
+            return await self.link.lane(self.client).call(method, self.params(params))
 
-    def stream(self, method: str, params: Mapping[str, Any]) -> AsyncGenerator[Any, None]:
+    async def stream(self, method: str, params: Mapping[str, Any]) -> AsyncGenerator[Any, None]:
         """Make a request for the model, and return its partial results and the final one."""
-        return self.link.lane(self.client).stream(method, {**self.params(params), "stream": True})
+        whole = {**self.params(params), "stream": True}
+        async with (
+            self.link.precedence.turn(is_background(params.get("messages"))),
+            aclosing(self.link.lane(self.client).stream(method, whole)) as results,
+        ):
+            async for result in results:
+                yield result
 
 
 class Daemons:
