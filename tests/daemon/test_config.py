@@ -187,7 +187,8 @@ def test_every_line_of_the_example_is_right(file: File) -> None:
     file.path.write_text("\n".join(lines_of_the_example()))
     found = read_file(str(file.path), SETTINGS, [])
     assert list(found) == [name for name, setting in SETTINGS.items() if setting.in_file]
-    not_everywhere = {"owner", "group", "model-dir", "allow-uid", "allow-gid", "admin-gid"}
+    directories, users = {"model-dir", "cache-dir"}, {"owner", "group", "allow-uid", "allow-gid"}
+    not_everywhere = {*directories, *users, "admin-gid"}
     for name, texts in found.items():
         setting = SETTINGS[name]
         if name not in not_everywhere:
