@@ -49,7 +49,9 @@ EXTRAS = {"jinja2": "chat.sandbox", "tokenizers": "chat.vocabulary"}
 #: Packages that only these folders of their layer may import.
 ONLY_IN = {("edge", "msgspec"): frozenset({"http"})}
 #: Folders inside a layer that are as pure as layer 1: no Twisted, and nothing above that layer.
-PURE_ROOMS = ("http.openai", "http.ollama", "http.anthropic")
+PURE_ROOMS = ("http.translation", "http.openai", "http.ollama", "http.anthropic")
+#: The one of these that the others may import.
+SHARED_ROOM = "http.translation"
 #: May import the lowest layer only.
 WORDS_ONLY = frozenset({"methods"})
 #: Never import the domain.

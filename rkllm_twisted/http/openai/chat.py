@@ -7,9 +7,18 @@ from typing import Any
 
 import attrs
 
-from rkllm_twisted.http.openai.fields import CHAT, ignored_fields
-from rkllm_twisted.http.openai.reading import Body, count, flag, mapping, model_name, text, wrong
-from rkllm_twisted.http.openai.sampling import Sampling, read_sampling
+from rkllm_twisted.http.openai.fields import CHAT
+from rkllm_twisted.http.translation.fields import ignored_fields
+from rkllm_twisted.http.translation.reading import (
+    Body,
+    count,
+    flag,
+    mapping,
+    model_name,
+    text,
+    wrong,
+)
+from rkllm_twisted.http.translation.sampling import Sampling, read_sampling
 
 #: Each answer is a run of its own.
 MAX_ANSWERS = 8
@@ -39,11 +48,8 @@ class ChatCall:
 
         :param samples: True if a run may have sampling parameters of its own.
         """
-        if not self.sampling.values:
-            return self
-        if not samples:
-            return attrs.evolve(self, ignored=(*self.ignored, *self.sampling.fields))
-        return attrs.evolve(self, params={**self.params, "sampling": self.sampling.values})
+        params, ignored = self.sampling.applied(self.params, samples)
+        return attrs.evolve(self, params=params, ignored=(*self.ignored, *ignored))
 
 
 def read_chat(body: Body) -> ChatCall:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import attrs
 
-from rkllm_twisted.errors import HTTPError
+from rkllm_twisted.http.translation.results import JSON, WholeCalls, check_result
 
-JSON = Mapping[str, Any]
 #: Members of the result that OpenAI's API has no place for; they come as ``rkllm``.
 _OWN = ("tier", "flattened", "changes", "dropped_messages")
 
@@ -43,16 +41,6 @@ class Label:
             "choices": choices,
             **further,
         }
-
-
-def check_result(result: JSON) -> None:
-    """Check that an answer is whole.
-
-    :raises HTTPError: a client of the daemon has aborted the run.
-    """
-    if result["finish_reason"] == "cancelled":
-        text = "The answer was cut off: another client of the daemon has aborted the run."
-        raise HTTPError(503, text, "server_error", "cancelled", should_retry=False)
 
 
 def usage_of(results: Sequence[JSON]) -> dict[str, object]:
@@ -128,9 +116,6 @@ def own_members(result: JSON) -> JSON:
 class ChatChunks:
     """The chunks of one choice of a streamed answer.
 
-    The pieces of a tool call are held until it is complete, because a call that turns out to be
-    broken is text, and a client cannot take back what it has read.
-
     :param has_usage: True if the stream ends with a chunk that has usage.
     """
 
@@ -138,7 +123,7 @@ class ChatChunks:
         self._label = label
         self._index = index
         self._further = {"usage": None} if has_usage else {}
-        self._call: dict[str, Any] = {}
+        self._calls = WholeCalls()
 
     def first(self) -> JSON:
         """Return the first chunk."""
@@ -146,16 +131,7 @@ class ChatChunks:
 
     def piece(self, piece: JSON) -> Iterator[JSON]:
         """Yield the chunks for a partial result of ``chat.complete``."""
-        call = piece.get("tool_call")
-        if call is None:
-            yield from self._complete()
-        elif call.get("broken"):
-            self._call = {}
-        else:
-            if "id" in call:
-                yield from self._complete()
-                self._call = {**call, "arguments": ""}
-            self._call["arguments"] += call.get("arguments", "")
+        yield from self._call(self._calls.feed(piece))
         delta = {name: piece[name] for name in ("reasoning_content", "content") if piece.get(name)}
         if delta:
             yield self._chunk(delta)
@@ -166,7 +142,7 @@ class ChatChunks:
         :raises HTTPError: see :func:`check_result`.
         """
         check_result(result)
-        yield from self._complete()
+        yield from self._call(self._calls.end())
         yield self._label.chunk(
             [self._choice({}, result["finish_reason"])],
             timings=timings_of(result),
@@ -174,9 +150,8 @@ class ChatChunks:
             **self._further,
         )
 
-    def _complete(self) -> Iterator[JSON]:
-        call, self._call = self._call, {}
-        if not call:
+    def _call(self, call: JSON | None) -> Iterator[JSON]:
+        if call is None:
             return
         index = call["index"]
         function = {"name": call["name"], "arguments": ""}

@@ -9,10 +9,20 @@ import attrs
 
 from rkllm_twisted.chat.messages import shown
 from rkllm_twisted.http.openai.chat import MAX_ANSWERS
-from rkllm_twisted.http.openai.chat_answer import JSON, Label, check_result, timings_of
-from rkllm_twisted.http.openai.fields import TEXT_COMPLETION, ignored_fields
-from rkllm_twisted.http.openai.reading import Body, count, flag, mapping, model_name, text, wrong
-from rkllm_twisted.http.openai.sampling import Sampling, read_sampling
+from rkllm_twisted.http.openai.chat_answer import Label, timings_of
+from rkllm_twisted.http.openai.fields import TEXT_COMPLETION
+from rkllm_twisted.http.translation.fields import ignored_fields
+from rkllm_twisted.http.translation.reading import (
+    Body,
+    count,
+    flag,
+    mapping,
+    model_name,
+    text,
+    wrong,
+)
+from rkllm_twisted.http.translation.results import JSON, check_result
+from rkllm_twisted.http.translation.sampling import Sampling, read_sampling
 
 #: Each prompt is a run of its own.
 MAX_PROMPTS = 64
@@ -42,11 +52,8 @@ class TextCall:
 
     def for_release(self, samples: bool) -> TextCall:
         """Return the call for a runtime; see :meth:`ChatCall.for_release`."""
-        if not self.sampling.values:
-            return self
-        if not samples:
-            return attrs.evolve(self, ignored=(*self.ignored, *self.sampling.fields))
-        return attrs.evolve(self, params={**self.params, "sampling": self.sampling.values})
+        params, ignored = self.sampling.applied(self.params, samples)
+        return attrs.evolve(self, params=params, ignored=(*self.ignored, *ignored))
 
     def echoed(self, prompt: TextPrompt) -> str:
         """Return what an answer begins with."""

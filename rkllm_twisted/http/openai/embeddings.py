@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rkllm_twisted.http.openai.fields import EMBEDDINGS, ignored_fields
-from rkllm_twisted.http.openai.reading import Body, count, text, wrong
+from rkllm_twisted.http.openai.fields import EMBEDDINGS
+from rkllm_twisted.http.translation.fields import ignored_fields
+from rkllm_twisted.http.translation.reading import Body, count, text, wrong
 
 
 def read_embeddings(body: Body) -> tuple[Mapping[str, Any], tuple[str, ...]]:

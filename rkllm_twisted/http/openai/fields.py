@@ -1,60 +1,23 @@
-"""The fields of OpenAI's requests, and what becomes of each: the one table of them.
-
-What RKLLM cannot do is refused, or ignored and named in the header ``X-RKLLM-Ignored``. Fields that
-change nothing of the answer, such as ``user``, are not named.
-"""
+"""The fields of OpenAI's requests, and what becomes of each: the one table of them."""
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
-import attrs
+from rkllm_twisted.http.translation.fields import (
+    ANY,
+    ARRAY,
+    COUNT,
+    FLAG,
+    NUMBER,
+    OBJECT,
+    TEXT,
+    Field,
+    Rule,
+    kind,
+)
 
-from rkllm_twisted.http.openai.reading import Body, wrong
-
-
-class Rule(enum.Enum):
-    """What becomes of a field."""
-
-    TAKEN = "taken"
-    #: Named in the header, if its value asks for something.
-    IGNORED = "ignored"
-    #: Concerns the service's bookkeeping only.
-    SILENT = "not used"
-    REFUSED = "refused"
-
-
-@attrs.frozen
-class Field:
-    """One field of a request.
-
-    :param schema: its JSON schema.
-    :param nothing: values that ask for nothing; a field with one of them is as good as absent.
-    """
-
-    rule: Rule
-    meaning: str
-    schema: Mapping[str, Any]
-    nothing: tuple[object, ...] = ()
-
-    def asks(self, value: object) -> bool:
-        """True if a value asks for something."""
-        return value is not None and not any(
-            value == one and isinstance(value, bool) == isinstance(one, bool)
-            for one in self.nothing
-        )
-
-
-def _kind(name: str, **further: object) -> Mapping[str, Any]:
-    return MappingProxyType({"type": name, **further})
-
-
-TEXT, FLAG, COUNT = _kind("string"), _kind("boolean"), _kind("integer")
-NUMBER, OBJECT, ARRAY = _kind("number"), _kind("object"), _kind("array", items={})
-ANY: Mapping[str, Any] = MappingProxyType({})
 _taken, _ignored = Rule.TAKEN, Rule.IGNORED
 _silent, _refused = Rule.SILENT, Rule.REFUSED
 
@@ -88,7 +51,7 @@ COMMON: Mapping[str, Field] = MappingProxyType(
 CHAT: Mapping[str, Field] = MappingProxyType(
     {
         **COMMON,
-        "messages": Field(_taken, "The conversation.", _kind("array", items=OBJECT, minItems=1)),
+        "messages": Field(_taken, "The conversation.", kind("array", items=OBJECT, minItems=1)),
         "max_completion_tokens": Field(_taken, "The same as max_tokens, and goes first.", COUNT),
         "tools": Field(_taken, "The functions that the model may call.", ARRAY),
         "tool_choice": Field(_taken, "auto, none, required, or a function.", ANY),
@@ -185,35 +148,3 @@ APPLY_TEMPLATE: Mapping[str, Field] = MappingProxyType(
         },
     }
 )
-#: So many unknown fields are named.
-_MOST_NAMED = 20
-
-
-def ignored_fields(body: Body, fields: Mapping[str, Field]) -> tuple[str, ...]:
-    """Return the names of the fields that change nothing though they ask for something.
-
-    :raises HTTPError: a field asks for what RKLLM cannot do.
-    """
-    return tuple(_ignored_in(body, fields))[:_MOST_NAMED]
-
-
-def _ignored_in(body: Body, fields: Mapping[str, Field]) -> Iterator[str]:
-    for name, value in body.items():
-        field = fields.get(name)
-        if field is None:
-            yield name[:40]
-        elif not field.asks(value):
-            continue
-        elif field.rule is _refused:
-            raise wrong(name, f"this is not possible here: {field.meaning.rstrip('.')}")
-        elif field.rule is _ignored:
-            yield name
-
-
-def body_schema(fields: Mapping[str, Field], required: tuple[str, ...]) -> Mapping[str, Any]:
-    """Return the JSON schema of a request's body."""
-    properties = {
-        name: {**field.schema, "description": f"{field.meaning} ({field.rule.value})"}
-        for name, field in fields.items()
-    }
-    return {"type": "object", "properties": properties, "required": [*required]}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rkllm_twisted.http.openai.fields import RERANK, ignored_fields
-from rkllm_twisted.http.openai.reading import Body, count, flag, text, wrong
+from rkllm_twisted.http.openai.fields import RERANK
+from rkllm_twisted.http.translation.fields import ignored_fields
+from rkllm_twisted.http.translation.reading import Body, count, flag, text, wrong
 
 
 def read_rerank(body: Body) -> tuple[Mapping[str, Any], tuple[str, ...]]:

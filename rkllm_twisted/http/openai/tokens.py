@@ -6,13 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from rkllm_twisted.http.openai.chat import read_thinking
-from rkllm_twisted.http.openai.fields import (
-    APPLY_TEMPLATE,
-    DETOKENIZE,
-    TOKENIZE,
-    ignored_fields,
-)
-from rkllm_twisted.http.openai.reading import Body, flag, text, wrong
+from rkllm_twisted.http.openai.fields import APPLY_TEMPLATE, DETOKENIZE, TOKENIZE
+from rkllm_twisted.http.translation.fields import ignored_fields
+from rkllm_twisted.http.translation.reading import Body, flag, text, wrong
 
 ReadBody = tuple[Mapping[str, Any], tuple[str, ...]]
 

@@ -18,10 +18,11 @@ from rkllm_twisted.http.openai.chat_answer import (
     usage_chunk,
     usage_of,
 )
-from rkllm_twisted.http.openai.fields import CHAT, body_schema
+from rkllm_twisted.http.openai.fields import CHAT
 from rkllm_twisted.http.routes._answers import label_for, name_ignored
 from rkllm_twisted.http.schemas import OBJECT
 from rkllm_twisted.http.streams import Stream
+from rkllm_twisted.http.translation.fields import body_schema
 from rkllm_twisted.http_interfaces import IExchange, IHTTPRoute
 
 METHOD = "chat.complete"

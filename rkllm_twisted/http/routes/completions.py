@@ -10,7 +10,7 @@ from twisted.plugin import IPlugin
 from zope.interface import implementer
 
 from rkllm_twisted.http.daemons import Target
-from rkllm_twisted.http.openai.chat_answer import Label, check_result
+from rkllm_twisted.http.openai.chat_answer import Label
 from rkllm_twisted.http.openai.completions import (
     KIND,
     TextCall,
@@ -19,10 +19,12 @@ from rkllm_twisted.http.openai.completions import (
     text_completion,
     total_usage,
 )
-from rkllm_twisted.http.openai.fields import TEXT_COMPLETION, body_schema
+from rkllm_twisted.http.openai.fields import TEXT_COMPLETION
 from rkllm_twisted.http.routes._answers import label_for, name_ignored
 from rkllm_twisted.http.schemas import OBJECT
 from rkllm_twisted.http.streams import Stream
+from rkllm_twisted.http.translation.fields import body_schema
+from rkllm_twisted.http.translation.results import check_result
 from rkllm_twisted.http_interfaces import IExchange, IHTTPRoute
 
 METHOD = "text.complete"

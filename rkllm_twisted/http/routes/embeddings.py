@@ -7,10 +7,11 @@ from twisted.plugin import IPlugin
 from zope.interface import implementer
 
 from rkllm_twisted.http.openai.embeddings import embeddings_answer, read_embeddings
-from rkllm_twisted.http.openai.fields import EMBEDDINGS, body_schema
-from rkllm_twisted.http.openai.reading import model_name
+from rkllm_twisted.http.openai.fields import EMBEDDINGS
 from rkllm_twisted.http.routes._answers import name_ignored
 from rkllm_twisted.http.schemas import OBJECT
+from rkllm_twisted.http.translation.fields import body_schema
+from rkllm_twisted.http.translation.reading import model_name
 from rkllm_twisted.http_interfaces import IExchange, IHTTPRoute
 
 

@@ -6,11 +6,12 @@ import attrs
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from rkllm_twisted.http.openai.fields import RERANK, body_schema
-from rkllm_twisted.http.openai.reading import model_name
+from rkllm_twisted.http.openai.fields import RERANK
 from rkllm_twisted.http.openai.rerank import read_rerank, rerank_answer
 from rkllm_twisted.http.routes._answers import label_for, name_ignored
 from rkllm_twisted.http.schemas import OBJECT
+from rkllm_twisted.http.translation.fields import body_schema
+from rkllm_twisted.http.translation.reading import model_name
 from rkllm_twisted.http_interfaces import IExchange, IHTTPRoute
 
 

@@ -6,11 +6,12 @@ import attrs
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from rkllm_twisted.http.openai.fields import TOKENIZE, body_schema
-from rkllm_twisted.http.openai.reading import model_name
+from rkllm_twisted.http.openai.fields import TOKENIZE
 from rkllm_twisted.http.openai.tokens import read_tokenize
 from rkllm_twisted.http.routes._answers import name_ignored
 from rkllm_twisted.http.schemas import OBJECT
+from rkllm_twisted.http.translation.fields import body_schema
+from rkllm_twisted.http.translation.reading import model_name
 from rkllm_twisted.http_interfaces import IExchange, IHTTPRoute
 
 

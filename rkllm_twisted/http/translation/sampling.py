@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 import attrs
 
-from rkllm_twisted.http.openai.reading import Body, count, number
+from rkllm_twisted.http.translation.reading import Body, count, number
 
 #: Field -> the field of RKLLMSamplingParam, the lowest and the highest value.
 _NUMBERS: Mapping[str, tuple[str, float, float]] = MappingProxyType(
@@ -36,6 +37,19 @@ class Sampling:
 
     values: Mapping[str, float]
     fields: tuple[str, ...]
+
+    def applied(
+        self, params: Mapping[str, Any], samples: bool
+    ) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+        """Return the parameters of a run with these, and the names of the fields that are ignored.
+
+        :param samples: True if a run may have sampling parameters of its own (rkllm.h 1.3.0).
+        """
+        if not self.values:
+            return params, ()
+        if not samples:
+            return params, self.fields
+        return {**params, "sampling": self.values}, ()
 
 
 def read_sampling(body: Body) -> Sampling:
