@@ -146,7 +146,7 @@ class Daemons:
         :param max_age: seconds for which an earlier list is good enough.
         :raises Unreachable, RPCError: no daemon answers; the error is the first one's.
         """
-        if self._reactor.seconds() - self._listed_at > max_age or not self._models:
+        if self._reactor.seconds() - self._listed_at >= max_age or not self._models:
             await self._list()
         return self._models
 

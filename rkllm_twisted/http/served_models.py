@@ -13,6 +13,7 @@ from rkllm_twisted.http.error_table import model_not_found
 
 #: So many names are shown in an error.
 NAMES_SHOWN = 10
+LATEST = ":latest"
 
 
 @attrs.frozen
@@ -88,29 +89,34 @@ def find_model(models: Iterable[ServedModel], wanted: str | None) -> ServedModel
     """Return the model that a name means.
 
     The exact name goes before an alias, and that before other capital letters. A model that is
-    loaded goes before one that is not, and the daemons go in their order.
+    loaded goes before one that is not, and the daemons go in their order. Clients of Ollama's API
+    know a model as ``name:latest``, and some use this name with the other APIs.
 
     :param wanted: the name; None means the loaded model of the first daemon that has one.
     """
     ranked = sorted(models, key=lambda model: (not model.loaded, model.daemon))
     if wanted is None:
         return next((model for model in ranked if model.loaded), None)
+    return _named(ranked, wanted) or _named(ranked, wanted.removesuffix(LATEST))
+
+
+def _named(ranked: Sequence[ServedModel], wanted: str) -> ServedModel | None:
     folded = wanted.casefold()
     tests = (
         lambda model: model.name == wanted,
         lambda model: wanted in model.aliases,
         lambda model: folded in (name.casefold() for name in (model.name, *model.aliases)),
     )
-    for test in tests:
-        for model in ranked:
-            if test(model):
-                return model
-    return None
+    return next((model for test in tests for model in ranked if test(model)), None)
 
 
 def not_found(models: Iterable[ServedModel], wanted: str) -> HTTPError:
     """Return the error for a name that no model has."""
+    return model_not_found(f"There is no model {wanted[:100]!r}; {known_names(models)}.")
+
+
+def known_names(models: Iterable[ServedModel]) -> str:
+    """Say which models there are, in words that follow a semicolon."""
     names = sorted({model.name for model in models if not model.problems})
     listed = ", ".join(names[:NAMES_SHOWN]) + (" …" if len(names) > NAMES_SHOWN else "")
-    known = f"there are: {listed}" if names else "there is none; start the daemon with --model-dir"
-    return model_not_found(f"There is no model {wanted[:100]!r}; {known}.")
+    return f"there are: {listed}" if names else "there is none; start the daemon with --model-dir"

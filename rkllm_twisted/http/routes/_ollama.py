@@ -1,0 +1,173 @@
+"""Shared by the routes of Ollama's API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import aclosing, suppress
+from datetime import datetime, timezone
+from typing import Any
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from rkllm_twisted.errors import HTTPError, InvalidParams, NoModel, RPCError, Unreachable
+from rkllm_twisted.http.daemons import Target
+from rkllm_twisted.http.ollama.answer import AnswerLines
+from rkllm_twisted.http.ollama.call import AskedModel, OllamaCall, without
+from rkllm_twisted.http.ollama.embed import EmbedCall
+from rkllm_twisted.http.ollama.models import Facts, listed_name
+from rkllm_twisted.http.openai.chat_answer import usage_of
+from rkllm_twisted.http.routes._answers import name_ignored
+from rkllm_twisted.http.served_models import ServedModel, known_names
+from rkllm_twisted.http.streams import Stream
+from rkllm_twisted.http_interfaces import IExchange
+
+_log = Logger("rkllm.http")
+
+
+def now() -> str:
+    """Return the time in the form of RFC 3339, in UTC."""
+    return datetime.now(timezone.utc).isoformat().replace("+00:00", "Z")
+
+
+def facts_of(model: ServedModel) -> Facts:
+    """Return what is known of a model."""
+    return Facts(model.name, model.context, model.size, model.modified, model.raw)
+
+
+async def find(exchange: IExchange, name: str | None) -> Target:
+    """Return the model that a name means, and its daemon.
+
+    :raises HTTPError: there is none; the text is one that Ollama's clients look for.
+    """
+    try:
+        target: Target = await exchange.daemons.find(name, exchange.client)
+    except HTTPError as error:
+        if error.code != "model_not_found":
+            raise
+        known = known_names(await exchange.daemons.models())
+        text = f"model '{(name or '')[:100]}' not found; {known}"
+        raise HTTPError(404, text, error.kind, error.code) from None
+    return target
+
+
+async def answer(exchange: IExchange, call: OllamaCall, is_chat: bool) -> None:
+    """Answer ``/api/chat`` or ``/api/generate``."""
+    began = exchange.clock.seconds()
+
+    stream = exchange.lines() if call.stream and call.method else None
+    target = await find(exchange, call.model)
+    served = target.model
+    known = served.raw.get("capabilities")
+    capabilities = None if known is None else tuple(known)
+    model = AskedModel(call.model or served.name, capabilities, served.context, target.link.samples)
+    call = call.for_model(model)
+    name_ignored(exchange, call.ignored)
+    lines = AnswerLines(call.model or listed_name(served.name), is_chat)
+    if call.method is None:
+        reason = await load_or_unload(target, call.unloads)
+        exchange.send_json(lines.without_run(reason, now()))
+        return
+    sending = _Sending(exchange, target, lines, stream, began)
+    try:
+        await sending.send(call.method, call.params)
+    except InvalidParams as error:
+        if (error.data or {}).get("parameter") != "truncate":
+            raise
+        # Shortening is Ollama's default, and this model has no tokenizer: send all.
+        name_ignored(exchange, (*call.ignored, "truncate"))
+        await sending.send(call.method, without(call.params, "truncate"))
+    if call.unloads:
+        unload_soon(target)
+
+
+@attrs.frozen
+class _Sending:
+    """Makes a run, and sends its results.
+
+    :param stream: None if the answer is sent as a whole.
+    :param began: when the request came.
+    """
+
+    exchange: IExchange
+    target: Target
+    lines: AnswerLines
+    stream: Stream | None
+    began: float
+
+    async def send(self, method: str, params: Mapping[str, Any]) -> None:
+        """Make the run."""
+        if self.stream is not None:
+            await self._pieces(self.stream, method, params)
+            return
+        result: Any = await self.target.call(method, params)
+        self.exchange.usage = usage_of([result])
+        if result.get("flattened"):
+            self.exchange.set_header("X-RKLLM-History", "flattened")
+        self.exchange.send_json(self.lines.whole(result, now(), self._elapsed()))
+
+    async def _pieces(self, stream: Stream, method: str, params: Mapping[str, Any]) -> None:
+        async with aclosing(self.target.stream(method, params)) as pieces:
+            async for piece in pieces:
+                if "finish_reason" in piece:
+                    self.exchange.usage = usage_of([piece])
+                    made = self.lines.last(piece, now(), self._elapsed())
+                else:
+                    made = self.lines.piece(piece, now())
+                for line in made:
+                    await stream.send(line)
+
+    def _elapsed(self) -> int:
+        return int((self.exchange.clock.seconds() - self.began) * 1e9)
+
+
+async def load_or_unload(target: Target, unloads: bool) -> str:
+    """Load a model, or unload it, and return which.
+
+    A model without a name in its daemon is loaded already.
+    """
+    if unloads:
+        await _unload(target)
+        return "unload"
+    if target.model.target is not None:
+        await target.call("models.load", {})
+    return "load"
+
+
+async def _unload(target: Target) -> None:
+    with suppress(NoModel, InvalidParams):  # it is not the loaded one
+        await target.call("models.unload", {})
+
+
+def unload_soon(target: Target) -> None:
+    """Unload a model once the runs that wait have ended; the answer does not wait for that."""
+
+    def failed(failure: Failure) -> None:
+        failure.trap(RPCError, Unreachable)
+        _log.warn(
+            "{model} is not unloaded: {reason}",
+            model=target.model.name,
+            reason=failure.getErrorMessage(),
+        )
+
+    Deferred.fromCoroutine(_unload(target)).addErrback(failed)
+
+
+async def embed(exchange: IExchange, call: EmbedCall) -> tuple[str, Any]:
+    """Make embeddings; or load or unload the model, if there is no text.
+
+    :returns: the model's name, and the result of ``embeddings.create`` or None.
+    """
+    target = await find(exchange, call.model)
+    name_ignored(exchange, call.ignored)
+    name = call.model or listed_name(target.model.name)
+    if call.params is None:
+        await load_or_unload(target, call.unloads)
+        return name, None
+    result = await target.call("embeddings.create", call.params)
+    exchange.usage = result["usage"]
+    if call.unloads:
+        unload_soon(target)
+    return name, result
