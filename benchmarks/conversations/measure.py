@@ -10,9 +10,6 @@ import attrs
 from benchmarks.conversations.texts import Exchange, Message, Talk
 from benchmarks.suite.ratios import Spread
 
-#: Turns that a server answers before the measured one; the turns before these are only told.
-LEAD = 2
-
 
 @attrs.frozen
 class Answer:
@@ -40,11 +37,15 @@ class Contender:
     """What is asked.
 
     :param before: what is done before each question.
+    :param lead: how many turns it answers before the measured one; those before are only told.
+    :param most: with how many alternating conversations it is still measured.
     """
 
     name: str
     ask: Ask
     before: Callable[[], object] = lambda: None
+    lead: int = 1
+    most: int = 8
 
 
 @attrs.frozen
@@ -64,7 +65,7 @@ class Case:
 def turns(contender: Contender, talks: Sequence[Talk], turn: int) -> list[Answer]:
     """Ask the conversations in turns, each up to a turn; return the answers to the last."""
     answers: list[list[Answer]] = [[] for _ in talks]
-    for number in range(max(1, turn - LEAD), turn + 1):
+    for number in range(max(1, turn - contender.lead), turn + 1):
         for talk, given in zip(talks, answers, strict=True):
             contender.before()
             given.append(contender.ask(talk.until(number, [answer.text for answer in given])))
@@ -76,7 +77,7 @@ class Result:
     """The measured turns of one case.
 
     :param answers: contender -> its answers, to the same conversations in the same order.
-    :param alone: the most tokens that one of the questions has as a conversation of its own.
+    :param alone: of one conversation: the most tokens that its questions have in a new one.
     """
 
     case: Case
@@ -101,13 +102,15 @@ def measure(
     contenders: Sequence[Contender], case: Case, exchanges: Sequence[Exchange], rounds: int
 ) -> Result:
     """Measure one contender after the other; each round has new conversations, the same for all."""
+    contenders = [each for each in contenders if case.conversations <= each.most]
     found: dict[str, list[Answer]] = {contender.name: [] for contender in contenders}
-    alone = []
+    alone = 0
     for number in range(rounds):
         first = 1000 * case.turn + 100 * case.conversations + 8 * number
         talks = [Talk.numbered(first + each, exchanges) for each in range(case.conversations)]
         at = number % len(contenders)
         for contender in (*contenders[at:], *contenders[:at]):
             found[contender.name] += turns(contender, talks, case.turn)
-        alone += [contenders[0].ask(talk.alone(case.turn)).prompt for talk in talks]
-    return Result(case, found, max(alone))
+        if case.conversations == 1:
+            alone = max(alone, contenders[0].ask(talks[0].alone(case.turn)).prompt)
+    return Result(case, found, alone)

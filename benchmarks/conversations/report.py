@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+
+import attrs
 
 from benchmarks.conversations.measure import Result
 from benchmarks.suite.ratios import Spread
 from benchmarks.tables import Row, markdown, row, table
 
-OURS, CLEARED = "the daemon", "the daemon, cache cleared before"
-#: Interleaved conversations: how many times the peer's time at most.
-MOST = 1.2
+OURS, CLEARED, SAVING = "the daemon", "cache cleared before", "--cache-dir"
 
 
 def times(results: Sequence[Result]) -> str:
@@ -18,7 +18,7 @@ def times(results: Sequence[Result]) -> str:
     names = list(results[0].answers)
     lines = []
     for result in results:
-        cells = [_first(result, name) for name in names]
+        cells = [_first(result, name) if name in result.answers else "–" for name in names]
         lines.append([result.case.title, f"{_prompt(result):.0f}", *cells])
     return markdown(["what", "prompt, tokens", *names], lines)
 
@@ -31,21 +31,32 @@ def _prompt(result: Result) -> float:
     return max(answer.prompt for answers in result.answers.values() for answer in answers)
 
 
-def ratios(results: Sequence[Result], targets: Mapping[str, float]) -> str:
-    """Write how many times the others' time to the first text ours is.
+@attrs.frozen
+class Comparison:
+    """Two contenders, and how many times the other's time is allowed where conversations alternate.
 
-    :param targets: contender -> how many times its time is allowed where conversations alternate.
+    :param most: None if there is no target.
     """
-    names = [name for name in results[0].answers if name != OURS]
+
+    ours: str
+    other: str
+    most: float | None = None
+
+
+def ratios(results: Sequence[Result], comparisons: Sequence[Comparison]) -> str:
+    """Write how many times the others' time to the first text ours is."""
     lines = []
     for result in results:
         alternate = result.case.conversations > 1
         cells = [
-            _times(result.times(OURS, name), targets.get(name) if alternate else None)
-            for name in names
+            _times(result.times(each.ours, each.other), each.most if alternate else None)
+            if each.other in result.answers
+            else "–"
+            for each in comparisons
         ]
         lines.append([result.case.title, *cells])
-    return markdown(["the daemon's time, as a multiple of that of", *names], lines)
+    titles = [f"{each.ours} ÷ {each.other}" for each in comparisons]
+    return markdown(["time to the first text", *titles], lines)
 
 
 def _times(spread: Spread, most: float | None) -> str:

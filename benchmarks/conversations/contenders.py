@@ -1,0 +1,80 @@
+"""What is compared: the daemon in three ways, and llama.cpp's server in two."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+
+from benchmarks.conversations.measure import Contender, turns
+from benchmarks.conversations.report import CLEARED, OURS, SAVING, Comparison
+from benchmarks.conversations.servers import CONTEXT, GREEDY, daemon_asker, peer_asker
+from benchmarks.conversations.texts import PLACES, Talk
+from benchmarks.conversations.tokenizer import write_tokenizer
+from benchmarks.model_servers import daemon, llama_server
+from rkllm_twisted.blocking import Client
+
+#: llama.cpp's server with as much memory as the runtime has, one cache, and as it is by default.
+ONE_SLOT, FOUR_SLOTS = "llama-server, 1 slot", "llama-server, 4 slots"
+#: The most that alternating conversations may take, as a multiple of the server's time.
+MOST = 1.2
+BESIDE_PEER: Sequence[Comparison] = (
+    Comparison(OURS, CLEARED),
+    Comparison(OURS, ONE_SLOT, MOST),
+    Comparison(OURS, FOUR_SLOTS, MOST),
+    Comparison(SAVING, FOUR_SLOTS, MOST),
+)
+#: A turn at which reading the prompt takes long enough to save it.
+LATE = 20
+
+
+def with_and_without(client: Client, most: int = 8) -> list[Contender]:
+    """Return a daemon as it is, and with a cache that holds nothing that it knows.
+
+    :param most: the second is measured with at most so many alternating conversations.
+    """
+    ask, clear = daemon_asker(client), partial(client.clear_kv_cache, keep_system_prompt=False)
+    return [Contender(OURS, ask), Contender(CLEARED, ask, clear, most=most)]
+
+
+@contextmanager
+def beside_peer(model: Path, threads: int, python: str) -> Iterator[list[Contender]]:
+    """Start two daemons, and llama.cpp's server twice."""
+    with ExitStack() as stack:
+        start = stack.enter_context
+        client, _ = start(daemon(model, "llama", threads, max_context_len=CONTEXT, **GREEDY))
+        contenders = [*with_and_without(client, most=2), start(saving(model, threads))]
+        for name, context, kept in (
+            (ONE_SLOT, CONTEXT, (1, 0)),
+            (FOUR_SLOTS, 4 * CONTEXT, (4,)),
+        ):
+            peer = start(llama_server(model, threads, context, *kept, python=python))
+            contenders.append(Contender(name, peer_asker(peer.address)))
+        print(f"The peer's build: {peer.build}\n", file=sys.stderr)
+        yield contenders
+
+
+@contextmanager
+def saving(model: Path, threads: int) -> Iterator[Contender]:
+    """Start a daemon that saves prompts, which it does for a model with a ``tokenizer.json``."""
+    with tempfile.TemporaryDirectory(prefix="rkllm-saved-") as directory:
+        folder = Path(directory)
+        (folder / "model").mkdir()
+        write_tokenizer(model, folder / "model")
+        link = folder / "model" / "model.gguf"
+        os.link(model, link) if _is_near(model, folder) else link.symlink_to(model)
+        option = f"--cache-dir={directory}"
+        with daemon(link, "llama", threads, option, max_context_len=CONTEXT, **GREEDY) as (it, _):
+            contender = Contender(SAVING, daemon_asker(it), lead=2)
+            # The first saved prompt of a model is tried beside reading it.
+            turns(contender, [Talk.numbered(number, PLACES) for number in (1, 2)], LATE)
+            yield contender
+
+
+def _is_near(one: Path, other: Path) -> bool:
+    """Tell whether two files are on one file system."""
+    return one.stat().st_dev == other.stat().st_dev
