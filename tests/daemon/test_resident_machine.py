@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from model_folders import put
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
@@ -54,7 +54,7 @@ class Requests(RuleBasedStateMachine):
 
     def answered(self, result: Any, request: Deferred[Any]) -> None:
         self.pending.remove(request)
-        if isinstance(result, Failure) and not result.check(RPCError):
+        if isinstance(result, Failure) and not result.check(RPCError, CancelledError):
             self.wrong.append(repr(result))
 
     @rule(name=st.none() | NAMES, client=CLIENTS)
