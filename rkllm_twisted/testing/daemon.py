@@ -17,6 +17,8 @@ from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.task import Clock
 from twisted.internet.threads import blockingCallFromThread
 
+from rkllm_twisted.abi.release import Release
+from rkllm_twisted.daemon.about import describe_for
 from rkllm_twisted.daemon.assembly import daemon_in, factory_for, timeouts_of
 from rkllm_twisted.daemon.hosting import RuntimeHost
 from rkllm_twisted.daemon.options import Options
@@ -31,6 +33,7 @@ from rkllm_twisted.testing.memory_transport import MemoryEndpoint
 from rkllm_twisted.testing.recorder import Call, Recorder
 from rkllm_twisted.testing.runtime import FakeRuntime
 from rkllm_twisted.testing.threads import ClockThread
+from rkllm_twisted.values import SelfDescription
 
 
 @functools.cache
@@ -44,6 +47,22 @@ def background_reactor() -> Any:
         target=reactor.run, args=(False,), name="rkllm-fake-reactor", daemon=True
     ).start()
     return reactor
+
+
+@functools.cache
+def _installed_methods() -> Mapping[str, IRPCMethod]:
+    """Return the methods that are installed."""
+    return find_methods()
+
+
+_descriptions: dict[str, SelfDescription] = {}
+
+
+def _description(release: Release) -> SelfDescription:
+    """Return the description of the installed methods, which is made once for each release."""
+    if release.name not in _descriptions:
+        _descriptions[release.name] = describe_for(_installed_methods(), release)
+    return _descriptions[release.name]
 
 
 class FakeDaemon:
@@ -135,7 +154,9 @@ class FakeDaemon:
         history = history_for(runtime, options["history"])
         npu = ThreadNPU(runtime, thread.in_thread, thread.from_thread, options["queue"], history)
         npu.set_timeouts(self._clock, timeouts_of(options))
-        factory = factory_for(npu, options, self._all_methods(), self._clock)
+        description = None if self._methods else _description(runtime.release)
+        methods = self._all_methods()
+        factory = factory_for(npu, options, methods, self._clock, description=description)
         self._record(factory)
         return npu, factory
 
@@ -182,7 +203,7 @@ class FakeDaemon:
         for method in self._methods:
             if not any(method is one for one in added.values()):
                 raise TypeError(f"{method!r} is not a usable method; the log has the reason.")
-        return {**find_methods(), **added}
+        return {**_installed_methods(), **added}
 
     def _parsed(self, path: str) -> Options:
         options = Options()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import json
 import shutil
 import tempfile
@@ -123,6 +124,11 @@ class Visitor(Protocol):
         return (dechunked(self.data.partition(b"\r\n\r\n")[2], partial=True) or b"").decode()
 
 
+@functools.cache
+def _installed() -> Routes:
+    return find_routes()
+
+
 class HTTPRig:
     """The service, its fake daemons, and clients.
 
@@ -152,7 +158,7 @@ class HTTPRig:
         self.daemon = self.daemons[0]
         parsed = Options()
         parsed.parseOptions(["--listen", "unix:/nowhere", *options])
-        found = find_routes() if routes is None else Routes([*find_routes().all, *routes])
+        found = _installed() if routes is None else Routes([*_installed().all, *routes])
         self.service = service_for(parsed, addresses, found, self.clock)
         self.site = self.service.site
 
