@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import stat
 import subprocess
@@ -13,7 +14,9 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+import trustme
 from memory_client import FakeMethod, by_name
+from OpenSSL.SSL import Error as SSLError
 from twisted.internet import reactor as installed_reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import (
@@ -22,10 +25,13 @@ from twisted.internet.endpoints import (
     UNIXServerEndpoint,
     connectProtocol,
     serverFromString,
+    wrapClientTLS,
 )
 from twisted.internet.interfaces import IStreamServerEndpoint, IStreamServerEndpointStringParser
-from twisted.internet.protocol import Protocol
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.ssl import Certificate, optionsForClientTLS
 from twisted.plugin import getPlugins
+from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from rkllm_twisted.errors import SocketError
@@ -55,6 +61,10 @@ class Answer(Protocol):
         if self._data.endswith(b"\n"):
             self.line.callback(self._data)
 
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if not self.line.called:
+            self.line.errback(reason)
+
 
 @pytest.fixture
 def factory() -> Iterator[RPCFactory]:
@@ -71,6 +81,12 @@ async def ask(client: Any) -> bytes:
     line: bytes = await protocol.line
     protocol.transport.loseConnection()
     return line
+
+
+def with_tls(test: Any) -> Any:
+    """Mark a test that needs certificates. Twisted uses what new pyOpenSSL deprecates."""
+    quiet = pytest.mark.filterwarnings("ignore:Passing pyOpenSSL:DeprecationWarning")
+    return pytest.mark.usefixtures("certificates")(quiet(test))
 
 
 def answer(uid: object) -> bytes:
@@ -171,6 +187,49 @@ async def test_the_factory_serves_tcp(factory: RPCFactory) -> None:
     port = await serverFromString(reactor, "tcp:0:interface=127.0.0.1").listen(factory)
     client = TCP4ClientEndpoint(reactor, "127.0.0.1", port.getHost().port)
     assert await ask(client) == answer("null")
+    await port.stopListening()
+
+
+@pytest.fixture
+def certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files of docs/embedding.md, signed by one authority, in the current directory."""
+    authority = trustme.CA()
+    for name, identity in (("server", "localhost"), ("client", "program@example.org")):
+        authority.issue_cert(identity).private_key_and_cert_chain_pem.write_to_path(
+            str(tmp_path / f"{name}.pem")
+        )
+    for name in ("authority", "clients"):
+        authority.cert_pem.write_to_path(str(tmp_path / f"{name}.pem"))
+    monkeypatch.chdir(tmp_path)
+
+
+def documented_endpoint(number: int, port: int) -> Any:
+    """The ``endpoint`` of an example of docs/embedding.md, on another port."""
+    page = Path(__file__).parents[2] / "docs" / "embedding.md"
+    blocks = re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(blocks[number].replace("7777", str(port)), names)
+    return names["endpoint"]
+
+
+@pytest_twisted.ensureDeferred
+@with_tls
+async def test_the_factory_serves_a_client_with_a_certificate(factory: RPCFactory) -> None:
+    """The documented endpoints of both sides speak TLS."""
+    port = await documented_endpoint(2, 0).listen(factory)
+    assert await ask(documented_endpoint(3, port.getHost().port)) == answer("null")
+    await port.stopListening()
+
+
+@pytest_twisted.ensureDeferred
+@with_tls
+async def test_a_client_without_a_certificate_gets_no_answer(factory: RPCFactory) -> None:
+    """The TLS of the documented endpoint refuses it."""
+    port = await documented_endpoint(2, 0).listen(factory)
+    authority = Certificate.loadPEM(Path("authority.pem").read_bytes())
+    tcp = TCP4ClientEndpoint(reactor, "127.0.0.1", port.getHost().port)
+    with pytest.raises(SSLError):
+        await ask(wrapClientTLS(optionsForClientTLS("localhost", authority), tcp))
     await port.stopListening()
 
 
