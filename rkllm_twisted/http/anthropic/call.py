@@ -1,0 +1,146 @@
+"""``/v1/messages`` and ``count_tokens``: requests to the parameters of the daemon's methods."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from rkllm_twisted.chat.messages import shown
+from rkllm_twisted.http.anthropic.fields import COUNT_TOKENS, MESSAGES
+from rkllm_twisted.http.anthropic.messages import read_messages, read_system
+from rkllm_twisted.http.translation.fields import ignored_fields
+from rkllm_twisted.http.translation.reading import Body, count, flag, mapping, model_name, wrong
+from rkllm_twisted.http.translation.sampling import Sampling, read_sampling
+
+#: ``tool_choice.type`` -> OpenAI's ``tool_choice``.
+_CHOICES: Mapping[object, str] = {"auto": "auto", "any": "required", "none": "none"}
+_THINKING: Mapping[object, bool | None] = {"enabled": True, "disabled": False, "adaptive": None}
+
+
+@attrs.frozen
+class MessagesCall:
+    """What a request asks for.
+
+    :param params: parameters of ``chat.complete`` or ``tokens.count``, without model, sampling and
+        stream.
+    :param ignored: the names of fields that change nothing.
+    """
+
+    model: str | None
+    params: Mapping[str, Any]
+    sampling: Sampling
+    stream: bool
+    ignored: tuple[str, ...]
+
+    def for_release(self, samples: bool) -> MessagesCall:
+        """Return the call for a runtime, with what that cannot do among the ignored.
+
+        :param samples: True if a run may have sampling parameters of its own.
+        """
+        params, ignored = self.sampling.applied(self.params, samples)
+        return attrs.evolve(self, params=params, ignored=(*self.ignored, *ignored))
+
+
+def read_message_call(body: Body) -> MessagesCall:
+    """Read the body of ``/v1/messages``.
+
+    :raises HTTPError: a field is wrong, or asks for what RKLLM cannot do.
+    """
+    ignored = ignored_fields(body, MESSAGES)
+    limit = count(body, "max_tokens")
+    if limit is None:
+        raise wrong("max_tokens", "is missing")
+    params: dict[str, Any] = {"max_new_tokens": limit}
+    if body.get("stop_sequences"):
+        params["stop"] = body["stop_sequences"]
+    conversation, further = _conversation(body)
+    return MessagesCall(
+        model_name(body),
+        {**conversation, **params},
+        read_sampling(body),
+        bool(flag(body, "stream")),
+        (*ignored, *further),
+    )
+
+
+def read_count_call(body: Body) -> MessagesCall:
+    """Read the body of ``/v1/messages/count_tokens``.
+
+    :raises HTTPError: a field is wrong.
+    """
+    ignored = ignored_fields(body, COUNT_TOKENS)
+    conversation, further = _conversation(body)
+    nothing = Sampling({}, ())
+    return MessagesCall(model_name(body), conversation, nothing, False, (*ignored, *further))
+
+
+def _conversation(body: Body) -> tuple[Mapping[str, Any], list[str]]:
+    """Return the parameters of what the model reads, and the names of what it does not."""
+    ignored: list[str] = []
+    messages = [*read_system(body.get("system")), *read_messages(body.get("messages"))]
+    params: dict[str, Any] = {"messages": messages}
+    tools = read_tools(body.get("tools"), ignored)
+    if tools:
+        params["tools"] = tools
+        choice = read_choice(mapping(body, "tool_choice"), ignored)
+        if choice is not None:
+            params["tool_choice"] = choice
+    thinking = read_thinking(mapping(body, "thinking"), ignored)
+    if thinking is not None:
+        params["enable_thinking"] = thinking
+    return params, ignored
+
+
+def read_tools(value: object, ignored: list[str]) -> list[Mapping[str, Any]]:
+    """Read ``tools``. Those that Anthropic's servers would run are added to the ignored.
+
+    :raises HTTPError: a value is wrong; the error names its place.
+    """
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise wrong("tools", f"must be an array of tools, not {shown(value)}")
+    tools: list[Mapping[str, Any]] = []
+    for number, tool in enumerate(value):
+        place = f"tools[{number}]"
+        if not isinstance(tool, dict) or not isinstance(tool.get("name"), str):
+            raise wrong(f"{place}.name", "is missing")
+        if tool.get("type") not in (None, "custom"):
+            ignored.append(f"{place} ({str(tool['type'])[:40]})")
+            continue
+        described = {"description": tool["description"]} if tool.get("description") else {}
+        schema = tool.get("input_schema") or {"type": "object"}
+        function = {"name": tool["name"], **described, "parameters": schema}
+        tools.append({"type": "function", "function": function})
+    return tools
+
+
+def read_choice(choice: Body, ignored: list[str]) -> object:
+    """Return OpenAI's ``tool_choice``; None if the model decides.
+
+    :raises HTTPError: it is none that is known.
+    """
+    if choice.get("disable_parallel_tool_use"):
+        ignored.append("tool_choice.disable_parallel_tool_use")
+    kind = choice.get("type")
+    if kind == "tool":
+        return {"type": "function", "function": {"name": choice.get("name")}}
+    if choice and kind not in _CHOICES:
+        raise wrong("tool_choice.type", f"must be auto, any, tool or none, not {shown(kind)}")
+    return _CHOICES.get(kind)
+
+
+def read_thinking(thinking: Body, ignored: list[str]) -> bool | None:
+    """Return whether the model should reason first. It does not, unless the request says so.
+
+    :returns: None if the model decides.
+    :raises HTTPError: it is none that is known.
+    """
+    if thinking.get("budget_tokens") is not None:
+        ignored.append("thinking.budget_tokens")
+    kind = thinking.get("type", "disabled")
+    if kind not in _THINKING:
+        raise wrong("thinking.type", f"must be enabled, disabled or adaptive, not {shown(kind)}")
+    return _THINKING[kind]
