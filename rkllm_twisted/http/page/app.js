@@ -301,6 +301,7 @@ watch.addEventListener("away", ({ detail: problem }) => {
   showState(problem.code === "invalid_api_key" ? "A key is needed" : "Away", "bad");
   if (problem.code === "invalid_api_key") askForKey(() => watch.again());
   showBanner(problem, 0, () => watch.now());
+  if (running) scroll(true); // the banner takes room
 });
 watch.addEventListener("countdown", ({ detail: seconds }) =>
   showBanner(watch.away, seconds, () => watch.now()),

@@ -68,7 +68,7 @@ export class Watch extends EventTarget {
       this.#returns.push(resolve);
       signal.addEventListener("abort", () => reject(signal.reason), { once: true });
     });
-    if (problem.code === "runtime_crashed") this.now();
+    this.now();
     return returned;
   }
 
