@@ -16,7 +16,6 @@ from typing import Any
 
 import attrs
 
-from rkllm_twisted.chat.messages import Conversation
 from rkllm_twisted.chat.model import ChatModel, Tier
 from rkllm_twisted.chat.prompts import PlainContent, Prompt, SlotContent, TokenContent
 from rkllm_twisted.chat.segments import Mark, Pieces, after, merged
@@ -153,24 +152,17 @@ def _with_slot(
         if same_conversation(trail.messages, earlier):
             size = trail.size
             return Plan(Tier.TEMPLATE, (), run_input, 1, held, True, size, empty_slot=empty)
-        if traits.keeps_system and _is_slot(trail, earlier):
-            back = (CLEAR_BUT_SYSTEM,)
-            return Plan(Tier.TEMPLATE, back, run_input, 1, held, True, None, empty_slot=empty)
-    read = Trail(key, messages=content.messages, in_slot=len(earlier))
+        if traits.keeps_system and content.system and content.system == trail.slot:
+            # A client asks again, or begins another conversation after the same system message.
+            back, same = (CLEAR_BUT_SYSTEM,), bool(earlier)
+            return Plan(Tier.TEMPLATE, back, run_input, 1, held, same, None, empty_slot=empty)
+    read = Trail(key, messages=content.messages, slot=content.system)
     calls = (CLEAR, _set_slots(*slots))
     return Plan(Tier.TEMPLATE, calls, run_input, 1, read, empty_slot=empty)
 
 
 def _set_slots(system: str, prefix: str, postfix: str) -> PlannedCall:
     return PlannedCall("rkllm_set_chat_template", (system, prefix, postfix))
-
-
-def _is_slot(trail: Trail, earlier: Conversation) -> bool:
-    """True if the system slot alone holds the earlier conversation.
-
-    This is so if a client asks again for an answer.
-    """
-    return bool(earlier) and same_conversation(trail.messages[: trail.in_slot], earlier)
 
 
 def _plain(

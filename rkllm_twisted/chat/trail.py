@@ -54,7 +54,7 @@ class Trail:
     :param ended: tier A: True if the last token is an end token that no callback has reported. It
         is :data:`NO_TOKEN` in ``tokens`` and is missing in ``pieces``.
     :param messages: tiers B and C: the conversation. After a run, its last message is the answer.
-    :param in_slot: tier B: how many of the messages are in the system slot.
+    :param slot: tier B: the text in the system slot, of which the runtime has read all.
     :param size: the size of the cache as the runtime counts it; None if the runtime was not asked.
     """
 
@@ -63,7 +63,7 @@ class Trail:
     pieces: Pieces = ()
     ended: bool = False
     messages: Conversation = ()
-    in_slot: int = 0
+    slot: str = ""
     size: int | None = None
 
 

@@ -148,6 +148,19 @@ def test_in_tier_b_asking_again_keeps_the_system_slot() -> None:
     assert words(board.cache.text) == ["w1", "w2", "w3", "w5"]
 
 
+def test_in_tier_b_another_conversation_keeps_a_system_slot_that_is_the_same() -> None:
+    """The template's own system message is in the slot, though no message is."""
+    board = Board(Tier.TEMPLATE)
+    board.model = chat_model("m", 4096, template=TEMPLATES["chatml"][0])
+    board.turn((asked(1),), "w2")
+    other, _ = board.turn((asked(3),), "w4")
+    assert (other.continued, other.calls) == (False, (CLEAR_BUT_SYSTEM,))
+    assert words(board.cache.text) == ["w3", "w4"]
+    assert board.cache.text.startswith("<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user")
+    third = board.read((say("system", "w5"), asked(6)))
+    assert third.calls[0] == CLEAR
+
+
 def test_in_tier_b_a_board_that_drops_the_slot_reads_all_again() -> None:
     board = Board(Tier.TEMPLATE)
     talk = (asked(1), say("assistant", "w2"), asked(3))

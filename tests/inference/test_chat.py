@@ -125,9 +125,8 @@ def test_waiting_requests_that_go_on_are_served_before_other_conversations(rig: 
         b2={"messages": [*b, user(THREE)]},
     )
     assert order == ["a1", "a2", "b1", "b2"]
-    assert cached["a2"] > 0
-    assert cached["b2"] > 0
-    assert cached["b1"] == 0
+    assert cached["a2"] > cached["b1"]
+    assert cached["b2"] > cached["b1"]
 
 
 def test_waiting_requests_of_a_named_conversation_are_served_together(rig: Rig) -> None:
