@@ -11,6 +11,7 @@ from rkllm_twisted.http.routes.models import models
 from rkllm_twisted.http.routes.openapi import openapi
 from rkllm_twisted.http.routes.ready import ready
 from rkllm_twisted.http.routes.rerank import rerank
+from rkllm_twisted.http.routes.responses import responses
 from rkllm_twisted.http.routes.tokenize import tokenize
 
 __all__ = [
@@ -25,5 +26,6 @@ __all__ = [
     "openapi",
     "ready",
     "rerank",
+    "responses",
     "tokenize",
 ]

@@ -1,0 +1,133 @@
+"""``/v1/responses``: a request to the parameters of ``chat.complete``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from rkllm_twisted.chat.messages import shown
+from rkllm_twisted.http.openai.response_items import read_input
+from rkllm_twisted.http.openai.responses_fields import RESPONSES
+from rkllm_twisted.http.translation.fields import ignored_fields
+from rkllm_twisted.http.translation.reading import (
+    Body,
+    count,
+    flag,
+    mapping,
+    model_name,
+    text,
+    wrong,
+)
+from rkllm_twisted.http.translation.sampling import Sampling, read_sampling
+
+_CHOICES = ("auto", "none", "required")
+
+
+@attrs.frozen
+class ResponseCall:
+    """What a request asks for.
+
+    :param params: parameters of ``chat.complete``, without model, sampling and stream.
+    :param body: the request, of which the answer repeats some fields.
+    :param ignored: the names of fields that change nothing.
+    """
+
+    model: str | None
+    params: Mapping[str, Any]
+    sampling: Sampling
+    stream: bool
+    body: Body
+    ignored: tuple[str, ...]
+
+    def for_release(self, samples: bool) -> ResponseCall:
+        """Return the call for a runtime, with what that cannot do among the ignored.
+
+        :param samples: True if a run may have sampling parameters of its own.
+        """
+        params, ignored = self.sampling.applied(self.params, samples)
+        return attrs.evolve(self, params=params, ignored=(*self.ignored, *ignored))
+
+
+def read_response(body: Body) -> ResponseCall:
+    """Read the body of a request.
+
+    :raises HTTPError: a field is wrong, or asks for what RKLLM cannot do.
+    """
+    ignored = ignored_fields(body, RESPONSES)
+    messages, left_out = read_input(body.get("input"), text(body, "instructions"))
+    tools, skipped = read_tools(body.get("tools"))
+    params: dict[str, Any] = {"messages": messages}
+    if tools:
+        params["tools"] = tools
+        choice = _choice(body.get("tool_choice"))
+        if choice is None and body.get("tool_choice") is not None:
+            skipped.append("tool_choice")
+        params |= {"tool_choice": choice} if choice else {}
+    limit = count(body, "max_output_tokens")
+    effort = text(mapping(body, "reasoning"), "effort")
+    form = _format(mapping(mapping(body, "text"), "format"))
+    further = {
+        "max_new_tokens": limit,
+        "enable_thinking": None if effort is None else effort != "none",
+        "response_format": form,
+        "truncate": True if text(body, "truncation") == "auto" else None,
+        "conversation": text(body, "prompt_cache_key") or None,
+    }
+    params |= {name: value for name, value in further.items() if value is not None}
+    return ResponseCall(
+        model_name(body),
+        params,
+        read_sampling(body),
+        bool(flag(body, "stream")),
+        body,
+        (*ignored, *left_out, *skipped),
+    )
+
+
+def read_tools(value: object) -> tuple[list[Mapping[str, Any]], list[str]]:
+    """Read ``tools``.
+
+    :returns: the functions in the form of chat completions; and the names of the other tools,
+        which OpenAI's servers or the client's program would run. They are left out.
+    :raises HTTPError: a value is wrong; the error names its place.
+    """
+    if value is None:
+        return [], []
+    if not isinstance(value, list):
+        raise wrong("tools", f"must be an array of tools, not {shown(value)}")
+    tools: list[Mapping[str, Any]] = []
+    skipped: list[str] = []
+    for number, tool in enumerate(value):
+        place = f"tools[{number}]"
+        if not isinstance(tool, dict):
+            raise wrong(place, f"must be an object, not {shown(tool)}")
+        if tool.get("type") != "function":
+            skipped.append(f"{place} ({str(tool.get('type'))[:40]})")
+            continue
+        if not isinstance(tool.get("name"), str):
+            raise wrong(f"{place}.name", "is missing")
+        names = ("name", "description", "parameters")
+        function = {name: tool[name] for name in names if tool.get(name) is not None}
+        tools.append({"type": "function", "function": function})
+    return tools, skipped
+
+
+def _choice(value: object) -> object:
+    """Return OpenAI's older ``tool_choice``; None if it is about another tool."""
+    if value in _CHOICES:
+        return value
+    if isinstance(value, dict) and value.get("type") == "function":
+        return {"type": "function", "function": {"name": value.get("name")}}
+    return None
+
+
+def _format(form: Body) -> Mapping[str, Any] | None:
+    """Return ``response_format`` of chat completions, None for text."""
+    if form.get("type", "text") == "text":
+        return None
+    if form["type"] != "json_schema":
+        return form
+    schema = {name: value for name, value in form.items() if name != "type"}
+    return {"type": "json_schema", "json_schema": schema}
