@@ -179,11 +179,11 @@ def test_a_client_that_leaves_during_the_prefill_ends_the_run(hanging: HTTPRig) 
 
 
 def test_a_client_that_does_not_read_is_dropped_and_costs_little() -> None:
-    rig = HTTPRig(answers={"Hello": Answer("word " * 20, endless=True)})
+    rig = HTTPRig(answers={"Hello": Answer(["word" * 250], endless=True)})
     visitor = rig.start("POST", PATH, HELLO)
     rig.advance(0.01)
     visitor.transport.pauseProducing()
-    for _ in range(600):  # as many tokens, each of some 200 bytes
+    for _ in range(600):  # as many tokens, each of more than 1,000 bytes
         rig.clock.advance(0.001)
     (channel,) = rig.site._channels
     assert channel.transport._other._size < 2**18
