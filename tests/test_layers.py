@@ -8,24 +8,13 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
-from layers import (
-    EXTRAS,
-    LAYERS,
-    ONLY_IN,
-    PURE_ROOMS,
-    SHARED_ROOM,
-    WITHOUT_DOMAIN,
-    WITHOUT_TWISTED,
-    WORDS_ONLY,
-    as_markdown,
-    layer_of,
-)
+from layers import FOLDERS, as_markdown, folder_of
 
 import rkllm_twisted
 
 PACKAGE = Path(rkllm_twisted.__file__).parent
 
-OUTSIDE = frozenset().union(*(layer.outside for layer in LAYERS))
+OUTSIDE = frozenset().union(*(folder.outside for folder in FOLDERS))
 MODULES = sorted(PACKAGE.rglob("*.py"))
 DESIGN = Path(__file__).parents[1] / "docs" / "design.md"
 
@@ -62,53 +51,27 @@ def own_module(dotted: str) -> str:
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_imports_point_down(path: Path) -> None:
-    """A module imports from its own layer or below, and no outside package above its layer."""
-    name, top = name_of(path), name_of(path).split(".")[0]
-    layer = layer_of(top)
-    for dotted in imports_of(path):
-        package = dotted.split(".")[0]
-        if package == "rkllm_twisted":
-            target = own_module(dotted).split(".")[0]
-            below = layer_of(target)
-            assert below <= layer, f"{name} (layer {layer}) imports {dotted} (layer {below})"
-            if top in WORDS_ONLY and target != top:
-                assert below == 0, f"{name} may import layer 0 only, not {dotted}"
-            if top in WITHOUT_DOMAIN:
-                assert LAYERS[below].name != "domain", f"{name} imports {dotted}"
-        elif package in OUTSIDE:
-            assert package in LAYERS[layer].outside, f"{name} (layer {layer}) imports {package}"
-            assert EXTRAS.get(package, name) == name, f"{name} imports {package}"
-            folders = ONLY_IN.get((LAYERS[layer].name, package), {top})
-            assert top in folders, f"{name} imports {package}, which is for {folders} only"
-            if package == "twisted":
-                assert top not in WITHOUT_TWISTED, f"{name} imports twisted"
-
-
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_translations_are_pure(path: Path) -> None:
-    """A pure room in a higher layer imports the pure layers, the shared room and its own folder."""
+    """A module imports from its folder, and from the layers and packages of its folder's row."""
     name = name_of(path)
-    room = next((room for room in PURE_ROOMS if f"{name}.".startswith(f"{room}.")), None)
-    if room is None:
-        return
+    own = folder_of(name)
     for dotted in imports_of(path):
         package = dotted.split(".")[0]
-        assert package not in OUTSIDE or package in LAYERS[1].outside, f"{name} imports {package}"
         if package == "rkllm_twisted":
-            target = own_module(dotted)
-            is_own = f"{target}.".startswith((f"{room}.", f"{SHARED_ROOM}."))
-            assert is_own or layer_of(target.split(".")[0]) <= 1, f"{name} imports {dotted}"
+            target = folder_of(own_module(dotted))
+            assert target is own or target.layer in own.layers, f"{name} imports {dotted}"
+        elif package in OUTSIDE:
+            assert package in own.outside, f"{name} imports {package}"
 
 
 def test_no_two_folders_import_each_other() -> None:
     """The folders' imports have no circle, within a layer either."""
     arrows: dict[str, set[str]] = {}
     for path in MODULES:
-        top = name_of(path).split(".")[0]
+        own = folder_of(name_of(path)).name
         for dotted in imports_of(path):
             if dotted.split(".")[0] == "rkllm_twisted":
-                arrows.setdefault(top, set()).add(own_module(dotted).split(".")[0])
-    order = TopologicalSorter({top: others - {top} for top, others in arrows.items()})
+                arrows.setdefault(own, set()).add(folder_of(own_module(dotted)).name)
+    order = TopologicalSorter({own: others - {own} for own, others in arrows.items()})
     order.prepare()  # raises CycleError, which names the circle
 
 
