@@ -15,9 +15,8 @@ from pathlib import Path
 from benchmarks.conversations.contenders import BESIDE_PEER, beside_peer, with_and_without
 from benchmarks.conversations.measure import Case, Contender, Result, measure
 from benchmarks.conversations.report import CLEARED, OURS, Comparison, ratios, read_again, times
-from benchmarks.conversations.servers import GREEDY
 from benchmarks.conversations.texts import PLACES, PYTHON, Exchange, Talk
-from benchmarks.model_servers import NO_PEER, daemon, has_peer
+from benchmarks.model_servers import NO_PEER, has_peer
 from benchmarks.tables import loads, machine
 from rkllm_twisted.cpu import demo_model, libllama
 from rkllm_twisted.cpu.packages import MODELS, cache_folder
@@ -35,8 +34,7 @@ def main() -> int:
     once = dict.fromkeys(ROUNDS, 1) if options.quick else None
     cases = [Case(count, turn) for turn in options.turns for count in options.conversations]
     print("## The bundled model\n")
-    with daemon(demo_model(), "cpu", 1, max_context_len=512, **GREEDY) as (client, _):
-        contenders = with_and_without(client)
+    with with_and_without(demo_model(), "cpu", 1, context=512) as contenders:
         show(measured(contenders, cases, PYTHON, once or ROUNDS), [Comparison(OURS, CLEARED)])
     if (reason := cannot_compare(options)) is not None:
         print(f"\nNot measured beside llama.cpp's server: {reason}")

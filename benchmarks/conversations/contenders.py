@@ -16,7 +16,6 @@ from benchmarks.conversations.servers import CONTEXT, GREEDY, daemon_asker, peer
 from benchmarks.conversations.texts import PLACES, Talk
 from benchmarks.conversations.tokenizer import write_tokenizer
 from benchmarks.model_servers import daemon, llama_server
-from rkllm_twisted.blocking import Client
 
 #: llama.cpp's server with as much memory as the runtime has, one cache, and as it is by default.
 ONE_SLOT, FOUR_SLOTS = "llama-server, 1 slot", "llama-server, 4 slots"
@@ -32,22 +31,31 @@ BESIDE_PEER: Sequence[Comparison] = (
 LATE = 20
 
 
-def with_and_without(client: Client, most: int = 8) -> list[Contender]:
-    """Return a daemon as it is, and with a cache that holds nothing that it knows.
+@contextmanager
+def with_and_without(
+    model: Path, library: str, threads: int, context: int, most: int = 8
+) -> Iterator[list[Contender]]:
+    """Start a daemon, and another whose cache never holds anything that it knows.
 
+    :param context: the tokens that a cache has room for.
     :param most: the second is measured with at most so many alternating conversations.
     """
-    ask, clear = daemon_asker(client), partial(client.clear_kv_cache, keep_system_prompt=False)
-    return [Contender(OURS, ask), Contender(CLEARED, ask, clear, most=most)]
+    start = partial(daemon, model, library, threads, max_context_len=context, **GREEDY)
+    with start() as (ours, _), start() as (other, _):
+        clear = partial(other.clear_kv_cache, keep_system_prompt=False)
+        yield [
+            Contender(OURS, daemon_asker(ours)),
+            Contender(CLEARED, daemon_asker(other), clear, most=most),
+        ]
 
 
 @contextmanager
 def beside_peer(model: Path, threads: int, python: str) -> Iterator[list[Contender]]:
-    """Start two daemons, and llama.cpp's server twice."""
+    """Start three daemons, and llama.cpp's server twice."""
     with ExitStack() as stack:
         start = stack.enter_context
-        client, _ = start(daemon(model, "llama", threads, max_context_len=CONTEXT, **GREEDY))
-        contenders = [*with_and_without(client, most=2), start(saving(model, threads))]
+        contenders = start(with_and_without(model, "llama", threads, CONTEXT, most=2))
+        contenders.append(start(saving(model, threads)))
         for name, context, kept in (
             (ONE_SLOT, CONTEXT, (1, 0)),
             (FOUR_SLOTS, 4 * CONTEXT, (4,)),
@@ -71,7 +79,7 @@ def saving(model: Path, threads: int) -> Iterator[Contender]:
         with daemon(link, "llama", threads, option, max_context_len=CONTEXT, **GREEDY) as (it, _):
             contender = Contender(SAVING, daemon_asker(it), lead=2)
             # The first saved prompt of a model is tried beside reading it.
-            turns(contender, [Talk.numbered(number, PLACES) for number in (1, 2)], LATE)
+            turns([contender], [Talk.numbered(number, PLACES) for number in (1, 2)], LATE)
             yield contender
 
 

@@ -62,14 +62,27 @@ class Case:
         return f"{several}, turn {self.turn}"
 
 
-def turns(contender: Contender, talks: Sequence[Talk], turn: int) -> list[Answer]:
-    """Ask the conversations in turns, each up to a turn; return the answers to the last."""
-    answers: list[list[Answer]] = [[] for _ in talks]
-    for number in range(max(1, turn - contender.lead), turn + 1):
-        for talk, given in zip(talks, answers, strict=True):
-            contender.before()
-            given.append(contender.ask(talk.until(number, [answer.text for answer in given])))
-    return [given[-1] for given in answers]
+def turns(
+    contenders: Sequence[Contender], talks: Sequence[Talk], turn: int, first: int = 0
+) -> dict[str, list[Answer]]:
+    """Ask the conversations in turns, each up to a turn; return the answers to the last.
+
+    All contenders are asked a question before the next, so that a busy moment meets them all.
+
+    :param first: which contender is asked first; it changes with each question.
+    :returns: contender -> its answers.
+    """
+    given: dict[str, list[list[Answer]]] = {each.name: [[] for _ in talks] for each in contenders}
+    for number in range(max(1, turn - max(each.lead for each in contenders)), turn + 1):
+        for at, talk in enumerate(talks):
+            for contender in (*contenders[first:], *contenders[:first]):
+                if number >= turn - contender.lead:
+                    answers = given[contender.name][at]
+                    contender.before()
+                    known = [answer.text for answer in answers]
+                    answers.append(contender.ask(talk.until(number, known)))
+            first = (first + 1) % len(contenders)
+    return {name: [answers[-1] for answers in each] for name, each in given.items()}
 
 
 @attrs.frozen
@@ -101,16 +114,15 @@ class Result:
 def measure(
     contenders: Sequence[Contender], case: Case, exchanges: Sequence[Exchange], rounds: int
 ) -> Result:
-    """Measure one contender after the other; each round has new conversations, the same for all."""
+    """Measure the contenders; each round has new conversations, the same for all."""
     contenders = [each for each in contenders if case.conversations <= each.most]
     found: dict[str, list[Answer]] = {contender.name: [] for contender in contenders}
     alone = 0
     for number in range(rounds):
-        first = 1000 * case.turn + 100 * case.conversations + 8 * number
-        talks = [Talk.numbered(first + each, exchanges) for each in range(case.conversations)]
-        at = number % len(contenders)
-        for contender in (*contenders[at:], *contenders[:at]):
-            found[contender.name] += turns(contender, talks, case.turn)
+        start = 1000 * case.turn + 100 * case.conversations + 8 * number
+        talks = [Talk.numbered(start + each, exchanges) for each in range(case.conversations)]
+        for name, answers in turns(contenders, talks, case.turn, number % len(contenders)).items():
+            found[name] += answers
         if case.conversations == 1:
             alone = max(alone, contenders[0].ask(talks[0].alone(case.turn)).prompt)
     return Result(case, found, alone)

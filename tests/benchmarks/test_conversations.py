@@ -52,7 +52,7 @@ def test_conversations_alternate_and_get_their_own_answers_back() -> None:
     """The turns before the last two are told instead of asked."""
     server = Recorder()
     one, two = Talk(EXCHANGES), Talk(EXCHANGES[::-1])
-    turns(Contender("", server), [one, two], 4)
+    turns([Contender("", server)], [one, two], 4)
     assert server.conversations == ["question 1", "question 9"] * 2
     assert [message["content"] for message in server.asked[-2]] == [
         "question 1", "told 1", "question 2", "told 2", "question 3", "answer 1", "question 4",
@@ -63,33 +63,43 @@ def test_conversations_alternate_and_get_their_own_answers_back() -> None:
 
 def test_a_first_turn_is_one_question() -> None:
     server = Recorder()
-    assert len(turns(Contender("", server), [Talk(EXCHANGES)], 1)) == 1
+    assert len(turns([Contender("", server)], [Talk(EXCHANGES)], 1)[""]) == 1
     assert server.asked == [[{"role": "user", "content": "question 1"}]]
 
 
 def test_a_contender_may_answer_more_turns_before_the_measured_one() -> None:
     server = Recorder()
-    turns(Contender("", server, lead=2), [Talk(EXCHANGES)], 4)
+    turns([Contender("", server, lead=2)], [Talk(EXCHANGES)], 4)
     assert [len(messages) for messages in server.asked] == [3, 5, 7]
 
 
 def test_what_is_done_before_each_question_is_done_before_each() -> None:
     server, done = Recorder(), []
-    turns(Contender("", server, lambda: done.append(len(server.asked))), [Talk(EXCHANGES)], 9)
+    turns([Contender("", server, lambda: done.append(len(server.asked)))], [Talk(EXCHANGES)], 9)
     assert done == [0, 1]
 
 
-def test_each_round_has_new_conversations_the_same_for_all_and_another_order() -> None:
+def test_all_are_asked_a_question_before_the_next_and_another_one_first() -> None:
+    """Each round has new conversations, the same for all."""
     one, two = Recorder(), Recorder()
     order: list[str] = []
     contenders = [
         Contender("one", one, lambda: order.append("one")),
         Contender("two", two, lambda: order.append("two")),
     ]
-    measure(contenders, Case(2, 1), EXCHANGES, rounds=2)
-    assert order == ["one"] * 2 + ["two"] * 4 + ["one"] * 2
+    found = measure(contenders, Case(2, 1), EXCHANGES, rounds=2)
+    assert order == ["one", "two", "two", "one", "two", "one", "one", "two"]
     assert one.asked == two.asked
     assert one.asked[:2] != one.asked[2:]
+    assert [each.text for each in found.answers["two"]] == [f"answer {n}" for n in range(1, 5)]
+
+
+def test_a_contender_that_needs_no_lead_is_asked_later() -> None:
+    one, two = Recorder(), Recorder()
+    contenders = [Contender("one", one, lead=2), Contender("two", two)]
+    found = turns(contenders, [Talk(EXCHANGES)], 4)
+    assert (len(one.asked), len(two.asked)) == (3, 2)
+    assert (found["one"][0].text, found["two"][0].text) == ("answer 3", "answer 2")
 
 
 def test_a_contender_may_be_left_out_where_many_alternate() -> None:
