@@ -6,6 +6,7 @@ Each kind of change is named in the result. No text is lost.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import groupby
 
 import attrs
 
@@ -73,13 +74,18 @@ def _system_folded(messages: Conversation) -> Conversation:
 def neighbours_joined(messages: Conversation) -> Conversation:
     """Join messages of one role in a row, with an empty line between them."""
     joined: list[Message] = []
-    for message in messages:
-        last = joined[-1] if joined else None
-        if last is None or last.role != message.role or _is_call(last) or _is_call(message):
-            joined.append(message)
-        else:
-            joined[-1] = attrs.evolve(last, parts=(*last.parts, Text("\n\n"), *message.parts))
+    # Not message by message: copying what is joined already would take the square of the time.
+    for _, group in groupby(enumerate(messages), _group_of):
+        first, *others = (message for _, message in group)
+        more = (part for one in others for part in (Text("\n\n"), *one.parts))
+        joined.append(attrs.evolve(first, parts=(*first.parts, *more)) if others else first)
     return tuple(joined)
+
+
+def _group_of(numbered: tuple[int, Message]) -> tuple[str, int]:
+    """Return the same value for messages in a row that can be joined."""
+    number, message = numbered
+    return message.role, number if _is_call(message) else -1
 
 
 def _is_call(message: Message) -> bool:

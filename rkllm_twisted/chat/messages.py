@@ -227,15 +227,14 @@ def check_order(messages: Conversation) -> None:
 
     :raises InvalidParams: a message is at a wrong place; the error names it.
     """
-    open_calls: tuple[ToolCall, ...] = ()
+    known: set[str] = set()
     for number, message in enumerate(messages):
         if message.role != "tool":
-            open_calls = message.tool_calls
+            known = {call.id for call in message.tool_calls}
             continue
         place = f"messages[{number}]"
-        if not open_calls:
+        if not known:
             raise wrong(f"{place}.role", "a tool result must follow the assistant's tool_calls")
-        known = {call.id for call in open_calls}
         if message.tool_call_id is not None and message.tool_call_id not in known:
             call_id = shown(message.tool_call_id)
             raise wrong(f"{place}.tool_call_id", f"no call before it has the id {call_id}")

@@ -7,7 +7,9 @@ cannot show tools, an instruction describes them.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import attrs
@@ -49,9 +51,9 @@ def read_tools(tools: object, choice: object = None) -> Tools:
         raise wrong("tools", f"must be an array of tools, not {shown(tools)}")
     definitions = tuple(tools or ())
     names = [_name_of(tool, f"tools[{number}]") for number, tool in enumerate(definitions)]
-    repeated = next((name for name in names if names.count(name) > 1), None)
-    if repeated is not None:
-        raise wrong("tools", f"two functions have the name {shown(repeated)}")
+    name, times = max(Counter(names).items(), key=itemgetter(1), default=("", 1))
+    if times > 1:
+        raise wrong("tools", f"two functions have the name {shown(name)}")
     return _chosen(Tools(definitions, frozenset(names)), choice)
 
 

@@ -148,5 +148,15 @@ def test_results_of_one_answers_calls_come_in_any_order() -> None:
     assert len(read_messages([USER, answers, *results])) == 4
 
 
+def test_very_many_results_find_their_calls_at_once() -> None:
+    """The square of their number would take minutes."""
+    many = range(20_000)
+    calls = [{"id": f"c{number}", "function": {"name": "f"}} for number in many]
+    results = [{"role": "tool", "tool_call_id": f"c{number}", "content": "1"} for number in many]
+    asked = {"role": "user", "content": "x"}
+    read = read_messages([asked, {"role": "assistant", "tool_calls": calls}, *results])
+    assert len(read) == 20_002
+
+
 def test_a_message_of_ten_megabytes_is_a_message() -> None:
     assert len(read_messages([{"role": "user", "content": "x" * 10_000_000}])[0].text) == 10_000_000

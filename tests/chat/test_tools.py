@@ -60,3 +60,11 @@ def test_calls_and_results_can_be_text() -> None:
     )
     result = Message("tool", (Text("noon"),), name="time")
     assert as_text(result) == say("user", "Result of time:\nnoon")
+
+
+def test_the_names_of_very_many_tools_are_compared_at_once() -> None:
+    """The square of their number would take minutes."""
+    many = [{"function": {"name": f"f{number}"}} for number in range(60_000)]
+    assert len(read_tools(many).names) == 60_000
+    with pytest.raises(InvalidParams, match="two functions have the name"):
+        read_tools([*many, many[7]])
