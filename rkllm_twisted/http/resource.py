@@ -163,7 +163,7 @@ class _AnswerUnderWay:
     def _over(self, result: Any, running: Deferred[None]) -> None:
         self._resource.running.discard(running)
         if isinstance(result, Failure) and not (self._left and result.check(CancelledError)):
-            _log.failure("{path} failed", result, path=self._exchange.path)
+            _log.failure("{path} failed", result, path=printable(self._exchange.path))
             text = "The service failed; its log says how."
             self._fail(HTTPError(500, text, "server_error", should_retry=False))
         if not self._left:
@@ -180,6 +180,11 @@ async def _awaited(result: Any) -> None:
         await result
 
 
+def printable(path: str) -> str:
+    """Return a path for the log: one that holds a line break must not begin a line there."""
+    return "".join(letter if letter.isprintable() else "?" for letter in path[:200])
+
+
 def log_exchange(record: ExchangeRecord) -> None:
     """Write a line of the log."""
     exchange = record.exchange
@@ -189,7 +194,7 @@ def log_exchange(record: ExchangeRecord) -> None:
         "{client}: {method} {path} {status} in {seconds:.3f} s{left}",
         client=exchange.client,
         method=exchange.method,
-        path=exchange.path[:200],
+        path=printable(exchange.path),
         status=exchange.status,
         seconds=record.seconds,
         left=", the client left" if record.left else "",

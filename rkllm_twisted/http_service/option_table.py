@@ -12,7 +12,7 @@ from rkllm_twisted.http.site import SiteLimits
 from rkllm_twisted.wire.socket_path import DEFAULT_SOCKET
 
 _LIMITS = SiteLimits()
-_ORIGIN = re.compile(r"https?://[^/?#*\s]+", re.ASCII)
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#*\s]+", re.ASCII | re.IGNORECASE)
 
 
 @must_be("the origin of a page, such as https://chat.example, without a path; never *")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from http_rig import HTTPRig
+from twisted.logger import globalLogPublisher
 
 from rkllm_twisted.errors import StartupError
 from rkllm_twisted.http.keys import KeyRing, read_keys
@@ -83,6 +85,13 @@ def test_a_page_of_this_service_may_ask() -> None:
     rig.close()
 
 
+def test_an_applications_origin_can_be_named() -> None:
+    rig = HTTPRig("--cors-origin", "app://obsidian.md")
+    assert rig.ask("GET", MODELS, None, {"Origin": "app://obsidian.md"}).status == 200
+    assert rig.ask("GET", MODELS, None, {"Origin": "null"}).status == 403
+    rig.close()
+
+
 def test_a_named_origin_may_ask_and_its_browser_is_told_so() -> None:
     rig = HTTPRig("--cors-origin", "https://chat.example")
     page = {"Origin": "https://chat.example"}
@@ -129,6 +138,18 @@ def test_without_a_key_a_client_learns_only_what_is_open(key_file: Path) -> None
     assert visitor.response is not None
     assert visitor.response.status == 401
     rig.close()
+
+
+def test_a_path_cannot_begin_a_line_of_the_log() -> None:
+    events: list[Any] = []
+    globalLogPublisher.addObserver(events.append)
+    rig = HTTPRig()
+    try:
+        assert rig.ask("GET", "/a%0Ab%1Bc").status == 404
+    finally:
+        globalLogPublisher.removeObserver(events.append)
+    rig.close()
+    assert "/a?b?c" in [event.get("path") for event in events]
 
 
 def test_keys_have_names(key_file: Path) -> None:
