@@ -39,6 +39,13 @@ SETTINGS: Mapping[str, Setting] = {
         in_file=False,
         otherwise="none",
     ),
+    "check": Setting(
+        "no",
+        "Check everything, print what the service would do, and exit.",
+        "RKLLM_HTTP_CHECK",
+        switch,
+        in_file=False,
+    ),
     "daemon": Setting(
         DEFAULT_SOCKET,
         "The socket of a daemon; repeat it for more. The models of all are in one list.",

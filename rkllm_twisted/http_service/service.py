@@ -32,6 +32,7 @@ class HTTPService(Service):
     :ivar site: the site, for endpoints of an application's own.
     :ivar resource: what answers; an application may put it into a site of its own.
     :ivar daemons: the daemons behind it.
+    :ivar keys: the API keys.
     :ivar ports: what listens, once the service has started.
     """
 
@@ -49,7 +50,7 @@ class HTTPService(Service):
         self.daemons = daemons
         self.ports: list[Any] = []
         self.site = site
-        self._keys = keys
+        self.keys = keys
         self._endpoints = endpoints
 
     def privilegedStartService(self) -> None:
@@ -96,7 +97,7 @@ class HTTPService(Service):
     def reload_keys(self) -> None:
         """Read the file of keys again; if it is wrong, the keys stay as they are."""
         try:
-            count = self._keys.reload()
+            count = self.keys.reload()
         except StartupError as error:
             _log.error("the API keys stay as they were: {error}", error=error)
         else:

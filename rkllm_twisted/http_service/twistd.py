@@ -7,6 +7,7 @@ it gets the exception.
 from __future__ import annotations
 
 import signal
+import sys
 from typing import Any
 
 from twisted.application.service import IService
@@ -14,6 +15,7 @@ from twisted.application.service import IService
 from rkllm_twisted.daemon.monotonic import use_monotonic_time
 from rkllm_twisted.daemon.program import ProgramOptions, Terminal, one_sentence
 from rkllm_twisted.http_service import assembly
+from rkllm_twisted.http_service.check import check
 from rkllm_twisted.http_service.service import HTTPService
 from rkllm_twisted.runtime.malloc import return_freed_blocks
 
@@ -33,6 +35,9 @@ def makeService(options: Options) -> IService:
     with one_sentence(options.program):
         from twisted.internet import reactor  # noqa: PLC0415 - importing it would install one
 
+        if options["check"]:
+            print(check(options, reactor))
+            sys.exit()
         use_monotonic_time(reactor)
         service = assembly.makeService(options)
         service.setServiceParent(terminal)

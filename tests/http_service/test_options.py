@@ -12,7 +12,9 @@ from twisted.python.usage import UsageError
 
 from rkllm_twisted.errors import StartupError
 from rkllm_twisted.http_service.assembly import Options, makeService
+from rkllm_twisted.http_service.check import check
 from rkllm_twisted.http_service.exposure import is_local
+from rkllm_twisted.testing import FakeDaemon
 
 
 def parsed(*arguments: str) -> Options:
@@ -108,6 +110,22 @@ def test_an_embedded_daemon_is_the_first_and_others_are_there_if_they_are_named(
     embed = ("--embed", "--library cpu --socket /run/own.sock")
     assert parsed(*embed).addresses == ("/run/own.sock",)
     assert parsed(*embed, "--daemon", "/run/b.sock").addresses == ("/run/own.sock", "/run/b.sock")
+
+
+def test_a_check_says_what_the_service_would_do(tmp_path: Path) -> None:
+    keys, path = tmp_path / "keys", str(tmp_path / "rkllm.sock")
+    keys.write_text("anna: key-of-anna\n")
+    options = parsed("--listen", "tcp:80", "--api-key-file", str(keys), "--daemon", path)
+    with FakeDaemon().listening(path):
+        lines = check(options, Clock()).splitlines()
+    assert lines[0] == "All is well. The service would"
+    assert "- listen on tcp:80: other machines, too" in lines
+    assert "- let in those with one of 1 keys" in lines
+    assert f"- ask the daemon at {path}, which answers" in lines
+    assert "which does not answer now" in check(options, Clock())
+    keys.write_text("")
+    with pytest.raises(StartupError, match="has no key"):
+        check(options, Clock())
 
 
 def test_what_describes_no_endpoint_is_named() -> None:
