@@ -56,7 +56,6 @@ class IExchange(Interface):
     daemons = Attribute("The :class:`rkllm_twisted.http.daemons.Daemons`.")
     routes = Attribute("Sequence: every :class:`IHTTPRoute` of the service.")
     clock = Attribute("The reactor, for timers.")
-    usage = Attribute("Set this to OpenAI's ``usage`` of the answer, for metrics; None at first.")
 
     def header(name: str) -> str | None:
         """Return a header of the request; None if it has none of this name."""

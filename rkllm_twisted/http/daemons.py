@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import attrs
 from twisted.internet.defer import Deferred, DeferredList, FirstError, gatherResults
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from rkllm_twisted.client.endpoint import Address
 from rkllm_twisted.errors import NoModel, RPCError, Unreachable
+from rkllm_twisted.http.daemon_row import away_row, daemon_row
 from rkllm_twisted.http.lane import Lane
-from rkllm_twisted.http.precedence import Precedence, is_background
+from rkllm_twisted.http.precedence import Precedence
 from rkllm_twisted.http.served_models import ServedModel, find_model, models_of, not_found
+from rkllm_twisted.http.target import OnRun, Target
 
 _log = Logger("rkllm.http")
 
@@ -93,49 +93,17 @@ class DaemonLink:
         return DeferredList([one for one in closing if one is not None])
 
 
-@attrs.frozen
-class Target:
-    """A model, and the daemon that answers for it.
-
-    :param model: the model; None if a request named none and none is loaded.
-    :param client: the client of the service, by which turns go.
-    """
-
-    model: ServedModel
-    link: DaemonLink
-    client: str
-
-    def params(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the parameters of a request, with the model's name for the daemon."""
-        if self.model.target is None:
-            return params
-        return {**params, "model": self.model.target}
-
-    async def call(self, method: str, params: Mapping[str, Any]) -> Any:
-        """Make a request for the model, and return its result."""
-        async with self.link.precedence.turn(is_background(params.get("messages"))):
-            return await self.link.lane(self.client).call(method, self.params(params))
-
-    async def stream(self, method: str, params: Mapping[str, Any]) -> AsyncGenerator[Any, None]:
-        """Make a request for the model, and return its partial results and the final one."""
-        whole = {**self.params(params), "stream": True}
-        async with (
-            self.link.precedence.turn(is_background(params.get("messages"))),
-            aclosing(self.link.lane(self.client).stream(method, whole)) as results,
-        ):
-            async for result in results:
-                yield result
-
-
 class Daemons:
     """All daemons behind the service.
 
     :param addresses: where they listen, see :func:`rkllm_twisted.client.connect`.
+    :ivar on_run: called with each :class:`ModelAnswer`.
     """
 
     def __init__(self, reactor: Any, addresses: Sequence[Address]) -> None:
         self._reactor = reactor
         self.links = [DaemonLink(reactor, one, number) for number, one in enumerate(addresses)]
+        self.on_run: list[OnRun] = []
         self._models: list[ServedModel] = []
         self._listed_at = float("-inf")
         self._waiting: list[Deferred[None]] = []
@@ -169,7 +137,17 @@ class Daemons:
             if name is None:
                 raise NoModel.after(None)
             raise not_found(self._models, name)
-        return Target(model, self.links[model.daemon], client)
+        link = self.links[model.daemon]
+        return Target(model, link, client, self.on_run, self._reactor.seconds)
+
+    async def rows(self, client: str) -> Sequence[Mapping[str, Any]]:
+        """Return what each daemon does now, see :mod:`.daemon_row`.
+
+        :param client: the client of the service that asks.
+        """
+        asked = [Deferred.fromCoroutine(_row(link, client)) for link in self.links]
+        rows: Sequence[Mapping[str, Any]] = await gatherResults(asked)
+        return rows
 
     async def _list(self) -> None:
         """Ask all daemons; requests that come meanwhile wait for the same answer."""
@@ -200,3 +178,10 @@ class Daemons:
     def close(self) -> Deferred[Any]:
         """Close all connections."""
         return DeferredList([link.close() for link in self.links])
+
+
+async def _row(link: DaemonLink, client: str) -> Mapping[str, Any]:
+    try:
+        return daemon_row(link.number, await link.status(client))
+    except (RPCError, Unreachable) as error:
+        return away_row(link.number, str(error))

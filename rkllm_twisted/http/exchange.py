@@ -27,7 +27,6 @@ class Exchange:
     :param request: Twisted's request.
     :param client: the name of the client's key, else its address.
     :ivar api: the form of errors.
-    :ivar usage: what the answer has used; the route sets it, for metrics. None if it used no model.
     """
 
     def __init__(
@@ -50,7 +49,6 @@ class Exchange:
         self.routes = routes
         self.params: Mapping[str, str] = {}
         self.body: bytes = request.body()
-        self.usage: Mapping[str, Any] | None = None
         self.stream: Stream | None = None
         self.is_answered = False
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.application.service import IService
 from twisted.internet.endpoints import serverFromString
@@ -18,11 +18,15 @@ from rkllm_twisted.http.daemons import Daemons
 from rkllm_twisted.http.keys import KeyRing
 from rkllm_twisted.http.registry import Routes, find_routes
 from rkllm_twisted.http.resource import APIResource
+from rkllm_twisted.http.routes.metrics import MetricsRoute
 from rkllm_twisted.http.site import ServiceSite, SiteLimits
 from rkllm_twisted.http.trust import Trust, own_names
 from rkllm_twisted.http_service.exposure import is_local
 from rkllm_twisted.http_service.option_table import SETTINGS
 from rkllm_twisted.http_service.service import HTTPService
+
+if TYPE_CHECKING:
+    from rkllm_twisted.http.metrics import Metrics
 
 __all__ = ["Options", "makeService", "service_for"]
 
@@ -115,11 +119,25 @@ def service_for(
     keys = KeyRing(options["api-key-file"])
     trust = Trust(keys, options["cors-origin"], own_names(options["host-name"]))
     daemons = Daemons(reactor, addresses)
-    resource = APIResource(routes, trust, daemons, reactor)
+    metrics = _metrics(keys.is_needed)
+    shown = MetricsRoute(metrics, lambda: len(resource.running))
+    resource = APIResource(Routes([*routes.all, shown]), trust, daemons, reactor)
+    if metrics is not None:
+        resource.on_over.append(metrics.on_exchange)
+        daemons.on_run.append(metrics.on_run)
     limits = SiteLimits(options["max-body"], options["max-connections"])
     site = ServiceSite(resource, trust, reactor, limits)
     endpoints = _endpoints(options["listen"], reactor)
     return HTTPService(site, resource, daemons, keys, endpoints, daemon)
+
+
+def _metrics(key_names: bool) -> Metrics | None:
+    """Return what counts; None without the extra ``[http]``."""
+    try:
+        from rkllm_twisted.http.metrics import Metrics  # noqa: PLC0415 - an extra
+    except ImportError:
+        return None
+    return Metrics(key_names)
 
 
 def _endpoints(descriptions: Iterable[str], reactor: Any) -> Mapping[str, IStreamServerEndpoint]:

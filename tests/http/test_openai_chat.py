@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from rkllm_twisted.errors import HTTPError
 from rkllm_twisted.http.openai.chat import read_chat
 from rkllm_twisted.http.openai.chat_answer import ChatChunks, Label, chat_completion, usage_of
-from rkllm_twisted.http.openai.fields import CHAT, Rule, body_schema
+from rkllm_twisted.http.openai.fields import CHAT
+from rkllm_twisted.http.translation.fields import Rule, body_schema
 
 HELLO = [{"role": "user", "content": "Hello"}]
 LABEL = Label("chatcmpl-1", 7, "m", "fp")

@@ -112,8 +112,12 @@ def test_the_status_reads_the_boards_sensors(tmp_path: Path) -> None:
     load.parent.mkdir(parents=True)
     load.write_text("NPU load:  Core0: 12%, Core1:  0%, Core2:  3%,")
     sent: list[Any] = []
+
+    async def rows(_: str) -> list[Any]:
+        return []
+
     exchange: Any = SimpleNamespace(
-        daemons=SimpleNamespace(links=[]),
+        daemons=SimpleNamespace(rows=rows),
         client="me",
         set_header=lambda name, value: None,
         send_json=sent.append,

@@ -70,7 +70,7 @@ FOLDERS = (
     _folder(4, "client", _EDGE, _NO_DOMAIN),
     _folder(4, "blocking", _WORDS, _NO_DOMAIN),
     _folder(4, "systemd", _EDGE),
-    _folder(4, "http", _TWISTED, _NO_DOMAIN),
+    _folder(4, "http", f"{_TWISTED} prometheus_client", _NO_DOMAIN),
     _folder(5, "daemon", _TWISTED),
     _folder(5, "tap", _TWISTED),
     _folder(5, "http_service", _TWISTED),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 import time
 
-from rkllm_twisted.http.daemons import Target
 from rkllm_twisted.http.openai.chat_answer import Label
+from rkllm_twisted.http.target import Target
 from rkllm_twisted.http_interfaces import IExchange
 
 

@@ -13,15 +13,14 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rkllm_twisted.errors import HTTPError, InvalidParams, NoModel, RPCError, Unreachable
-from rkllm_twisted.http.daemons import Target
 from rkllm_twisted.http.ollama.answer import AnswerLines
 from rkllm_twisted.http.ollama.call import AskedModel, OllamaCall, without
 from rkllm_twisted.http.ollama.embed import EmbedCall
 from rkllm_twisted.http.ollama.models import Facts, listed_name
-from rkllm_twisted.http.openai.chat_answer import usage_of
 from rkllm_twisted.http.routes._answers import name_ignored
 from rkllm_twisted.http.served_models import ServedModel, known_names
 from rkllm_twisted.http.streams import Stream
+from rkllm_twisted.http.target import Target
 from rkllm_twisted.http_interfaces import IExchange
 
 _log = Logger("rkllm.http")
@@ -103,7 +102,6 @@ class _Sending:
             await self._pieces(self.stream, method, params)
             return
         result: Any = await self.target.call(method, params)
-        self.exchange.usage = usage_of([result])
         if result.get("flattened"):
             self.exchange.set_header("X-RKLLM-History", "flattened")
         self.exchange.send_json(self.lines.whole(result, now(), self._elapsed()))
@@ -112,7 +110,6 @@ class _Sending:
         async with aclosing(self.target.stream(method, params)) as pieces:
             async for piece in pieces:
                 if "finish_reason" in piece:
-                    self.exchange.usage = usage_of([piece])
                     made = self.lines.last(piece, now(), self._elapsed())
                 else:
                     made = self.lines.piece(piece, now())
@@ -167,7 +164,6 @@ async def embed(exchange: IExchange, call: EmbedCall) -> tuple[str, Any]:
         await load_or_unload(target, call.unloads)
         return name, None
     result = await target.call("embeddings.create", call.params)
-    exchange.usage = result["usage"]
     if call.unloads:
         unload_soon(target)
     return name, result

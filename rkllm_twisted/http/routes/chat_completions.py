@@ -9,19 +9,18 @@ import attrs
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from rkllm_twisted.http.daemons import Target
 from rkllm_twisted.http.openai.chat import ChatCall, read_chat
 from rkllm_twisted.http.openai.chat_answer import (
     ChatChunks,
     Label,
     chat_completion,
     usage_chunk,
-    usage_of,
 )
 from rkllm_twisted.http.openai.fields import CHAT
 from rkllm_twisted.http.routes._answers import label_for, name_ignored
 from rkllm_twisted.http.schemas import OBJECT
 from rkllm_twisted.http.streams import Stream
+from rkllm_twisted.http.target import Target
 from rkllm_twisted.http.translation.fields import body_schema
 from rkllm_twisted.http_interfaces import IExchange, IHTTPRoute
 
@@ -50,16 +49,15 @@ class ChatCompletions:
         name_ignored(exchange, call.ignored)
         label = label_for(target, "chatcmpl")
         if stream is not None:
-            exchange.usage = usage_of(await _stream(stream, target, call, label))
+            await _stream(stream, target, call, label)
             return
         results = [await target.call(METHOD, call.params) for _ in range(call.n)]
-        exchange.usage = usage_of(results)
         if results[-1]["flattened"]:
             exchange.set_header("X-RKLLM-History", "flattened")
         exchange.send_json(chat_completion(label, results))
 
 
-async def _stream(stream: Stream, target: Target, call: ChatCall, label: Label) -> list[Any]:
+async def _stream(stream: Stream, target: Target, call: ChatCall, label: Label) -> None:
     results: list[Any] = []
     for index in range(call.n):
         chunks = ChatChunks(label, index, call.include_usage)
@@ -79,7 +77,6 @@ async def _stream(stream: Stream, target: Target, call: ChatCall, label: Label) 
     if call.include_usage:
         await stream.send(usage_chunk(label, results))
     await stream.send(b"[DONE]")
-    return results
 
 
 chat_completions = ChatCompletions()

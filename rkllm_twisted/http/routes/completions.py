@@ -9,7 +9,6 @@ import attrs
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from rkllm_twisted.http.daemons import Target
 from rkllm_twisted.http.openai.chat_answer import Label
 from rkllm_twisted.http.openai.completions import (
     KIND,
@@ -23,6 +22,7 @@ from rkllm_twisted.http.openai.fields import TEXT_COMPLETION
 from rkllm_twisted.http.routes._answers import label_for, name_ignored
 from rkllm_twisted.http.schemas import OBJECT
 from rkllm_twisted.http.streams import Stream
+from rkllm_twisted.http.target import Target
 from rkllm_twisted.http.translation.fields import body_schema
 from rkllm_twisted.http.translation.results import check_result
 from rkllm_twisted.http_interfaces import IExchange, IHTTPRoute
@@ -52,16 +52,15 @@ class Completions:
         name_ignored(exchange, call.ignored)
         label = label_for(target, "cmpl")
         if stream is not None:
-            exchange.usage = total_usage(await _stream(stream, target, call, label))
+            await _stream(stream, target, call, label)
             return
         results = [
             await target.call(METHOD, {**call.params, "prompt": prompt}) for prompt in call.prompts
         ]
-        exchange.usage = total_usage(results)
         exchange.send_json(text_completion(label, call, results))
 
 
-async def _stream(stream: Stream, target: Target, call: TextCall, label: Label) -> list[Any]:
+async def _stream(stream: Stream, target: Target, call: TextCall, label: Label) -> None:
     further = {"usage": None} if call.include_usage else {}
     results: list[Any] = []
 
@@ -83,7 +82,6 @@ async def _stream(stream: Stream, target: Target, call: TextCall, label: Label) 
     if call.include_usage:
         await stream.send(label.body(KIND, [], usage=total_usage(results)))
     await stream.send(b"[DONE]")
-    return results
 
 
 completions = Completions()

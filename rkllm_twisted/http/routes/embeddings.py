@@ -35,7 +35,6 @@ class OpenAIEmbeddings:
         target = await exchange.daemons.find(model_name(body), exchange.client)
         name_ignored(exchange, ignored)
         result = await target.call("embeddings.create", params)
-        exchange.usage = result["usage"]
         exchange.send_json(embeddings_answer(target.model.name, result))
 
 

@@ -12,7 +12,6 @@ from zope.interface import implementer
 from rkllm_twisted.http.anthropic.answer import MessageEvents, message_answer
 from rkllm_twisted.http.anthropic.call import read_message_call
 from rkllm_twisted.http.anthropic.fields import MESSAGES
-from rkllm_twisted.http.openai.chat_answer import usage_of
 from rkllm_twisted.http.routes._answers import name_ignored
 from rkllm_twisted.http.schemas import OBJECT
 from rkllm_twisted.http.translation.fields import body_schema
@@ -45,7 +44,6 @@ class AnthropicMessages:
         name = call.model or target.model.name
         if stream is None:
             result = await target.call(METHOD, call.params)
-            exchange.usage = usage_of([result])
             if result["flattened"]:
                 exchange.set_header("X-RKLLM-History", "flattened")
             exchange.send_json(message_answer(message_id, name, result))
@@ -57,7 +55,6 @@ class AnthropicMessages:
                 made = [] if has_begun else [*events.first()]
                 has_begun = True  # until now an error has a status of its own
                 if "finish_reason" in piece:
-                    exchange.usage = usage_of([piece])
                     made += events.last(piece)
                 else:
                     made += events.piece(piece)

@@ -41,7 +41,6 @@ class Rerank:
         target = await exchange.daemons.find(model_name(body), exchange.client)
         name_ignored(exchange, ignored)
         result = await target.call("rerank.score", params)
-        exchange.usage = result["usage"]
         answer_id = label_for(target, "rerank").id
         exchange.send_json(rerank_answer(answer_id, target.model.name, result))
 

@@ -11,15 +11,14 @@ from twisted.plugin import IPlugin
 from zope.interface import implementer
 
 from rkllm_twisted.errors import HTTPError, RPCError, Unreachable
-from rkllm_twisted.http.daemons import Target
 from rkllm_twisted.http.error_table import http_error
-from rkllm_twisted.http.openai.chat_answer import usage_of
 from rkllm_twisted.http.openai.response_answer import ResponseEvents, ResponseLabel
 from rkllm_twisted.http.openai.response_call import ResponseCall, read_response
 from rkllm_twisted.http.openai.responses_fields import RESPONSES
 from rkllm_twisted.http.routes._answers import name_ignored
 from rkllm_twisted.http.schemas import OBJECT
 from rkllm_twisted.http.streams import Stream
+from rkllm_twisted.http.target import Target
 from rkllm_twisted.http.translation.fields import body_schema
 from rkllm_twisted.http_interfaces import IExchange, IHTTPRoute
 
@@ -54,14 +53,13 @@ class Responses:
         label = ResponseLabel(_new_id("resp"), name, int(time.time()), call.body, _new_id)
         if stream is None:
             result = await target.call(METHOD, call.params)
-            exchange.usage = usage_of([result])
             if result["flattened"]:
                 exchange.set_header("X-RKLLM-History", "flattened")
             exchange.send_json(label.whole(result))
             return
         events = ResponseEvents(label)
         try:
-            await _stream(exchange, stream, target, call, events)
+            await _stream(stream, target, call, events)
         except (HTTPError, RPCError, Unreachable) as error:
             if stream.has_begun:
                 failed = error if isinstance(error, HTTPError) else http_error(error)
@@ -70,7 +68,7 @@ class Responses:
 
 
 async def _stream(
-    exchange: IExchange, stream: Stream, target: Target, call: ResponseCall, events: ResponseEvents
+    stream: Stream, target: Target, call: ResponseCall, events: ResponseEvents
 ) -> None:
     has_begun = False
     async with aclosing(target.stream(METHOD, call.params)) as pieces:
@@ -78,7 +76,6 @@ async def _stream(
             made = [] if has_begun else [*events.first()]
             has_begun = True  # until now an error has a status of its own
             if "finish_reason" in piece:
-                exchange.usage = usage_of([piece])
                 made += events.last(piece)
             else:
                 made += events.piece(piece)

@@ -1,0 +1,155 @@
+"""Counts what the HTTP service does, in Prometheus' terms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import choose_encoder
+
+from rkllm_twisted.board.sensors import Readings
+from rkllm_twisted.http.resource import ExchangeRecord
+from rkllm_twisted.http.served_models import ServedModel
+from rkllm_twisted.http.target import ModelAnswer
+
+#: A client that left before its answer; nginx has made the number usual.
+LEFT_STATUS = 499
+#: Upper limits of histograms, in seconds.
+_WAITING_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+_TOKEN_S = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2.5)
+
+
+class Metrics:
+    """The numbers of one service.
+
+    :param key_names: True if clients are known by the names of their keys. Without keys a client is
+        an address, and each would be a time series of its own.
+    :ivar registry: where the numbers are.
+    """
+
+    def __init__(self, key_names: bool) -> None:
+        self._key_names = key_names
+        self.registry = registry = CollectorRegistry()
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"rkllm_{name}", text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"rkllm_{name}", text, labels, registry=registry)
+
+        def histogram(name: str, text: str, limits: Sequence[float], *labels: str) -> Histogram:
+            return Histogram(f"rkllm_{name}", text, labels, registry=registry, buckets=limits)
+
+        self._requests = counter(
+            "http_requests", "Requests that are over.", "api", "path", "status"
+        )
+        self._in_progress = gauge("http_in_progress", "Requests that are being answered.")
+        self._runs = counter(
+            "model_requests", "Requests that a model has answered.", "model", "client"
+        )
+        self._queue_s = histogram(
+            "queue_seconds",
+            "The time before a model begins to read, loading included.",
+            _WAITING_S,
+            "model",
+        )
+        self._first_s = histogram(
+            "time_to_first_token_seconds", "From a request to the first piece.", _WAITING_S, "model"
+        )
+        self._token_s = histogram(
+            "time_per_output_token_seconds", "The time per token of an answer.", _TOKEN_S, "model"
+        )
+        self._tokens = {
+            "prompt_tokens": counter(
+                "prompt_tokens",
+                "Tokens of prompts, those in the cache included.",
+                "model",
+                "client",
+            ),
+            "cached_tokens": counter(
+                "prompt_cached_tokens",
+                "Tokens of prompts that were in the cache.",
+                "model",
+                "client",
+            ),
+            "completion_tokens": counter(
+                "generated_tokens", "Tokens of answers.", "model", "client"
+            ),
+        }
+        self._up = gauge("daemon_up", "1 if the daemon answers.", "daemon")
+        self._queue = gauge("queue_length", "Requests that wait for the NPU.", "daemon")
+        self._loaded = gauge("model_loaded", "1 for the model that is loaded.", "daemon", "model")
+        self._crashed = gauge(
+            "runtime_crashed",
+            "1 if the runtime crashed and no model has been loaded since.",
+            "daemon",
+        )
+        self._loads = gauge("model_loads", "Models loaded since the daemon's start.", "daemon")
+        self._npu_load = gauge("npu_load_ratio", "Load of a core of the NPU, 0 to 1.", "core")
+        self._celsius = gauge("soc_temperature_celsius", "Temperature next to the NPU.")
+        self._memory = gauge("memory_available_bytes", "Memory that is available without swapping.")
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """Return all numbers as text, and its content type.
+
+        :param accept: the header Accept of the request.
+        """
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type
+
+    def on_exchange(self, record: ExchangeRecord) -> None:
+        """Count a request that is over."""
+        status = LEFT_STATUS if record.left else record.exchange.status
+        self._requests.labels(record.exchange.api, record.path, status).inc()
+
+    def on_run(self, record: ModelAnswer) -> None:
+        """Count a request that a model has answered."""
+        usage, model = record.usage, record.model
+        names = (model, record.client if self._key_names else "")
+        self._runs.labels(*names).inc()
+        for name, counter in self._tokens.items():
+            counter.labels(*names).inc(usage.get(name, 0))
+        if "generate_ms" not in usage:
+            return  # no text was written
+        reading_s, writing_s = usage["prefill_ms"] / 1000, usage["generate_ms"] / 1000
+        waited_s = max(0.0, record.seconds - reading_s - writing_s)
+        self._queue_s.labels(model).observe(waited_s)
+        first_s = waited_s + reading_s if record.first_s is None else record.first_s
+        self._first_s.labels(model).observe(first_s)
+        if usage["completion_tokens"]:
+            self._token_s.labels(model).observe(writing_s / usage["completion_tokens"])
+
+    def set_state(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        models: Sequence[ServedModel],
+        machine: Readings,
+        in_progress: int,
+    ) -> None:
+        """Take over what is true now.
+
+        :param rows: of :mod:`rkllm_twisted.http.daemon_row`, one for each daemon.
+        :param models: of all daemons.
+        :param machine: the board's sensors.
+        :param in_progress: the number of requests that are being answered.
+        """
+        self._in_progress.set(in_progress)
+        self._loaded.clear()
+        for model in models:
+            if model.loaded:
+                self._loaded.labels(str(model.daemon), model.name).set(1)
+        for row in rows:
+            daemon = str(row["number"])
+            is_up = row["state"] != "away"
+            self._up.labels(daemon).set(is_up)
+            self._queue.labels(daemon).set(row.get("queue_length") or 0)
+            self._loads.labels(daemon).set(row.get("loads") or 0)
+            self._crashed.labels(daemon).set(is_up and row.get("problem") is not None)
+        for core, percent in enumerate(machine.npu_load or ()):
+            self._npu_load.labels(str(core)).set(percent / 100)
+        for gauge, value in (
+            (self._celsius, machine.celsius),
+            (self._memory, machine.memory_available),
+        ):
+            gauge.set(float("nan") if value is None else value)

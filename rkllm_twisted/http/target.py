@@ -1,0 +1,97 @@
+"""A model and the daemon that answers for it; each answer is counted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from rkllm_twisted.http.precedence import is_background
+from rkllm_twisted.http.served_models import ServedModel
+
+if TYPE_CHECKING:
+    from rkllm_twisted.http.daemons import DaemonLink
+
+
+@attrs.frozen
+class ModelAnswer:
+    """A request to a model that has been answered.
+
+    :param client: the client of the service.
+    :param model: the model's name.
+    :param usage: ``usage`` of the result: numbers of tokens, and times in ms if it was a run.
+    :param seconds: from the request to the result, with the time in the daemon's queue.
+    :param first_s: from the request to the first piece; None if the answer came at once.
+    """
+
+    client: str
+    model: str
+    usage: Mapping[str, Any]
+    seconds: float
+    first_s: float | None
+
+
+#: Called with each request that a model has answered.
+OnRun = Callable[[ModelAnswer], object]
+
+
+@attrs.frozen
+class Target:
+    """A model, and the daemon that answers for it.
+
+    :param model: the model; None if a request named none and none is loaded.
+    :param client: the client of the service, by which turns go.
+    :param on_run: called with each :class:`ModelAnswer`.
+    :param seconds: the clock.
+    """
+
+    model: ServedModel
+    link: DaemonLink
+    client: str
+    _on_run: Sequence[OnRun] = ()
+    _seconds: Callable[[], float] = time.monotonic
+
+    def params(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the parameters of a request, with the model's name for the daemon."""
+        if self.model.target is None:
+            return params
+        return {**params, "model": self.model.target}
+
+    async def call(self, method: str, params: Mapping[str, Any]) -> Any:
+        """Make a request for the model, and return its result."""
+        began = self._seconds()
+        async with self.link.precedence.turn(is_background(params.get("messages"))):
+            result = await self.link.lane(self.client).call(method, self.params(params))
+        self._has_run(result, began, None)
+        return result
+
+    async def stream(self, method: str, params: Mapping[str, Any]) -> AsyncGenerator[Any, None]:
+        """Make a request for the model, and return its partial results and the final one."""
+        began, first = self._seconds(), None
+        wanted = {**self.params(params), "stream": True}
+        async with (
+            self.link.precedence.turn(is_background(params.get("messages"))),
+            aclosing(self.link.lane(self.client).stream(method, wanted)) as results,
+        ):
+            async for result in results:
+                first = self._seconds() if first is None else first
+                self._has_run(result, began, first)
+                yield result
+
+    def _has_run(self, result: Any, began: float, first: float | None) -> None:
+        """Call those that count runs, if this is a final result."""
+        if not (isinstance(result, Mapping) and "usage" in result):
+            return
+        usage, ended = result["usage"], self._seconds()
+        record = ModelAnswer(
+            self.client,
+            self.model.name,
+            usage,
+            ended - began,
+            None if first is None else first - began,
+        )
+        for on_run in self._on_run:
+            on_run(record)
