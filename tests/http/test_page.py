@@ -49,6 +49,7 @@ def test_a_browser_gets_the_page(rig: HTTPRig) -> None:
     response = rig.ask("GET", "/", headers=HTML)
     assert (response.status, response.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert response.body == (FOLDER / "index.html").read_bytes()
+    assert response.headers["content-security-policy"] == POLICY
 
 
 @pytest.mark.parametrize("headers", [{}, {"Accept": "*/*"}, {"Accept": "application/json"}])
@@ -64,6 +65,15 @@ def test_each_file_is_served_with_the_policy(rig: HTTPRig, path: Path) -> None:
     assert response.headers["x-content-type-options"] == "nosniff"
     for name, value in HEADERS.items():
         assert response.headers[name.lower()] == value
+
+
+def test_the_policy_forbids_what_the_page_does_not_need() -> None:
+    rules = dict(rule.split(" ", 1) for rule in POLICY.split("; "))
+    assert rules["default-src"] == rules["frame-ancestors"] == rules["form-action"] == "'none'"
+    assert rules["base-uri"] == rules["trusted-types"] == "'none'"
+    assert rules["script-src"] == rules["style-src"] == rules["connect-src"] == "'self'"
+    assert rules["require-trusted-types-for"] == "'script'"
+    assert "unsafe" not in POLICY
 
 
 @pytest.mark.parametrize(

@@ -85,10 +85,27 @@ def test_a_reload_keeps_the_conversation(chat: Any) -> None:
     assert chat.texts("#conversations .title") == ["Remember me"]
 
 
+#: Waits until the conversations in the browser's store have a text.
+UNTIL_STORED = """(text) => new Promise((resolve) => {
+    const look = () => {
+        const opening = indexedDB.open("rkllm");
+        opening.onsuccess = () => {
+            const table = opening.result.transaction("conversations").objectStore("conversations");
+            table.getAll().onsuccess = (event) => {
+                opening.result.close();
+                if (JSON.stringify(event.target.result).includes(text)) resolve();
+                else setTimeout(look, 50);
+            };
+        };
+    };
+    look();
+})"""
+
+
 def test_an_answer_that_a_reload_cuts_off_is_kept_as_far_as_it_came(chat: Any) -> None:
     chat.send("endless")
     chat.sees(".body", "on and on and on")
-    chat.page.wait_for_timeout(1500)  # it is written once a second
+    chat.page.evaluate(UNTIL_STORED, "on and")
     chat.page.reload()
     chat.sees(".problem", "cut off")
     assert chat.answers[0].startswith("on and")
@@ -138,6 +155,7 @@ def test_settings_go_with_the_request(chat: Any) -> None:
     assert body["messages"][0] == {"role": "system", "content": "Be brief."}
     assert (body["temperature"], body["top_p"], body["max_tokens"]) == (0.5, 0.9, 7)
     assert (body["model"], body["stream"]) == ("quick", True)
+    assert chat.page.url.endswith(f"#{body['prompt_cache_key']}")
 
 
 def test_tools_that_are_no_json_are_refused(chat: Any) -> None:

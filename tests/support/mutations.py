@@ -1161,6 +1161,27 @@ GUARDS = [
     ),
     # HTTP
     _guard(
+        "http: no other page may frame the chat page",
+        "http/page_files.py",
+        "frame-ancestors 'none'",
+        "frame-ancestors *",
+        "http/test_page.py::test_the_policy_forbids_what_the_page_does_not_need",
+    ),
+    _guard(
+        "http: the chat page has its policy",
+        "http/routes/root.py",
+        "exchange.set_header(name, value)",
+        "pass",
+        "http/test_page.py::test_a_browser_gets_the_page",
+    ),
+    _guard(
+        "http: the status tells no client of the daemon's own calls as its own",
+        "http/daemon_row.py",
+        "mine is not None and running",
+        "running",
+        "http/test_page.py::test_a_daemon_that_names_no_connection_claims_nothing",
+    ),
+    _guard(
         "http: a body that is too long is refused before it comes",
         "http/site.py",
         "if length is not None and length > self.limits.body:",

@@ -174,7 +174,7 @@ async function ask() {
   const messages = request(asked, message.id);
   state.tokens = unreadTokens(messages);
   let savedAt = performance.now();
-  await answer(message, bodyFor(messages), state.abort.signal, {
+  await answer(message, bodyFor(messages, asked.id), state.abort.signal, {
     grown: () => {
       views.get(message.id)?.grow();
       requestAnimationFrame(() => scroll());
@@ -216,13 +216,13 @@ async function ask() {
   await loadModels();
 }
 
-function bodyFor(messages) {
+function bodyFor(messages, id) {
   const known = store.settings.get();
   const body = {
     model: chosenModel() || undefined,
     messages,
     stream: true,
-    stream_options: { include_usage: true },
+    prompt_cache_key: id, // its requests that wait are answered together
   };
   if (known.temperature !== "") body.temperature = Number(known.temperature);
   if (known.topP !== "") body.top_p = Number(known.topP);
