@@ -82,7 +82,7 @@ class INPU(Interface):
         """
 
     def observe(observer: Any) -> None:
-        """Tell an observer of each call, in the NPU thread: :class:`.npu.history.CallObserver`."""
+        """Tell an observer of each call, in the NPU thread: :class:`.ICallObserver`."""
 
     def abort() -> Any:
         """``rkllm_abort``, without a turn: a Deferred of ``{"success": True, …}``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any
 
 from zope.interface import Attribute, Interface
@@ -131,3 +131,30 @@ class ITurn(Interface):
 
         :raises CancelledError: Twisted's; it does not. The last run may have been aborted.
         """
+
+
+class IHistory(Interface):
+    """A policy: what happens to the KV cache before a call; see :mod:`.npu.history`."""
+
+    def before(runtime: IRuntime, function: str, client: Hashable, is_run: bool) -> None:
+        """Prepare the cache for a call. In the NPU thread.
+
+        :raises RPCError: this failed; the call must not be made.
+        """
+
+    def after(function: str) -> None:
+        """Record that a call has succeeded. In the NPU thread."""
+
+
+class ICallObserver(Interface):
+    """Notices all calls, in the NPU thread; see :meth:`INPU.observe`."""
+
+    def before(runtime: IRuntime, function: str, client: Hashable, is_run: bool) -> Hashable:
+        """Take note of a call that will be made.
+
+        :returns: the client that the policy is called with.
+        :raises RPCError: the call must not be made.
+        """
+
+    def after(function: str) -> None:
+        """Take note that a call has succeeded."""

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Hashable, Iterator
 
 from twisted.internet.defer import CancelledError
+from zope.interface import implementer
 
 from rkllm_twisted.chat.plan import CLEAR
 from rkllm_twisted.chat.trail import KnownCache, PlannedCall
@@ -17,12 +18,14 @@ from rkllm_twisted.errors import (
     RuntimeRefused,
 )
 from rkllm_twisted.interfaces import IRuntime, ITurn
+from rkllm_twisted.runtime_interfaces import ICallObserver
 
 LOAD, RELEASE = "rkllm_load_prompt_cache", "rkllm_release_prompt_cache"
 #: After these functions, nothing of before is left.
 FORGETTING = frozenset({"rkllm_init", "rkllm_destroy"})
 
 
+@implementer(ICallObserver)
 class CacheWatch:
     """What the cache holds, and whose text that is. In the NPU thread only.
 

@@ -7,76 +7,54 @@ thread and within its turn, so that no other client's call comes between the two
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from typing import Protocol
+
+from zope.interface import implementer
 
 from rkllm_twisted.errors import NotInRelease, StartupError
 from rkllm_twisted.interfaces import IRuntime
+from rkllm_twisted.runtime_interfaces import ICallObserver, IHistory
 
 CLEAR = "rkllm_clear_kv_cache"
 #: By name, because the function has two parameters in 1.2.0 and four later.
 KEEP_SYSTEM_PROMPT = {"keep_system_prompt": 1}
 
 
-class History(Protocol):
-    """A policy: what happens to the cache before a call."""
-
-    def before(self, runtime: IRuntime, function: str, client: Hashable, is_run: bool) -> None:
-        """Prepare the cache for a call. In the NPU thread.
-
-        :raises RPCError: this failed; the call must not be made.
-        """
-
-    def after(self, function: str) -> None:
-        """Record that a call has succeeded. In the NPU thread."""
-
-
-class CallObserver(Protocol):
-    """Notices all calls, in the NPU thread; see :meth:`INPU.observe`."""
-
-    def before(self, runtime: IRuntime, function: str, client: Hashable, is_run: bool) -> Hashable:
-        """Take note of a call that will be made.
-
-        :returns: the client that the policy is called with.
-        :raises RPCError: the call must not be made.
-        """
-
-    def after(self, function: str) -> None:
-        """Take note that a call has succeeded."""
-
-
+@implementer(IHistory)
 class Observed:
     """A policy, and an observer that is called first.
 
     :ivar observer: None as long as nothing needs to know.
     """
 
-    def __init__(self, policy: History) -> None:
+    def __init__(self, policy: IHistory) -> None:
         self._policy = policy
-        self.observer: CallObserver | None = None
+        self.observer: ICallObserver | None = None
 
     def before(self, runtime: IRuntime, function: str, client: Hashable, is_run: bool) -> None:
-        """See :class:`History`."""
+        """See :class:`IHistory`."""
         if self.observer is not None:
             client = self.observer.before(runtime, function, client, is_run)
         self._policy.before(runtime, function, client, is_run)
 
     def after(self, function: str) -> None:
-        """See :class:`History`."""
+        """See :class:`IHistory`."""
         self._policy.after(function)
         if self.observer is not None:
             self.observer.after(function)
 
 
+@implementer(IHistory)
 class Shared:
     """One history for all clients: the library's own behaviour."""
 
     def before(self, runtime: IRuntime, function: str, client: Hashable, is_run: bool) -> None:
-        """See :class:`History`."""
+        """See :class:`IHistory`."""
 
     def after(self, function: str) -> None:
-        """See :class:`History`."""
+        """See :class:`IHistory`."""
 
 
+@implementer(IHistory)
 class PerConnection:
     """Clears the cache when a run comes from another client than the run before.
 
@@ -93,7 +71,7 @@ class PerConnection:
         self._owner: Hashable = self._NOBODY
 
     def before(self, runtime: IRuntime, function: str, client: Hashable, is_run: bool) -> None:
-        """See :class:`History`."""
+        """See :class:`IHistory`."""
         if not is_run or not runtime.loaded:
             return
         if self._owner not in (self._NOBODY, client):
@@ -102,16 +80,16 @@ class PerConnection:
         self._owner = client
 
     def after(self, function: str) -> None:
-        """See :class:`History`. An init that fails may have left the model before it loaded."""
+        """See :class:`IHistory`. An init that fails may have left the model before it loaded."""
         if function == "rkllm_init":
             self._owner = self._NOBODY
 
 
 #: The values of ``--history``.
-HISTORIES: Mapping[str, Callable[[], History]] = {"shared": Shared, "connection": PerConnection}
+HISTORIES: Mapping[str, Callable[[], IHistory]] = {"shared": Shared, "connection": PerConnection}
 
 
-def history_for(runtime: IRuntime, name: str) -> History:
+def history_for(runtime: IRuntime, name: str) -> IHistory:
     """Make a policy by its name.
 
     :param runtime: the runtime that the policy is used with.

@@ -10,10 +10,10 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.python.threadpool import ThreadPool
 
 from rkllm_twisted.interfaces import IRuntime
-from rkllm_twisted.npu.history import History
 from rkllm_twisted.npu.queue import QUEUE_LIMIT
 from rkllm_twisted.npu.thread import ThreadNPU
 from rkllm_twisted.npu.timeouts import Timeouts
+from rkllm_twisted.runtime_interfaces import IHistory
 
 
 class _DaemonThread(threading.Thread):
@@ -38,7 +38,7 @@ def thread_npu(
     pool: ThreadPool,
     runtime: IRuntime,
     queue_limit: int = QUEUE_LIMIT,
-    history: History | None = None,
+    history: IHistory | None = None,
     timeouts: Timeouts | None = None,
 ) -> ThreadNPU:
     """Make an NPU of a runtime and a thread pool.

@@ -22,7 +22,7 @@ from rkllm_twisted.abi.layouts import layout_of
 from rkllm_twisted.errors import RPCError, ShuttingDown, TimedOut
 from rkllm_twisted.interfaces import INPU, IRuntime
 from rkllm_twisted.npu.direct import DirectCalls
-from rkllm_twisted.npu.history import CallObserver, History, Observed, Shared
+from rkllm_twisted.npu.history import Observed, Shared
 from rkllm_twisted.npu.job import (
     STATES,
     STUCK,
@@ -38,6 +38,7 @@ from rkllm_twisted.npu.queue import QUEUE_LIMIT, FairQueue
 from rkllm_twisted.npu.timeouts import CallTimer, Timeouts
 from rkllm_twisted.npu.turn import NPUTurn
 from rkllm_twisted.npu.turn_order import Continues
+from rkllm_twisted.runtime_interfaces import ICallObserver, IHistory
 from rkllm_twisted.values import (
     NPUStatus,
     OnResult,
@@ -69,7 +70,7 @@ class ThreadNPU(DirectCalls):
         in_thread: InThread,
         from_thread: FromThread,
         queue_limit: int = QUEUE_LIMIT,
-        history: History | None = None,
+        history: IHistory | None = None,
     ) -> None:
         super().__init__(runtime)
         self._in_thread = in_thread
@@ -92,7 +93,7 @@ class ThreadNPU(DirectCalls):
         """
         self._timer = CallTimer(clock, timeouts, self._on_timeout, self._on_abort_timeout)
 
-    def observe(self, observer: CallObserver) -> None:
+    def observe(self, observer: ICallObserver) -> None:
         """See :meth:`INPU.observe`."""
         self._history.observer = observer
 

@@ -10,9 +10,9 @@ from zope.interface import implementer
 
 from rkllm_twisted.errors import RPCError, RuntimeRefused
 from rkllm_twisted.interfaces import IRuntime, ITurn
-from rkllm_twisted.npu.history import History
 from rkllm_twisted.npu.job import Job, abort_quietly
 from rkllm_twisted.npu.model_record import ModelRecord
+from rkllm_twisted.runtime_interfaces import IHistory
 from rkllm_twisted.values import LAST_STATES, LINES, SAVED, OnResult, Params, Result, RunState
 
 
@@ -38,7 +38,7 @@ class NPUTurn:
 
     _job: Job
     _runtime: IRuntime
-    _history: History
+    _history: IHistory
     _model: ModelRecord
     _empty: Callable[[], Result]
     _on_call: Callable[[Job, str, str | None], object]
