@@ -23,7 +23,6 @@ from rkllm_twisted.daemon.named_loads import (
 )
 from rkllm_twisted.daemon.named_models import IModels
 from rkllm_twisted.errors import (
-    Busy,
     InvalidParams,
     NoModel,
     TimedOut,
@@ -37,7 +36,7 @@ from rkllm_twisted.models.resident import (
     OnProgress,
 )
 from rkllm_twisted.models.swap_order import SwapOrder, WantedModel
-from rkllm_twisted.npu.queue import QUEUE_LIMIT
+from rkllm_twisted.npu.queue import QUEUE_LIMIT, queue_full
 from rkllm_twisted.values import Waiting
 
 _ANY = WantedModel()
@@ -217,10 +216,7 @@ class ResidentModel:
             raise not_allowed(str(wanted.name))
         length = len(self._order) + self._npu.status().queue_length
         if len(self._order) and length >= self._limit:
-            raise Busy(
-                f"The NPU is busy and {length} calls already wait; try again later.",
-                {"queue_length": length},
-            )
+            raise queue_full(length)
 
     def _loaded_as(self) -> WantedModel | None:
         status = self._npu.status()

@@ -13,6 +13,17 @@ from rkllm_twisted.npu.turn_order import Continues, TurnOrder
 QUEUE_LIMIT = 64
 
 
+def queue_full(length: int) -> Busy:
+    """Make the error for a full queue.
+
+    :param length: how many calls wait.
+    """
+    return Busy(
+        f"The NPU is busy and {length} calls already wait; try again later.",
+        {"queue_length": length},
+    )
+
+
 class FairQueue:
     """A queue of turns, in the order of :mod:`rkllm_twisted.npu.turn_order`.
 
@@ -46,12 +57,7 @@ class FairQueue:
             return succeed(None)
         length = len(self)
         if length >= self._limit:
-            return fail(
-                Busy(
-                    f"The NPU is busy and {length} calls already wait; try again later.",
-                    {"queue_length": length},
-                )
-            )
+            return fail(queue_full(length))
         turn: Deferred[None] = Deferred(lambda cancelled: self._order.remove(cancelled, client))
         self._order.add(turn, client, continues)
         return turn
