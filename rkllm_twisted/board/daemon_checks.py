@@ -8,7 +8,7 @@ from rkllm_twisted.board.finding import OK, SKIPPED, WARNING, WRONG, Finding
 from rkllm_twisted.board.machine import Machine
 
 #: The memory for context and buffers, as a fraction of the model's size.
-HEADROOM = 0.2
+HEADROOM_SHARE = 0.2
 GIB = 1024**3
 
 
@@ -44,7 +44,7 @@ def memory(machine: Machine) -> Finding:
     sizes = f"{model.path} has {model.size / GIB:.1f} GiB and {free / GIB:.1f} GiB are available"
     if free < model.size:
         return Finding(WRONG, f"{sizes}: it does not fit.", "ps aux --sort=-rss | head")
-    if free < model.size * (1 + HEADROOM):
+    if free < model.size * (1 + HEADROOM_SHARE):
         return Finding(
             WARNING,
             f"{sizes}: there is hardly room for its context.",

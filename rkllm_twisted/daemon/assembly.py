@@ -36,7 +36,7 @@ from rkllm_twisted.rpc.registry import find_methods
 from rkllm_twisted.server.endpoint import RKLLMServerEndpoint
 from rkllm_twisted.server.factory import RPCFactory
 from rkllm_twisted.server.service import UNIXSocketService, descriptors_for
-from rkllm_twisted.server.socket_file import SAME, SocketFile
+from rkllm_twisted.server.socket_file import SAME_ID, SocketFile
 from rkllm_twisted.values import SelfDescription
 from rkllm_twisted.wire.messages import Message
 
@@ -87,7 +87,7 @@ def permissions_of(options: Options) -> Permissions:
 
 def socket_of(options: Options) -> SocketFile:
     """Return the socket that the options name."""
-    owner, group = (SAME if options[of] is None else options[of] for of in ("owner", "group"))
+    owner, group = (SAME_ID if options[of] is None else options[of] for of in ("owner", "group"))
     return SocketFile(options["socket"], options["mode"], owner, group)
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
 
-Schema = Mapping[str, Any]
+from rkllm_twisted.description.annotations import Schema
+
 #: Any object.
 OBJECT: Schema = MappingProxyType({"type": "object"})

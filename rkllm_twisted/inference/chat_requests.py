@@ -10,7 +10,7 @@ from rkllm_twisted.chat.events import Event
 from rkllm_twisted.chat.prompts import PlainContent, Prompt, SlotContent, TokenContent
 from rkllm_twisted.chat.segments import text_of
 from rkllm_twisted.inference.chat_turn import ChatTurn, TurnResult
-from rkllm_twisted.inference.model_turns import ModelTurns, Work
+from rkllm_twisted.inference.model_turns import ModelTurns, TurnCalls
 from rkllm_twisted.inference.profile import ModelProfile
 from rkllm_twisted.inference.replies import Reply, chat_reply, pieces_of
 from rkllm_twisted.inference.requests import chat_request
@@ -21,9 +21,9 @@ Stream = Callable[[Reply], object]
 async def complete(turns: ModelTurns, params: Any, client: Hashable, stream: Stream) -> Reply:
     """Answer a conversation."""
 
-    def work(profile: ModelProfile, prompt: Prompt) -> Iterator[Work[TurnResult]]:
+    def work(profile: ModelProfile, prompt: Prompt) -> Iterator[TurnCalls[TurnResult]]:
         turn = turn_of(turns, params, profile, prompt, stream, params.conversation)
-        yield Work(turn.perform, turn.continues)
+        yield TurnCalls(turn.perform, turn.continues)
 
     profile, prompt, (result,) = await turns.answer(
         params.model, client, lambda profile: _composed(turns, params, profile), work

@@ -16,7 +16,7 @@ from rkllm_twisted.chat.embeddings import (
 from rkllm_twisted.chat.messages import shown, wrong
 from rkllm_twisted.chat.segments import merged
 from rkllm_twisted.inference.hidden_turn import HiddenTurn, Input
-from rkllm_twisted.inference.model_turns import ModelTurns, Work
+from rkllm_twisted.inference.model_turns import ModelTurns, TurnCalls
 from rkllm_twisted.inference.profile import ModelProfile
 from rkllm_twisted.inference.replies import Reply
 from rkllm_twisted.values import FloatArray
@@ -63,11 +63,11 @@ async def embedded(
         known = ", ".join(POOLINGS)
         raise wrong("pooling", f"must be one of {known}, not {shown(pooling)}")
 
-    def work(profile: ModelProfile, read: list[Input]) -> Iterator[Work[list[FloatArray]]]:
+    def work(profile: ModelProfile, read: list[Input]) -> Iterator[TurnCalls[list[FloatArray]]]:
         context = profile.chat.context
         whole = HiddenTurn(read, MODE, context, turns.traits, turns.watch, _unchanged)
         for part in whole.parts():
-            yield Work(part.perform)
+            yield TurnCalls(part.perform)
 
     profile, _, results = await turns.answer(
         name, client, lambda profile: [_read(one, profile) for one in inputs], work

@@ -22,7 +22,7 @@ from rkllm_twisted.interfaces import INPU, ITurn
 from rkllm_twisted.models.resident import CurrentModel, IResidentModel
 
 #: If other clients load other models meanwhile, a request is prepared anew, up to so many times.
-TRIES = 4
+MAX_PREPARATIONS = 4
 #: The states of the NPU in which a model may be there soon.
 _SOON = ("loading", "running")
 
@@ -35,10 +35,10 @@ T = TypeVar("T")
 
 
 @attrs.frozen
-class Work(Generic[T]):
-    """The work of one turn with the loaded model.
+class TurnCalls(Generic[T]):
+    """The calls of one turn with the loaded model.
 
-    :param perform: does it. In the NPU thread.
+    :param perform: makes them. In the NPU thread.
     :param continues: see :meth:`~rkllm_twisted.interfaces.INPU.perform`.
     """
 
@@ -90,7 +90,7 @@ class ModelTurns:
         name: str | None,
         client: Hashable,
         prepare: Callable[[ModelProfile], P],
-        turns: Callable[[ModelProfile, P], Iterable[Work[T]]],
+        turns: Callable[[ModelProfile, P], Iterable[TurnCalls[T]]],
     ) -> tuple[ModelProfile, P, list[T]]:
         """Answer a request. If another model is loaded meanwhile, begin anew.
 
@@ -100,7 +100,7 @@ class ModelTurns:
         :returns: the profile, what was prepared, and the result of each turn.
         :raises RPCError: a parameter is wrong, or the NPU failed.
         """
-        for _ in range(TRIES):
+        for _ in range(MAX_PREPARATIONS):
             profile = await self.profile(name, client)
             prepared = await self.in_thread(prepare, profile)
             try:
@@ -162,7 +162,7 @@ class ModelTurns:
         return status.model_path, prepared.checked.model_limits.max_context_len
 
     def _perform(
-        self, name: str | None, profile: ModelProfile, work: Work[T], client: Hashable
+        self, name: str | None, profile: ModelProfile, work: TurnCalls[T], client: Hashable
     ) -> Deferred[T]:
         """Do the work of one turn with a model.
 

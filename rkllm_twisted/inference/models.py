@@ -21,7 +21,7 @@ from rkllm_twisted.models.named_model import NamedModel
 from rkllm_twisted.offload.template import TemplateProcess
 
 #: Profiles that are kept. A vocabulary has up to a hundred megabytes.
-KEPT = 2
+KEPT_PROFILES = 2
 
 
 class Profiles:
@@ -92,7 +92,7 @@ class Profiles:
                 self._kept[key] = InternalError(str(error), {"package": error.name})
             except RPCError as error:
                 self._kept[key] = error
-            while len(self._kept) > KEPT:
+            while len(self._kept) > KEPT_PROFILES:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
         found = self._kept[key]

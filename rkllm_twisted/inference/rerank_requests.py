@@ -16,7 +16,7 @@ from rkllm_twisted.chat.rerank import (
 )
 from rkllm_twisted.inference.embedding_requests import embedded
 from rkllm_twisted.inference.hidden_turn import HiddenTurn, Input
-from rkllm_twisted.inference.model_turns import ModelTurns, Work
+from rkllm_twisted.inference.model_turns import ModelTurns, TurnCalls
 from rkllm_twisted.inference.profile import ModelProfile
 from rkllm_twisted.inference.replies import Reply
 from rkllm_twisted.values import FloatArray
@@ -72,7 +72,7 @@ async def _by_answers(
             )
         return [*asked]
 
-    def work(profile: ModelProfile, asked: list[Input]) -> Iterator[Work[list[float]]]:
+    def work(profile: ModelProfile, asked: list[Input]) -> Iterator[TurnCalls[list[float]]]:
         vocabulary = profile.vocabulary("score documents")
         yes, no = (
             vocabulary.encode_text(text)[0] for text in (QWEN3_RERANKER.yes, QWEN3_RERANKER.no)
@@ -86,7 +86,7 @@ async def _by_answers(
             asked, MODE, context, turns.traits, turns.watch, probability, shares=True
         )
         for part in whole.parts():
-            yield Work(part.perform)
+            yield TurnCalls(part.perform)
 
     _, asked, results = await turns.answer(params.model, client, prepare, work)
     return [one for result in results for one in result], sum(map(len, asked))

@@ -13,7 +13,7 @@ from rkllm_twisted.chat.segments import merged
 from rkllm_twisted.chat.stops import read_stops
 from rkllm_twisted.inference.chat_requests import turn_of
 from rkllm_twisted.inference.chat_turn import TurnResult
-from rkllm_twisted.inference.model_turns import ModelTurns, Work
+from rkllm_twisted.inference.model_turns import ModelTurns, TurnCalls
 from rkllm_twisted.inference.profile import ModelProfile
 from rkllm_twisted.inference.replies import Reply, usage_reply
 
@@ -26,9 +26,9 @@ async def complete(
     def text_only(piece: Reply) -> None:
         stream({"text": piece["content"]})
 
-    def work(profile: ModelProfile, prompt: Prompt) -> Iterator[Work[TurnResult]]:
+    def work(profile: ModelProfile, prompt: Prompt) -> Iterator[TurnCalls[TurnResult]]:
         turn = turn_of(turns, params, profile, prompt, text_only)
-        yield Work(turn.perform, turn.continues)
+        yield TurnCalls(turn.perform, turn.continues)
 
     profile, _, (result,) = await turns.answer(
         params.model, client, lambda profile: _prompt(params, profile), work

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -12,9 +11,8 @@ from zope.interface import implementer
 from rkllm_twisted.interfaces import ICall, IRKLLMMethod, IWritesFile
 from rkllm_twisted.methods._saving import check_saving
 from rkllm_twisted.run_error import check_run
-from rkllm_twisted.values import RunState
+from rkllm_twisted.values import Result, RunState
 
-Result = Mapping[str, Any]
 #: Parts of a result that hold float arrays -> the member that is the array.
 ARRAYS = {"last_hidden_layer": "hidden_states", "logits": "logits"}
 

@@ -25,7 +25,7 @@ _CONTINUE, _PAUSE, _RELEASE = 0, 1, 2
 #: callback would otherwise call freed memory.
 _FOR_EVER: list[CData] = []
 
-OnResult = Callable[[dict[str, object]], object]
+OnRKLLMResult = Callable[[dict[str, object]], object]
 
 
 #: Bytes of UTF-8 that only continue a character.
@@ -84,7 +84,7 @@ class RunCallbacks:
         layout: Layout,
         number: int,
         rows: int,
-        on_result: OnResult | None,
+        on_result: OnRKLLMResult | None,
         stop: Callable[[], object],
     ) -> None:
         self.number = number
@@ -188,7 +188,7 @@ class ResultCallback:
             self._callbacks = layout.structs["RKLLMCallback"](result_callback=trampoline)
             self.argument = ctypes.pointer(self._callbacks)
 
-    def begin(self, rows: int, on_result: OnResult | None) -> RunCallbacks:
+    def begin(self, rows: int, on_result: OnRKLLMResult | None) -> RunCallbacks:
         """Pass the callbacks of a new run on."""
         self._run = RunCallbacks(self._layout, next(self._numbers), rows, on_result, self._stop)
         return self._run

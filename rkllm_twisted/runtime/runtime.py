@@ -24,7 +24,7 @@ from rkllm_twisted.abi.release import Release, releases
 from rkllm_twisted.abi.return_codes import check_pausable, outputs_of
 from rkllm_twisted.errors import NoModel, RuntimeRefused
 from rkllm_twisted.interfaces import IRuntime
-from rkllm_twisted.runtime.callback import OnResult, ResultCallback, RunCallbacks
+from rkllm_twisted.runtime.callback import OnRKLLMResult, ResultCallback, RunCallbacks
 from rkllm_twisted.runtime.detect import detect_release
 from rkllm_twisted.runtime.files import Files
 from rkllm_twisted.runtime.library import OpenedFile, open_file
@@ -227,13 +227,13 @@ class Runtime:
         self._model()
         return {**outputs_of("rkllm_is_running", 0), "is_running": self.is_running()}
 
-    def _ask(self, function: str, params: Params, on_result: OnResult | None) -> Outputs:
+    def _ask(self, function: str, params: Params, on_result: OnRKLLMResult | None) -> Outputs:
         """Make a call of the daemon's own, in the middle of another."""
         last, answer = self._last, self.perform(self.prepare(function, params), on_result)
         self._last = last
         return answer
 
-    def _run(self, prepared: PreparedCall, on_result: OnResult | None) -> Outputs:
+    def _run(self, prepared: PreparedCall, on_result: OnRKLLMResult | None) -> Outputs:
         model = self._model()
         inputs = inputs_for(prepared, model.rows)
         aborts = self._aborts

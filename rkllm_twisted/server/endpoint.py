@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred, execute
 from twisted.internet.interfaces import IProtocolFactory
 
 from rkllm_twisted.interfaces import IListeningSocket
-from rkllm_twisted.server.socket_file import SAME, SocketFile
+from rkllm_twisted.server.socket_file import SAME_ID, SocketFile
 from rkllm_twisted.server.transport import UNIXPort
 
 # Importing Twisted's endpoints removes systemd's variables from the environment, and the daemon
@@ -96,7 +96,7 @@ def endpoint_from_text(
 
 def _number(text: str, argument: str, kind: str, look_up: Callable[[str], int]) -> int:
     if not text:
-        return SAME
+        return SAME_ID
     if text.isascii() and text.isdecimal():
         return int(text)
     try:

@@ -22,9 +22,9 @@ from rkllm_twisted.interfaces import IListeningSocket
 from rkllm_twisted.wire.socket_path import MAX_SOCKET_PATH_BYTES
 
 #: A short queue makes clients fail with EAGAIN while the daemon is busy for a moment.
-BACKLOG = 1024
+LISTEN_BACKLOG = 1024
 #: chown(2)'s word for "leave it".
-SAME = -1
+SAME_ID = -1
 
 
 class SocketLock:
@@ -74,11 +74,11 @@ class SocketFile:
 
     :param path: of the socket.
     :param mode: its permission bits, e.g. ``0o600``.
-    :param owner: the number of the user that owns it; ``SAME``: the user of this process.
-    :param group: the number of its group, or ``SAME``.
+    :param owner: the number of the user that owns it; ``SAME_ID``: the user of this process.
+    :param group: the number of its group, or ``SAME_ID``.
     """
 
-    def __init__(self, path: str, mode: int, owner: int = SAME, group: int = SAME) -> None:
+    def __init__(self, path: str, mode: int, owner: int = SAME_ID, group: int = SAME_ID) -> None:
         self.path = Path(path).absolute()
         self._mode = mode
         self._owner = owner
@@ -115,8 +115,8 @@ class SocketFile:
                 " --socket."
             )
         if os.geteuid() != 0 and not (
-            self._owner in (SAME, os.geteuid())
-            and self._group in (SAME, os.getegid(), *os.getgroups())
+            self._owner in (SAME_ID, os.geteuid())
+            and self._group in (SAME_ID, os.getegid(), *os.getgroups())
         ):
             raise self._not_ours_to_give()
         return " (another program listens there now)" if _is_served(self.path) else ""
@@ -134,14 +134,14 @@ class SocketFile:
             if self._changes_hands():
                 self._hand_over()
             self.path.chmod(self._mode)
-            opened.listen(BACKLOG)
+            opened.listen(LISTEN_BACKLOG)
         except BaseException:
             opened.close()
             raise
         return opened
 
     def _changes_hands(self) -> bool:
-        return (self._owner, self._group) != (SAME, SAME)
+        return (self._owner, self._group) != (SAME_ID, SAME_ID)
 
     def _hand_over(self) -> None:
         try:

@@ -16,11 +16,11 @@ from msgspec.msgpack import Ext
 from rkllm_twisted.values import FloatArray, WrongArray
 
 #: The MessagePack extension type of a float array: rows, columns, data.
-FLOATS = 1
+FLOATS_CODE = 1
 #: The type of an integer of more than 64 bits, which MessagePack lacks: hexadecimal digits.
-INTEGER = 2
+INTEGER_CODE = 2
 #: The type of a value that is no valid array: where and what, with a NUL between.
-WRONG = 3
+WRONG_CODE = 3
 _SHAPE = struct.Struct("<BQQ")
 #: The bytes of floats.
 Buffer: TypeAlias = "bytes | memoryview | array[Any]"
@@ -37,7 +37,7 @@ def with_arrays_packed(value: Any, known: Mapping[int, Buffer] = MappingProxyTyp
     if isinstance(value, FloatArray):
         return _floats(value.data, *value.shape)
     if isinstance(value, WrongArray):
-        return Ext(WRONG, f"{value.where}\0{value.what}".encode())
+        return Ext(WRONG_CODE, f"{value.where}\0{value.what}".encode())
     if isinstance(value, Mapping):
         return {name: with_arrays_packed(item, known) for name, item in value.items()}
     if isinstance(value, (list, tuple)) and any(
@@ -49,7 +49,7 @@ def with_arrays_packed(value: Any, known: Mapping[int, Buffer] = MappingProxyTyp
 
 def _floats(data: Buffer, *shape: int) -> Ext:
     rows, columns = (*shape, 0, 0)[:2]
-    return Ext(FLOATS, b"".join((_SHAPE.pack(len(shape), rows, columns), data)))
+    return Ext(FLOATS_CODE, b"".join((_SHAPE.pack(len(shape), rows, columns), data)))
 
 
 def with_big_integers_packed(value: Any) -> Any:
@@ -59,7 +59,7 @@ def with_big_integers_packed(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [with_big_integers_packed(item) for item in value]
     if type(value) is int and not -(2**63) <= value < 2**64:
-        return Ext(INTEGER, b"%x" % value)
+        return Ext(INTEGER_CODE, b"%x" % value)
     return value
 
 
@@ -71,11 +71,11 @@ def ext_hook(
     :param make: makes the buffer of the floats.
     :raises ValueError: there is no such type.
     """
-    if code == INTEGER:
+    if code == INTEGER_CODE:
         return int(bytes(data), 16)
-    if code == WRONG:
+    if code == WRONG_CODE:
         return WrongArray(*str(data, "utf-8").split("\0", 1))
-    if code != FLOATS:
+    if code != FLOATS_CODE:
         raise ValueError(f"there is no extension type {code}")
     dimensions, rows, columns = _SHAPE.unpack_from(data)
     return FloatArray(make(data[_SHAPE.size :]), (rows, columns)[:dimensions])

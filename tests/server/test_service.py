@@ -24,7 +24,7 @@ from twisted.internet.threads import deferToThread
 from rkllm_twisted.errors import SocketError
 from rkllm_twisted.server.endpoint import RKLLMServerEndpoint
 from rkllm_twisted.server.service import UNIXSocketService
-from rkllm_twisted.server.socket_file import SAME, SocketFile, SocketLock
+from rkllm_twisted.server.socket_file import SAME_ID, SocketFile, SocketLock
 from rkllm_twisted.wire.socket_path import MAX_SOCKET_PATH_BYTES
 
 #: Opens the socket and is killed, again and again; half the kills come at random moments.
@@ -82,7 +82,7 @@ def started() -> Iterator[list[UNIXSocketService]]:
 
 
 def service(
-    path: Path, mode: int = 0o600, owner: int = SAME, group: int = SAME
+    path: Path, mode: int = 0o600, owner: int = SAME_ID, group: int = SAME_ID
 ) -> UNIXSocketService:
     """A service that greets."""
     source = SocketFile(str(path), mode, owner, group)
