@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from memory_client import Talk
+from memory_client import MemoryClient
 
 from rkllm_twisted.wire.framing import netstring
 from rkllm_twisted.wire.lines import line
@@ -259,7 +259,7 @@ def fits(reply: bytes, expected: Reply) -> bool:
 
 
 def check(chunks: list[bytes], expected: list[Reply]) -> None:
-    talk = Talk()
+    talk = MemoryClient()
     talk.send(*chunks)
     replies = talk.replies()
     assert len(replies) == len(expected), replies
@@ -305,7 +305,7 @@ def test_any_cut_gives_the_same_replies(data: st.DataObject) -> None:
         stream = b"\n" + stream
     cuts = sorted(data.draw(st.sets(st.integers(0, len(stream)), max_size=12)))
     chunks = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
-    whole, cut = Talk(), Talk()
+    whole, cut = MemoryClient(), MemoryClient()
     whole.send(stream)
     cut.send(*filter(None, chunks))
     assert cut.replies() == whole.replies()
@@ -315,7 +315,7 @@ def test_any_cut_gives_the_same_replies(data: st.DataObject) -> None:
 @given(st.lists(st.binary(max_size=60), max_size=6))
 def test_no_bytes_raise(chunks: list[bytes]) -> None:
     """The daemon answers with JSON or closes the connection, and logs no error."""
-    talk = Talk()
+    talk = MemoryClient()
     talk.send(*filter(None, chunks))
     for answer in talk.answers():
         assert answer["jsonrpc"] == "2.0"

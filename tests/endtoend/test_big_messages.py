@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daemons import PATIENCE, Daemon, RawClient
+from daemons import MAX_WAIT_S, Daemon, RawClient
 
 from rkllm_twisted.cpu import demo_model
 
@@ -32,7 +32,7 @@ def send(client: RawClient, payload: bytes) -> None:
     """Send the message from a thread and wait until it is sent; then the daemon only parses."""
     thread = threading.Thread(target=client.socket.sendall, args=(payload,))
     thread.start()
-    thread.join(PATIENCE)
+    thread.join(MAX_WAIT_S)
     assert not thread.is_alive()
 
 
@@ -49,7 +49,7 @@ def readers_of(daemon: Daemon) -> list[int]:
 def await_input(process: int) -> None:
     """Wait until the pipe to a process has data."""
     waiting = bytearray(4)
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + MAX_WAIT_S
     with Path(f"/proc/{process}/fd/0").open("rb") as pipe:
         while not any(waiting):
             assert time.monotonic() < deadline
@@ -168,5 +168,5 @@ def test_the_reader_ends_with_the_daemon(start: Start, how: signal.Signals) -> N
     (reader,) = readers_of(daemon)
     opened = os.pidfd_open(reader)
     daemon.stop(how)
-    assert select.select([opened], [], [], PATIENCE)[0]
+    assert select.select([opened], [], [], MAX_WAIT_S)[0]
     os.close(opened)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from daemons import PATIENCE, Daemon
+from daemons import MAX_WAIT_S, Daemon
 from rkllm_command import surroundings
 
 Start = Callable[..., Daemon]
@@ -96,7 +96,7 @@ def test_zsh_completes_commands_options_and_methods(
         pytest.skip("zsh is not installed, so its completion is not tried")
     own = {"PATH": path, "HOME": str(tmp_path), "TERM": "dumb", "PS1": "ready> "}
     env = {**surroundings(start()), **own}
-    child = pexpect.spawn(zsh, ["-f", "-i"], env=env, encoding="utf-8", timeout=PATIENCE)
+    child = pexpect.spawn(zsh, ["-f", "-i"], env=env, encoding="utf-8", timeout=MAX_WAIT_S)
     try:
         child.expect("ready> ")
         child.sendline("autoload -U compinit && compinit -u -D && echo one-done")

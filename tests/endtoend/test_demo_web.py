@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daemons import PATIENCE, environment
+from daemons import MAX_WAIT_S, environment
 
 
 def ask(address: str, path: str, body: Any = None, accept: str = "*/*") -> bytes:
@@ -21,7 +21,7 @@ def ask(address: str, path: str, body: Any = None, accept: str = "*/*") -> bytes
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"{address}{path}", data, {"Accept": accept})
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(request, timeout=PATIENCE) as response:
+    with opener.open(request, timeout=MAX_WAIT_S) as response:
         return bytes(response.read())
 
 
@@ -50,7 +50,7 @@ def test_the_page_is_served_until_the_signal(tmp_path: Path, number: signal.Sign
         answer = json.loads(ask(found[0], "/v1/chat/completions", question))
         assert "generator" in answer["choices"][0]["message"]["content"]
         process.send_signal(number)
-        assert process.wait(PATIENCE) == 0
+        assert process.wait(MAX_WAIT_S) == 0
     finally:
         process.kill()
         process.stdout.close()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daemons import PATIENCE, environment, twistd
+from daemons import MAX_WAIT_S, environment, twistd
 from documented_answers import fits
 from twisted.application.service import IServiceCollection
 
@@ -37,7 +37,7 @@ class Program:
             )
 
     def port(self) -> int:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + MAX_WAIT_S
         while self.process.poll() is None and time.monotonic() < deadline:
             match = re.search(r"listening on 127.0.0.1:(\d+)", self.log.read_text())
             if match:
@@ -46,7 +46,7 @@ class Program:
         pytest.fail(f"it does not listen:\n{self.log.read_text()}")
 
     def ask(self, method: str, path: str, body: object = None) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port(), timeout=PATIENCE)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port(), timeout=MAX_WAIT_S)
         try:
             connection.request(method, path, None if body is None else json.dumps(body))
             response = connection.getresponse()
@@ -104,7 +104,7 @@ def test_embeddings_are_of_length_one(program: Program) -> None:
 
 def test_a_port_in_use_is_one_sentence(program: Program, tmp_path: Path) -> None:
     other = Program(tmp_path, "--listen", f"tcp:{program.port()}:interface=127.0.0.1")
-    assert other.process.wait(PATIENCE) == 1
+    assert other.process.wait(MAX_WAIT_S) == 1
     log = other.log.read_text()
     assert "interface=127.0.0.1: Address already in use; name another with --listen." in log
     assert "Traceback" not in log
@@ -112,13 +112,13 @@ def test_a_port_in_use_is_one_sentence(program: Program, tmp_path: Path) -> None
 
 def test_a_wrong_option_is_one_sentence(tmp_path: Path) -> None:
     other = Program(tmp_path, "--listen", "tcp:8080")
-    assert other.process.wait(PATIENCE) == 1
+    assert other.process.wait(MAX_WAIT_S) == 1
     assert "can be reached from other machines" in other.log.read_text()
 
 
 def test_it_stops_in_order(program: Program) -> None:
     """The last test of the module: the daemon inside stops, too."""
     program.process.send_signal(signal.SIGTERM)
-    assert program.process.wait(PATIENCE) == 0
+    assert program.process.wait(MAX_WAIT_S) == 0
     assert not (program.log.parent / "rkllm.sock").exists()
     assert "Traceback" not in program.log.read_text()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from daemons import PATIENCE, Daemon, RawClient
+from daemons import MAX_WAIT_S, Daemon, RawClient
 
 Start = Callable[..., Daemon]
 Script = Callable[[str], Path]
@@ -31,7 +31,7 @@ def request(request_id: int, method: str, prompt: str) -> dict[str, object]:
 
 def status_when(client: RawClient, condition: Callable[[Any], object]) -> Any:
     """Return the status once it meets a condition."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + MAX_WAIT_S
     while not condition(status := client.ask("server.status")["result"]):
         assert time.monotonic() < deadline, status
     return status

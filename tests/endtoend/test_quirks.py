@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daemons import PATIENCE, Daemon, RawClient
+from daemons import MAX_WAIT_S, Daemon, RawClient
 from embedded_layouts import EMBEDDED_LAYOUTS
 
 from rkllm_twisted.abi.release import releases
@@ -51,7 +51,7 @@ def states(results: list[dict[str, Any]]) -> list[tuple[str | None, int]]:
 
 def await_log(daemon: Daemon, words: str) -> str:
     """Wait for a line of the daemon's log with these words."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + MAX_WAIT_S
     while time.monotonic() < deadline:
         for line in daemon.log.read_text().splitlines():
             if words in line:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from daemons import PATIENCE, RawClient, environment, twistd
+from daemons import MAX_WAIT_S, RawClient, environment, twistd
 from many_clients import wait_until
 
 #: Becomes the daemon as under systemd: the socket is descriptor 3, and LISTEN_PID is its id.
@@ -36,7 +36,7 @@ class Manager:
         self.socket.listen()
         self.news = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.news.bind(str(directory / "notify"))
-        self.news.settimeout(PATIENCE)
+        self.news.settimeout(MAX_WAIT_S)
         self.log = directory / "daemon.log"
         self.processes: list[subprocess.Popen[bytes]] = []
 
@@ -68,7 +68,7 @@ class Manager:
 
     def until(self, is_it: Callable[[Mapping[str, str]], bool]) -> Mapping[str, str]:
         """Read until a notification meets the condition."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + MAX_WAIT_S
         while time.monotonic() < deadline:
             if is_it(news := self.told()):
                 return news
@@ -76,13 +76,13 @@ class Manager:
 
     def until_silence(self, seconds: float) -> None:
         """Read until no notification has come for this long."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + MAX_WAIT_S
         self.news.settimeout(seconds)
         with contextlib.suppress(TimeoutError):
             while time.monotonic() < deadline:
                 self.told()
         assert time.monotonic() < deadline
-        self.news.settimeout(PATIENCE)
+        self.news.settimeout(MAX_WAIT_S)
 
     def close(self) -> None:
         """Close everything."""
@@ -143,7 +143,7 @@ def test_another_daemon_does_not_take_systemds_socket(manager: Manager) -> None:
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=MAX_WAIT_S,
     )
     assert done.returncode == 1
     assert f"Another program already listens on {manager.path}" in done.stderr
@@ -224,7 +224,7 @@ def test_systemds_own_activator_starts_it(tmp_path: Path) -> None:
         stderr=subprocess.STDOUT,
     )
     try:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + MAX_WAIT_S
         while not path.exists():
             assert time.monotonic() < deadline
             time.sleep(0.01)  # until it listens

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from daemons import PATIENCE, RawClient, environment, twistd
+from daemons import MAX_WAIT_S, RawClient, environment, twistd
 from endtoend.test_docs import PROJECT, await_client
 
 Script = Callable[[str], Path]
@@ -22,13 +22,13 @@ class Web(http.client.HTTPConnection):
     """HTTP over a UNIX socket."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=PATIENCE)
+        super().__init__("localhost", timeout=MAX_WAIT_S)
         self._path = path
 
     def connect(self) -> None:
         """Connect to the socket."""
         self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(PATIENCE)
+        self.sock.settimeout(MAX_WAIT_S)
         self.sock.connect(str(self._path))
 
 
@@ -55,7 +55,7 @@ def website(directory: Path, **variables: str) -> Iterator[tuple[Path, RawClient
             yield directory / "web.sock", client
     finally:
         process.terminate()
-        assert process.wait(PATIENCE) in (0, -signal.SIGTERM)
+        assert process.wait(MAX_WAIT_S) in (0, -signal.SIGTERM)
     assert "Traceback" not in (directory / "log").read_text()
 
 
@@ -69,7 +69,7 @@ def ask(path: Path, url: str) -> tuple[int, str]:
 
 def await_state(client: RawClient, wanted: str) -> None:
     """Poll the NPU's state until it has this value."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + MAX_WAIT_S
     while (state := client.ask("server.status")["result"]["state"]) != wanted:
         assert time.monotonic() < deadline, state
 

@@ -14,7 +14,7 @@ from typing import IO
 
 import attrs
 import pytest
-from daemons import PATIENCE, Daemon, environment
+from daemons import MAX_WAIT_S, Daemon, environment
 
 from rkllm_twisted.testing import FakeDaemon
 
@@ -60,7 +60,7 @@ class Example:
     def run(self, socket: Path, model: Path, prompt: str = "Hi.") -> tuple[int, str, str]:
         """Run it to its end; return the exit code, stdout and stderr."""
         with self.start(socket, model, prompt) as process:
-            out, err = process.communicate(timeout=PATIENCE)
+            out, err = process.communicate(timeout=MAX_WAIT_S)
         return process.returncode, out.decode(), err.decode()
 
 
@@ -150,7 +150,7 @@ def test_the_answer_is_shown_while_it_comes(
         read(process.stdout, BEFORE)
         go.touch()
         read(process.stdout, AFTER)
-        assert process.communicate(timeout=PATIENCE) == (b"", b"")
+        assert process.communicate(timeout=MAX_WAIT_S) == (b"", b"")
     assert process.returncode == 0
 
 
@@ -182,7 +182,7 @@ def test_a_daemon_that_dies_is_noticed(start: Start, example: Example, model: Pa
     with example.start(daemon.path, model, "Hi.") as process:
         read(process.stdout, BEFORE)
         daemon.stop(signal.SIGKILL)
-        _, err = process.communicate(timeout=PATIENCE)
+        _, err = process.communicate(timeout=MAX_WAIT_S)
     assert process.returncode != 0
     assert b"closed the connection" in err or b"hut down" in err
 
@@ -195,7 +195,7 @@ def test_ctrl_c_cancels_the_run(
     with example.start(daemon.path, model, "Hi.") as process:
         read(process.stdout, BEFORE)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=PATIENCE)
+        _, err = process.communicate(timeout=MAX_WAIT_S)
     assert process.returncode == 1
     assert b"cancelled" in err
 
@@ -227,7 +227,7 @@ def test_the_pages_commands_answer(
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=MAX_WAIT_S,
     )
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.split()) > 3

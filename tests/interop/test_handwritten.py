@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from client_driver import command
-from daemons import PATIENCE, Daemon
+from daemons import MAX_WAIT_S, Daemon
 
 ECHO = "#!rkllm-script 1\nrun\necho\nfinish\n"
 #: Each piece waits until the client has read the one before: no two are ever read as one.
@@ -34,7 +34,7 @@ def output(program: str, *arguments: object, cwd: Path) -> list[Any]:
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=MAX_WAIT_S,
     )
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]

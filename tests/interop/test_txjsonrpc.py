@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from daemons import PATIENCE, Daemon, environment
+from daemons import MAX_WAIT_S, Daemon, environment
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "txjsonrpc_call.py"
 
@@ -25,7 +25,7 @@ def call(daemon: Daemon, method: str, *params: object) -> subprocess.CompletedPr
         env={**environment(), "RKLLM_UDS_PATH": str(daemon.path)},
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=MAX_WAIT_S,
     )
 
 

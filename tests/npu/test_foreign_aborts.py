@@ -12,7 +12,7 @@ from collections import Counter
 
 import attrs
 import msgspec
-from memory_server import House, MemoryTransport
+from memory_server import MemoryServer, MemoryTransport
 from soaking import repetitions
 
 from rkllm_twisted.testing import Answer
@@ -39,7 +39,7 @@ class Run:
 class Client:
     """One connection and its runs, by id. Every client counts its ids from 1."""
 
-    def __init__(self, house: House, name: str) -> None:
+    def __init__(self, house: MemoryServer, name: str) -> None:
         self.name = name
         self.runs: dict[int, Run] = {}
         self.answered: dict[int, str] = {}
@@ -69,7 +69,7 @@ class Play:
     """
 
     def __init__(self) -> None:
-        self.house = House(pace=self.act, entered=self._entered)
+        self.house = MemoryServer(pace=self.act, entered=self._entered)
         self.house.load()
         self.cancelled_at: Counter[str] = Counter()
         self.clients: list[Client] = []

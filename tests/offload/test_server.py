@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from memory_client import FakeMethod, Pending, Talk, code, make_factory
+from memory_client import FakeMethod, MemoryClient, Pending, code, make_factory
 from twisted.internet.defer import Deferred
 
 from rkllm_twisted.errors import InternalError
@@ -46,22 +46,22 @@ def elsewhere() -> Elsewhere:
 
 
 @pytest.fixture
-def talk(elsewhere: Elsewhere) -> Talk:
+def talk(elsewhere: Elsewhere) -> MemoryClient:
     """A connection of a daemon that reads big messages elsewhere."""
     factory = make_factory(
         [FakeMethod("echo", lambda _: None)], max_length=len(BIG), read_elsewhere=elsewhere
     )
-    return Talk(factory=factory)
+    return MemoryClient(factory=factory)
 
 
-def ids(talk: Talk) -> list[object]:
+def ids(talk: MemoryClient) -> list[object]:
     """The ids of the answers so far."""
     while talk.turn():
         pass
     return [json.loads(reply)["id"] for reply in talk.replies()]
 
 
-def test_what_follows_waits(talk: Talk, elsewhere: Elsewhere) -> None:
+def test_what_follows_waits(talk: MemoryClient, elsewhere: Elsewhere) -> None:
     """Answers come in the messages' order."""
     talk.send(BIG + PING + BIG + PING)
     assert ids(talk) == []
@@ -71,14 +71,14 @@ def test_what_follows_waits(talk: Talk, elsewhere: Elsewhere) -> None:
     assert ids(talk) == ["big", "after"]
 
 
-def test_a_small_message_is_read_here(talk: Talk, elsewhere: Elsewhere) -> None:
+def test_a_small_message_is_read_here(talk: MemoryClient, elsewhere: Elsewhere) -> None:
     """The other process does not get small messages."""
     talk.send(PING)
     assert ids(talk) == ["after"]
     assert not elsewhere.read
 
 
-def test_its_bytes_count_while_it_is_read(talk: Talk, elsewhere: Elsewhere) -> None:
+def test_its_bytes_count_while_it_is_read(talk: MemoryClient, elsewhere: Elsewhere) -> None:
     """They count towards the limit for all connections."""
     talk.send(BIG)
     assert talk.factory.state.input_budget.total >= len(BIG) - 1
@@ -92,7 +92,7 @@ def test_its_bytes_count_until_it_is_answered(elsewhere: Elsewhere) -> None:
     factory = make_factory(
         [FakeMethod("echo", pending)], max_length=len(BIG), read_elsewhere=elsewhere
     )
-    talk = Talk(factory=factory)
+    talk = MemoryClient(factory=factory)
     talk.send(BIG + PING)
     elsewhere.finish()
     while talk.turn():
@@ -103,7 +103,7 @@ def test_its_bytes_count_until_it_is_answered(elsewhere: Elsewhere) -> None:
     assert factory.state.input_budget.total == 0
 
 
-def test_a_half_closed_client_gets_its_answer(talk: Talk, elsewhere: Elsewhere) -> None:
+def test_a_half_closed_client_gets_its_answer(talk: MemoryClient, elsewhere: Elsewhere) -> None:
     """The connection ends after the answer."""
     talk.send(BIG)
     talk.half_close()
@@ -113,7 +113,7 @@ def test_a_half_closed_client_gets_its_answer(talk: Talk, elsewhere: Elsewhere) 
     assert talk.closing
 
 
-def test_broken_framing_is_told_last(talk: Talk, elsewhere: Elsewhere) -> None:
+def test_broken_framing_is_told_last(talk: MemoryClient, elsewhere: Elsewhere) -> None:
     """The messages before the error are answered first."""
     talk.send(BIG + b"x" * (len(BIG) + 1))
     assert ids(talk) == []
@@ -122,7 +122,7 @@ def test_broken_framing_is_told_last(talk: Talk, elsewhere: Elsewhere) -> None:
     assert talk.closing
 
 
-def test_who_leaves_is_forgotten(talk: Talk, elsewhere: Elsewhere) -> None:
+def test_who_leaves_is_forgotten(talk: MemoryClient, elsewhere: Elsewhere) -> None:
     """The daemon releases everything that it held for the connection."""
     talk.send(BIG)
     talk.vanish()
@@ -130,7 +130,7 @@ def test_who_leaves_is_forgotten(talk: Talk, elsewhere: Elsewhere) -> None:
     assert talk.factory.state.input_budget.total == 0
 
 
-def test_a_reader_that_fails_costs_the_message(talk: Talk, elsewhere: Elsewhere) -> None:
+def test_a_reader_that_fails_costs_the_message(talk: MemoryClient, elsewhere: Elsewhere) -> None:
     """The connection goes on."""
     talk.send(BIG + PING)
     elsewhere.read.pop()[1].errback(InternalError("It died."))

@@ -21,7 +21,7 @@ from rkllm_twisted.abi.release import releases
 
 EMULATOR = "qemu-aarch64-static"
 #: Seconds. Under emulation and beside other tests, importing Twisted alone is slow.
-PATIENCE = 240
+MAX_EMULATED_WAIT_S = 240
 #: The glibc of Ubuntu 22.04, the oldest system on boards.
 OLDEST_GLIBC = (2, 35)
 #: Configures apt for another machine, with separate state and this machine's package sources.
@@ -150,16 +150,16 @@ def daemon(request: pytest.FixtureRequest, system: Path, tmp_path: Path) -> Iter
             stdout=log,
             stderr=subprocess.STDOUT,
         )
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + MAX_EMULATED_WAIT_S
     while not accepts(tmp_path / "s"):
         assert process.poll() is None, (tmp_path / "log").read_text()
         assert time.monotonic() < deadline, (tmp_path / "log").read_text()
         time.sleep(0.1)  # until it listens
     with RawClient(tmp_path / "s") as client:
-        client.socket.settimeout(PATIENCE)
+        client.socket.settimeout(MAX_EMULATED_WAIT_S)
         yield client
     process.send_signal(signal.SIGTERM)
-    assert process.wait(PATIENCE) == 0
+    assert process.wait(MAX_EMULATED_WAIT_S) == 0
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from daemons import PATIENCE, environment
+from daemons import MAX_WAIT_S, environment
 
 ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine)
 HOME = "usr/lib/rkllm-twisted"
@@ -167,7 +167,7 @@ def daemon(root: Path, python: str, tmp_path: Path) -> Iterator[Path]:
         cwd="/",
         env={**environment(), "RKLLM_CONFIG": str(root / "etc/rkllm.toml")},
     )
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + MAX_WAIT_S
     while True:
         with socket.socket(socket.AF_UNIX) as client:
             if client.connect_ex(str(path)) == 0:

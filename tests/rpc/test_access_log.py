@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from memory_client import FakeMethod, Talk, dispatcher, make_factory, notification, request
+from memory_client import FakeMethod, MemoryClient, dispatcher, make_factory, notification, request
 from twisted.internet.defer import Deferred
 from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from zope.interface import implementer
@@ -63,12 +63,12 @@ def fields(event: LogEvent) -> dict[str, Any]:
     return {name: value for name, value in event.items() if not name.startswith("log_")}
 
 
-def talk(access_log: AccessLog, *methods: FakeMethod) -> Talk:
+def talk(access_log: AccessLog, *methods: FakeMethod) -> MemoryClient:
     """A connection with an access log."""
     factory = make_factory()
     made = dispatcher(methods)
     made.access_log = access_log
-    return Talk(factory=RPCFactory(made, factory.state.reactor, has_gone=lambda _: False))
+    return MemoryClient(factory=RPCFactory(made, factory.state.reactor, has_gone=lambda _: False))
 
 
 def test_a_line_has_client_user_method_id_duration_and_outcome(lines: Lines) -> None:

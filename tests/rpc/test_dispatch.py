@@ -10,8 +10,8 @@ import pytest
 from memory_client import (
     FakeMethod,
     Flush,
+    MemoryClient,
     Pending,
-    Talk,
     code,
     make_factory,
     notification,
@@ -55,16 +55,16 @@ def test_the_fakes_and_the_real_ones_keep_to_the_interfaces() -> None:
     """zope.interface verifies both, so tests with the fakes are valid."""
     verifyObject(IRPCMethod, FakeMethod("a"))
     verifyObject(IRPCMethod, CancelRequest())
-    verifyObject(IConversation, Talk().protocol.conversation)
+    verifyObject(IConversation, MemoryClient().protocol.conversation)
     calls: list[ICall] = []
-    Talk([FakeMethod("look", calls.append)]).ask(request(1, "look"))
+    MemoryClient([FakeMethod("look", calls.append)]).ask(request(1, "look"))
     verifyObject(ICall, calls[0])
 
 
 def test_a_method_is_given_its_surroundings() -> None:
     """The call has the NPU, the daemon, the conversation, and the parameters as sent."""
     calls: list[ICall] = []
-    talk = Talk([FakeMethod("look", calls.append)])
+    talk = MemoryClient([FakeMethod("look", calls.append)])
     talk.ask(request(1, "look", [1]), request(2, "look", {"a": 1}), request(3, "look"))
     assert [call.params for call in calls] == [[1], {"a": 1}, None]
     assert {(call.npu, call.daemon) for call in calls} == {("the npu", "the daemon")}
@@ -78,13 +78,13 @@ async def later(call: ICall) -> object:
 @pytest.mark.parametrize("work", [lambda c: c.params, lambda c: succeed(c.params), later])
 def test_values_deferreds_and_coroutines_answer(work: object) -> None:
     """The client sees no difference."""
-    talk = Talk([FakeMethod("m", work)])  # type: ignore[arg-type]
+    talk = MemoryClient([FakeMethod("m", work)])  # type: ignore[arg-type]
     assert talk.ask(request(1, "m", [5])) == [{"jsonrpc": "2.0", "id": 1, "result": [5]}]
 
 
 def test_answers_to_synchronous_calls_keep_the_order() -> None:
     """The answers come in the order of the requests."""
-    talk = Talk([FakeMethod("m")])
+    talk = MemoryClient([FakeMethod("m")])
     assert [a["id"] for a in talk.ask(*(request(i, "m") for i in range(20)))] == list(range(20))
 
 
@@ -93,7 +93,7 @@ def test_answers_to_synchronous_calls_keep_the_order() -> None:
 )
 def test_typed_parameters_by_position_and_by_name(params: object) -> None:
     """Omitted parameters have their defaults."""
-    [answer] = Talk([typed]).ask(request(1, "typed", params))
+    [answer] = MemoryClient([typed]).ask(request(1, "typed", params))
     assert answer["result"] == {"count": 3, "name": "n", "mode": "a", "sizes": []}
 
 
@@ -114,7 +114,7 @@ def test_typed_parameters_by_position_and_by_name(params: object) -> None:
 )
 def test_wrong_parameters_are_named(params: object, names: object, sentence: str) -> None:
     """The message says what the method expects."""
-    [answer] = Talk([typed]).ask(request(1, "typed", params))
+    [answer] = MemoryClient([typed]).ask(request(1, "typed", params))
     assert code(answer) == InvalidParams.code
     assert sentence in answer["error"]["message"]
     assert answer["error"].get("data", {}).get("parameter") == names
@@ -122,7 +122,7 @@ def test_wrong_parameters_are_named(params: object, names: object, sentence: str
 
 def test_an_unknown_method_is_named() -> None:
     """The error cuts a long name."""
-    [answer] = Talk([]).ask(request(1, "x" * 10_000))
+    [answer] = MemoryClient([]).ask(request(1, "x" * 10_000))
     assert code(answer) == -32601
     assert answer["error"]["data"] == {"method": "x" * 100}
 
@@ -136,7 +136,7 @@ def raise_(error: Exception) -> object:
 )
 def test_an_rpc_error_is_told_as_it_is(error: NoModel | RuntimeRefused) -> None:
     """The method raises the error or returns a Deferred that fails."""
-    talk = Talk([FakeMethod("m", lambda _: raise_(error))])
+    talk = MemoryClient([FakeMethod("m", lambda _: raise_(error))])
     [answer] = talk.ask(request(1, "m"))
     assert code(answer) == error.code
     assert answer["error"]["message"] == error.message
@@ -145,7 +145,7 @@ def test_an_rpc_error_is_told_as_it_is(error: NoModel | RuntimeRefused) -> None:
 
 def test_a_fault_is_logged_once_and_told_as_a_number(flush_logged_errors: Flush) -> None:
     """The client sees neither its text nor a path."""
-    talk = Talk([FakeMethod("m", lambda _: raise_(ZeroDivisionError("/etc/secret")))])
+    talk = MemoryClient([FakeMethod("m", lambda _: raise_(ZeroDivisionError("/etc/secret")))])
     first, second = talk.ask(request(1, "m"), request(2, "m"))
     assert code(first) == -32603
     assert first["error"]["message"] == "Internal error 1; see the daemon's log."
@@ -156,7 +156,7 @@ def test_a_fault_is_logged_once_and_told_as_a_number(flush_logged_errors: Flush)
 @pytest.mark.parametrize("value", [object(), b"bytes", "\ud800", FloatArray(b"1234", (7,))])
 def test_a_result_without_json_form_is_a_fault(value: object, flush_logged_errors: Flush) -> None:
     """The client gets an error, not silence."""
-    [answer] = Talk([FakeMethod("m", lambda _: value)]).ask(request(1, "m"))
+    [answer] = MemoryClient([FakeMethod("m", lambda _: value)]).ask(request(1, "m"))
     assert code(answer) == -32603
     assert flush_logged_errors(TypeError, ValueError)
 
@@ -164,7 +164,7 @@ def test_a_result_without_json_form_is_a_fault(value: object, flush_logged_error
 def test_an_errors_data_without_json_form_is_a_fault(flush_logged_errors: Flush) -> None:
     """The client is answered nevertheless."""
     bad = NoModel("No.", {"x": object()})
-    [answer] = Talk([FakeMethod("m", lambda _: raise_(bad))]).ask(request(1, "m"))
+    [answer] = MemoryClient([FakeMethod("m", lambda _: raise_(bad))]).ask(request(1, "m"))
     assert code(answer) == -32603
     assert flush_logged_errors(TypeError)
 
@@ -178,15 +178,16 @@ def test_a_notification_is_worked_on_and_never_answered(flush_logged_errors: Flu
         call.stream("partial")
         raise {"rpc": NoModel("No."), "bug": KeyError("k")}[call.params[0]]
 
-    talk = Talk([FakeMethod("m", work, streams=True)])
+    talk = MemoryClient([FakeMethod("m", work, streams=True)])
     assert talk.ask(*(notification("m", [p]) for p in ("rpc", "bug")), notification("n")) == []
     assert len(calls) == 2
     assert len(flush_logged_errors(KeyError)) == 1
 
 
-def streaming() -> tuple[Talk, Pending]:
+def streaming() -> tuple[MemoryClient, Pending]:
     pending = Pending()
-    return Talk([FakeMethod("run", pending, streams=True), configure, FakeMethod("ping")]), pending
+    methods = [FakeMethod("run", pending, streams=True), configure, FakeMethod("ping")]
+    return MemoryClient(methods), pending
 
 
 configure = FakeMethod(
@@ -257,7 +258,7 @@ def test_settings_are_answered_with_all_of_them() -> None:
     talk, _ = streaming()
     [answer] = talk.ask(request(1, "server.configure", {"floats": "base64"}))
     assert answer["result"] == {"stream": "responses", "floats": "base64"}
-    other = Talk(factory=talk.factory)
+    other = MemoryClient(factory=talk.factory)
     [answer] = other.ask(request(1, "server.configure"))
     assert answer["result"] == {"stream": "responses", "floats": "json"}
 
@@ -288,7 +289,7 @@ def test_a_streaming_method_is_refused_in_a_batch() -> None:
 def test_a_batch_is_answered_in_one_when_all_are_done() -> None:
     """The answers are in the order of the batch's members."""
     pending = Pending()
-    talk = Talk([FakeMethod("wait", pending), FakeMethod("ping")])
+    talk = MemoryClient([FakeMethod("wait", pending), FakeMethod("ping")])
     assert talk.ask([request(1, "wait"), request(2, "ping"), request(3, "wait")]) == []
     pending.works[1].callback("c")
     assert talk.answers() == []
@@ -308,7 +309,7 @@ CANCELS = {
 def test_a_cancelled_request_is_answered_and_its_work_ended(how: str) -> None:
     """The others go on."""
     pending = Pending()
-    talk = Talk([FakeMethod("wait", pending)])
+    talk = MemoryClient([FakeMethod("wait", pending)])
     first, *rest = talk.ask(request(7, "wait"), request(9, "wait"), CANCELS[how])
     assert first["id"] == 7
     assert code(first) == Cancelled.code
@@ -322,7 +323,7 @@ def test_a_cancelled_request_is_answered_and_its_work_ended(how: str) -> None:
 def test_any_id_can_be_cancelled(raw: bytes) -> None:
     """The ids include null, a fraction, and a number beyond 64 bits."""
     pending = Pending()
-    talk = Talk([FakeMethod("wait", pending)])
+    talk = MemoryClient([FakeMethod("wait", pending)])
     talk.send(b'{"jsonrpc":"2.0","id":%b,"method":"wait"}' % raw)
     talk.send(b'{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":%b}}' % raw)
     [reply] = talk.replies()
@@ -333,7 +334,7 @@ def test_any_id_can_be_cancelled(raw: bytes) -> None:
 def test_cancelling_something_else_does_nothing(foreign: object) -> None:
     """The ids are different, of another type, or missing."""
     pending = Pending()
-    talk = Talk([FakeMethod("wait", pending)])
+    talk = MemoryClient([FakeMethod("wait", pending)])
     talk.ask(request(7, "wait"), request(1, "wait"))
     assert not talk.protocol.conversation.cancel(foreign)
     assert pending.cancelled == 0
@@ -342,8 +343,8 @@ def test_cancelling_something_else_does_nothing(foreign: object) -> None:
 def test_cancelling_is_only_for_ones_own_requests() -> None:
     """Another client with the same id goes on."""
     pending = Pending()
-    mine = Talk([FakeMethod("wait", pending)])
-    theirs = Talk(factory=mine.factory)
+    mine = MemoryClient([FakeMethod("wait", pending)])
+    theirs = MemoryClient(factory=mine.factory)
     theirs.ask(request(1, "wait"))
     [answer] = mine.ask(request(2, "$/cancelRequest", {"id": 1}))
     assert answer["result"] == {"cancelled": False}
@@ -353,7 +354,7 @@ def test_cancelling_is_only_for_ones_own_requests() -> None:
 def test_cancelling_is_a_race_that_nobody_loses() -> None:
     """The request has just been answered, or is cancelled twice."""
     pending = Pending()
-    talk = Talk([FakeMethod("wait", pending)])
+    talk = MemoryClient([FakeMethod("wait", pending)])
     talk.ask(request(1, "wait"))
     pending.works[0].callback("done")
     assert talk.answers()[0]["result"] == "done"
@@ -364,7 +365,7 @@ def test_cancelling_is_a_race_that_nobody_loses() -> None:
 
 def test_work_that_fails_as_cancelled_is_told_so() -> None:
     """The client did not cancel it."""
-    talk = Talk([FakeMethod("m", lambda _: raise_(CancelledError()))])
+    talk = MemoryClient([FakeMethod("m", lambda _: raise_(CancelledError()))])
     [answer] = talk.ask(request(1, "m"))
     assert code(answer) == Cancelled.code
 
@@ -377,7 +378,7 @@ def test_a_request_is_under_way_once_its_method_waits() -> None:
         assert not call.conversation.cancel(1)
         return pending(call)
 
-    talk = Talk([FakeMethod("m", work)])
+    talk = MemoryClient([FakeMethod("m", work)])
     assert talk.ask(request(1, "m")) == []
     assert talk.protocol.conversation.cancel(1)
     assert pending.cancelled == 1
@@ -391,7 +392,7 @@ def test_what_begins_while_its_client_leaves_is_cancelled() -> None:
         call.conversation.close()  # type: ignore[attr-defined]
         return pending(call)
 
-    assert Talk([FakeMethod("m", work)]).ask(request(1, "m")) == []
+    assert MemoryClient([FakeMethod("m", work)]).ask(request(1, "m")) == []
     assert pending.cancelled == 1
 
 
@@ -399,7 +400,7 @@ def test_a_bad_canceller_costs_only_its_own_request(flush_logged_errors: Flush) 
     """The others are cancelled when the client leaves."""
     pending = Pending()
     bad: Deferred[object] = Deferred(lambda _: raise_(ZeroDivisionError()))  # type: ignore[arg-type,return-value]
-    talk = Talk([FakeMethod("bad", lambda _: bad), FakeMethod("wait", pending)])
+    talk = MemoryClient([FakeMethod("bad", lambda _: bad), FakeMethod("wait", pending)])
     talk.ask(request(1, "bad"), request(2, "wait"))
     talk.vanish()
     assert pending.cancelled == 1
@@ -409,7 +410,7 @@ def test_a_bad_canceller_costs_only_its_own_request(flush_logged_errors: Flush) 
 def test_a_client_that_leaves_cancels_everything() -> None:
     """Requests, notifications and batches are cancelled, and no answer is sent."""
     pending = Pending()
-    talk = Talk([FakeMethod("wait", pending)])
+    talk = MemoryClient([FakeMethod("wait", pending)])
     talk.ask(request(1, "wait"), notification("wait"), [request(2, "wait")])
     talk.vanish()
     assert pending.cancelled == 3
@@ -420,7 +421,7 @@ def test_nothing_begins_once_the_connection_is_closed() -> None:
     """The rest of a batch does not begin, either."""
     works: list[ICall] = []
     leave = FakeMethod("leave", lambda call: call.conversation.close())  # type: ignore[attr-defined]
-    talk = Talk([leave, FakeMethod("count", works.append)])
+    talk = MemoryClient([leave, FakeMethod("count", works.append)])
     assert talk.ask([request(1, "leave"), request(2, "count"), notification("count")]) == []
     assert works == []
 
@@ -428,7 +429,7 @@ def test_nothing_begins_once_the_connection_is_closed() -> None:
 def test_an_id_under_way_is_refused_and_the_first_goes_on() -> None:
     """The id can be used again after the answer."""
     pending = Pending()
-    talk = Talk([FakeMethod("wait", pending)])
+    talk = MemoryClient([FakeMethod("wait", pending)])
     [answer] = talk.ask(request(1, "wait"), request(1, "wait"))
     assert code(answer) == -32600
     pending.works[0].callback("first")
@@ -440,14 +441,14 @@ def test_an_id_under_way_is_refused_and_the_first_goes_on() -> None:
 def test_too_many_requests_under_way_are_refused_at_once() -> None:
     """The limit is eight per client; notifications count, finished requests do not."""
     pending = Pending()
-    talk = Talk([FakeMethod("wait", pending), FakeMethod("ping")])
+    talk = MemoryClient([FakeMethod("wait", pending), FakeMethod("ping")])
     assert talk.ask(*(request(i, "wait") for i in range(7)), notification("wait")) == []
     [answer] = talk.ask(request(99, "wait"))
     assert code(answer) == Busy.code
     assert answer["error"]["data"] == {"queue_length": 8}
     assert talk.ask(notification("wait")) == []
     assert len(pending.works) == 8
-    assert Talk(factory=talk.factory).ask(request(1, "wait")) == []
+    assert MemoryClient(factory=talk.factory).ask(request(1, "wait")) == []
     pending.works[0].callback(None)
     assert [a["id"] for a in talk.ask(request(99, "wait"))] == [0]
 
@@ -460,7 +461,7 @@ class Uncounted(FakeMethod):
 def test_what_ends_or_looks_at_work_always_gets_through() -> None:
     """A full connection can still be emptied."""
     methods = [FakeMethod("wait", Pending()), Uncounted("look")]
-    talk = Talk(factory=make_factory(methods, max_requests=1))
+    talk = MemoryClient(factory=make_factory(methods, max_requests=1))
     talk.ask(request(1, "wait"))
     [answer] = talk.ask(request(2, "look"))
     assert "result" in answer
@@ -482,7 +483,7 @@ def test_the_methods_that_end_or_look_at_work_are_marked() -> None:
     }
 
 
-class NPUTalk:
+class NPUClient:
     """A connection whose method makes two runs in one turn of a real NPU.
 
     :ivar during: called with each token of the first run.
@@ -493,7 +494,7 @@ class NPUTalk:
         self.runtime, self.thread = FakeRuntime(), StepThread()
         self.runtime.load("m")
         self.npu = ThreadNPU(self.runtime, self.thread.in_thread, self.thread.from_thread)
-        self.talk = Talk([FakeMethod("runs", self._begin)])
+        self.talk = MemoryClient([FakeMethod("runs", self._begin)])
         self.during = self.between = lambda: None
 
     def _begin(self, call: ICall) -> object:
@@ -521,7 +522,7 @@ def test_a_cancel_makes_one_error(monkeypatch: pytest.MonkeyPatch, when: str) ->
         if not answers:
             answers.extend(rig.talk.ask(notification("$/cancelRequest", {"id": 1})))
 
-    rig = NPUTalk()
+    rig = NPUClient()
     monkeypatch.setattr(RPCError, "__init__", count)
     if when == "queued":
         rig.npu.perform(lambda _: cancel(), "another client")
@@ -536,7 +537,7 @@ def test_a_cancel_makes_one_error(monkeypatch: pytest.MonkeyPatch, when: str) ->
 def test_an_error_of_cancelled_work_is_dropped() -> None:
     """The request has its answer already."""
     work = FakeMethod("wait", lambda _: Deferred(lambda work: work.errback(NoModel("No model."))))
-    talk = Talk([work])
+    talk = MemoryClient([work])
     talk.ask(request(1, "wait"))
     answers = talk.ask(notification("$/cancelRequest", {"id": 1}))
     assert [code(answer) for answer in answers] == [Cancelled.code]
@@ -544,7 +545,7 @@ def test_an_error_of_cancelled_work_is_dropped() -> None:
 
 def test_a_fault_of_cancelled_work_is_logged(flush_logged_errors: Flush) -> None:
     """The request already has its answer, but the daemon logs its own fault."""
-    talk = Talk(
+    talk = MemoryClient(
         [FakeMethod("wait", lambda _: Deferred(lambda work: work.errback(ZeroDivisionError())))]
     )
     talk.ask(request(1, "wait"))
@@ -561,7 +562,7 @@ def test_the_replies_to_a_batch_are_limited() -> None:
         called.append(call)
         return "x" * 400
 
-    talk = Talk(factory=make_factory([FakeMethod("big", work)], max_batch_reply=1000))
+    talk = MemoryClient(factory=make_factory([FakeMethod("big", work)], max_batch_reply=1000))
     members = [request(number, "big") for number in range(10)]
     [answers] = talk.ask([*members, notification("big")])
     assert [code(answer) if "error" in answer else 0 for answer in answers] == [
@@ -576,7 +577,7 @@ def test_the_replies_to_a_batch_are_limited() -> None:
 def test_at_shutdown_everything_is_answered() -> None:
     """Each request gets one ShuttingDown error; then the connection closes."""
     pending = Pending()
-    talk = Talk([FakeMethod("wait", pending)])
+    talk = MemoryClient([FakeMethod("wait", pending)])
     talk.ask(request(1, "wait"), [request(2, "wait"), request(3, "wait")], notification("wait"))
     talk.protocol.shut_down()
     single, batch = talk.answers()
@@ -589,7 +590,7 @@ def test_a_fault_in_the_daemon_itself_is_answered(
     monkeypatch: pytest.MonkeyPatch, flush_logged_errors: Flush
 ) -> None:
     """The connection lives on."""
-    talk = Talk()
+    talk = MemoryClient()
     with monkeypatch.context() as patch:
         patch.setattr("rkllm_twisted.wire.jsonrpc.parse", lambda _: raise_(MemoryError()))
         [answer] = talk.ask(request(1, "echo"))
@@ -600,6 +601,6 @@ def test_a_fault_in_the_daemon_itself_is_answered(
 
 def test_results_are_json_whatever_they_hold() -> None:
     """NaN leaves as null."""
-    [reply] = Talk([FakeMethod("m", lambda _: float("nan"))]).ask(request(1, "m"))
+    [reply] = MemoryClient([FakeMethod("m", lambda _: float("nan"))]).ask(request(1, "m"))
     assert reply["result"] is None
     assert msgspec.json.encode(reply)

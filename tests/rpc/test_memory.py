@@ -8,7 +8,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from memory_client import FakeMethod, Flush, Pending, SubtractParams, Talk, make_factory, subtract
+from memory_client import (
+    FakeMethod,
+    Flush,
+    MemoryClient,
+    Pending,
+    SubtractParams,
+    make_factory,
+    subtract,
+)
 from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
@@ -127,14 +135,14 @@ def test_a_refused_messages_params_are_freed(
     name: str, form: str, flush_logged_errors: Flush
 ) -> None:
     """The methods refuse in different ways."""
-    talk = Talk(METHODS)
+    talk = MemoryClient(METHODS)
     assert is_freed(talk.protocol.conversation, AS[form], name, flush_logged_errors)
 
 
 @pytest.mark.usefixtures("no_collector")
 def test_what_a_full_connection_refuses_is_freed() -> None:
     """The errors are Busy and an id that is in use."""
-    talk = Talk(factory=make_factory(METHODS, max_requests=1))
+    talk = MemoryClient(factory=make_factory(METHODS, max_requests=1))
     conversation = talk.protocol.conversation
     conversation.take(Request(b"1", "wait", None), 10)
     assert is_freed(conversation, AS["request"], "raises")
@@ -144,7 +152,7 @@ def test_what_a_full_connection_refuses_is_freed() -> None:
 @pytest.mark.usefixtures("no_collector")
 def test_a_stream_in_a_batch_is_freed() -> None:
     """The daemon refuses the stream before its method begins."""
-    assert is_freed(Talk(METHODS).protocol.conversation, AS["batch"], "streams")
+    assert is_freed(MemoryClient(METHODS).protocol.conversation, AS["batch"], "streams")
 
 
 @pytest.mark.usefixtures("no_collector")
@@ -152,7 +160,7 @@ def test_a_cancelled_calls_params_are_freed() -> None:
     """The params are freed once the call is answered."""
     params = Params(x=1)
     watched = weakref.ref(params)
-    talk = Talk([FakeMethod("wait", lambda call: Deferred())])
+    talk = MemoryClient([FakeMethod("wait", lambda call: Deferred())])
     conversation = talk.protocol.conversation
     conversation.take(Request(b"1", "wait", params), 10)
     del params
@@ -165,6 +173,6 @@ def test_a_malformed_message_is_freed() -> None:
     """Its error is freed, too."""
     error = InvalidParams("No.")
     watched = weakref.ref(error)
-    Talk(METHODS).protocol.conversation.take(Malformed(error, b"1"), 10)
+    MemoryClient(METHODS).protocol.conversation.take(Malformed(error, b"1"), 10)
     del error
     assert watched() is None

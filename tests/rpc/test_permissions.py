@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from memory_client import FakeMethod, Talk, code, make_factory, request
+from memory_client import FakeMethod, MemoryClient, code, make_factory, request
 from other_users import GROUP, OTHER_GROUP, SOMEBODY, acting_as, needs_root
 from zope.interface import implementer
 
@@ -76,10 +76,10 @@ class Marked(FakeMethod):
     """A method like a third party's, marked as administrative."""
 
 
-def talk(administers: bool) -> Talk:
+def talk(administers: bool) -> MemoryClient:
     """A connection with two methods, one of them marked."""
     methods = [FakeMethod("plain"), Marked("marked")]
-    return Talk(factory=make_factory(methods, administers=lambda _: administers))
+    return MemoryClient(factory=make_factory(methods, administers=lambda _: administers))
 
 
 def test_a_marked_method_is_kept_from_who_does_not_administer() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from daemons import MAX_WAIT_S
 from embedded_layouts import EMBEDDED_LAYOUTS
 
 from rkllm_twisted.errors import RPCError, RuntimeRefused
@@ -15,8 +16,6 @@ from rkllm_twisted.runtime.runtime import Runtime, open_runtime
 from rkllm_twisted.values import FloatArray, RunState
 
 INPUT = [{"prompt_input": "hi"}]
-#: Seconds after which a test gives up.
-PATIENCE = 20
 
 
 @pytest.fixture(params=EMBEDDED_LAYOUTS)
@@ -96,10 +95,10 @@ def test_abort_from_another_thread(load: Callable[[str], Runtime]) -> None:
 
     thread = threading.Thread(target=work)
     thread.start()
-    assert begun.wait(PATIENCE)
+    assert begun.wait(MAX_WAIT_S)
     assert runtime.is_running()
     runtime.abort()
-    thread.join(PATIENCE)
+    thread.join(MAX_WAIT_S)
     assert len(ended) == 1
     assert not runtime.is_running()
 

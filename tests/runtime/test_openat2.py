@@ -11,13 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from daemons import MAX_WAIT_S
 from other_users import descriptors
 
 from rkllm_twisted.runtime import openat2
 from rkllm_twisted.runtime.openat2 import Opener, open_componentwise, open_with_openat2
 
-#: Seconds in which both outcomes of a race must occur often enough.
-PATIENCE = 20.0
 #: The number of times that each outcome must occur.
 OFTEN = 100
 Open = Callable[[str], str]
@@ -164,7 +163,7 @@ def test_who_swaps_links_in_a_loop_never_wins(
     """Each read gives the right file or an error, and the race produces both often."""
     good(inside / swapped)
     seen = {"good": 0, "refused": 0}
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + MAX_WAIT_S
     with swapping(inside / swapped, good, bad):
         while min(seen.values()) < OFTEN and time.monotonic() < deadline:
             try:

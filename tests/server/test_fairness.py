@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from memory_client import FakeMethod, Pending, Talk, code, make_factory, request
+from memory_client import FakeMethod, MemoryClient, Pending, code, make_factory, request
 from twisted.internet.task import Clock
 
 from rkllm_twisted.errors import Busy, RPCError
@@ -120,7 +120,7 @@ def test_a_connections_messages_wait_when_the_turns_time_is_spent() -> None:
     factory = make_factory([FakeMethod("echo", slow)])
     factory.state.reactor = clock
     factory.state.rounds = RoundRobin(clock)
-    first, second = Talk(factory=factory), Talk(factory=factory)
+    first, second = MemoryClient(factory=factory), MemoryClient(factory=factory)
     first.send((PING + b"\n") * 3)
     second.send((PING + b"\n") * 3)
     assert [len(first.replies()), len(second.replies())] == [1, 0]
@@ -136,10 +136,10 @@ def test_a_connections_messages_wait_when_the_turns_time_is_spent() -> None:
 # The memory for what came in
 
 
-def crowd(limit: int, *sizes: int) -> tuple[RPCFactory, list[Talk]]:
+def crowd(limit: int, *sizes: int) -> tuple[RPCFactory, list[MemoryClient]]:
     """Clients that have each sent a number of bytes of an unfinished message."""
     factory = make_factory([FakeMethod("echo"), FakeMethod("wait", Pending())], max_unparsed=limit)
-    talks = [Talk(factory=factory) for _ in sizes]
+    talks = [MemoryClient(factory=factory) for _ in sizes]
     for talk, size in zip(talks, sizes, strict=True):
         talk.send(b"[" + b" " * (size - 1))
     return factory, talks
@@ -168,11 +168,11 @@ def test_beyond_the_limit_the_biggest_holder_goes() -> None:
 def test_a_message_that_has_begun_counts_in_both_framings(begun: bytes) -> None:
     """The message may be split anywhere."""
     factory = make_factory(max_unparsed=100 * KIB)
-    one = Talk(factory=factory)
+    one = MemoryClient(factory=factory)
     for at in range(0, len(begun), 1000):
         one.send(begun[at : at + 1000])
     assert 60 * KIB <= factory.state.input_budget.total <= 60 * KIB + 10
-    two = Talk(factory=factory)
+    two = MemoryClient(factory=factory)
     two.send(begun)
     assert [one.closing, two.closing].count(True) == 1
 
@@ -180,7 +180,7 @@ def test_a_message_that_has_begun_counts_in_both_framings(begun: bytes) -> None:
 def test_what_is_handled_or_left_behind_does_not_count() -> None:
     """Nothing adds up over time."""
     factory = make_factory(max_unparsed=100 * KIB)
-    talk = Talk(factory=factory)
+    talk = MemoryClient(factory=factory)
     for _ in range(10):
         talk.send(netstring(b"[" + b" " * 60 * KIB + b"]"))
         assert factory.state.input_budget.total == 0
@@ -193,7 +193,7 @@ def test_what_is_handled_or_left_behind_does_not_count() -> None:
 def test_messages_that_wait_for_their_turn_count() -> None:
     """They have been read but not handled."""
     factory = make_factory(messages_per_turn=1)
-    talk = Talk(factory=factory)
+    talk = MemoryClient(factory=factory)
     framed = netstring(json.dumps(request(1, "echo")).encode() + b" " * KIB)
     talk.send(framed * 20)
     assert factory.state.input_budget.total > 18 * KIB
@@ -206,7 +206,7 @@ def test_who_is_turned_away_takes_its_requests_along() -> None:
     """They are cancelled like those of any broken connection."""
     pending = Pending()
     factory = make_factory([FakeMethod("wait", pending)], max_unparsed=KIB)
-    talk = Talk(factory=factory)
+    talk = MemoryClient(factory=factory)
     talk.ask(request(1, "wait"))
     talk.send(b"[" + b" " * 2 * KIB)
     assert pending.cancelled == 1
@@ -236,7 +236,7 @@ def test_parsing_is_work_too() -> None:
     factory = make_factory([FakeMethod("echo")])
     factory.state.reactor = clock
     factory.state.rounds = RoundRobin(clock)
-    talk = Talk(factory=factory)
+    talk = MemoryClient(factory=factory)
     talk.send(b"[")  # now it parses lines
     buffer = talk.protocol._input
     parse = buffer._parse
@@ -258,10 +258,10 @@ def test_parsing_is_work_too() -> None:
 # The memory for what goes out
 
 
-def readers(limit: int, *sizes: int) -> list[Talk]:
+def readers(limit: int, *sizes: int) -> list[MemoryClient]:
     """Clients that do not read, each with an answer of a given size."""
     factory = make_factory([FakeMethod("echo")], max_unread_total=limit, max_unread=10 * KIB)
-    talks = [Talk(factory=factory) for _ in sizes]
+    talks = [MemoryClient(factory=factory) for _ in sizes]
     for talk, size in zip(talks, sizes, strict=True):
         talk.transport.producer.pauseProducing()
         talk.ask(request(1, "echo", ["x" * size]))

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-from memory_client import FakeMethod, Talk
+from memory_client import FakeMethod, MemoryClient
 
 import rkllm_twisted
 from rkllm_twisted.methods.ping import ping
@@ -18,7 +18,7 @@ PACKAGE = str(Path(rkllm_twisted.__file__).parent)
 MAX_MODULES = 13
 
 
-def modules_of(data: bytes, talk: Talk) -> set[str]:
+def modules_of(data: bytes, talk: MemoryClient) -> set[str]:
     """The package's modules that run while a connection handles its input."""
     seen: set[CodeType] = set()
 
@@ -37,7 +37,7 @@ def modules_of(data: bytes, talk: Talk) -> set[str]:
 
 def test_a_ping_goes_through_few_modules() -> None:
     """The count goes from dataReceived to the transport's write."""
-    talk = Talk([FakeMethod("echo"), ping])  # type: ignore[list-item]
+    talk = MemoryClient([FakeMethod("echo"), ping])  # type: ignore[list-item]
     data = netstring(b'{"jsonrpc":"2.0","method":"server.ping","id":1}')
     modules = modules_of(data, talk)
     assert talk.replies()

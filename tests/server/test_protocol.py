@@ -10,7 +10,15 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 
 import pytest
-from memory_client import FakeMethod, Pending, Talk, code, make_factory, notification, request
+from memory_client import (
+    FakeMethod,
+    MemoryClient,
+    Pending,
+    code,
+    make_factory,
+    notification,
+    request,
+)
 from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
     IPushProducer,
@@ -44,7 +52,7 @@ def logged() -> Iterator[list[str]]:
 
 def test_it_provides_what_twisted_asks_for() -> None:
     """Half-close and back-pressure."""
-    talk = Talk()
+    talk = MemoryClient()
     verifyObject(IHalfCloseableProtocol, talk.protocol)
     outbox = talk.transport.producer
     assert isinstance(outbox, Outbox)
@@ -53,7 +61,7 @@ def test_it_provides_what_twisted_asks_for() -> None:
 
 def test_the_first_byte_decides_for_good() -> None:
     """Replies use the framing of the first byte."""
-    netstrings, lines = Talk(), Talk()
+    netstrings, lines = MemoryClient(), MemoryClient()
     netstrings.send(netstring(PING))
     assert netstrings.raw() == netstring(PONG)
     lines.send(PING + b"\n")
@@ -79,7 +87,7 @@ BROKEN = {
 def test_broken_framing_gets_one_error_and_the_end(name: str) -> None:
     """The error uses the connection's framing and id null; later bytes are ignored."""
     data, expected = BROKEN[name]
-    talk = Talk(factory=make_factory(max_length=1000))
+    talk = MemoryClient(factory=make_factory(max_length=1000))
     talk.send(data, netstring(PING), PING + b"\n")
     [answer] = talk.answers()
     assert code(answer) == expected
@@ -90,7 +98,7 @@ def test_broken_framing_gets_one_error_and_the_end(name: str) -> None:
 @pytest.mark.parametrize("frame", [netstring, lambda payload: payload + b"\n"])
 def test_messages_before_the_damage_are_answered_first(frame: Callable[[bytes], bytes]) -> None:
     """The daemon answers all of them before the error."""
-    talk = Talk(factory=make_factory(max_length=1000))
+    talk = MemoryClient(factory=make_factory(max_length=1000))
     talk.send(frame(PING) * 3 + (b"x" * 2000 if frame is not netstring else b"x"))
     *answers, error = talk.answers()
     assert [answer["id"] for answer in answers] == [1, 1, 1]
@@ -100,7 +108,7 @@ def test_messages_before_the_damage_are_answered_first(frame: Callable[[bytes], 
 
 def test_a_peer_that_does_not_read_the_error_is_cut_off() -> None:
     """The daemon waits one second for the client to read."""
-    talk = Talk()
+    talk = MemoryClient()
     talk.transport.producer.pauseProducing()
     talk.send(b"nonsense")
     assert not talk.closing
@@ -111,7 +119,7 @@ def test_a_peer_that_does_not_read_the_error_is_cut_off() -> None:
 def test_requests_under_way_end_with_the_framing() -> None:
     """The client could not recognise their answers after the error."""
     pending = Pending()
-    talk = Talk([FakeMethod("wait", pending)])
+    talk = MemoryClient([FakeMethod("wait", pending)])
     talk.send(netstring(json.dumps(request(1, "wait")).encode()), b"x")
     assert pending.cancelled == 1
     assert [code(answer) for answer in talk.answers()] == [-32700]
@@ -120,7 +128,7 @@ def test_requests_under_way_end_with_the_framing() -> None:
 def test_nothing_is_handled_once_the_connection_is_to_be_closed() -> None:
     """Bytes that still arrive are ignored."""
     works: list[object] = []
-    talk = Talk([FakeMethod("count", lambda call: works.append(call))])
+    talk = MemoryClient([FakeMethod("count", lambda call: works.append(call))])
     talk.send(b"x")
     talk.protocol.dataReceived(b'{"jsonrpc":"2.0","method":"count"}\n')
     talk.protocol.dataReceived(b"x" * 1000)
@@ -134,7 +142,7 @@ def test_nothing_is_handled_once_the_connection_is_to_be_closed() -> None:
 @pytest.mark.parametrize("framed", [netstring(PING), PING + b"\n", PING])
 def test_one_client_cannot_stall_the_others(framed: bytes) -> None:
     """A turn handles 64 messages; the rest wait, and unread bytes stay in the kernel."""
-    talk = Talk()
+    talk = MemoryClient()
     talk.send(framed * 200)
     counts = [len(talk.replies())]
     assert talk.transport.producerState == "paused"
@@ -146,7 +154,7 @@ def test_one_client_cannot_stall_the_others(framed: bytes) -> None:
 
 def test_thousands_of_empty_messages_are_not_parsed_at_once() -> None:
     """Parsing waits for its turn, as requests do."""
-    talk = Talk()
+    talk = MemoryClient()
     talk.send(b"0:," * 21_845)
     assert len(talk.replies()) == 64
     assert len(talk.protocol._input._messages) < 4096
@@ -156,7 +164,7 @@ def test_thousands_of_empty_messages_are_not_parsed_at_once() -> None:
 
 def test_what_comes_while_others_have_their_turn_keeps_its_order() -> None:
     """Bytes that were read before the pause keep their order."""
-    talk = Talk(factory=make_factory(messages_per_turn=1))
+    talk = MemoryClient(factory=make_factory(messages_per_turn=1))
     for i in range(3):
         talk.send(json.dumps(request(i, "echo")).encode() + b"\n")
     talk.clock.pump([0, 0, 0])
@@ -165,7 +173,7 @@ def test_what_comes_while_others_have_their_turn_keeps_its_order() -> None:
 
 def test_more_bytes_make_no_earlier_turn() -> None:
     """A second read adds no messages to the current turn."""
-    talk = Talk()
+    talk = MemoryClient()
     talk.send((PING + b"\n") * 100)
     talk.send(PING + b"\n")
     assert len(talk.replies()) == 64
@@ -173,7 +181,7 @@ def test_more_bytes_make_no_earlier_turn() -> None:
 
 def test_damage_waits_for_the_messages_before_it() -> None:
     """The messages take several turns."""
-    talk = Talk(factory=make_factory(messages_per_turn=2))
+    talk = MemoryClient(factory=make_factory(messages_per_turn=2))
     talk.send(netstring(PING) * 5 + b"x")
     assert not talk.closing
     talk.clock.pump([0, 0, 0])
@@ -192,7 +200,7 @@ def text(size: int) -> FakeMethod:
 
 def test_a_big_answer_goes_out_in_slices() -> None:
     """The transport holds two of them at most."""
-    talk = Talk([text(MIB)])
+    talk = MemoryClient([text(MIB)])
     talk.send(b'{"jsonrpc":"2.0","method":"text","id":1}\n')
     assert len(talk.raw()) > MIB
     talk.transport.producer.pauseProducing()
@@ -215,7 +223,7 @@ def test_a_big_answer_goes_out_in_slices() -> None:
 
 def test_order_is_kept_while_a_client_does_not_read() -> None:
     """All answers arrive once the client reads."""
-    talk = Talk()
+    talk = MemoryClient()
     talk.transport.producer.pauseProducing()
     assert talk.ask(request(1, "echo"), request(2, "echo")) == []
     talk.transport.producer.resumeProducing()
@@ -224,7 +232,7 @@ def test_order_is_kept_while_a_client_does_not_read() -> None:
 
 def test_who_does_not_read_is_not_read() -> None:
     """From half the limit on, its requests stay unread in the kernel."""
-    talk = Talk([text(1000)], make_factory([text(1000)], max_unread=10_000))
+    talk = MemoryClient([text(1000)], make_factory([text(1000)], max_unread=10_000))
     talk.transport.producer.pauseProducing()
     talk.send(b'{"jsonrpc":"2.0","method":"text","id":1}\n' * 50)
     assert talk.transport.producerState == "paused"
@@ -240,7 +248,7 @@ def test_who_does_not_read_is_not_read() -> None:
 def test_who_reads_nothing_for_30_seconds_is_dropped(logged: list[str]) -> None:
     """The daemon cancels the client's request under way."""
     pending = Pending()
-    talk = Talk([FakeMethod("wait", pending)])
+    talk = MemoryClient([FakeMethod("wait", pending)])
     talk.ask(request(1, "wait"))
     talk.transport.producer.pauseProducing()
     talk.clock.advance(29.9)
@@ -254,7 +262,7 @@ def test_who_reads_nothing_for_30_seconds_is_dropped(logged: list[str]) -> None:
 
 def test_who_reads_slowly_is_not_dropped() -> None:
     """Each slice that the client reads restarts the timeout."""
-    talk = Talk()
+    talk = MemoryClient()
     for _ in range(10):
         talk.transport.producer.pauseProducing()
         talk.clock.advance(20)
@@ -264,7 +272,7 @@ def test_who_reads_slowly_is_not_dropped() -> None:
 
 def test_a_pause_of_the_daemon_does_not_drop_a_client_that_reads() -> None:
     """After SIGSTOP the timer is due before the reactor has seen that the client reads."""
-    talk = Talk()
+    talk = MemoryClient()
     talk.transport.producer.pauseProducing()
     talk.clock.advance(30 + 12)
     assert not talk.closing
@@ -276,7 +284,7 @@ def test_a_pause_of_the_daemon_does_not_drop_a_client_that_reads() -> None:
 
 def test_a_client_that_has_just_read_is_not_dropped() -> None:
     """The reactor looks at its sockets after its timers."""
-    talk = Talk()
+    talk = MemoryClient()
     talk.transport.doWrite = talk.transport.producer.resumeProducing
     alsoProvides(talk.transport, IWriteDescriptor)
     talk.transport.producer.pauseProducing()
@@ -287,7 +295,7 @@ def test_a_client_that_has_just_read_is_not_dropped() -> None:
 def test_a_stream_to_nobody_is_bounded(logged: list[str]) -> None:
     """The stream ends before the unread timeout."""
     pending = Pending()
-    talk = Talk([FakeMethod("run", pending, streams=True)])
+    talk = MemoryClient([FakeMethod("run", pending, streams=True)])
     talk.ask(request(1, "run"))
     talk.transport.producer.pauseProducing()
     sent = 0
@@ -301,7 +309,7 @@ def test_a_stream_to_nobody_is_bounded(logged: list[str]) -> None:
 def test_a_thousand_tokens_are_held_without_an_object_each() -> None:
     """A token has more overhead than text."""
     pending = Pending()
-    talk = Talk([FakeMethod("run", pending, streams=True)])
+    talk = MemoryClient([FakeMethod("run", pending, streams=True)])
     talk.ask(request(1, "run"))
     talk.transport.producer.pauseProducing()
     tracemalloc.start()
@@ -318,7 +326,9 @@ def test_a_thousand_tokens_are_held_without_an_object_each() -> None:
 def test_what_the_transport_still_holds_counts(logged: list[str]) -> None:
     """The bound covers all bytes that the client has not read."""
     pending = Pending()
-    talk = Talk(factory=make_factory([FakeMethod("run", pending, streams=True)], max_unread=MIB))
+    talk = MemoryClient(
+        factory=make_factory([FakeMethod("run", pending, streams=True)], max_unread=MIB)
+    )
     talk.ask(request(1, "run"))
     for _ in range(100):
         pending.calls[0].stream("x" * 1000)
@@ -334,7 +344,7 @@ def test_what_the_transport_still_holds_counts(logged: list[str]) -> None:
 def test_a_second_long_answer_waits_for_a_reader_too(logged: list[str]) -> None:
     """One long answer may wait beyond the bound, but not a second one."""
     pending = Pending()
-    talk = Talk([FakeMethod("run", pending, streams=True)])
+    talk = MemoryClient([FakeMethod("run", pending, streams=True)])
     talk.ask(request(1, "run"))
     talk.transport.producer.pauseProducing()
     pending.calls[0].stream("x" * 3 * MIB)
@@ -347,7 +357,7 @@ def test_a_second_long_answer_waits_for_a_reader_too(logged: list[str]) -> None:
 def test_one_answer_may_be_longer_than_the_bound() -> None:
     """A strict bound would make such an answer unreadable."""
     big = text(9 * MIB)
-    talk = Talk([big])
+    talk = MemoryClient([big])
     talk.transport.producer.pauseProducing()
     talk.send(b'{"jsonrpc":"2.0","method":"text","id":1}\n')
     assert not talk.closing
@@ -357,7 +367,7 @@ def test_one_answer_may_be_longer_than_the_bound() -> None:
 
 def test_a_big_messages_buffer_is_given_back() -> None:
     """The buffer is released before the connection's next message."""
-    talk = Talk()
+    talk = MemoryClient()
     talk.send(netstring(PING + b" " * MIB))
     assert talk.replies() == [PONG]
     assert sys.getsizeof(talk.protocol._input._receiver._buffer) < 10_000  # type: ignore[union-attr]
@@ -369,7 +379,7 @@ def test_a_big_messages_buffer_is_given_back() -> None:
 def test_a_half_closed_client_gets_its_answers() -> None:
     """The connection closes after the answers."""
     pending = Pending()
-    talk = Talk([FakeMethod("wait", pending)])
+    talk = MemoryClient([FakeMethod("wait", pending)])
     talk.ask(request(1, "wait"), notification("wait"))
     talk.half_close()
     assert not talk.closing
@@ -382,14 +392,14 @@ def test_a_half_closed_client_gets_its_answers() -> None:
 
 def test_a_half_closed_client_without_requests_is_closed() -> None:
     """The daemon closes at once, also if the client sent nothing."""
-    talk = Talk()
+    talk = MemoryClient()
     talk.half_close()
     assert talk.transport.disconnecting
 
 
 def test_the_last_words_need_no_newline() -> None:
     """The last message may be complete or not."""
-    talk = Talk()
+    talk = MemoryClient()
     talk.send(b"\n5")
     talk.half_close()
     talk.turn()
@@ -399,7 +409,7 @@ def test_the_last_words_need_no_newline() -> None:
 
 def test_a_backlog_is_answered_after_the_half_close() -> None:
     """The daemon answers all messages that it read before."""
-    talk = Talk(factory=make_factory(messages_per_turn=1))
+    talk = MemoryClient(factory=make_factory(messages_per_turn=1))
     talk.send((PING + b"\n") * 3)
     talk.half_close()
     assert not talk.closing
@@ -412,7 +422,9 @@ def test_a_backlog_is_answered_after_the_half_close() -> None:
 def test_a_client_that_is_gone_is_noticed_at_once() -> None:
     """Twisted reports it like a half-close."""
     pending = Pending()
-    talk = Talk(factory=make_factory([FakeMethod("wait", pending)], has_gone=lambda _: True))
+    talk = MemoryClient(
+        factory=make_factory([FakeMethod("wait", pending)], has_gone=lambda _: True)
+    )
     talk.ask(request(1, "wait"))
     talk.half_close()
     assert talk.transport.disconnected
@@ -421,7 +433,7 @@ def test_a_client_that_is_gone_is_noticed_at_once() -> None:
 def test_a_half_closed_client_that_leaves_is_noticed_soon() -> None:
     """The daemon checks every half second while a request is under way."""
     gone: list[bool] = []
-    talk = Talk(
+    talk = MemoryClient(
         factory=make_factory([FakeMethod("wait", Pending())], has_gone=lambda _: bool(gone))
     )
     talk.ask(request(1, "wait"))
@@ -435,14 +447,14 @@ def test_a_half_closed_client_that_leaves_is_noticed_soon() -> None:
 
 def test_nobody_is_watched_without_a_reason() -> None:
     """An idle connection costs no timer."""
-    talk = Talk()
+    talk = MemoryClient()
     talk.ask(request(1, "echo"))
     assert talk.clock.getDelayedCalls() == []
 
 
 def test_nothing_is_left_of_a_connection() -> None:
     """No timer and no entry of the connection remains."""
-    talk = Talk([FakeMethod("wait", Pending())])
+    talk = MemoryClient([FakeMethod("wait", Pending())])
     talk.ask(request(1, "wait"))
     talk.transport.producer.pauseProducing()
     talk.vanish()
@@ -458,7 +470,7 @@ def test_a_client_too_many_is_told_in_its_framing(frame: Callable[[bytes], bytes
     """The first byte triggers the error; the client's requests are not handled."""
     works: list[object] = []
     factory = make_factory([FakeMethod("count", works.append)], max_clients=1)
-    first, second = Talk(factory=factory), Talk(factory=factory)
+    first, second = MemoryClient(factory=factory), MemoryClient(factory=factory)
     second.send(frame(b'{"jsonrpc":"2.0","method":"count","id":1}'))
     [answer] = second.answers()
     assert code(answer) == Busy.code
@@ -469,7 +481,7 @@ def test_a_client_too_many_is_told_in_its_framing(frame: Callable[[bytes], bytes
     assert (len(factory.connections), factory.refused) == (1, 1)
     second.vanish()
     first.vanish()
-    third = Talk(factory=factory)
+    third = MemoryClient(factory=factory)
     third.send(frame(b'{"jsonrpc":"2.0","method":"count","id":1}'))
     assert len(works) == 1
 
@@ -477,8 +489,8 @@ def test_a_client_too_many_is_told_in_its_framing(frame: Callable[[bytes], bytes
 def test_a_silent_client_too_many_is_closed() -> None:
     """The daemon waits one second for the first byte."""
     factory = make_factory(max_clients=1)
-    Talk(factory=factory)
-    silent = Talk(factory=factory)
+    MemoryClient(factory=factory)
+    silent = MemoryClient(factory=factory)
     silent.clock.advance(1)
     assert silent.transport.disconnected
 
@@ -486,7 +498,7 @@ def test_a_silent_client_too_many_is_closed() -> None:
 def test_a_crowd_is_not_even_told() -> None:
     """As many clients get the error as can be served; further ones are closed at once."""
     factory = make_factory(max_clients=2)
-    talks = [Talk(factory=factory) for _ in range(4)]
+    talks = [MemoryClient(factory=factory) for _ in range(4)]
     assert factory.buildProtocol(None) is None
     assert len(factory.connections) == 2
     assert factory.refused == 3
@@ -497,7 +509,7 @@ def test_a_crowd_is_not_even_told() -> None:
 def test_a_client_with_a_reserve_is_served_in_spite_of_a_crowd() -> None:
     """The socket shows the user before there is a protocol."""
     factory = make_factory(max_clients=1, has_reserve=lambda client: client.uid == os.geteuid())
-    _talks = [Talk(factory=factory) for _ in range(2)]
+    _talks = [MemoryClient(factory=factory) for _ in range(2)]
     ours, theirs = socket.socketpair()
     with ours, theirs:
         assert factory.buildProtocol(None) is None
@@ -508,14 +520,14 @@ def test_a_client_that_has_just_left_makes_room() -> None:
     """The daemon has not noticed its end yet."""
     gone: list[object] = []
     factory = make_factory(max_clients=1, has_gone=lambda transport: transport in gone)
-    gone.append(Talk(factory=factory).transport)
-    assert Talk(factory=factory).ask(request(1, "echo"))[0]["result"] is None
+    gone.append(MemoryClient(factory=factory).transport)
+    assert MemoryClient(factory=factory).ask(request(1, "echo"))[0]["result"] is None
 
 
 def test_a_client_that_is_not_admitted_is_told_why() -> None:
     """The answer is the error that ``admit`` returns."""
     factory = make_factory(admit=lambda client: NotAllowed(f"Not you, {client.uid}."))
-    talk = Talk(factory=factory)
+    talk = MemoryClient(factory=factory)
     talk.send(PING)
     assert [code(answer) for answer in talk.answers()] == [NotAllowed.code]
 
@@ -524,7 +536,7 @@ def test_shutdown_answers_and_closes_everybody() -> None:
     """Its Deferred fires when the last connection is gone."""
     pending = Pending()
     factory = make_factory([FakeMethod("wait", pending)])
-    busy, idle = Talk(factory=factory), Talk(factory=factory)
+    busy, idle = MemoryClient(factory=factory), MemoryClient(factory=factory)
     busy.ask(request(1, "wait"))
     done: list[object] = []
     factory.close_all().addCallback(done.append)
@@ -539,7 +551,7 @@ def test_shutdown_answers_and_closes_everybody() -> None:
 
 def test_shutdown_waits_for_nobody_who_does_not_read() -> None:
     """The wait ends after a second."""
-    talk = Talk()
+    talk = MemoryClient()
     talk.transport.producer.pauseProducing()
     talk.ask(request(1, "echo"))
     talk.factory.close_all()
@@ -557,7 +569,7 @@ def test_shutdown_without_clients_is_done_at_once() -> None:
 
 def test_coming_and_going_is_logged_and_prompts_are_not(logged: list[str]) -> None:
     """Each has one line."""
-    talk = Talk()
+    talk = MemoryClient()
     talk.ask(request(1, "echo", ["my secret"]), request(2, "my secret"), notification("my secret"))
     talk.vanish()
     first, *_, last = logged
@@ -572,7 +584,7 @@ def test_coming_and_going_is_logged_and_prompts_are_not(logged: list[str]) -> No
 
 def test_http_gets_an_http_answer_of_one_sentence() -> None:
     """curl shows it; then the connection closes."""
-    talk = Talk()
+    talk = MemoryClient()
     talk.send(b"GET /status HTTP/1.1\r\nHost: localhost\r\n\r\n")
     head, _, body = talk.transport.value().partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
@@ -592,7 +604,7 @@ def test_http_gets_an_http_answer_of_one_sentence() -> None:
 )
 def test_json_over_several_lines_is_answered_once(text: bytes) -> None:
     """The error says what to do; the next request on one line is served."""
-    talk = Talk()
+    talk = MemoryClient()
     talk.send(text)
     [answer] = talk.answers()
     assert code(answer) == ParseError.code
@@ -603,7 +615,7 @@ def test_json_over_several_lines_is_answered_once(text: bytes) -> None:
 
 def test_a_batch_over_several_lines_gets_one_error_and_its_members() -> None:
     """Each member stands in one line; what is between them is no message."""
-    talk = Talk()
+    talk = MemoryClient()
     talk.send(b"[\n " + PING + b",\n " + PING + b"\n]\n")
     [error, *answers] = talk.answers()
     assert "Send one message per line" in error["error"]["message"]
@@ -619,7 +631,7 @@ SLOW = pytest.mark.parametrize("begun", [b'{"jsonrpc"', b"10:{"], ids=["line", "
 @SLOW
 def test_a_message_that_is_not_complete_in_time_ends_the_connection(begun: bytes) -> None:
     """The client gets one error, which states the limit."""
-    talk = Talk(factory=make_factory(message_timeout=5))
+    talk = MemoryClient(factory=make_factory(message_timeout=5))
     talk.send(begun)
     talk.clock.advance(4.9)
     assert not talk.closing
@@ -632,7 +644,7 @@ def test_a_message_that_is_not_complete_in_time_ends_the_connection(begun: bytes
 @SLOW
 def test_a_pause_of_the_daemon_costs_no_message(begun: bytes) -> None:
     """After SIGSTOP the timer is due before the reactor has read the message's rest."""
-    talk = Talk(factory=make_factory(message_timeout=5))
+    talk = MemoryClient(factory=make_factory(message_timeout=5))
     talk.send(begun)
     talk.clock.advance(5 + 12)
     assert not talk.closing
@@ -643,7 +655,7 @@ def test_a_pause_of_the_daemon_costs_no_message(begun: bytes) -> None:
 @SLOW
 def test_dripping_does_not_help(begun: bytes) -> None:
     """The time counts from the first byte."""
-    talk = Talk(factory=make_factory(message_timeout=5))
+    talk = MemoryClient(factory=make_factory(message_timeout=5))
     talk.send(begun)
     for _ in range(6):
         talk.clock.advance(1)
@@ -653,7 +665,7 @@ def test_dripping_does_not_help(begun: bytes) -> None:
 
 def test_a_request_under_way_does_not_stop_the_time() -> None:
     """A client that waits for an answer may begin another message, but must end it."""
-    talk = Talk(factory=make_factory([FakeMethod("wait", Pending())], message_timeout=5))
+    talk = MemoryClient(factory=make_factory([FakeMethod("wait", Pending())], message_timeout=5))
     talk.ask(request(1, "wait"))
     talk.send(b"{")
     talk.clock.pump([0.5] * 12)
@@ -662,7 +674,7 @@ def test_a_request_under_way_does_not_stop_the_time() -> None:
 
 def test_an_idle_connection_has_all_the_time() -> None:
     """The timer stops after a message that came in two pieces."""
-    talk = Talk(factory=make_factory(message_timeout=5))
+    talk = MemoryClient(factory=make_factory(message_timeout=5))
     talk.send(PING[:5], PING[5:] + b"\n")
     assert talk.replies() == [PONG]
     talk.clock.advance(1000)
@@ -672,7 +684,7 @@ def test_an_idle_connection_has_all_the_time() -> None:
 
 def test_each_message_has_its_own_time() -> None:
     """The second message begins just before the first one's time ends."""
-    talk = Talk(factory=make_factory(message_timeout=5))
+    talk = MemoryClient(factory=make_factory(message_timeout=5))
     talk.send(PING[:5])
     talk.clock.advance(4)
     talk.send(PING[5:] + b"\n" + PING[:5])

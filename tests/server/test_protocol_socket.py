@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 import pytest_twisted
+from daemons import MAX_WAIT_S
 from memory_client import FakeMethod, Flush, Pending, by_name, code, notification, request
 from twisted.internet import reactor as real_reactor
 from twisted.internet.defer import Deferred, DeferredList
@@ -33,7 +34,6 @@ from rkllm_twisted.values import Peer
 from rkllm_twisted.wire.framing import netstring
 
 reactor: Any = real_reactor
-PATIENCE = 20.0
 
 Serve = Callable[..., tuple[RPCFactory, Callable[[], socket.socket]]]
 
@@ -55,7 +55,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
         def connect() -> socket.socket:
             client = socket.socket(socket.AF_UNIX)
-            client.settimeout(PATIENCE)
+            client.settimeout(MAX_WAIT_S)
             client.connect(path)
             clients.append(client)
             return client
@@ -85,7 +85,7 @@ def lines(data: bytes) -> list[Any]:
 
 async def until(condition: Callable[[], object]) -> None:
     """Run the reactor until a condition is true."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + MAX_WAIT_S
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"
         await deferLater(reactor, 0.001)
@@ -420,7 +420,7 @@ async def test_a_client_that_reads_is_not_dropped_for_a_busy_reactor(serve: Serv
             received.extend(client.recv(65536) or pytest.fail("the client was dropped"))
 
     await until(lambda: received)
-    client.settimeout(PATIENCE)
+    client.settimeout(MAX_WAIT_S)
     await deferToThread(read_on)
     assert len(received) > 300 * 10_000
     assert factory.connections

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from memory_server import House, MemoryTransport, held, unread
+from memory_server import MemoryServer, MemoryTransport, held, unread
 
 from rkllm_twisted.rpc.limits import Limits
 from rkllm_twisted.server import outbox
@@ -74,7 +74,7 @@ class Asked:
         return self.method not in UNCOUNTED
 
 
-def served(house: House) -> int:
+def served(house: MemoryServer) -> int:
     """The number of served clients. A client that has just left may still count."""
     return sum(not one.transport.gone for one in house.factory.connections)
 
@@ -82,7 +82,7 @@ def served(house: House) -> int:
 class Client:
     """One client: its messages, the answers that it must get, and those that it got."""
 
-    def __init__(self, number: int, house: House, kind: Kind, form: str) -> None:
+    def __init__(self, number: int, house: MemoryServer, kind: Kind, form: str) -> None:
         self.number = number
         self.kind, self.form = kind, form
         self.house = house
@@ -280,7 +280,7 @@ class Server(RuleBasedStateMachine):
         STOPPED.clear()
         self.thread = PacedThread()
         self.wrong: list[str] = []
-        self.house = House(self.thread, LIMITS, QUEUE, CLIENTS, entered=self._entered)
+        self.house = MemoryServer(self.thread, LIMITS, QUEUE, CLIENTS, entered=self._entered)
         self._watch_aborts()
         self.clients: list[Client] = []
         self.stopping = False

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from daemons import MAX_WAIT_S
 from twisted.internet import reactor as installed_reactor
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.protocol import Factory, Protocol
@@ -23,7 +24,6 @@ from rkllm_twisted.server.socket_file import SocketFile
 from rkllm_twisted.server.transport import ClientTransport
 
 reactor: Any = installed_reactor  # its type depends on the platform
-PATIENCE = 30.0
 BIG = bytes(range(256)) * 8192
 
 
@@ -70,7 +70,7 @@ def connect(tmp_path: Path) -> Iterator[Connect]:
 
     async def one() -> tuple[socket.socket, Heard]:
         client = socket.socket(socket.AF_UNIX)
-        client.settimeout(PATIENCE)
+        client.settimeout(MAX_WAIT_S)
         client.connect(str(tmp_path / "s"))
         sockets.append(client)
         await until(lambda: len(made) == len(sockets) and made[-1].transport)
@@ -87,7 +87,7 @@ def connect(tmp_path: Path) -> Iterator[Connect]:
 
 async def until(condition: Callable[[], object]) -> None:
     """Run the reactor until a condition is true."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + MAX_WAIT_S
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"
         await deferLater(reactor, 0.001)
@@ -164,7 +164,7 @@ async def test_descriptors_are_not_taken(connect: Connect) -> None:
     socket.send_fds(client, [b"x"], [theirs.fileno()])
     theirs.close()
     await until(lambda: protocol.data == b"x")
-    ours.settimeout(PATIENCE)
+    ours.settimeout(MAX_WAIT_S)
     assert await deferToThread(ours.recv, 1) == b""  # no process holds the other end
     ours.close()
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from daemons import PATIENCE, environment
+from daemons import MAX_WAIT_S, environment
 
 CLIENTS = Path(__file__).parents[1] / "interop" / "clients"
 Event = dict[str, Any]
@@ -31,7 +31,7 @@ class Driven:
 
     def __init__(self, arguments: Sequence[str], env: dict[str, str], cwd: Path) -> None:
         ours, theirs = socket.socketpair()
-        ours.settimeout(PATIENCE)
+        ours.settimeout(MAX_WAIT_S)
         self._socket = ours
         self._lines = ours.makefile("r", encoding="utf-8")
         with theirs:
@@ -46,7 +46,7 @@ class Driven:
     def __exit__(self, *_: object) -> None:
         self._socket.shutdown(socket.SHUT_WR)
         try:
-            assert self.process.wait(PATIENCE) == 0
+            assert self.process.wait(MAX_WAIT_S) == 0
         finally:
             self.process.kill()
             self._lines.close()

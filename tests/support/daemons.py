@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 #: Seconds after which anything that was waited for has failed.
-PATIENCE = 30.0
+MAX_WAIT_S = 30.0
 
 
 class RawClient:
@@ -24,7 +24,7 @@ class RawClient:
 
     def __init__(self, path: Path) -> None:
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(PATIENCE)
+        self.socket.settimeout(MAX_WAIT_S)
         try:
             self.socket.connect(str(path))
         except OSError:
@@ -133,7 +133,7 @@ class Daemon:
         self._await_socket()
 
     def _await_socket(self) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + MAX_WAIT_S
         while self.process.poll() is None and time.monotonic() < deadline:
             with socket.socket(socket.AF_UNIX) as probe:
                 if probe.connect_ex(str(self.path)) == 0:
@@ -155,7 +155,7 @@ class Daemon:
         """Send a signal; return the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(how)
-        return self.process.wait(PATIENCE)
+        return self.process.wait(MAX_WAIT_S)
 
 
 def twistd() -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 from contracts.test_wire_table import CASES, ONLY_NETSTRINGS, SPECIFICATION
 from memory_client import SPEC_METHODS, FakeMethod, by_name
-from memory_server import House, MemoryTransport, held, unread
+from memory_server import MemoryServer, MemoryTransport, held, unread
 from twisted.logger import LogEvent, LogLevel, globalLogPublisher
 
 from rkllm_twisted.rpc.limits import Limits
@@ -107,7 +107,7 @@ class Fuzzer:
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)
         self.report = Report()
-        self.house = House(limits=Limits(max_length=MAX_LENGTH), extra=SPEC)
+        self.house = MemoryServer(limits=Limits(max_length=MAX_LENGTH), extra=SPEC)
         self.house.load()
         self.logged: list[str] = []
 

@@ -92,7 +92,7 @@ def dispatcher(methods: Iterable[FakeMethod] = SPEC_METHODS) -> Dispatcher:
     return Dispatcher(by_name(methods), "the npu", "the daemon")  # type: ignore[arg-type]
 
 
-class Talk:
+class MemoryClient:
     """One connection to a factory, and the bytes that it got back."""
 
     def __init__(

@@ -207,7 +207,7 @@ class WatchedRuntime(FakeRuntime):
         return super().abort()
 
 
-class House:
+class MemoryServer:
     """A server.
 
     :param thread: the NPU's; a :class:`PacedThread` stops at each moment of a run.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pexpect
 import pytest
-from daemons import PATIENCE, Daemon
+from daemons import MAX_WAIT_S, Daemon
 from rkllm_command import HEARS_CTRL_C, RKLLM, surroundings
 
 #: Sequences that move a terminal's cursor, set its colours, or query it.
@@ -34,7 +34,7 @@ class Terminal:
 
     def expect(self, pattern: str) -> None:
         """Wait for text after the last match."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + MAX_WAIT_S
         while (
             match := re.compile(pattern, re.MULTILINE).search(self._seen(), self._looked)
         ) is None:
@@ -44,14 +44,14 @@ class Terminal:
 
     def expect_cursor(self) -> None:
         """Wait until the cursor is visible; a prompt that is drawn again hides it for a moment."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + MAX_WAIT_S
         while self.raw.rfind("\x1b[?25h") <= self.raw.rfind("\x1b[?25l"):
             if not self._read(deadline):
                 pytest.fail("the cursor stays invisible")
 
     def end(self) -> int:
         """Wait for the end; return the exit code."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + MAX_WAIT_S
         while self._read(deadline):
             pass
         self._child.close()

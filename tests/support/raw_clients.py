@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from daemons import PATIENCE, Daemon
+from daemons import MAX_WAIT_S, Daemon
 from twisted.internet.protocol import Factory
 from twisted.internet.protocol import Protocol as TwistedProtocol
 
@@ -94,7 +94,7 @@ class SocketWire:
 
     def __init__(self, path: str) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(PATIENCE)
+        self._socket.settimeout(MAX_WAIT_S)
         self._socket.connect(path)
         self.send, self.leave = self._socket.sendall, self._socket.close
 
@@ -159,7 +159,7 @@ MASKS = [
 ]
 
 
-class Talk:
+class MessageReader:
     """A connection that is read by whole messages."""
 
     def __init__(self, wire: Wire) -> None:
@@ -220,14 +220,14 @@ class Partner:
     def __init__(self, connect: Any, model: str) -> None:
         self._connect = connect
         self.model = model
-        self._talks: list[Talk] = []
+        self._talks: list[MessageReader] = []
 
-    def connect(self) -> Talk:
+    def connect(self) -> MessageReader:
         """A new connection."""
-        self._talks.append(Talk(self._connect()))
+        self._talks.append(MessageReader(self._connect()))
         return self._talks[-1]
 
-    def loaded(self) -> Talk:
+    def loaded(self) -> MessageReader:
         """A new connection to a daemon that has a model."""
         talk = self.connect()
         talk.call("rkllm.init", [{"model_path": self.model}], "load")
@@ -291,12 +291,12 @@ def fake_process(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]
     )
     assert running.stdout is not None
     try:
-        assert select.select([running.stdout], [], [], PATIENCE)[0], "it says nothing"
+        assert select.select([running.stdout], [], [], MAX_WAIT_S)[0], "it says nothing"
         yield running, json.loads(running.stdout.readline())["listening"]
     finally:
         running.terminate()
         began = time.monotonic()
-        assert running.wait(PATIENCE) == 0, time.monotonic() - began
+        assert running.wait(MAX_WAIT_S) == 0, time.monotonic() - began
         running.stdout.close()
 
 

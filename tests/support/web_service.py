@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from daemons import PATIENCE, environment, twistd
+from daemons import MAX_WAIT_S, environment, twistd
 
 
 class WebService:
@@ -35,7 +35,7 @@ class WebService:
         self.address = f"http://{self._await_address()}/"
 
     def _await_address(self) -> str:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + MAX_WAIT_S
         while self.process.poll() is None and time.monotonic() < deadline:
             found = re.search(r"listening on (\S+:\d+)", self.log.read_text())
             if found:
@@ -47,5 +47,5 @@ class WebService:
     def stop(self) -> None:
         """Stop it; its log must hold no traceback."""
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(PATIENCE)
+        self.process.wait(MAX_WAIT_S)
         assert "Traceback" not in self.log.read_text(), self.log.read_text()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from raw_clients import MemoryWire, SocketWire, Talk, fake_process
+from raw_clients import MemoryWire, MessageReader, SocketWire, fake_process
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionRefusedError as Refused
@@ -88,7 +88,7 @@ def test_faults_befall_methods() -> None:
 def test_an_init_that_hangs_ends_with_its_time_limit() -> None:
     """The caller gets -32003; the runtime is ended by force, as in a process of its own."""
     with FakeDaemon(faults={"rkllm.init": [Hang(), None]}, options=["--init-timeout", "1"]) as fake:
-        talk = Talk(MemoryWire(fake))
+        talk = MessageReader(MemoryWire(fake))
         talk.ask("rkllm.init", [{"model_path": "m"}])
         fake.advance(0.9)
         talk.ask("server.status", request_id="s")
@@ -103,7 +103,7 @@ def test_a_connection_is_closed_in_the_middle_of_an_answer() -> None:
     """Earlier output arrives, other clients are still served, and the model stays loaded."""
     daemon = FakeDaemon({"gone": Answer("Once upon", then=Disconnect())}, model="m")
     with daemon.listening() as path, Client(path) as other:
-        talk = Talk(SocketWire(path))
+        talk = MessageReader(SocketWire(path))
         talk.ask("rkllm.run_async", prompt("gone"))
         assert b'"Once"' in talk.line()
         assert b'" upon"' in talk.line()
@@ -115,7 +115,7 @@ def test_a_connection_is_closed_in_the_middle_of_an_answer() -> None:
 def test_what_was_asked_is_known() -> None:
     """The daemon records requests and notifications by connection, before it answers."""
     with FakeDaemon(model="m") as daemon:
-        first, second = Talk(MemoryWire(daemon)), Talk(MemoryWire(daemon))
+        first, second = MessageReader(MemoryWire(daemon)), MessageReader(MemoryWire(daemon))
         first.call("server.ping")
         second.call("rkllm.run", {"rkllm_input": {"prompt_input": "a"}})
         first.send(b'{"jsonrpc":"2.0","method":"rkllm.abort"}\n')
@@ -152,7 +152,7 @@ def test_it_stops_at_once_whatever_is_under_way(asked: str) -> None:
         {"hang": Hang(), "endless": Answer(["x"], endless=True, delay=0.2)}, model="m"
     )
     with daemon.listening() as path:
-        talk = Talk(SocketWire(path))
+        talk = MessageReader(SocketWire(path))
         talk.ask("rkllm.run", prompt(asked))
         with Client(path) as client:
             while client.call("server.status")["state"] != "running":
@@ -243,7 +243,7 @@ def test_a_process_prints_what_it_is_asked(tmp_path: Path) -> None:
     path = tmp_path / "fake.sock"
     with fake_process("--socket", str(path)) as (running, said):
         assert said == str(path)
-        talk = Talk(SocketWire(said))
+        talk = MessageReader(SocketWire(said))
         talk.call("server.configure", {"floats": "base64"})
         talk.leave()
         assert running.stdout is not None

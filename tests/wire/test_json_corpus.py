@@ -18,7 +18,7 @@ from json_corpus import (
     REFUSE_ALONE,
     TRUNCATED,
 )
-from memory_client import Talk, code, dispatcher
+from memory_client import MemoryClient, code, dispatcher
 
 from rkllm_twisted.rpc.conversation import Conversation
 from rkllm_twisted.values import Peer
@@ -147,7 +147,7 @@ def test_one_refused_text_refuses_its_whole_batch(name: str) -> None:
 @pytest.mark.parametrize("name", REFUSED)
 def test_the_line_after_a_refused_one_is_answered(name: str) -> None:
     """A newline ends the refused text, even if its brackets are unbalanced."""
-    talk = Talk()
+    talk = MemoryClient()
     talk.send(request(REFUSED[name][0]) + b"\n" + request(b'"next"') + b"\n")
     for _ in range(10):
         talk.turn()
