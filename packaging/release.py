@@ -21,6 +21,8 @@ VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
 #: What a page calls the Debian package of a release.
 PACKAGE = re.compile(rf"(rkllm-twisted_)({VERSION.pattern})(?=_)")
 SECTION = re.compile(rf"^# rkllm_twisted ({VERSION.pattern}) ", re.MULTILINE)
+#: Two pages, with 60 lines of 95 characters each: so much is read before an installation.
+MAX_NEWS_WORDS = 1200
 #: The packages of a release; groups: the version.
 NAMES = (
     re.compile(r"rkllm_twisted-(.+)\.tar\.gz"),
@@ -65,6 +67,12 @@ def _fragments(project: Path) -> list[Path]:
     return sorted((project / "newsfragments").rglob("*.*.md"))
 
 
+def _news_words(project: Path) -> int:
+    """Count the words of the newest section of NEWS.md."""
+    sections = SECTION.split((project / "NEWS.md").read_text("utf-8"))  # text, version, text, …
+    return len(sections[2].split()) if len(sections) > 2 else 0
+
+
 def _pages(project: Path) -> list[Path]:
     return [project / "README.md", *sorted((project / "docs").rglob("*.md"))]
 
@@ -90,6 +98,11 @@ def problems(project: Path, version: str, packages: Path | None = None) -> Itera
         yield f"The newest section of NEWS.md is {released[0] if released else 'missing'}."
     if released.count(version) > 1:
         yield f"NEWS.md has {released.count(version)} sections of {version}."
+    if (words := _news_words(project)) > MAX_NEWS_WORDS:
+        yield (
+            f"The newest section of NEWS.md has {words} words; shorten it to {MAX_NEWS_WORDS},"
+            " which are two pages."
+        )
     for fragment in _fragments(project):
         yield f"{fragment.relative_to(project)} is not in NEWS.md."
     for page in _pages(project):

@@ -71,6 +71,17 @@ def test_the_next_release_stands_before_the_last_one(release: ModuleType, projec
     assert list(release.problems(project, "1.10.0")) == []
 
 
+def test_a_section_of_more_than_two_pages_is_told(release: ModuleType, project: Path) -> None:
+    """An older section does not count."""
+    (project / "newsfragments/+long.feature.md").write_text("word " * 1200)
+    release.prepare(project, "1.2.0")
+    [problem] = release.problems(project, "1.2.0")
+    assert "shorten it to 1200, which are two pages" in problem
+    (project / "newsfragments/+short.feature.md").write_text("One word.")
+    release.prepare(project, "1.3.0")
+    assert list(release.problems(project, "1.3.0")) == []
+
+
 @pytest.mark.parametrize("version", ["1", "1.2", "v1.2.0", "1.2.0rc1", "", "0.1.0"])
 def test_a_version_that_cannot_be_is_refused(
     release: ModuleType, project: Path, version: str
