@@ -150,11 +150,11 @@ class ICallObserver(Interface):
     """Notices all calls, in the NPU thread; see :meth:`INPU.observe`."""
 
     def before(runtime: IRuntime, function: str, client: Hashable, is_run: bool) -> Hashable:
-        """Take note of a call that will be made.
+        """Record a call that will be made.
 
         :returns: the client that the policy is called with.
         :raises RPCError: the call must not be made.
         """
 
     def after(function: str) -> None:
-        """Take note that a call has succeeded."""
+        """Record that a call has succeeded."""

@@ -146,7 +146,7 @@ class Waiting:
 
 @attrs.frozen
 class ModelLimits:
-    """What a model was loaded with (RKLLMParam).
+    """The parameters that a model was loaded with (RKLLMParam).
 
     :param max_context_len: in tokens: prompt, history and answer together.
     :param max_new_tokens: of an answer; -1: as many as the context holds.

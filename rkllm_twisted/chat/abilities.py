@@ -18,7 +18,7 @@ from rkllm_twisted.errors import InvalidParams
 
 @attrs.frozen
 class Abilities:
-    """What a template can show without a change to the messages.
+    """The features that a template can show without a change to the messages.
 
     :param system: True if it shows a system message at the beginning.
     :param later_system: True if it shows a second system message between other messages.

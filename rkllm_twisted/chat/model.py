@@ -1,4 +1,4 @@
-"""What chat knows of a model. The files beside the model are read once, when it is loaded."""
+"""The files beside a model, for chat. They are read once, when the model is loaded."""
 
 from __future__ import annotations
 

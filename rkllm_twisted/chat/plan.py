@@ -24,7 +24,7 @@ from rkllm_twisted.chat.trail import CacheKey, PlannedCall, Trail, same_conversa
 
 @attrs.frozen
 class Traits:
-    """What a release of the runtime can do, known from ``rkllm-abi.json`` or from a board.
+    """The abilities of a release of the runtime, known from ``rkllm-abi.json`` or from a board.
 
     :param history: True if it has ``keep_history`` and ``clear_kv_cache`` (since 1.2.0).
     :param keeps_system: True if ``clear_kv_cache`` with 1 keeps the system slot's tokens.

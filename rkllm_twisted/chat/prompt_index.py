@@ -58,7 +58,7 @@ class PromptIndex:
         )
 
     def has_read(self, owner: CacheKey, tokens: tuple[int, ...]) -> None:
-        """Take note of a prompt that was read, at least its end."""
+        """Record a prompt that was read, at least its end."""
         self._seen.add(owner, tokens)
 
     def add(self, saved: SavedPrompt) -> list[str]:
@@ -71,7 +71,7 @@ class PromptIndex:
         return [self.forget(one) for one in to_drop(self._saved.values(), self._limit)]
 
     def use(self, saved: SavedPrompt) -> None:
-        """Take note that a saved prompt was restored."""
+        """Record that a saved prompt was restored."""
         if saved.path in self._saved:
             self._saved[saved.path] = attrs.evolve(saved, used=next(self._uses))
 

@@ -86,7 +86,7 @@ class ComingBack:
         self._seen: OrderedDict[tuple[CacheKey, bytes], None] = OrderedDict()  # the newest last
 
     def add(self, owner: CacheKey, tokens: Tokens) -> None:
-        """Take note of a prompt that was read."""
+        """Record a prompt that was read."""
         key = (owner, _packed(tokens))
         self._seen[key] = None
         self._seen.move_to_end(key)
@@ -105,7 +105,7 @@ def _packed(tokens: Tokens) -> bytes:
 
 @attrs.define
 class Benefit:
-    """What was measured with one model: the times for reading, and for saving and restoring.
+    """Measurements with one model: the times for reading, and for saving and restoring.
 
     :ivar ms_per_token: the time for reading a token, as last measured; None before that.
     :ivar is_faster: True if saving and restoring is faster than reading; None if not yet known.
@@ -116,7 +116,7 @@ class Benefit:
     _slower: int = 0
 
     def has_read(self, tokens: int, ms: float) -> None:
-        """Take note of a prompt that was read whole."""
+        """Record a prompt that was read whole."""
         self.ms_per_token = ms / tokens
 
     def expected_ms(self, tokens: int) -> float:
@@ -137,7 +137,7 @@ class Benefit:
         self.is_faster = saving_ms + restoring_ms < reading_ms
 
     def has_restored(self, tokens: int, ms: float) -> None:
-        """Take note of the time to the first token of a prompt that was restored."""
+        """Record the time to the first token of a prompt that was restored."""
         self._slower = self._slower + 1 if ms >= self.expected_ms(tokens) else 0
         if self._slower >= MAX_SLOWER:
             self.is_faster = False

@@ -31,7 +31,7 @@ class PlannedCall:
 
 @attrs.frozen
 class CacheKey:
-    """What two runs need to have in common if the second is to continue in the first one's cache.
+    """The properties that two runs must share so that the second continues in the same cache.
 
     :param model: the model's :attr:`ChatModel.key`.
     :param adapter: the LoRA adapter's name, or None.
@@ -158,7 +158,7 @@ class KnownCache:
         return trail
 
     def called(self, function: str) -> None:
-        """Take note of a client's own call, which was not planned here.
+        """Record a client's own call, which was not planned here.
 
         :param function: the function's name in rkllm.h.
         """

@@ -63,7 +63,7 @@ class Vocabulary:
 
     @property
     def size(self) -> int:
-        """How many tokens there are. The model's logits may have more columns, but never fewer."""
+        """The number of tokens. The model's logits may have more columns, but never fewer."""
         return int(self._whole.get_vocab_size())
 
     @property

@@ -42,7 +42,7 @@ On a board, omit --library: the daemon finds librkllmrt.so on the loader's path.
 
 @attrs.frozen
 class Demonstration:
-    """What a demonstration runs.
+    """The programs and the model of a demonstration.
 
     :param library: see ``twistd rkllm --library``.
     :param model: returns the path of the model.

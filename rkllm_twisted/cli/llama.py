@@ -46,7 +46,7 @@ def _say(line: str) -> None:
 
 
 def _backend(named: str | None) -> str:
-    """What the runtime says of itself, which is asked in another process.
+    """Return the runtime's description of itself, which is asked in another process.
 
     :raises LibraryError: there is no libllama, or it cannot be used.
     """

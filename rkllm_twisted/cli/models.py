@@ -67,7 +67,7 @@ def _row(model: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _rows(model: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-    """What is known of a model; what is not is left out."""
+    """Return the known facts of a model; the others are left out."""
     for name, value in model.items():
         if value in (None, [], {}) or name == "template":
             continue

@@ -1,4 +1,4 @@
-"""What ``rkllm status`` shows: the daemon's status, and readings of the machine."""
+"""The view of ``rkllm status``: the daemon's status, and readings of the machine."""
 
 from __future__ import annotations
 

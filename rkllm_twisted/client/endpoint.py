@@ -1,4 +1,4 @@
-"""How a Twisted program gets a client: ``connect`` once, or a service that connects again."""
+"""Gets a client for a Twisted program: ``connect`` once, or a service that connects again."""
 
 from __future__ import annotations
 

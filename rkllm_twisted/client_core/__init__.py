@@ -1,1 +1,1 @@
-"""What every kind of client needs: pure code, except for ``unix_socket``."""
+"""The parts that both kinds of client share: pure code, except for ``unix_socket``."""

@@ -93,7 +93,7 @@ def like_function(make: Callable[..., object], returns: str) -> Callable[[F], F]
 
 
 class _ShownSignature:
-    """What ``inspect.signature`` finds behind a client's method.
+    """The signature that ``inspect`` finds behind a client's method.
 
     The signature is made on demand, because importing ``inspect`` takes a third of the time that
     the rest of a client's import takes.

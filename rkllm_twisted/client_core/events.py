@@ -1,4 +1,4 @@
-"""What comes from a daemon, as a client sees it.
+"""The messages of a daemon, as a client sees them.
 
 These are named tuples in a module of their own, because a program that imports a client should not
 have to import msgspec, as :mod:`~rkllm_twisted.client_core.connection` does.

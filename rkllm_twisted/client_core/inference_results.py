@@ -139,7 +139,7 @@ class EmbeddingVectors:
 
 @attrs.frozen
 class Score:
-    """How well a document answers a query.
+    """The score of a document: how well it answers the query.
 
     :param index: the document's index in the request.
     :param document: its text, if it was asked for.

@@ -19,7 +19,7 @@ from rkllm_twisted.models.swap_order import WantedModel
 
 @attrs.frozen
 class ModelLoad:
-    """What loads a model.
+    """The parameters that load a model.
 
     :param param: the RKLLMParam.
     :param wanted: the model, for the order of the requests.

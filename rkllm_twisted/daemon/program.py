@@ -1,4 +1,4 @@
-"""What the programs that twistd runs have in common: their options, errors, log and signals.
+"""The common parts of the programs that twistd runs: their options, errors, log and signals.
 
 A program that cannot start prints one sentence and exits with status 1. Only this module knows
 twistd's private names.

@@ -224,7 +224,7 @@ class ResidentModel:
         return None if load is None else load.wanted
 
     def _follow(self) -> None:
-        """Take note of what others have loaded meanwhile."""
+        """Record which model others have loaded meanwhile."""
         if not self._order.is_running:
             self._order.target = self._loaded_as()
 

@@ -1,4 +1,4 @@
-"""What a GGUF model is besides a decoder that generates text, by its metadata.
+"""Kinds of GGUF models besides decoders that generate text, by its metadata.
 
 A runtime finds out when it loads the model, and has then unloaded the one before. The sources are
 llama.cpp's own lists (``llm_arch_is_recurrent``, ``llm_arch_is_hybrid``, ``llm_arch_is_diffusion``

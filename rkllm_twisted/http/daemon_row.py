@@ -1,4 +1,4 @@
-"""What ``/status`` says of one daemon. Pure."""
+"""The row of one daemon in ``/status``. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which routes there are: every plugin in ``twisted/plugins/`` that provides IHTTPRoute."""
+"""Finds the routes: every plugin in ``twisted/plugins/`` that provides IHTTPRoute."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ _EXPOSED = "X-RKLLM-Ignored, X-RKLLM-History, X-RKLLM-JSON, Retry-After"
 
 @attrs.frozen
 class ExchangeRecord:
-    """What is known of an exchange once it is over, for logs and metrics.
+    """The facts of an exchange once it is over, for logs and metrics.
 
     :param path: the first of the route's paths; empty if no route answered.
     :param seconds: from the request's end to the answer's end.

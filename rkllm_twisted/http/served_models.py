@@ -43,7 +43,7 @@ class ServedModel:
 
     @property
     def created(self) -> int:
-        """When its file was written, in seconds since 1970; 0 if unknown."""
+        """The time when its file was written, in seconds since 1970; 0 if unknown."""
         try:
             return int(datetime.fromisoformat(self.modified.replace("Z", "+00:00")).timestamp())
         except ValueError:

@@ -21,7 +21,7 @@ UNREAD_S = 30.0
 
 @attrs.frozen
 class Framing:
-    """How the pieces of a stream are separated.
+    """The separators of a stream's pieces.
 
     :param comment: keeps the connection alive and means nothing; empty if there is no such thing.
     :param probe: what may be written at any time to see whether the client is there.

@@ -1,4 +1,4 @@
-"""Which requests are answered at all: by their Host, their Origin and their API key."""
+"""The requests that are answered at all: by their Host, their Origin and their API key."""
 
 from __future__ import annotations
 

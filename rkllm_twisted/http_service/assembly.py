@@ -51,7 +51,7 @@ class Options(TableOptions):
 
     @property
     def addresses(self) -> Sequence[str]:
-        """Where the daemons listen; the one in this process is the first."""
+        """The addresses of the daemons; the one in this process is the first."""
         if self.embedded is None:
             return tuple(self["daemon"])
         others = self["daemon"] if "daemon" in self.sources else ()

@@ -1,4 +1,4 @@
-"""Whether an endpoint can be reached from other machines. Pure."""
+"""Finds the endpoints that other machines can reach. Pure."""
 
 from __future__ import annotations
 

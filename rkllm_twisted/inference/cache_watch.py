@@ -27,7 +27,7 @@ FORGETTING = frozenset({"rkllm_init", "rkllm_destroy"})
 
 @implementer(ICallObserver)
 class CacheWatch:
-    """What the cache holds, and whose text that is. In the NPU thread only.
+    """Follows what the cache holds, and whose text that is. In the NPU thread only.
 
     All calls that are not made within :meth:`planned` are clients' own. Before a client's own run,
     a call removes what chat has left in the cache, so that the run cannot continue it.
@@ -63,7 +63,7 @@ class CacheWatch:
             self._has_left_prompt = self._has_prompt
 
     def before(self, runtime: IRuntime, function: str, client: Hashable, is_run: bool) -> Hashable:
-        """Take note of a call.
+        """Record a call.
 
         :returns: whose run it is for the policy of histories: all planned runs are of one client.
         :raises RPCError: chat's text cannot be removed; the call must not be made.
@@ -81,7 +81,7 @@ class CacheWatch:
         return client
 
     def after(self, function: str) -> None:
-        """Take note that a call has succeeded."""
+        """Record that a call has succeeded."""
         if function in FORGETTING:
             self._holds_chat = self._has_prompt = self._has_left_prompt = False
         if function in FORGETTING or function == RELEASE:

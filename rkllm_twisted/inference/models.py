@@ -51,7 +51,7 @@ class Profiles:
 
     @property
     def remedy(self) -> str:
-        """What a client can do whose request needs a model while none is loaded."""
+        """The advice for a client that needs a model while none is loaded."""
         if self._has_directories:
             return "give the name of one as model, or load one with rkllm.init"
         return "load one with rkllm.init"

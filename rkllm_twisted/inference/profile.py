@@ -1,4 +1,4 @@
-"""What inference knows of a model: the files beside it, read once."""
+"""The profile of a model for inference: the files beside it, read once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the runtime in use can do, as far as requests for answers depend on it."""
+"""The abilities of the runtime in use, as far as requests for answers depend on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a child still runs, by its heartbeats.
+"""Notices by its heartbeats whether a child still runs.
 
 Checks are counted, not seconds. After a pause of the daemon (SIGSTOP, suspend, ``docker pause``)
 its timers are due at once, and the heartbeats of the pause are unread, or were never sent if the

@@ -1,4 +1,4 @@
-"""What passes between the daemon and the process that holds the runtime.
+"""The messages between the daemon and the process that holds the runtime.
 
 Messages are typed values, written as MessagePack in netstrings: the daemon has checked the JSON of
 its clients already, and an array of floats crosses as the bytes that it is. Pure.

@@ -1,4 +1,4 @@
-"""What a child prints: log lines, each with the call during which it was printed.
+"""The output of a child: log lines, each with the call during which it was printed.
 
 The child marks the start of each call on both streams. So a line can be given to the client whose
 call it belongs to, and to no other: with RKLLM_LOG_LEVEL=2 the runtime prints prompts.

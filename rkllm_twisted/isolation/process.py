@@ -46,7 +46,7 @@ SPAWN_DESCRIPTORS = 12
 
 @attrs.frozen
 class ChildExit:
-    """How a child ended.
+    """The end of a child.
 
     :param signal: the number of the signal that killed it, or None.
     :param exit_code: its exit code, or None.

@@ -108,7 +108,7 @@ class ProcessRuntime:
 
     @property
     def problem(self) -> str | None:
-        """How the last child crashed; None once a model is loaded again."""
+        """The crash of the last child; None once a model is loaded again."""
         return None if self.loaded else self._supervisor.problem
 
     def kill(self) -> bool:

@@ -1,4 +1,4 @@
-"""Which clients may make a run write a file."""
+"""Checks which clients may make a run write a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the NPU does without a turn."""
+"""The calls of the NPU that need no turn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which client's conversation the KV cache holds, and whether another may continue it.
+"""Policies of the KV cache: whose conversation it holds, and whether another may continue it.
 
 The library keeps one history for all clients. A policy is called before each call, in the NPU
 thread and within its turn, so that no other client's call comes between the two.

@@ -1,4 +1,4 @@
-"""What is known of the loaded model, for server.status and for the end of an answer."""
+"""The facts of the loaded model, for server.status and for the end of an answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CACHE_SIZE = "rkllm_get_kv_cache_size"
 
 
 class ModelRecord:
-    """What is known of the model that was loaded last: limits, adapters, end tokens, history.
+    """The facts of the model that was loaded last: limits, adapters, end tokens, history.
 
     They are read only while a model is loaded: a model that a crash takes along needs no record.
 

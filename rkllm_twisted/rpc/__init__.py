@@ -1,1 +1,1 @@
-"""What a message means: methods and their parameters, requests under way, conversations."""
+"""The meaning of a message: methods and their parameters, requests under way, conversations."""

@@ -1,4 +1,4 @@
-"""Which users may connect, and which may call administrative methods. Pure."""
+"""The users that may connect, and those that may call administrative methods. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which methods there are: every plugin in ``twisted/plugins/`` that provides IRPCMethod, and the
+"""Finds the methods: every plugin in ``twisted/plugins/`` that provides IRPCMethod, and the
 functions of rkllm.h for which none of the daemon's own plugins stands.
 
 A plugin that cannot be used is named in the log and left out; the daemon starts without it. Two

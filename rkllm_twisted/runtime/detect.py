@@ -30,7 +30,7 @@ _NAME_IT = "name the release with --abi"
 
 @attrs.frozen
 class DetectedRelease:
-    """Which release it is, and why.
+    """The release of a library, and the reason.
 
     :param version: what the library says of itself; ``None`` if it says nothing.
     :param reason: how the release was chosen, in words.

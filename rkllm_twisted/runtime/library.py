@@ -69,7 +69,7 @@ class OpenedFile:
 
     @property
     def limits(self) -> dict[str, list[str]]:
-        """What each engine of an embedded runtime cannot do; empty for an NPU."""
+        """The limits of each engine of an embedded runtime; empty for an NPU."""
         lines = (line.partition(": ") for line in self._text("rkllm_cpu_limits").splitlines())
         return {engine: names.split(", ") if names else [] for engine, _, names in lines}
 

@@ -31,7 +31,7 @@ PROBE_TIMEOUT_S = 60.0
 
 @attrs.frozen
 class Findings:
-    """What the probe found out.
+    """The findings of the probe.
 
     :param defaults: the bytes of the RKLLMParam that ``rkllm_createDefaultParam`` returns.
     """
@@ -42,7 +42,7 @@ class Findings:
 
 @attrs.frozen
 class _Ended:
-    """How the process ended, and its output.
+    """The end of the process, and its output.
 
     :param status: its exit code; negative, the signal that killed it.
     """

@@ -62,7 +62,7 @@ class RoundRobin:
         self._go_on()
 
     def remove(self, connection: IServerConnection) -> None:
-        """Take a connection out of the queue."""
+        """Remove a connection from the queue."""
         self._waiting.pop(connection, None)
         if not self._waiting and self._next is not None:
             self._next.cancel()

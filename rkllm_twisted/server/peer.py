@@ -1,4 +1,4 @@
-"""What the kernel knows of the other end of a UNIX socket: its process, and whether it is there."""
+"""The kernel's facts of the other end of a UNIX socket: its process, and whether it is there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the connections share, and which of them are served."""
+"""The state that the connections share, and which of them are served."""
 
 from __future__ import annotations
 

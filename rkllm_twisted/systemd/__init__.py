@@ -1,1 +1,1 @@
-"""What the daemon and systemd exchange: an open socket, notifications, a watchdog."""
+"""The exchange between the daemon and systemd: an open socket, notifications, a watchdog."""

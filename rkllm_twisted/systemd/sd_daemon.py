@@ -1,4 +1,4 @@
-"""What systemd passes to a service, and the notifications that it takes.
+"""The sockets that systemd passes to a service, and the notifications that it takes.
 
 An environment (:func:`take_environment`), an open socket (:class:`ActivatedSocket`), and an address
 that takes notifications (:class:`NotifySocket`). sd_listen_fds(3), sd_notify(3) and
@@ -38,7 +38,7 @@ _log = Logger("rkllm.systemd")
 
 @attrs.frozen
 class SystemdEnvironment:
-    """What systemd put into the environment; empty without systemd.
+    """The variables that systemd has put into the environment; empty without systemd.
 
     :param sockets: descriptors of the sockets that systemd has opened for this process.
     :param notify: address of the datagram socket that takes notifications.
