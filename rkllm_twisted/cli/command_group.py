@@ -67,6 +67,8 @@ class Commands(click.Group):
         command: click.Command = import_module(
             f"{__package__}.{cmd_name.replace('-', '_')}"
         ).command
+        if command.help is None:  # python -OO has dropped its docstring
+            command.help = self._summaries[cmd_name]
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

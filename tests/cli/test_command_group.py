@@ -13,7 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from rkllm_twisted import errors
-from rkllm_twisted.cli import COMMANDS, main
+from rkllm_twisted.cli import COMMANDS, main, run
+from rkllm_twisted.cli.command_group import Commands
 from rkllm_twisted.cli.connected import with_client
 from rkllm_twisted.cli.exit_codes import MEANINGS, REASONS, Exit, exit_reason
 
@@ -209,3 +210,11 @@ def test_the_librarys_lines_follow_the_sentence() -> None:
     repeated = errors.RuntimeRefused("rkllm_init returned -1: no memory.", data)
     assert exit_reason(repeated).lines == ("W �[2Jx",)
     assert exit_reason(errors.RuntimeRefused("It failed.")).text == "It failed. (-32000)"
+
+
+def test_a_command_without_its_docstring_has_its_summary(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``python -OO`` has dropped the docstring, which is the help."""
+    monkeypatch.setattr(run.command, "help", None)
+    group = Commands(summaries={"run": "Ask the model."})
+    assert group.get_command(click.Context(group), "run") is run.command
+    assert run.command.help == "Ask the model."
