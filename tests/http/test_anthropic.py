@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from http_rig import HTTPRig, Response
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rkllm_twisted.errors import Busy, HTTPError
@@ -169,6 +169,11 @@ def content(*blocks: object, role: str = "user") -> dict[str, Any]:
         ({"messages": HELLO, "max_tokens": 5, "tools": [{}]}, "tools[0].name"),
         ({"messages": HELLO, "max_tokens": 5, "mcp_servers": [{}]}, "mcp_servers"),
         ({"messages": HELLO, "max_tokens": 5, "thinking": {"type": "x"}}, "thinking.type"),
+        ({"messages": HELLO, "max_tokens": 5, "thinking": {"type": []}}, "thinking.type"),
+        (
+            {"messages": HELLO, "max_tokens": 5, "tools": [LOOK], "tool_choice": {"type": {}}},
+            "tool_choice.type",
+        ),
         (
             {"messages": HELLO, "max_tokens": 5, "tools": [LOOK], "tool_choice": {"type": "x"}},
             "tool_choice.type",
@@ -227,6 +232,7 @@ PIECES = st.lists(
 )
 
 
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(PIECES)
 def test_blocks_are_opened_and_closed_one_after_another(pieces: list[Any]) -> None:
     events = MessageEvents("msg_1", "m")

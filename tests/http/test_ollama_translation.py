@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rkllm_twisted.errors import HTTPError
@@ -92,6 +92,11 @@ def test_a_conversation_that_may_not_be_shortened_is_not() -> None:
 def test_a_message_goes_on_as_the_daemon_reads_it(message: object, read: object) -> None:
     (made,) = read_chat({"messages": [message]}).params["messages"]
     assert made == read
+
+
+def test_an_id_that_is_no_text_is_left_to_the_daemon_to_refuse() -> None:
+    message = {"role": "tool", "content": "1", "tool_call_id": [1]}
+    assert read_chat({"messages": [message]}).params["messages"] == [message]
 
 
 def test_a_result_keeps_the_id_of_a_call_that_has_it() -> None:
@@ -315,6 +320,7 @@ PIECES = st.lists(
 )
 
 
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(PIECES)
 def test_the_lines_of_a_stream_are_the_whole_text(pieces: list[dict[str, str]]) -> None:
     lines = AnswerLines("m", True)

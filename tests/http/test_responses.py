@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from http_rig import HTTPRig
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rkllm_twisted.errors import Busy, HTTPError
@@ -215,6 +215,7 @@ PIECES = st.lists(
 )
 
 
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(PIECES)
 def test_events_are_numbered_and_say_what_the_last_one_has(pieces: list[Any]) -> None:
     events = ResponseEvents(label())

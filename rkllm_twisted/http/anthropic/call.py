@@ -127,9 +127,11 @@ def read_choice(choice: Body, ignored: list[str]) -> object:
     kind = choice.get("type")
     if kind == "tool":
         return {"type": "function", "function": {"name": choice.get("name")}}
-    if choice and kind not in _CHOICES:
+    if not choice:
+        return None
+    if not isinstance(kind, str) or kind not in _CHOICES:
         raise wrong("tool_choice.type", f"must be auto, any, tool or none, not {shown(kind)}")
-    return _CHOICES.get(kind)
+    return _CHOICES[kind]
 
 
 def read_thinking(thinking: Body, ignored: list[str]) -> bool | None:
@@ -141,6 +143,6 @@ def read_thinking(thinking: Body, ignored: list[str]) -> bool | None:
     if thinking.get("budget_tokens") is not None:
         ignored.append("thinking.budget_tokens")
     kind = thinking.get("type", "disabled")
-    if kind not in _THINKING:
+    if not isinstance(kind, str) or kind not in _THINKING:
         raise wrong("thinking.type", f"must be enabled, disabled or adaptive, not {shown(kind)}")
     return _THINKING[kind]

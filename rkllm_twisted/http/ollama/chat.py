@@ -65,8 +65,9 @@ def read_messages(value: object) -> list[Mapping[str, Any]]:
         else:
             calls = _ids(message["tool_calls"])
         # Some clients keep the id of a result, but not that of its call.
-        if message.get("tool_call_id") not in calls:
-            message.pop("tool_call_id", None)
+        call_id = message.get("tool_call_id")
+        if isinstance(call_id, str) and call_id not in calls:
+            del message["tool_call_id"]
         messages.append(message)
     return messages
 
