@@ -30,7 +30,7 @@ export class Watch extends EventTarget {
   /** Watch closely while a request has no answer yet. */
   set busy(isBusy) {
     this.#isBusy = isBusy;
-    if (isBusy) this.now();
+    this.now();
   }
 
   get away() {
