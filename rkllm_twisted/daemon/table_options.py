@@ -42,7 +42,9 @@ class TableOptions(usage.Options):
         ]
         for name, setting in cls.settings.items():
             if setting.separator:
-                setattr(cls, f"opt_{name.replace('-', '_')}", collecting(name, setting))
+                take = collecting(name, setting)
+                for known_as in (name.replace("-", "_"), *(setting.short or "")):
+                    setattr(cls, f"opt_{known_as}", take)
 
     def __init__(self) -> None:
         super().__init__()

@@ -79,6 +79,13 @@ def test_any_text_is_local_or_not(text: str) -> None:
     assert is_local(text) in (True, False)
 
 
+def test_an_option_that_may_be_repeated_has_its_letter_too() -> None:
+    options = Options()
+    options.parseOptions(["-d", "/run/one.sock", "-d", "/run/two.sock", "-l", "unix:/x"])
+    assert options["daemon"] == ("/run/one.sock", "/run/two.sock")
+    assert options["listen"] == ("unix:/x",)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
