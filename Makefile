@@ -46,11 +46,12 @@ PYTEST := $(BIN)/pytest --numprocesses=auto --dist=loadfile
 unit: $(VENV)/test-installed
 	$(PYTEST) $(SLOW:%=--ignore=%) $(PROGRAMS:%=--ignore=%)
 
-# What waits for time limits, what is repeated for each provider of an interface, and what starts a
-# daemon or a terminal for each of its many cases.
-SLOW := tests/contract tests/contracts $(addprefix tests/endtoend/test_,$(addsuffix .py, \
-    big_messages chaos chaos_hangs cli_bad_days cli_terminal conversation hostile isolation \
-    methods_page pauses public_reports quirks startup systemd))
+# What waits for time limits, what is repeated for each provider of an interface or for generated
+# values, and what starts a daemon or a terminal for each of its many cases.
+SLOW := tests/contract tests/contracts tests/abi/test_invalid_parameters.py tests/abi/test_to_c.py \
+    $(addprefix tests/endtoend/test_,$(addsuffix .py, \
+    big_messages chaos chaos_hangs check cli cli_bad_days cli_terminal conversation hostile \
+    isolation log methods_page models pauses public_reports quirks startup systemd))
 slow: $(VENV)/test-installed
 	$(PYTEST) $(SLOW)
 
