@@ -75,7 +75,10 @@ PYENV := $(or $(PYENV_ROOT),$(HOME)/.pyenv)
 PYTHONS ?= $(foreach name,$(OTHER_PYTHONS), \
     $(firstword $(wildcard $(PYENV)/versions/*/bin/$(name)) $(name)))
 NOT_FAST := real_models page endtoend soak interop packages contract contracts cpu_runtime systemd \
-    packaging abi/test_invalid_parameters.py abi/test_to_c.py wire/test_validation.py
+    packaging abi description runtime/test_calls.py rpc/test_memory.py wire/test_validation.py \
+    server/test_protocol_socket.py $(STATIC:%=test_%.py)
+# These read the source, which is the same under each Python.
+STATIC := layers mutations names privates
 pythons:
 	@for python in $(PYTHONS); do \
 	    if $$python -c 'import ensurepip' 2>/dev/null; then \
