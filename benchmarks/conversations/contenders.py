@@ -1,4 +1,4 @@
-"""What is compared: the daemon in three ways, and llama.cpp's server in two."""
+"""The servers that the benchmark compares: the daemon in three ways, llama.cpp's in two."""
 
 from __future__ import annotations
 

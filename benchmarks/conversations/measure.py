@@ -34,7 +34,7 @@ Ask = Callable[[Sequence[Message]], Answer]
 
 @attrs.frozen
 class Contender:
-    """What is asked.
+    """A server that answers the questions of the benchmark.
 
     :param before: what is done before each question.
     :param lead: how many turns it answers before the measured one; those before are only told.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from daemons import Daemon, RawClient
+from daemons import MAX_WAIT_S, Daemon, RawClient
 from documented_answers import fits
 from inference_rig import furnish, user
 from vocabularies import vocabulary
@@ -89,8 +89,10 @@ def test_waiting_requests_of_one_conversation_are_served_together(
         for waiting, name in enumerate(("a1", "b1", "a2", "b2"), 1):
             chat = {"method": "chat.complete", "params": {"messages": asked[name]}}
             client.send({"jsonrpc": "2.0", "id": name, **chat})
+            deadline = time.monotonic() + MAX_WAIT_S
             while other.ask("server.status")["result"]["queue_length"] < waiting:
-                time.sleep(0.01)  # nothing says that it waits
+                assert time.monotonic() < deadline, f"{name} does not wait"
+                time.sleep(0.01)  # the status is the only sign that it waits
         go_on.touch()
         assert client.line()["id"] == "run"
         answers = [client.line() for _ in asked]

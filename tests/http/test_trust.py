@@ -1,4 +1,4 @@
-"""Who is answered: by Host, Origin and key."""
+"""The service answers or refuses a request by its Host, Origin and key."""
 
 from __future__ import annotations
 

@@ -169,14 +169,14 @@ class HTTPRig:
         return self.daemon._memory[0].status().running is not None
 
     def settle(self) -> None:
-        """Let everything happen that is due."""
+        """Make every call of the clock that is due."""
         for _ in range(200):
             self.clock.advance(0)
             if not any(call.getTime() <= self.clock.seconds() for call in self.clock.calls):
                 return
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advance the clock, and make the calls that become due."""
         self.settle()
         self.clock.advance(seconds)
         self.settle()
