@@ -63,7 +63,7 @@ class Vocabulary:
 
     @property
     def size(self) -> int:
-        """The number of tokens. The model's logits may have more columns, but never fewer."""
+        """The number of tokens, with those that were added to the vocabulary."""
         return int(self._whole.get_vocab_size())
 
     @property
@@ -154,15 +154,25 @@ class Vocabulary:
         """Return the text that tokens add after earlier ones, with a space between if needed."""
         return self.decode([*context, *tokens])[len(self.decode(context)) :]
 
-    def mismatch(self, token: int, text: str, columns: int | None = None) -> str | None:
+    def width_mismatch(self, columns: int) -> str | None:
+        """Return a sentence that shows that the model has another tokenizer, or None.
+
+        A model has more columns than its tokenizer has tokens, for alignment, but not twice as
+        many. It may lack columns for tokens that were added later, but for no others.
+
+        :param columns: how many columns the model's logits have.
+        """
+        own = int(self._whole.get_vocab_size(with_added_tokens=False))
+        if own <= columns <= 2 * self.size:
+            return None
+        return f"The tokenizer has {self.size} tokens and the model {columns}."
+
+    def mismatch(self, token: int, text: str) -> str | None:
         """Return a sentence that shows that the model has another tokenizer, or None.
 
         :param token: the id of a token that the runtime reported.
         :param text: the text of this token. Part of a character proves nothing.
-        :param columns: how many columns the model's logits have; None if unknown.
         """
-        if columns is not None and columns < self.size:
-            return f"The tokenizer has {self.size} tokens and the model {columns}."
         if not text or _REPLACEMENT in text or token in self._texts:
             return None
         own = self._whole.decode([token], skip_special_tokens=False) if token >= 0 else ""

@@ -129,11 +129,13 @@ class EmbeddingVectors:
 
     :param embeddings: one for each input, in order.
     :param width: the numbers of each.
+    :param tier: how the texts were read: ``tokens``, or ``runtime`` inside its chat template.
     """
 
     embeddings: Any
     model: str = ""
     width: int = 0
+    tier: str = "tokens"
     raw: Raw = attrs.field(factory=dict, repr=False, eq=False, kw_only=True)
 
 

@@ -91,6 +91,12 @@ INFERENCE_RESULTS: Mapping[str, ResultModel] = {
                 " rows are one array in the form of the connection.",
             ),
             _item("width", "integer", "The numbers of each."),
+            _item(
+                "tier",
+                "string",
+                "How the texts were read: tokens (as they are), or runtime (in the runtime's own"
+                " chat template, because there is no tokenizer.json beside the model).",
+            ),
             _item("usage", "object", "prompt_tokens and total_tokens."),
         )
     ),

@@ -9,7 +9,7 @@ import attrs
 from rkllm_twisted.chat.events import Event
 from rkllm_twisted.chat.parsing import AnswerParser
 from rkllm_twisted.chat.vocabulary import Decoder, Vocabulary
-from rkllm_twisted.errors import RuntimeRefused
+from rkllm_twisted.inference.tokenizer_check import require_own
 from rkllm_twisted.values import Result, RunState
 
 #: The first tokens of a run show whether the tokenizer is the model's.
@@ -89,10 +89,5 @@ class AnswerReader:
         if self._decoder is None or self.vocabulary is None or token < 0:
             return text
         if len(self.tokens) <= PROBED_TOKENS and state == RunState.NORMAL:
-            problem = self.vocabulary.mismatch(token, text)
-            if problem is not None:
-                raise RuntimeRefused(
-                    f"The tokenizer.json beside the model is another model's: {problem}",
-                    {"function": "rkllm_run", "status_code": 0},
-                )
+            require_own(self.vocabulary.mismatch(token, text))
         return self._decoder.feed(token)

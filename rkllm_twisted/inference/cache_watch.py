@@ -35,6 +35,7 @@ class CacheWatch:
     :ivar known: what the cache holds.
     :ivar conversation: the name of the conversation of the last planned calls, or None.
     :ivar adapters: how many LoRA adapters were loaded: one may have the name of another before.
+    :ivar checked_load: ``ITurn.loads`` of the load whose tokenizer was last found to be right.
     :ivar has_clients_prompt: True if a client may have loaded a saved prompt, which a run may use.
     """
 
@@ -42,6 +43,7 @@ class CacheWatch:
         self.known = KnownCache()
         self.conversation: str | None = None
         self.adapters = 0
+        self.checked_load: int | None = None
         self.has_clients_prompt = False
         self._is_planned = False
         self._holds_chat = False

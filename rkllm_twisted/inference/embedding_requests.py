@@ -14,6 +14,7 @@ from rkllm_twisted.chat.embeddings import (
     read_inputs,
 )
 from rkllm_twisted.chat.messages import shown, wrong
+from rkllm_twisted.chat.model import Tier
 from rkllm_twisted.chat.segments import merged
 from rkllm_twisted.inference.hidden_turn import HiddenTurn, Input
 from rkllm_twisted.inference.model_turns import ModelTurns, TurnCalls
@@ -37,10 +38,12 @@ async def create(turns: ModelTurns, params: Any, client: Hashable, _: object) ->
         turns, params.model, client, inputs, params.pooling, params.dimensions
     )
     is_text = params.encoding_format == "base64"
+    has_prompts = profile.chat.vocabulary is None and any(isinstance(one, str) for one in inputs)
     return {
         "model": profile.name,
         "embeddings": list(map(as_base64, vectors)) if is_text else as_float_array(vectors),
         "width": len(vectors[0]),
+        "tier": (Tier.RUNTIME if has_prompts else Tier.TOKENS).value,
         "usage": {"prompt_tokens": sum(counts), "total_tokens": sum(counts)},
     }
 
@@ -65,7 +68,10 @@ async def embedded(
 
     def work(profile: ModelProfile, read: list[Input]) -> Iterator[TurnCalls[list[FloatArray]]]:
         context = profile.chat.context
-        whole = HiddenTurn(read, MODE, context, turns.traits, turns.watch, _unchanged)
+        whole = HiddenTurn(
+            *(read, MODE, context, turns.traits, turns.watch, _unchanged),
+            vocabulary=profile.chat.vocabulary,
+        )
         for part in whole.parts():
             yield TurnCalls(part.perform)
 

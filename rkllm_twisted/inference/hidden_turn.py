@@ -10,12 +10,15 @@ import attrs
 
 from rkllm_twisted.chat.plan import CLEAR
 from rkllm_twisted.chat.trail import cache_size
+from rkllm_twisted.chat.vocabulary import Vocabulary
 from rkllm_twisted.errors import RuntimeRefused
 from rkllm_twisted.inference.cache_watch import CacheWatch
+from rkllm_twisted.inference.tokenizer_check import check_tokenizer
 from rkllm_twisted.inference.traits import RuntimeTraits
+from rkllm_twisted.inference.whole_run import RUN, check_whole
 from rkllm_twisted.interfaces import ITurn
 from rkllm_twisted.run_error import check_run
-from rkllm_twisted.values import FINISH_REASON, FloatArray, Result
+from rkllm_twisted.values import FloatArray, Result
 
 #: Runs of one turn: other clients wait no longer than for these.
 RUNS_PER_TURN = 8
@@ -24,9 +27,6 @@ ARRAYS: Mapping[str, tuple[str, str]] = {
     "RKLLM_INFER_GET_LAST_HIDDEN_LAYER": ("last_hidden_layer", "hidden_states"),
     "RKLLM_INFER_GET_LOGITS": ("logits", "logits"),
 }
-
-#: The call that an error is about.
-RUN = {"function": "rkllm_run", "status_code": 0}
 
 Input = str | tuple[int, ...]
 T = TypeVar("T")
@@ -52,6 +52,7 @@ class HiddenTurn(Generic[T]):
     watch: CacheWatch
     take: Callable[[FloatArray], T]
     shares: bool = False
+    vocabulary: Vocabulary | None = None
 
     def parts(self) -> Iterator[HiddenTurn[T]]:
         """Yield turns that other clients can wait for; together they make all the runs."""
@@ -62,13 +63,17 @@ class HiddenTurn(Generic[T]):
         """Make the runs.
 
         :returns: what is kept of the array of each.
-        :raises RPCError: a run failed, or the client has cancelled.
+        :raises RPCError: a run failed, the client has cancelled, or the tokenizer is another
+            model's.
         """
         with self.watch.planned() as known:
             known.take()
             if known.empty_slot is not None:
                 call, known.empty_slot = known.empty_slot, None
                 turn.perform(turn.prepare(call.function, list(call.params)))
+            if self.vocabulary is not None:
+                self._clear(turn)
+                check_tokenizer(turn, self.vocabulary, self.watch, self.traits)
             held = self._read_beginning(turn)
             kept: list[T] = []
             for given in self.inputs:
@@ -119,8 +124,7 @@ class HiddenTurn(Generic[T]):
         final = turn.perform(turn.prepare("rkllm_run", params), on_result)
         turn.check()
         check_run(final, self.context)
-        if final.get(FINISH_REASON) == "cancelled":  # what has come may be a part
-            raise RuntimeRefused("The run was aborted; send the request again.", RUN)
+        check_whole(final)
         if not found:
             what = array.replace("_", " ")
             raise RuntimeRefused(

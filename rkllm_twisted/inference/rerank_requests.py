@@ -19,6 +19,7 @@ from rkllm_twisted.inference.hidden_turn import HiddenTurn, Input
 from rkllm_twisted.inference.model_turns import ModelTurns, TurnCalls
 from rkllm_twisted.inference.profile import ModelProfile
 from rkllm_twisted.inference.replies import Reply
+from rkllm_twisted.inference.tokenizer_check import require_own
 from rkllm_twisted.values import FloatArray
 
 MODE = "RKLLM_INFER_GET_LOGITS"
@@ -79,11 +80,14 @@ async def _by_answers(
         )
 
         def probability(logits: FloatArray) -> float:
+            require_own(vocabulary.width_mismatch(logits.shape[-1]))
             return yes_probability(logits, yes, no)
 
         context = profile.chat.context
         whole = HiddenTurn(
-            asked, MODE, context, turns.traits, turns.watch, probability, shares=True
+            *(asked, MODE, context, turns.traits, turns.watch, probability),
+            shares=True,
+            vocabulary=vocabulary,
         )
         for part in whole.parts():
             yield TurnCalls(part.perform)

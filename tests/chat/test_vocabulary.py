@@ -111,10 +111,19 @@ def test_a_tokenizer_of_another_model_is_noticed() -> None:
     assert own.mismatch(token, own.decode([token])) is None
     assert own.mismatch(token, "") is None
     assert own.mismatch(token, "\ufffd") is None
-    assert own.mismatch(token, "Ça", own.size + 40) == (
+    assert own.mismatch(token, "Ça") == (
         f"Token {token} is 'Ça' to the model and {own.decode([token])!r} to the tokenizer."
     )
-    assert own.mismatch(token, "x", 10) == f"The tokenizer has {own.size} tokens and the model 10."
+
+
+def test_logits_of_another_width_are_another_models() -> None:
+    own = vocabulary("byte_level")
+    assert own.width_mismatch(own.size + 40) is None
+    assert own.width_mismatch(own.size - 1) is None  # a token that was added later
+    for columns in (10, 3 * own.size):
+        assert own.width_mismatch(columns) == (
+            f"The tokenizer has {own.size} tokens and the model {columns}."
+        )
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"added_tokens": [1]}', '{"added_tokens": []}'])

@@ -24,6 +24,7 @@ from rkllm_twisted.methods import (
     tokens_encode,
 )
 from rkllm_twisted.rpc.parameters import convert_params
+from rkllm_twisted.testing import End
 
 ONE, TWO = "zq1q", "zq2q"
 METHODS: Any = {
@@ -162,6 +163,23 @@ def test_an_embedding_has_length_one_and_depends_on_its_own_text_only(rig: Rig) 
     assert rig.ask([user(TWO)]).text == f"saw {TWO}"
 
 
+@pytest.mark.parametrize(
+    ("beside", "given", "tier"),
+    [
+        ("tokens", "a", "tokens"),
+        ("template", "a", "runtime"),
+        ("runtime", ["a", "b"], "runtime"),
+        ("runtime", [1, 2], "tokens"),
+    ],
+)
+def test_an_embedding_says_whether_the_text_was_read_inside_a_template(
+    tmp_path: Path, beside: str, given: Any, tier: str
+) -> None:
+    rig = Rig(furnish(tmp_path, beside), beside)
+    assert ask(rig, "embeddings.create", input=given)["tier"] == tier
+    assert (rig.runtime.read == 3) is (tier == "runtime")  # "<user> a <end>"
+
+
 def test_embeddings_are_cut_and_written_as_asked(rig: Rig) -> None:
     cut = ask(rig, "embeddings.create", input=ONE, dimensions=2, encoding_format="base64")
     assert cut["width"] == 2
@@ -222,7 +240,7 @@ def test_the_question_is_read_once_for_the_documents_of_a_turn(tmp_path: Path) -
     rig = Rig(furnish(tmp_path, "tokens", kind="rerank"), "tokens")
     documents = [f"The document {number}" for number in range(8)]
     result = ask(rig, "rerank.score", query="A long question?", documents=documents)
-    question, *others = rig.runtime.reads
+    _, question, *others = rig.runtime.reads  # the first run checks the tokenizer
     assert len(others) == 8
     assert question > 100
     assert max(others) < 50
@@ -232,12 +250,57 @@ def test_the_question_is_read_once_for_the_documents_of_a_turn(tmp_path: Path) -
 def test_without_a_size_of_the_cache_every_prompt_is_read_whole(tmp_path: Path) -> None:
     rig = Rig(furnish(tmp_path, "tokens", kind="rerank"), "tokens", release="1.2.0")
     result = ask(rig, "rerank.score", query="q", documents=["a", "b"])
-    assert sum(rig.runtime.reads) == result["usage"]["total_tokens"]
+    assert sum(rig.runtime.reads[1:]) == result["usage"]["total_tokens"]
 
 
-def test_an_aborted_run_makes_no_embedding(tmp_path: Path) -> None:
+FOREIGN = {
+    "embeddings.create": {"input": "a"},
+    "rerank.score": {"query": "q", "documents": ["d"]},
+}
+
+
+@pytest.mark.parametrize("method", FOREIGN)
+@pytest.mark.parametrize("kind", ["embedding", "rerank"])
+def test_a_tokenizer_of_another_model_is_refused_before_its_tokens_are_read(
+    tmp_path: Path, kind: str, method: str
+) -> None:
+    path = furnish(tmp_path, "tokens", kind=kind)
+    rig = Rig(path, "runtime")  # the runtime's ids are numbers of words
+    for _ in range(2):
+        with pytest.raises(RPCError, match="another model's; put the model's own there: token 0"):
+            ask(rig, method, **FOREIGN[method])
+    assert set(rig.runtime.reads) == {3}  # "<user> The <end>"
+
+
+def test_a_tokenizer_is_checked_once_for_each_load(tmp_path: Path) -> None:
+    path = furnish(tmp_path, "tokens", kind="rerank")
+    rig = Rig(path, "tokens", release="1.2.0")
+    for expected in (2, 3):
+        ask(rig, "rerank.score", query="q", documents=["d"])
+        assert len(rig.runtime.reads) == expected
+    rig.load(path)
+    ask(rig, "rerank.score", query="q", documents=["d"])
+    assert len(rig.runtime.reads) == 5
+
+
+def test_logits_of_another_width_make_no_score(tmp_path: Path) -> None:
+    rig = Rig(furnish(tmp_path, "tokens", kind="rerank"), "tokens")
+    rig.runtime.columns = 10
+    with pytest.raises(RPCError, match=r"another model's.*: the tokenizer has 407 tokens"):
+        ask(rig, "rerank.score", query="q", documents=["d"])
+
+
+def test_a_model_that_cannot_generate_has_embeddings(rig: Rig) -> None:
+    rig.runtime.then = End.ERROR
+    assert ask(rig, "embeddings.create", input=ONE)["width"] == 4
+
+
+@pytest.mark.parametrize("is_checked", [False, True])
+def test_an_aborted_run_makes_no_embedding(tmp_path: Path, is_checked: bool) -> None:
     """What has come may be a part of it."""
     rig = Rig(furnish(tmp_path, "tokens"), "tokens", paced=True)
+    if is_checked:
+        ask(rig, "embeddings.create", input=TWO)
     params = convert_params(METHODS["embeddings.create"], {"input": [ONE]})
     asked = rig.begin("embeddings.create", params)
     rig.thread.go()

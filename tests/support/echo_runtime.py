@@ -48,6 +48,7 @@ class EchoRuntime(FakeRuntime):
     :ivar is_mute: True if runs for hidden states and logits return nothing.
     :ivar keeps_array_runs: whether a run for hidden states or logits stays in the cache; called
         with whether it is to stay.
+    :ivar columns: how many columns the logits have; None for one each token of the vocabulary.
     :ivar reads: how many words or tokens each run has read.
     :ivar seconds: the time that has passed: :attr:`costs` of reading a token, of saving a prompt
         and of loading one.
@@ -65,6 +66,7 @@ class EchoRuntime(FakeRuntime):
         self.then: Any = None
         self.is_mute = False
         self.keeps_array_runs: Callable[[bool], bool] = bool
+        self.columns: int | None = None
         self.reads: list[int] = []
         self._is_calling = self._is_spoilt = False
         self.seconds = 0.0
@@ -85,6 +87,8 @@ class EchoRuntime(FakeRuntime):
 
     @property
     def _width(self) -> int:
+        if self.columns is not None:
+            return self.columns
         return 1 if self._vocabulary is None else self._vocabulary.size
 
     @property
