@@ -58,6 +58,7 @@ EXAMPLE = """\
 SHOWN: Mapping[str, str] = {
     "api-key-file": '"/etc/rkllm/http-keys"',
     "cors-origin": '["https://chat.example"]',
+    "daemon": '["/run/rkllm/rkllm.sock", "/run/rkllm/cpu.sock"]',
     "host-name": '["board.lan"]',
     "embed": '"--library cpu --model /var/lib/rkllm/models/model.gguf"',
     "owner": '"rkllm"',

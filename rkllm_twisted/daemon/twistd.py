@@ -15,15 +15,9 @@ from rkllm_twisted.daemon import assembly
 from rkllm_twisted.daemon.check import check
 from rkllm_twisted.daemon.monotonic import use_monotonic_time
 from rkllm_twisted.daemon.program import ProgramOptions, Terminal, one_sentence
-from rkllm_twisted.daemon.service import DaemonService
 from rkllm_twisted.runtime.malloc import return_freed_blocks
-from rkllm_twisted.systemd.sd_daemon import (
-    NotifySocket,
-    SystemdEnvironment,
-    activated_socket,
-    take_environment,
-)
-from rkllm_twisted.systemd.service import ReportingService
+from rkllm_twisted.systemd.sd_daemon import activated_socket, take_environment
+from rkllm_twisted.systemd.service import with_reports
 
 __all__ = ["Options", "makeService"]
 
@@ -49,17 +43,5 @@ def makeService(options: assembly.Options) -> IService:
         use_monotonic_time(reactor)
         inherited = take_environment(os.environ)
         daemon = assembly.makeService(options, source=activated_socket(inherited.sockets))
-        _with_systemd(daemon, inherited).setServiceParent(terminal)
+        with_reports(reactor, daemon, inherited).setServiceParent(terminal)
     return terminal
-
-
-def _with_systemd(daemon: DaemonService, inherited: SystemdEnvironment) -> IService:
-    """Wrap the daemon, if systemd wants notifications."""
-    if inherited.notify is None:
-        return daemon
-    from twisted.internet import reactor  # noqa: PLC0415 - importing it would install one
-
-    notify = NotifySocket(inherited.notify).notify
-    return ReportingService(
-        reactor, notify, inherited.watchdog, daemon, daemon.summary, daemon.is_alive
-    )

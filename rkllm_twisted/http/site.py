@@ -173,6 +173,11 @@ class ServiceSite(server.Site):
         self._channels.add(channel)
         return channel
 
+    @property
+    def connection_count(self) -> int:
+        """How many connections are open."""
+        return len(self._channels)
+
     def left(self, channel: ServiceChannel) -> None:
         """Forget a connection that has ended."""
         self._channels.discard(channel)

@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.python import usage
 
 from rkllm_twisted.client.endpoint import Address
+from rkllm_twisted.client_core.address import default_socket
 from rkllm_twisted.daemon.table_options import TableOptions
 from rkllm_twisted.errors import StartupError
 from rkllm_twisted.http.daemons import Daemons
@@ -21,8 +22,9 @@ from rkllm_twisted.http.resource import APIResource
 from rkllm_twisted.http.routes.metrics import MetricsRoute
 from rkllm_twisted.http.site import ServiceSite, SiteLimits
 from rkllm_twisted.http.trust import Trust, own_names
-from rkllm_twisted.http_service.exposure import is_local
+from rkllm_twisted.http_service.exposure import PassedSocket, descriptions_of, is_local
 from rkllm_twisted.http_service.option_table import SETTINGS
+from rkllm_twisted.http_service.passed_sockets import passed_sockets
 from rkllm_twisted.http_service.service import HTTPService
 
 if TYPE_CHECKING:
@@ -44,18 +46,34 @@ class Options(TableOptions):
         super().__init__()
         #: The options of the daemon in this process; None if there is none.
         self.embedded: TableOptions | None = None
+        #: The sockets that systemd has opened for the service.
+        self.passed: Sequence[PassedSocket] = ()
 
     def check(self) -> list[str]:
         """Return what is wrong about the values together, a sentence each."""
-        return [*self._read_embedded(), *self._check_exposure()]
+        return [*self._read_embedded(), *self._take_passed(), *self._check_exposure()]
 
     @property
     def addresses(self) -> Sequence[str]:
         """The addresses of the daemons; the one in this process is the first."""
-        if self.embedded is None:
-            return tuple(self["daemon"])
-        others = self["daemon"] if "daemon" in self.sources else ()
-        return (self.embedded["socket"], *others)
+        if self.embedded is not None:
+            return (self.embedded["socket"], *self["daemon"])
+        return tuple(self["daemon"]) or (default_socket(),)
+
+    def is_local(self, description: str) -> bool:
+        """True if only this machine can reach one of the endpoints to listen on."""
+        return is_local(description, self.passed)
+
+    def _take_passed(self) -> list[str]:
+        """Listen on the sockets that systemd has passed, unless --listen says where."""
+        try:
+            self.passed = passed_sockets()
+        except StartupError as error:
+            return [str(error)]
+        if self.passed and "listen" not in self.sources:
+            self["listen"] = descriptions_of(self.passed)
+            self.sources["listen"] = "systemd"
+        return []
 
     def _read_embedded(self) -> list[str]:
         if self["embed"] is None:
@@ -80,7 +98,7 @@ class Options(TableOptions):
             f"--listen {description} can be reached from other machines: give an --api-key-file,"
             " or --no-key if everybody there may use the models."
             for description in self["listen"]
-            if not is_local(description)
+            if not self.is_local(description)
         ]
 
 
@@ -147,6 +165,11 @@ def _endpoints(descriptions: Iterable[str], reactor: Any) -> Mapping[str, IStrea
 def _endpoint(description: str, reactor: Any) -> IStreamServerEndpoint:
     try:
         endpoint: IStreamServerEndpoint = serverFromString(reactor, description)
+    except LookupError:
+        raise StartupError(
+            f"--listen {description}: systemd has passed no such socket; start the service by"
+            " rkllm-http.socket, or name a port."
+        ) from None
     except Exception as error:  # noqa: BLE001 - parsers of plugins raise what they like
         raise StartupError(
             f"--listen {description} describes no endpoint: {error}. An example:"

@@ -8,7 +8,6 @@ from typing import Any
 from rkllm_twisted.blocking import Client
 from rkllm_twisted.errors import RPCError, Unreachable
 from rkllm_twisted.http_service.assembly import Options, makeService
-from rkllm_twisted.http_service.exposure import is_local
 
 #: The beginning of the names of modules with this package's own routes.
 OWN_PACKAGE = "rkllm_twisted."
@@ -30,7 +29,7 @@ def check(options: Options, reactor: Any) -> str:
 
 def _lines(options: Options, service: Any) -> Iterator[str]:
     for description in options["listen"]:
-        reach = "this machine only" if is_local(description) else "other machines, too"
+        reach = "this machine only" if options.is_local(description) else "other machines, too"
         yield f"- listen on {description}: {reach}"
     count = service.keys.reload()
     yield f"- let in {f'those with one of {count} keys' if count else 'everybody without a key'}"

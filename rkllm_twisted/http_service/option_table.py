@@ -47,10 +47,11 @@ SETTINGS: Mapping[str, Setting] = {
         in_file=False,
     ),
     "daemon": Setting(
-        DEFAULT_SOCKET,
+        None,
         "The socket of a daemon; repeat it for more. The models of all are in one list.",
         "RKLLM_HTTP_DAEMON",
         daemon,
+        otherwise=f"$RKLLM_UDS_PATH, else {DEFAULT_SOCKET}; with --embed the one in this process",
         short="d",
         separator=",",
     ),
@@ -64,7 +65,7 @@ SETTINGS: Mapping[str, Setting] = {
     "listen": Setting(
         "tcp:8080:interface=127.0.0.1",
         "Where to listen, as a description of a Twisted endpoint (tcp:, ssl:, unix:, systemd:);"
-        " repeat it for more.",
+        " repeat it for more. Sockets that systemd passes are listened on without it.",
         "RKLLM_HTTP_LISTEN",
         short="l",
         separator=",",

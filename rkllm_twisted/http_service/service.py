@@ -94,6 +94,15 @@ class HTTPService(Service):
         if self.daemon is not None:
             await maybeDeferred(self.daemon.stopService)
 
+    def summary(self) -> str:
+        """Return what it does, in a line for people."""
+        count = len(self.resource.running)
+        return f"answers under way: {count}; connections: {self.site.connection_count}"
+
+    def is_alive(self) -> bool:
+        """Return True: what can hang is the reactor, and then nothing asks."""
+        return True
+
     def reload_keys(self) -> None:
         """Read the file of keys again; if it is wrong, the keys stay as they are."""
         try:

@@ -6,6 +6,7 @@ it gets the exception.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from typing import Any
@@ -18,6 +19,8 @@ from rkllm_twisted.http_service import assembly
 from rkllm_twisted.http_service.check import check
 from rkllm_twisted.http_service.service import HTTPService
 from rkllm_twisted.runtime.malloc import return_freed_blocks
+from rkllm_twisted.systemd.sd_daemon import take_environment
+from rkllm_twisted.systemd.service import with_reports
 
 __all__ = ["Options", "makeService"]
 
@@ -40,7 +43,9 @@ def makeService(options: Options) -> IService:
             sys.exit()
         use_monotonic_time(reactor)
         service = assembly.makeService(options)
-        service.setServiceParent(terminal)
+        # After the endpoints have found the sockets that systemd passes.
+        inherited = take_environment(os.environ)
+        with_reports(reactor, service, inherited).setServiceParent(terminal)
         _reload_on_hangup(service, reactor)
     return terminal
 

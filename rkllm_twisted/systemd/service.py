@@ -9,8 +9,23 @@ from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 
+from rkllm_twisted.systemd.sd_daemon import NotifySocket, SystemdEnvironment
+
 #: Between two checks of the state and the watchdog.
 CHECK_INTERVAL_S = 1.0
+
+
+def with_reports(reactor: Any, service: Any, inherited: SystemdEnvironment) -> IService:
+    """Wrap a service that has ``summary`` and ``is_alive``, if systemd wants notifications.
+
+    :param service: see :class:`ReportingService`, which calls its methods.
+    """
+    if inherited.notify is None:
+        return IService(service)
+    notify = NotifySocket(inherited.notify).notify
+    return ReportingService(
+        reactor, notify, inherited.watchdog, service, service.summary, service.is_alive
+    )
 
 
 class ReportingService(MultiService):
@@ -64,7 +79,7 @@ class ReportingService(MultiService):
         """Stop the service; the watchdog is fed until it has stopped."""
         if self._status.running:
             self._status.stop()
-        self._notify({"STOPPING": "1", "STATUS": "stopping: the run under way may end"})
+        self._notify({"STOPPING": "1", "STATUS": "stopping: what is under way may end"})
         stopped: Deferred[None] = super().stopService()
         return stopped.addBoth(self._stopped)
 

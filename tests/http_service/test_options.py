@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.python.usage import UsageError
 
-from rkllm_twisted.errors import StartupError
+from rkllm_twisted.errors import SocketError, StartupError
 from rkllm_twisted.http_service.assembly import Options, makeService
 from rkllm_twisted.http_service.check import check
-from rkllm_twisted.http_service.exposure import is_local
+from rkllm_twisted.http_service.exposure import PassedSocket, is_local
 from rkllm_twisted.testing import FakeDaemon
 
 
@@ -60,6 +60,7 @@ def test_what_only_this_machine_reaches_needs_no_key(description: str) -> None:
         "systemd:domain=INET:index=0",
         "onion:80",
         "tcp:8080:x=interface=127.0.0.1",
+        "tcp:8080:interface=127.0.0.1:interface=0.0.0.0",
     ],
 )
 def test_what_others_reach_needs_a_key_or_its_absence_said(
@@ -138,3 +139,70 @@ def test_a_check_says_what_the_service_would_do(tmp_path: Path) -> None:
 def test_what_describes_no_endpoint_is_named() -> None:
     with pytest.raises(StartupError, match="--listen onion:80 describes no endpoint"):
         makeService(parsed("--listen", "onion:80", "--no-key"), Clock())
+
+
+HOME = PassedSocket("INET", "127.0.0.1", "home")
+ALL = PassedSocket("INET6", "::", "all")
+FILE = PassedSocket("UNIX", "/run/http.sock")
+
+
+@pytest.mark.parametrize(
+    ("description", "local"),
+    [
+        ("systemd:domain=INET:index=0", True),
+        ("systemd:domain=INET6:index=1", False),
+        ("systemd:domain=UNIX:index=2", True),
+        ("systemd:domain=INET:name=home", True),
+        ("systemd:domain=INET:name=all", False),
+        ("systemd:domain=INET:name=other", False),
+        ("systemd:domain=INET:index=3", False),
+        ("systemd:domain=INET:index=x", False),
+        ("systemd:domain=INET", False),
+    ],
+)
+def test_a_socket_of_systemds_is_as_local_as_its_address(description: str, local: bool) -> None:
+    assert is_local(description, [HOME, ALL, FILE]) is local
+
+
+def pass_sockets(monkeypatch: pytest.MonkeyPatch, *sockets: PassedSocket) -> None:
+    monkeypatch.setattr("rkllm_twisted.http_service.assembly.passed_sockets", lambda: sockets)
+
+
+def test_sockets_that_systemd_passes_are_listened_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not on the default, too; --listen says otherwise."""
+    pass_sockets(monkeypatch, HOME, FILE)
+    systemds = ("systemd:domain=INET:index=0", "systemd:domain=UNIX:index=1")
+    assert parsed()["listen"] == systemds
+    assert parsed("--listen", "unix:/x")["listen"] == ("unix:/x",)
+
+
+def test_a_passed_socket_that_others_reach_needs_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    pass_sockets(monkeypatch, ALL)
+    with pytest.raises(UsageError, match="INET6:index=0 can be reached from other machines"):
+        parsed()
+    assert parsed("--no-key")["listen"] == ("systemd:domain=INET6:index=0",)
+
+
+def test_a_descriptor_that_is_no_socket_is_a_mistake_to_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse() -> None:
+        raise SocketError("The descriptor 3 from systemd is no socket.")
+
+    monkeypatch.setattr("rkllm_twisted.http_service.assembly.passed_sockets", refuse)
+    with pytest.raises(UsageError, match="The descriptor 3"):
+        parsed()
+
+
+def test_a_socket_that_systemd_has_not_passed_is_named() -> None:
+    description = "systemd:domain=INET:index=0"
+    with pytest.raises(StartupError, match="systemd has passed no such socket"):
+        makeService(parsed("--listen", description, "--no-key"), Clock())
+
+
+def test_the_daemon_is_that_of_all_clients_unless_others_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RKLLM_UDS_PATH", "/run/rkllm/rkllm.sock")
+    assert parsed().addresses == ("/run/rkllm/rkllm.sock",)
+    assert parsed("--daemon", "/run/b.sock").addresses == ("/run/b.sock",)

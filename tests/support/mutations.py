@@ -1268,7 +1268,7 @@ GUARDS = [
     _guard(
         "http: other machines are not served without a key",
         "http_service/assembly.py",
-        "if not is_local(description)",
+        "if not self.is_local(description)",
         "if False",
         "http_service/test_options.py::test_what_others_reach_needs_a_key_or_its_absence_said",
     ),

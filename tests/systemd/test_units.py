@@ -11,11 +11,23 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 
 import pytest
 from daemons import Daemon
+from unit_files import (
+    DAEMON,
+    ETC,
+    UNWRITABLE,
+    allowed_calls,
+    assignments,
+    exposure,
+    needs,
+    setting,
+    told,
+    traced_calls,
+    units_in,
+)
 
 from rkllm_twisted.daemon.option_table import SETTINGS
 from rkllm_twisted.daemon.options import Options
@@ -25,61 +37,11 @@ from rkllm_twisted.isolation.heartbeat import MAX_MISSED_ALIVE
 from rkllm_twisted.isolation.supervisor import CHILD_EXIT_WAIT_S
 from rkllm_twisted.systemd.service import CHECK_INTERVAL_S
 
-ETC = Path(__file__).parents[2] / "etc"
-DAEMON = "usr/lib/rkllm-twisted/bin/twistd"
-#: Runs a command without memory that is writable and executable: PR_SET_MDWE of prctl(2).
-UNWRITABLE = """
-import ctypes, os, sys
-if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0):
-    sys.exit(1)
-os.execvp(sys.argv[1], sys.argv[1:])
-"""
-
-
-def needs(tool: str, package: str) -> pytest.MarkDecorator:
-    """Skip the test if a tool is missing, and name the tool's package."""
-    reason = f"{tool} is not installed (package {package})"
-    return pytest.mark.skipif(shutil.which(tool) is None, reason=reason)
-
-
-def told(*command: str | Path) -> str:
-    """Run a command that must succeed; return its output."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
-
-
-@cache
-def assignments(unit: str) -> tuple[tuple[str, str], ...]:
-    """All assignments of a unit, in their order."""
-    lines = (ETC / unit).read_text().splitlines()
-    return tuple(
-        (name, value)
-        for name, is_one, value in (line.partition("=") for line in lines)
-        if is_one and not name.startswith("#")
-    )
-
-
-def setting(name: str, unit: str = "rkllm.service") -> str:
-    """The one value of a setting."""
-    (value,) = (value for other, value in assignments(unit) if other == name)
-    return value
-
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A file system with the units, their targets, and a program to start."""
-    units = tmp_path / "usr/lib/systemd/system"
-    units.mkdir(parents=True)
-    for directory in (Path("/usr/lib/systemd/system"), Path("/lib/systemd/system")):
-        for unit in (*directory.glob("*.target"), *directory.glob("*.slice")):
-            shutil.copy(unit, units)
-    for name in ("rkllm.service", "rkllm.socket"):
-        shutil.copy(ETC / name, units)
-    (tmp_path / DAEMON).parent.mkdir(parents=True)
-    (tmp_path / DAEMON).write_text("#!/bin/sh\n")
-    (tmp_path / DAEMON).chmod(0o755)
-    return tmp_path
+    return units_in(tmp_path, "rkllm.service", "rkllm.socket")
 
 
 @needs("systemd-analyze", "systemd")
@@ -90,12 +52,9 @@ def test_systemd_has_nothing_to_say_against_the_units(root: Path) -> None:
 
 
 @needs("systemd-analyze", "systemd")
-def test_the_service_is_as_closed_as_it_can_be(root: Path) -> None:
+def test_the_service_is_as_closed_as_it_can_be() -> None:
     """The service can reach only the NPU, /proc/device-tree, and the clients' user ids."""
-    said = told("systemd-analyze", "security", "--offline=true", ETC / "rkllm.service")
-    exposure = re.search(r"Overall exposure level for rkllm\.service: ([0-9.]+)", said)
-    assert exposure is not None
-    assert float(exposure[1]) <= 2.5
+    assert exposure("rkllm.service") <= 2.5
 
 
 def test_the_npu_stays_in_reach() -> None:
@@ -136,27 +95,6 @@ def test_the_socket_is_for_a_group() -> None:
     assert setting("SocketGroup", "rkllm.socket") == setting("User") == "rkllm"
 
 
-@cache
-def members(group: str) -> frozenset[str]:
-    """The system calls of one of systemd's groups."""
-    lines = told("systemd-analyze", "syscall-filter", "--no-pager", group).splitlines()
-    names = {line.strip() for line in lines[1:] if line.strip() and "#" not in line}
-    return frozenset(
-        call for name in names for call in (members(name) if name.startswith("@") else [name])
-    )
-
-
-def allowed_calls() -> set[str]:
-    """The system calls that the service's SystemCallFilter= permits."""
-    calls: set[str] = set()
-    for name, value in assignments("rkllm.service"):
-        if name == "SystemCallFilter" and value.startswith("~"):
-            calls -= members(value[1:])
-        elif name == "SystemCallFilter":
-            calls |= members(value)
-    return calls
-
-
 @needs("systemd-analyze", "systemd")
 @needs("strace", "strace")
 def test_the_daemon_makes_no_call_that_the_service_forbids(
@@ -170,9 +108,9 @@ def test_the_daemon_makes_no_call_that_the_service_forbids(
         client.stream("rkllm.run_async", [{"prompt_input": "hi"}])
         assert client.ask("rkllm.run", [{"prompt_input": "die"}])["error"]["code"] == -32004
     assert daemon.stop() == 0
-    made = set(re.findall(r"^\d+ +([a-z_0-9]+)\(", trace.read_text(), re.MULTILINE))
+    made = traced_calls(trace)
     assert {"accept4", "execve", "sched_setaffinity"} <= made
-    assert made - allowed_calls() == set()
+    assert made - allowed_calls("rkllm.service") == set()
 
 
 def test_the_daemon_needs_no_writable_code(
@@ -195,10 +133,12 @@ def test_the_users_are_made_once(tmp_path: Path) -> None:
     for _ in range(2):
         told("systemd-sysusers", f"--root={tmp_path}", ETC / "rkllm.sysusers")
     passwd = (tmp_path / "etc/passwd").read_text().splitlines()
-    groups = [line.split(":")[0] for line in (tmp_path / "etc/group").read_text().splitlines()]
-    assert [line.split(":")[0] for line in passwd] == ["rkllm"]
-    assert passwd[0].endswith("/nologin")
-    assert sorted(groups) == ["render", "rkllm", "video"]
+    rows = [line.split(":") for line in (tmp_path / "etc/group").read_text().splitlines()]
+    members_of = {row[0]: row[3] for row in rows}
+    assert [line.split(":")[0] for line in passwd] == ["rkllm", "rkllm-http"]
+    assert all(line.endswith("/nologin") for line in passwd)
+    assert sorted(members_of) == ["render", "rkllm", "rkllm-http", "video"]
+    assert members_of["rkllm"] == "rkllm-http", "it may connect to the daemon's socket"
 
 
 @needs("systemd-tmpfiles", "systemd")
@@ -206,7 +146,7 @@ def test_the_users_are_made_once(tmp_path: Path) -> None:
 def test_the_directories_are_roots(tmp_path: Path) -> None:
     """The daemon reads models and cannot put any there."""
     told("systemd-tmpfiles", f"--root={tmp_path}", "--create", ETC / "rkllm.tmpfiles")
-    for name in ("run/rkllm", "var/lib/rkllm/models"):
+    for name in ("run/rkllm", "var/lib/rkllm/models", "etc/rkllm"):
         assert (tmp_path / name).stat().st_mode & 0o7777 == 0o755
     assert Path(setting("ListenStream", "rkllm.socket")).parent == Path("/run/rkllm")
 
