@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -75,11 +75,12 @@ class Client(DaemonMethods, ClientProtocol):
         """
         answer: Deferred[Any] = Deferred()
 
-        def on_event(event: Arrival) -> None:
-            if isinstance(event, ErrorAnswer):
-                answer.errback(event.error)
-            elif isinstance(event, FinalAnswer):
-                answer.callback(event.result)
+        def on_events(events: list[Arrival]) -> None:
+            last = events[-1]
+            if isinstance(last, ErrorAnswer):
+                answer.errback(last.error)
+            elif isinstance(last, FinalAnswer):
+                answer.callback(last.result)
 
         def leave(failure: Failure) -> Failure:
             self.leave(number)
@@ -87,7 +88,7 @@ class Client(DaemonMethods, ClientProtocol):
 
         seconds = checked_timeout(timeout)
         try:
-            number = self.ask(method, params, on_event)
+            number = self.ask(method, params, on_events)
         except Exception:  # noqa: BLE001 - any failure belongs to the Deferred
             return fail()
         return self._limited(answer.addErrback(leave), method, seconds)
@@ -110,6 +111,18 @@ class Client(DaemonMethods, ClientProtocol):
         """
         return self._results(method, params, checked_timeout(timeout))
 
+    def batches(
+        self, method: str, params: Params = None, *, timeout: float | None = None
+    ) -> AsyncGenerator[Sequence[Any], None]:
+        """Send any request, and return its results as :meth:`stream` does, those that came together
+        at once.
+
+        A program that passes a stream on writes once for each of them.
+
+        :param timeout: seconds for each batch; None means the client's own timeout.
+        """
+        return self._batches(method, params, checked_timeout(timeout))
+
     def _send(self, call: MethodCall[T], /) -> Deferred[T]:
         return self.call(call.method, call.params, timeout=call.timeout).addCallback(call.read)
 
@@ -122,15 +135,26 @@ class Client(DaemonMethods, ClientProtocol):
     async def _results(
         self, method: str, params: Params, timeout: float | None
     ) -> AsyncGenerator[Any, None]:
-        inbox: DeferredQueue[Arrival] = DeferredQueue()
+        async with contextlib.aclosing(self._batches(method, params, timeout)) as batches:
+            async for batch in batches:
+                for result in batch:
+                    yield result
+
+    async def _batches(
+        self, method: str, params: Params, timeout: float | None
+    ) -> AsyncGenerator[Sequence[Any], None]:
+        inbox: DeferredQueue[list[Arrival]] = DeferredQueue()
         number = self.ask(method, params, inbox.put)
         try:
-            event: Arrival = Part(number, None)
-            while isinstance(event, Part):
-                event = await self._limited(inbox.get(), method, timeout)
-                if isinstance(event, ErrorAnswer):
-                    raise event.error
-                yield event.result
+            last: Arrival = Part(number, None)
+            while isinstance(last, Part):
+                events = await self._limited(inbox.get(), method, timeout)
+                last = events[-1]
+                results = [event.result for event in events if not isinstance(event, ErrorAnswer)]
+                if results:
+                    yield results
+            if isinstance(last, ErrorAnswer):
+                raise last.error
         finally:
             self.leave(number)
 

@@ -18,8 +18,8 @@ from rkllm_twisted.client_core.events import Arrival, ErrorAnswer, Notified, Par
 from rkllm_twisted.errors import Closed, NoAnswer
 from rkllm_twisted.values import Params
 
-#: Called with what comes for one request.
-OnEvent = Callable[[Arrival], object]
+#: Called with what comes for one request: all that is read at once, in order.
+OnEvents = Callable[[list[Arrival]], object]
 #: Called with the method and parameters of a notification that belongs to no request.
 OnNotification = Callable[[str, Params], object]
 
@@ -68,7 +68,7 @@ class ClientProtocol(Protocol, TimeoutMixin):
         self._clock = clock
         self._on_notification = on_notification or _ignore
         self._connection = ClientConnection(where)
-        self._on_event: dict[int, OnEvent] = {}
+        self._on_events: dict[int, OnEvents] = {}
         self._ended: Exception | None = None
         self._greeted = _OneTimeEvent()
         self._lost = _OneTimeEvent()
@@ -95,27 +95,28 @@ class ClientProtocol(Protocol, TimeoutMixin):
         self._end(Closed("This client is closed; make another one."))
         return self._lost.wait()
 
-    def ask(self, method: str, params: Params, on_event: OnEvent) -> int:
+    def ask(self, method: str, params: Params, on_events: OnEvents) -> int:
         """Send a request.
 
-        :param on_event: called with each partial result, then once with the answer or the failure.
+        :param on_events: called with partial results; the last event of the last call is the answer
+            or the failure.
         :returns: its number, for :meth:`leave`.
         :raises InvalidParams: if the parameters cannot be written as JSON.
         :raises Exception: the error that has ended the connection.
         """
-        return self._request(*self._connection.ask(method, params), on_event)
+        return self._request(*self._connection.ask(method, params), on_events)
 
     def leave(self, number: int) -> None:
         """Forget a request, and cancel it if it is not answered yet."""
-        self._on_event.pop(number, None)
+        self._on_events.pop(number, None)
         data = self._connection.cancel(number)
         if data and self._ended is None:
             self._write(data)
 
-    def _request(self, number: int, data: bytes, on_event: OnEvent) -> int:
+    def _request(self, number: int, data: bytes, on_events: OnEvents) -> int:
         if self._ended is not None:
             raise self._ended
-        self._on_event[number] = on_event
+        self._on_events[number] = on_events
         self._write(data)
         self._expect_data()
         return number
@@ -126,22 +127,29 @@ class ClientProtocol(Protocol, TimeoutMixin):
     def connectionMade(self) -> None:
         """Send the greeting; the next requests do not wait for its answer."""
 
-        def on_event(event: Arrival) -> None:
-            self._greeted.fire(event.error if isinstance(event, ErrorAnswer) else None)
+        def on_events(events: list[Arrival]) -> None:
+            (answer,) = events
+            self._greeted.fire(answer.error if isinstance(answer, ErrorAnswer) else None)
 
-        self._request(*self._connection.greet(), on_event)
+        self._request(*self._connection.greet(), on_events)
         self._has_pinged = True  # the greeting serves as a ping
         self.setTimeout(PING_TIMEOUT_S)
 
     def dataReceived(self, data: bytes) -> None:
         """Process the bytes that were read."""
+        came: dict[int, list[Arrival]] = {}
+        failure = None
         for event in self._connection.feed(data):
             if isinstance(event, Notified):
                 self._notify(event)
-            elif isinstance(event, ErrorAnswer) and event.id is None:
-                self._end(event.error)
+            elif event.id is None:
+                failure = event
             else:
-                self._pass_on(event)
+                came.setdefault(event.id, []).append(event)
+        for number, events in came.items():
+            self._pass_on(number, events)
+        if failure is not None:
+            self._end(failure.error)
         self._expect_data()
 
     def _notify(self, event: Notified) -> None:
@@ -150,18 +158,17 @@ class ClientProtocol(Protocol, TimeoutMixin):
         except Exception:  # noqa: BLE001 - a fault of the program must not cost the connection
             _log.failure("on_notification failed for {method}", method=event.method)
 
-    def _pass_on(self, event: Arrival) -> None:
-        assert event.id is not None
-        is_part = isinstance(event, Part)
-        functions = self._on_event
-        on_event = functions.get(event.id) if is_part else functions.pop(event.id, None)
-        if on_event is not None:
-            on_event(event)
+    def _pass_on(self, number: int, events: list[Arrival]) -> None:
+        is_open = isinstance(events[-1], Part)
+        functions = self._on_events
+        on_events = functions.get(number) if is_open else functions.pop(number, None)
+        if on_events is not None:
+            on_events(events)
 
     def _expect_data(self) -> None:
         """Start the timer for the next data of the daemon, if any request is open."""
         self._has_pinged = False
-        self.setTimeout(PING_AFTER_S if self._on_event else None)
+        self.setTimeout(PING_AFTER_S if self._on_events else None)
 
     def timeoutConnection(self) -> None:
         """Send a ping to a silent daemon; give up a daemon that does not answer the ping.
@@ -190,6 +197,6 @@ class ClientProtocol(Protocol, TimeoutMixin):
         self._ended = error
         self.setTimeout(None)
         self.transport.abortConnection()  # a daemon that does not read must not keep it open
-        functions, self._on_event = self._on_event, {}
-        for number, on_event in functions.items():
-            on_event(ErrorAnswer(number, error))
+        functions, self._on_events = self._on_events, {}
+        for number, on_events in functions.items():
+            on_events([ErrorAnswer(number, error)])

@@ -41,6 +41,20 @@ class _StreamParams(msgspec.Struct):
     result: Any
 
 
+class _PartMessage(msgspec.Struct):
+    """A message that begins with :data:`_PART_BEGINS`."""
+
+    params: _StreamParams
+    id: Raw | UnsetType = UNSET
+
+
+#: How a daemon begins a stream's partial result: most messages of a stream are read in one step.
+_PART_BEGINS = b'{"jsonrpc":"2.0","method":"rkllm.result",'
+_read_message = msgspec.json.Decoder(_ReceivedMessage).decode
+_read_part_message = msgspec.json.Decoder(_PartMessage).decode
+_read_stream_params = msgspec.json.Decoder(_StreamParams).decode
+
+
 class ClientConnection:
     """The requests of one connection. It does no I/O: the caller sends the bytes that it returns.
 
@@ -105,7 +119,10 @@ class ClientConnection:
         if self._broken:
             return []
         try:
-            message = msgspec.json.decode(text, type=_ReceivedMessage)
+            if text.startswith(_PART_BEGINS):
+                part = _read_part_message(text)
+                return self._part(part.params) if part.id is UNSET else []
+            message = _read_message(text)
             if isinstance(message.method, str):
                 return self._notified(message.method, message)
         except (msgspec.DecodeError, RecursionError):
@@ -116,9 +133,11 @@ class ClientConnection:
         if message.id is not UNSET:  # a request: no daemon known to us sends any
             return []
         if method == PARTIAL:
-            part = msgspec.json.decode(message.params or b"", type=_StreamParams)
-            return [Part(part.id, part.result)] if part.id in self._open else []
+            return self._part(_read_stream_params(message.params or b""))
         return [Notified(method, msgspec.json.decode(message.params or b"null"))]
+
+    def _part(self, part: _StreamParams) -> list[Event]:
+        return [Part(part.id, part.result)] if part.id in self._open else []
 
     def _answered(self, message: _ReceivedMessage) -> list[Event]:
         if message.id is None and message.error is not UNSET:

@@ -149,7 +149,10 @@ class Netstrings:
         :raises FramingError: the peer does not send netstrings, or one that is too long.
         """
         messages: list[bytes] = []
-        if not self._buffer:
+        if len(self._buffer) <= len(data):  # a longer message would be copied each time
+            if self._buffer:
+                data = bytes(self._buffer) + data
+                self._buffer.clear()
             messages, whole = cut_netstrings(data, self._max_length)
             if whole == len(data):
                 return messages

@@ -24,7 +24,7 @@ from twisted.python.failure import Failure
 from rkllm_twisted.client import Client, RKLLMClientService, connect
 from rkllm_twisted.client.endpoint import daemon_endpoint
 from rkllm_twisted.client_core.address import PING_AFTER_S, PING_TIMEOUT_S
-from rkllm_twisted.errors import Disconnected, NoAnswer, NoDaemon
+from rkllm_twisted.errors import Disconnected, NoAnswer, NoDaemon, RPCError
 from rkllm_twisted.wire.framing import Netstrings, netstring
 
 Flush = Callable[..., list[Failure]]
@@ -317,3 +317,47 @@ def test_what_ends_the_connection_says_so_to_everything_that_waits() -> None:
     for one in waiting:
         one.addErrback(errors.append)
     assert [str(error.value) for error in errors] == ["Too long.", "Too long."]
+
+
+PART = b'{"jsonrpc":"2.0","method":"rkllm.result","params":{"id":2,"result":%d}}'
+
+
+def failed(of: Deferred[Any]) -> type[BaseException]:
+    """Return the class of the exception that a Deferred has now."""
+    failures: list[Failure] = []
+    of.addErrback(failures.append)
+    return failures[0].type
+
+
+@pytest.mark.parametrize(
+    ("ending", "last", "after"),
+    [
+        (b'"result":3', [2, 3], StopAsyncIteration),
+        (b'"error":{"code":-32004,"message":"No."}', [2], RPCError),
+    ],
+)
+def test_results_that_come_together_are_one_batch(
+    ending: bytes, last: list[int], after: type[Exception]
+) -> None:
+    """The answer is in the last batch; an error comes after the results before it."""
+    there = InMemory()
+    batches = there.client.batches("a")
+    first = Deferred.fromCoroutine(anext(batches))
+    there.client.dataReceived(netstring(PART % 0) + netstring(PART % 1))
+    assert first.result == [0, 1]
+    there.client.dataReceived(netstring(PART % 2) + netstring(b'{"id":2,%b}' % ending))
+    assert Deferred.fromCoroutine(anext(batches)).result == last
+    assert issubclass(failed(Deferred.fromCoroutine(anext(batches))), after)
+
+
+def test_leaving_a_batch_cancels_its_request() -> None:
+    """The connection stays."""
+    there = InMemory()
+    batches = there.client.batches("a")
+    first = Deferred.fromCoroutine(anext(batches))
+    there.transport.clear()
+    there.client.dataReceived(netstring(PART % 0))
+    assert first.result == [0]
+    Deferred.fromCoroutine(batches.aclose())
+    assert b"$/cancelRequest" in there.sent()[0]
+    assert there.client.state == "connected"
