@@ -1,11 +1,12 @@
-"""The interfaces between the HTTP service and its routes.
+"""The interfaces between the HTTP service, its routes, and the translations of APIs.
 
-Both are for third parties: a plugin provides :class:`IHTTPRoute` to add a path, and the route gets
+They are for third parties: a plugin provides :class:`IHTTPRoute` to add a path, and the route gets
 an :class:`IExchange`. ``docs/develop/http-routes.md`` shows how.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from zope.interface import Attribute, Interface
@@ -69,6 +70,14 @@ class IExchange(Interface):
     def set_header(name: str, value: str) -> None:
         """Set a header of the answer."""
 
+    def name_ignored(fields: Any) -> None:
+        """Name the fields that change nothing in the answer's header ``X-RKLLM-Ignored``.
+
+        :param fields: the name of each -> why it cannot do what it asks for, in a sentence; empty
+            if it is a hint, or not known.
+        :raises HTTPError: the service runs with ``--strict``, and a field has a reason.
+        """
+
     def send_json(value: object, status: int = 200) -> None:
         """Send a JSON value as the whole answer."""
 
@@ -80,3 +89,19 @@ class IExchange(Interface):
 
     def lines() -> Any:
         """Begin an answer in lines of JSON: :class:`rkllm_twisted.http.streams.Stream`."""
+
+
+class IStreamedAnswer(Interface):
+    """What an API makes of the results of one run, in the order in which they come."""
+
+    def first() -> Iterable[Mapping[str, Any]]:
+        """Return what is sent before the first piece, once that has come."""
+
+    def piece(piece: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+        """Return what is sent for a partial result."""
+
+    def last(result: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+        """Return what is sent for the final result.
+
+        :raises HTTPError: the run was aborted.
+        """

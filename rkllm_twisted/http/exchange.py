@@ -11,6 +11,7 @@ from zope.interface import implementer
 from rkllm_twisted.errors import HTTPError
 from rkllm_twisted.http.error_bodies import BODIES, headers_of
 from rkllm_twisted.http.streams import EVENTS, LINES, Framing, Stream
+from rkllm_twisted.http.translation.fields import Ignored, impossible
 from rkllm_twisted.http_interfaces import IExchange, IHTTPRoute
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Exchange:
 
     :param request: Twisted's request.
     :param client: the name of the client's key, else its address.
+    :param is_strict: True if what cannot be done is refused, not ignored.
     :ivar api: the form of errors.
     """
 
@@ -38,6 +40,7 @@ class Exchange:
         daemons: Daemons,
         clock: Any,
         routes: Sequence[IHTTPRoute] = (),
+        is_strict: bool = False,
     ) -> None:
         self._request = request
         self.method: str = request.method.decode("latin-1")
@@ -47,6 +50,7 @@ class Exchange:
         self.daemons = daemons
         self.clock = clock
         self.routes = routes
+        self._is_strict = is_strict
         self.params: Mapping[str, str] = {}
         self.body: bytes = request.body()
         self.stream: Stream | None = None
@@ -88,6 +92,14 @@ class Exchange:
         # A name of a model may have any letter; a header may not.
         text = "".join(letter if letter.isprintable() else "?" for letter in value)
         self._request.setHeader(name, text.encode("ascii", "replace").decode())
+
+    def name_ignored(self, fields: Ignored) -> None:
+        """See :meth:`IExchange.name_ignored`."""
+        refused = [(name, why) for name, why in fields.items() if why and self._is_strict]
+        if refused:
+            raise impossible(*refused[0])
+        if fields:
+            self.set_header("X-RKLLM-Ignored", ", ".join(fields))
 
     def send_json(self, value: object, status: int = 200) -> None:
         """See :meth:`IExchange.send_json`."""

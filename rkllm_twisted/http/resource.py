@@ -56,18 +56,22 @@ class APIResource(Resource):
     :param routes: all routes.
     :param trust: who may ask.
     :param daemons: what the routes use.
+    :param is_strict: True if what cannot be done is refused, not ignored.
     :ivar on_over: called with each :class:`ExchangeRecord`.
     :ivar running: the answers under way.
     """
 
     isLeaf = True
 
-    def __init__(self, routes: Routes, trust: Trust, daemons: Daemons, clock: Any) -> None:
+    def __init__(
+        self, routes: Routes, trust: Trust, daemons: Daemons, clock: Any, is_strict: bool = False
+    ) -> None:
         super().__init__()
         self.routes = routes
         self._trust = trust
         self._daemons = daemons
         self._clock = clock
+        self._is_strict = is_strict
         self.on_over: list[OnOver] = [log_exchange]
         self.running: set[Deferred[None]] = set()
 
@@ -76,7 +80,14 @@ class APIResource(Resource):
         path = "/" + b"/".join(request.postpath or []).decode("utf-8", "replace")
         client = getattr(request.getClientAddress(), "host", None) or "local"
         exchange = Exchange(
-            request, path, api_of(path), client, self._daemons, self._clock, self.routes.all
+            request,
+            path,
+            api_of(path),
+            client,
+            self._daemons,
+            self._clock,
+            self.routes.all,
+            self._is_strict,
         )
         request.setHeader("X-Content-Type-Options", "nosniff")
         answer = _AnswerUnderWay(self, exchange, request)

@@ -139,7 +139,8 @@ def service_for(
     daemons = Daemons(reactor, addresses)
     metrics = _metrics(keys.is_needed)
     shown = MetricsRoute(metrics, lambda: len(resource.running))
-    resource = APIResource(Routes([*routes.all, shown]), trust, daemons, reactor)
+    everything = Routes([*routes.all, shown])
+    resource = APIResource(everything, trust, daemons, reactor, options["strict"])
     if metrics is not None:
         resource.on_over.append(metrics.on_exchange)
         daemons.on_run.append(metrics.on_run)

@@ -100,6 +100,13 @@ SETTINGS: Mapping[str, Setting] = {
         otherwise="addresses, localhost, *.local and the machine's own name",
         separator=",",
     ),
+    "strict": Setting(
+        "no",
+        "Refuse a request that asks for what RKLLM cannot do, such as a seed, instead of naming it"
+        " in the header X-RKLLM-Ignored.",
+        "RKLLM_HTTP_STRICT",
+        switch,
+    ),
     "max-body": Setting(
         size_text(_LIMITS.body),
         "Bytes that the body of one request may have.",

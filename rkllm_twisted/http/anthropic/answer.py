@@ -6,8 +6,10 @@ import json
 from collections.abc import Iterator
 
 import attrs
+from zope.interface import implementer
 
 from rkllm_twisted.http.translation.results import JSON, WholeCalls, check_result
+from rkllm_twisted.http_interfaces import IStreamedAnswer
 
 #: ``finish_reason`` -> ``stop_reason``. The daemon does not say which text ended an answer.
 _REASONS = {"length": "max_tokens", "tool_calls": "tool_use"}
@@ -66,6 +68,7 @@ def _message(message_id: str, model: str) -> dict[str, object]:
     }
 
 
+@implementer(IStreamedAnswer)
 @attrs.define
 class MessageEvents:
     """The events of a streamed answer. Each has its name as ``type``, too."""

@@ -5,45 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import attrs
-
 from rkllm_twisted.chat.messages import shown
 from rkllm_twisted.http.anthropic.fields import COUNT_TOKENS, MESSAGES
 from rkllm_twisted.http.anthropic.messages import read_messages, read_system
-from rkllm_twisted.http.translation.fields import ignored_fields
-from rkllm_twisted.http.translation.reading import Body, count, flag, mapping, model_name, wrong
-from rkllm_twisted.http.translation.sampling import Sampling, read_sampling
+from rkllm_twisted.http.translation.call import ModelCall
+from rkllm_twisted.http.translation.fields import Ignored, ignored_fields
+from rkllm_twisted.http.translation.reading import Body, count, mapping, wrong
 
 #: ``tool_choice.type`` -> OpenAI's ``tool_choice``.
 _CHOICES: Mapping[object, str] = {"auto": "auto", "any": "required", "none": "none"}
 _THINKING: Mapping[object, bool | None] = {"enabled": True, "disabled": False, "adaptive": None}
 
 
-@attrs.frozen
-class MessagesCall:
-    """What a request asks for.
-
-    :param params: parameters of ``chat.complete`` or ``tokens.count``, without model, sampling and
-        stream.
-    :param ignored: the names of fields that change nothing.
-    """
-
-    model: str | None
-    params: Mapping[str, Any]
-    sampling: Sampling
-    stream: bool
-    ignored: tuple[str, ...]
-
-    def for_release(self, samples: bool) -> MessagesCall:
-        """Return the call for a runtime, with what that cannot do among the ignored.
-
-        :param samples: True if a run may have sampling parameters of its own.
-        """
-        params, ignored = self.sampling.applied(self.params, samples)
-        return attrs.evolve(self, params=params, ignored=(*self.ignored, *ignored))
-
-
-def read_message_call(body: Body) -> MessagesCall:
+def read_message_call(body: Body) -> ModelCall:
     """Read the body of ``/v1/messages``.
 
     :raises HTTPError: a field is wrong, or asks for what RKLLM cannot do.
@@ -56,29 +30,22 @@ def read_message_call(body: Body) -> MessagesCall:
     if body.get("stop_sequences"):
         params["stop"] = body["stop_sequences"]
     conversation, further = _conversation(body)
-    return MessagesCall(
-        model_name(body),
-        {**conversation, **params},
-        read_sampling(body),
-        bool(flag(body, "stream")),
-        (*ignored, *further),
-    )
+    return ModelCall.run(body, {**conversation, **params}, {**ignored, **further})
 
 
-def read_count_call(body: Body) -> MessagesCall:
+def read_count_call(body: Body) -> ModelCall:
     """Read the body of ``/v1/messages/count_tokens``.
 
     :raises HTTPError: a field is wrong.
     """
     ignored = ignored_fields(body, COUNT_TOKENS)
     conversation, further = _conversation(body)
-    nothing = Sampling({}, ())
-    return MessagesCall(model_name(body), conversation, nothing, False, (*ignored, *further))
+    return ModelCall.of(body, conversation, {**ignored, **further})
 
 
-def _conversation(body: Body) -> tuple[Mapping[str, Any], list[str]]:
-    """Return the parameters of what the model reads, and the names of what it does not."""
-    ignored: list[str] = []
+def _conversation(body: Body) -> tuple[Mapping[str, Any], Ignored]:
+    """Return the parameters of what the model reads, and what it does not read."""
+    ignored: dict[str, str] = {}
     messages = [*read_system(body.get("system")), *read_messages(body.get("messages"))]
     params: dict[str, Any] = {"messages": messages}
     tools = read_tools(body.get("tools"), ignored)
@@ -93,7 +60,7 @@ def _conversation(body: Body) -> tuple[Mapping[str, Any], list[str]]:
     return params, ignored
 
 
-def read_tools(value: object, ignored: list[str]) -> list[Mapping[str, Any]]:
+def read_tools(value: object, ignored: dict[str, str]) -> list[Mapping[str, Any]]:
     """Read ``tools``. Those that Anthropic's servers would run are added to the ignored.
 
     :raises HTTPError: a value is wrong; the error names its place.
@@ -108,7 +75,7 @@ def read_tools(value: object, ignored: list[str]) -> list[Mapping[str, Any]]:
         if not isinstance(tool, dict) or not isinstance(tool.get("name"), str):
             raise wrong(f"{place}.name", "is missing")
         if tool.get("type") not in (None, "custom"):
-            ignored.append(f"{place} ({str(tool['type'])[:40]})")
+            ignored[f"{place} ({str(tool['type'])[:40]})"] = ""
             continue
         described = {"description": tool["description"]} if tool.get("description") else {}
         schema = tool.get("input_schema") or {"type": "object"}
@@ -117,13 +84,13 @@ def read_tools(value: object, ignored: list[str]) -> list[Mapping[str, Any]]:
     return tools
 
 
-def read_choice(choice: Body, ignored: list[str]) -> object:
+def read_choice(choice: Body, ignored: dict[str, str]) -> object:
     """Return OpenAI's ``tool_choice``; None if the model decides.
 
     :raises HTTPError: it is none that is known.
     """
     if choice.get("disable_parallel_tool_use"):
-        ignored.append("tool_choice.disable_parallel_tool_use")
+        ignored["tool_choice.disable_parallel_tool_use"] = "The model decides."
     kind = choice.get("type")
     if kind == "tool":
         return {"type": "function", "function": {"name": choice.get("name")}}
@@ -134,14 +101,14 @@ def read_choice(choice: Body, ignored: list[str]) -> object:
     return _CHOICES[kind]
 
 
-def read_thinking(thinking: Body, ignored: list[str]) -> bool | None:
+def read_thinking(thinking: Body, ignored: dict[str, str]) -> bool | None:
     """Return whether the model should reason first. It does not, unless the request says so.
 
     :returns: None if the model decides.
     :raises HTTPError: it is none that is known.
     """
     if thinking.get("budget_tokens") is not None:
-        ignored.append("thinking.budget_tokens")
+        ignored["thinking.budget_tokens"] = ""
     kind = thinking.get("type", "disabled")
     if not isinstance(kind, str) or kind not in _THINKING:
         raise wrong("thinking.type", f"must be enabled, disabled or adaptive, not {shown(kind)}")

@@ -5,52 +5,38 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from rkllm_twisted.http.translation.fields import (
-    ANY,
-    ARRAY,
-    COUNT,
-    FLAG,
-    NUMBER,
-    OBJECT,
-    TEXT,
-    Field,
-    Rule,
-)
-
-_taken, _ignored = Rule.TAKEN, Rule.IGNORED
-_silent, _refused = Rule.SILENT, Rule.REFUSED
+from rkllm_twisted.http.translation.fields import Field
+from rkllm_twisted.http.translation.sampling import SAMPLING
 
 #: ``POST /v1/messages/count_tokens``.
 COUNT_TOKENS: Mapping[str, Field] = MappingProxyType(
     {
-        "model": Field(_taken, "The model's name, see /v1/models.", TEXT),
-        "messages": Field(_taken, "The conversation.", ARRAY),
-        "system": Field(_taken, "The system message: a text, or blocks of text.", ANY),
-        "tools": Field(_taken, "The functions that the model may call.", ARRAY),
-        "tool_choice": Field(_taken, "auto, any, none, or a tool.", OBJECT),
-        "thinking": Field(_taken, "Whether the model reasons first; not for how long.", OBJECT),
-        "cache_control": Field(_silent, "The cache needs no marks.", OBJECT),
-        "mcp_servers": Field(_refused, "Nothing is connected to.", ARRAY, ([],)),
-        "container": Field(_refused, "Nothing is run.", ANY),
-        "output_config": Field(_ignored, "The model decides.", OBJECT, ({},)),
-        "output_format": Field(_refused, "The form of an answer cannot be set.", OBJECT),
-        "context_management": Field(_ignored, "The conversation is read as it is.", OBJECT, ({},)),
-        "betas": Field(_silent, "Not used.", ARRAY),
-        "speed": Field(_silent, "Not used.", TEXT),
+        "model": Field.taken("The model's name, see /v1/models.", "string"),
+        "messages": Field.taken("The conversation.", "array"),
+        "system": Field.taken("The system message: a text, or blocks of text.", "any"),
+        "tools": Field.taken("The functions that the model may call.", "array"),
+        "tool_choice": Field.taken("auto, any, none, or a tool.", "object"),
+        "thinking": Field.taken("Whether the model reasons first; not for how long.", "object"),
+        "cache_control": Field.silent("The cache needs no marks.", "object"),
+        "mcp_servers": Field.refused("Nothing is connected to.", "array", ([],)),
+        "container": Field.refused("Nothing is run.", "any"),
+        "output_config": Field.ignored("The model decides.", "object", ({},)),
+        "output_format": Field.refused("The form of an answer cannot be set.", "object"),
+        "context_management": Field.ignored("The conversation is read as it is.", "object", ({},)),
+        "betas": Field.silent("Not used.", "array"),
+        "speed": Field.silent("Not used.", "string"),
     }
 )
 #: ``POST /v1/messages``.
 MESSAGES: Mapping[str, Field] = MappingProxyType(
     {
         **COUNT_TOKENS,
-        "max_tokens": Field(_taken, "The most tokens of the answer.", COUNT),
-        "stop_sequences": Field(_taken, "Texts; the answer ends before the first.", ARRAY),
-        "stream": Field(_taken, "Send the answer in events.", FLAG),
-        "temperature": Field(_taken, "0 to 2; 0 takes the likeliest token.", NUMBER),
-        "top_p": Field(_taken, "0 to 1.", NUMBER),
-        "top_k": Field(_taken, "Sample among so many of the likeliest tokens.", COUNT),
-        "metadata": Field(_silent, "Not used.", OBJECT),
-        "service_tier": Field(_silent, "Not used.", TEXT),
-        "inference_geo": Field(_silent, "Nothing leaves this machine.", TEXT),
+        "max_tokens": Field.taken("The most tokens of the answer.", "integer"),
+        "stop_sequences": Field.taken("Texts; the answer ends before the first.", "array"),
+        "stream": Field.taken("Send the answer in events.", "boolean"),
+        **SAMPLING,
+        "metadata": Field.silent("Not used.", "object"),
+        "service_tier": Field.silent("Not used.", "string"),
+        "inference_geo": Field.silent("Nothing leaves this machine.", "string"),
     }
 )

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from rkllm_twisted.chat.messages import shown
-from rkllm_twisted.http.translation.reading import wrong
+from rkllm_twisted.http.translation.reading import required_text, wrong
 
 Message = dict[str, Any]
 _IMAGES = "this model reads text only"
@@ -66,15 +66,8 @@ def _text(value: object, place: str) -> str:
         where = f"{place}[{number}]"
         if block.get("type") != "text":
             raise wrong(f"{where}.type", f"{shown(block.get('type'))} is not read; {_IMAGES}")
-        texts.append(_member(block, "text", where))
+        texts.append(required_text(block, "text", where))
     return "".join(texts)
-
-
-def _member(block: Mapping[str, Any], name: str, place: str) -> str:
-    value = block.get(name)
-    if not isinstance(value, str):
-        raise wrong(f"{place}.{name}", f"must be a text, not {shown(value)}")
-    return value
 
 
 def _answer(blocks: list[Mapping[str, Any]], place: str) -> Message:
@@ -84,9 +77,9 @@ def _answer(blocks: list[Mapping[str, Any]], place: str) -> Message:
         where = f"{place}[{number}]"
         match block.get("type"):
             case "text":
-                message["content"] += _member(block, "text", where)
+                message["content"] += required_text(block, "text", where)
             case "thinking":
-                thought = _member(block, "thinking", where)
+                thought = required_text(block, "thinking", where)
                 message["reasoning_content"] = message.get("reasoning_content", "") + thought
             case "redacted_thinking":
                 pass  # nobody but its maker can read it
@@ -102,10 +95,10 @@ def _call(block: Mapping[str, Any], place: str) -> Message:
     if not isinstance(given, dict):
         raise wrong(f"{place}.input", f"must be an object, not {shown(given)}")
     function = {
-        "name": _member(block, "name", place),
+        "name": required_text(block, "name", place),
         "arguments": json.dumps(given, ensure_ascii=False),
     }
-    return {"id": _member(block, "id", place), "type": "function", "function": function}
+    return {"id": required_text(block, "id", place), "type": "function", "function": function}
 
 
 def _question(blocks: list[Mapping[str, Any]], place: str, known: Collection[str]) -> list[Message]:
@@ -119,7 +112,7 @@ def _question(blocks: list[Mapping[str, Any]], place: str, known: Collection[str
         where = f"{place}[{number}]"
         match block.get("type"):
             case "text":
-                texts.append(_member(block, "text", where))
+                texts.append(required_text(block, "text", where))
             case "tool_result":
                 results.append(_result(block, where, known))
             case other:
@@ -130,7 +123,7 @@ def _question(blocks: list[Mapping[str, Any]], place: str, known: Collection[str
 
 
 def _result(block: Mapping[str, Any], place: str, known: Collection[str]) -> Message:
-    call_id = _member(block, "tool_use_id", place)
+    call_id = required_text(block, "tool_use_id", place)
     if call_id not in known:
         raise wrong(f"{place}.tool_use_id", f"no tool_use just before it has the id {call_id[:40]}")
     content = block.get("content")

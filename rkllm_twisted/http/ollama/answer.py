@@ -3,50 +3,60 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import attrs
+from zope.interface import implementer
 
-from rkllm_twisted.http.translation.results import JSON, WholeCalls, check_result
+from rkllm_twisted.http.translation.results import (
+    JSON,
+    WholeCalls,
+    check_result,
+    own_members,
+)
+from rkllm_twisted.http_interfaces import IStreamedAnswer
 
-#: Members of the result that Ollama's API has no place for; they come as ``rkllm``.
-_OWN = ("tier", "flattened", "changes", "dropped_messages")
 _NS_PER_MS = 1_000_000
 
 
+@implementer(IStreamedAnswer)
 @attrs.frozen
 class AnswerLines:
     """The lines of an answer.
 
     :param model: the name that the request gave the model.
     :param is_chat: True for ``/api/chat``, False for ``/api/generate``.
+    :param now: returns the time, in the form of RFC 3339.
+    :param elapsed_ns: returns the nanoseconds since the request came.
     """
 
     model: str
     is_chat: bool
+    _now: Callable[[], str]
+    _elapsed_ns: Callable[[], int]
     _calls: WholeCalls = attrs.field(factory=WholeCalls)
 
-    def piece(self, piece: JSON, now: str) -> Iterator[JSON]:
-        """Yield the lines for a partial result.
+    def first(self) -> Iterator[JSON]:
+        """Yield nothing: a line needs a text."""
+        return iter(())
 
-        :param now: the time, in the form of RFC 3339.
-        """
-        yield from self._call(self._calls.feed(piece), now)
+    def piece(self, piece: JSON) -> Iterator[JSON]:
+        """Yield the lines for a partial result."""
+        yield from self._call(self._calls.feed(piece))
         content, thinking = _text_of(piece), piece.get("reasoning_content", "")
         if content or thinking:
-            yield self._line(now, content, thinking)
+            yield self._line(content, thinking)
 
-    def last(self, result: JSON, now: str, total_ns: int) -> Iterator[JSON]:
+    def last(self, result: JSON) -> Iterator[JSON]:
         """Yield the lines for the final result.
 
-        :param total_ns: nanoseconds since the request came.
         :raises HTTPError: the run was aborted.
         """
         check_result(result)
-        yield from self._call(self._calls.end(), now)
-        yield {**self._line(now), **self._end(result, total_ns)}
+        yield from self._call(self._calls.end())
+        yield {**self._line(), **self._end(result)}
 
-    def whole(self, result: JSON, now: str, total_ns: int) -> JSON:
+    def whole(self, result: JSON) -> JSON:
         """Return the whole answer.
 
         :raises HTTPError: the run was aborted.
@@ -58,24 +68,24 @@ class AnswerLines:
             for index, call in enumerate(message.get("tool_calls") or ())
         ]
         content = message.get("content") or result.get("text", "")
-        line = self._line(now, content, message.get("reasoning_content", ""), calls)
-        return {**line, **self._end(result, total_ns)}
+        line = self._line(content, message.get("reasoning_content", ""), calls)
+        return {**line, **self._end(result)}
 
-    def without_run(self, reason: str, now: str) -> JSON:
+    def without_run(self, reason: str) -> JSON:
         """Return the answer to a request that only loads or unloads the model.
 
         :param reason: ``load`` or ``unload``.
         """
-        return {**self._line(now), "done": True, "done_reason": reason}
+        return {**self._line(), "done": True, "done_reason": reason}
 
-    def _call(self, call: JSON | None, now: str) -> Iterator[JSON]:
+    def _call(self, call: JSON | None) -> Iterator[JSON]:
         if call is not None:
-            yield self._line(now, calls=[call])
+            yield self._line(calls=[call])
 
     def _line(
-        self, now: str, content: str = "", thinking: str = "", calls: Sequence[JSON] = ()
+        self, content: str = "", thinking: str = "", calls: Sequence[JSON] = ()
     ) -> dict[str, object]:
-        line: dict[str, object] = {"model": self.model, "created_at": now}
+        line: dict[str, object] = {"model": self.model, "created_at": self._now()}
         thought = {"thinking": thinking} if thinking else {}
         if not self.is_chat:
             return {**line, "response": content, **thought, "done": False}
@@ -84,8 +94,8 @@ class AnswerLines:
             message["tool_calls"] = [_tool_call(call) for call in calls]  # type: ignore[assignment]
         return {**line, "message": message, "done": False}
 
-    def _end(self, result: JSON, total_ns: int) -> JSON:
-        usage, own = result["usage"], {name: result[name] for name in _OWN if name in result}
+    def _end(self, result: JSON) -> JSON:
+        usage, own, total_ns = result["usage"], own_members(result), self._elapsed_ns()
         prompt_ns, eval_ns = (
             int(usage[name] * _NS_PER_MS) for name in ("prefill_ms", "generate_ms")
         )

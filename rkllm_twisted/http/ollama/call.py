@@ -12,9 +12,10 @@ import attrs
 from rkllm_twisted.chat.messages import shown
 from rkllm_twisted.errors import HTTPError
 from rkllm_twisted.http.ollama.fields import OPTIONS
-from rkllm_twisted.http.translation.fields import ignored_fields
+from rkllm_twisted.http.translation.call import ModelCall
+from rkllm_twisted.http.translation.fields import Ignored, ignored_fields
 from rkllm_twisted.http.translation.reading import Body, count, flag, mapping, model_name, wrong
-from rkllm_twisted.http.translation.sampling import Sampling, read_sampling
+from rkllm_twisted.http.translation.sampling import read_sampling
 
 CHAT, TEXT = "chat.complete", "text.complete"
 #: The units of durations, in seconds.
@@ -30,27 +31,20 @@ def without(params: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 @attrs.frozen
-class OllamaCall:
+class OllamaCall(ModelCall):
     """What a request asks for.
 
     :param method: the daemon's method; None if the model is only to be loaded or unloaded.
-    :param params: its parameters, without model, sampling and stream.
     :param keep_alive: seconds for which the model is to stay loaded; infinity for ever, None if
         the request does not say.
     :param needs: the capabilities that the model must have.
     :param room: the tokens of context that the request asks for; None for the model's own.
-    :param ignored: the names of fields that change nothing.
     """
 
-    model: str | None
     method: str | None
-    params: Mapping[str, Any]
-    sampling: Sampling
-    stream: bool
     keep_alive: float | None
     needs: tuple[str, ...]
     room: int | None
-    ignored: tuple[str, ...]
 
     @property
     def unloads(self) -> bool:
@@ -65,13 +59,13 @@ class OllamaCall:
         for need in self.needs:
             if abilities.lacks(need):
                 raise HTTPError(400, f'"{abilities.name}" does not support {need}')
-        params, ignored = self.sampling.applied(self.params, abilities.samples)
-        named = [*self.ignored, *(f"options.{name}" for name in ignored)]
+        call = self.for_release(abilities.samples)
+        params, ignored = call.params, call.ignored
         if self.room is not None and self.room > (abilities.context or 0):
-            named.append("options.num_ctx")
+            ignored = {**ignored, "options.num_ctx": ""}
         if params.get("enable_thinking") is False and abilities.lacks("thinking"):
             params = without(params, "enable_thinking")
-        return attrs.evolve(self, params=params, ignored=tuple(named))
+        return attrs.evolve(call, params=params, ignored=ignored)
 
 
 @attrs.frozen
@@ -94,7 +88,7 @@ class AskedModel:
 
 
 def read_call(
-    body: Body, method: str | None, params: Mapping[str, Any], ignored: tuple[str, ...]
+    body: Body, method: str | None, params: Mapping[str, Any], ignored: Ignored
 ) -> OllamaCall:
     """Read the fields that chats and other runs have in common.
 
@@ -103,7 +97,8 @@ def read_call(
     :raises HTTPError: a field is wrong.
     """
     options = mapping(body, "options")
-    named = [*ignored, *(f"options.{name}" for name in ignored_fields(options, OPTIONS))]
+    of_options = ignored_fields(options, OPTIONS)
+    named = {**ignored, **{f"options.{name}": why for name, why in of_options.items()}}
     made = {**params, **_limits(options)}
     needs = ["tools"] if params.get("tools") else []
     think = read_think(body.get("think"))
@@ -111,20 +106,20 @@ def read_call(
         made["enable_thinking"] = think
         needs += ["thinking"] if think else []
         if isinstance(body["think"], str):
-            named.append("think (the level)")
+            named["think (the level)"] = ""
     keep_alive = read_keep_alive(body.get("keep_alive"))
     if keep_alive:
-        named.append("keep_alive")
+        named["keep_alive"] = ""
     return OllamaCall(
         model_name(body),
-        method,
         made,
-        read_sampling(options),
+        named,
+        read_sampling(options, "options."),
         flag(body, "stream") is not False,
+        method,
         keep_alive,
         tuple(needs),
         count(options, "num_ctx"),
-        tuple(named),
     )
 
 

@@ -9,7 +9,7 @@ import attrs
 
 from rkllm_twisted.http.ollama.call import read_keep_alive
 from rkllm_twisted.http.ollama.fields import EMBED, EMBEDDINGS
-from rkllm_twisted.http.translation.fields import ignored_fields
+from rkllm_twisted.http.translation.fields import Ignored, ignored_fields
 from rkllm_twisted.http.translation.reading import Body, count, model_name, text
 
 
@@ -20,13 +20,13 @@ class EmbedCall:
     :param params: parameters of ``embeddings.create`` without model; None if the model is only to
         be loaded or unloaded.
     :param unloads: True if the model is to be unloaded afterwards.
-    :param ignored: the names of fields that change nothing.
+    :param ignored: the fields that change nothing.
     """
 
     model: str | None
     params: Mapping[str, Any] | None
     unloads: bool
-    ignored: tuple[str, ...]
+    ignored: Ignored
 
 
 def read_embed(body: Body) -> EmbedCall:
@@ -49,9 +49,9 @@ def read_embeddings(body: Body) -> EmbedCall:
     return _call(body, {"input": text(body, "prompt")}, ignored_fields(body, EMBEDDINGS))
 
 
-def _call(body: Body, params: Mapping[str, Any], ignored: tuple[str, ...]) -> EmbedCall:
+def _call(body: Body, params: Mapping[str, Any], ignored: Ignored) -> EmbedCall:
     keep_alive = read_keep_alive(body.get("keep_alive"))
-    named = (*ignored, "keep_alive") if keep_alive else ignored
+    named = {**ignored, "keep_alive": ""} if keep_alive else ignored
     asked = None if params["input"] in (None, "", []) else params
     return EmbedCall(model_name(body), asked, keep_alive == 0, named)
 

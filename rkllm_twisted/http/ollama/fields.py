@@ -5,69 +5,59 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from rkllm_twisted.http.translation.fields import (
-    ANY,
-    ARRAY,
-    COUNT,
-    FLAG,
-    NUMBER,
-    OBJECT,
-    TEXT,
-    Field,
-    Rule,
-)
+from rkllm_twisted.http.translation.fields import Field
+from rkllm_twisted.http.translation.sampling import SAMPLING
 
-_taken, _ignored = Rule.TAKEN, Rule.IGNORED
-_silent, _refused = Rule.SILENT, Rule.REFUSED
-
-_MODEL = Field(_taken, "The model's name, with or without :latest.", TEXT)
-_NAME = Field(_taken, "Old; the same as model.", TEXT)
-_OPTIONS = Field(_taken, "Settings of the run, such as temperature and num_predict.", OBJECT)
-_KEEP_ALIVE = Field(_taken, "0 unloads the model afterwards; else the daemon decides.", ANY)
+_MODEL = Field.taken("The model's name, with or without :latest.", "string")
+_NAME = Field.taken("Old; the same as model.", "string")
+_OPTIONS = Field.taken("Settings of the run, such as temperature and num_predict.", "object")
+_KEEP_ALIVE = Field.taken("0 unloads the model afterwards; else the daemon decides.", "any")
 #: What ``/api/chat`` and ``/api/generate`` have in common.
 _RUN: Mapping[str, Field] = MappingProxyType(
     {
         "model": _MODEL,
-        "stream": Field(_taken, "Send the answer in lines, unless false.", FLAG),
-        "format": Field(_taken, "json, or a JSON schema of the answer.", ANY),
+        "stream": Field.taken("Send the answer in lines, unless false.", "boolean"),
+        "format": Field.taken("json, or a JSON schema of the answer.", "any"),
         "options": _OPTIONS,
         "keep_alive": _KEEP_ALIVE,
-        "think": Field(_taken, "True, false, low, medium or high: let the model reason.", ANY),
-        "truncate": Field(_taken, "Unless false, lose the oldest turns if all is too long.", FLAG),
-        "shift": Field(_ignored, "An answer ends where the context is full.", FLAG, (False,)),
-        "logprobs": Field(_refused, "RKLLM returns none with a run.", FLAG, (False,)),
-        "top_logprobs": Field(_refused, "RKLLM returns none with a run.", COUNT, (0,)),
+        "think": Field.taken("True, false, low, medium or high: let the model reason.", "any"),
+        "truncate": Field.taken(
+            "Unless false, lose the oldest turns if it is too long.", "boolean"
+        ),
+        "shift": Field.ignored("An answer ends where the context is full.", "boolean", (False,)),
+        "logprobs": Field.refused("RKLLM returns none with a run.", "boolean", (False,)),
+        "top_logprobs": Field.refused("RKLLM returns none with a run.", "integer", (0,)),
     }
 )
 #: ``POST /api/chat``.
 CHAT: Mapping[str, Field] = MappingProxyType(
     {
         **_RUN,
-        "messages": Field(_taken, "The conversation; without any, the model is loaded.", ARRAY),
-        "tools": Field(_taken, "The functions that the model may call.", ARRAY),
+        "messages": Field.taken("The conversation; without any, the model is loaded.", "array"),
+        "tools": Field.taken("The functions that the model may call.", "array"),
     }
 )
 #: ``POST /api/generate``.
 GENERATE: Mapping[str, Field] = MappingProxyType(
     {
         **_RUN,
-        "prompt": Field(_taken, "The question; without one, the model is loaded.", TEXT),
-        "system": Field(_taken, "The system message.", TEXT),
-        "suffix": Field(_taken, "The text behind the gap, for models that can fill one.", TEXT),
-        "raw": Field(_taken, "Continue the prompt as it is, without a template.", FLAG),
-        "template": Field(_refused, "The model's own template is used.", TEXT, ("",)),
-        "context": Field(_refused, "Send the conversation to /api/chat.", ARRAY, ([],)),
-        "images": Field(_refused, "No model here reads images.", ARRAY, ([],)),
+        "prompt": Field.taken("The question; without one, the model is loaded.", "string"),
+        "system": Field.taken("The system message.", "string"),
+        "suffix": Field.taken("The text behind the gap, for models that can fill one.", "string"),
+        "raw": Field.taken("Continue the prompt as it is, without a template.", "boolean"),
+        "template": Field.refused("The model's own template is used.", "string", ("",)),
+        "context": Field.refused("Send the conversation to /api/chat.", "array", ([],)),
+        "images": Field.refused("No model here reads images.", "array", ([],)),
     }
 )
 #: ``POST /api/embed``.
 EMBED: Mapping[str, Field] = MappingProxyType(
     {
         "model": _MODEL,
-        "input": Field(_taken, "A text, or several.", ANY),
-        "truncate": Field(_ignored, "A text that is too long is refused.", FLAG, (False,)),
-        "dimensions": Field(_taken, "Keep so many, for models that were trained so.", COUNT, (0,)),
-        "options": Field(_ignored, "An embedding has no settings.", OBJECT, ({},)),
+        "input": Field.taken("A text, or several.", "any"),
+        "truncate": Field.ignored("A text that is too long is refused.", "boolean", (False,)),
+        "dimensions": Field.taken("Keep so many, for models trained so.", "integer", (0,)),
+        "options": Field.ignored("An embedding has no settings.", "object", ({},)),
         "keep_alive": _KEEP_ALIVE,
     }
 )
@@ -75,7 +65,7 @@ EMBED: Mapping[str, Field] = MappingProxyType(
 EMBEDDINGS: Mapping[str, Field] = MappingProxyType(
     {
         "model": _MODEL,
-        "prompt": Field(_taken, "The text.", TEXT),
+        "prompt": Field.taken("The text.", "string"),
         "options": EMBED["options"],
         "keep_alive": _KEEP_ALIVE,
     }
@@ -85,10 +75,10 @@ SHOW: Mapping[str, Field] = MappingProxyType(
     {
         "model": _MODEL,
         "name": _NAME,
-        "verbose": Field(_ignored, "Tensors and vocabulary are not shown.", FLAG, (False,)),
-        "system": Field(_ignored, "The model's own settings are shown.", TEXT, ("",)),
-        "template": Field(_ignored, "The model's own template is shown.", TEXT, ("",)),
-        "options": Field(_ignored, "The model's own settings are shown.", OBJECT, ({},)),
+        "verbose": Field.ignored("Tensors and vocabulary are not shown.", "boolean", (False,)),
+        "system": Field.ignored("The model's own settings are shown.", "string", ("",)),
+        "template": Field.ignored("The model's own template is shown.", "string", ("",)),
+        "options": Field.ignored("The model's own settings are shown.", "object", ({},)),
     }
 )
 #: ``POST /api/pull``.
@@ -96,10 +86,10 @@ PULL: Mapping[str, Field] = MappingProxyType(
     {
         "model": _MODEL,
         "name": _NAME,
-        "stream": Field(_taken, "Send the answer in lines, unless false.", FLAG),
-        "insecure": Field(_silent, "Nothing is fetched.", FLAG),
-        "username": Field(_silent, "Nothing is fetched.", TEXT),
-        "password": Field(_silent, "Nothing is fetched.", TEXT),
+        "stream": Field.taken("Send the answer in lines, unless false.", "boolean"),
+        "insecure": Field.silent("Nothing is fetched.", "boolean"),
+        "username": Field.silent("Nothing is fetched.", "string"),
+        "password": Field.silent("Nothing is fetched.", "string"),
     }
 )
 _NONE = "No release of RKLLM has it."
@@ -107,32 +97,19 @@ _HARDWARE = "The daemon decides how the model is loaded."
 #: The members of ``options``.
 OPTIONS: Mapping[str, Field] = MappingProxyType(
     {
-        "num_predict": Field(_taken, "The most tokens of the answer; below 1: any.", COUNT),
-        "num_ctx": Field(_taken, "Ignored if the model has less room.", COUNT),
-        "stop": Field(_taken, "Texts; the answer ends before the first.", ANY),
+        "num_predict": Field.taken("The most tokens of the answer; below 1: any.", "integer"),
+        "num_ctx": Field.taken("Ignored if the model has less room.", "integer"),
+        "stop": Field.taken("Texts; the answer ends before the first.", "any"),
+        **SAMPLING,
+        "seed": Field.ignored(_NONE, "integer", (-1, 0)),
+        "min_p": Field.ignored(_NONE, "number", (0,)),
+        "typical_p": Field.ignored(_NONE, "number", (1,)),
+        "tfs_z": Field.ignored(_NONE, "number", (1,)),
+        "repeat_last_n": Field.ignored(_NONE, "integer"),
+        "penalize_newline": Field.ignored(_NONE, "boolean"),
+        "num_keep": Field.ignored("What is left out are whole turns.", "integer", (0,)),
         **{
-            name: Field(_taken, "See RKLLMSamplingParam.", NUMBER)
-            for name in (
-                "temperature",
-                "top_k",
-                "top_p",
-                "repeat_penalty",
-                "presence_penalty",
-                "frequency_penalty",
-                "mirostat",
-                "mirostat_tau",
-                "mirostat_eta",
-            )
-        },
-        "seed": Field(_ignored, _NONE, COUNT, (-1, 0)),
-        "min_p": Field(_ignored, _NONE, NUMBER, (0,)),
-        "typical_p": Field(_ignored, _NONE, NUMBER, (1,)),
-        "tfs_z": Field(_ignored, _NONE, NUMBER, (1,)),
-        "repeat_last_n": Field(_ignored, _NONE, COUNT),
-        "penalize_newline": Field(_ignored, _NONE, FLAG),
-        "num_keep": Field(_ignored, "What is left out are whole turns.", COUNT, (0,)),
-        **{
-            name: Field(_silent, _HARDWARE, ANY)
+            name: Field.silent(_HARDWARE, "any")
             for name in (
                 "numa",
                 "num_batch",

@@ -10,6 +10,8 @@ from rkllm_twisted.http.ollama.chat import chat_params
 from rkllm_twisted.http.translation.fields import ignored_fields
 from rkllm_twisted.http.translation.reading import Body, flag, text, wrong
 
+_NO_TEMPLATE = "A raw prompt is read without a template."
+
 
 def read_generate(body: Body) -> OllamaCall:
     """Read the body of a request.
@@ -33,5 +35,5 @@ def read_generate(body: Body) -> OllamaCall:
     params: dict[str, Any] = {"prompt": prompt}
     if suffix:
         params["suffix"] = suffix
-    unused = [name for name in ("system", "think") if body.get(name)]
-    return read_call(body, TEXT, params, (*ignored, *unused))
+    unused = {name: _NO_TEMPLATE for name in ("system", "think") if body.get(name)}
+    return read_call(body, TEXT, params, {**ignored, **unused})

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import attrs
 
 from rkllm_twisted.http.openai.fields import CHAT
+from rkllm_twisted.http.translation.call import ModelCall
 from rkllm_twisted.http.translation.fields import ignored_fields
-from rkllm_twisted.http.translation.reading import (
-    Body,
-    count,
-    flag,
-    mapping,
-    model_name,
-    text,
-    wrong,
-)
-from rkllm_twisted.http.translation.sampling import Sampling, read_sampling
+from rkllm_twisted.http.translation.reading import Body, count, flag, mapping, text, wrong
 
 #: Each answer is a run of its own.
 MAX_ANSWERS = 8
@@ -27,29 +16,15 @@ _UNCHANGED = ("messages", "tools", "tool_choice", "response_format", "stop", "tr
 
 
 @attrs.frozen
-class ChatCall:
+class ChatCall(ModelCall):
     """What a request asks for.
 
-    :param params: parameters of ``chat.complete``, without model, sampling and stream.
+    :param include_usage: True if a stream ends with a chunk that has usage.
     :param n: the number of answers.
-    :param ignored: the names of fields that change nothing.
     """
 
-    model: str | None
-    params: Mapping[str, Any]
-    sampling: Sampling
-    stream: bool
     include_usage: bool
     n: int
-    ignored: tuple[str, ...]
-
-    def for_release(self, samples: bool) -> ChatCall:
-        """Return the call for a runtime, with what that cannot do among the ignored.
-
-        :param samples: True if a run may have sampling parameters of its own.
-        """
-        params, ignored = self.sampling.applied(self.params, samples)
-        return attrs.evolve(self, params=params, ignored=(*self.ignored, *ignored))
 
 
 def read_chat(body: Body) -> ChatCall:
@@ -70,15 +45,9 @@ def read_chat(body: Body) -> ChatCall:
     thinking = read_thinking(body)
     if thinking is not None:
         params["enable_thinking"] = thinking
-    return ChatCall(
-        model_name(body),
-        params,
-        read_sampling(body),
-        bool(flag(body, "stream")),
-        bool(flag(mapping(body, "stream_options"), "include_usage")),
-        count(body, "n", 1, MAX_ANSWERS) or 1,
-        ignored,
-    )
+    usage = bool(flag(mapping(body, "stream_options"), "include_usage"))
+    answers = count(body, "n", 1, MAX_ANSWERS) or 1
+    return ChatCall.run(body, params, ignored, include_usage=usage, n=answers)
 
 
 def read_thinking(body: Body) -> bool | None:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import attrs
+from zope.interface import implementer
 
-from rkllm_twisted.http.translation.results import JSON, WholeCalls, check_result
-
-#: Members of the result that OpenAI's API has no place for; they come as ``rkllm``.
-_OWN = ("tier", "flattened", "changes", "dropped_messages")
+from rkllm_twisted.http.translation.results import (
+    JSON,
+    WholeCalls,
+    check_result,
+    own_members,
+)
+from rkllm_twisted.http_interfaces import IStreamedAnswer
 
 
 @attrs.frozen
@@ -108,11 +112,7 @@ def _message(message: JSON) -> JSON:
     return whole
 
 
-def own_members(result: JSON) -> JSON:
-    """Return how the conversation was read, see docs/chat.md."""
-    return {name: result[name] for name in _OWN if name in result}
-
-
+@implementer(IStreamedAnswer)
 class ChatChunks:
     """The chunks of one choice of a streamed answer.
 
@@ -125,9 +125,9 @@ class ChatChunks:
         self._further = {"usage": None} if has_usage else {}
         self._calls = WholeCalls()
 
-    def first(self) -> JSON:
-        """Return the first chunk."""
-        return self._chunk({"role": "assistant", "content": ""})
+    def first(self) -> Iterator[JSON]:
+        """Yield the first chunk."""
+        yield self._chunk({"role": "assistant", "content": ""})
 
     def piece(self, piece: JSON) -> Iterator[JSON]:
         """Yield the chunks for a partial result of ``chat.complete``."""

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import attrs
+from zope.interface import implementer
 
 from rkllm_twisted.chat.messages import shown
 from rkllm_twisted.http.openai.chat import MAX_ANSWERS
 from rkllm_twisted.http.openai.chat_answer import Label, timings_of
 from rkllm_twisted.http.openai.fields import TEXT_COMPLETION
+from rkllm_twisted.http.translation.call import ModelCall
 from rkllm_twisted.http.translation.fields import ignored_fields
-from rkllm_twisted.http.translation.reading import (
-    Body,
-    count,
-    flag,
-    mapping,
-    model_name,
-    text,
-    wrong,
-)
+from rkllm_twisted.http.translation.reading import Body, count, flag, mapping, text, wrong
 from rkllm_twisted.http.translation.results import JSON, check_result
-from rkllm_twisted.http.translation.sampling import Sampling, read_sampling
+from rkllm_twisted.http_interfaces import IStreamedAnswer
 
 #: Each prompt is a run of its own.
 MAX_PROMPTS = 64
@@ -32,28 +25,17 @@ TextPrompt = str | Sequence[int]
 
 
 @attrs.frozen
-class TextCall:
+class TextCall(ModelCall):
     """What a request asks for.
 
-    :param prompts: one for each choice.
-    :param params: parameters of ``text.complete``, without prompt, model, sampling and stream.
+    :param prompts: one for each choice; each is the parameter ``prompt`` of a run.
+    :param include_usage: True if a stream ends with a chunk that has usage.
     :param echo: True if an answer begins with its prompt.
-    :param ignored: the names of fields that change nothing.
     """
 
-    model: str | None
     prompts: Sequence[TextPrompt]
-    params: Mapping[str, Any]
-    sampling: Sampling
-    stream: bool
     include_usage: bool
     echo: bool
-    ignored: tuple[str, ...]
-
-    def for_release(self, samples: bool) -> TextCall:
-        """Return the call for a runtime; see :meth:`ChatCall.for_release`."""
-        params, ignored = self.sampling.applied(self.params, samples)
-        return attrs.evolve(self, params=params, ignored=(*self.ignored, *ignored))
 
     def echoed(self, prompt: TextPrompt) -> str:
         """Return what an answer begins with."""
@@ -78,16 +60,10 @@ def read_completion(body: Body) -> TextCall:
     if suffix:
         params["suffix"] = suffix
     answers = count(body, "n", 1, MAX_ANSWERS) or 1
-    return TextCall(
-        model_name(body),
-        [prompt for prompt in prompts for _ in range(answers)],
-        params,
-        read_sampling(body),
-        bool(flag(body, "stream")),
-        bool(flag(mapping(body, "stream_options"), "include_usage")),
-        echo,
-        ignored,
-    )
+    usage = bool(flag(mapping(body, "stream_options"), "include_usage"))
+    repeated = [prompt for prompt in prompts for _ in range(answers)]
+    further = {"prompts": repeated, "include_usage": usage, "echo": echo}
+    return TextCall.run(body, params, ignored, **further)
 
 
 def read_prompts(value: object) -> Sequence[TextPrompt]:
@@ -114,9 +90,49 @@ def _is_token(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def text_choice(index: int, text: str, reason: str | None) -> JSON:
-    """Return a choice, whole or a piece of one."""
+def _choice(index: int, text: str, reason: str | None) -> JSON:
     return {"index": index, "text": text, "logprobs": None, "finish_reason": reason}
+
+
+@implementer(IStreamedAnswer)
+class TextChunks:
+    """The chunks of one choice of a streamed answer.
+
+    :param before: what the answer begins with.
+    :param has_usage: True if the stream ends with a chunk that has usage.
+    """
+
+    def __init__(self, label: Label, index: int, before: str, has_usage: bool) -> None:
+        self._label = label
+        self._index = index
+        self._before = before
+        self._further = {"usage": None} if has_usage else {}
+
+    def first(self) -> Iterator[JSON]:
+        """Yield nothing: a chunk needs a text."""
+        return iter(())
+
+    def piece(self, piece: JSON) -> Iterator[JSON]:
+        """Yield the chunk for a partial result of ``text.complete``."""
+        yield self._chunk(piece["text"], None)
+
+    def last(self, result: JSON) -> Iterator[JSON]:
+        """Yield the chunk for the final result.
+
+        :raises HTTPError: see :func:`check_result`.
+        """
+        check_result(result)
+        yield self._chunk("", result["finish_reason"])
+
+    def _chunk(self, text: str, reason: str | None) -> JSON:
+        before, self._before = self._before, ""
+        choice = _choice(self._index, before + text, reason)
+        return self._label.body(KIND, [choice], **self._further)
+
+
+def usage_chunk(label: Label, results: Sequence[JSON]) -> JSON:
+    """Return the chunk with the usage, which a stream has if it was asked for."""
+    return label.body(KIND, [], usage=total_usage(results))
 
 
 def total_usage(results: Sequence[JSON]) -> dict[str, object]:
@@ -142,7 +158,7 @@ def text_completion(label: Label, call: TextCall, results: Sequence[JSON]) -> JS
     for result in results:
         check_result(result)
     choices = [
-        text_choice(index, call.echoed(prompt) + result["text"], result["finish_reason"])
+        _choice(index, call.echoed(prompt) + result["text"], result["finish_reason"])
         for index, (prompt, result) in enumerate(zip(call.prompts, results, strict=True))
     ]
     timings = timings_of(results[-1])

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from rkllm_twisted.http.openai.fields import EMBEDDINGS
+from rkllm_twisted.http.translation.call import ModelCall
 from rkllm_twisted.http.translation.fields import ignored_fields
 from rkllm_twisted.http.translation.reading import Body, count, text, wrong
 
 
-def read_embeddings(body: Body) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+def read_embeddings(body: Body) -> ModelCall:
     """Read the body of a request.
 
-    :returns: parameters of ``embeddings.create`` without model, and the ignored fields.
+    :returns: a call of ``embeddings.create``.
     :raises HTTPError: a field is wrong.
     """
     ignored = ignored_fields(body, EMBEDDINGS)
@@ -27,7 +28,7 @@ def read_embeddings(body: Body) -> tuple[Mapping[str, Any], tuple[str, ...]]:
         given = text(body, name)
         if given is not None:
             params[name] = given
-    return params, ignored
+    return ModelCall.of(body, params, ignored)
 
 
 def embeddings_answer(model: str, result: Mapping[str, Any]) -> Mapping[str, object]:

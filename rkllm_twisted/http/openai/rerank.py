@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from rkllm_twisted.http.openai.fields import RERANK
+from rkllm_twisted.http.translation.call import ModelCall
 from rkllm_twisted.http.translation.fields import ignored_fields
 from rkllm_twisted.http.translation.reading import Body, count, flag, text, wrong
 
 
-def read_rerank(body: Body) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+def read_rerank(body: Body) -> ModelCall:
     """Read the body of a request.
 
-    :returns: parameters of ``rerank.score`` without model, and the ignored fields.
+    :returns: a call of ``rerank.score``.
     :raises HTTPError: a field is wrong.
     """
     ignored = ignored_fields(body, RERANK)
@@ -32,7 +33,7 @@ def read_rerank(body: Body) -> tuple[Mapping[str, Any], tuple[str, ...]]:
         params["instruction"] = instruction
     if flag(body, "return_documents"):
         params["return_documents"] = True
-    return params, ignored
+    return ModelCall.of(body, params, ignored)
 
 
 def rerank_answer(answer_id: str, model: str, result: Mapping[str, Any]) -> Mapping[str, object]:

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import attrs
+from zope.interface import implementer
 
 from rkllm_twisted.errors import HTTPError
 from rkllm_twisted.http.translation.results import JSON, WholeCalls, check_result
+from rkllm_twisted.http_interfaces import IStreamedAnswer
 
 #: Fields of the request that the answer repeats -> what it has without them.
 _REPEATED: JSON = {
@@ -152,6 +154,7 @@ class _OpenText:
     text: str = ""
 
 
+@implementer(IStreamedAnswer)
 @attrs.define
 class ResponseEvents:
     """The events of a streamed response, numbered."""

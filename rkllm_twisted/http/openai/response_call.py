@@ -5,52 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import attrs
-
 from rkllm_twisted.chat.messages import shown
 from rkllm_twisted.http.openai.response_items import read_input
 from rkllm_twisted.http.openai.responses_fields import RESPONSES
+from rkllm_twisted.http.translation.call import ModelCall
 from rkllm_twisted.http.translation.fields import ignored_fields
-from rkllm_twisted.http.translation.reading import (
-    Body,
-    count,
-    flag,
-    mapping,
-    model_name,
-    text,
-    wrong,
-)
-from rkllm_twisted.http.translation.sampling import Sampling, read_sampling
+from rkllm_twisted.http.translation.reading import Body, count, mapping, text, wrong
 
 _CHOICES = ("auto", "none", "required")
 
 
-@attrs.frozen
-class ResponseCall:
-    """What a request asks for.
-
-    :param params: parameters of ``chat.complete``, without model, sampling and stream.
-    :param body: the request, of which the answer repeats some fields.
-    :param ignored: the names of fields that change nothing.
-    """
-
-    model: str | None
-    params: Mapping[str, Any]
-    sampling: Sampling
-    stream: bool
-    body: Body
-    ignored: tuple[str, ...]
-
-    def for_release(self, samples: bool) -> ResponseCall:
-        """Return the call for a runtime, with what that cannot do among the ignored.
-
-        :param samples: True if a run may have sampling parameters of its own.
-        """
-        params, ignored = self.sampling.applied(self.params, samples)
-        return attrs.evolve(self, params=params, ignored=(*self.ignored, *ignored))
-
-
-def read_response(body: Body) -> ResponseCall:
+def read_response(body: Body) -> ModelCall:
     """Read the body of a request.
 
     :raises HTTPError: a field is wrong, or asks for what RKLLM cannot do.
@@ -76,14 +41,7 @@ def read_response(body: Body) -> ResponseCall:
         "conversation": text(body, "prompt_cache_key") or None,
     }
     params |= {name: value for name, value in further.items() if value is not None}
-    return ResponseCall(
-        model_name(body),
-        params,
-        read_sampling(body),
-        bool(flag(body, "stream")),
-        body,
-        (*ignored, *left_out, *skipped),
-    )
+    return ModelCall.run(body, params, {**ignored, **dict.fromkeys([*left_out, *skipped], "")})
 
 
 def read_tools(value: object) -> tuple[list[Mapping[str, Any]], list[str]]:

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from rkllm_twisted.chat.messages import shown
-from rkllm_twisted.http.translation.reading import wrong
+from rkllm_twisted.http.translation.reading import required_text, wrong
 
 Message = dict[str, Any]
 #: Parts that are text -> the member with the text.
@@ -62,7 +62,7 @@ class _ItemReader:
                 self._call(item, place)
             case "function_call_output":
                 text = text_of(item.get("output"), f"{place}.output")
-                call_id = _member(item, "call_id", place)
+                call_id = required_text(item, "call_id", place)
                 if call_id not in self._known():
                     raise wrong(f"{place}.call_id", f"no call just before it is {call_id[:40]}")
                 self.messages.append({"role": "tool", "tool_call_id": call_id, "content": text})
@@ -91,7 +91,7 @@ class _ItemReader:
 
     def _call(self, item: Mapping[str, Any], place: str) -> None:
         names = ("call_id", "name", "arguments")
-        call_id, name, arguments = (_member(item, one, place) for one in names)
+        call_id, name, arguments = (required_text(item, one, place) for one in names)
         function = {"name": name, "arguments": arguments or "{}"}
         call = {"id": call_id, "type": "function", "function": function}
         self._answer().setdefault("tool_calls", []).append(call)
@@ -110,13 +110,6 @@ class _ItemReader:
         return set()
 
 
-def _member(item: Mapping[str, Any], name: str, place: str) -> str:
-    value = item.get(name)
-    if not isinstance(value, str):
-        raise wrong(f"{place}.{name}", f"must be a text, not {shown(value)}")
-    return value
-
-
 def text_of(value: object, place: str) -> str:
     """Return the text of a content: a text, or parts.
 
@@ -133,5 +126,5 @@ def text_of(value: object, place: str) -> str:
         member = _TEXT_PARTS.get(kind) if isinstance(kind, str) else None
         if member is None or not isinstance(part, dict):
             raise wrong(f"{where}.type", f"{shown(kind)} is not read; this model reads text only")
-        texts.append(_member(part, member, where))
+        texts.append(required_text(part, member, where))
     return "".join(texts)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from rkllm_twisted.http.openai.chat import read_thinking
 from rkllm_twisted.http.openai.fields import APPLY_TEMPLATE, DETOKENIZE, TOKENIZE
+from rkllm_twisted.http.translation.call import ModelCall
 from rkllm_twisted.http.translation.fields import ignored_fields
 from rkllm_twisted.http.translation.reading import Body, flag, text, wrong
 
-ReadBody = tuple[Mapping[str, Any], tuple[str, ...]]
 
-
-def read_tokenize(body: Body) -> ReadBody:
+def read_tokenize(body: Body) -> ModelCall:
     """Read the body of ``/tokenize``.
 
-    :returns: parameters of ``tokens.encode`` without model, and the ignored fields.
+    :returns: a call of ``tokens.encode``.
     :raises HTTPError: a field is wrong.
     """
     ignored = ignored_fields(body, TOKENIZE)
@@ -24,26 +20,26 @@ def read_tokenize(body: Body) -> ReadBody:
     if content is None:
         raise wrong("content", "is missing")
     marks = flag(body, "parse_special")
-    return {"text": content, "marks": marks is None or marks}, ignored
+    return ModelCall.of(body, {"text": content, "marks": marks is None or marks}, ignored)
 
 
-def read_detokenize(body: Body) -> ReadBody:
+def read_detokenize(body: Body) -> ModelCall:
     """Read the body of ``/detokenize``.
 
-    :returns: parameters of ``tokens.decode`` without model, and the ignored fields.
+    :returns: a call of ``tokens.decode``.
     :raises HTTPError: a field is wrong.
     """
     ignored = ignored_fields(body, DETOKENIZE)
     tokens = body.get("tokens")
     if not isinstance(tokens, list):
         raise wrong("tokens", "must be an array of numbers")
-    return {"tokens": tokens}, ignored
+    return ModelCall.of(body, {"tokens": tokens}, ignored)
 
 
-def read_apply_template(body: Body) -> ReadBody:
+def read_apply_template(body: Body) -> ModelCall:
     """Read the body of ``/apply-template``.
 
-    :returns: parameters of ``chat.render`` without model, and the ignored fields.
+    :returns: a call of ``chat.render``.
     :raises HTTPError: a field is wrong.
     """
     ignored = ignored_fields(body, APPLY_TEMPLATE)
@@ -54,4 +50,4 @@ def read_apply_template(body: Body) -> ReadBody:
     thinking = read_thinking(body)
     if thinking is not None:
         params["enable_thinking"] = thinking
-    return params, ignored
+    return ModelCall.of(body, params, ignored)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import aclosing, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any
 
-import attrs
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -17,10 +16,10 @@ from rkllm_twisted.http.ollama.answer import AnswerLines
 from rkllm_twisted.http.ollama.call import AskedModel, OllamaCall, without
 from rkllm_twisted.http.ollama.embed import EmbedCall
 from rkllm_twisted.http.ollama.models import Facts, listed_name
-from rkllm_twisted.http.routes._answers import name_ignored
+from rkllm_twisted.http.routes._answers import make_run, stream_run
 from rkllm_twisted.http.served_models import ServedModel, known_names
-from rkllm_twisted.http.streams import Stream
 from rkllm_twisted.http.target import Target
+from rkllm_twisted.http.translation.reading import text, wrong
 from rkllm_twisted.http_interfaces import IExchange
 
 _log = Logger("rkllm.http")
@@ -34,6 +33,17 @@ def now() -> str:
 def facts_of(model: ServedModel) -> Facts:
     """Return what is known of a model."""
     return Facts(model.name, model.context, model.size, model.modified, model.raw)
+
+
+def asked_name(body: Mapping[str, Any]) -> str:
+    """Return the model that a request names, by the older name of the field, too.
+
+    :raises HTTPError: it names none.
+    """
+    name = text(body, "model") or text(body, "name")
+    if not name:
+        raise wrong("model", "is missing")
+    return name
 
 
 async def find(exchange: IExchange, name: str | None) -> Target:
@@ -54,70 +64,48 @@ async def find(exchange: IExchange, name: str | None) -> Target:
 
 async def answer(exchange: IExchange, call: OllamaCall, is_chat: bool) -> None:
     """Answer ``/api/chat`` or ``/api/generate``."""
-    began = exchange.clock.seconds()
-
+    elapsed_ns = stopwatch(exchange)
     stream = exchange.lines() if call.stream and call.method else None
     target = await find(exchange, call.model)
-    served = target.model
-    known = served.raw.get("capabilities")
-    capabilities = None if known is None else tuple(known)
-    model = AskedModel(call.model or served.name, capabilities, served.context, target.link.samples)
-    call = call.for_model(model)
-    name_ignored(exchange, call.ignored)
-    lines = AnswerLines(call.model or listed_name(served.name), is_chat)
-    if call.method is None:
-        reason = await load_or_unload(target, call.unloads)
-        exchange.send_json(lines.without_run(reason, now()))
+    call = call.for_model(_asked_model(call, target))
+    exchange.name_ignored(call.ignored)
+    name = call.model or listed_name(target.model.name)
+    lines = AnswerLines(name, is_chat, now, elapsed_ns)
+    method = call.method
+    if method is None:
+        exchange.send_json(lines.without_run(await load_or_unload(target, call.unloads)))
         return
-    sending = _Sending(exchange, target, lines, stream, began)
+
+    async def send(params: Mapping[str, Any]) -> None:
+        if stream is not None:
+            await stream_run(stream, target, method, params, lines)
+        else:
+            exchange.send_json(lines.whole(await make_run(exchange, target, method, params)))
+
     try:
-        await sending.send(call.method, call.params)
+        await send(call.params)
     except InvalidParams as error:
         if (error.data or {}).get("parameter") != "truncate":
             raise
         # Shortening is Ollama's default, and this model has no tokenizer: send all.
-        name_ignored(exchange, (*call.ignored, "truncate"))
-        await sending.send(call.method, without(call.params, "truncate"))
+        exchange.name_ignored({**call.ignored, "truncate": ""})
+        await send(without(call.params, "truncate"))
     if call.unloads:
         unload_soon(target)
 
 
-@attrs.frozen
-class _Sending:
-    """Makes a run, and sends its results.
+def stopwatch(exchange: IExchange) -> Callable[[], int]:
+    """Return a function that returns the nanoseconds since now."""
+    seconds: Callable[[], float] = exchange.clock.seconds
+    began = seconds()
+    return lambda: int((seconds() - began) * 1e9)
 
-    :param stream: None if the answer is sent as a whole.
-    :param began: when the request came.
-    """
 
-    exchange: IExchange
-    target: Target
-    lines: AnswerLines
-    stream: Stream | None
-    began: float
-
-    async def send(self, method: str, params: Mapping[str, Any]) -> None:
-        """Make the run."""
-        if self.stream is not None:
-            await self._pieces(self.stream, method, params)
-            return
-        result: Any = await self.target.call(method, params)
-        if result.get("flattened"):
-            self.exchange.set_header("X-RKLLM-History", "flattened")
-        self.exchange.send_json(self.lines.whole(result, now(), self._elapsed()))
-
-    async def _pieces(self, stream: Stream, method: str, params: Mapping[str, Any]) -> None:
-        async with aclosing(self.target.stream(method, params)) as pieces:
-            async for piece in pieces:
-                if "finish_reason" in piece:
-                    made = self.lines.last(piece, now(), self._elapsed())
-                else:
-                    made = self.lines.piece(piece, now())
-                for line in made:
-                    await stream.send(line)
-
-    def _elapsed(self) -> int:
-        return int((self.exchange.clock.seconds() - self.began) * 1e9)
+def _asked_model(call: OllamaCall, target: Target) -> AskedModel:
+    served = target.model
+    known = served.raw.get("capabilities")
+    capabilities = None if known is None else tuple(known)
+    return AskedModel(call.model or served.name, capabilities, served.context, target.link.samples)
 
 
 async def load_or_unload(target: Target, unloads: bool) -> str:
@@ -158,7 +146,7 @@ async def embed(exchange: IExchange, call: EmbedCall) -> tuple[str, Any]:
     :returns: the model's name, and the result of ``embeddings.create`` or None.
     """
     target = await find(exchange, call.model)
-    name_ignored(exchange, call.ignored)
+    exchange.name_ignored(call.ignored)
     name = call.model or listed_name(target.model.name)
     if call.params is None:
         await load_or_unload(target, call.unloads)

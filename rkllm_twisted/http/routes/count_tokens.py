@@ -8,7 +8,7 @@ from zope.interface import implementer
 
 from rkllm_twisted.http.anthropic.call import read_count_call
 from rkllm_twisted.http.anthropic.fields import COUNT_TOKENS
-from rkllm_twisted.http.routes._answers import name_ignored
+from rkllm_twisted.http.routes._answers import ask
 from rkllm_twisted.http.schemas import OBJECT
 from rkllm_twisted.http.translation.fields import body_schema
 from rkllm_twisted.http_interfaces import IExchange, IHTTPRoute
@@ -29,10 +29,7 @@ class CountTokens:
 
     async def respond(self, exchange: IExchange) -> None:
         """Translate the request and the result."""
-        call = read_count_call(exchange.json())
-        target = await exchange.daemons.find(call.model, exchange.client)
-        name_ignored(exchange, call.ignored)
-        result = await target.call("tokens.count", call.params)
+        _, result = await ask(exchange, "tokens.count", read_count_call(exchange.json()))
         exchange.send_json({"input_tokens": result["count"]})
 
 

@@ -8,10 +8,9 @@ from zope.interface import implementer
 
 from rkllm_twisted.http.openai.fields import DETOKENIZE
 from rkllm_twisted.http.openai.tokens import read_detokenize
-from rkllm_twisted.http.routes._answers import name_ignored
+from rkllm_twisted.http.routes._answers import ask
 from rkllm_twisted.http.schemas import OBJECT
 from rkllm_twisted.http.translation.fields import body_schema
-from rkllm_twisted.http.translation.reading import model_name
 from rkllm_twisted.http_interfaces import IExchange, IHTTPRoute
 
 
@@ -30,11 +29,7 @@ class Detokenize:
 
     async def respond(self, exchange: IExchange) -> None:
         """Translate the request and the result."""
-        body = exchange.json()
-        params, ignored = read_detokenize(body)
-        target = await exchange.daemons.find(model_name(body), exchange.client)
-        name_ignored(exchange, ignored)
-        result = await target.call("tokens.decode", params)
+        _, result = await ask(exchange, "tokens.decode", read_detokenize(exchange.json()))
         exchange.send_json({"content": result["text"]})
 
 

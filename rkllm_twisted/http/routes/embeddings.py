@@ -8,10 +8,9 @@ from zope.interface import implementer
 
 from rkllm_twisted.http.openai.embeddings import embeddings_answer, read_embeddings
 from rkllm_twisted.http.openai.fields import EMBEDDINGS
-from rkllm_twisted.http.routes._answers import name_ignored
+from rkllm_twisted.http.routes._answers import ask
 from rkllm_twisted.http.schemas import OBJECT
 from rkllm_twisted.http.translation.fields import body_schema
-from rkllm_twisted.http.translation.reading import model_name
 from rkllm_twisted.http_interfaces import IExchange, IHTTPRoute
 
 
@@ -30,11 +29,7 @@ class OpenAIEmbeddings:
 
     async def respond(self, exchange: IExchange) -> None:
         """Translate the request and the result."""
-        body = exchange.json()
-        params, ignored = read_embeddings(body)
-        target = await exchange.daemons.find(model_name(body), exchange.client)
-        name_ignored(exchange, ignored)
-        result = await target.call("embeddings.create", params)
+        target, result = await ask(exchange, "embeddings.create", read_embeddings(exchange.json()))
         exchange.send_json(embeddings_answer(target.model.name, result))
 
 

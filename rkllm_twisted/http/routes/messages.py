@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-from contextlib import aclosing
-
 import attrs
 from twisted.plugin import IPlugin
 from zope.interface import implementer
@@ -12,7 +9,7 @@ from zope.interface import implementer
 from rkllm_twisted.http.anthropic.answer import MessageEvents, message_answer
 from rkllm_twisted.http.anthropic.call import read_message_call
 from rkllm_twisted.http.anthropic.fields import MESSAGES
-from rkllm_twisted.http.routes._answers import name_ignored
+from rkllm_twisted.http.routes._answers import find, make_run, new_id, stream_run
 from rkllm_twisted.http.schemas import OBJECT
 from rkllm_twisted.http.translation.fields import body_schema
 from rkllm_twisted.http_interfaces import IExchange, IHTTPRoute
@@ -37,29 +34,14 @@ class AnthropicMessages:
         """Translate the request and the results."""
         call = read_message_call(exchange.json())
         stream = exchange.events() if call.stream else None
-        target = await exchange.daemons.find(call.model, exchange.client)
-        call = call.for_release(target.link.samples)
-        name_ignored(exchange, call.ignored)
-        message_id = f"msg_{secrets.token_hex(12)}"
-        name = call.model or target.model.name
+        target, call = await find(exchange, call)
+        message_id, name = new_id("msg"), call.model or target.model.name
         if stream is None:
-            result = await target.call(METHOD, call.params)
-            if result["flattened"]:
-                exchange.set_header("X-RKLLM-History", "flattened")
+            result = await make_run(exchange, target, METHOD, call.params)
             exchange.send_json(message_answer(message_id, name, result))
             return
         events = MessageEvents(message_id, name)
-        has_begun = False
-        async with aclosing(target.stream(METHOD, call.params)) as pieces:
-            async for piece in pieces:
-                made = [] if has_begun else [*events.first()]
-                has_begun = True  # until now an error has a status of its own
-                if "finish_reason" in piece:
-                    made += events.last(piece)
-                else:
-                    made += events.piece(piece)
-                for event in made:
-                    await stream.send(event, event["type"])
+        await stream_run(stream, target, METHOD, call.params, events, has_names=True)
 
 
 messages = AnthropicMessages()

@@ -8,7 +8,7 @@ from zope.interface import implementer
 
 from rkllm_twisted.http.ollama.embed import embed_answer, read_embed
 from rkllm_twisted.http.ollama.fields import EMBED
-from rkllm_twisted.http.routes._ollama import embed
+from rkllm_twisted.http.routes._ollama import embed, stopwatch
 from rkllm_twisted.http.schemas import OBJECT
 from rkllm_twisted.http.translation.fields import body_schema
 from rkllm_twisted.http_interfaces import IExchange, IHTTPRoute
@@ -29,11 +29,9 @@ class OllamaEmbed:
 
     async def respond(self, exchange: IExchange) -> None:
         """Translate the request and the result."""
-        began = exchange.clock.seconds()
-        call = read_embed(exchange.json())
-        name, result = await embed(exchange, call)
-        total_ns = int((exchange.clock.seconds() - began) * 1e9)
-        exchange.send_json(embed_answer(name, result, total_ns))
+        elapsed_ns = stopwatch(exchange)
+        name, result = await embed(exchange, read_embed(exchange.json()))
+        exchange.send_json(embed_answer(name, result, elapsed_ns()))
 
 
 ollama_embed = OllamaEmbed()

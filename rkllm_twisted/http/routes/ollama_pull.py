@@ -8,11 +8,10 @@ from zope.interface import implementer
 
 from rkllm_twisted.errors import HTTPError
 from rkllm_twisted.http.ollama.fields import PULL
-from rkllm_twisted.http.routes._answers import name_ignored
-from rkllm_twisted.http.routes._ollama import find
+from rkllm_twisted.http.routes._ollama import asked_name, find
 from rkllm_twisted.http.schemas import OBJECT
 from rkllm_twisted.http.translation.fields import body_schema, ignored_fields
-from rkllm_twisted.http.translation.reading import flag, text, wrong
+from rkllm_twisted.http.translation.reading import flag
 from rkllm_twisted.http_interfaces import IExchange, IHTTPRoute
 
 SUCCESS = {"status": "success"}
@@ -34,11 +33,9 @@ class OllamaPull:
     async def respond(self, exchange: IExchange) -> None:
         """Look for the model."""
         body = exchange.json()
-        name = text(body, "model") or text(body, "name")
-        if not name:
-            raise wrong("model", "is missing")
+        name = asked_name(body)
         streams = flag(body, "stream") is not False
-        name_ignored(exchange, ignored_fields(body, PULL))
+        exchange.name_ignored(ignored_fields(body, PULL))
         try:
             await find(exchange, name)
         except HTTPError as error:

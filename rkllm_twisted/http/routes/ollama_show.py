@@ -8,11 +8,9 @@ from zope.interface import implementer
 
 from rkllm_twisted.http.ollama.fields import SHOW
 from rkllm_twisted.http.ollama.models import show_answer
-from rkllm_twisted.http.routes._answers import name_ignored
-from rkllm_twisted.http.routes._ollama import facts_of, find
+from rkllm_twisted.http.routes._ollama import asked_name, facts_of, find
 from rkllm_twisted.http.schemas import OBJECT
 from rkllm_twisted.http.translation.fields import body_schema, ignored_fields
-from rkllm_twisted.http.translation.reading import text, wrong
 from rkllm_twisted.http_interfaces import IExchange, IHTTPRoute
 
 
@@ -32,10 +30,8 @@ class OllamaShow:
     async def respond(self, exchange: IExchange) -> None:
         """Ask the model's daemon, unless the model has no name there."""
         body = exchange.json()
-        name = text(body, "model") or text(body, "name")
-        if not name:
-            raise wrong("model", "is missing")
-        name_ignored(exchange, ignored_fields(body, SHOW))
+        name = asked_name(body)
+        exchange.name_ignored(ignored_fields(body, SHOW))
         target = await find(exchange, name)
         facts = facts_of(target.model)
         if target.model.target is not None:

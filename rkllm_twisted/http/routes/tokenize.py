@@ -8,10 +8,9 @@ from zope.interface import implementer
 
 from rkllm_twisted.http.openai.fields import TOKENIZE
 from rkllm_twisted.http.openai.tokens import read_tokenize
-from rkllm_twisted.http.routes._answers import name_ignored
+from rkllm_twisted.http.routes._answers import ask
 from rkllm_twisted.http.schemas import OBJECT
 from rkllm_twisted.http.translation.fields import body_schema
-from rkllm_twisted.http.translation.reading import model_name
 from rkllm_twisted.http_interfaces import IExchange, IHTTPRoute
 
 
@@ -30,11 +29,7 @@ class Tokenize:
 
     async def respond(self, exchange: IExchange) -> None:
         """Translate the request and the result."""
-        body = exchange.json()
-        params, ignored = read_tokenize(body)
-        target = await exchange.daemons.find(model_name(body), exchange.client)
-        name_ignored(exchange, ignored)
-        result = await target.call("tokens.encode", params)
+        _, result = await ask(exchange, "tokens.encode", read_tokenize(exchange.json()))
         exchange.send_json({"tokens": result["tokens"]})
 
 

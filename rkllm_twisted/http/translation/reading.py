@@ -65,6 +65,18 @@ def text(body: Body, field: str) -> str | None:
     return value
 
 
+def required_text(body: Body, field: str, place: str) -> str:
+    """Return a text that must be there.
+
+    :param place: where the object is in the request, such as ``messages[0]``.
+    :raises HTTPError: it is another value, or missing.
+    """
+    value = body.get(field)
+    if not isinstance(value, str):
+        raise wrong(f"{place}.{field}", f"must be a text, not {shown(value)}")
+    return value
+
+
 def mapping(body: Body, field: str) -> Body:
     """Return an object; an empty one if the field is absent or null.
 

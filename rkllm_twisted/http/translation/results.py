@@ -8,6 +8,13 @@ from typing import Any
 from rkllm_twisted.errors import HTTPError
 
 JSON = Mapping[str, Any]
+#: Members of a result that no API has a place for; they come as ``rkllm``.
+_OWN = ("tier", "flattened", "changes", "dropped_messages")
+
+
+def own_members(result: JSON) -> JSON:
+    """Return how the conversation was read, see docs/chat.md."""
+    return {name: result[name] for name in _OWN if name in result}
 
 
 def check_result(result: JSON) -> None:

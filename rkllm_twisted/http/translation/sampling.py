@@ -8,8 +8,25 @@ from typing import Any
 
 import attrs
 
+from rkllm_twisted.http.translation.fields import Field, Ignored
 from rkllm_twisted.http.translation.reading import Body, count, number
 
+#: The rows of the tables of fields, the same for all APIs. :func:`read_sampling` reads each.
+SAMPLING: Mapping[str, Field] = MappingProxyType(
+    {
+        "temperature": Field.taken("0 to 2; 0 takes the likeliest token.", "number"),
+        "top_p": Field.taken("0 to 1.", "number"),
+        "top_k": Field.taken("Sample among so many of the likeliest tokens.", "integer"),
+        "presence_penalty": Field.taken("-2 to 2.", "number"),
+        "frequency_penalty": Field.taken("-2 to 2.", "number"),
+        "repeat_penalty": Field.taken("1 is off.", "number"),
+        "repetition_penalty": Field.taken("The same.", "number"),
+        "mirostat": Field.taken("0 is off.", "integer"),
+        "mirostat_tau": Field.taken("For mirostat.", "number"),
+        "mirostat_eta": Field.taken("For mirostat.", "number"),
+    }
+)
+_NOT_PER_RUN = "This runtime takes it when a model is loaded only."
 #: Field -> the field of RKLLMSamplingParam, the lowest and the highest value.
 _NUMBERS: Mapping[str, tuple[str, float, float]] = MappingProxyType(
     {
@@ -35,26 +52,27 @@ class Sampling:
     :param fields: the names of the request's fields.
     """
 
-    values: Mapping[str, float]
-    fields: tuple[str, ...]
+    values: Mapping[str, float] = attrs.field(factory=dict)
+    fields: tuple[str, ...] = ()
 
     def applied(
         self, params: Mapping[str, Any], samples: bool
-    ) -> tuple[Mapping[str, Any], tuple[str, ...]]:
-        """Return the parameters of a run with these, and the names of the fields that are ignored.
+    ) -> tuple[Mapping[str, Any], Ignored]:
+        """Return the parameters of a run with these, and the fields that are ignored.
 
         :param samples: True if a run may have sampling parameters of its own (rkllm.h 1.3.0).
         """
         if not self.values:
-            return params, ()
+            return params, {}
         if not samples:
-            return params, self.fields
-        return {**params, "sampling": self.values}, ()
+            return params, dict.fromkeys(self.fields, _NOT_PER_RUN)
+        return {**params, "sampling": self.values}, {}
 
 
-def read_sampling(body: Body) -> Sampling:
+def read_sampling(body: Body, place: str = "") -> Sampling:
     """Read the sampling fields.
 
+    :param place: where they are in the request, such as ``options.``.
     :raises HTTPError: a value is wrong; the error names its field.
     """
     values: dict[str, float] = {}
@@ -75,4 +93,4 @@ def read_sampling(body: Body) -> Sampling:
         values["top_k"] = 1
     if values.get("top_k") == 0:
         del values["top_k"]  # 0 is "all" to others, and RKLLM has no such value
-    return Sampling(values, tuple(fields))
+    return Sampling(values, tuple(place + field for field in fields))
