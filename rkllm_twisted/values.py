@@ -150,10 +150,12 @@ class ModelLimits:
 
     :param max_context_len: in tokens: prompt, history and answer together.
     :param max_new_tokens: of an answer; -1: as many as the context holds.
+    :param skip_special_token: True if the text of answers lacks the model's special tokens.
     """
 
     max_context_len: int
     max_new_tokens: int
+    skip_special_token: bool
 
 
 @attrs.frozen

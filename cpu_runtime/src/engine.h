@@ -157,6 +157,8 @@ int host_mode(const engine_host *host);
 /* The text of one row's input; NULL where it has none. */
 const char *host_input(const engine_host *host, int32_t row);
 bool host_resumed(const engine_host *host);
+/* Whether the text of control tokens is left out (skip_special_token). */
+bool host_hides_control(const engine_host *host);
 
 extern const engine engine_tiny;
 extern const engine engine_llama;

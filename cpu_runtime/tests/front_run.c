@@ -59,6 +59,17 @@ static void token_ids_count_from_zero(void) {
     CHECK(rkllm_destroy(handle) == 0);
 }
 
+static void control_tokens_have_a_text_if_that_is_asked_for(void) {
+    const char *script = "run\n token \"a\"\n control \"<b>\"\n token \"c\"\n";
+    plays(script, "x", "N[a] N[] N[c] F");
+    LLMHandle handle;
+    RKLLMParam param = param_for(write_script(script));
+    param.skip_special_token = false;
+    CHECK(init_with(&handle, &param) == 0);
+    CHECK_TEXT(told(handle, "x"), "N[a] N[<b>] N[c] F");
+    CHECK(rkllm_destroy(handle) == 0);
+}
+
 static void sections_are_chosen(void) {
     LLMHandle handle = load_script("run\n token \"1\"\nrun when \"magic\"\n token \"m\"\n"
                                    "run\n token \"2\"\n");
@@ -258,6 +269,7 @@ int main(void) {
     runs_end_as_written();
     errors_return_minus_one();
     token_ids_count_from_zero();
+    control_tokens_have_a_text_if_that_is_asked_for();
     sections_are_chosen();
     limit_holds();
 #if RKLLM_ABI >= 10201

@@ -76,7 +76,9 @@ class PreparedCall:
         if self.function.name != "rkllm_init":
             return None
         param = self.arguments["param"]
-        return ModelLimits(param.max_context_len, param.max_new_tokens)
+        return ModelLimits(
+            param.max_context_len, param.max_new_tokens, bool(param.skip_special_token)
+        )
 
     @property
     def max_new_tokens(self) -> int:

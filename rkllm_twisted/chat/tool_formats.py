@@ -26,6 +26,9 @@ class ToolFormat:
         answer.
     :param header: a pattern for the text between the mark and the object, if the function's name
         (group ``name``) can stand there; otherwise None. The object then holds only the arguments.
+    :param special: True if the opening marks may be special tokens of the model. The runtime leaves
+        these out of the text unless the model was loaded with ``skip_special_token`` = false, and
+        a call cannot be told without them.
     """
 
     name: str
@@ -36,6 +39,7 @@ class ToolFormat:
     closes: tuple[str, ...] = ()
     bare: bool = False
     header: re.Pattern[str] | None = None
+    special: bool = False
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -82,6 +86,7 @@ TOOL_FORMATS: Mapping[str, ToolFormat] = {
         ),
         ToolFormat(  # mistral-common: v3 writes a list, v11 and later NAME[ARGS]{…}
             "mistral",
+            special=True,
             opens=("[TOOL_CALLS]",),
             header=re.compile(rf"\s*{_NAME}\s*(?:\[CALL_ID\]\w+)?(?:\[ARGS\])?\s*"),
             begin='[TOOL_CALLS][{"name": "',
@@ -90,6 +95,7 @@ TOOL_FORMATS: Mapping[str, ToolFormat] = {
         ),
         ToolFormat(  # DeepSeek-R1's and V3.1's templates
             "deepseek",
+            special=True,
             opens=("<｜tool▁calls▁begin｜>", "<｜tool▁call▁begin｜>"),
             closes=("```", "<｜tool▁call▁end｜>", "<｜tool▁calls▁end｜>"),
             header=re.compile(
@@ -102,6 +108,7 @@ TOOL_FORMATS: Mapping[str, ToolFormat] = {
         ),
         ToolFormat(  # Phi-4-mini-instruct's model card; its weights also write functools[…]
             "phi",
+            special=True,
             opens=("<|tool_call|>", "functools"),
             closes=("<|/tool_call|>",),
             begin='<|tool_call|>[{"name": "',
@@ -110,6 +117,7 @@ TOOL_FORMATS: Mapping[str, ToolFormat] = {
         ),
         ToolFormat(  # InternLM/InternLM, chat/chat_format.md
             "internlm",
+            special=True,
             opens=("<|action_start|><|plugin|>",),
             closes=("<|action_end|>",),
             begin='<|action_start|><|plugin|>\n{"name": "',
@@ -127,3 +135,13 @@ TOOL_FORMATS: Mapping[str, ToolFormat] = {
         ),
     )
 }
+
+
+def special_format(template: str | None) -> ToolFormat | None:
+    """Return the form of calls with special tokens that a template shows, or None.
+
+    :param template: the text of a chat template.
+    """
+    rows = TOOL_FORMATS.values() if template else ()
+    special = (row for row in rows if row.special)
+    return next((row for row in special if any(mark in str(template) for mark in row.opens)), None)

@@ -46,7 +46,7 @@ def load_of(
         raise param_error("param.model_path", "is the file of the model; leave it out")
     whole = _merged(named.init_param(release), param or {})
     facts = [whole, attrs.astuple(named.identity), list(named.adapters.values())]
-    version = json.dumps([*facts, named.settings.end_tokens], sort_keys=True, default=repr)
+    version = json.dumps([*facts, named.end_tokens], sort_keys=True, default=repr)
     return ModelLoad(named, whole, WantedModel(named.name, version, is_exact))
 
 
@@ -162,10 +162,10 @@ class NamedLoads:
         prepared = turn.prepare("rkllm_init", [load.param])
         begun = self._seconds()
         turn.perform(prepared)
-        path, settings = str(load.param["model_path"]), load.named.settings
+        path = str(load.param["model_path"])
         seconds = self._seconds() - begun
         current = CurrentModel(path, turn.loads, load.named, load.param, (), seconds)
-        turn.end_at(settings.end_tokens)
+        turn.end_at(load.named.end_tokens)
         self._missing = list(load.named.adapters.values())
         self._last = (load, current)
 

@@ -27,15 +27,21 @@ from rkllm_twisted.run_error import check_run
 from rkllm_twisted.values import FINISH_REASON, Params, Result
 
 SET_TEMPLATE = "rkllm_set_chat_template"
+#: The runtime leaves the marks of tool calls out: a call may have come as text.
+HIDDEN_MARKS = "tool_marks_hidden"
 
 
 @attrs.frozen
 class TurnResult:
-    """An answer and how it was made."""
+    """An answer and how it was made.
+
+    :param changes: see ``chat.complete``; those that are known after the run only.
+    """
 
     answer: ChatAnswer
     plan: Plan
     usage: Usage
+    changes: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -167,7 +173,12 @@ class ChatTurn:
             written=len(reader.tokens),
             reasoning=reader.parser.reasoning_tokens,
         )
-        return TurnResult(answer, made, usage)
+        return TurnResult(answer, made, usage, self._changes(turn, made))
+
+    def _changes(self, turn: ITurn, made: Plan) -> tuple[str, ...]:
+        form = self.prompt.reading.tool_format
+        is_special = made.tier is not Tier.TOKENS and form is not None and form.special
+        return (HIDDEN_MARKS,) if is_special and turn.skip_special_token else ()
 
     def _check_restored(
         self, held: int | None, made: Plan, known: KnownCache, result: TurnResult

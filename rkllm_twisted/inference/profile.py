@@ -82,8 +82,9 @@ class ProfileReader:
         specials = read_specials(config)
         family = None if model.family is None else family_named(model.family, FAMILIES)
         control = {} if vocabulary is None else vocabulary.control
-        own = [text for text in model.settings.end_tokens if isinstance(text, str)]
+        own = [text for text in model.end_tokens if isinstance(text, str)]
         usual = [*(family.end_tokens if family else ()), specials.get("eos_token", "")]
+        texts = {**dict.fromkeys(own), **dict.fromkeys(usual if model.shows_marks else ())}
         make = partial(
             chat_model,
             f"{model.path} {model.identity}",
@@ -91,7 +92,7 @@ class ProfileReader:
             family=family,
             vocabulary=vocabulary,
             specials=specials,
-            end_tokens=tuple(text for text in own if text not in control),
+            end_tokens=tuple(text for text in texts if text and text not in control),
             open_template=self._open_template,
         )
         try:
@@ -100,7 +101,7 @@ class ProfileReader:
             if vocabulary is not None or not _is_inside(model):
                 raise
             chat = ChatModel(f"{model.path} {model.identity}", context)  # the runtime reads it, too
-        ids = [number for number in model.settings.end_tokens if isinstance(number, int)]
+        ids = [number for number in model.end_tokens if isinstance(number, int)]
         ids += _end_ids(_json(catalogue, model, "generation_config"))
         ids += [control[text] for text in (*own, *usual) if text in control]
         return ModelProfile(

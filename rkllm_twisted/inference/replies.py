@@ -40,7 +40,7 @@ def chat_reply(profile: ModelProfile, prompt: Prompt, result: TurnResult) -> Rep
         "finish_reason": result.answer.finish_reason,
         "tier": result.plan.tier.value,
         "flattened": result.plan.flattened,
-        "changes": list(prompt.changes),
+        "changes": [*prompt.changes, *result.changes],
         "dropped_messages": prompt.dropped,
         "usage": usage_reply(result.usage),
     }

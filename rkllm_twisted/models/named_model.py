@@ -9,7 +9,9 @@ import attrs
 from rkllm_twisted.abi.release import Release
 from rkllm_twisted.abi.to_c import fields_of
 from rkllm_twisted.chat.families import family_of
+from rkllm_twisted.chat.families import named as family_named
 from rkllm_twisted.chat.family_table import FAMILIES
+from rkllm_twisted.chat.tool_formats import special_format
 from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.formats.file_kind import FileKind
 from rkllm_twisted.models.directories import FileIdentity
@@ -30,6 +32,8 @@ _TEMPLATE_WORDS: Mapping[str, tuple[str, ...]] = {
 }
 #: The GGUF keys of models that can fill a gap in a text.
 _INSERT_KEYS = ("tokenizer.ggml.fim_mid_token_id", "tokenizer.ggml.middle_token_id")
+#: The GGUF keys of the tokens that end an answer.
+_END_KEYS = ("tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id")
 
 
 @attrs.frozen
@@ -119,6 +123,26 @@ class NamedModel:
         return tuple(name for name in CAPABILITIES if name in found)
 
     @property
+    def shows_marks(self) -> bool:
+        """True if it is loaded so that the runtime's text has the special tokens.
+
+        Without them no tool call can be told from other text. With a tokenizer.json the daemon
+        makes the text itself.
+        """
+        return "tokenizer" not in self.companions and special_format(self.template) is not None
+
+    @property
+    def end_tokens(self) -> tuple[int | str, ...]:
+        """The tokens that end a run: those in the settings, and if it shows marks, the usual."""
+        own = self.settings.end_tokens
+        if not self.shows_marks:
+            return own
+        family = None if self.family is None else family_named(self.family, FAMILIES)
+        usual = () if family is None else family.end_tokens
+        ids = (self.file.header.count(key) for key in _END_KEYS) if self.file.header else ()
+        return (*own, *usual, *(number for number in ids if number is not None))
+
+    @property
     def adapters(self) -> Mapping[str, Mapping[str, object]]:
         """The RKLLMLoraAdapter of each adapter that is loaded with it, by name."""
         folder = self.path.rpartition("/")[0]
@@ -133,7 +157,8 @@ class NamedModel:
 
     def init_param(self, release: Release) -> Mapping[str, object]:
         """Return the RKLLMParam that loads it, for a release of the runtime."""
-        param = {"model_path": self.path, **self.settings.param}
+        marks = {"skip_special_token": False} if self.shows_marks else {}
+        param = {"model_path": self.path, **marks, **self.settings.param}
         image, fields = self.settings.image, fields_of(release, release.structs["RKLLMParam"])
         if image is not None and "img_start" in fields:  # since 1.3.0 they are in the input
             texts = {"img_start": image.start, "img_content": image.content, "img_end": image.end}

@@ -6,8 +6,6 @@ import contextlib
 from collections.abc import Iterable
 from typing import Any
 
-import attrs
-
 from rkllm_twisted.errors import InvalidParams, RPCError
 from rkllm_twisted.interfaces import IRuntime
 from rkllm_twisted.values import FINISH_REASON, ModelLimits, Result, RunState
@@ -35,6 +33,11 @@ class ModelRecord:
     def max_context_len(self) -> int | None:
         """The tokens that the model was loaded with room for."""
         return None if self._limits is None else self._limits.max_context_len
+
+    @property
+    def skip_special_token(self) -> bool:
+        """True if the runtime leaves special tokens out of the text."""
+        return self._limits is not None and self._limits.skip_special_token
 
     def add(self, prepared: Any) -> None:
         """Record a call that has succeeded. In the NPU thread."""
@@ -115,4 +118,9 @@ class ModelRecord:
         """Return the members of :class:`~rkllm_twisted.values.NPUStatus`."""
         if self._limits is None:
             return {}
-        return {**attrs.asdict(self._limits), "lora_adapters": tuple(self._adapters)}
+        limits = self._limits
+        return {
+            "max_context_len": limits.max_context_len,
+            "max_new_tokens": limits.max_new_tokens,
+            "lora_adapters": tuple(self._adapters),
+        }

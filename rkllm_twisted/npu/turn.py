@@ -68,6 +68,11 @@ class NPUTurn:
         return self._model.max_context_len
 
     @property
+    def skip_special_token(self) -> bool:
+        """See :class:`ITurn`."""
+        return self._model.skip_special_token
+
+    @property
     def problem(self) -> str | None:
         """See :class:`ITurn`."""
         problem: str | None = self._runtime.problem

@@ -138,3 +138,46 @@ def test_a_daemon_imports_nothing_of_chat_before_it_is_asked(start: Start) -> No
         client.ask("server.ping")
     maps = Path(f"/proc/{daemon.process.pid}/maps").read_text()
     assert "tokenizers" not in maps
+
+
+MISTRAL = """\
+<s>{% if tools %}[AVAILABLE_TOOLS]{{ tools | tojson }}[/AVAILABLE_TOOLS]{% endif %}
+{%- for m in messages %}
+{%- if m.role == 'user' %}[INST]{{ m.content }}[/INST]
+{%- elif m.tool_calls %}[TOOL_CALLS]{{ m.tool_calls | tojson }}</s>
+{%- else %}{{ m.content }}</s>
+{%- endif %}{% endfor %}"""
+#: A call, an end token that the runtime does not know, and what would come after it.
+CALLS = r"""#!rkllm-script 1
+run
+  control "[TOOL_CALLS]"
+  token "[{\"name\": \"weather\", \"arguments\": {}}]"
+  control "</s>"
+  token "never"
+"""
+WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
+
+
+def test_marks_of_calls_that_are_special_tokens_arrive(start: Start, tmp_path: Path) -> None:
+    """The daemon loads such a model with their text; a client that does not is told."""
+    folder = tmp_path / "Mistral-7B"
+    folder.mkdir()
+    (folder / "m.script").write_text(CALLS)
+    (folder / "chat_template.jinja").write_text(MISTRAL)
+    asked = {"messages": [user("Is it warm?")], "tools": [WEATHER]}
+    with start(f"--model-dir={tmp_path}").connect() as client:
+        assert client.ask("models.show", ["Mistral-7B"])["result"]["param"] == {
+            "model_path": str(folder / "m.script"),
+            "skip_special_token": False,
+        }
+        named = client.ask("chat.complete", {**asked, "model": "Mistral-7B"})["result"]
+        (call,) = named["message"]["tool_calls"]
+        assert call["function"]["name"] == "weather"
+        assert (named["tier"], named["changes"]) == ("template", [])
+        raw = client.ask("rkllm.run", [{"prompt_input": "x"}])["result"]["text"]
+        assert raw.startswith("[TOOL_CALLS]")
+        assert "never" not in raw
+        client.ask("rkllm.init", [{"model_path": str(folder / "m.script")}])
+        hidden = client.ask("chat.complete", asked)["result"]
+        assert "tool_calls" not in hidden["message"]
+        assert hidden["changes"] == ["tool_marks_hidden"]

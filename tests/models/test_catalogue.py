@@ -412,3 +412,32 @@ def test_many_models_hold_no_files_open(tmp_path: Path) -> None:
     listing = models.listing()
     assert len(listing.models) == 50
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@pytest.mark.parametrize(
+    ("files", "skipped", "ends"),
+    [
+        ({}, None, ()),
+        ({"chat_template.jinja": "{{ tools }}<tool_call>"}, None, ()),
+        ({"chat_template.jinja": "{{ tools }}[TOOL_CALLS]"}, False, ("</s>", 7)),
+        ({"chat_template.jinja": "[TOOL_CALLS]", "tokenizer.json": "{}"}, None, ()),
+        (
+            {
+                "chat_template.jinja": "[TOOL_CALLS]",
+                "rkllm.toml": "end_tokens = [9]\nparam.skip_special_token = true",
+            },
+            True,
+            (9, "</s>", 7),
+        ),
+    ],
+)
+def test_a_model_whose_calls_begin_with_special_tokens_is_loaded_with_their_text(
+    tmp_path: Path, files: dict[str, str], skipped: bool | None, ends: tuple[int | str, ...]
+) -> None:
+    metadata = {"general.architecture": "llama", "tokenizer.ggml.eos_token_id": 7}
+    put(tmp_path, "mistral/m.gguf", data=gguf_bytes(metadata))
+    for name, text in files.items():
+        put(tmp_path, f"mistral/{name}", data=text)
+    model = only(tmp_path)
+    assert model.init_param(release_for("1.3.0")).get("skip_special_token") is skipped
+    assert model.end_tokens == ends

@@ -122,3 +122,7 @@ int host_mode(const engine_host *host) {
 bool host_resumed(const engine_host *host) {
     return host->resumed;
 }
+
+bool host_hides_control(const engine_host *host) {
+    return host->session->settings.skip_special;
+}

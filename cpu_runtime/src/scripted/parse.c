@@ -34,6 +34,7 @@ static const struct directive DIRECTIVES[] = {
     {"wait", INIT | RUN, OP_WAIT, "T", "wait \"file\""},
 
     {"token", RUN, OP_TOKEN, "T?I", "token \"text\" [ID]"},
+    {"control", RUN, OP_CONTROL, "T?I", "control \"text\" [ID]"},
     {"raw", RUN, OP_RAW, "T?I", "raw \"text\" [ID]"},
     {"repeat", RUN, OP_REPEAT, "N<token>T", "repeat N token \"text\""},
     {"clock", RUN, OP_CLOCK, "N", "clock N"},

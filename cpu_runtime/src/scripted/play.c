@@ -84,6 +84,11 @@ static int32_t id_of(const struct player *player, const struct script_line *line
     return line->n_numbers ? (int32_t)line->numbers[0] : player->mark->emitted;
 }
 
+static enum flow emit_control(struct player *player, const struct script_line *line) {
+    const char *text = host_hides_control(player->host) ? "" : line->texts[0];
+    return emit_token(player, text, id_of(player, line));
+}
+
 static enum flow repeat(struct player *player, const struct script_line *line) {
     enum flow flow = NEXT;
     while (flow == NEXT && (double)player->mark->step < line->numbers[0]) {
@@ -199,6 +204,7 @@ static enum flow play_line(struct player *player, const struct script_line *line
         case OP_SLEEP: return rest(player, line->numbers[0]);
         case OP_WAIT: return wait_for(player, line->texts[0]);
         case OP_TOKEN: return emit_token(player, line->texts[0], id_of(player, line));
+        case OP_CONTROL: return emit_control(player, line);
         case OP_RAW: return emit(player, HOST_NORMAL, line->texts[0], id_of(player, line));
         case OP_REPEAT: return repeat(player, line);
         case OP_CLOCK: return tell_time(player, line);
