@@ -13,7 +13,7 @@ import attrs
 from rkllm_twisted.abi.release import Release
 from rkllm_twisted.chat.extras import ExtraMissingError
 from rkllm_twisted.chat.model import OpenTemplate
-from rkllm_twisted.errors import InternalError, RPCError
+from rkllm_twisted.errors import InternalError, InvalidParams, LibraryError, RPCError
 from rkllm_twisted.inference.profile import ModelProfile, ProfileReader, bare_profile
 from rkllm_twisted.interfaces import INPU
 from rkllm_twisted.models.catalogue import Catalogue
@@ -101,16 +101,27 @@ class Profiles:
         return found
 
     def _read_loaded(self, path: str, context: int) -> ModelProfile:
-        catalogue = (
-            self._catalogue
-            if self._has_directories
-            else self._catalogue_of(os.fspath(Path(path).parent))
-        )
+        catalogue = self._catalogue if self._has_directories else self._catalogue_beside(path)
         model = _at(path, catalogue)
         if model is None:
             return bare_profile(path, context)
         profile = self._reader.read(catalogue, model, context)
         return attrs.evolve(profile, path=path)
+
+    def _catalogue_beside(self, path: str) -> Catalogue:
+        """Return the models in the folder of the loaded model.
+
+        :raises InvalidParams: the folder is gone, or cannot be read.
+        """
+        folder = os.fspath(Path(path).parent)
+        try:
+            return self._catalogue_of(folder)
+        except LibraryError:
+            raise InvalidParams(
+                f"The folder of the loaded model, {folder}, is gone or cannot be read; put it back"
+                " and load the model again, or load another one.",
+                {"parameter": "model", "model": path},
+            ) from None
 
 
 def _at(path: str, catalogue: Catalogue) -> NamedModel | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -383,3 +384,15 @@ def test_a_cancelled_answer_is_forgotten_where_the_cache_has_no_size(tmp_path: P
     asked.done.cancel()
     rig.settle()
     assert rig.inference._turns.watch.known.trail is None
+
+
+def test_a_folder_that_vanished_is_named_with_what_to_do(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    rig = Rig(furnish(folder, "template"))
+    shutil.rmtree(folder)
+    for _ in range(2):
+        error = rig.ask([user(ONE)]).error
+        assert isinstance(error, InvalidParams)
+        assert f"{folder}, is gone" in str(error)
+        assert "load the model again" in str(error)
