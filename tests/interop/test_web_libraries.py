@@ -1,120 +1,142 @@
-"""Other people's libraries for Ollama's, Anthropic's and OpenAI's API, against the HTTP service.
+"""Other people's libraries for OpenAI's, Ollama's and Anthropic's API, against the HTTP service.
 
-Each runs in a small client program, which prints what the library hands to its user. With the fake
-daemon they try all that they can, with the embedded engine one conversation.
+Each client program tries all that its library can do and prints what the library hands to its user,
+once for all tests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from web_libraries import Served, engine_served, fake_served, installed
+from web_libraries import ANSWER, ENGINES_ANSWER, SAID, Served, installed, served
 
-#: The client programs, and their libraries.
+#: The client programs in Python, and their libraries.
 PYTHON = {
-    "ollama_python.py": "ollama >= 0.6",
-    "anthropic_python.py": "anthropic >= 0.80",
+    "openai_python.py": "openai >= 2.0",
     "openai_responses.py": "openai >= 2.0",
+    "langchain_openai_chat.py": "langchain-openai >= 1.0",
+    "ollama_python.py": "ollama >= 0.6",
     "langchain_ollama_chat.py": "langchain-ollama >= 1.0",
+    "anthropic_python.py": "anthropic >= 0.80",
 }
-NODE = "ollama_js.js"
-Seen = Callable[[Served, str], Any]
+NODE = ("openai_node.js", "ollama_js.js")
+CURL = "curl_commands.py"
+PROGRAMS = (*PYTHON, *NODE, CURL)
 
 
-@pytest.fixture(scope="session")
+def is_streamed(pieces: list[str | None]) -> bool:
+    """True if the answer has come in pieces."""
+    return "".join(piece or "" for piece in pieces) == ANSWER and len(pieces) > 2
+
+
+def is_refused(status: int, *words: str) -> Callable[[Any], bool]:
+    """Return a check of an error: its status, and words of its field, code or message."""
+
+    def check(error: Any) -> bool:
+        found, name, message = error
+        return found == status and all(word in f"{name} {message}" for word in words)
+
+    return check
+
+
+#: A case -> what a program must print of it.
+CASES: Mapping[str, Callable[[Any], bool]] = {
+    "chat": lambda text: text == ANSWER,
+    "stream": is_streamed,
+    "count": lambda tokens: tokens == 4,
+    "engine": lambda text: text == ENGINES_ANSWER,
+    "tools": lambda found: found == ["look", {"place": "Köln"}, "It is sunny."],
+    "json": is_refused(400, "format", "only the type text is possible"),
+    "embeddings": lambda sizes: sizes[0] == sizes[1] > 0,
+    "invalid": is_refused(400, "temperature"),
+    "missing": is_refused(404, "missing"),
+    "key": is_refused(401, "key"),
+    "broken": lambda found: found[0] == "So far" and "ended in an error" in found[1],
+    "cancelled": lambda text: text == ANSWER,
+    "many": lambda texts: texts == SAID,
+}
+#: Why a case is missing for a program.
+LACKING = {
+    ("anthropic_python.py", "embeddings"): "Anthropic's API has none",
+    ("anthropic_python.py", "json"): "output_config is ignored by name, see below",
+    ("openai_responses.py", "embeddings"): "they are no part of the responses API",
+}
+TRIED = [(name, case) for name in PROGRAMS for case in CASES if (name, case) not in LACKING]
+Seen = Callable[[str], Any]
+
+
+@pytest.fixture(scope="module")
 def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python libraries, installed together."""
-    return installed(tmp_path_factory.mktemp("libraries"), *PYTHON.values())
+    return installed(tmp_path_factory.mktemp("libraries"), *sorted(set(PYTHON.values())))
 
 
 @pytest.fixture(scope="module")
-def fake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with fake_served(tmp_path_factory.mktemp("fake")) as served:
-        yield served
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("served")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with engine_served(tmp_path_factory.mktemp("engine")) as served:
-        yield served
+def seen(request: pytest.FixtureRequest, service: Served) -> Seen:
+    """What a program prints; each runs once."""
+    known: dict[str, Any] = {}
 
-
-@pytest.fixture(scope="module")
-def seen(request: pytest.FixtureRequest) -> Seen:
-    """What a program prints; each runs once with each service."""
-    known: dict[tuple[Served, str], Any] = {}
-
-    def run(served: Served, program: str) -> Any:
-        if (served, program) not in known:
-            name = "node_modules" if program == NODE else "libraries"
-            known[served, program] = served.seen_by(program, request.getfixturevalue(name))
-        return known[served, program]
+    def run(program: str) -> Any:
+        if program not in known:
+            if program == CURL and shutil.which("curl") is None:
+                pytest.skip("curl is not installed, so it is not tried")
+            name = "libraries" if program in PYTHON else "node_modules"
+            libraries = None if program == CURL else request.getfixturevalue(name)
+            known[program] = service.seen_by(program, libraries)
+        return known[program]
 
     return run
 
 
-@pytest.mark.parametrize("program", [*PYTHON, NODE])
-def test_a_library_reads_an_answer_whole_and_in_pieces(
-    fake: Served, seen: Seen, program: str
-) -> None:
-    found = seen(fake, program)
-    assert found["chat"] == fake.answer
-    assert "".join(found["stream"]) == fake.answer
-    assert len(found["stream"]) > 2
-    assert found["count"] == 4
+@pytest.mark.parametrize(("program", "case"), TRIED)
+def test_a_library_sees_what_it_should(seen: Seen, program: str, case: str) -> None:
+    found = seen(program)[case]
+    assert CASES[case](found), found
 
 
-@pytest.mark.parametrize("program", [*PYTHON, NODE])
-def test_a_library_reads_the_engines_answer(engine: Served, seen: Seen, program: str) -> None:
-    found = seen(engine, program)
-    assert found["chat"] == engine.answer
-    assert "".join(found["stream"]) == engine.answer
-
-
-@pytest.mark.parametrize("program", PYTHON)
-def test_a_library_reads_a_call_and_sends_its_result(
-    fake: Served, seen: Seen, program: str
-) -> None:
-    found = seen(fake, program)
-    assert found["tool"] == ["look", {"place": "Köln"}]
-    assert found["after"] == "It is sunny."
-
-
-@pytest.mark.parametrize("program", ["ollama_python.py", NODE])
-def test_ollamas_libraries_read_lists_and_errors(fake: Served, seen: Seen, program: str) -> None:
-    found = seen(fake, program)
-    assert found["models"] == ["able:latest", "small:latest"]
-    assert found["loaded"] == ["small:latest"]
-    assert found["generate"] == fake.answer
+@pytest.mark.parametrize("program", ["ollama_python.py", "ollama_js.js"])
+def test_ollamas_libraries_read_lists(seen: Seen, program: str) -> None:
+    found = seen(program)
+    names = ["able:latest", "small:latest", "tiny-pydocs-q8_0:latest", "vectors:latest"]
+    assert sorted(found["models"]) == names
+    assert "small:latest" in found["loaded"]
+    assert found["generate"] == ANSWER
     assert found["pull"] == "success"
-    status, text = found["missing"]
-    assert (status, "'missing' not found" in text) == (404, True)
 
 
-def test_a_library_of_ollamas_hears_what_a_model_cannot_do(fake: Served, seen: Seen) -> None:
-    found = seen(fake, "ollama_python.py")
+@pytest.mark.parametrize("program", ["openai_python.py", "openai_node.js"])
+def test_openais_libraries_read_the_list(seen: Seen, program: str) -> None:
+    assert sorted(seen(program)["models"]) == ["able", "small", "tiny-pydocs-q8_0", "vectors"]
+
+
+def test_a_library_of_ollamas_hears_what_a_model_cannot_do(seen: Seen) -> None:
+    found = seen("ollama_python.py")
     assert found["capabilities"] == ["completion", "tools"]
-    assert found["unable"] == [400, '"small" does not support tools']
+    assert is_refused(400, '"small" does not support tools')(found["unable"])
 
 
-@pytest.mark.parametrize("program", ["ollama_python.py", "langchain_ollama_chat.py"])
-def test_a_library_reads_the_engines_embeddings(engine: Served, seen: Seen, program: str) -> None:
-    first, second = seen(engine, program)["embed"]
-    assert first == second > 0
-
-
-def test_the_anthropic_library_reads_errors(fake: Served, seen: Seen) -> None:
-    found = seen(fake, "anthropic_python.py")
+def test_the_anthropic_library_hears_what_is_ignored_and_refused(seen: Seen) -> None:
+    found = seen("anthropic_python.py")
     assert found["reason"] == "end_turn"
-    assert found["missing"] == [404, "not_found_error"]
-    assert "tokenizer.json" in found["uncounted"]
+    assert found["ignored"] == "output_config"
+    assert is_refused(400, "tokenizer.json")(found["uncounted"])
 
 
-def test_openais_library_hears_that_responses_are_not_stored(fake: Served, seen: Seen) -> None:
-    found = seen(fake, "openai_responses.py")
-    assert found["reason"] == "completed"
-    assert found["missing"] == [404, "model_not_found"]
-    assert found["stateless"] == "previous_response_id"
+def test_openais_library_hears_that_responses_are_not_stored(seen: Seen) -> None:
+    found = seen("openai_responses.py")
+    assert found["status"] == "completed"
+    assert is_refused(400, "previous_response_id")(found["stateless"])
+
+
+def test_a_stream_for_curl_ends_with_its_mark(seen: Seen) -> None:
+    assert seen(CURL)["done"] == "[DONE]"

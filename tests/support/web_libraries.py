@@ -19,29 +19,45 @@ from daemons import Daemon, environment
 from web_service import WebService
 
 from rkllm_twisted.cpu import demo_model
-from rkllm_twisted.testing import FakeDaemon
+from rkllm_twisted.testing import Answer, FakeDaemon
+from rkllm_twisted.testing.answers import End
 
 CLIENTS = Path(__file__).parents[1] / "interop" / "clients"
 #: Seconds for the installation of libraries, and for a client program.
 INSTALLING_S, CLIENT_S = 600, 120
 #: No text, so that it may be a model.
 WEIGHTS = bytes(range(256))
+KEY = "s3cret-of-anna"
+#: What the client programs ask.
+ASKED = {
+    "question": "Grüße 😀",
+    "generator": "What is a generator?",
+    "weather": "How is the weather?",
+    "failing": "Fail.",
+    "endless": "Count.",
+    "many": [f"Say {number}." for number in range(20)],
+}
+ANSWER = "Hi there, 你 😀"
+ENGINES_ANSWER = "A function which returns a generator iterator."
 CALL = '```json\n{"name": "look", "arguments": {"place": "Köln"}}\n```'
 ANSWERS = {
-    "Grüße 😀": "Hi there, 你 😀",
+    "Grüße 😀": ANSWER,
     re.compile("sunny"): "It is sunny.",
     re.compile("weather"): CALL,
+    "Fail.": Answer("So far", then=End.ERROR),
+    "Count.": Answer("on and ", endless=True),
+    re.compile("^Say"): lambda prompt: prompt.replace("Say", "Said"),
 }
+SAID = [text.replace("Say", "Said") for text in ASKED["many"]]
 
 
 def installed(directory: Path, *requirements: str) -> Path:
     """Install Python libraries from the index into a directory of their own."""
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--prefer-binary", "--target"]
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--prefer-binary"]
+    # What is imported is compiled then: most of it never is.
+    command += ["--no-compile", "--disable-pip-version-check", "--target", str(directory)]
     done = subprocess.run(
-        [*command, str(directory), *requirements],
-        capture_output=True,
-        text=True,
-        timeout=INSTALLING_S,
+        [*command, *requirements], capture_output=True, text=True, timeout=INSTALLING_S
     )
     if done.returncode != 0 and "CI" not in os.environ:
         pytest.skip("pip could not install the libraries: " + done.stderr.strip()[-300:])
@@ -51,28 +67,23 @@ def installed(directory: Path, *requirements: str) -> Path:
 
 @attrs.frozen
 class Served:
-    """A service with models.
+    """A service with the models ``small``, ``able``, ``tiny-pydocs-q8_0`` and ``vectors``.
 
     :param address: ``http://127.0.0.1:PORT``.
-    :param model: the model that clients are to ask.
-    :param answer: the model's answer to the question.
     """
 
     address: str
-    model: str
-    question: str
-    answer: str
 
-    def seen_by(self, program: str, libraries: Path) -> Any:
+    def seen_by(self, program: str, libraries: Path | None) -> Any:
         """Run a client program; return what it has printed.
 
         :param libraries: where its libraries are.
         """
         name = sys.executable if program.endswith(".py") else "node"
-        paths = {"PYTHONPATH": str(libraries), "NODE_PATH": str(libraries), "NO_PROXY": "*"}
+        asked = {**ASKED, "address": self.address, "key": KEY}
         done = subprocess.run(
-            [name, str(CLIENTS / program), self.address, self.model, self.question],
-            env={**environment(), **paths},
+            [name, str(CLIENTS / program), json.dumps(asked)],
+            env=client_environment(libraries),
             capture_output=True,
             text=True,
             timeout=CLIENT_S,
@@ -81,39 +92,43 @@ class Served:
         return json.loads(done.stdout)
 
 
+def client_environment(libraries: Path | None) -> dict[str, str]:
+    """Return the environment of a client that is to find its libraries, and no proxy."""
+    paths = {} if libraries is None else dict.fromkeys(("PYTHONPATH", "NODE_PATH"), str(libraries))
+    return {**environment(), **paths, "NO_PROXY": "*", "PYTHONDONTWRITEBYTECODE": ""}
+
+
 @contextmanager
-def fake_served(directory: Path) -> Iterator[Served]:
-    """Serve a fake daemon with two models: ``small``, and ``able``, which calls tools."""
+def served(directory: Path) -> Iterator[Served]:
+    """Serve a fake daemon and the embedded engine, for clients with a key."""
+    fake, engine = directory / "fake", directory / "engine"
+    for folder in (fake, engine):
+        folder.mkdir()
     for name, settings in (("small", ""), ("able", 'capabilities = ["completion", "tools"]')):
-        (directory / name).mkdir()
-        (directory / name / f"{name}.rkllm").write_bytes(WEIGHTS)
-        (directory / name / "rkllm.toml").write_text(settings)
-    daemon = FakeDaemon(ANSWERS, options=["--model-dir", str(directory)])
-    with daemon.listening() as socket:
-        service = WebService(directory, Path(socket))
-        try:
-            yield Served(service.address.rstrip("/"), "small", "Grüße 😀", "Hi there, 你 😀")
-        finally:
-            service.stop()
-
-
-@contextmanager
-def engine_served(directory: Path) -> Iterator[Served]:
-    """Serve the embedded engine with the bundled model, for chat and for embeddings."""
+        write_model(fake, name, ".rkllm", settings).write_bytes(WEIGHTS)
     for name, settings in (
-        ("tiny", "[param]\ntop_k = 1"),
+        ("tiny-pydocs-q8_0", "[param]\ntop_k = 1"),
         ("vectors", 'kind = "embedding"\npooling = "mean"'),
     ):
-        (directory / name).mkdir()
-        shutil.copy(demo_model(), directory / name / f"{name}.gguf")
-        (directory / name / "rkllm.toml").write_text(settings)
-    daemon = Daemon(directory, f"--model-dir={directory}")
-    try:
-        service = WebService(directory, daemon.path)
+        shutil.copy(demo_model(), write_model(engine, name, ".gguf", settings))
+    keys = directory / "keys"
+    keys.write_text(f"{KEY}\n")
+    keys.chmod(0o600)
+    with FakeDaemon(ANSWERS, options=["--model-dir", str(fake)]).listening() as socket:
+        daemon = Daemon(directory, f"--model-dir={engine}")
         try:
-            answer = "A function which returns a generator iterator."
-            yield Served(service.address.rstrip("/"), "tiny", "What is a generator?", answer)
+            options = [f"--daemon={daemon.path}", f"--api-key-file={keys}"]
+            service = WebService(directory, Path(socket), *options)
+            try:
+                yield Served(service.address.rstrip("/"))
+            finally:
+                service.stop()
         finally:
-            service.stop()
-    finally:
-        daemon.stop()
+            daemon.stop()
+
+
+def write_model(folder: Path, name: str, suffix: str, settings: str) -> Path:
+    """Make a model's folder with its settings; return where its file is to be."""
+    (folder / name).mkdir()
+    (folder / name / "rkllm.toml").write_text(settings)
+    return folder / name / f"{name}{suffix}"

@@ -1,13 +1,51 @@
 """langchain-ollama: prints what its user sees, as JSON."""
 
+import asyncio
 import json
 import sys
 
+import ollama
 from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_ollama import ChatOllama, OllamaEmbeddings
 
-_, address, model, question = sys.argv
+asked = json.loads(sys.argv[1])
+
+
+def reached(key):
+    headers = {"Authorization": f"Bearer {key}"}
+    return {"base_url": asked["address"], "client_kwargs": {"headers": headers}}
+
+
+def chat(model, key=asked["key"], **more):
+    return ChatOllama(model=model, **reached(key), **more)
+
+
+def refused(make):
+    try:
+        make()
+    except ollama.ResponseError as error:
+        return [error.status_code, "", error.error]
+
+
+def broken():
+    pieces = []
+    try:
+        pieces.extend(part.content for part in chat("small").stream(asked["failing"]))
+    except ollama.ResponseError as error:
+        return ["".join(pieces), error.error]
+
+
+def cancelled():
+    stream = chat("small").stream(asked["endless"])
+    next(stream)
+    stream.close()
+    return chat("small").invoke(asked["question"]).content
+
+
+async def many():
+    answers = await chat("small").abatch(asked["many"])
+    return [one.content for one in answers]
 
 
 @tool
@@ -16,22 +54,36 @@ def look(place: str) -> str:
     return f"sunny in {place}"
 
 
-chat = ChatOllama(model=model, base_url=address, validate_model_on_init=True)
-answer = chat.invoke(question)
-seen = {
-    "chat": answer.content,
-    "count": answer.usage_metadata["output_tokens"],
-    "stream": [part.content for part in chat.stream(question)],
-}
-if model == "small":
-    able = ChatOllama(model="able", base_url=address).bind_tools([look])
-    asked = [HumanMessage("How is the weather?")]
-    called = able.invoke(asked)
+def tools():
+    able = chat("able").bind_tools([look])
+    messages = [HumanMessage(asked["weather"])]
+    called = able.invoke(messages)
     (call,) = called.tool_calls
-    seen["tool"] = [call["name"], call["args"]]
     result = ToolMessage(look.invoke(call["args"]), tool_call_id=call["id"])
-    seen["after"] = able.invoke([*asked, called, result]).content
-else:
-    embeddings = OllamaEmbeddings(model="vectors", base_url=address)
-    seen["embed"] = [len(one) for one in embeddings.embed_documents(["a", "b"])]
-print(json.dumps(seen))
+    return [call["name"], call["args"], able.invoke([*messages, called, result]).content]
+
+
+small = chat("small", validate_model_on_init=True)
+question = asked["question"]
+whole = small.invoke(question)
+form = {"format": {"type": "object"}}
+vectors = OllamaEmbeddings(model="vectors", **reached(asked["key"]))
+print(
+    json.dumps(
+        {
+            "chat": whole.content,
+            "stream": [part.content for part in small.stream(question)],
+            "count": whole.usage_metadata["output_tokens"],
+            "engine": chat("tiny-pydocs-q8_0").invoke(asked["generator"]).content,
+            "tools": tools(),
+            "json": refused(lambda: chat("small", **form).invoke(question)),
+            "embeddings": [len(one) for one in vectors.embed_documents(["a", "b"])],
+            "invalid": refused(lambda: chat("small", temperature=9).invoke(question)),
+            "missing": refused(lambda: chat("missing").invoke(question)),
+            "key": refused(lambda: chat("small", "wrong-key").invoke(question)),
+            "broken": broken(),
+            "cancelled": cancelled(),
+            "many": asyncio.run(many()),
+        }
+    )
+)
