@@ -97,8 +97,8 @@ class IStreamedAnswer(Interface):
     def first() -> Iterable[Mapping[str, Any]]:
         """Return what is sent before the first piece, once that has come."""
 
-    def piece(piece: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-        """Return what is sent for a partial result."""
+    def piece(piece: Mapping[str, Any]) -> Iterable[Mapping[str, Any] | bytes]:
+        """Return what is sent for a partial result: JSON values, or bytes of JSON."""
 
     def last(result: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
         """Return what is sent for the final result.

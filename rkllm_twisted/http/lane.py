@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredLock, DeferredSemaphore
@@ -58,15 +58,19 @@ class Lane:
         async with self._slot() as client:
             return await client.call(method, params)
 
-    async def stream(
+    async def batches(
         self, method: str, params: Mapping[str, Any] | None
-    ) -> AsyncGenerator[Any, None]:
-        """Make a request, and return each partial result and then the final one."""
-        async with self._slot() as client:
-            results = client.stream(method, params)
-            async with contextlib.aclosing(results):
-                async for result in results:
-                    yield result
+    ) -> AsyncGenerator[Sequence[Any], None]:
+        """Make a request, and return the partial results and the final one, as they come together.
+
+        :raises RPCError, Unreachable: as the client does.
+        """
+        async with (
+            self._slot() as client,
+            contextlib.aclosing(client.batches(method, params)) as batches,
+        ):
+            async for batch in batches:
+                yield batch
 
     @contextlib.asynccontextmanager
     async def _slot(self) -> AsyncGenerator[Client, None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import attrs
@@ -17,6 +18,10 @@ from rkllm_twisted.http.error_bodies import BODIES
 KEEP_ALIVE_S = 10.0
 #: The seconds after which a client that does not read is dropped.
 UNREAD_S = 30.0
+#: Bytes that are written before it is seen whether the client reads.
+MOST_AT_ONCE = 32 * 1024
+
+_encode = msgspec.json.Encoder().encode
 
 
 @attrs.frozen
@@ -77,16 +82,41 @@ class Stream:
         :param value: a JSON value, or bytes that are sent as they are.
         :param event: the name of a server-sent event; empty for none.
         """
+        await self._until_read()
+        self.write(value, event)
+
+    async def send_all(self, values: Iterable[Any], has_names: bool = False) -> None:
+        """Send pieces as soon as the client reads, several in one write.
+
+        :param values: as for :meth:`send`.
+        :param has_names: True if each event is named by its ``type``.
+        """
+        framed: list[bytes] = []
+        size = 0
+        for value in values:
+            framed.append(self._framed(value, value["type"] if has_names else ""))
+            size += len(framed[-1])
+            if size >= MOST_AT_ONCE:
+                await self._until_read()
+                self._write(b"".join(framed))
+                framed, size = [], 0
+        if framed:
+            await self._until_read()
+            self._write(b"".join(framed))
+
+    async def _until_read(self) -> None:
         while self._is_paused and not self._is_over:
             self._resumed = Deferred()
             await self._resumed
-        self.write(value, event)
 
     def write(self, value: object, event: str = "") -> None:
         """Send a piece without waiting for the client."""
-        data = value if isinstance(value, bytes) else msgspec.json.encode(value)
+        self._write(self._framed(value, event))
+
+    def _framed(self, value: object, event: str) -> bytes:
+        data = value if isinstance(value, bytes) else _encode(value)
         name = f"event: {event}\n".encode() if event else b""
-        self._write(b"".join((name, self._framing.before, data, self._framing.after)))
+        return b"".join((name, self._framing.before, data, self._framing.after))
 
     def fail(self, error: HTTPError) -> None:
         """Send an error amid the stream, as the last piece."""

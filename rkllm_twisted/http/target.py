@@ -70,16 +70,28 @@ class Target:
 
     async def stream(self, method: str, params: Mapping[str, Any]) -> AsyncGenerator[Any, None]:
         """Make a request for the model, and return its partial results and the final one."""
+        async with aclosing(self.batches(method, params)) as batches:
+            async for batch in batches:
+                for result in batch:
+                    yield result
+
+    async def batches(
+        self, method: str, params: Mapping[str, Any]
+    ) -> AsyncGenerator[Sequence[Any], None]:
+        """Make a request for the model, and return its results as they come together.
+
+        The final result is the last one of the last batch.
+        """
         began, first = self._seconds(), None
         wanted = {**self.params(params), "stream": True}
         async with (
             self.link.precedence.turn(is_background(params.get("messages"))),
-            aclosing(self.link.lane(self.client).stream(method, wanted)) as results,
+            aclosing(self.link.lane(self.client).batches(method, wanted)) as batches,
         ):
-            async for result in results:
+            async for batch in batches:
                 first = self._seconds() if first is None else first
-                self._has_run(result, began, first)
-                yield result
+                self._has_run(batch[-1], began, first)
+                yield batch
 
     def _has_run(self, result: Any, began: float, first: float | None) -> None:
         """Call those that count runs, if this is a final result."""

@@ -6,6 +6,7 @@ import contextlib
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -180,9 +181,14 @@ def arguments(text: str, index: int = 0) -> dict[str, Any]:
 
 def deltas(*pieces: dict[str, Any]) -> list[dict[str, Any]]:
     chunks = ChatChunks(LABEL, 0, has_usage=False)
-    made = [chunk for piece in pieces for chunk in chunks.piece(piece)]
+    made = [as_json(chunk) for piece in pieces for chunk in chunks.piece(piece)]
     made += chunks.last(result())
     return [chunk["choices"][0]["delta"] for chunk in made]
+
+
+def as_json(chunk: Any) -> Any:
+    """Return a chunk, which may be encoded already."""
+    return json.loads(chunk) if isinstance(chunk, bytes) else chunk
 
 
 def call_deltas(index: int, name: str, text: str) -> list[dict[str, Any]]:
@@ -214,6 +220,25 @@ def call_deltas(index: int, name: str, text: str) -> list[dict[str, Any]]:
 )
 def test_pieces_become_chunks(pieces: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
     assert deltas(*pieces) == [*expected, {}]
+
+
+@given(
+    st.sampled_from(["content", "reasoning_content"]),
+    st.booleans(),
+    st.text(min_size=1),
+    st.sampled_from(["m", 'a "0" \\', "\0", '"\0"', ""]),
+    st.integers(0, 7),
+)
+def test_a_chunk_with_a_text_is_the_same_to_the_byte(
+    name: str, has_usage: bool, text: str, model: str, index: int
+) -> None:
+    """Its parts that do not change are encoded once, whatever the model's name and the text."""
+    label = Label("chatcmpl-1", 7, model, "fp")
+    chunks = ChatChunks(label, index, has_usage)
+    choice = {"index": index, "delta": {name: text}, "logprobs": None, "finish_reason": None}
+    further = {"usage": None} if has_usage else {}
+    expected = msgspec.json.encode(label.chunk([choice], **further))
+    assert [*chunks.piece({name: text})] == [expected]
 
 
 @given(st.lists(st.text(min_size=1, max_size=4), max_size=10))

@@ -7,10 +7,19 @@ from typing import Any
 
 import pytest
 from http_rig import HTTPRig
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from rkllm_twisted.errors import HTTPError
-from rkllm_twisted.http.streams import EVENTS, KEEP_ALIVE_S, LINES, UNREAD_S, Framing, Stream
+from rkllm_twisted.http.streams import (
+    EVENTS,
+    KEEP_ALIVE_S,
+    LINES,
+    MOST_AT_ONCE,
+    UNREAD_S,
+    Framing,
+    Stream,
+)
 from rkllm_twisted.testing import Answer, Hang
 
 PATH = "/v1/chat/completions"
@@ -53,8 +62,6 @@ class Rig:
         self.stream = Stream(self.request, self.clock, framing, api)
 
     def send(self, value: object) -> Any:
-        from twisted.internet.defer import Deferred
-
         return Deferred.fromCoroutine(self.stream.send(value))
 
 
@@ -116,6 +123,29 @@ def test_a_client_that_reads_again_in_time_is_not_dropped(rig: Rig) -> None:
     rig.request.producer.resumeProducing()
     rig.clock.advance(UNREAD_S)
     assert not rig.request.is_aborted
+
+
+def test_pieces_that_come_together_are_one_write(rig: Rig) -> None:
+    writes: list[bytes] = []
+    rig.request.write = writes.append  # type: ignore[method-assign]
+    Deferred.fromCoroutine(rig.stream.send_all([1, b"2"]))
+    assert writes == [b"data: 1\n\ndata: 2\n\n"]
+
+
+def test_many_pieces_wait_amid_them_for_a_client_that_does_not_read(rig: Rig) -> None:
+    size = MOST_AT_ONCE // 4
+
+    def write(data: bytes) -> None:
+        rig.request.written += data
+        rig.request.producer.pauseProducing()
+
+    rig.request.write = write  # type: ignore[method-assign]
+    sent = Deferred.fromCoroutine(rig.stream.send_all([b"x" * size] * 12))
+    for writes in (1, 2, 3):
+        assert MOST_AT_ONCE * writes <= len(rig.request.written) < MOST_AT_ONCE * writes + size
+        assert not sent.called or writes == 3
+        rig.request.producer.resumeProducing()
+    assert rig.request.written == (b"data: " + b"x" * size + b"\n\n") * 12
 
 
 def test_what_waits_is_woken_when_the_client_leaves(rig: Rig) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import attrs
+import msgspec
 from zope.interface import implementer
 
 from rkllm_twisted.http.translation.results import (
@@ -14,6 +15,12 @@ from rkllm_twisted.http.translation.results import (
     own_members,
 )
 from rkllm_twisted.http_interfaces import IStreamedAnswer
+
+#: The texts of a chunk's ``delta``.
+_TEXTS = ("reasoning_content", "content")
+#: A text that stands for another one.
+_TEXT = "\0"
+_encode = msgspec.json.Encoder().encode
 
 
 @attrs.frozen
@@ -124,16 +131,26 @@ class ChatChunks:
         self._index = index
         self._further = {"usage": None} if has_usage else {}
         self._calls = WholeCalls()
+        self._texts = {name: self._around_text(name) for name in _TEXTS}
+
+    def _around_text(self, name: str) -> tuple[bytes, bytes]:
+        """Return the JSON before and behind the text of a chunk with that text only."""
+        before, _, after = _encode(self._chunk({name: _TEXT})).rpartition(_encode(_TEXT))
+        return before, after
 
     def first(self) -> Iterator[JSON]:
         """Yield the first chunk."""
         yield self._chunk({"role": "assistant", "content": ""})
 
-    def piece(self, piece: JSON) -> Iterator[JSON]:
+    def piece(self, piece: JSON) -> Iterator[JSON | bytes]:
         """Yield the chunks for a partial result of ``chat.complete``."""
         yield from self._call(self._calls.feed(piece))
-        delta = {name: piece[name] for name in ("reasoning_content", "content") if piece.get(name)}
-        if delta:
+        delta = {name: piece[name] for name in _TEXTS if piece.get(name)}
+        if len(delta) == 1:
+            ((name, text),) = delta.items()
+            before, after = self._texts[name]
+            yield b"".join((before, _encode(text), after))
+        elif delta:
             yield self._chunk(delta)
 
     def last(self, result: JSON) -> Iterator[JSON]:

@@ -71,15 +71,19 @@ async def stream_run(
     :param has_names: True if each event is named by its ``type``.
     """
     has_begun, final = False, None
-    async with aclosing(target.stream(method, params)) as results:
-        async for result in results:
-            made = [] if has_begun else [*answer.first()]
-            has_begun = True  # until now an error has a status of its own
-            if "finish_reason" in result:
-                final = result
-                made += answer.last(result)
+    async with aclosing(target.batches(method, params)) as batches:
+        async for batch in batches:
+            *parts, last = batch
+            if "finish_reason" in last:
+                final = last
             else:
-                made += answer.piece(result)
-            for piece in made:
-                await stream.send(piece, piece["type"] if has_names else "")
+                parts = [*batch]
+            made: list[Mapping[str, Any] | bytes] = [] if has_begun else [*answer.first()]
+            for part in parts:
+                made += answer.piece(part)
+            if parts:  # an error of the final result has a status of its own if it is alone
+                await stream.send_all(made, has_names)
+                has_begun, made = True, []
+            if final is not None:
+                await stream.send_all([*made, *answer.last(final)], has_names)
     return final
