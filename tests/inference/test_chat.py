@@ -394,5 +394,5 @@ def test_a_folder_that_vanished_is_named_with_what_to_do(tmp_path: Path) -> None
     for _ in range(2):
         error = rig.ask([user(ONE)]).error
         assert isinstance(error, InvalidParams)
-        assert f"{folder}, is gone" in str(error)
+        assert f"{folder / 'm'}, is gone" in str(error)
         assert "load the model again" in str(error)
