@@ -39,12 +39,24 @@ class InfillMarks:
     :param suffix: the mark before the text that follows the gap.
     :param middle: the mark at the end of the prompt; empty if the model has none.
     :param suffix_first: True if the text that follows the gap comes first in the prompt.
+    :param models: beginnings of the names of those models of a family that have learnt it; empty
+        for all.
     """
 
     prefix: str
     suffix: str
     middle: str = ""
     suffix_first: bool = False
+    models: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class InfillTokens:
+    """The same as ids, as a GGUF file has them."""
+
+    prefix: int
+    suffix: int
+    middle: int
 
 
 @attrs.frozen
@@ -123,6 +135,22 @@ def family_of(model: str, families: Iterable[Family]) -> Family | None:
 
     :param model: the name of a model or of its file, e.g. ``Qwen3-1.7B-rk3588-w8a8``.
     """
-    name = model.rsplit("/", 1)[-1].lower().replace("_", "-")
+    name = _plain(model)
     rows = [(len(start), row) for row in families for start in row.models if name.startswith(start)]
     return max(rows, key=lambda found: found[0])[1] if rows else None
+
+
+def infill_of(model: str, family: Family) -> InfillMarks | None:
+    """Return the marks of fill-in-the-middle of a model, or None.
+
+    :param model: see :func:`family_of`.
+    :param family: its family.
+    """
+    marks = family.infill
+    if marks is None or (marks.models and not _plain(model).startswith(marks.models)):
+        return None
+    return marks
+
+
+def _plain(model: str) -> str:
+    return model.rsplit("/", 1)[-1].lower().replace("_", "-")

@@ -13,7 +13,10 @@ _IM_USER = Wrap("<|im_start|>user\n", "<|im_end|>\n")
 _IM_ASSISTANT = Wrap("<|im_start|>assistant\n", "<|im_end|>\n")
 #: Qwen's own template shows a tool's result as a user's message between these texts.
 _HERMES_RESULT = Wrap("<|im_start|>user\n<tool_response>\n", "\n</tool_response><|im_end|>\n")
-_QWEN_INFILL = InfillMarks("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>")
+_QWEN_INFILL = InfillMarks(
+    *("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),
+    models=("qwen2.5-coder", "qwen3-coder", "codeqwen"),
+)
 
 FAMILIES: tuple[Family, ...] = (
     Family(
@@ -71,7 +74,9 @@ FAMILIES: tuple[Family, ...] = (
         user=Wrap("<start_of_turn>user\n", "<end_of_turn>\n"),
         assistant=Wrap("<start_of_turn>model\n", "<end_of_turn>\n"),
         end_tokens=("<end_of_turn>", "<eos>"),
-        infill=InfillMarks("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),
+        infill=InfillMarks(
+            "<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", models=("codegemma",)
+        ),
         image=ImageMarks("<start_of_image>", "<image_soft_token>", "<end_of_image>"),
         alternates=True,
         source="Google, Gemma formatting and system instructions; CodeGemma prompt structure",
@@ -133,7 +138,7 @@ FAMILIES: tuple[Family, ...] = (
         tool=Wrap("[TOOL_RESULTS] ", "[/TOOL_RESULTS]"),
         end_tokens=("</s>",),
         tool_format="mistral",
-        infill=InfillMarks("[PREFIX]", "[SUFFIX]", suffix_first=True),
+        infill=InfillMarks("[PREFIX]", "[SUFFIX]", suffix_first=True, models=("codestral",)),
         alternates=True,
         source="mistralai/cookbook, Tokenization and chat templates (v3); mistral-common, FIM",
     ),

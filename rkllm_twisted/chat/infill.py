@@ -19,7 +19,8 @@ def infill(marks: InfillMarks | None, prefix: str, suffix: str) -> Pieces:
         return merged([prefix])
     if marks is None:
         raise InvalidParams(
-            "suffix: this model has no marks for filling in between two texts; leave suffix out.",
+            "suffix: no marks are known that ask this model to fill a gap; leave suffix out, or put"
+            " the marks into its rkllm.toml, below [infill].",
             {"parameter": "suffix"},
         )
     before, behind = [_mark(marks.prefix), prefix], [_mark(marks.suffix), suffix]

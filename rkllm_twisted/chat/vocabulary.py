@@ -182,7 +182,7 @@ class Vocabulary:
 
     def _control(self, text: str) -> int:
         if text not in self.control:
-            raise _unusable(f"it lacks the token {text!r} of the chat template")
+            raise _unusable(f"it lacks the token {text!r} of the prompt")
         return self.control[text]
 
     def _letters(self, text: str, *, first: bool) -> list[int]:

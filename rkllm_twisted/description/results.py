@@ -129,6 +129,11 @@ RESULTS: Mapping[str, ResultModel] = {
                 "The RKLLMLoraAdapters that are loaded with it.",
                 items="object",
             ),
+            _item(
+                "infill",
+                "object or null",
+                "The marks around a gap in a text, or their ids: prefix, suffix, middle.",
+            ),
             _item("image", "object or null", "The texts around an image: start, content, end."),
             _item("files", "object", "The files beside it, by what they are for."),
             _item("param", "object", "The RKLLMParam that loads it."),

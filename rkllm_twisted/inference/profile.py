@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from rkllm_twisted.chat.extras import ExtraMissingError
+from rkllm_twisted.chat.families import InfillMarks, InfillTokens
 from rkllm_twisted.chat.families import named as family_named
 from rkllm_twisted.chat.family_table import FAMILIES
 from rkllm_twisted.chat.model import ChatModel, OpenTemplate, chat_model, read_specials
@@ -30,6 +31,7 @@ class ModelProfile:
     :param pooling: the way to make an embedding of its hidden states; None if unknown.
     :param sampling: fields of RKLLMSamplingParam for its runs.
     :param end_ids: the ids of the tokens that end an answer.
+    :param infill: the marks of fill-in-the-middle; None if it has none.
     """
 
     name: str
@@ -39,6 +41,7 @@ class ModelProfile:
     pooling: str | None = None
     sampling: Mapping[str, object] = attrs.field(factory=dict)
     end_ids: frozenset[int] = frozenset()
+    infill: InfillMarks | None = None
 
     def vocabulary(self, purpose: str) -> Vocabulary:
         """Return the tokenizer.
@@ -112,7 +115,19 @@ class ProfileReader:
             model.pooling,
             model.settings.sampling,
             frozenset(ids),
+            _infill(model, vocabulary),
         )
+
+
+def _infill(model: NamedModel, vocabulary: Vocabulary | None) -> InfillMarks | None:
+    match model.infill:
+        case InfillTokens() as ids:
+            control = {} if vocabulary is None else vocabulary.control
+            texts = {number: text for text, number in control.items()}
+            prefix, suffix, middle = (texts.get(number) for number in attrs.astuple(ids))
+            return InfillMarks(prefix, suffix, middle) if prefix and suffix and middle else None
+        case marks:
+            return marks
 
 
 def _json(catalogue: Catalogue, model: NamedModel, role: str) -> Mapping[str, Any]:

@@ -44,10 +44,8 @@ async def complete(
 def _prompt(params: Any, profile: ModelProfile) -> Prompt:
     vocabulary = profile.vocabulary("complete a text without a chat template")
     if isinstance(params.prompt, str):
-        family = profile.chat.family
-        marks = None if family is None else family.infill
         start = vocabulary.surrounding[0]
-        pieces = merged([*start, *infill(marks, params.prompt, params.suffix or "")])
+        pieces = merged([*start, *infill(profile.infill, params.prompt, params.suffix or "")])
         tokens = vocabulary.encode(pieces)
     elif params.suffix:
         raise wrong("suffix", "needs a prompt that is a text")

@@ -8,7 +8,7 @@ import attrs
 
 from rkllm_twisted.abi.release import Release
 from rkllm_twisted.abi.to_c import fields_of
-from rkllm_twisted.chat.families import family_of
+from rkllm_twisted.chat.families import InfillMarks, InfillTokens, family_of, infill_of
 from rkllm_twisted.chat.families import named as family_named
 from rkllm_twisted.chat.family_table import FAMILIES
 from rkllm_twisted.chat.tool_formats import special_format
@@ -30,8 +30,11 @@ _TEMPLATE_WORDS: Mapping[str, tuple[str, ...]] = {
     "tools": ("tools",),
     "thinking": ("enable_thinking", "<think>"),
 }
-#: The GGUF keys of models that can fill a gap in a text.
-_INSERT_KEYS = ("tokenizer.ggml.fim_mid_token_id", "tokenizer.ggml.middle_token_id")
+#: The GGUF keys of the marks before, behind and in a gap in a text; the second row is of old files.
+_INFILL_KEYS = (
+    tuple(f"tokenizer.ggml.fim_{part}_token_id" for part in ("pre", "suf", "mid")),
+    tuple(f"tokenizer.ggml.{part}_token_id" for part in ("prefix", "suffix", "middle")),
+)
 #: The GGUF keys of the tokens that end an answer.
 _END_KEYS = ("tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id")
 
@@ -102,10 +105,14 @@ class NamedModel:
         """Its row of :data:`FAMILIES`, from the settings, else by its name."""
         if self.settings.family is not None:
             return self.settings.family
-        inner = self.file.header.name if self.file.header else None
-        names = filter(None, (self.name, inner and inner.replace(" ", "-")))
-        rows = (family_of(name, FAMILIES) for name in names)
+        rows = (family_of(name, FAMILIES) for name in self._names)
         return next((row.name for row in rows if row is not None), None)
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        """Its name, and the one in its file."""
+        inner = self.file.header.name if self.file.header else None
+        return (self.name, inner.replace(" ", "-")) if inner else (self.name,)
 
     @property
     def capabilities(self) -> tuple[str, ...]:
@@ -118,9 +125,25 @@ class NamedModel:
                 for name, words in _TEMPLATE_WORDS.items()
                 if any(word in template for word in words)
             }
-            metadata = self.file.header.metadata if self.file.header else {}
-            found |= {"insert"} if any(key in metadata for key in _INSERT_KEYS) else set()
+            can_insert = self.infill is not None and "tokenizer" in self.companions
+            found |= {"insert"} if can_insert else set()
         return tuple(name for name in CAPABILITIES if name in found)
+
+    @property
+    def infill(self) -> InfillMarks | InfillTokens | None:
+        """The marks of fill-in-the-middle, from the settings, else its file, else its family."""
+        if self.settings.infill is not None:
+            return self.settings.infill
+        header = self.file.header
+        for keys in _INFILL_KEYS:
+            if header is None:
+                break
+            match tuple(header.count(key) for key in keys):
+                case (int(prefix), int(suffix), int(middle)):
+                    return InfillTokens(prefix, suffix, middle)
+        family = None if self.family is None else family_named(self.family, FAMILIES)
+        marks = (infill_of(name, family) for name in self._names if family is not None)
+        return next(filter(None, marks), None)
 
     @property
     def shows_marks(self) -> bool:

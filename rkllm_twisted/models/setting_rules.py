@@ -12,7 +12,7 @@ import attrs
 
 from rkllm_twisted.abi.scalars import kind_of, param_error, to_float, to_int, to_string
 from rkllm_twisted.chat.embeddings import POOLINGS
-from rkllm_twisted.chat.families import ImageMarks
+from rkllm_twisted.chat.families import ImageMarks, InfillMarks
 from rkllm_twisted.chat.family_table import FAMILIES
 from rkllm_twisted.models.names import is_usable
 
@@ -113,6 +113,20 @@ def _adapter(key: str, value: object) -> AdapterFile:
     return AdapterFile(file, to_float(f"{key}.scale", value.get("scale", 1.0)))
 
 
+def _infill(key: str, value: object) -> InfillMarks:
+    parts = {"prefix", "suffix", "middle", "suffix_first"}
+    if not isinstance(value, Mapping) or not {"prefix", "suffix"} <= set(value) <= parts:
+        raise param_error(
+            key, "must be a table with prefix and suffix, and perhaps middle and suffix_first"
+        )
+    first = value.get("suffix_first", False)
+    if not isinstance(first, bool):
+        raise param_error(f"{key}.suffix_first", f"must be true or false, not {kind_of(first)}")
+    prefix, suffix = (_text(f"{key}.{part}", value[part]) for part in ("prefix", "suffix"))
+    middle = _text(f"{key}.middle", value["middle"]) if "middle" in value else ""
+    return InfillMarks(prefix, suffix, middle, first)
+
+
 def _image(key: str, value: object) -> ImageMarks:
     parts = ("start", "content", "end")
     if not isinstance(value, Mapping) or not value or not set(value) <= set(parts):
@@ -130,6 +144,7 @@ CHECKS: Mapping[str, Callable[[str, object], object]] = {
     "pooling": lambda key, value: _one_of(POOLINGS, key, value),
     "end_tokens": _end_tokens,
     "adapters": _adapters,
+    "infill": _infill,
     "image": _image,
     "base_domain_id": lambda key, value: to_int(key, value, "int32_t"),
 }

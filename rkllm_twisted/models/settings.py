@@ -15,7 +15,7 @@ import attrs
 from rkllm_twisted.abi.layouts import Layout
 from rkllm_twisted.abi.scalars import clip, param_error
 from rkllm_twisted.abi.to_c import ArgumentBuilder, fields_of
-from rkllm_twisted.chat.families import ImageMarks
+from rkllm_twisted.chat.families import ImageMarks, InfillMarks
 from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.models import setting_rules
 from rkllm_twisted.models.setting_rules import AdapterFile
@@ -43,6 +43,7 @@ class ModelSettings:
     :param pooling: the way to make an embedding of hidden states.
     :param end_tokens: tokens that end an answer, by id or by text.
     :param adapters: the adapters to load with the model, by name.
+    :param infill: the marks of fill-in-the-middle.
     :param image: the texts around an image's rows.
     :param param: fields of RKLLMParam, except model_path.
     :param sampling: fields of RKLLMSamplingParam.
@@ -56,6 +57,7 @@ class ModelSettings:
     pooling: str | None = None
     end_tokens: tuple[int | str, ...] = ()
     adapters: Mapping[str, AdapterFile] = attrs.field(factory=dict)
+    infill: InfillMarks | None = None
     image: ImageMarks | None = None
     param: Mapping[str, object] = attrs.field(factory=dict)
     sampling: Mapping[str, object] = attrs.field(factory=dict)

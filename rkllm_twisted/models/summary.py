@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 import attrs
 
 from rkllm_twisted.abi.release import Release
+from rkllm_twisted.chat.families import InfillMarks, InfillTokens
 from rkllm_twisted.models.named_model import NamedModel
 
 
@@ -51,11 +52,18 @@ def details(
         "pooling": model.pooling,
         "end_tokens": list(settings.end_tokens),
         "adapters": [dict(adapter) for adapter in model.adapters.values()],
+        "infill": _infill(model.infill),
         "image": attrs.asdict(settings.image) if settings.image else None,
         "files": {role: list(paths) for role, paths in model.companions.items()},
         "param": model.init_param(release),
         "sampling": settings.sampling,
     }
+
+
+def _infill(marks: InfillMarks | InfillTokens | None) -> Mapping[str, object] | None:
+    if marks is None:
+        return None
+    return {"prefix": marks.prefix, "suffix": marks.suffix, "middle": marks.middle}
 
 
 def _time(nanoseconds: int) -> str:

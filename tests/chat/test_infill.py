@@ -19,5 +19,5 @@ def test_what_is_between_two_texts_is_asked_in_the_models_marks() -> None:
 
 def test_without_marks_there_is_nothing_to_fill_in() -> None:
     assert infill(None, "a", "") == ("a",)
-    with pytest.raises(InvalidParams, match="leave suffix out"):
+    with pytest.raises(InvalidParams, match=r"leave suffix out, or .* below \[infill\]"):
         infill(None, "a", "b")

@@ -96,6 +96,13 @@ def test_all_that_is_known_is_shown(tmp_path: Path) -> None:
     assert shown["param"] == {"model_path": str(path)}
 
 
+def test_the_marks_of_a_gap_are_shown(tmp_path: Path) -> None:
+    put(tmp_path, "Qwen2.5-Coder.gguf")
+    shown = result(named_models(tmp_path).show("Qwen2.5-Coder", False))
+    marks = {"prefix": "<|fim_prefix|>", "suffix": "<|fim_suffix|>", "middle": "<|fim_middle|>"}
+    assert shown["infill"] == marks
+
+
 def test_an_unknown_name_fails_the_deferred(tmp_path: Path) -> None:
     assert result(named_models(tmp_path).show("m", False)).check(InvalidParams)
 

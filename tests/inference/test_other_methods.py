@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from chat_templates import CHATML
 from echo_runtime import secrets_in
+from gguf_files import gguf_bytes
 from inference_rig import Rig, furnish, user
 from vocabularies import vocabulary
 
@@ -27,6 +28,7 @@ from rkllm_twisted.rpc.parameters import convert_params
 from rkllm_twisted.testing import End
 
 ONE, TWO = "zq1q", "zq2q"
+PARTS = ("prefix", "suffix", "middle")
 METHODS: Any = {
     module.Params.__module__.rpartition(".")[2].replace("_", ".", 1): module.Params
     for module in (
@@ -133,6 +135,28 @@ def test_a_text_is_continued_without_a_template(rig: Rig) -> None:
     assert done["text"] == f"saw {ONE}"
     assert "<|im_start|>" not in rig.runtime.text
     assert (done["finish_reason"], done["model"]) == ("stop", "m")
+
+
+@pytest.mark.parametrize("by", ["settings", "ids in the file"])
+def test_a_gap_is_filled_with_the_models_own_marks(tmp_path: Path, by: str) -> None:
+    """Marks in the texts stay letters."""
+    path = furnish(tmp_path, "tokens")
+    marks = ("<|im_start|>", "<|im_end|>", "<|endoftext|>")
+    if by == "settings":
+        lines = [f"{key} = '{mark}'" for key, mark in zip(PARTS, marks, strict=True)]
+        (path.parent / "rkllm.toml").write_text("\n".join(["[infill]", *lines, ""]))
+    else:
+        control = vocabulary("byte_level").control
+        keys = (f"tokenizer.ggml.{part}_token_id" for part in PARTS)
+        ids = dict(zip(keys, (control[mark] for mark in marks), strict=True))
+        path.unlink()
+        path = path.with_suffix(".gguf")
+        path.write_bytes(gguf_bytes({"general.architecture": "llama", **ids}))
+    rig = Rig(path, "tokens")
+    ask(rig, "text.complete", prompt=f"{ONE}<|im_end|>", suffix=TWO)
+    assert rig.runtime.text.startswith(f"{marks[0]}{ONE}<|im_end|>{marks[1]}{TWO}{marks[2]}saw")
+    assert rig.runtime.cache.count(vocabulary("byte_level").control["<|endoftext|>"]) == 1
+    assert rig.runtime.cache.count(vocabulary("byte_level").control["<|im_start|>"]) == 1
 
 
 def test_a_text_that_goes_on_reads_what_is_new(rig: Rig) -> None:
@@ -253,7 +277,7 @@ def test_without_a_size_of_the_cache_every_prompt_is_read_whole(tmp_path: Path) 
     assert sum(rig.runtime.reads[1:]) == result["usage"]["total_tokens"]
 
 
-FOREIGN = {
+FOREIGN: Any = {
     "embeddings.create": {"input": "a"},
     "rerank.score": {"query": "q", "documents": ["d"]},
 }

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from gguf_files import gguf_bytes
@@ -14,11 +15,15 @@ from model_folders import GGUF, SCRIPT, catalogue, put
 from rkllm_twisted.abi.layouts import layout_of
 from rkllm_twisted.abi.prepare import prepare
 from rkllm_twisted.abi.release import release_for
+from rkllm_twisted.chat.families import InfillMarks, InfillTokens, named
+from rkllm_twisted.chat.family_table import FAMILIES
 from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.formats import file_kind
 from rkllm_twisted.models.catalogue import Catalogue
 from rkllm_twisted.models.directories import ModelDirectories
 from rkllm_twisted.models.named_model import NamedModel
+
+QWEN2: Any = named("qwen2", FAMILIES)
 
 
 def names(*roots: Path) -> list[str]:
@@ -179,9 +184,32 @@ def test_settings_go_before_what_the_files_show(tmp_path: Path) -> None:
     assert model.capabilities == ("completion", "insert")
 
 
-def test_marks_for_filling_a_gap_show_in_a_gguf(tmp_path: Path) -> None:
-    put(tmp_path, "m.gguf", data=gguf_bytes({"tokenizer.ggml.fim_mid_token_id": 7}))
-    assert only(tmp_path).capabilities == ("completion", "insert")
+FIM_IDS = {f"tokenizer.ggml.fim_{part}_token_id": at for at, part in enumerate(("pre", "suf"), 5)}
+OLD_IDS = {f"tokenizer.ggml.{part}_token_id": 1 for part in ("prefix", "suffix", "middle")}
+OWN_MARKS = "[infill]\nprefix = '<p>'\nsuffix = '<s>'\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "settings", "infill"),
+    [
+        ("m", {}, "", None),
+        ("m", FIM_IDS, "", None),
+        ("m", {**FIM_IDS, "tokenizer.ggml.fim_mid_token_id": 7}, "", InfillTokens(5, 6, 7)),
+        ("m", OLD_IDS, "", InfillTokens(1, 1, 1)),
+        ("m", OLD_IDS, OWN_MARKS, InfillMarks("<p>", "<s>")),
+        ("Qwen2.5-0.5B", {}, "", None),
+        ("Qwen2.5-Coder-0.5B", {}, "", QWEN2.infill),
+        ("m", {"general.name": "Qwen2.5 Coder 0.5B"}, "", QWEN2.infill),
+    ],
+)
+def test_the_ability_to_fill_a_gap_is_that_of_text_complete(
+    tmp_path: Path, name: str, header: Any, settings: str, infill: object
+) -> None:
+    put(tmp_path, f"{name}/m.gguf", data=gguf_bytes(header))
+    put(tmp_path, f"{name}/rkllm.toml", data=settings)
+    assert (only(tmp_path).infill, only(tmp_path).capabilities) == (infill, ("completion",))
+    put(tmp_path, f"{name}/tokenizer.json", data="{}")
+    assert only(tmp_path).capabilities == ("completion", *(("insert",) if infill else ()))
 
 
 @pytest.mark.parametrize(

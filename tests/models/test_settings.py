@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rkllm_twisted.abi.layouts import layout_of
 from rkllm_twisted.abi.prepare import prepare
 from rkllm_twisted.abi.release import release_for, releases
-from rkllm_twisted.chat.families import ImageMarks
+from rkllm_twisted.chat.families import ImageMarks, InfillMarks
 from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.models.setting_rules import AdapterFile
 from rkllm_twisted.models.settings import MAX_SETTINGS_BYTES, ModelSettings, read_settings
@@ -32,6 +32,12 @@ scale = 0.5
 
 [adapters.plain]
 file = "plain-lora.gguf"
+
+[infill]
+prefix = "<fim_prefix>"
+suffix = "<fim_suffix>"
+middle = "<fim_middle>"
+suffix_first = true
 
 [image]
 start = "<|vision_start|>"
@@ -79,6 +85,7 @@ def test_every_key_is_read() -> None:
             "docs": AdapterFile("docs-lora.gguf", 0.5),
             "plain": AdapterFile("plain-lora.gguf"),
         },
+        infill=InfillMarks("<fim_prefix>", "<fim_suffix>", "<fim_middle>", True),
         image=ImageMarks("<|vision_start|>", "<|image_pad|>", "<|vision_end|>"),
         param={
             "max_context_len": 4096,
@@ -154,6 +161,13 @@ def test_a_wrong_parameter_has_the_error_of_an_init_after_the_files_name(wrong: 
         ("end_tokens = [-1]", "end_tokens[0]: is below 0, and tokens count from 0."),
         ("end_tokens = [1.5]", "end_tokens[0]: must be a whole number (int32_t)"),
         ("end_tokens = ['']", "end_tokens[0]: is empty."),
+        ("infill.prefix = 'a'", "infill: must be a table with prefix and suffix, and perhaps"),
+        ("infill = {prefix = '', suffix = 'b'}", "infill.prefix: is empty."),
+        ("infill = {prefix = 'a', suffix = 1}", "infill.suffix: must be"),
+        (
+            "infill = {prefix = 'a', suffix = 'b', suffix_first = 1}",
+            "infill.suffix_first: must be true or false, not",
+        ),
         ("capabilities = ['fly']", "capabilities[0]: must be one of completion, tools,"),
         ("template = 'a/b.jinja'", "template: must be the name of a file beside the model"),
         ("template = '..'", "template: must be the name of a file beside the model"),
