@@ -26,6 +26,11 @@ HOME = Path("usr/lib/rkllm-twisted")
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 #: What only the oldest of them lacks: pip takes the conditions of requirements for its own Python.
 FOR_THE_OLDEST = ("tomli",)
+#: The wheel's extras that a board gets, too: `/metrics`, and a conversation as its model reads it.
+EXTRAS = "http"
+CHAT = ("jinja2 >= 3.1",)
+#: Without what it depends on: huggingface-hub only downloads, and the daemon never does.
+ALONE = ("tokenizers >= 0.20",)
 #: What a wheel calls a machine -> what Debian calls it.
 ARCHITECTURES = {"aarch64": "arm64", "x86_64": "amd64"}
 #: Platforms whose wheels run on the oldest of these systems, beside the plain ``linux``.
@@ -34,10 +39,16 @@ MANYLINUX = ("manylinux2014", "manylinux_2_17", "manylinux_2_28")
 FILES = {
     "etc/rkllm.service": "usr/lib/systemd/system/rkllm.service",
     "etc/rkllm.socket": "usr/lib/systemd/system/rkllm.socket",
+    "etc/rkllm@.service": "usr/lib/systemd/system/rkllm@.service",
+    "etc/rkllm@.socket": "usr/lib/systemd/system/rkllm@.socket",
+    "etc/rkllm-http.service": "usr/lib/systemd/system/rkllm-http.service",
+    "etc/rkllm-http.socket": "usr/lib/systemd/system/rkllm-http.socket",
     "etc/70-rkllm.rules": "usr/lib/udev/rules.d/70-rkllm.rules",
     "etc/rkllm.sysusers": "usr/lib/sysusers.d/rkllm.conf",
     "etc/rkllm.tmpfiles": "usr/lib/tmpfiles.d/rkllm.conf",
     "etc/rkllm.toml": "etc/rkllm.toml",
+    "etc/rkllm-http.toml": "etc/rkllm-http.toml",
+    "etc/grafana-dashboard.json": "usr/share/doc/rkllm-twisted/grafana-dashboard.json",
     "packaging/debian/rkllm": "usr/bin/rkllm",
     "packaging/debian/venv-rkllm": f"{HOME}/bin/rkllm",
     "packaging/debian/venv-twistd": f"{HOME}/bin/twistd",
@@ -70,7 +81,8 @@ def compiled(packages: Path) -> list[str]:
 def fill(packages: Path, wheel: Path, machine: str) -> None:
     """Put everything that is imported into one directory, with machine code for every Python."""
     oldest, *others = PYTHONS
-    install(packages, oldest, machine, str(wheel), *FOR_THE_OLDEST)
+    install(packages, oldest, machine, f"{wheel}[{EXTRAS}]", *CHAT, *FOR_THE_OLDEST)
+    install(packages, oldest, machine, "--no-deps", *ALONE)
     for python in others:
         with tempfile.TemporaryDirectory() as scratch:
             install(Path(scratch), python, machine, "--no-deps", *compiled(packages))
@@ -112,7 +124,7 @@ def control(root: Path, version: str, architecture: str) -> None:
     values = {"version": version, "architecture": architecture, "size": str(size // 1024)}
     values |= {"oldest": PYTHONS[0], "after": after}
     (root / "DEBIAN/control").write_text(text.format_map(values))
-    (root / "DEBIAN/conffiles").write_text("/etc/rkllm.toml\n")
+    (root / "DEBIAN/conffiles").write_text("/etc/rkllm.toml\n/etc/rkllm-http.toml\n")
     for script in SCRIPTS:
         shutil.copy(DEBIAN / script, root / "DEBIAN" / script)
 

@@ -1,6 +1,6 @@
 """Writes what a shell and man know of the commands: ``shell_files.py DIRECTORY``.
 
-The pages are made of the commands' own help and of the daemon's table of options, the completion
+The pages are made of the commands' own help and of the services' tables of options, the completion
 files by click. Needs rkllm_twisted and what it imports.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import gzip
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
@@ -18,9 +18,10 @@ from click.shell_completion import get_completion_class
 from rkllm_twisted import __version__
 from rkllm_twisted.cli import main as rkllm
 from rkllm_twisted.cli.command_group import PROGRAM
-from rkllm_twisted.daemon.option_table import SETTINGS
 from rkllm_twisted.daemon.options import Options
 from rkllm_twisted.daemon.settings import Setting
+from rkllm_twisted.daemon.table_options import TableOptions
+from rkllm_twisted.http_service.assembly import Options as HTTPOptions
 
 #: A shell -> where Debian's packages put its completion files.
 COMPLETIONS = {
@@ -29,6 +30,11 @@ COMPLETIONS = {
     "fish": "usr/share/fish/vendor_completions.d/rkllm.fish",
 }
 MAN = "usr/share/man/man1"
+#: A service -> what it does, and its options.
+SERVICES: Mapping[str, tuple[str, type[TableOptions]]] = {
+    "rkllm": ("serve Rockchip's RKLLM runtime on a UNIX socket", Options),
+    "rkllm-http": ("serve rkllm daemons over HTTP", HTTPOptions),
+}
 SEE = "/usr/share/doc/rkllm-twisted/docs has the documentation."
 
 
@@ -62,7 +68,9 @@ def command_page() -> str:
         command = rkllm.get_command(context, name)
         assert command is not None
         lines += [f".SS {roff(name)}", *_command(command, click.Context(command, context, name))]
-    return "\n".join([*lines, ".SH SEE ALSO", roff(f"twistd-rkllm(1). {SEE}"), ""])
+    return "\n".join(
+        [*lines, ".SH SEE ALSO", roff(f"twistd-rkllm(1), twistd-rkllm-http(1). {SEE}"), ""]
+    )
 
 
 def _command(command: click.Command, context: click.Context) -> Iterator[str]:
@@ -77,12 +85,12 @@ def _command(command: click.Command, context: click.Context) -> Iterator[str]:
             yield from entry(*record)
 
 
-def daemon_page() -> str:
-    """twistd-rkllm(1): the daemon and its options."""
-    lines = [*head("twistd-rkllm", "serve Rockchip's RKLLM runtime on a UNIX socket")]
-    lines += [".SH SYNOPSIS", roff("twistd -n rkllm [OPTION]..."), ".SH DESCRIPTION"]
-    lines += [roff(Options.longdesc), ".PP", roff(_sources()), ".SH OPTIONS"]
-    for name, setting in SETTINGS.items():
+def service_page(service: str, about: str, options: type[TableOptions]) -> str:
+    """A page of a service that twistd runs, such as twistd-rkllm(1), and of its options."""
+    lines = [*head(f"twistd-{service}", about)]
+    lines += [".SH SYNOPSIS", roff(f"twistd -n {service} [OPTION]..."), ".SH DESCRIPTION"]
+    lines += [roff(options.longdesc), ".PP", roff(_sources()), ".SH OPTIONS"]
+    for name, setting in options.settings.items():
         lines += entry(*_option(name, setting))
     return "\n".join([*lines, ".SH SEE ALSO", roff(f"rkllm(1), twistd(1). {SEE}"), ""])
 
@@ -104,9 +112,11 @@ def _option(name: str, setting: Setting) -> tuple[str, str]:
 
 def main(directory: Path) -> None:
     """Write all files below a directory."""
+    pages = {PROGRAM: command_page()}
+    for service, (about, options) in SERVICES.items():
+        pages[f"twistd-{service}"] = service_page(service, about, options)
     files = {
-        f"{MAN}/rkllm.1.gz": gzip.compress(command_page().encode(), mtime=0),
-        f"{MAN}/twistd-rkllm.1.gz": gzip.compress(daemon_page().encode(), mtime=0),
+        f"{MAN}/{name}.1.gz": gzip.compress(text.encode(), mtime=0) for name, text in pages.items()
     }
     for shell, path in COMPLETIONS.items():
         completion = get_completion_class(shell)

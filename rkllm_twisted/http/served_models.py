@@ -89,15 +89,20 @@ def find_model(models: Iterable[ServedModel], wanted: str | None) -> ServedModel
     """Return the model that a name means.
 
     The exact name goes before an alias, and that before other capital letters. A model that is
-    loaded goes before one that is not, and the daemons go in their order. Clients of Ollama's API
+    loaded goes before one that is not, then one that can be loaded (daemons that share a directory
+    list each other's files), and the daemons go in their order. Clients of Ollama's API
     know a model as ``name:latest``, and some use this name with the other APIs.
 
     :param wanted: the name; None means the loaded model of the first daemon that has one.
     """
-    ranked = sorted(models, key=lambda model: (not model.loaded, model.daemon))
+    ranked = sorted(models, key=_precedence)
     if wanted is None:
         return next((model for model in ranked if model.loaded), None)
     return _named(ranked, wanted) or _named(ranked, wanted.removesuffix(LATEST))
+
+
+def _precedence(model: ServedModel) -> tuple[bool, bool, int]:
+    return not model.loaded, bool(model.problems), model.daemon
 
 
 def _named(ranked: Sequence[ServedModel], wanted: str) -> ServedModel | None:

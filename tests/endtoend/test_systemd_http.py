@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import signal
 import socket
 import subprocess
@@ -18,18 +19,23 @@ from unit_files import UNWRITABLE, allowed_calls, needs, traced_calls
 
 from rkllm_twisted.testing import FakeDaemon
 
+PAGE = Path(__file__).parents[2] / "docs" / "http-board.md"
 #: Becomes the service as under systemd: the socket is descriptor 3, and LISTEN_PID is its id.
 BECOME = 'export LISTEN_PID=$$; exec "$@" 3<&{descriptor}'
 
 
 class Service:
-    """The service as rkllm-http.service starts it: one passed socket, keys, a daemon."""
+    """The service as rkllm-http.service starts it, with one passed socket.
 
-    def __init__(self, directory: Path, wrapper: list[str]) -> None:
-        self.keys = directory / "keys"
-        self.keys.write_text("anna: key-of-anna\n")
-        (directory / "http.toml").write_text(f'api-key-file = "{self.keys}"\n')
-        self.listening = socket.create_server(("127.0.0.1", 0))
+    :param wrapper: a command that starts it in its place.
+    :param config: its settings.
+    :param host: where the socket listens.
+    """
+
+    def __init__(
+        self, directory: Path, wrapper: list[str], config: Path, host: str = "127.0.0.1"
+    ) -> None:
+        self.listening = socket.create_server((host, 0))
         self.news = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.news.bind(str(directory / "notify"))
         self.news.settimeout(MAX_WAIT_S)
@@ -46,7 +52,7 @@ class Service:
                 env={
                     **environment(),
                     "RKLLM_UDS_PATH": str(directory / "rkllm.sock"),
-                    "RKLLM_HTTP_CONFIG": str(directory / "http.toml"),
+                    "RKLLM_HTTP_CONFIG": str(config),
                     "LISTEN_FDS": "1",
                     "LISTEN_FDNAMES": "rkllm-http.socket",
                     "NOTIFY_SOCKET": str(directory / "notify"),
@@ -97,7 +103,10 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     directory = tmp_path_factory.mktemp("unit")
     trace = directory / "trace"
     wrapper = ["strace", "-D", "-f", "-qq", "-o", str(trace), sys.executable, "-c", UNWRITABLE]
-    service = Service(directory, wrapper)
+    keys, config = directory / "keys", directory / "http.toml"
+    keys.write_text("anna: key-of-anna\n")
+    config.write_text(f'api-key-file = "{keys}"\n')
+    service = Service(directory, wrapper, config)
     try:
         news = service.told()
         health, away = service.ask("/health"), service.ask("/ready")
@@ -106,7 +115,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
             chat = '{"messages": [{"role": "user", "content": "Hello"}], "stream": true}'
             answers["chat"] = service.ask("/v1/chat/completions", "key-of-anna", chat)
             answers["metrics"] = service.ask("/metrics", "key-of-anna")
-            service.keys.write_text("bert: key-of-bert\n")
+            keys.write_text("bert: key-of-bert\n")
             service.process.send_signal(signal.SIGHUP)
             _await(service, "key-of-bert")
             again = {key: service.ask("/v1/models", key) for key in ("key-of-anna", "key-of-bert")}
@@ -160,3 +169,44 @@ def test_the_service_makes_no_call_that_the_unit_forbids(seen: Seen) -> None:
     sockets = {line for line in seen.trace.read_text().splitlines() if " socket(" in line}
     assert sockets
     assert all("socket(AF_UNIX" in line for line in sockets)
+
+
+def as_here(command: str, root: Path) -> str:
+    """A command of the page, for files below a directory and without systemd."""
+    command = command.replace("sudo ", "").replace("/etc/", f"{root}/etc/")
+    return re.sub(r"^systemctl .*$", "", command, flags=re.M).replace("-g rkllm-http ", "")
+
+
+def test_the_pages_commands_make_keys_that_let_another_machine_in(tmp_path: Path) -> None:
+    """The service runs as the unit runs it, with the files that the commands write."""
+    blocks = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
+    (keys,) = (block for block in blocks if "http-keys" in block)
+    ask = [block for block in blocks if "curl " in block]
+    (tmp_path / "etc/rkllm").mkdir(parents=True)
+    run(as_here(keys, tmp_path))
+    drop_in = tmp_path / "etc/systemd/system/rkllm-http.socket.d/listen.conf"
+    assert drop_in.read_text() == "[Socket]\nListenStream=\nListenStream=0.0.0.0:8080\n"
+    key_file = tmp_path / "etc/rkllm/http-keys"
+    assert key_file.stat().st_mode & 0o777 == 0o640
+    key = key_file.read_text().removeprefix("anna: ").strip()
+    service = Service(tmp_path, [], config=tmp_path / "etc/rkllm-http.toml", host="0.0.0.0")
+    try:
+        service.told()
+        with FakeDaemon(default="Hi", model="m.gguf").listening(str(tmp_path / "rkllm.sock")):
+            port = service.listening.getsockname()[1]
+            for block in ask:
+                command = re.sub(r"(127\.0\.0\.1|board\.local):8080", f"127.0.0.1:{port}", block)
+                command = command.replace("KEY", key).replace('"MODEL"', '"m"')
+                for one in command.replace("\\\n", " ").splitlines():
+                    header = "" if "Bearer" in one else f" -H 'Authorization: Bearer {key}'"
+                    said = run(f"{one.replace('curl', 'curl -sS --noproxy *', 1)}{header}")
+                    assert '"object":"list"' in said or '"content":"Hi"' in said, said
+    finally:
+        service.close()
+
+
+def run(script: str) -> str:
+    """Run commands that must succeed; return their output."""
+    done = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

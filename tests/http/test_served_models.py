@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 
 from rkllm_twisted.http.served_models import ServedModel, find_model, models_of, not_found
@@ -39,6 +40,14 @@ def test_a_name_means_a_model(wanted: str | None, name: str, daemon: int) -> Non
     found = find_model(SHELF, wanted)
     assert found is not None
     assert (found.name, found.daemon) == (name, daemon)
+
+
+def test_a_daemon_that_can_load_a_file_goes_before_one_that_only_lists_it() -> None:
+    """A GGUF file in a directory that a daemon for the NPU and one for the processor share."""
+    listed_only = attrs.evolve(model("gemma", 0), problems=["A GGUF file: not for the NPU."])
+    found = find_model([listed_only, model("gemma", 1)], "gemma")
+    assert found is not None
+    assert found.daemon == 1
 
 
 def test_another_name_means_none_and_the_error_names_those_that_there_are() -> None:

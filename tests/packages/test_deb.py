@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,24 +75,37 @@ def python() -> str:
 def test_it_brings_units_user_rules_and_pages(root: Path) -> None:
     """The socket unit is enabled at boot."""
     assert {
+        "etc/rkllm",
         "etc/rkllm.toml",
+        "etc/rkllm-http.toml",
         "usr/bin/rkllm",
+        "usr/lib/systemd/system/rkllm-http.service",
+        "usr/lib/systemd/system/rkllm-http.socket",
         "usr/lib/systemd/system/rkllm.service",
         "usr/lib/systemd/system/rkllm.socket",
+        "usr/lib/systemd/system/rkllm@.service",
+        "usr/lib/systemd/system/rkllm@.socket",
         "usr/lib/udev/rules.d/70-rkllm.rules",
         "usr/share/doc/rkllm-twisted/copyright",
         "usr/share/doc/rkllm-twisted/docs/operations.md",
         "usr/share/man/man1/rkllm.1.gz",
         "usr/share/man/man1/twistd-rkllm.1.gz",
+        "usr/share/man/man1/twistd-rkllm-http.1.gz",
         "usr/share/bash-completion/completions/rkllm",
         "usr/share/zsh/vendor-completions/_rkllm",
         "usr/share/fish/vendor_completions.d/rkllm.fish",
         "run/rkllm",
         "var/lib/rkllm/models",
     } <= files(root)
-    assert "rkllm:" in (root / "etc/passwd").read_text()
-    wanted = root / "etc/systemd/system/sockets.target.wants/rkllm.socket"
-    assert wanted.readlink() == Path("/usr/lib/systemd/system/rkllm.socket")
+    users = [line.split(":")[0] for line in (root / "etc/passwd").read_text().splitlines()]
+    assert {"rkllm", "rkllm-http"} <= set(users)
+    wanted = root / "etc/systemd/system/sockets.target.wants"
+    assert (wanted / "rkllm.socket").readlink() == Path("/usr/lib/systemd/system/rkllm.socket")
+
+
+def test_http_is_not_served_until_it_is_enabled(root: Path) -> None:
+    """It would let every user of the board use the models."""
+    assert not list(root.glob("etc/systemd/system/*/rkllm-http*"))
 
 
 def test_another_program_of_the_name_is_moved_aside_and_back(built: Path, tmp_path: Path) -> None:
@@ -117,9 +132,13 @@ def test_its_units_start_what_it_brings(root: Path) -> None:
         shutil.copy(unit, units)
     for unit in Path("/usr/lib/systemd/system").glob("*.slice"):
         shutil.copy(unit, units)
-    verify = ["systemd-analyze", "verify", f"--root={root}", "--man=no", "rkllm.service"]
+    (root / "bin").mkdir()
+    shutil.copy("/bin/kill", root / "bin")  # the package procps
+    verify = ["systemd-analyze", "verify", f"--root={root}", "--man=no"]
+    verify += ["rkllm.service", "rkllm-http.service", "rkllm@cpu.service"]
     done = subprocess.run(verify, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    shutil.rmtree(root / "bin")
     for unit in (*units.glob("*.target"), *units.glob("*.slice")):
         unit.unlink()
 
@@ -142,7 +161,8 @@ def test_every_python_imports_it(root: Path, release: str) -> None:
     if not python:
         pytest.skip(f"python{release} is not installed")
     imports = (
-        "import rkllm_twisted.tap, rkllm_twisted.daemon.twistd, rkllm_twisted.cli, msgspec._core"
+        "import rkllm_twisted.tap, rkllm_twisted.daemon.twistd, rkllm_twisted.cli, msgspec._core,"
+        " rkllm_twisted.http_service.twistd, prometheus_client, jinja2, tokenizers"
     )
     done = subprocess.run(
         [python, "-S", "-c", imports],
@@ -202,6 +222,47 @@ def test_the_daemon_answers_and_the_command_asks_it(root: Path, daemon: Path) ->
     assert str(root) in rkllm(root, daemon, "call", "server.version")
 
 
+def test_the_http_service_asks_the_daemon(root: Path, daemon: Path, tmp_path: Path) -> None:
+    """With the package's settings, its page, and the extras that it needs."""
+    model = rkllm(root, daemon, "demo-model").strip()
+    rkllm(root, daemon, "init", model)
+    home, log = root / HOME, tmp_path / "http.log"
+    command = [home / "bin/python3", home / "bin/twistd", "--nodaemon", "--pidfile=", "rkllm-http"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "--listen=tcp:0:interface=127.0.0.1"],
+            cwd="/",
+            env={
+                **environment(),
+                "RKLLM_UDS_PATH": str(daemon),
+                "RKLLM_HTTP_CONFIG": str(root / "etc/rkllm-http.toml"),
+            },
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        deadline = time.monotonic() + MAX_WAIT_S
+        while not (found := re.search(r"listening on (\S+:\d+)", log.read_text())):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)  # until it listens
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        for path, words in {
+            "ready": b'"ready"',
+            "metrics": b"rkllm_daemon_up",
+            "": b"<html",
+            "v1/models": b"tiny-pydocs",
+        }.items():
+            asked = urllib.request.Request(
+                f"http://{found[1]}/{path}", headers={"Accept": "text/html, */*"}
+            )
+            with opener.open(asked, timeout=MAX_WAIT_S) as answer:
+                assert words in answer.read()
+    finally:
+        process.terminate()
+    assert process.wait(20) == 0
+
+
 def test_the_list_of_plugins_is_written_at_installation(root: Path) -> None:
     """The service cannot write the list, since its file system is read-only."""
     assert (root / HOME / "packages/twisted/plugins/dropin.cache").is_file()
@@ -210,9 +271,14 @@ def test_the_list_of_plugins_is_written_at_installation(root: Path) -> None:
 def test_nothing_stays_but_models_and_users(root: Path) -> None:
     """The test purges the package, so it is the last."""
     (root / "var/lib/rkllm/models/mine.rkllm").touch()
+    (root / "etc/rkllm/http-keys").write_text("anna: key-of-anna")
+    enable = ["systemctl", f"--root={root}", "enable", "rkllm@cpu.socket", "rkllm-http.service"]
+    subprocess.run(enable, check=True, capture_output=True)
+    assert list(root.glob("etc/systemd/system/*/rkllm@cpu.socket"))
     dpkg(root, "--remove", "rkllm-twisted")
     assert not (root / HOME).exists()
-    assert (root / "etc/rkllm.toml").exists(), "settings stay until the purge"
+    for name in ("rkllm.toml", "rkllm-http.toml", "rkllm/http-keys"):
+        assert (root / "etc" / name).exists(), "settings stay until the purge"
     dpkg(root, "--purge", "rkllm-twisted")
     left = {name for name in files(root) if "rkllm" in name}
     assert left == {

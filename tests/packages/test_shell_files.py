@@ -7,12 +7,15 @@ import importlib.util
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from rkllm_twisted.cli import COMMANDS
 from rkllm_twisted.daemon.option_table import SETTINGS
+from rkllm_twisted.daemon.settings import Setting
+from rkllm_twisted.http_service.option_table import SETTINGS as HTTP_SETTINGS
 
 SOURCE = Path(__file__).parents[2] / "packaging" / "shell_files.py"
 
@@ -43,16 +46,21 @@ def test_the_commands_page_has_every_command(root: Path) -> None:
     assert ".B -p, --param NAME=VALUE\n" in text
 
 
-def test_the_daemons_page_has_every_option(root: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "settings"), [("twistd-rkllm", SETTINGS), ("twistd-rkllm-http", HTTP_SETTINGS)]
+)
+def test_a_services_page_has_every_option(
+    root: Path, name: str, settings: Mapping[str, Setting]
+) -> None:
     """Each has its description and its variable."""
-    text = page(root, "twistd-rkllm")
-    for name, setting in SETTINGS.items():
-        assert f"--{name}" in text
-        assert f"Variable: {setting.variable_of(name)}." in text
+    text = page(root, name)
+    for option, setting in settings.items():
+        assert f"--{option}" in text
+        assert f"Variable: {setting.variable_of(option)}." in text
 
 
 @pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")
-@pytest.mark.parametrize("name", ["rkllm", "twistd-rkllm"])
+@pytest.mark.parametrize("name", ["rkllm", "twistd-rkllm", "twistd-rkllm-http"])
 def test_groff_finds_nothing_wrong(root: Path, name: str) -> None:
     """groff prints no warning, either."""
     data = gzip.decompress((root / f"usr/share/man/man1/{name}.1.gz").read_bytes())

@@ -35,10 +35,15 @@ def test_the_wheel_holds_libraries_model_layouts_and_plugins(built: Path) -> Non
         "rkllm_twisted/http/page/chat.css",
         "rkllm_twisted/http/page/index.html",
         "rkllm_twisted/py.typed",
+        "rkllm_twisted/http_service/twistd.py",
         "twisted/plugins/rkllm_endpoint.py",
+        "twisted/plugins/rkllm_http_routes.py",
+        "twisted/plugins/rkllm_http_service.py",
         "twisted/plugins/rkllm_service.py",
         "twisted/plugins/rkllm_methods.py",
     } <= names
+    (about,) = (name for name in names if name.endswith("/METADATA"))
+    assert "Provides-Extra: http" in zipfile.ZipFile(one(built, WHEEL)).read(about).decode()
     assert any(name.endswith("NOTICE") for name in names), "the model's licence goes with it"
 
 
