@@ -15,12 +15,12 @@ INTRODUCTION = """\
 # When something goes wrong
 
 <!-- Made by docs/generate.py from docs/troubleshooting_page.py, rkllm_twisted/errors.py and
-     rkllm_twisted/board/checks.py: change those. -->
+     rkllm_twisted/board/{checks,http_checks}.py: change those. -->
 
-Start with `rkllm doctor`: it checks the board, the library, the permissions and the daemon, and
-prints a remedy for each finding. `rkllm status` shows what the daemon does now, and its `problem`
-how the runtime failed last. The log has the outcome of every request and what the library printed
-([operations](operations.md#the-log)).
+Start with `rkllm doctor`: it checks the board, the library, the permissions, the daemon and the
+HTTP service, and prints a remedy for each finding. `rkllm status` shows what the daemon does now,
+and its `problem` how the runtime failed last. The log has the outcome of every request and what the
+library printed ([operations](operations.md#the-log)).
 
 An error message says what happened and what to do. Look it up here by its words, or by its code
 [below](#error-codes).
@@ -249,7 +249,7 @@ def render(codes: Mapping[int, type[RPCError]], checks: Mapping[str, Callable[..
     """Make the page.
 
     :param codes: ``errors.BY_CODE``.
-    :param checks: ``board.checks.CHECKS``.
+    :param checks: all of ``rkllm doctor``.
     """
     return "\n".join(_lines(codes, checks)).rstrip("\n") + "\n"
 

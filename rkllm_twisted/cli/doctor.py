@@ -17,10 +17,12 @@ from rich.text import Text
 from rkllm_twisted.blocking import Client
 from rkllm_twisted.board.checks import run_checks
 from rkllm_twisted.board.finding import OK, SKIPPED, WARNING, WRONG, Finding
+from rkllm_twisted.board.http_checks import run_http_checks
 from rkllm_twisted.board.machine import Account, Daemon, look_at_machine
 from rkllm_twisted.board.sysfs import RootedFiles
 from rkllm_twisted.cli.command_group import debug_option
 from rkllm_twisted.cli.connected import ANY_PATH, dump, json_option, socket_option
+from rkllm_twisted.cli.doctor_http import look_at_http
 from rkllm_twisted.cli.exit_codes import Exit
 from rkllm_twisted.cli.terminal import console
 from rkllm_twisted.client_core.address import start_command
@@ -56,6 +58,12 @@ MARKS = {OK: ("ok", "green"), WARNING: ("!", "yellow"), WRONG: ("WRONG", "red"),
     show_default=True,
     help="The file that --contract writes, without .md and .json.",
 )
+@click.option(
+    "--http",
+    "http_address",
+    metavar="URL",
+    help="The address of the HTTP service, if not that of its unit or http://127.0.0.1:8080.",
+)
 @click.option("--root", type=click.Path(path_type=Path), default=Path("/"), hidden=True)
 @json_option
 def command(
@@ -65,6 +73,7 @@ def command(
     model: str | None,
     contract: bool,
     report: Path,
+    http_address: str | None,
     root: Path,
     as_json: bool,
 ) -> None:
@@ -89,7 +98,8 @@ def command(
         processor,
         library_is_named=bool(library or os.environ.get("RKLLM_LIBRARY")),
     )
-    findings = run_checks(machine)
+    http_service = look_at_http(RootedFiles(root), http_address)
+    findings = {**run_checks(machine), **run_http_checks(http_service)}
     if as_json:
         print(dump(_json(findings)))
     else:

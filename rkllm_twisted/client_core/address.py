@@ -38,9 +38,9 @@ _PROBLEMS: Mapping[int, tuple[type[Unreachable], str]] = {
 }
 
 
-def default_socket() -> str:
+def default_socket(environ: Mapping[str, str] = os.environ) -> str:
     """Return the path of the socket that is used when none is given."""
-    return os.environ.get("RKLLM_UDS_PATH") or DEFAULT_SOCKET
+    return environ.get("RKLLM_UDS_PATH") or DEFAULT_SOCKET
 
 
 def checked_path(path: str) -> str:

@@ -50,6 +50,8 @@ class TableOptions(usage.Options):
         super().__init__()
         #: The source of each value that is not a default.
         self.sources: dict[str, str] = {}
+        #: The variables of the environment.
+        self.environ: Mapping[str, str] = os.environ
         self._file: Mapping[str, Sequence[str]] = {}
 
     def check(self) -> list[str]:
@@ -103,5 +105,5 @@ class TableOptions(usage.Options):
         """Yield the sources of a setting, by precedence, each with its texts if it has any."""
         yield f"--{name}", setting.from_command_line(self.get(name))
         variable = setting.variable_of(name)
-        yield variable, setting.from_environment(os.environ.get(variable))
+        yield variable, setting.from_environment(self.environ.get(variable))
         yield f"{name} in {self.get('config')}", self._file.get(name)

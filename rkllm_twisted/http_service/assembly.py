@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.application.service import IService
@@ -48,6 +48,7 @@ class Options(TableOptions):
         self.embedded: TableOptions | None = None
         #: The sockets that systemd has opened for the service.
         self.passed: Sequence[PassedSocket] = ()
+        self.find_passed: Callable[[], Sequence[PassedSocket]] = passed_sockets
 
     def check(self) -> list[str]:
         """Return what is wrong about the values together, a sentence each."""
@@ -58,7 +59,7 @@ class Options(TableOptions):
         """The addresses of the daemons; the one in this process is the first."""
         if self.embedded is not None:
             return (self.embedded["socket"], *self["daemon"])
-        return tuple(self["daemon"]) or (default_socket(),)
+        return tuple(self["daemon"]) or (default_socket(self.environ),)
 
     def is_local(self, description: str) -> bool:
         """True if only this machine can reach one of the endpoints to listen on."""
@@ -67,7 +68,7 @@ class Options(TableOptions):
     def _take_passed(self) -> list[str]:
         """Listen on the sockets that systemd has passed, unless --listen says where."""
         try:
-            self.passed = passed_sockets()
+            self.passed = self.find_passed()
         except StartupError as error:
             return [str(error)]
         if self.passed and "listen" not in self.sources:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from rkllm_twisted.blocking import Client
+from rkllm_twisted.board.http_checks import key_file_problem
+from rkllm_twisted.board.machine import nodes_of
+from rkllm_twisted.board.sysfs import RootedFiles
 from rkllm_twisted.errors import RPCError, Unreachable
 from rkllm_twisted.http_service.assembly import Options, makeService
 
@@ -33,6 +37,7 @@ def _lines(options: Options, service: Any) -> Iterator[str]:
         yield f"- listen on {description}: {reach}"
     count = service.keys.reload()
     yield f"- let in {f'those with one of {count} keys' if count else 'everybody without a key'}"
+    yield from _key_warning(options["api-key-file"])
     yield f"- let pages of {', '.join(options['cors-origin']) or 'no other origin'} use it"
     if options.embedded is not None:
         yield f"- run a daemon on {options.embedded['socket']} in its own process"
@@ -45,6 +50,13 @@ def _lines(options: Options, service: Any) -> Iterator[str]:
     given = {name: source for name, source in options.sources.items() if name != "check"}
     yield "These settings are not the defaults:" if given else "All settings are the defaults."
     yield from (f"- {name} = {options[name]} ({source})" for name, source in given.items())
+
+
+def _key_warning(path: str | None) -> Iterator[str]:
+    for node in nodes_of(RootedFiles(), [] if path is None else [str(Path(path).absolute())[1:]]):
+        problem = key_file_problem(node)
+        if problem:
+            yield f"  {problem}"
 
 
 def _state(address: str) -> str:

@@ -30,6 +30,12 @@ class PassedSocket:
         return self.domain == "UNIX" or _is_loopback(self.address)
 
 
+def passed_socket_at(address: str) -> PassedSocket:
+    """Return the socket of an address as systemd writes it, ``127.0.0.1:80`` or ``[::]:80``."""
+    host = address.rpartition(":")[0]
+    return PassedSocket("INET6" if host.startswith("[") else "INET", host.strip("[]"))
+
+
 def is_local(description: str, passed: Sequence[PassedSocket] = ()) -> bool:
     """True if only this machine can reach an endpoint.
 

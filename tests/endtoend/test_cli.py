@@ -348,14 +348,19 @@ def test_bench_of_a_model_without_an_answer_says_so(start: Start, script: Script
     assert "no token for 'hi'" in done.stderr
 
 
+#: Another program may listen on the HTTP service's usual port.
+NO_HTTP = "--http=http://127.0.0.1:1"
+
+
 def test_doctor_is_content_with_an_embedded_runtime(start: Start) -> None:
     """The daemon answers, or the library is given."""
     daemon = start()
-    assert rkllm("doctor", daemon=daemon).returncode == 0
-    found = json.loads(rkllm("doctor", "--json", daemon=daemon).stdout)
+    assert rkllm("doctor", NO_HTTP, daemon=daemon).returncode == 0
+    found = json.loads(rkllm("doctor", NO_HTTP, "--json", daemon=daemon).stdout)
     assert found["ok"] is True
     assert found["checks"]["daemon"]["level"] == "ok"
-    named = rkllm("doctor", "--library", "cpu", "--json", daemon=daemon)
+    assert found["checks"]["http"]["level"] == "skipped"
+    named = rkllm("doctor", NO_HTTP, "--library", "cpu", "--json", daemon=daemon)
     assert json.loads(named.stdout)["checks"]["runtime"]["level"] == "ok"
 
 
@@ -368,6 +373,7 @@ def test_doctor_finds_what_is_wrong_and_says_it_with_its_exit_code(tmp_path: Pat
     tree.parent.mkdir(parents=True)
     tree.write_text("radxa,rock-5b\0rockchip,rk3588\0")
     words = "doctor", f"--root={tmp_path}", f"--socket={tmp_path / 'none'}", "--library=/nowhere.so"
+    words = (*words, NO_HTTP)
     done = rkllm(*words, "--json")
     checks = json.loads(done.stdout)["checks"]
     assert done.returncode == 1

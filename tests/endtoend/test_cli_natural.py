@@ -147,7 +147,7 @@ def test_a_socket_of_another_group_is_named(
         assert left.value.code == 9
         assert "Only members of the group root may use" in capsys.readouterr().err
         with acting_as(SOMEBODY), pytest.raises(SystemExit) as left:
-            main(["doctor", "-s", str(path), "--library", "cpu"])
+            main(["doctor", "-s", str(path), "--library", "cpu", "--http", "http://127.0.0.1:1"])
         assert left.value.code == 1
         assert "Only members of the group root may use" in capsys.readouterr().out
 

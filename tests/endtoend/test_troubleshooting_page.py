@@ -14,6 +14,7 @@ import pytest
 
 import rkllm_twisted
 from rkllm_twisted.board.checks import CHECKS
+from rkllm_twisted.board.http_checks import HTTP_CHECKS
 from rkllm_twisted.errors import BY_CODE
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -74,7 +75,7 @@ def test_each_code_has_a_remedy() -> None:
 def test_each_check_of_doctor_is_explained() -> None:
     """The page has the first line of its docstring."""
     text = (DOCS / "troubleshooting.md").read_text()
-    for name in CHECKS:
+    for name in (*CHECKS, *HTTP_CHECKS):
         assert re.search(rf"^\| `{name}` \| \w.*\. \|$", text, re.MULTILINE), name
 
 

@@ -123,14 +123,18 @@ def test_an_embedded_daemon_is_the_first_and_others_are_there_if_they_are_named(
 def test_a_check_says_what_the_service_would_do(tmp_path: Path) -> None:
     keys, path = tmp_path / "keys", str(tmp_path / "rkllm.sock")
     keys.write_text("anna: key-of-anna\n")
+    keys.chmod(0o640)
     options = parsed("--listen", "tcp:80", "--api-key-file", str(keys), "--daemon", path)
     with FakeDaemon().listening(path):
         lines = check(options, Clock()).splitlines()
     assert lines[0] == "All is well. The service would"
     assert "- listen on tcp:80: other machines, too" in lines
     assert "- let in those with one of 1 keys" in lines
+    assert not any("Every user" in line for line in lines)
     assert f"- ask the daemon at {path}, which answers" in lines
     assert "which does not answer now" in check(options, Clock())
+    keys.chmod(0o644)
+    assert "Every user of this machine may read the keys" in check(options, Clock())
     keys.write_text("")
     with pytest.raises(StartupError, match="has no key"):
         check(options, Clock())

@@ -1273,6 +1273,20 @@ GUARDS = [
         "http_service/test_options.py::test_what_others_reach_needs_a_key_or_its_absence_said",
     ),
     _guard(
+        "http: a socket of systemd's that other machines reach needs a key",
+        "http_service/exposure.py",
+        'return self.domain == "UNIX" or _is_loopback(self.address)',
+        "return True",
+        "http_service/test_options.py::test_a_passed_socket_that_others_reach_needs_a_key",
+    ),
+    _guard(
+        "http: a file of keys that every user may read is found",
+        "board/http_checks.py",
+        "if not node.mode & 0o006:",
+        "if True:",
+        "board/test_http_checks.py::test_what_is_wrong_is_found",
+    ),
+    _guard(
         "http: waiting requests of one client are bounded",
         "http/lane.py",
         "if self.waiting >= MAX_WAITING:",
