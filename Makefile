@@ -53,7 +53,7 @@ SLOW := tests/contract tests/contracts tests/abi/test_invalid_parameters.py test
     big_messages chaos chaos_hangs check cli cli_bad_days cli_terminal conversation hostile \
     isolation log methods_page models pauses public_reports quirks startup systemd systemd_http))
 slow: $(VENV)/test-installed
-	$(PYTEST) $(SLOW)
+	$(PYTEST:auto=4) $(SLOW)
 
 # The tests that failed last, one after another: a test of time may fail on a busy machine.
 failed: $(VENV)/test-installed

@@ -5,11 +5,13 @@ ctypes: no Python header is included, so one wheel serves every Python 3.
 """
 
 import copy
+import shutil
 from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_ext import build_ext
+from setuptools.modified import newer_group
 
 RUNTIME = Path("cpu_runtime")
 #: What computes in a library -> the folder of that engine, and macros. Each has the front and the
@@ -68,6 +70,13 @@ class build_runtime(build_ext):
 
     def build_extension(self, ext: Extension) -> None:
         """Build one library: its object files have the names that the other libraries' have."""
+        # No library depends on the Python: another environment takes those that are built.
+        here = Path(self.get_ext_filename(ext.name))
+        if self.editable_mode and not newer_group([*ext.sources, *ext.depends, "setup.py"], here):
+            target = Path(self.get_ext_fullpath(ext.name))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(here, target)
+            return
         own = copy.copy(self)
         own.build_temp = str(Path(self.build_temp) / ext.name)
         build_ext.build_extension(own, ext)
