@@ -123,10 +123,11 @@ class _ShownSignature:
         """Return a parameter for each field that ``**fields`` stands for."""
         if parameter.kind is not parameter.VAR_KEYWORD:
             return [parameter]
-        from rkllm_twisted.client_core import fields  # noqa: PLC0415 - for help() only
+        from rkllm_twisted.client_core import fields, inference_options  # noqa: PLC0415 - for help()
 
-        structure = str(parameter.annotation).removeprefix("Unpack[").removesuffix("]")
-        kinds = getattr(fields, structure).__annotations__
+        name = str(parameter.annotation).removeprefix("Unpack[").removesuffix("]")
+        structure = getattr(fields, name, None) or getattr(inference_options, name)
+        kinds = structure.__annotations__
         return [
             parameter.replace(
                 name=name,

@@ -8,6 +8,16 @@ from typing import TYPE_CHECKING, Any
 from rkllm_twisted.client_core.call import MethodCall
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from rkllm_twisted.client_core.inference_options import (
+        ChatOptions,
+        CountOptions,
+        EmbeddingOptions,
+        RenderOptions,
+        ScoreOptions,
+        TextOptions,
+    )
     from rkllm_twisted.client_core.inference_results import (
         ChatPiece,
         ChatResult,
@@ -20,17 +30,17 @@ if TYPE_CHECKING:
 Messages = str | Sequence[Mapping[str, Any]]
 
 
-def _chat_params(messages: Messages, options: Mapping[str, Any]) -> dict[str, Any]:
+def _chat_params(messages: Messages, options: Mapping[str, object]) -> dict[str, Any]:
     talk = [{"role": "user", "content": messages}] if isinstance(messages, str) else [*messages]
     return {"messages": talk, **_given(options)}
 
 
-def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+def _given(options: Mapping[str, object]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
 def chat(
-    messages: Messages, *, timeout: float | None = None, **options: Any
+    messages: Messages, *, timeout: float | None = None, **options: Unpack[ChatOptions]
 ) -> MethodCall[ChatResult]:
     """Answer a conversation, and return the whole answer.
 
@@ -47,7 +57,7 @@ def chat(
 
 
 def chat_stream(
-    messages: Messages, *, timeout: float | None = None, **options: Any
+    messages: Messages, *, timeout: float | None = None, **options: Unpack[ChatOptions]
 ) -> MethodCall[ChatPiece]:
     """Answer a conversation, and return the pieces of the answer as they come.
 
@@ -60,7 +70,7 @@ def chat_stream(
     return MethodCall("chat.complete", params, chat_piece, timeout)
 
 
-def render_chat(messages: Messages, **options: Any) -> MethodCall[RenderedChat]:
+def render_chat(messages: Messages, **options: Unpack[RenderOptions]) -> MethodCall[RenderedChat]:
     """Return what the model would read of a conversation, with the marks.
 
     :param options: further parameters of ``chat.render``: ``model``, ``tools`` …
@@ -71,7 +81,7 @@ def render_chat(messages: Messages, **options: Any) -> MethodCall[RenderedChat]:
 
 
 def complete_text(
-    prompt: str | Sequence[int], *, timeout: float | None = None, **options: Any
+    prompt: str | Sequence[int], *, timeout: float | None = None, **options: Unpack[TextOptions]
 ) -> MethodCall[TextResult]:
     """Continue a text as it is, without a chat template.
 
@@ -89,7 +99,7 @@ def create_embeddings(
     input: str | Sequence[Any],
     *,
     timeout: float | None = None,
-    **options: Any,
+    **options: Unpack[EmbeddingOptions],
 ) -> MethodCall[EmbeddingVectors]:
     """Make an embedding of each text, of length 1.
 
@@ -104,7 +114,11 @@ def create_embeddings(
 
 
 def score_documents(
-    query: str, documents: Sequence[Any], *, timeout: float | None = None, **options: Any
+    query: str,
+    documents: Sequence[Any],
+    *,
+    timeout: float | None = None,
+    **options: Unpack[ScoreOptions],
 ) -> MethodCall[list[Score]]:
     """Return how well each document answers a query, the best first.
 
@@ -135,7 +149,7 @@ def decode_tokens(tokens: Sequence[int], model: str | None = None) -> MethodCall
 
 
 def count_tokens(
-    text: str | None = None, model: str | None = None, **options: Any
+    text: str | None = None, model: str | None = None, **options: Unpack[CountOptions]
 ) -> MethodCall[int]:
     """Return how many tokens a text has, or a conversation (``messages``)."""
     params = _given({"text": text, "model": model, **options})

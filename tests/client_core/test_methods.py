@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from typing import Any
 
+import attrs
 import pytest
 
 from rkllm_twisted import blocking, client
@@ -110,3 +112,26 @@ def test_parameters_are_those_of_the_c_function(name: str) -> None:
         for parameter in release.functions[function].parameters
     }
     assert set(call.params or ()) <= known
+
+
+#: Function -> the method of the daemon, and the parameters that are not by name only.
+INFERENCE_METHODS: dict[str, tuple[str, set[str]]] = {
+    "chat": ("chat_complete", {"stream"}),
+    "chat_stream": ("chat_complete", {"stream"}),
+    "render_chat": ("chat_render", set()),
+    "complete_text": ("text_complete", {"stream"}),
+    "create_embeddings": ("embeddings_create", set()),
+    "score_documents": ("rerank_score", set()),
+    "count_tokens": ("tokens_count", set()),
+}
+
+
+@pytest.mark.parametrize("function", INFERENCE_METHODS)
+def test_a_method_takes_the_parameters_of_the_daemons(function: str) -> None:
+    module, by_the_client = INFERENCE_METHODS[function]
+    params = importlib.import_module(f"rkllm_twisted.methods.{module}").Params
+    taken = {*inspect.signature(getattr(blocking.Client, function)).parameters} - {
+        "self",
+        "timeout",
+    }
+    assert taken == {field.name for field in attrs.fields(params)} - by_the_client

@@ -24,6 +24,15 @@ def blocking(client: Client) -> float:
     client.init(model_path="m.rkllm")
     for chunk in client.run_async("Hi", keep_history=True, sampling_params={"top_k": 1}):
         print(chunk.text)
+    weather = {"type": "function", "function": {"name": "weather"}}
+    print(client.chat("Hi", tools=[weather], stop=["\\n"], max_new_tokens=9).tool_calls)
+    for piece in client.chat_stream([{"role": "user", "content": "Hi"}], model="m", truncate=True):
+        print(piece.text)
+    client.render_chat("Hi", enable_thinking=False)
+    client.complete_text("Hi", suffix="!", sampling={"top_k": 1})
+    client.create_embeddings(["Hi"], dimensions=2, pooling="mean", timeout=5)
+    client.score_documents("Hi", ["a"], top_n=1, return_documents=True)
+    client.count_tokens(messages=[{"role": "user", "content": "Hi"}], marks=True)
     answer = client.run({"role": "user", "prompt_input": "Hi"}, mode="RKLLM_INFER_GENERATE")
     return answer.perf.generate_rate  # a run that has ended has figures
 
@@ -43,6 +52,16 @@ WRONG = (
     "client.set_cross_attn_params(num_token=1)",
     'twisted.run("Hi", keep_histroy=True)',
     'client.run("Hi").perf.generate_speed',
+    'client.chat("Hi", max_tokens=5)',
+    'client.chat("Hi", stop=5)',
+    'client.chat("Hi", sampling={"top": 1})',
+    'client.chat_stream("Hi", stream=True)',
+    'client.render_chat("Hi", stop="a")',
+    'client.complete_text("Hi", sufix="!")',
+    'client.create_embeddings("Hi", pooling="max")',
+    'client.score_documents("Hi", ["a"], top=1)',
+    'client.count_tokens("Hi", mark=True)',
+    'twisted.chat("Hi", tool=[])',
 )
 HEAD = """
 from rkllm_twisted.blocking import Client
