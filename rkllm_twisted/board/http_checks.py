@@ -25,7 +25,7 @@ def answers(service: HTTPFacts) -> Finding:
         is_installed = socket is not None and socket.load == "loaded"
         return Finding(
             SKIPPED,
-            f"No HTTP service runs at {service.address}.",
+            f"No HTTP service runs at {service.address}: {service.health.text}.",
             f"sudo systemctl enable --now {SOCKET_UNIT}"
             if is_installed
             else "twistd -n rkllm-http",

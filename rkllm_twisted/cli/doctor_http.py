@@ -37,6 +37,9 @@ from rkllm_twisted.http.keys import read_keys
 DEFAULT_ADDRESS = "http://127.0.0.1:8080"
 #: The longest wait for systemd, and for each answer: the service may have to start first.
 TIMEOUT_S = 10.0
+#: Bytes of an answer that are read.
+MAX_BODY = 100_000
+_ANOTHER = HTTPAnswer(None, "another program answers there")
 #: An address that stands for all of a machine's -> one of them.
 _ANY = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}
 
@@ -52,8 +55,10 @@ def look_at_http(
     units = units_of(show_units() if shown is None else shown)
     listens = [one for unit in units.values() for one in unit.listens] if is_used(units) else []
     where = (address or next(map(_address, listens), DEFAULT_ADDRESS)).rstrip("/")
-    health = ask(f"{where}/health")
-    ready = ask(f"{where}/ready") if health.status == 200 else HTTPAnswer(None)
+    health, ready = ask(f"{where}/health", "ok"), HTTPAnswer(None)
+    if health.status == 200:
+        ready = ask(f"{where}/ready", "ready")
+        health = ready if ready == _ANOTHER else health
     has_metrics = importlib.util.find_spec("prometheus_client") is not None
     found = HTTPFacts(where, health, ready, has_metrics, units)
     return _with_settings(found, files, listens) if found.unit_is_used else found
@@ -74,19 +79,30 @@ def show_units() -> str:
     return done.stdout
 
 
-def ask(address: str) -> HTTPAnswer:
-    """Make a request, and return its answer or why there is none."""
+def ask(address: str, status: str) -> HTTPAnswer:
+    """Make a request, and return its answer or why there is none.
+
+    :param status: the member ``status`` of a good answer of this service.
+    """
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(address, timeout=TIMEOUT_S) as answer:
-            return HTTPAnswer(answer.status)
+            return _success(answer.read(MAX_BODY), status)
     except urllib.error.HTTPError as error:
         with error:
-            return _refusal(error.code, error.read(100_000))
+            return _refusal(error.code, error.read(MAX_BODY))
     except urllib.error.URLError as error:
         return HTTPAnswer(None, getattr(error.reason, "strerror", None) or str(error.reason))
     except (OSError, HTTPException, ValueError) as error:
         return HTTPAnswer(None, str(error) or type(error).__name__)
+
+
+def _success(body: bytes, status: str) -> HTTPAnswer:
+    try:
+        said: Any = json.loads(body)["status"]
+    except (ValueError, LookupError, TypeError):
+        return _ANOTHER
+    return HTTPAnswer(200) if said == status else _ANOTHER
 
 
 def _refusal(status: int, body: bytes) -> HTTPAnswer:
@@ -94,7 +110,7 @@ def _refusal(status: int, body: bytes) -> HTTPAnswer:
         error: Any = json.loads(body)["error"]
         return HTTPAnswer(status, str(error["message"]), error.get("code"))
     except (ValueError, LookupError, TypeError, AttributeError):
-        return HTTPAnswer(status, f"another service answers with the status {status}")
+        return _ANOTHER
 
 
 def _address(listens: str) -> str:

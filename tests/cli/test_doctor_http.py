@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -15,7 +15,7 @@ import pytest
 from rkllm_twisted.board.http_checks import run_http_checks
 from rkllm_twisted.board.http_facts import HTTPAnswer, HTTPFacts
 from rkllm_twisted.board.sysfs import RootedFiles
-from rkllm_twisted.cli.doctor_http import ask, look_at_http
+from rkllm_twisted.cli.doctor_http import look_at_http
 
 NO_MODEL = {"error": {"message": "No model is loaded.", "code": "no_model"}}
 SHOWN = """\
@@ -32,22 +32,27 @@ Environment=RKLLM_UDS_PATH=/run/rkllm/rkllm.sock RKLLM_HTTP_CONFIG=/etc/rkllm-ht
 """
 
 
-class Answers(BaseHTTPRequestHandler):
-    """A service that is healthy, and has no model."""
-
-    def do_GET(self) -> None:
-        body = {"/health": {"status": "ok"}, "/ready": NO_MODEL}.get(self.path)
-        self.send_response(503 if body is NO_MODEL else 200 if body else 404)
-        self.end_headers()
-        self.wfile.write(json.dumps(body).encode())
-
-    def log_message(self, *_: object) -> None:
-        """Log nothing."""
+#: A service that is healthy, and has no model.
+OWN: Mapping[str, object] = {"/health": {"status": "ok"}, "/ready": NO_MODEL}
 
 
 @contextmanager
-def answering() -> Iterator[str]:
-    """A service; yields its address."""
+def answering(bodies: Mapping[str, object] = OWN) -> Iterator[str]:
+    """A service; yields its address.
+
+    :param bodies: of the answers by path; other paths are not there.
+    """
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = bodies.get(self.path)
+            self.send_response(503 if body is NO_MODEL else 200 if body else 404)
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode())
+
+        def log_message(self, *_: object) -> None:
+            """Log nothing."""
+
     with HTTPServer(("127.0.0.1", 0), Answers) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -109,10 +114,26 @@ def test_without_a_unit_the_address_alone_is_asked(tmp_path: Path) -> None:
     assert absent.health == HTTPAnswer(None, "Connection refused")
 
 
-def test_another_program_on_the_port_is_said_to_be_one() -> None:
-    with answering() as address:
-        assert "another service" in ask(f"http://{address}/other").text
-    assert ask("nowhere").status is None
+@pytest.mark.parametrize(
+    "bodies",
+    [
+        {"/health": {"status": True}},
+        {"/health": {"status": "ok"}},  # as that of other servers of models
+        {"/health": ["ok"], "/ready": {"status": "ready"}},
+        {"/health": {"status": "ok"}, "/ready": {"status": "no"}},
+    ],
+)
+def test_another_program_on_the_port_is_said_to_be_one(
+    tmp_path: Path, bodies: dict[str, object]
+) -> None:
+    with answering(bodies) as address:
+        service = look_at_http(RootedFiles(tmp_path), f"http://{address}", "")
+    assert service.health == HTTPAnswer(None, "another program answers there")
+    assert list(run_http_checks(service)) == ["http"]
+
+
+def test_what_is_no_address_is_not_asked(tmp_path: Path) -> None:
+    assert look_at_http(RootedFiles(tmp_path), "nowhere", "").health.status is None
 
 
 def unused_port() -> int:
