@@ -129,11 +129,12 @@ release: $(VENV)/test-installed
 	$(BIN)/python packaging/release.py check $(VERSION) dist
 
 # How fast, beside the limits of Twisted and of the machine, and beside other servers: under ten
-# minutes, and docs/performance/ has the figures. Then how soon a conversation is answered: a quarter
-# of an hour, and the tables are printed. bench-check: a few rows, against the recorded ones.
+# minutes, and docs/performance/ has the figures. Then how soon a conversation is answered, a quarter
+# of an hour, and the HTTP service, some minutes: the tables are printed. bench-check: a few rows, against the recorded ones.
 bench: $(VENV)/bench-installed
 	$(BIN)/python -m benchmarks.suite
 	$(BIN)/python -m benchmarks.conversations
+	$(BIN)/python -m benchmarks.http
 
 bench-check: $(VENV)/installed
 	$(BIN)/python -m benchmarks.suite --check

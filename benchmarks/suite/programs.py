@@ -28,6 +28,7 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
     "load": ("load.c", "connect.c", "frames.c", "samples.c"),
     "stream": ("stream.c", "connect.c", "frames.c", "samples.c"),
     "echo": ("echo.c",),
+    "http": ("http.c", "samples.c"),
     "own": ("own.c",),
 }
 
@@ -106,6 +107,28 @@ class Programs:
         :param once_begun: called after the start of the program, while it waits for its tokens.
         """
         return _measured([str(self.directory / "stream"), str(socket)], payload, once_begun)
+
+    def http(
+        self,
+        port: int,
+        body: bytes,
+        connections: int = 1,
+        requests: int = 1,
+        addresses: int = 1,
+        ages: bool = False,
+        once_begun: Callable[[], object] = lambda: None,
+    ) -> dict[str, Any]:
+        """Send requests to OpenAI's API and measure.
+
+        :param requests: requests of each connection, one after another.
+        :param addresses: the connections come from so many addresses.
+        :param ages: whether the tokens' ages are measured, or how long the requests take.
+        :param once_begun: called after the start of the program.
+        """
+        numbers = {"connections": connections, "requests": requests, "addresses": addresses}
+        options = [f"--{name}={number}" for name, number in numbers.items()]
+        command = [str(self.directory / "http"), *options, *(["--ages"] if ages else []), str(port)]
+        return _measured(command, body, once_begun)
 
     def own(self, model: Path, prompt: str) -> dict[str, Any]:
         """Run the C library by itself."""

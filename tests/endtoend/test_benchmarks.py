@@ -143,3 +143,12 @@ def test_conversations_prints_its_tables() -> None:
     assert len(rows) == 3 * 3
     assert rows[-1].startswith("| 1 conversation, turn 4: tokens read | ")
     assert "rkllm demo --model smollm2" in done.stdout
+
+
+def test_http_prints_its_tables() -> None:
+    """The test uses few clients and short streams."""
+    done = benchmark("benchmarks.http", "--quick")
+    assert done.returncode == 0, done.stderr
+    rows = [line for line in done.stdout.splitlines() if line.startswith("|")]
+    assert len(rows) == (11 + 2) + (6 + 2) + (4 + 2)
+    assert any(row.startswith("| 20 streams of 20 tokens/s: late by, p99 | ms |") for row in rows)
