@@ -7,12 +7,14 @@ once for all tests.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from web_libraries import ANSWER, ENGINES_ANSWER, SAID, Served, installed, served
+from web_cases import CASES, is_refused
+from web_libraries import ANSWER, Served, installed, served
+from web_pages import PageReader
 
 #: The client programs in Python, and their libraries.
 PYTHON = {
@@ -28,37 +30,6 @@ CURL = "curl_commands.py"
 PROGRAMS = (*PYTHON, *NODE, CURL)
 
 
-def is_streamed(pieces: list[str | None]) -> bool:
-    """True if the answer has come in pieces."""
-    return "".join(piece or "" for piece in pieces) == ANSWER and len(pieces) > 2
-
-
-def is_refused(status: int, *words: str) -> Callable[[Any], bool]:
-    """Return a check of an error: its status, and words of its field, code or message."""
-
-    def check(error: Any) -> bool:
-        found, name, message = error
-        return found == status and all(word in f"{name} {message}" for word in words)
-
-    return check
-
-
-#: A case -> what a program must print of it.
-CASES: Mapping[str, Callable[[Any], bool]] = {
-    "chat": lambda text: text == ANSWER,
-    "stream": is_streamed,
-    "count": lambda tokens: tokens == 4,
-    "engine": lambda text: text == ENGINES_ANSWER,
-    "tools": lambda found: found == ["look", {"place": "Köln"}, "It is sunny."],
-    "json": is_refused(400, "format", "only the type text is possible"),
-    "embeddings": lambda sizes: sizes[0] == sizes[1] > 0,
-    "invalid": is_refused(400, "temperature"),
-    "missing": is_refused(404, "missing"),
-    "key": is_refused(401, "key"),
-    "broken": lambda found: found[0] == "So far" and "ended in an error" in found[1],
-    "cancelled": lambda text: text == ANSWER,
-    "many": lambda texts: texts == SAID,
-}
 #: Why a case is missing for a program.
 LACKING = {
     ("anthropic_python.py", "embeddings"): "Anthropic's API has none",
@@ -140,3 +111,35 @@ def test_openais_library_hears_that_responses_are_not_stored(seen: Seen) -> None
 
 def test_a_stream_for_curl_ends_with_its_mark(seen: Seen) -> None:
     assert seen(CURL)["done"] == "[DONE]"
+
+
+@pytest.mark.parametrize("page", ["openai.md", "ollama.md", "langchain.md"])
+def test_a_pages_python_programs_answer_as_shown(
+    service: Served, libraries: Path, tmp_path: Path, page: str
+) -> None:
+    printed = PageReader(tmp_path, service.open_address, libraries).read(page, "python", "sh")
+    assert page == "langchain.md" or "tiny-pydocs-q8_0" in printed
+
+
+@pytest.mark.parametrize("page", ["openai.md", "ollama.md"])
+def test_a_pages_javascript_answers_as_shown(
+    service: Served, node_modules: Path, tmp_path: Path, page: str
+) -> None:
+    PageReader(tmp_path, service.open_address, node_modules).read(page, "js")
+
+
+def test_the_commands_of_curls_page_answer_as_shown(service: Served, tmp_path: Path) -> None:
+    for program in ("curl", "jq"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed, so the page is not tried")
+    printed = PageReader(tmp_path, service.open_address, None).read("curl.md", "sh")
+    assert "tiny-pydocs-q8_0" in printed.split()
+
+
+def test_continues_command_reads_the_pages_file(
+    service: Served, node_modules: Path, tmp_path: Path
+) -> None:
+    """The fake daemon's answer to what it does not know; Continue's own prompt is long."""
+    model = ("Qwen2.5-Coder-1.5B", "small")
+    reader = PageReader(tmp_path, service.open_address, node_modules, model)
+    assert "Hello world" in reader.read("continue.md", "yaml", "sh")

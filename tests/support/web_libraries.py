@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -9,7 +10,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +69,12 @@ def installed(directory: Path, *requirements: str) -> Path:
 class Served:
     """A service with the models ``small``, ``able``, ``tiny-pydocs-q8_0`` and ``vectors``.
 
-    :param address: ``http://127.0.0.1:PORT``.
+    :param address: ``http://127.0.0.1:PORT``; it needs the key.
+    :param open_address: of another service for the same daemons, which needs none.
     """
 
     address: str
+    open_address: str
 
     def seen_by(self, program: str, libraries: Path | None) -> Any:
         """Run a client program; return what it has printed.
@@ -95,10 +97,15 @@ class Served:
 def client_environment(libraries: Path | None) -> dict[str, str]:
     """Return the environment of a client that is to find its libraries, and no proxy."""
     paths = {} if libraries is None else dict.fromkeys(("PYTHONPATH", "NODE_PATH"), str(libraries))
-    return {**environment(), **paths, "NO_PROXY": "*", "PYTHONDONTWRITEBYTECODE": ""}
+    further = {
+        "NO_PROXY": "*",
+        "PYTHONDONTWRITEBYTECODE": "",
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # else it fetches a list at each start
+    }
+    return {**environment(), **paths, **further}
 
 
-@contextmanager
+@contextlib.contextmanager
 def served(directory: Path) -> Iterator[Served]:
     """Serve a fake daemon and the embedded engine, for clients with a key."""
     fake, engine = directory / "fake", directory / "engine"
@@ -116,15 +123,16 @@ def served(directory: Path) -> Iterator[Served]:
     keys.chmod(0o600)
     with FakeDaemon(ANSWERS, options=["--model-dir", str(fake)]).listening() as socket:
         daemon = Daemon(directory, f"--model-dir={engine}")
-        try:
-            options = [f"--daemon={daemon.path}", f"--api-key-file={keys}"]
-            service = WebService(directory, Path(socket), *options)
-            try:
-                yield Served(service.address.rstrip("/"))
-            finally:
-                service.stop()
-        finally:
-            daemon.stop()
+        with contextlib.ExitStack() as running:
+            running.callback(daemon.stop)
+            addresses = []
+            for name, options in (("keyed", [f"--api-key-file={keys}"]), ("open", [])):
+                (directory / name).mkdir()
+                daemons = f"--daemon={daemon.path}"
+                service = WebService(directory / name, Path(socket), daemons, *options)
+                running.callback(service.stop)
+                addresses.append(service.address.rstrip("/"))
+            yield Served(*addresses)
 
 
 def write_model(folder: Path, name: str, suffix: str, settings: str) -> Path:
