@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from rkllm_twisted.board.finding import OK, SKIPPED, WARNING, WRONG, Finding
 from rkllm_twisted.board.http_facts import SERVICE_UNIT, SOCKET_UNIT, USER, HTTPFacts
 from rkllm_twisted.board.machine import Account, Node
+from rkllm_twisted.wire.socket_path import unit_of
 
 #: The command that starts the service again, when it could not start, too.
 RESTART = f"sudo systemctl restart {SOCKET_UNIT}"
@@ -56,9 +57,9 @@ def user(service: HTTPFacts) -> Finding | None:
         return None
     for path, node in service.sockets.items():
         if node is None:
-            return Finding(
-                WARNING, f"There is no daemon's socket {path}.", "sudo systemctl start rkllm.socket"
-            )
+            unit = unit_of(path)
+            start = f"sudo systemctl start {unit}" if unit else f"twistd -n rkllm --socket {path}"
+            return Finding(WARNING, f"There is no daemon's socket {path}.", start)
         if not node.lets_in(service.account):
             group = node.group or str(node.gid)
             return Finding(

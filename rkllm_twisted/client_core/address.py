@@ -8,7 +8,7 @@ import stat
 from collections.abc import Mapping
 
 from rkllm_twisted.errors import Disconnected, NoDaemon, NoPermission, NotADaemon, Unreachable
-from rkllm_twisted.wire.socket_path import DEFAULT_SOCKET, MAX_SOCKET_PATH_BYTES, PACKAGE_SOCKET
+from rkllm_twisted.wire.socket_path import DEFAULT_SOCKET, MAX_SOCKET_PATH_BYTES, unit_of
 
 #: The daemon must answer a greeting or a ping within this time.
 PING_TIMEOUT_S = 10.0
@@ -75,8 +75,9 @@ def connect_error(path: str, number: int | None, text: str) -> Unreachable:
 
 def start_command(path: str) -> str:
     """Return the command that starts a daemon on a socket."""
-    if path == PACKAGE_SOCKET:
-        return "sudo systemctl start rkllm.socket"
+    unit = unit_of(path)
+    if unit is not None:
+        return f"sudo systemctl start {unit}"
     return f"twistd -n rkllm --socket {path}"
 
 

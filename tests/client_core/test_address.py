@@ -19,6 +19,8 @@ UNIT = Path(__file__).parents[2] / "etc" / "rkllm.socket"
     ("path", "command"),
     [
         (PACKAGE_SOCKET, "sudo systemctl start rkllm.socket"),
+        ("/run/rkllm/cpu.sock", "sudo systemctl start rkllm@cpu.socket"),
+        ("/run/rkllm/other", "twistd -n rkllm --socket /run/rkllm/other"),
         ("/tmp/mine.sock", "twistd -n rkllm --socket /tmp/mine.sock"),
     ],
 )

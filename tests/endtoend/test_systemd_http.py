@@ -20,6 +20,8 @@ from unit_files import UNWRITABLE, allowed_calls, needs, traced_calls
 from rkllm_twisted.testing import FakeDaemon
 
 PAGE = Path(__file__).parents[2] / "docs" / "http-board.md"
+#: PrivateNetwork=, where this user may have it.
+NO_NETWORK = ("unshare", "--net")
 #: Becomes the service as under systemd: the socket is descriptor 3, and LISTEN_PID is its id.
 BECOME = 'export LISTEN_PID=$$; exec "$@" 3<&{descriptor}'
 
@@ -102,7 +104,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
         pytest.skip("this kernel cannot refuse writable code (Linux 6.3)")
     directory = tmp_path_factory.mktemp("unit")
     trace = directory / "trace"
-    wrapper = ["strace", "-D", "-f", "-qq", "-o", str(trace), sys.executable, "-c", UNWRITABLE]
+    wrapper = list(NO_NETWORK) if subprocess.run([*NO_NETWORK, "true"]).returncode == 0 else []
+    wrapper += ["strace", "-D", "-f", "-qq", "-o", str(trace), sys.executable, "-c", UNWRITABLE]
     keys, config = directory / "keys", directory / "http.toml"
     keys.write_text("anna: key-of-anna\n")
     config.write_text(f'api-key-file = "{keys}"\n')
