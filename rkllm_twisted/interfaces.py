@@ -7,14 +7,22 @@ every provider passes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 from zope.interface import Attribute, Interface
 
 from rkllm_twisted.runtime_interfaces import IRuntime as IRuntime  # noqa: PLC0414 - mypy's re-export
 from rkllm_twisted.runtime_interfaces import ITurn as ITurn  # noqa: PLC0414
-from rkllm_twisted.values import NPUStatus, OnResult, Params, Procedure, Result, RuntimeVersion
+from rkllm_twisted.values import (
+    NPUStatus,
+    OnResult,
+    OnResults,
+    Params,
+    Procedure,
+    Result,
+    RuntimeVersion,
+)
 
 
 class INPU(Interface):
@@ -55,6 +63,15 @@ class INPU(Interface):
         :returns: a Deferred of the RKLLMResult that ends the run, with ``_callback_state`` 2 or 3.
             If the runtime ends the run without one, it is made here: text null, state 2.
         """
+
+    def stream(
+        function: str,
+        params: Params,
+        on_results: OnResults,
+        client: Hashable = None,
+        transform: Callable[[Result], Result] = ...,
+    ) -> Any:
+        """Like :meth:`run`, for many tokens: results that came together come in one list."""
 
     def perform(
         procedure: Procedure,
@@ -183,6 +200,9 @@ class ICall(Interface):
 
     def stream(result: object) -> None:
         """Send one partial result, in the form that the connection has chosen."""
+
+    def stream_all(results: Sequence[object]) -> None:
+        """Send partial results, each as :meth:`stream` does, with as few writes as possible."""
 
     def encode_floats(result: Result) -> Result:
         """Encode the float arrays of a result in the form that the connection has chosen.

@@ -7,7 +7,7 @@ from typing import Any
 
 from zope.interface import Attribute, Interface
 
-from rkllm_twisted.values import OnResult, Params
+from rkllm_twisted.values import OnResult, OnResults, Params
 
 
 class IRuntime(Interface):
@@ -35,14 +35,15 @@ class IRuntime(Interface):
         :raises NotInRelease: this release of the runtime lacks the function.
         """
 
-    def perform(prepared: Any, on_result: OnResult | None = None) -> Mapping[str, Any]:
+    def perform(prepared: Any, on_results: OnResults | None = None) -> Mapping[str, Any]:
         """Call C and wait for its return.
 
-        :param on_result: for runs, called in this thread with each RKLLMResult as a dict: the
-            fields of the structure by name plus ``_callback_state`` (0 normal, 1 waiting, 2
-            finish, 3 error; 4 hidden layer on 1.1.x); float arrays are :class:`FloatArray`. With
-            ``n_batch`` > 1 a result has the first row's fields and ``results`` with all rows.
-            Callbacks that come after the call has ended are dropped.
+        :param on_results: for runs, called in this thread with the results that came together, in
+            order. Each is an RKLLMResult as a mapping: the fields of the structure by name plus
+            ``_callback_state`` (0 normal, 1 waiting, 2 finish, 3 error; 4 hidden layer on 1.1.x);
+            float arrays are :class:`FloatArray`. With ``n_batch`` > 1 a result has the first row's
+            fields and ``results`` with all rows. Callbacks that come after the call has ended are
+            dropped.
         :returns: ``{"success": True, "status_code": 0}`` plus the function's outputs by name;
             ``rkllm_createDefaultParam``: the RKLLMParam itself.
         :raises NoModel: the function needs a handle and there is none.
@@ -119,6 +120,12 @@ class ITurn(Interface):
         """Call a function in the reactor thread, soon and in order.
 
         It is not called once the Deferred of the turn has fired.
+        """
+
+    def stream(on_results: OnResults, result: Mapping[str, Any]) -> None:
+        """Deliver a result to a function that takes a list of them: those that came together.
+
+        For many results this costs less than :meth:`deliver`.
         """
 
     def abort() -> None:

@@ -27,6 +27,8 @@ SAVED = "_prompt_cache_saved"
 #: model has ended the answer.
 FINISH_REASON = "_finish_reason"
 OnResult = Callable[[Result], object]
+#: Takes results that came together, in order.
+OnResults = Callable[[Sequence[Result]], object]
 #: The calls of one turn, see :meth:`rkllm_twisted.interfaces.INPU.perform`.
 Procedure = Callable[[Any], Any]
 

@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,8 @@ from rkllm_twisted.runtime.files import Files
 from rkllm_twisted.runtime.library import without_prompts
 from rkllm_twisted.runtime.malloc import return_freed_blocks
 from rkllm_twisted.runtime.runtime import open_runtime
-from rkllm_twisted.values import OnResult, Result
+from rkllm_twisted.values import OnResults, Result
+from rkllm_twisted.wire.encoded_result import EncodedResult
 from rkllm_twisted.wire.framing import Netstrings, netstring
 
 #: The child's end of the socket pair, and of the pipe for its heartbeat.
@@ -142,17 +143,24 @@ class ChildServer:
 
     def _send(self, message: messages.FromChild) -> None:
         data = netstring(messages.pack(message))
-        with self._sending, contextlib.suppress(ConnectionError):  # listen() sees it, too
-            self._connection.sendall(data)
+        with self._sending:
+            try:
+                self._connection.sendall(data)
+            except ConnectionError:
+                return  # listen() sees it, too
 
     def _perform(self, call: messages.Perform) -> None:
         _mark_start(call.number)
 
-        def partial(result: Result) -> None:
-            self._send(messages.Partial(call.number, result))
+        def send(results: Sequence[Result]) -> None:
+            for result in results:
+                if type(result) is EncodedResult:
+                    self._send(messages.Token(call.number, result.json))
+                else:
+                    self._send(messages.Partial(call.number, result))
 
         try:
-            result = self._result_of(call, partial if call.streams else None)
+            result = self._result_of(call, send if call.streams else None)
         except RPCError as error:
             self._fail(call, error)
         except Exception:  # noqa: BLE001 - a bug here costs this call, not the model
@@ -161,10 +169,10 @@ class ChildServer:
         else:
             self._send(messages.Done(call.number, result, self._runtime.loaded))
 
-    def _result_of(self, call: messages.Perform, on_result: OnResult | None) -> Mapping[str, Any]:
+    def _result_of(self, call: messages.Perform, on_results: OnResults | None) -> Mapping[str, Any]:
         try:
             return self._runtime.perform(
-                self._runtime.prepare(call.function, call.params), on_result
+                self._runtime.prepare(call.function, call.params), on_results
             )
         finally:
             self._performed += 1

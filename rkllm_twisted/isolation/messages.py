@@ -38,8 +38,18 @@ class Now(msgspec.Struct, frozen=True, tag=True):
     verb: str
 
 
+class Token(msgspec.Struct, frozen=True, tag=True):
+    """From the child: one result of a run, as most are.
+
+    :param json: see :class:`~rkllm_twisted.wire.encoded_result.EncodedResult`.
+    """
+
+    number: int
+    json: bytes
+
+
 class Partial(msgspec.Struct, frozen=True, tag=True):
-    """From the child: one result of a run."""
+    """From the child: one result of a run that has arrays, several rows, or another state."""
 
     number: int
     result: Any
@@ -72,7 +82,7 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
 
 
 ToChild = Perform | Now
-FromChild = Partial | Done | Failed
+FromChild = Token | Partial | Done | Failed
 
 
 def pack(message: ToChild | FromChild) -> bytes:

@@ -12,7 +12,6 @@ import signal
 import socket
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -102,7 +101,6 @@ class Channel:
         self._receiving = threading.Lock()
         self._frames = Netstrings(MAX_MESSAGE_BYTES)
         self._buffer = memoryview(bytearray(READ_BYTES))
-        self._received: deque[bytes] = deque()
 
     def send(self, message: messages.ToChild) -> None:
         """Send a message. If the child has ended, the message is lost; :meth:`receive` shows it."""
@@ -110,18 +108,19 @@ class Channel:
         with self._sending, contextlib.suppress(OSError):
             self._connection.sendall(data)
 
-    def receive(self) -> messages.FromChild | None:
-        """Wait for a message. None: the child has ended."""
-        while not self._received:
+    def receive(self) -> list[messages.FromChild]:
+        """Wait for messages, and return those that one read brings; none if it has ended."""
+        frames: list[bytes] = []
+        while not frames:
             with self._receiving:
                 try:
                     size = self._connection.recv_into(self._buffer)
                 except OSError:
                     size = 0
             if not size:
-                return None
-            self._received.extend(self._frames.feed(bytes(self._buffer[:size])))
-        return messages.from_child(self._received.popleft())
+                return []
+            frames = self._frames.feed(bytes(self._buffer[:size]))
+        return [messages.from_child(frame) for frame in frames]
 
     def close(self) -> None:
         """Shut the connection down, which makes the child exit."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -30,7 +30,8 @@ from rkllm_twisted.isolation.supervisor import Supervisor
 from rkllm_twisted.runtime.files import Files
 from rkllm_twisted.runtime.model_file import check_model_file
 from rkllm_twisted.runtime.probe import Findings
-from rkllm_twisted.values import LINES, OnResult, Params
+from rkllm_twisted.values import LINES, OnResults, Params, Result
+from rkllm_twisted.wire.encoded_result import EncodedResult
 from rkllm_twisted.wire.msgpack import with_arrays_packed
 
 T = TypeVar("T")
@@ -120,15 +121,17 @@ class ProcessRuntime:
         """See :meth:`IRuntime.prepare`."""
         return RemoteCall(function, params, prepare(self._layout, self._defaults, function, params))
 
-    def perform(self, prepared: RemoteCall, on_result: OnResult | None = None) -> Mapping[str, Any]:
+    def perform(
+        self, prepared: RemoteCall, on_results: OnResults | None = None
+    ) -> Mapping[str, Any]:
         """See :meth:`IRuntime.perform`."""
         if self._closed:
             raise NoModel("The runtime is closed.")
         self._check_files(prepared.checked)
         channel = self._channel_for(prepared.function)
-        self._running = on_result is not None
+        self._running = on_results is not None
         try:
-            outputs: Mapping[str, Any] = self._exchange(channel, prepared, on_result)
+            outputs: Mapping[str, Any] = self._exchange(channel, prepared, on_results)
             return outputs
         finally:
             self._running = False
@@ -156,40 +159,37 @@ class ProcessRuntime:
         answer: T = self._in_reactor(question)
         return answer
 
-    def _exchange(self, channel: Channel, call: RemoteCall, on_result: OnResult | None) -> Any:
+    def _exchange(self, channel: Channel, call: RemoteCall, on_results: OnResults | None) -> Any:
         """Send a call and receive its results."""
         number = next(self._numbers)
         params = with_arrays_packed(call.params, call.checked.floats)
-        channel.send(messages.Perform(number, call.function, params, on_result is not None))
+        channel.send(messages.Perform(number, call.function, params, on_results is not None))
         error: Exception | None = None
-        while True:
-            message = channel.receive()
-            if message is None:
+        end: messages.Done | messages.Failed | None = None
+        while end is None:
+            received = channel.receive()
+            if not received:
                 self._forget()
                 raise channel.wait(CHILD_EXIT_TIMEOUT_S).error(number)
-            if message.number != number:
-                continue
-            if isinstance(message, messages.Partial):
-                assert on_result is not None
+            results, end = _divided(received, number)
+            if results:
+                assert on_results is not None
                 try:
-                    on_result(message.result)
+                    on_results(results)
                 except Exception as failure:  # noqa: BLE001 - raised below, after C has returned
                     error = error or failure
                     channel.send(messages.Now("abort"))
-                continue
-            self._record_model(channel, call, message.loaded)
-            if isinstance(message, messages.Failed):
-                raise explained(message.error(), self._complaints(channel, number))
-            channel.succeeded = True
-            if error is not None:
-                raise error
-            if call.function == "rkllm_destroy" and not self._closed:
-                self._ask(self._supervisor.restart)  # the kernel frees what the library leaks
-            return (
-                message.result
-                if on_result is None
-                else self._with_complaints(message.result, channel, number)
-            )
+        self._record_model(channel, call, end.loaded)
+        if isinstance(end, messages.Failed):
+            raise explained(end.error(), self._complaints(channel, number))
+        channel.succeeded = True
+        if error is not None:
+            raise error
+        if call.function == "rkllm_destroy" and not self._closed:
+            self._ask(self._supervisor.restart)  # the kernel frees what the library leaks
+        if on_results is None:
+            return end.result
+        return self._with_complaints(end.result, channel, number)
 
     def _complaints(self, channel: Channel, call: int) -> list[str]:
         """Return the errors and warnings that the library printed during a call."""
@@ -244,3 +244,21 @@ class ProcessRuntime:
         if self._channel is None or self._channel.exit is not None:
             raise NoModel.after(self._supervisor.problem)
         return self._channel
+
+
+def _divided(
+    received: Sequence[messages.FromChild], number: int
+) -> tuple[list[Result], messages.Done | messages.Failed | None]:
+    """Divide what came of a call into its results and its end, if it has ended."""
+    results: list[Result] = []
+    end: messages.Done | messages.Failed | None = None
+    for message in received:
+        if message.number != number:
+            continue
+        if isinstance(message, messages.Token):
+            results.append(EncodedResult(message.json))
+        elif isinstance(message, messages.Partial):
+            results.append(message.result)
+        else:
+            end = message
+    return results, end

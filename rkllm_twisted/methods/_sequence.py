@@ -102,7 +102,7 @@ class CallSequence:
             encoded = request.encode_floats(result)
             joined.add(encoded)
             if self._streams:
-                turn.deliver(request.stream, {**encoded, CALL_INDEX: index})
+                turn.stream(request.stream_all, {**encoded, CALL_INDEX: index})
 
         final = request.encode_floats(turn.perform(self._prepared[index], on_partial))
         if final["_callback_state"] == RunState.ERROR:

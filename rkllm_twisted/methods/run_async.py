@@ -24,8 +24,8 @@ class RunAsync:
     def call(self, call: ICall) -> object:
         """Queue the run."""
         check_saving(call.conversation, call.params)
-        return call.npu.run(
-            self.function, call.params, call.stream, call.conversation, call.encode_floats
+        return call.npu.stream(
+            self.function, call.params, call.stream_all, call.conversation, call.encode_floats
         )
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
+from functools import partial
 from typing import Any
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from rkllm_twisted.errors import RPCError
 from rkllm_twisted.interfaces import IRuntime, ITurn
-from rkllm_twisted.values import OnResult, Procedure, Result
+from rkllm_twisted.npu.deliveries import Delivery
+from rkllm_twisted.values import Procedure, Result
+
+_log = Logger("rkllm.npu")
 
 #: Changes each result of a run in the NPU thread, before the reactor gets it.
 Transform = Callable[[Result], Result]
@@ -38,20 +43,22 @@ def one_call(prepared: Any) -> Procedure:
     return lambda turn: turn.perform(prepared)
 
 
-def one_run(prepared: Any, on_result: OnResult, transform: Transform) -> Procedure:
-    """Return the procedure of a run.
+def one_run(
+    deliver: Callable[[ITurn, Result], object], transform: Transform
+) -> Callable[[Any], Procedure]:
+    """Return what makes the procedure of a run of its prepared call.
 
-    :param on_result: called in the reactor thread with each partial result.
-    :param transform: changes each result, in the NPU thread.
+    :param deliver: called in the NPU thread with each partial result, to deliver it.
+    :param transform: changes each result before, in the NPU thread.
     """
 
-    def procedure(turn: ITurn) -> Result:
+    def procedure(prepared: Any, turn: ITurn) -> Result:
         def on_partial(result: Result) -> None:
-            turn.deliver(on_result, transform(result))
+            deliver(turn, transform(result))
 
         return transform(turn.perform(prepared, on_partial))
 
-    return procedure
+    return lambda prepared: partial(procedure, prepared)
 
 
 def abort_quietly(runtime: IRuntime) -> None:
@@ -102,10 +109,25 @@ class Job:
         else:
             self.outcome.callback(result)
 
-    def deliver(self, function: Callable[..., object], *args: object) -> None:
-        """Call a function of the caller's. In the reactor thread."""
-        if not self.abandoned:
-            function(*args)
+    def refuse(self, reason: Failure) -> None:
+        """Answer the caller that no turn comes, unless the caller has cancelled the call."""
+        if reason.check(RPCError):
+            self.resolve(reason)
+
+    def deliver(self, deliveries: Iterable[Delivery]) -> None:
+        """Call functions of the caller's. In the reactor thread. It raises nothing."""
+        for delivery in deliveries:
+            if not self.abandoned:
+                self._deliver(delivery)
+
+    def _deliver(self, delivery: Delivery) -> None:
+        try:
+            if delivery.results is None:
+                delivery.function(*delivery.args)
+            else:
+                delivery.function(delivery.results)
+        except Exception:  # noqa: BLE001 - a fault of one function must not cost the others
+            _log.failure("what a turn delivers could not be taken")
 
     def check(self) -> None:
         """Check that the caller still waits for the answer.

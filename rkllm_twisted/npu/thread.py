@@ -14,13 +14,13 @@ from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, execute, fail
 from twisted.internet.interfaces import IReactorTime
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rkllm_twisted.abi.from_c import empty_result
 from rkllm_twisted.abi.layouts import layout_of
 from rkllm_twisted.errors import RPCError, ShuttingDown, TimedOut
 from rkllm_twisted.interfaces import INPU, IRuntime
+from rkllm_twisted.npu.deliveries import Deliveries, DeliveryBatch
 from rkllm_twisted.npu.direct import DirectCalls
 from rkllm_twisted.npu.history import Observed, Shared
 from rkllm_twisted.npu.job import (
@@ -42,6 +42,7 @@ from rkllm_twisted.runtime_interfaces import ICallObserver, IHistory
 from rkllm_twisted.values import (
     NPUStatus,
     OnResult,
+    OnResults,
     Params,
     Procedure,
     Result,
@@ -110,9 +111,20 @@ class ThreadNPU(DirectCalls):
         transform: Transform = unchanged,
     ) -> Deferred[Result]:
         """See :meth:`INPU.run`."""
-        return self._single(
-            function, params, client, lambda prepared: one_run(prepared, on_result, transform)
-        )
+        how = one_run(lambda turn, result: turn.deliver(on_result, result), transform)
+        return self._single(function, params, client, how)
+
+    def stream(
+        self,
+        function: str,
+        params: Params,
+        on_results: OnResults,
+        client: Hashable = None,
+        transform: Transform = unchanged,
+    ) -> Deferred[Result]:
+        """See :meth:`INPU.stream`."""
+        how = one_run(lambda turn, result: turn.stream(on_results, result), transform)
+        return self._single(function, params, client, how)
 
     def perform(
         self, procedure: Procedure, client: Hashable = None, continues: Continues | None = None
@@ -212,12 +224,8 @@ class ThreadNPU(DirectCalls):
             return refused
         turn = self._queue.acquire(job.client, continues)
         job.outcome = Deferred(lambda _: self._cancel(job, turn))
-        turn.addCallbacks(lambda _: self._begin(job), lambda reason: self._no_turn(job, reason))
+        turn.addCallbacks(lambda _: self._begin(job), job.refuse)
         return job.outcome
-
-    def _no_turn(self, job: Job, reason: Failure) -> None:
-        if reason.check(RPCError):  # else the caller has cancelled the call
-            job.resolve(reason)
 
     def _cancel(self, job: Job, turn: Deferred[None]) -> None:
         turn.cancel()  # no effect on a turn that has come
@@ -267,17 +275,15 @@ class ThreadNPU(DirectCalls):
             self._model,
             partial(empty_result, layout_of(self.release)),
             partial(self._from_thread, self._call_begins),
-            partial(self._from_thread, self._deliver),
+            Deliveries(self._from_thread, partial(self._deliver, job)),
         )
         return job.procedure(turn)
 
-    def _deliver(
-        self, job: Job, has_token: bool, function: Callable[..., object], *args: object
-    ) -> None:
-        self._tokens += has_token
-        if has_token and self._timer is not None and not job.abandoned:
+    def _deliver(self, job: Job, batch: DeliveryBatch) -> None:
+        self._tokens += batch.tokens
+        if batch.tokens and self._timer is not None and not job.abandoned:
             self._timer.token()
-        job.deliver(function, *args)
+        job.deliver(batch.deliveries)
 
     def _ended(self, result: Any, job: Job) -> None:
         """Free the NPU and answer the caller: the thread has returned."""

@@ -66,6 +66,7 @@ class CallTimer:
         self._on_timeout = on_timeout
         self._on_abort_timeout = on_abort_timeout
         self._timer: Deadline | None = None
+        self._is_for_token = False
         self._function = ""
 
     def begin(self, function: str, model_path: str | None) -> None:
@@ -83,14 +84,20 @@ class CallTimer:
 
     def token(self) -> None:
         """Restart the timer: a result has come."""
-        if self._timer is not None:
+        if self._timer is None:
+            return
+        if self._is_for_token:
+            self._timer.restart()
+        else:
             self._set(self._timeouts.token, "--token-timeout")
+            self._is_for_token = True
 
     def end(self) -> None:
         """Stop the timer: the call has returned from C."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None
+        self._is_for_token = False
 
     def aborted(self) -> None:
         """Start the timer of an aborted call, which must return from C soon."""

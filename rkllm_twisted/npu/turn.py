@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import attrs
@@ -10,14 +11,20 @@ from zope.interface import implementer
 
 from rkllm_twisted.errors import RPCError, RuntimeRefused
 from rkllm_twisted.interfaces import IRuntime, ITurn
+from rkllm_twisted.npu.deliveries import Deliveries, Delivery, DeliveryBatch
 from rkllm_twisted.npu.job import Job, abort_quietly
 from rkllm_twisted.npu.model_record import ModelRecord
 from rkllm_twisted.runtime_interfaces import IHistory
-from rkllm_twisted.values import LAST_STATES, LINES, SAVED, OnResult, Params, Result, RunState
-
-
-def _nothing() -> None:
-    """Do nothing: a token has come that the caller does not get."""
+from rkllm_twisted.values import (
+    LAST_STATES,
+    LINES,
+    SAVED,
+    OnResult,
+    OnResults,
+    Params,
+    Result,
+    RunState,
+)
 
 
 @implementer(ITurn)
@@ -32,8 +39,7 @@ class NPUTurn:
     :param empty: what a run returns that the runtime ended without a last result.
     :param on_call: called in this thread with the job, the function and the model's path when a
         call begins that the reactor does not know of.
-    :param in_reactor: called in this thread with the job, True if a token has come, and a function
-        with its arguments, to be called in the reactor thread unless the caller has its answer.
+    :param deliveries: calls functions in the reactor thread unless the caller has its answer.
     """
 
     _job: Job
@@ -42,8 +48,9 @@ class NPUTurn:
     _model: ModelRecord
     _empty: Callable[[], Result]
     _on_call: Callable[[Job, str, str | None], object]
-    _in_reactor: Callable[..., object]
-    _has_token: bool = False
+    _deliveries: Deliveries
+    _batch: DeliveryBatch = attrs.field(factory=DeliveryBatch)
+    _is_receiving: bool = False
 
     @property
     def loaded(self) -> bool:
@@ -88,8 +95,20 @@ class NPUTurn:
 
     def deliver(self, function: Callable[..., object], *args: object) -> None:
         """See :class:`ITurn`."""
-        has_token, self._has_token = self._has_token, False
-        self._in_reactor(self._job, has_token, function, *args)
+        self._batch.deliveries.append(Delivery(function, args))
+        if not self._is_receiving:
+            self._send()
+
+    def stream(self, on_results: OnResults, result: Result) -> None:
+        """See :class:`ITurn`."""
+        self._batch.add_result(on_results, result)
+        if not self._is_receiving:
+            self._send()
+
+    def _send(self) -> None:
+        if self._batch:
+            batch, self._batch = self._batch, DeliveryBatch()
+            self._deliveries.put(batch)
 
     def check(self) -> None:
         """See :class:`ITurn`."""
@@ -109,6 +128,7 @@ class NPUTurn:
             job.check()
             announced, job.announced = job.announced, False
             if not announced:
+                self._deliveries.end_batch()  # what comes after the call has begun stays after it
                 self._on_call(job, function, prepared.model_path)
             self._model.check(prepared)
             job.runs += job.in_run
@@ -123,6 +143,16 @@ class NPUTurn:
             job.in_run = False
         return result
 
+    def _receive(self, take: OnResult, results: Sequence[Result]) -> None:
+        """Take the results that came together; send what they bring together, too."""
+        self._is_receiving = True
+        try:
+            for result in results:
+                take(result)
+        finally:
+            self._is_receiving = False
+            self._send()
+
     def _run(self, prepared: Any, on_partial: OnResult) -> Result:
         """Make a run.
 
@@ -132,7 +162,7 @@ class NPUTurn:
         final: Result | None = None
         has_ended = False
 
-        def on_result(result: Result) -> None:
+        def take(result: Result) -> None:
             nonlocal final, has_ended
             if job.abandoned:
                 # The first abort may have come before the run had entered C.
@@ -143,13 +173,11 @@ class NPUTurn:
                 has_ended = True  # a few tokens more may come
                 abort_quietly(runtime)
             else:
-                self._has_token = True
+                self._batch.tokens += 1
                 on_partial(result)
-                if self._has_token:  # it has not left with what the procedure delivers
-                    self.deliver(_nothing)
 
         try:
-            outputs = runtime.perform(prepared, on_result)
+            outputs = runtime.perform(prepared, partial(self._receive, take))
             more = {name: outputs[name] for name in (SAVED, LINES) if name in outputs}
         except RPCError as error:
             is_aborted = has_ended and isinstance(error, RuntimeRefused)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -19,6 +19,7 @@ from rkllm_twisted.rpc.access_log import LogEntry, one_line, tokens_of
 from rkllm_twisted.rpc.dispatch import Dispatcher, forget_frames
 from rkllm_twisted.values import Result
 from rkllm_twisted.wire import encoding, jsonrpc
+from rkllm_twisted.wire.encoded_result import EncodedResult
 
 _log = Logger("rkllm.rpc")
 
@@ -74,7 +75,7 @@ class RPCCall(msgspec.Struct, eq=False, kw_only=True):
     A struct of msgspec's: there is one for each request, so it must cost little.
 
     :param settings: the forms that the conversation had chosen when the request came.
-    :param send: takes each partial result's message for the client.
+    :param send: takes partial results' messages for the client.
     :ivar params: of the request, as the method's class.
     :ivar is_open: it is not answered yet.
     """
@@ -83,7 +84,7 @@ class RPCCall(msgspec.Struct, eq=False, kw_only=True):
     dispatcher: Dispatcher
     entry: LogEntry
     settings: Settings
-    send: Callable[[bytes], object]
+    send: Callable[[list[bytes]], object]
     params: object = None
     is_open: bool = True
     _work: Deferred[Any] | None = None
@@ -106,17 +107,24 @@ class RPCCall(msgspec.Struct, eq=False, kw_only=True):
 
     def stream(self, result: object) -> None:
         """Send a partial result; after the reply nothing is sent any more."""
-        entry = self.entry
+        self.stream_all((result,))
+
+    def stream_all(self, results: Sequence[object]) -> None:
+        """See :meth:`rkllm_twisted.interfaces.ICall.stream_all`."""
+        entry, floats = self.entry, self.settings.floats
         if not self.is_open or entry.id is None:
             return
-        text = encoding.encode(result, self.settings.floats)
-        number = entry.tokens or 0
-        self.send(STREAM_FORMS[self.settings.stream](entry.id, number, text))
-        entry.tokens = number + 1
+        form, first = STREAM_FORMS[self.settings.stream], entry.tokens or 0
+        messages = [
+            form(entry.id, number, encoding.encode(result, floats))
+            for number, result in enumerate(results, first)
+        ]
+        entry.tokens = first + len(messages)
+        self.send(messages)
 
     def encode_floats(self, result: Result) -> Result:
         """See :meth:`rkllm_twisted.interfaces.ICall.encode_floats`."""
-        if self.settings.floats != "json":
+        if type(result) is EncodedResult or self.settings.floats != "json":
             return result  # the bytes are there already
         encoded: Result = encoding.with_arrays_encoded(result, _let_others_work)
         return encoded

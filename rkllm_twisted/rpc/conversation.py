@@ -59,7 +59,7 @@ def _nothing() -> None:
 class Conversation:
     """See :class:`IConversation`.
 
-    :param send: takes each message for the client that comes later, without framing.
+    :param send: takes messages for the client that come later, without framing.
     :param idle: called when the last of those is sent, or one to a message that is not small.
     :param limits: of the connection.
     :ivar dispatcher: as given.
@@ -74,7 +74,7 @@ class Conversation:
         self,
         dispatcher: Dispatcher,
         peer: Peer,
-        send: Callable[[bytes], None],
+        send: Callable[[list[bytes]], None],
         idle: Callable[[], None] = _nothing,
         limits: Limits = DEFAULTS,
         administers: bool = True,
@@ -149,7 +149,7 @@ class Conversation:
         :param size: of its message, if that is not small.
         """
         if reply is not None and not self._closed:
-            self.send(reply)
+            self.send([reply])
         self.held -= size
         if size or not self._under_way:
             self._idle()

@@ -33,17 +33,23 @@ class Deadline:
         """True if it has neither ended nor been cancelled."""
         return self._timer.active()
 
+    def restart(self) -> None:
+        """Begin the time again, if it has not ended. This costs less than another deadline."""
+        if self._timer.active():
+            self._due = self._clock.seconds() + self._seconds
+            self._timer.reset(self._seconds)
+
     def cancel(self) -> None:
         """Never call the function. Idempotent."""
         if self._timer.active():
             self._timer.cancel()
 
     def _start(self) -> None:
-        due = self._clock.seconds() + self._seconds
-        self._timer: IDelayedCall = self._clock.callLater(self._seconds, self._end, due)
+        self._due = self._clock.seconds() + self._seconds
+        self._timer: IDelayedCall = self._clock.callLater(self._seconds, self._end)
 
-    def _end(self, due: float) -> None:
-        if self._clock.seconds() - due > PAUSE_S:
+    def _end(self) -> None:
+        if self._clock.seconds() - self._due > PAUSE_S:
             self._start()
         else:
             self._on_end()

@@ -11,21 +11,25 @@ import contextlib
 import ctypes
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from rkllm_twisted.abi.from_c import to_json
 from rkllm_twisted.abi.layouts import CData, Layout
+from rkllm_twisted.runtime.result_encoder import RESULT, ResultEncoder
 from rkllm_twisted.values import LAST_STATES, RunState
+from rkllm_twisted.wire.encoded_result import EncodedResult
 
 #: What a callback returns: continue the run, pause it (both rkllm.h 1.2.1; before, a callback
 #: returns nothing), or continue and release the output buffer (rkllm.h 1.3.0).
 _CONTINUE, _PAUSE, _RELEASE = 0, 1, 2
+_NORMAL = int(RunState.NORMAL)
 
 #: Every trampoline ever made. C keeps their addresses and no library is ever unloaded: a late
 #: callback would otherwise call freed memory.
 _FOR_EVER: list[CData] = []
 
-OnRKLLMResult = Callable[[dict[str, object]], object]
+#: Takes the results of one callback: there is one.
+OnRKLLMResults = Callable[[Sequence[Mapping[str, object]]], object]
 
 
 #: Bytes of UTF-8 that only continue a character.
@@ -45,15 +49,28 @@ class RunText:
     def __init__(self) -> None:
         self._decoder = _decoder("replace")
         self._waiting = b""
+        #: True if the last text has ended inside a character.
+        self._is_inside = False
 
     def normal(self, text: bytes | None) -> str | None:
         """Decode the text of a result in state NORMAL."""
         if text is None:
             return None
+        if self._is_inside:
+            return self._go_on(text)
+        try:
+            return text.decode()
+        except UnicodeDecodeError:
+            return self._go_on(text)
+
+    def _go_on(self, text: bytes) -> str:
+        """Decode a text that begins or ends inside a character, or is no UTF-8."""
         waiting, self._waiting = self._waiting, b""
         if text and text[0] in _CONTINUATION:
             text = waiting + text
-        return self._decoder.decode(text)
+        complete = self._decoder.decode(text)
+        self._is_inside = bool(self._decoder.getstate()[0])
+        return complete
 
     def waiting(self, text: bytes | None) -> str | None:
         """Decode the text of a result in state WAITING, without its incomplete character."""
@@ -62,6 +79,7 @@ class RunText:
         decoder = _decoder("replace")
         complete = decoder.decode(text)
         self._waiting = decoder.getstate()[0]
+        self._is_inside = self._is_inside or bool(self._waiting)
         return complete
 
     def last(self, text: bytes | None) -> str | None:
@@ -74,17 +92,20 @@ class RunCallbacks:
     """The callbacks of one run.
 
     :param number: the run's userdata in C.
+    :param encoder: of the layout, for results that are passed on as they are.
     :param rows: ``n_batch``. If it is greater than 1, C sends an array of results in the states
-        NORMAL and WAITING; ``on_result`` gets the fields of the first one and, in ``results``, all.
-    :param stop: called, in a thread of its own, when ``on_result`` has failed.
+        NORMAL and WAITING; the result has the fields of the first one and, in ``results``, all.
+    :param on_results: called with each result, in a list.
+    :param stop: called, in a thread of its own, when ``on_results`` has failed.
     """
 
     def __init__(
         self,
         layout: Layout,
+        encoder: ResultEncoder,
         number: int,
         rows: int,
-        on_result: OnRKLLMResult | None,
+        on_results: OnRKLLMResults | None,
         stop: Callable[[], object],
     ) -> None:
         self.number = number
@@ -95,7 +116,8 @@ class RunCallbacks:
         #: True if the next callback is to pause the run.
         self.pausing = False
         self._layout = layout
-        self._on_result = on_result
+        self._encoder = encoder
+        self._on_results = on_results
         self._stop = stop
         self._texts = [RunText() for _ in range(rows)]
         self._failure: BaseException | None = None
@@ -108,9 +130,11 @@ class RunCallbacks:
         """
         self.begun = True
         pausing = self.pausing  # read once: a later request is for the next callback
+        result: object = None
         try:
-            if self._failure is None and self._on_result is not None:
-                self._on_result({**self._read(pointer, state), "_callback_state": state})
+            if self._failure is None and self._on_results is not None:
+                result = self._read(pointer, state)
+                self._on_results((result,))
         except BaseException as failure:  # noqa: BLE001 - must not cross into C
             self._fail(failure)
         if state in LAST_STATES:
@@ -119,9 +143,11 @@ class RunCallbacks:
         if pausing:
             self.ended.set()
             return _PAUSE
+        if type(result) is EncodedResult:  # it has no arrays
+            return _CONTINUE
         # All arrays are copied by now: the buffer may go.
-        keeps = self._layout.release.keeps_arrays and _has_arrays(pointer)
-        return _RELEASE if keeps else _CONTINUE
+        keeps = self._layout.release.keeps_arrays and bool(pointer)
+        return _RELEASE if keeps and self._encoder.has_arrays(pointer.contents) else _CONTINUE
 
     def close(self) -> None:
         """End the run after C has returned; raise the error of a callback, if there was one."""
@@ -131,16 +157,22 @@ class RunCallbacks:
         if self._failure is not None:
             raise self._failure
 
-    def _read(self, pointer: CData, state: int) -> dict[str, object]:
+    def _read(self, pointer: CData, state: int) -> Mapping[str, object]:
+        texts = self._texts
         # FINISH and ERROR deliver one result, however many rows there are.
-        if len(self._texts) == 1 or state in LAST_STATES or not pointer:
-            return self._row(pointer.contents if pointer else None, self._texts[0], state)
-        rows = [self._row(pointer[i], text, state) for i, text in enumerate(self._texts)]
-        return {**rows[0], "results": rows}
+        if len(texts) > 1 and state not in LAST_STATES and pointer:
+            rows = [self._row(pointer[i], text, state) for i, text in enumerate(texts)]
+            return {**rows[0], "results": rows, "_callback_state": state}
+        result = pointer.contents if pointer else self._layout.structs[RESULT]()
+        if state != _NORMAL:
+            return {**self._row(result, texts[0], state), "_callback_state": state}
+        text = texts[0].normal(result.text)
+        encoded = self._encoder.encode(bytes(result), text)
+        if encoded is not None:
+            return encoded
+        return {**to_json(self._layout, result), "text": text, "_callback_state": state}
 
-    def _row(self, result: CData | None, text: RunText, state: int) -> dict[str, object]:
-        if result is None:
-            result = self._layout.structs["RKLLMResult"]()
+    def _row(self, result: CData, text: RunText, state: int) -> dict[str, object]:
         row = to_json(self._layout, result)
         row["text"] = _reading(text, state)(result.text)
         return row
@@ -153,14 +185,6 @@ class RunCallbacks:
                 stopper = threading.Thread(target=self._stop, name="rkllm-stop", daemon=True)
                 stopper.start()
                 self._stopper = stopper
-
-
-def _has_arrays(pointer: CData) -> bool:
-    """True if the result has hidden states or logits."""
-    if not pointer:
-        return False
-    result = pointer.contents
-    return bool(result.last_hidden_layer.hidden_states) or bool(result.logits.logits)
 
 
 def _reading(text: RunText, state: int) -> Callable[[bytes | None], str | None]:
@@ -177,6 +201,7 @@ class ResultCallback:
 
     def __init__(self, layout: Layout, stop: Callable[[], object]) -> None:
         self._layout = layout
+        self._encoder = ResultEncoder(layout)
         self._stop = stop
         self._numbers = itertools.count(1)
         self._run: RunCallbacks | None = None
@@ -188,9 +213,10 @@ class ResultCallback:
             self._callbacks = layout.structs["RKLLMCallback"](result_callback=trampoline)
             self.argument = ctypes.pointer(self._callbacks)
 
-    def begin(self, rows: int, on_result: OnRKLLMResult | None) -> RunCallbacks:
+    def begin(self, rows: int, on_results: OnRKLLMResults | None) -> RunCallbacks:
         """Pass the callbacks of a new run on."""
-        self._run = RunCallbacks(self._layout, next(self._numbers), rows, on_result, self._stop)
+        number = next(self._numbers)
+        self._run = RunCallbacks(self._layout, self._encoder, number, rows, on_results, self._stop)
         return self._run
 
     def aborted(self) -> None:

@@ -10,7 +10,7 @@ states would then not load.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -22,7 +22,7 @@ from rkllm_twisted.errors import RPCError
 
 #: Calls a function with parameters; the last argument gets the results of a run.
 CallFunction = Callable[
-    [str, list[Any] | dict[str, Any], Callable[[dict[str, Any]], object] | None], Any
+    [str, list[Any] | dict[str, Any], Callable[[Sequence[Mapping[str, Any]]], object] | None], Any
 ]
 
 #: Every vocabulary has a token 1. No history is kept of it (keep_history 0).
@@ -80,9 +80,10 @@ def learn_width(call: CallFunction) -> int:
     """
     widths = [0]
 
-    def look(result: dict[str, Any]) -> None:
-        layer: Mapping[str, Any] = result["last_hidden_layer"] or {}
-        widths.append(layer.get("embd_size") or 0)
+    def look(results: Sequence[Mapping[str, Any]]) -> None:
+        for result in results:
+            layer: Mapping[str, Any] = result["last_hidden_layer"] or {}
+            widths.append(layer.get("embd_size") or 0)
 
     before = _sizes(call)
     # If the runtime refuses, its answer to the real run says more than one to this.

@@ -24,7 +24,7 @@ from rkllm_twisted.abi.release import Release, releases
 from rkllm_twisted.abi.return_codes import check_pausable, outputs_of
 from rkllm_twisted.errors import NoModel, RuntimeRefused
 from rkllm_twisted.interfaces import IRuntime
-from rkllm_twisted.runtime.callback import OnRKLLMResult, ResultCallback, RunCallbacks
+from rkllm_twisted.runtime.callback import OnRKLLMResults, ResultCallback, RunCallbacks
 from rkllm_twisted.runtime.detect import detect_release
 from rkllm_twisted.runtime.files import Files
 from rkllm_twisted.runtime.library import OpenedFile, open_file
@@ -125,10 +125,10 @@ class Runtime:
         """See :meth:`IRuntime.prepare`."""
         return prepare(self._layout, self._defaults, function, params)
 
-    def perform(self, prepared: object, on_result: object = None) -> Outputs:
+    def perform(self, prepared: object, on_results: object = None) -> Outputs:
         """See :meth:`IRuntime.perform`."""
         assert isinstance(prepared, PreparedCall)
-        assert on_result is None or callable(on_result)
+        assert on_results is None or callable(on_results)
         if self._closed:
             raise NoModel("The runtime is closed.")
         saved: list[bool] = []
@@ -138,7 +138,7 @@ class Runtime:
                 self._last = call
             check_model_file(call, self.version.backend)
             if call.function.name in _RUNS:
-                outputs = self._run(call, on_result)
+                outputs = self._run(call, on_results)
             else:
                 outputs = _PERFORM.get(call.function.name, Runtime._plain)(self, call)
         return {**outputs, SAVED: all(saved)} if saved else outputs
@@ -227,13 +227,13 @@ class Runtime:
         self._model()
         return {**outputs_of("rkllm_is_running", 0), "is_running": self.is_running()}
 
-    def _ask(self, function: str, params: Params, on_result: OnRKLLMResult | None) -> Outputs:
+    def _ask(self, function: str, params: Params, on_results: OnRKLLMResults | None) -> Outputs:
         """Make a call of the daemon's own, in the middle of another."""
-        last, answer = self._last, self.perform(self.prepare(function, params), on_result)
+        last, answer = self._last, self.perform(self.prepare(function, params), on_results)
         self._last = last
         return answer
 
-    def _run(self, prepared: PreparedCall, on_result: OnRKLLMResult | None) -> Outputs:
+    def _run(self, prepared: PreparedCall, on_results: OnRKLLMResults | None) -> Outputs:
         model = self._model()
         inputs = inputs_for(prepared, model.rows)
         aborts = self._aborts
@@ -243,7 +243,7 @@ class Runtime:
         for partial in prepared.partials:
             for name in partial.left_out:
                 setattr(partial.structure, name, getattr(model.param, name))
-        run = self._callback.begin(model.rows, on_result)
+        run = self._callback.begin(model.rows, on_results)
         try:
             slots = {"handle": model.handle, "rkllm_input": inputs, "userdata": run.number}
             status = self._start(prepared, slots, run)

@@ -75,6 +75,16 @@ class Outbox:
         self._is_gathering = is_gathering
         self._take(message)
 
+    def send_all(self, messages: list[bytes]) -> None:
+        """Send framed messages, in one write if the client keeps up."""
+        gathers = len(messages) > 1 and not self._is_gathering
+        if gathers:
+            self.gather()
+        for message in messages:
+            self.send(message)
+        if gathers:
+            self.flush()
+
     def gather(self) -> None:
         """Hold messages until :meth:`flush`, to write them together.
 

@@ -24,7 +24,7 @@ from rkllm_twisted.interfaces import IRuntime
 from rkllm_twisted.isolation.process import ChildExit
 from rkllm_twisted.testing.answers import Answer, Crash, End, Fault, Faults, Hang, Reply, ReplyTable
 from rkllm_twisted.testing.results import default_param, figures
-from rkllm_twisted.values import OnResult, Params, RunState, RuntimeVersion
+from rkllm_twisted.values import OnResults, Params, RunState, RuntimeVersion
 
 
 @attrs.frozen
@@ -115,7 +115,7 @@ class FakeRuntime:
         arguments = assign_arguments(find_function(self._layout, function), params)
         return Prepared(function, arguments, checked)
 
-    def perform(self, prepared: Prepared, on_result: OnResult | None = None) -> dict[str, Any]:
+    def perform(self, prepared: Prepared, on_results: OnResults | None = None) -> dict[str, Any]:
         """See :meth:`IRuntime.perform`. It opens no file."""
         function = prepared.function
         self.performed.append(function)
@@ -123,10 +123,10 @@ class FakeRuntime:
             self._check_model()
         if function == "rkllm_init":
             self.load(None)  # as the daemon does before a load, which may then fail
-        if on_result is None:
+        if on_results is None:
             self._stopped.clear()
             self._execute_fault(self._replies.fault(function))
-        return _PERFORM.get(function, FakeRuntime._plain)(self, prepared, on_result)
+        return _PERFORM.get(function, FakeRuntime._plain)(self, prepared, on_results)
 
     def _check_model(self) -> None:
         if not self.loaded:
@@ -159,52 +159,52 @@ class FakeRuntime:
         self.loaded, self.model_path, self._rows = model_path is not None, model_path, rows
         self._cached = 0
 
-    def _plain(self, prepared: Prepared, _: OnResult | None) -> dict[str, Any]:
+    def _plain(self, prepared: Prepared, _: OnResults | None) -> dict[str, Any]:
         function = prepared.checked.function
         zeros = values_of(
             self._layout, function, output_buffers(self._layout, function, self._rows)
         )
         return {**outputs_of(prepared.function, 0), **zeros}
 
-    def _create_default_param(self, _: Prepared, __: OnResult | None) -> dict[str, Any]:
+    def _create_default_param(self, _: Prepared, __: OnResults | None) -> dict[str, Any]:
         return to_json(self._layout, default_param(self.release))
 
-    def _init(self, prepared: Prepared, _: OnResult | None) -> dict[str, Any]:
+    def _init(self, prepared: Prepared, _: OnResults | None) -> dict[str, Any]:
         param = prepared.arguments["param"]
         extended = param.get("extend_param") or {}
         self.load(str(param.get("model_path") or ""), extended.get("n_batch", 1))
         self.problem = None
         return outputs_of("rkllm_init", 0)
 
-    def _destroy(self, _: Prepared, __: OnResult | None) -> dict[str, Any]:
+    def _destroy(self, _: Prepared, __: OnResults | None) -> dict[str, Any]:
         self.load(None)
         return outputs_of("rkllm_destroy", 0)
 
-    def _get_kv_cache_size(self, _: Prepared, __: OnResult | None) -> dict[str, Any]:
+    def _get_kv_cache_size(self, _: Prepared, __: OnResults | None) -> dict[str, Any]:
         return {
             **outputs_of("rkllm_get_kv_cache_size", 0),
             "cache_sizes": [self._cached] * self._rows,
         }
 
-    def _clear_kv_cache(self, _: Prepared, __: OnResult | None) -> dict[str, Any]:
+    def _clear_kv_cache(self, _: Prepared, __: OnResults | None) -> dict[str, Any]:
         self._cached = 0
         return outputs_of("rkllm_clear_kv_cache", 0)
 
-    def _run(self, prepared: Prepared, on_result: OnResult | None) -> dict[str, Any]:
-        assert on_result is not None
+    def _run(self, prepared: Prepared, on_results: OnResults | None) -> dict[str, Any]:
+        assert on_results is not None
         prompt = prompt_of(prepared)
         self._pace()
         self._stopped.clear()
         self._running, self._paused, self.prompt = True, False, prompt
         try:
-            end, tokens = self._generate(self._replies.answer(prompt), prompt, on_result)
+            end, tokens = self._generate(self._replies.answer(prompt), prompt, on_results)
         finally:
             self._running, self.prompt = False, None
         if prepared.checked.keeps_history:
             self._cached += len(prompt.split()) + tokens
         return outputs_of(prepared.function, -1 if end is End.ERROR else 0)
 
-    def _generate(self, answer: Answer, prompt: str, on_result: OnResult) -> tuple[End, int]:
+    def _generate(self, answer: Answer, prompt: str, on_results: OnResults) -> tuple[End, int]:
         """Make the callbacks of a run.
 
         :returns: the end of the run, and the number of tokens.
@@ -212,7 +212,7 @@ class FakeRuntime:
         parts, tokens = deque(answer.parts), 0
         while parts and not self._stopped.is_set():
             self._pause_before_callback(answer)
-            on_result(self._partial(parts[0], tokens))
+            on_results([self._partial(parts[0], tokens)])
             tokens += 1
             if self._paused:
                 return End.SILENT, tokens
@@ -225,7 +225,7 @@ class FakeRuntime:
         self._running = False
         if end is not End.SILENT:
             self._pause_before_callback(answer)
-            on_result(self._last(end, prompt, tokens))
+            on_results([self._last(end, prompt, tokens)])
         self._pace()
         return end, tokens
 
@@ -288,7 +288,7 @@ class FakeRuntime:
 
 
 #: Function -> the method that performs it; all others return zeros.
-_PERFORM: Mapping[str, Callable[[FakeRuntime, Prepared, OnResult | None], dict[str, Any]]] = {
+_PERFORM: Mapping[str, Callable[[FakeRuntime, Prepared, OnResults | None], dict[str, Any]]] = {
     "rkllm_createDefaultParam": FakeRuntime._create_default_param,
     "rkllm_init": FakeRuntime._init,
     "rkllm_destroy": FakeRuntime._destroy,

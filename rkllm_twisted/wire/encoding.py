@@ -16,6 +16,7 @@ import attrs
 import msgspec
 
 from rkllm_twisted.values import FloatArray
+from rkllm_twisted.wire.encoded_result import EncodedResult
 
 #: Bytes of a float32, and of what is written between two pauses: about 4 ms.
 FLOAT_BYTES = 4
@@ -74,6 +75,7 @@ def _hook(form: Callable[[FloatArray], object]) -> Callable[[Any], object]:
 _ENCODE = {name: msgspec.json.Encoder(enc_hook=_hook(form)).encode for name, form in FORMS.items()}
 _SCALARS = frozenset({type(None), bool, int, float, str})
 _AS_THEY_ARE = frozenset({*_SCALARS, msgspec.Raw, FloatArray})
+_WITHOUT_ARRAYS = frozenset({*_SCALARS, EncodedResult})
 
 
 def encode(value: object, floats: str = "json") -> bytes:
@@ -83,6 +85,8 @@ def encode(value: object, floats: str = "json") -> bytes:
     :param floats: one of :data:`FORMS`.
     :raises TypeError, ValueError, OverflowError, RecursionError: it has no JSON form.
     """
+    if type(value) is EncodedResult:
+        return value.json
     if type(value) in _AS_THEY_ARE or _holds_only(_AS_THEY_ARE, value):
         return _ENCODE[floats](value)
     return _ENCODE[floats](_plain(value))
@@ -115,7 +119,7 @@ def with_arrays_encoded(value: Any, pause: Callable[[], object]) -> Any:
     """
     if isinstance(value, FloatArray):
         return msgspec.Raw(b"".join(_pieces(value, pause)))
-    if type(value) in _SCALARS or _holds_only(_SCALARS, value):
+    if type(value) in _WITHOUT_ARRAYS or _holds_only(_SCALARS, value):
         return value
     if isinstance(value, Mapping):
         return {name: with_arrays_encoded(item, pause) for name, item in value.items()}

@@ -43,14 +43,14 @@ class Board:
             "rkllm_init", {"model_path": str(demo_model()), "top_k": 1, "max_context_len": 512}
         )
 
-    def call(self, function: str, *params: object, on_result: Any = None) -> Mapping[str, Any]:
-        return self._runtime.perform(self._runtime.prepare(function, list(params)), on_result)
+    def call(self, function: str, *params: object, on_results: Any = None) -> Mapping[str, Any]:
+        return self._runtime.perform(self._runtime.prepare(function, list(params)), on_results)
 
     def run(self, run_input: Mapping[str, Any], limit: int) -> tuple[tuple[int, ...], int]:
         """Run; return the generated tokens and the number of tokens read."""
         results: list[Mapping[str, Any]] = []
         options = {"keep_history": 1, "max_new_tokens": limit}
-        self.call("rkllm_run", run_input, options, on_result=results.append)
+        self.call("rkllm_run", run_input, options, on_results=results.extend)
         tokens = tuple(one["token_id"] for one in results if one["_callback_state"] == 0)
         return tokens, results[-1]["perf"]["prefill_tokens"]
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from one_by_one import one_by_one
 
 from rkllm_twisted.cpu import demo_model
 from rkllm_twisted.errors import NotInRelease, RuntimeRefused
@@ -36,7 +37,7 @@ class Model:
 
     def call(self, function: str, on_result: Any = None, **params: Any) -> Any:
         """Call a function with named parameters."""
-        return self.runtime.perform(self.runtime.prepare(function, params), on_result)
+        return self.runtime.perform(self.runtime.prepare(function, params), one_by_one(on_result))
 
     def run(self, source: Mapping[str, Any], **infer: Any) -> list[Any]:
         """Return all results of a run."""
@@ -136,7 +137,7 @@ def test_a_scripted_token_says_when_it_was_given(tmp_path: Path) -> None:
     params = {"rkllm_input": {"prompt_input": "x"}}
     runtime.perform(
         runtime.prepare("rkllm_run", params),
-        lambda result: texts.append(result["text"]) if result["_callback_state"] == 0 else None,
+        lambda results: texts.extend(r["text"] for r in results if r["_callback_state"] == 0),
     )
     ended = time.monotonic_ns() // 1000
     runtime.close()

@@ -48,6 +48,13 @@ class RecordingNPU:
             on_result(form(partial))
         return succeed(form(self._final))
 
+    def stream(
+        self, function: str, params: object, on_results: Any, client: object, form: Any
+    ) -> Deferred[Any]:
+        self.asked.append((function, params, client))
+        on_results([form(partial) for partial in self._partials])
+        return succeed(form(self._final))
+
     def status(self) -> NPUStatus:
         return NPUStatus("loaded", "m", 0, 0, 0)
 
@@ -74,8 +81,8 @@ class FakeCall:
     daemon: Any = None
     streamed: list[Any] = attrs.Factory(list)
 
-    def stream(self, result: object) -> None:
-        self.streamed.append(result)
+    def stream_all(self, results: Any) -> None:
+        self.streamed += results
 
     def encode_floats(self, result: Any) -> Any:
         return result

@@ -63,8 +63,8 @@ class FakeCall:
     streamed: list[Any] = attrs.Factory(list)
     methods: Any = attrs.Factory(find_methods)
 
-    def stream(self, result: object) -> None:
-        self.streamed.append(result)
+    def stream_all(self, results: Any) -> None:
+        self.streamed += results
 
     def encode_floats(self, result: Any) -> Any:
         return result

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from daemons import Daemon
+from one_by_one import one_by_one
 
 from rkllm_twisted.abi.layouts import layout_of
 from rkllm_twisted.abi.release import releases
@@ -64,7 +65,7 @@ class Model:
 
     def call(self, function: str, on_result: Any = None, **params: Any) -> Any:
         """Call a function by its parameters' names."""
-        return self.runtime.perform(self.runtime.prepare(function, params), on_result)
+        return self.runtime.perform(self.runtime.prepare(function, params), one_by_one(on_result))
 
     def run(self, prompt: str, **infer: Any) -> list[Any]:
         """Every result of a run."""

@@ -42,7 +42,7 @@ def load(embedded: Runtime, tmp_path: Path) -> Callable[[str], Runtime]:
 def run(runtime: Runtime, *infer: Any) -> list[dict[str, Any]]:
     """Run, and give the results."""
     seen: list[dict[str, Any]] = []
-    runtime.perform(runtime.prepare("rkllm_run", [*INPUT, *infer]), seen.append)
+    runtime.perform(runtime.prepare("rkllm_run", [*INPUT, *infer]), seen.extend)
     return seen
 
 
@@ -122,7 +122,7 @@ def test_a_late_callback(load: Callable[[str], Runtime]) -> None:
     count = len(seen)
     # The run before calls back during this one.
     during: list[dict[str, Any]] = []
-    runtime.perform(runtime.prepare("rkllm_run", [{"prompt_input": "next"}]), during.append)
+    runtime.perform(runtime.prepare("rkllm_run", [{"prompt_input": "next"}]), during.extend)
     assert len(seen) == count
     assert [result["text"] for result in during if result["text"]] == ["y"]
 

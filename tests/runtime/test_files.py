@@ -189,7 +189,7 @@ def call(runtime: Runtime, function: str, *params: Any) -> Any:
     """Call a function; return a run's text."""
     results: list[Any] = []
     prepared = runtime.prepare(function, list(params))
-    runtime.perform(prepared, results.append if function == "rkllm_run" else None)
+    runtime.perform(prepared, results.extend if function == "rkllm_run" else None)
     return "".join(r["text"] or "" for r in results if r["_callback_state"] == 0)
 
 

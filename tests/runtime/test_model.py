@@ -62,7 +62,7 @@ def run(runtime: Runtime, params: list[Any]) -> str:
     """Run, and give the text."""
     texts: list[str] = []
     prepared = runtime.prepare("rkllm_run", params)
-    runtime.perform(prepared, lambda result: texts.append(str(result["text"] or "")))
+    runtime.perform(prepared, lambda results: texts.append(str(results[0]["text"] or "")))
     return "".join(texts)
 
 
@@ -156,7 +156,7 @@ def test_a_token_that_stays_in_the_cache_is_cleared() -> None:
         if function == "rkllm_get_kv_cache_size":
             return {"cache_sizes": next(sizes)}
         if heard is not None:
-            heard({"last_hidden_layer": {"embd_size": 8}})
+            heard([{"last_hidden_layer": {"embd_size": 8}}])
         return {}
 
     assert learn_width(call) == 8

@@ -76,7 +76,7 @@ def answer(runtime: Runtime) -> str:
     infer = {"rkllm_infer_params": {"keep_history": 0}}
     runtime.perform(
         runtime.prepare("rkllm_run", {**params, **infer}),
-        lambda result: texts.append(result["text"]) if result["_callback_state"] == 0 else None,
+        lambda results: texts.extend(r["text"] for r in results if r["_callback_state"] == 0),
     )
     return "".join(texts)
 

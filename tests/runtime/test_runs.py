@@ -258,7 +258,7 @@ def test_native_async_waits_for_the_last_result(native: tuple[Runtime, Recorder]
         layout_of(releases()["1.3.0"]), (RunState.NORMAL, {"text": b"a"}), (RunState.FINISH, {})
     )
     seen: list[Any] = []
-    outputs = runtime.perform(runtime.prepare("rkllm_run_async", INPUT), seen.append)
+    outputs = runtime.perform(runtime.prepare("rkllm_run_async", INPUT), seen.extend)
     assert outputs == {"success": True, "status_code": 0}
     assert recorder.last()["function"] == "rkllm_run_async"
     assert [result["_callback_state"] for result in seen] == [RunState.NORMAL, RunState.FINISH]
@@ -272,7 +272,7 @@ def test_native_async_without_a_last_result(
     runtime, recorder = native
     recorder.play(layout_of(releases()["1.3.0"]), (RunState.NORMAL, {"text": b"a"}))
     seen: list[Any] = []
-    assert runtime.perform(runtime.prepare("rkllm_run_async", INPUT), seen.append)["success"]
+    assert runtime.perform(runtime.prepare("rkllm_run_async", INPUT), seen.extend)["success"]
     assert len(seen) == 1
 
 

@@ -18,7 +18,7 @@ from rkllm_twisted.errors import InvalidParams, RuntimeRefused
 from rkllm_twisted.interfaces import IRuntime
 from rkllm_twisted.testing import Answer, End, FakeRuntime
 from rkllm_twisted.testing.results import figures
-from rkllm_twisted.values import SAVED, FloatArray, OnResult
+from rkllm_twisted.values import SAVED, FloatArray, OnResults
 
 #: What a message may hold that no template and no other message holds.
 SECRET = re.compile(r"zq\d+q")
@@ -99,12 +99,12 @@ class EchoRuntime(FakeRuntime):
         decoded = self._vocabulary.decode(ids) if ids and self._vocabulary else ""
         return " ".join([*words, decoded])
 
-    def perform(self, prepared: Any, on_result: OnResult | None = None) -> dict[str, Any]:
+    def perform(self, prepared: Any, on_results: OnResults | None = None) -> dict[str, Any]:
         """See :meth:`IRuntime.perform`."""
-        if on_result is not None:
+        if on_results is not None:
             self._check_model()
             self.performed.append(prepared.function)
-            return self._echo(prepared.arguments, on_result)
+            return self._echo(prepared.arguments, on_results)
         outputs = super().perform(prepared)
         change = _CHANGES.get(prepared.function)
         return change(self, prepared.arguments, outputs) if change else outputs
@@ -126,7 +126,7 @@ class EchoRuntime(FakeRuntime):
     def _size(self, _: Mapping[str, Any], outputs: dict[str, Any]) -> dict[str, Any]:
         return {**outputs, "cache_sizes": [len(self.cache)]}
 
-    def _echo(self, arguments: Mapping[str, Any], on_result: OnResult) -> dict[str, Any]:
+    def _echo(self, arguments: Mapping[str, Any], on_results: OnResults) -> dict[str, Any]:
         before = list(self.cache)
         infer = arguments.get("rkllm_infer_params") or {}
         restored = self._restore(arguments["rkllm_input"].get("token_input"))
@@ -137,18 +137,19 @@ class EchoRuntime(FakeRuntime):
         saved = self._save(infer.get("prompt_cache_params"))
         mode = infer.get("mode") or ""
         if mode in _ARRAYS:
-            self._send_arrays(mode, on_result)
+            self._send_arrays(mode, on_results)
             if not self.keeps_array_runs(bool(infer.get("keep_history"))):
                 self.cache[:] = before
             return {"success": True, "status_code": 0}
         came: list[Any] = []
 
-        def keep(result: Any) -> None:
+        def keep(results: Any) -> None:
+            [result] = results
             if result["_callback_state"] == 0:
                 came.append(result)
             elif "perf" in result:
                 result = {**result, "perf": figures(self.read, len(came))}
-            self._call_back(on_result, result)
+            self._call_back(on_results, result)
 
         then, self.then = self.then, None
         parts = self._parts("saw " + " ".join(sorted(secrets_in(self.text))))
@@ -165,16 +166,16 @@ class EchoRuntime(FakeRuntime):
             raise NO_FILE
         return {**end, **saved}
 
-    def _send_arrays(self, mode: str, on_result: OnResult) -> None:
+    def _send_arrays(self, mode: str, on_results: OnResults) -> None:
         self._pace()
         result = _ARRAYS[mode](self.text, self.read, self._width)
         if not self.is_mute:
-            on_result({**empty_result(self._layout), **result, "_callback_state": 0})
+            on_results([{**empty_result(self._layout), **result, "_callback_state": 0}])
 
-    def _call_back(self, on_result: OnResult, result: Any) -> None:
+    def _call_back(self, on_results: OnResults, result: Any) -> None:
         self._is_calling = True
         try:
-            on_result(result)
+            on_results([result])
         finally:
             self._is_calling = False
 
@@ -246,13 +247,13 @@ class EchoRuntime(FakeRuntime):
     def _end_token(self) -> str | int:
         return "<end>" if self._vocabulary is None else self._vocabulary.control["<|im_end|>"]
 
-    def _play(self, answer: Answer, on_result: OnResult) -> dict[str, Any]:
+    def _play(self, answer: Answer, on_results: OnResults) -> dict[str, Any]:
         self._pace()
         self._stopped.clear()
         self._is_spoilt = False
         self._running = True
         try:
-            self._generate(answer, "", on_result)
+            self._generate(answer, "", on_results)
         finally:
             self._running = False
         return {"success": True, "status_code": 0}

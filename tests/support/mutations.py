@@ -176,8 +176,8 @@ GUARDS = [
     _guard(
         "what was given up streams no more",
         "npu/job.py",
-        "if not self.abandoned:\n            function",
-        "if True:\n            function",
+        "if not self.abandoned:\n                self._deliver",
+        "if True:\n                self._deliver",
         f"{NPU}::test_cancelling_the_run_under_way_aborts_it",
     ),
     _guard(
@@ -360,7 +360,7 @@ GUARDS = [
     _guard(
         "a timer that fires late starts again",
         "rpc/deadline.py",
-        "if self._clock.seconds() - due > PAUSE_S:",
+        "if self._clock.seconds() - self._due > PAUSE_S:",
         "if False:",
         "npu/test_timeouts.py::test_a_timer_that_fires_late_starts_again",
         "server/test_protocol.py::test_a_pause_of_the_daemon_does_not_drop_a_client_that_reads",

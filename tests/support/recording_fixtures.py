@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from one_by_one import one_by_one
 from recording_library import Recorder, build
 
 from rkllm_twisted.abi.layouts import Layout, layout_of
@@ -78,7 +79,7 @@ def call(runtime: Runtime) -> Call:
     """A function that prepares and performs a call of the runtime."""
 
     def call(function: str, params: Any = None, on_result: Any = None) -> Mapping[str, Any]:
-        return runtime.perform(runtime.prepare(function, params), on_result)
+        return runtime.perform(runtime.prepare(function, params), one_by_one(on_result))
 
     return call
 
@@ -105,7 +106,7 @@ def loaded_with(
         runtime.perform(runtime.prepare("rkllm_init", [{"model_path": model_file}]))
 
         def call(function: str, params: Any = None, on_result: Any = None) -> Mapping[str, Any]:
-            return runtime.perform(runtime.prepare(function, params), on_result)
+            return runtime.perform(runtime.prepare(function, params), one_by_one(on_result))
 
         return call, recorder
 

@@ -41,7 +41,7 @@ def request(text: bytes) -> bytes:
 def answer(payload: bytes) -> bytes:
     """The immediate answer of a conversation to one message."""
     sent: list[bytes] = []
-    reply = Conversation(dispatcher(), Peer(1), sent.append).received(payload)
+    reply = Conversation(dispatcher(), Peer(1), sent.extend).received(payload)
     assert reply is not None
     assert not sent
     return reply

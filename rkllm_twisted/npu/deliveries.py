@@ -1,0 +1,93 @@
+"""What a turn sends from the NPU thread to the reactor thread: in order, and together.
+
+Waking the reactor costs more than a token, and so does each write to a client.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+
+@attrs.define(eq=False)
+class Delivery:
+    """A function to call.
+
+    :param results: what a function gets that takes a list; None: it gets ``args``.
+    """
+
+    function: Callable[..., object]
+    args: tuple[Any, ...] = ()
+    results: list[Any] | None = None
+
+
+@attrs.define(eq=False)
+class DeliveryBatch:
+    """Deliveries that are made together.
+
+    :ivar tokens: how many tokens came.
+    """
+
+    tokens: int = 0
+    deliveries: list[Delivery] = attrs.field(factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.tokens or self.deliveries)
+
+    def add_result(self, function: Callable[..., object], *results: object) -> None:
+        """Add results for a function that takes a list of those that came together."""
+        last = self.deliveries[-1] if self.deliveries else None
+        if last is None or last.results is None or last.function != function:
+            self.deliveries.append(Delivery(function, results=[*results]))
+        else:
+            last.results += results
+
+    def add_all(self, later: DeliveryBatch) -> None:
+        """Add what another batch has."""
+        self.tokens += later.tokens
+        for delivery in later.deliveries:
+            if delivery.results is None:
+                self.deliveries.append(delivery)
+            else:
+                self.add_result(delivery.function, *delivery.results)
+
+
+class Deliveries:
+    """The batches of one turn. One that the reactor has not taken yet grows.
+
+    :param from_thread: ``reactor.callFromThread``.
+    :param deliver: called with each batch, in the reactor thread.
+    """
+
+    def __init__(
+        self, from_thread: Callable[..., object], deliver: Callable[[DeliveryBatch], object]
+    ) -> None:
+        self._from_thread = from_thread
+        self._deliver = deliver
+        self._lock = threading.Lock()
+        self._growing: DeliveryBatch | None = None
+
+    def put(self, batch: DeliveryBatch) -> None:
+        """Deliver a batch soon. In the NPU thread."""
+        with self._lock:
+            growing = self._growing
+            if growing is None:
+                self._growing = batch
+            else:
+                growing.add_all(batch)
+        if growing is None:
+            self._from_thread(self._take, batch)
+
+    def end_batch(self) -> None:
+        """Begin another batch with what comes next. In the NPU thread."""
+        with self._lock:
+            self._growing = None
+
+    def _take(self, batch: DeliveryBatch) -> None:
+        with self._lock:
+            if self._growing is batch:
+                self._growing = None
+        self._deliver(batch)
