@@ -107,6 +107,10 @@ typedef struct {
     const float *(*logits)(const engine_model *model);
     const float *(*hidden)(const engine_model *model);
 
+    /* Drop the positions from n on, n >= 1. False, and nothing changes, where this model's cache
+     * cannot go back. `decode` does without. */
+    bool (*cut)(engine_model *model, size_t n);
+
     /* Take positions [from, to) out of the cache; later ones move down (RoPE is adjusted). */
     int (*erase)(engine_model *model, size_t from, size_t to);
 

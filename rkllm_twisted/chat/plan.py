@@ -7,6 +7,9 @@ that the tier needs.
 A cache is used only if the prompt begins with all of it, because the runtime can cut off the end of
 a cache only while a run is paused. The tokens of the system slot are an exception. The runtime can
 keep them and clear the rest.
+
+The embedded runtime compares a prompt with what it was told to clear, and does not read again what
+both begin with. No call asks for that; a plan only says how much it may be.
 """
 
 from __future__ import annotations
@@ -19,7 +22,13 @@ import attrs
 from rkllm_twisted.chat.model import ChatModel, Tier
 from rkllm_twisted.chat.prompts import PlainContent, Prompt, SlotContent, TokenContent
 from rkllm_twisted.chat.segments import Mark, Pieces, after, merged
-from rkllm_twisted.chat.trail import CacheKey, PlannedCall, Trail, same_conversation
+from rkllm_twisted.chat.trail import (
+    CacheKey,
+    PlannedCall,
+    Trail,
+    same_beginning,
+    same_conversation,
+)
 
 
 @attrs.frozen
@@ -30,12 +39,15 @@ class Traits:
     :param keeps_system: True if ``clear_kv_cache`` with 1 keeps the system slot's tokens.
     :param templates: True if it has ``set_chat_template`` (since 1.2.0).
     :param roles: True if RKLLMInput has ``role`` and ``enable_thinking`` (since 1.2.1).
+    :param reuses: True if a run that keeps its history does not read again what a cleared cache
+        held.
     """
 
     history: bool = True
     keeps_system: bool = True
     templates: bool = True
     roles: bool = True
+    reuses: bool = True
 
 
 CLEAR = PlannedCall("rkllm_clear_kv_cache", (0,))
@@ -54,6 +66,8 @@ class Plan:
     :param cached_tokens: how many tokens of the prompt are in the cache; None if not counted.
     :param new_tokens: how many tokens this run reads; None if not counted.
     :param flattened: True if the earlier conversation is read as plain text.
+    :param shared: tier A: how many tokens of a prompt that does not continue are what the cache
+        held, so that the runtime need not read them again.
     :param empty_slot: tier B: the new value of :attr:`KnownCache.empty_slot`.
     """
 
@@ -66,6 +80,7 @@ class Plan:
     cached_tokens: int | None = 0
     new_tokens: int | None = None
     flattened: bool = False
+    shared: int = 0
     empty_slot: PlannedCall | None = None
 
 
@@ -92,10 +107,18 @@ def plan(
         case PlainContent():
             made = _plain(model, prompt.content, trail, adapter, traits)
     if traits.history:
-        return made
+        return _with_shared(made, prompt, trail) if traits.reuses else made
     # A release without history has no call to clear the cache, and needs none.
     calls = tuple(call for call in made.calls if call.function != CLEAR.function)
     return attrs.evolve(made, calls=calls, keep_history=None, trail=None)
+
+
+def _with_shared(made: Plan, prompt: Prompt, trail: Trail | None) -> Plan:
+    is_known = made.trail is not None and trail is not None and trail.key == made.trail.key
+    if made.continued or not is_known or not isinstance(prompt.content, TokenContent):
+        return made
+    assert trail is not None
+    return attrs.evolve(made, shared=same_beginning(trail.tokens, prompt.content.tokens))
 
 
 def _with_tokens(

@@ -6,7 +6,8 @@ content is unknown. The cache is then cleared before the next prompt.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import takewhile
 from typing import Any
 
 import attrs
@@ -72,6 +73,12 @@ def same_conversation(one: Conversation, other: Conversation) -> bool:
     return len(one) == len(other) and all(
         _read(a) == _read(b) for a, b in zip(one, other, strict=True)
     )
+
+
+def same_beginning(one: Iterable[int], other: Iterable[int]) -> int:
+    """Return with how many equal tokens two sequences begin."""
+    pairs = zip(one, other, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _read(message: Message) -> Message:

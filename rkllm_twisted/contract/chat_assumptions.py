@@ -50,6 +50,12 @@ CHAT_ASSUMPTIONS: tuple[Assumption, ...] = (
         chat_checks.reads_whole_prompt,
     ),
     Assumption(
+        "beginning again",
+        "What a cleared cache held is not read again, if a prompt with history begins so.",
+        f"{COPES} A prompt that continues no conversation is read whole; --cache-dir helps.",
+        chat_checks.reuses_beginning,
+    ),
+    Assumption(
         "template file",
         "A chat_template.jinja beside the model is not read by the runtime.",
         f"{COPES} Only the tier runtime uses the runtime's template, and with this file the daemon"

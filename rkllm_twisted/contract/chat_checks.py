@@ -77,7 +77,7 @@ def keeps_system(library: RawLibrary) -> Verdict:
     whole = library.cache_size()
     status = library.call("rkllm_clear_kv_cache", {"keep_system_prompt": 1})
     kept = library.cache_size()
-    again = library.run(keep_history=1)
+    again = library.run(keep_history=0)  # kept, it might not be read again
     holds = (
         status == 0
         and 0 < kept < whole
@@ -124,6 +124,19 @@ def reads_whole_prompt(library: RawLibrary) -> Verdict:
         first.prefilled == second.prefilled,
         f"The same prompt, twice, read {first.prefilled} and {second.prefilled} tokens; the"
         f" answers are {_compared(first, second)}.",
+    )
+
+
+def reuses_beginning(library: RawLibrary) -> Verdict:
+    """After a clear, a prompt that is kept is not read again as far as it is the same."""
+    library.load(max_new_tokens=1)
+    first = library.run(LONG_PROMPT, keep_history=1)
+    library.clear()
+    second = library.run(LONG_PROMPT, keep_history=1)
+    return judged(
+        second.prefilled < first.prefilled / 2 and first.text == second.text,
+        f"The same prompt, twice with a clear in between, read {first.prefilled} and"
+        f" {second.prefilled} tokens; the answers are {_compared(first, second)}.",
     )
 
 

@@ -166,10 +166,12 @@ class ChatTurn:
                 size=size,
             )
             known.trail = after_answer(made.trail, outcome, self.profile.chat.vocabulary)
+        perf = final.get("perf") or {}
+        cached, reading = self._counted(made, perf, size)
         usage = usage_of(
-            final.get("perf"),
-            cached=_cached(made, final, size),
-            reading=made.new_tokens,
+            perf,
+            cached=cached,
+            reading=reading,
             written=len(reader.tokens),
             reasoning=reader.parser.reasoning_tokens,
         )
@@ -179,6 +181,20 @@ class ChatTurn:
         form = self.prompt.reading.tool_format
         is_special = made.tier is not Tier.TOKENS and form is not None and form.special
         return (HIDDEN_MARKS,) if is_special and turn.skip_special_token else ()
+
+    def _counted(
+        self, made: Plan, perf: Mapping[str, int], size: int | None
+    ) -> tuple[int, int | None]:
+        """Return how many tokens of the prompt were in the cache, and were read if counted."""
+        read, cached, new = perf.get("prefill_tokens", 0), made.cached_tokens, made.new_tokens
+        reuses = self.traits.plan.reuses and not made.continued
+        if new is not None:
+            kept = max(0, new - read) if reuses and read else 0
+            return (cached or 0) + kept, new - kept
+        if cached is None or reuses:
+            written = read + perf.get("generate_tokens", 0)
+            cached = max(0, size - written) if size is not None and perf else 0
+        return cached, None
 
     def _check_restored(
         self, held: int | None, made: Plan, known: KnownCache, result: TurnResult
@@ -205,15 +221,6 @@ def _with_held(made: Plan, held: int | None) -> Plan:
     if not held or made.new_tokens is None:
         return made
     return attrs.evolve(made, cached_tokens=held, new_tokens=made.new_tokens - held)
-
-
-def _cached(made: Plan, final: Result, size: int | None) -> int:
-    """Return how many tokens were in the cache already."""
-    if made.cached_tokens is not None:
-        return made.cached_tokens
-    perf = final.get("perf") or {}
-    written = perf.get("prefill_tokens", 0) + perf.get("generate_tokens", 0)
-    return max(0, size - written) if size is not None and perf else 0
 
 
 def _call(turn: ITurn, function: str, params: Params) -> Mapping[str, Any]:

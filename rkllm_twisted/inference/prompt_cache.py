@@ -2,7 +2,9 @@
 
 The first saved prompt of a model is tried before it is used: it is restored, the run is ended at
 its first token, and then the whole prompt is read for the answer. This shows whether the runtime
-restores what was saved, and whether that is faster. If not, the model's prompts are not saved.
+restores what was saved, and whether that is faster. If not, the model's prompts are not saved. The
+embedded runtime has restored the beginning then and need not read it; there, the time is compared
+with the one that earlier prompts took.
 """
 
 from __future__ import annotations
@@ -56,10 +58,13 @@ class PromptCache:
         """
         assert made.trail is not None
         owner, tokens = self._owner(made.trail.key), made.trail.tokens
-        run = PromptRun(turn, made.run_input, infer, on_result, owner, tokens, self._clock)
+        run = PromptRun(
+            turn, made.run_input, infer, on_result, owner, tokens, self._clock, made.shared
+        )
         run.start_clock()
         saved = None if self._watch.has_clients_prompt else self._store.match(owner, tokens)
-        if saved is None or not self._load(run, saved):
+        is_better = saved is not None and len(saved.tokens) > made.shared
+        if saved is None or not is_better or not self._load(run, saved):
             return None, self._read(run)
         if self._store.index.benefit(owner).is_faster:
             return self._restore(run, saved)
@@ -80,10 +85,11 @@ class PromptCache:
         """Read the whole prompt, and save it if it has come back."""
         index = self._store.index
         run.start_clock()
-        path = self._store.path_for(run.owner, run.tokens) if may_save else None
+        path = self._store.path_for(run.owner, run.tokens, run.shared) if may_save else None
         final = run.perform() if path is None else self._save(run, path)
-        if path is None and run.results:
-            index.benefit(run.owner).has_read(len(run.tokens), run.first_ms)
+        read = _read_tokens(run, final)
+        if path is None and run.results and 2 * read >= len(run.tokens):
+            index.benefit(run.owner).has_read(read, run.first_ms)
         index.has_read(run.owner, run.tokens)
         return final
 
@@ -157,8 +163,10 @@ class PromptCache:
         if not is_right:
             self.was_wrong(run.owner)
         elif run.results:
-            benefit = self._store.index.benefit(run.owner)
-            benefit.has_tried(saved, restoring_ms, len(run.tokens), run.first_ms)
+            benefit, whole = self._store.index.benefit(run.owner), len(run.tokens)
+            is_whole = _read_tokens(run, final) == whole  # else what was restored was at hand
+            reading_ms = run.first_ms if is_whole else benefit.expected_ms(whole)
+            benefit.has_tried(saved, restoring_ms, whole, reading_ms)
             if not benefit.is_faster:
                 why = "saving and restoring is no faster than reading"
                 self._store.give_up(run.owner, why)
@@ -176,6 +184,11 @@ class PromptCache:
         finally:
             self._watch.release_prompt(run.turn)
         return run.has_right_size()
+
+
+def _read_tokens(run: PromptRun, final: Result) -> int:
+    """Return how many tokens of its prompt a run has read; all, if the runtime does not say it."""
+    return (final.get("perf") or {}).get("prefill_tokens") or len(run.tokens)
 
 
 def open_prompts(

@@ -20,6 +20,7 @@ class PromptRun:
     :param owner: the model and adapter of the prompt.
     :param tokens: the prompt.
     :param clock: the time in seconds.
+    :param shared: how many of the tokens the runtime need not read again; see :class:`Plan`.
     :ivar first_ms: the time from :meth:`start_clock` to the first result, in milliseconds.
     :ivar last_ms: the same, to the last result that has come.
     :ivar results: how many results have come.
@@ -32,6 +33,7 @@ class PromptRun:
     owner: CacheKey
     tokens: tuple[int, ...]
     clock: Callable[[], float]
+    shared: int = 0
     first_ms: float = 0.0
     last_ms: float = 0.0
     results: int = 0

@@ -32,6 +32,7 @@ def traits_of(release: Release, backend: str) -> RuntimeTraits:
             # For the vendor's library this is not known yet. If it is wrong, an answer is wrong.
             keeps_system=has_history and backend != "npu",
             templates="rkllm_set_chat_template" in release.functions,
+            reuses=has_history and backend != "npu",  # not known either; it only changes figures
             roles="role" in _fields(release, "RKLLMInput"),
         ),
         "rkllm_get_kv_cache_size" in release.functions,

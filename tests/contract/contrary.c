@@ -22,6 +22,7 @@ static struct {
     const char *prefix;
     const char *system, *postfix; /* copied, unlike the prefix */
     int cache, loads, runs, aborts, limit, saved;
+    int last_prompt, cut_off; /* tokens of the last prompt, and of the last that was cleared */
     bool has_template_file;
     volatile bool running, aborted, aborted_idle, paused, deaf;
     pthread_t runner;
@@ -76,7 +77,7 @@ RKLLM_CPU_API int rkllm_init(LLMHandle *handle, RKLLMParam *param, RKLLMCallback
     it.cache = 0;
     it.prefix = it.system = it.postfix = NULL;
     it.limit = param->max_new_tokens;
-    it.saved = 0;
+    it.saved = it.cut_off = 0;
     it.has_template_file = has_template_file(param->model_path);
     *handle = &it;
     return 0;
@@ -104,13 +105,14 @@ static void *call_back(void *argument) {
     return NULL;
 }
 
-static int read_tokens; /* of the run under way, as perf says it */
+static int read_tokens; /* of the run under way */
+static int reused;      /* of these; perf does not count them */
 
 static int tell(const char *text, int tokens, void *userdata, LLMCallState state) {
     struct call call = {.userdata = is_contrary("userdata") ? NULL : userdata, .state = state};
     call.result.text = text;
     call.result.token_id = 7 + tokens;
-    if (state == RKLLM_RUN_FINISH) call.result.perf.prefill_tokens = read_tokens;
+    if (state == RKLLM_RUN_FINISH) call.result.perf.prefill_tokens = read_tokens - reused;
     if (state == RKLLM_RUN_FINISH || is_contrary("perf")) call.result.perf.generate_tokens = tokens;
     if (is_contrary("callback's thread")) {
         pthread_t other;
@@ -222,6 +224,9 @@ RKLLM_CPU_API int rkllm_run(LLMHandle handle, RKLLMInput *input, RKLLMInferParam
     save(infer->prompt_cache_params);
     if (it.cache == 0 && it.saved && !is_contrary("saved prompt")) read_tokens -= it.saved;
     if (it.runs > 1 && is_contrary("prompt again")) read_tokens = 1;
+    bool comes_again = infer->keep_history && it.cache == 0 && read_tokens == it.cut_off;
+    reused = comes_again && !is_contrary("beginning again") ? read_tokens - 1 : 0;
+    it.last_prompt = read_tokens;
     it.runner = pthread_self();
     it.aborted = is_contrary("abort of nothing") && it.aborted_idle;
     it.aborted_idle = false;
@@ -259,6 +264,7 @@ RKLLM_CPU_API int rkllm_is_running(LLMHandle handle) {
 RKLLM_CPU_API int rkllm_clear_kv_cache(LLMHandle handle, int keep, int *start, int *end) {
     (void)handle, (void)start, (void)end;
     if (keep && is_contrary("clear but system")) keep = 0;
+    if (it.cache) it.cut_off = it.last_prompt;
     if (!is_contrary("clear")) it.cache = keep && it.cache ? slot(it.system) : 0;
     return 0;
 }

@@ -61,6 +61,16 @@ def test_two_conversations_do_not_read_each_other(rig: Rig) -> None:
     assert again.result["usage"]["cached_tokens"] == 0
 
 
+def test_what_the_runtime_need_not_read_again_counts_as_cached(rig: Rig) -> None:
+    """After a clear, it may still have the beginning of the prompt."""
+    rig.ask([user(ONE)])
+    before = rig.ask([user(TWO)]).result["usage"]
+    rig.runtime.at_hand = 2
+    usage = rig.ask([user(ONE)]).result["usage"]
+    assert usage["cached_tokens"] == before["cached_tokens"] + 2
+    assert usage["prompt_tokens"] == before["prompt_tokens"]
+
+
 @pytest.mark.parametrize("history", ["shared", "connection"])
 def test_a_clients_own_run_does_not_read_a_conversation(
     tier: str, tmp_path: Path, history: str

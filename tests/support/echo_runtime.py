@@ -50,6 +50,7 @@ class EchoRuntime(FakeRuntime):
         with whether it is to stay.
     :ivar columns: how many columns the logits have; None for one each token of the vocabulary.
     :ivar reads: how many words or tokens each run has read.
+    :ivar at_hand: how many of these the next runs report as not read.
     :ivar seconds: the time that has passed: :attr:`costs` of reading a token, of saving a prompt
         and of loading one.
     :ivar saving: how a prompt is saved: well; not, as on a full disk; or not, with an error before
@@ -68,6 +69,7 @@ class EchoRuntime(FakeRuntime):
         self.keeps_array_runs: Callable[[bool], bool] = bool
         self.columns: int | None = None
         self.reads: list[int] = []
+        self.at_hand = 0
         self._is_calling = self._is_spoilt = False
         self.seconds = 0.0
         self.costs = {"read": 0.1, "save": 0.01, "load": 0.01}
@@ -142,17 +144,18 @@ class EchoRuntime(FakeRuntime):
                 self.cache[:] = before
             return {"success": True, "status_code": 0}
         came: list[Any] = []
+        parts = self._parts("saw " + " ".join(sorted(secrets_in(self.text))))
 
         def keep(results: Any) -> None:
             [result] = results
             if result["_callback_state"] == 0:
                 came.append(result)
             elif "perf" in result:
-                result = {**result, "perf": figures(self.read, len(came))}
+                written = len(came) + (len(came) == len(parts))  # with the end token
+                result = {**result, "perf": figures(self.read - self.at_hand, written)}
             self._call_back(on_results, result)
 
         then, self.then = self.then, None
-        parts = self._parts("saw " + " ".join(sorted(secrets_in(self.text))))
         end = self._play(Answer(parts, then=End.FINISH if then is None else then), keep)
         member = "text" if self._vocabulary is None else "token_id"
         self.cache += [one[member] for one in came]

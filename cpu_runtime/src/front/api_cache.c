@@ -49,6 +49,7 @@ static bool load_saved(struct session *session, const char *path, engine_error *
     if (!prompt_cache_read(&session->saved, path, context, session->facts, error)) return false;
     /* The engine may still refuse it, and that is better known now than when a run needs it. */
     session_forget(session, false);
+    context_forget_cut(context);
     if (context->engine->state_load(context->model, session->saved.n, session->saved.state,
                                     session->saved.size) == ENGINE_OK) {
         return true;

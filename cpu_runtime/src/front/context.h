@@ -13,6 +13,9 @@ struct context {
     size_t n, capacity;
     size_t n_system;  /* positions at the start that are the system prompt */
     size_t run_start; /* where the run under way, or paused, began */
+    size_t n_evaluated; /* positions at the start, those that were cut off the end included, that
+                           the engine holds as if `ids` had been evaluated from the first on */
+    uint64_t adapter;   /* with which they were evaluated; 0: none */
 };
 
 bool context_open(struct context *context, const engine *runs, engine_model *model,
@@ -27,6 +30,16 @@ int context_read(struct context *context, const int32_t *ids, const float *embed
 
 /* Take the positions [from, to) out; later ones move down. */
 bool context_cut(struct context *context, size_t from, size_t to);
+
+/* What follows is evaluated with this adapter; 0: none. */
+void context_use_adapter(struct context *context, uint64_t adapter);
+
+/* Put back what was cut off the end, as far as it is what `ids` begin with; the last of the n ids
+ * stays out, which has to be evaluated for its logits. Returns how many are back. */
+size_t context_restore(struct context *context, const int32_t *ids, size_t n);
+
+/* Forget what was cut off: the caller has changed what the engine holds. */
+void context_forget_cut(struct context *context);
 
 /* Make room for n more by dropping the oldest positions after the first `keep`: at least half of
  * them, so that it does not have to be done for every token. False when that cannot be. */

@@ -38,15 +38,30 @@ static int read_segments(struct engine_host *run, float *all, engine_error *erro
     return code;
 }
 
+static bool begins_with_ids(const struct prompt *prompt) {
+    return prompt->n_segments > 0 && !prompt->segments->rows;
+}
+
+static void skip(struct engine_host *run, size_t n) {
+    run->reused += n;
+    run->prompt.segments->first += n;
+    run->prompt.segments->n -= n;
+}
+
 void prefill_saved(struct engine_host *run) {
     struct session *session = run->session;
-    struct prompt *prompt = &run->prompt;
-    if (prompt->n_segments == 0 || prompt->segments->rows) return;
-    run->reused = prompt_cache_restore(&session->saved, &session->context,
-                                       prompt_cache_lora(run->request->lora), prompt->ids,
-                                       prompt->segments->n);
-    prompt->segments->first += run->reused;
-    prompt->segments->n -= run->reused;
+    const struct prompt *prompt = &run->prompt;
+    if (!begins_with_ids(prompt)) return;
+    skip(run, prompt_cache_restore(&session->saved, &session->context,
+                                   prompt_cache_lora(run->request->lora), prompt->ids,
+                                   prompt->segments->n));
+}
+
+void prefill_cut_off(struct engine_host *run) {
+    const struct prompt *prompt = &run->prompt;
+    bool asked = run->request->keep_history && !run->resumed && run->reused == 0;
+    if (!asked || !begins_with_ids(prompt)) return;
+    skip(run, context_restore(&run->session->context, prompt->ids, prompt->segments->n));
 }
 
 /* Refuse rows that would not fit: the engine keeps them, and the caller gets a copy. */

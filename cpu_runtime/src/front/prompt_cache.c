@@ -172,11 +172,12 @@ size_t prompt_cache_restore(const struct prompt_cache *saved, struct context *co
         common++;
     }
     if (common == 0) return 0;
+    context_forget_cut(context);
     if (context->engine->state_load(context->model, saved->n, saved->state, saved->size) !=
         ENGINE_OK) {
         return 0;
     }
     memcpy(context->ids, ids, common * sizeof *ids);
-    context->n = common;
+    context->n = context->n_evaluated = common;
     return common;
 }

@@ -135,7 +135,10 @@ static int answer(struct engine_host *run) {
     float *rows = NULL;
     bool wants_rows = run->request->mode != MODE_GENERATE;
     size_t before = run->session->context.n;
-    if (!wants_rows) prefill_saved(run); /* it has no logits of its own */
+    if (!wants_rows) { /* neither has logits */
+        prefill_saved(run);
+        prefill_cut_off(run);
+    }
     int code = prefill(run, wants_rows ? &rows : NULL, &error);
     if (code != ENGINE_OK) context_cut(&run->session->context, before, run->session->context.n);
     if (code == ENGINE_REFUSED) return run_fail(run, error.text);
@@ -167,6 +170,7 @@ static int perform(struct engine_host *run) {
     struct session *session = run->session;
     const char *fault = loras_use(&session->loras, session->engine, session->model,
                                   run->request->lora);
+    context_use_adapter(&session->context, prompt_cache_lora(run->request->lora));
     if (!fault) fault = build_prompt(run);
     if (fault) return run_fail(run, fault);
     if (!run_make_room(run, run->prompt.n)) {

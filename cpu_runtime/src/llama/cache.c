@@ -3,6 +3,10 @@
 
 #include "model.h"
 
+bool llama_cut(engine_model *model, size_t n) {
+    return model->library->memory_seq_rm(model->memory, 0, (int32_t)n, -1);
+}
+
 int llama_erase(engine_model *model, size_t from, size_t to) {
     const libllama *with = model->library;
     if (!with->memory_can_shift(model->memory) ||
@@ -27,19 +31,14 @@ static state_head head_of(const engine_model *model, size_t n) {
     return head;
 }
 
-/* Only what is saved may be in the cache. */
-static bool cut_to(engine_model *model, size_t n) {
-    return model->library->memory_seq_rm(model->memory, 0, (int32_t)n, -1);
-}
-
 size_t llama_state_size(engine_model *model, size_t n) {
-    if (!cut_to(model, n)) return 0;
+    if (!llama_cut(model, n)) return 0; /* only what is saved may be in the cache */
     return sizeof(state_head) + model->library->state_seq_get_size(model->context, 0);
 }
 
 int llama_state_save(engine_model *model, size_t n, uint8_t *to, size_t size) {
     const state_head head = head_of(model, n);
-    if (size <= sizeof head || !cut_to(model, n)) return ENGINE_REFUSED;
+    if (size <= sizeof head || !llama_cut(model, n)) return ENGINE_REFUSED;
     memcpy(to, &head, sizeof head);
     size_t room = size - sizeof head;
     size_t written = model->library->state_seq_get_data(model->context, to + sizeof head, room, 0);
@@ -57,6 +56,6 @@ int llama_state_load(engine_model *model, size_t n, const uint8_t *from, size_t 
                                            size - sizeof expected, 0) > 0) {
         return ENGINE_OK;
     }
-    cut_to(model, 0); /* whatever a part of it has left */
+    llama_cut(model, 0); /* whatever a part of it has left */
     return ENGINE_REFUSED;
 }

@@ -261,6 +261,7 @@ const engine engine_llama = {
     .decode = llama_decode_rows,
     .logits = llama_logits,
     .hidden = llama_hidden,
+    .cut = llama_cut,
     .erase = llama_erase,
     .state_size = llama_state_size,
     .state_save = llama_state_save,

@@ -58,6 +58,7 @@ int llama_decode_rows(engine_model *model, const int32_t *tokens, const float *e
 const float *llama_logits(const engine_model *model);
 const float *llama_hidden(const engine_model *model);
 
+bool llama_cut(engine_model *model, size_t n);
 int llama_erase(engine_model *model, size_t from, size_t to);
 size_t llama_state_size(engine_model *model, size_t n);
 int llama_state_save(engine_model *model, size_t n, uint8_t *to, size_t size);

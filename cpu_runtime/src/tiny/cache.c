@@ -47,6 +47,14 @@ static void turn_keys(const engine_model *model, float *keys, size_t n, size_t d
         tiny_rope(keys + head * c->head_dim, cosines, back, c->rope_pairs);
 }
 
+bool tiny_cut(engine_model *model, size_t n)
+{
+    if (n > model->cache.n_used)
+        return false;
+    model->cache.n_used = n;
+    return true;
+}
+
 int tiny_erase(engine_model *model, size_t from, size_t to)
 {
     tiny_cache *cache = &model->cache;

@@ -198,6 +198,7 @@ const engine engine_tiny = {
     .decode = tiny_decode,
     .logits = logits,
     .hidden = hidden,
+    .cut = tiny_cut,
     .erase = tiny_erase,
     .state_size = tiny_state_size,
     .state_save = tiny_state_save,

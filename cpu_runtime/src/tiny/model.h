@@ -89,6 +89,7 @@ static inline float *tiny_cache_row(float *rows, const engine_model *model, size
 {
     return rows + (layer * model->cache.n_ctx + position) * model->config.kv_dim;
 }
+bool tiny_cut(engine_model *model, size_t n);
 int tiny_erase(engine_model *model, size_t from, size_t to);
 size_t tiny_state_size(engine_model *model, size_t n);
 int tiny_state_save(engine_model *model, size_t n, uint8_t *to, size_t size);
