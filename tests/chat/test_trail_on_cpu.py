@@ -197,7 +197,7 @@ def test_an_answer_that_was_cut_off_in_tier_b_is_not_read_again(board: Board) ->
         board.call(one.function, *one.params)
     results: list[Mapping[str, Any]] = []
     options = {"keep_history": 1, "max_new_tokens": 8}
-    board.call("rkllm_run", made.run_input, options, on_result=results.append)
+    board.call("rkllm_run", made.run_input, options, on_results=results.extend)
     cut = say("assistant", "".join(one["text"] for one in results if one["_callback_state"] == 0))
     outcome = Outcome(cut, ended=False, size=board.size)
     assert after_answer(made.trail, outcome, None) is None

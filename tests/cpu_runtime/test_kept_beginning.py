@@ -35,8 +35,8 @@ class Model:
         adapter = {"lora_adapter_path": str(LORA), "lora_adapter_name": "own", "scale": 1.0}
         self.call("rkllm_load_lora", adapter)
 
-    def call(self, function: str, *params: object, on_result: Any = None) -> Mapping[str, Any]:
-        return self.runtime.perform(self.runtime.prepare(function, list(params)), on_result)
+    def call(self, function: str, *params: object, on_results: Any = None) -> Mapping[str, Any]:
+        return self.runtime.perform(self.runtime.prepare(function, list(params)), on_results)
 
     def clear(self, keep_system: int = 0) -> None:
         self.call("rkllm_clear_kv_cache", keep_system)
@@ -50,7 +50,7 @@ class Model:
     ) -> tuple[Any, int]:
         results: list[Any] = []
         infer = {"keep_history": keep, "max_new_tokens": limit, **more}
-        self.call("rkllm_run", source, infer, on_result=results.append)
+        self.call("rkllm_run", source, infer, on_results=results.extend)
         answer = tuple(one["token_id"] for one in results if one["_callback_state"] == 0)
         return answer, results[-1]["perf"]["prefill_tokens"]
 
@@ -130,7 +130,7 @@ def test_what_followed_a_gap_is_read_again(model: Model) -> None:
     """Ranges can be cut out of the cache while a run is paused."""
     source = tokens(*SYSTEM, *QUESTION)
     infer = {"keep_history": 0, "max_new_tokens": 4}
-    model.call("rkllm_run", source, infer, on_result=lambda _: model.runtime.pause())
+    model.call("rkllm_run", source, infer, on_results=lambda _: model.runtime.pause())
     model.call("rkllm_clear_kv_cache", 0, [1], [2])
     model.run(*OTHER)
     model.clear()

@@ -73,6 +73,23 @@ def test_a_crash_costs_the_run_under_way_and_no_more(rig: Rig, death: str) -> No
     crash_under_load(rig, f"gate\n{death}", rig.open, DEATHS[death])
 
 
+def test_a_crash_amid_a_sequence_ends_it_and_names_the_call(rig: Rig) -> None:
+    """The results so far are in the error; the daemon goes on, and no text is another's."""
+    rig.load(f'run when "die"\ntoken "x"\nsegv\n{HELLO}')
+    runs = [
+        {"method": "rkllm.run", "params": [{"prompt_input": text}]} for text in ("hi", "die", "hi")
+    ]
+    with rig.daemon.connect() as client:
+        error = client.ask("server.sequence", {"calls": runs})["error"]
+        assert error["code"] == -32004
+        assert error["message"].startswith("calls[1] (rkllm.run): ")
+        assert error["data"]["call_index"] == 1
+        assert [result["text"] for result in error["data"]["results"]] == ["Hello"]
+        rig.load(HELLO)
+        answer = client.ask("server.sequence", {"calls": runs[:1]})["result"]
+        assert [result["text"] for result in answer["results"]] == ["Hello"]
+
+
 def test_the_oom_killer_is_one_more_crash(rig: Rig) -> None:
     """SIGKILL comes from outside, and the runtime prints nothing."""
 

@@ -22,6 +22,7 @@ MODELS = {
     "huge": "{% for one in range(100) %}{{ 'x' * 1000000 }}{% endfor %}",
     "product": "{{ 'x' * 100000000 }}",
     "broken": "{% for %}",
+    "looping": "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}",
     "foreign": TEMPLATES["chatml"][0],
 }
 ANSWER = {"role": "assistant", "content": "Yes."}
@@ -83,6 +84,7 @@ BAD = {
     "a template that refuses": Bad("Not today", model="refusing"),
     "a template that writes 100 MB": Bad("writes more than", model="huge"),
     "a template that multiplies": Bad("too large a result", model="product"),
+    "a template that loops": Bad("does not come to an end", model="looping", code=-32003),
     "a template that is none": Bad("TemplateSyntaxError", model="broken"),
     "another model's tokenizer": Bad("another model's", model="foreign", code=-32000),
     "a result without a call": Bad("messages[1]", [user("x"), {"role": "tool", "content": "1"}]),
