@@ -154,6 +154,30 @@ def test_tools_are_refused_for_a_model_without_and_called_by_one_with(shelf: HTT
         assert calls[0]["function"]["arguments"] == {"at": "you"}
 
 
+def test_what_home_assistant_sends_is_answered(shelf: HTTPRig) -> None:
+    """Its results of tools name no call, and its fields have its defaults."""
+    function = {"name": "look", "parameters": {"type": "object", "properties": {}}}
+    further = {"keep_alive": -1, "options": {"num_ctx": 8192}, "think": False, "format": None}
+    asked = [{"role": "system", "content": "Be brief."}, *HELLO]
+    call = {"function": {"name": "look", "arguments": {}}}
+    called = {"role": "assistant", "content": None, "thinking": None, "tool_calls": [call]}
+    result = {"role": "tool", "content": '{"data": "sunny", "error": null}'}
+    tools = [{"type": "function", "function": function}]
+    body = {"model": "user-model:latest", "tools": tools, "stream": True, **further}
+    shelf.daemon.answers[re.compile("sunny")] = "It is sunny."
+    response = shelf.post("/api/chat", {**body, "messages": [*asked, called, result]})
+    assert response.status == 200, response.body
+    text = "".join(line["message"]["content"] for line in lines(response))
+    assert text == "It is sunny."
+
+
+@pytest.mark.parametrize("form", ["json", {"type": "object"}])
+def test_a_form_is_refused_by_the_name_that_ollama_has_for_it(rig: HTTPRig, form: object) -> None:
+    response = rig.post("/api/chat", {"model": "mine", "messages": HELLO, "format": form})
+    assert response.status == 400
+    assert response.json["error"].startswith("format: only the type text is possible")
+
+
 @pytest.mark.parametrize("path", ["/api/chat", "/api/generate", "/api/embed"])
 def test_a_request_without_content_loads_the_model(shelf: HTTPRig, path: str) -> None:
     response = shelf.post(path, {"model": "small:latest"})

@@ -6,7 +6,13 @@ from collections.abc import Mapping
 
 from rkllm_twisted.errors import HTTPError
 
+#: A field's name at the daemon, and in Ollama's API.
+_DAEMONS, _OLLAMAS = "response_format:", "format:"
+
 
 def error_body(error: HTTPError) -> Mapping[str, object]:
     """Return the body of an answer, or the line amid a stream."""
-    return {"error": error.message}
+    message = error.message
+    if message.startswith(_DAEMONS):
+        message = _OLLAMAS + message.removeprefix(_DAEMONS)
+    return {"error": message}
