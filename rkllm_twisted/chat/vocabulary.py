@@ -33,9 +33,12 @@ class Vocabulary:
     :param text: the text of the file.
     :param control: a mapping from the text of each control token to its id. It leaves out added
         tokens that are white space.
+    :cvar is_certain: True if it is the model's own without doubt, and need not be compared.
     :raises InvalidParams: the text is not a tokenizer.
     :raises ExtraMissingError: tokenizers is not installed.
     """
+
+    is_certain = False
 
     def __init__(self, text: str) -> None:
         if len(text) > MAX_FILE:

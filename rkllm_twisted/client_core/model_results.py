@@ -56,6 +56,7 @@ class ModelDetails(ModelSummary):
     pooling: str | None = None
     end_tokens: Sequence[str | int] = ()
     adapters: Sequence[Mapping[str, Any]] = ()
+    infill: Mapping[str, str | int] | None = None
     image: Mapping[str, str] | None = None
     files: Mapping[str, Sequence[str]] = attrs.field(factory=dict)
     param: Mapping[str, Any] = attrs.field(factory=dict)

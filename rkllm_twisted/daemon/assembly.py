@@ -115,11 +115,13 @@ def daemon_in(
     methods: Mapping[str, IRPCMethod],
     reactor: Any,
     source: IListeningSocket | None = None,
+    adapt_profile: Callable[[Any], Any] | None = None,
 ) -> DaemonService:
     """Make the daemon around a runtime.
 
     :param host: the runtime, and what keeps it running.
     :param source: see :func:`makeService`.
+    :param adapt_profile: see :class:`rkllm_twisted.inference.models.Profiles`.
     :raises StartupError: the runtime cannot keep the histories that the options ask for, or the
         model of the options cannot be loaded.
     """
@@ -128,7 +130,9 @@ def daemon_in(
     npu = thread_npu(reactor, pool, host.runtime, options["queue"], history, timeouts_of(options))
     reader = Reader(reactor)
     resident = resident_for(npu, options, reactor)
-    factory = factory_for(npu, options, methods, reactor, reader.read, resident)
+    factory = factory_for(
+        *(npu, options, methods, reactor, reader.read, resident), adapt_profile=adapt_profile
+    )
     endpoint = RKLLMServerEndpoint(reactor, source or socket_of(options))
     listener = UNIXSocketService(endpoint, factory, descriptors_for(options["max-clients"]))
     services = list(_model_services(options, reactor, npu, resident, host.runtime))
@@ -155,7 +159,13 @@ def resident_for(npu: INPU, options: Options, reactor: Any) -> ResidentModel:
     return ResidentModel(reactor, npu, models, options["queue"])
 
 
-def _inference(reactor: Any, npu: INPU, resident: ResidentModel, options: Options) -> Any:
+def _inference(
+    reactor: Any,
+    npu: INPU,
+    resident: ResidentModel,
+    options: Options,
+    adapt_profile: Callable[[Any], Any] | None,
+) -> Any:
     """Make what serves chat. The first client that needs it pays for the imports."""
     from rkllm_twisted.inference.model_turns import ModelTurns  # noqa: PLC0415
     from rkllm_twisted.inference.models import Profiles  # noqa: PLC0415
@@ -163,7 +173,9 @@ def _inference(reactor: Any, npu: INPU, resident: ResidentModel, options: Option
     from rkllm_twisted.inference.service import Inference  # noqa: PLC0415
 
     models = resident.models
-    profiles = Profiles(npu, models.catalogue, models.has_directories, models.catalogue_of)
+    profiles = Profiles(
+        *(npu, models.catalogue, models.has_directories, models.catalogue_of), adapt=adapt_profile
+    )
     directory, limit = options["cache-dir"], options["cache-bytes"]
     prompts = directory and partial(open_prompts, directory, limit, partial(_warn, reactor))
     return Inference(ModelTurns(reactor, npu, resident, profiles, open_prompts=prompts or None))
@@ -185,12 +197,14 @@ def factory_for(
     read_elsewhere: Callable[[bytes], Deferred[Message]] | None = None,
     resident: ResidentModel | None = None,
     description: SelfDescription | None = None,
+    adapt_profile: Callable[[Any], Any] | None = None,
 ) -> RPCFactory:
     """Make the factory that serves an NPU to clients.
 
     :param read_elsewhere: see :class:`RPCFactory`.
     :param resident: what serves requests that name a model; None: it is made here.
     :param description: of the methods; None: it is made here, which takes about 0.1 s.
+    :param adapt_profile: see :func:`daemon_in`.
     """
     description = description or describe_for(methods, npu.release)
     resident = resident or resident_for(npu, options, reactor)
@@ -201,7 +215,7 @@ def factory_for(
         description,
         resident,
         options["history"],
-        partial(_inference, reactor, npu, resident, options),
+        partial(_inference, reactor, npu, resident, options, adapt_profile),
     )
     if options["cache-dir"] is not None:
         _ = about.inference  # before clients load saved prompts of their own

@@ -23,6 +23,8 @@ from rkllm_twisted.offload.template import TemplateProcess
 #: Profiles that are kept. A vocabulary has up to a hundred megabytes.
 KEPT_PROFILES = 2
 
+AdaptProfile = Callable[[ModelProfile], ModelProfile]
+
 
 class Profiles:
     """The profiles of models, read once for each load of a model.
@@ -31,6 +33,7 @@ class Profiles:
     :param has_directories: False if there is no --model-dir; then any model may be loaded.
     :param catalogue_of: makes the catalogue of another directory.
     :param open_template: see :class:`ProfileReader`.
+    :param adapt: returns the profile to use in place of one that was read.
     """
 
     def __init__(
@@ -40,7 +43,9 @@ class Profiles:
         has_directories: bool,
         catalogue_of: Callable[[str], Catalogue],
         open_template: OpenTemplate = TemplateProcess,
+        adapt: AdaptProfile | None = None,
     ) -> None:
+        self._adapt = adapt
         self._npu = npu
         self._release: Release = npu.release
         self._catalogue = catalogue
@@ -87,7 +92,8 @@ class Profiles:
         """Return a profile, or raise the error that reading it raised before."""
         if key not in self._kept:
             try:
-                self._kept[key] = read()
+                profile = read()
+                self._kept[key] = profile if self._adapt is None else self._adapt(profile)
             except ExtraMissingError as error:
                 self._kept[key] = InternalError(str(error), {"package": error.name})
             except RPCError as error:

@@ -40,7 +40,7 @@ def check_tokenizer(
 
     :raises RuntimeRefused: the tokenizer is another model's, or the run was aborted.
     """
-    if watch.checked_load == turn.loads:
+    if vocabulary.is_certain or watch.checked_load == turn.loads:
         return
     seen: list[str | None] = []
 

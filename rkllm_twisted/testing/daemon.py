@@ -8,9 +8,11 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import attrs
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.epollreactor import EPollReactor
@@ -34,6 +36,9 @@ from rkllm_twisted.testing.recorder import Call, Recorder
 from rkllm_twisted.testing.runtime import FakeRuntime
 from rkllm_twisted.testing.threads import ClockThread
 from rkllm_twisted.values import SelfDescription
+
+if TYPE_CHECKING:
+    from rkllm_twisted.inference.profile import ModelProfile
 
 
 @functools.cache
@@ -75,6 +80,8 @@ class FakeDaemon:
         run is a part of its answer.
     :param model: the path of a model that is loaded from the start; None means none, as in the
         real daemon.
+    :param kind: the purpose of each model, e.g. ``embedding``; None means that of its files, and
+        chat if there are none.
     :param options: options of ``twistd rkllm``, e.g. ``["--queue", "1"]``.
     :param methods: methods to add to those that are installed, such as a plugin under test.
     :param release: the release of the fake runtime.
@@ -93,6 +100,7 @@ class FakeDaemon:
         *,
         faults: Faults | None = None,
         model: str | None = None,
+        kind: str | None = None,
         options: Sequence[str] = (),
         methods: Sequence[Any] = (),
         release: str = "1.3.0",
@@ -105,6 +113,7 @@ class FakeDaemon:
         self._on_call = on_call
         self._default = default
         self._model = model
+        self._kind = kind
         self._options = options
         self._methods = methods
         self._release = release
@@ -156,7 +165,11 @@ class FakeDaemon:
         npu.set_timeouts(self._clock, timeouts_of(options))
         description = None if self._methods else _description(runtime.release)
         methods = self._all_methods()
-        factory = factory_for(npu, options, methods, self._clock, description=description)
+        factory = factory_for(
+            *(npu, options, methods, self._clock),
+            description=description,
+            adapt_profile=partial(self._adapted, runtime),
+        )
         self._record(factory)
         return npu, factory
 
@@ -193,6 +206,7 @@ class FakeDaemon:
             self._parsed(path),
             self._all_methods(),
             reactor,
+            adapt_profile=partial(self._adapted, runtime),
         )
         self._record(daemon.factory)
         service = FakeService(daemon, runtime)
@@ -209,6 +223,13 @@ class FakeDaemon:
         options = Options()
         options.parseOptions([*self._options, "--socket", path])
         return options
+
+    def _adapted(self, runtime: FakeRuntime, profile: ModelProfile) -> ModelProfile:
+        """Return what is known of a model, with the words that the runtime has as tokens."""
+        chat = profile.chat
+        if chat.vocabulary is not None or chat.renderer is None:
+            chat = attrs.evolve(chat, vocabulary=runtime.vocabulary)
+        return attrs.evolve(profile, chat=chat, kind=self._kind or profile.kind)
 
     def _runtime(self, disconnect: Callable[[], object], **how: Any) -> FakeRuntime:
         runtime = FakeRuntime(

@@ -16,45 +16,18 @@ from zope.interface import implementer
 from rkllm_twisted.abi.arguments import assign_arguments
 from rkllm_twisted.abi.from_c import empty_result, output_buffers, to_json, values_of
 from rkllm_twisted.abi.layouts import layout_of
-from rkllm_twisted.abi.prepare import PreparedCall, find_function, prepare
+from rkllm_twisted.abi.prepare import find_function, prepare
 from rkllm_twisted.abi.release import Release, release_for
 from rkllm_twisted.abi.return_codes import check_pausable, outputs_of
 from rkllm_twisted.errors import NoModel, RPCError
 from rkllm_twisted.interfaces import IRuntime
 from rkllm_twisted.isolation.process import ChildExit
 from rkllm_twisted.testing.answers import Answer, Crash, End, Fault, Faults, Hang, Reply, ReplyTable
+from rkllm_twisted.testing.arrays import ARRAYS
+from rkllm_twisted.testing.prepared import Prepared, prompt_of, tokens_in
 from rkllm_twisted.testing.results import default_param, figures
+from rkllm_twisted.testing.vocabulary import WordVocabulary
 from rkllm_twisted.values import OnResults, Params, RunState, RuntimeVersion
-
-
-@attrs.frozen
-class Prepared:
-    """A call with checked parameters.
-
-    :param arguments: C name -> value, as the client has sent it.
-    """
-
-    function: str
-    arguments: Mapping[str, Any]
-    checked: PreparedCall
-
-    @property
-    def name(self) -> str:
-        """The function of rkllm.h."""
-        return self.function
-
-    @property
-    def model_path(self) -> str | None:
-        """See :class:`PreparedCall`."""
-        return self.checked.model_path
-
-
-def prompt_of(prepared: Prepared) -> str:
-    """Return the prompt of a run; empty if its input is tokens or embeddings."""
-    given = prepared.arguments["rkllm_input"]
-    first = given[0] if isinstance(given, list) else given
-    multimodal = first.get("multimodal_input") or {}
-    return str(first.get("prompt_input") or multimodal.get("prompt") or "")
 
 
 @implementer(IRuntime)
@@ -71,6 +44,7 @@ class FakeRuntime:
         called.
     :param disconnect: closes the connection of the current call. Called in the NPU thread.
     :param killable: True if a call that hangs can be killed, as in a child process.
+    :ivar vocabulary: the tokens of prompts and answers, if a prompt is tokens.
     :ivar performed: the functions called in "C", in order.
     :ivar prompt: the prompt of the run that is in "C" now.
     """
@@ -101,6 +75,8 @@ class FakeRuntime:
         self._killable = killable
         self._running = self._paused = self._killed = False
         self._rows, self._cached = 1, 0
+        self._reads_tokens = False
+        self.vocabulary = WordVocabulary()
         self.failed = False
         self.problem: str | None = None
         self.model_path: str | None = None
@@ -192,17 +168,31 @@ class FakeRuntime:
 
     def _run(self, prepared: Prepared, on_results: OnResults | None) -> dict[str, Any]:
         assert on_results is not None
-        prompt = prompt_of(prepared)
+        prompt = prompt_of(prepared, self.vocabulary)
+        self._reads_tokens = bool(tokens_in(prepared))
         self._pace()
         self._stopped.clear()
         self._running, self._paused, self.prompt = True, False, prompt
         try:
-            end, tokens = self._generate(self._replies.answer(prompt), prompt, on_results)
+            answer = self._with_arrays(self._replies.answer(prompt), prepared, prompt)
+            end, tokens = self._generate(answer, prompt, on_results)
         finally:
             self._running, self.prompt = False, None
-        if prepared.checked.keeps_history:
+        if prepared.checked.keeps_history and not self._reads_tokens:
             self._cached += len(prompt.split()) + tokens
         return outputs_of(prepared.function, -1 if end is End.ERROR else 0)
+
+    def _with_arrays(self, answer: Answer, prepared: Prepared, prompt: str) -> Answer:
+        """Return the answer of a run in a mode that returns arrays; a text stands for them."""
+        infer = prepared.checked.arguments.get("rkllm_infer_params")
+        make = ARRAYS.get(getattr(infer, "mode", 0))
+        is_text = answer.then is End.FINISH and all(isinstance(one, str) for one in answer.parts)
+        if make is None or not is_text or answer.endless:
+            return answer
+        members = make(prompt, self.vocabulary.size)
+        if not members.keys() <= empty_result(self._layout).keys():
+            return answer
+        return attrs.evolve(answer, parts=({"text": "", **members},), then=End.SILENT)
 
     def _generate(self, answer: Answer, prompt: str, on_results: OnResults) -> tuple[End, int]:
         """Make the callbacks of a run.
@@ -236,6 +226,8 @@ class FakeRuntime:
 
     def _partial(self, part: str | Mapping[str, Any], token: int) -> dict[str, Any]:
         members = {"text": part} if isinstance(part, str) else part
+        if self._reads_tokens:
+            token = self.vocabulary.id_of(members.get("text") or "")
         result = {
             **empty_result(self._layout),
             "token_id": token,

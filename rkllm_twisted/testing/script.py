@@ -75,6 +75,7 @@ class Script(msgspec.Struct, forbid_unknown_fields=True):
     default: Any = "Hello world"
     faults: dict[str, Any] = {}
     model: str | None = None
+    kind: str | None = None
     options: list[str] = []
     release: str = "1.3.0"
 
@@ -98,6 +99,7 @@ def read_script(path: Path, **more: Any) -> FakeDaemon:
         default,
         faults=faults,
         model=script.model,
+        kind=script.kind,
         options=script.options,
         release=script.release,
         **more,

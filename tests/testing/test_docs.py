@@ -15,7 +15,7 @@ from raw_clients import fake_process
 from rkllm_twisted.blocking import Client
 from rkllm_twisted.errors import Busy, RuntimeCrashed
 
-CONFTEST, BLOCKING, PLAIN, TWISTED, ANSWERS, METHOD = blocks("docs/testing.md", "python")
+CONFTEST, BLOCKING, PLAIN, TWISTED, ANSWERS, CHAT, METHOD = blocks("docs/testing.md", "python")
 (SCRIPT,) = blocks("docs/testing.md", "json")
 (COMMAND,) = blocks("docs/testing.md", "sh")
 
@@ -54,7 +54,7 @@ def test_a_trial_test_runs_in_memory(tmp_path: Path) -> None:
     assert "successes=1" in said
 
 
-@pytest.mark.parametrize("example", [PLAIN, ANSWERS], ids=["plain", "answers"])
+@pytest.mark.parametrize("example", [PLAIN, ANSWERS, CHAT], ids=["plain", "answers", "chat"])
 def test_an_example_runs(tmp_path: Path, example: str) -> None:
     """The example exits with success."""
     run(tmp_path, "-c", example)
