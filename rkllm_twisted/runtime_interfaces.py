@@ -71,6 +71,7 @@ class IRuntime(Interface):
 
     failed = Attribute("bool: True if it cannot be used until a model is loaded again.")
     problem = Attribute("str or None: how its process crashed; None once a model is loaded again.")
+    crashes = Attribute("int: how often its process has crashed.")
 
     def kill() -> bool:
         """Kill the runtime; the current call fails with RuntimeCrashed. From any thread.

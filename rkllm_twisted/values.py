@@ -172,6 +172,8 @@ class NPUStatus:
     :param runs: the number of runs since the start that have ended, in whatever way.
     :param tokens: the number of callbacks with a token since the start.
     :param loads: the number of models loaded since the start; each load changes it.
+    :param load_s: seconds that these loads have taken.
+    :param crashes: how often the runtime's process has crashed since the start.
     :param problem: how the runtime's process crashed, if no model has been loaded since.
     :param running: the current call; None if the NPU is free.
     :param waiting: the clients that wait, in the order of the next turns.
@@ -192,6 +194,8 @@ class NPUStatus:
     max_new_tokens: int | None = None
     lora_adapters: tuple[str, ...] = ()
     loads: int = 0
+    load_s: float = 0.0
+    crashes: int = 0
 
 
 @attrs.frozen

@@ -79,13 +79,15 @@ def npu_hz(files: RootedFiles) -> int | None:
 
 def celsius(files: RootedFiles) -> float | None:
     """Return the temperature of the zone that is nearest to the NPU."""
+    zones = temperatures(files)
+    return next((zones[kind] for near in NEAREST for kind in zones if near in kind), None)
+
+
+def temperatures(files: RootedFiles) -> Mapping[str, float]:
+    """Return the temperature of each thermal zone, in °C, by the zone's type."""
     zones = {files.text(f"{zone}/type") or "": zone for zone in files.glob(ZONES)}
-    for near in NEAREST:
-        for kind, zone in zones.items():
-            degrees = files.number(f"{zone}/temp")
-            if near in kind and degrees is not None:
-                return degrees / 1000
-    return None
+    read = {kind: files.number(f"{zone}/temp") for kind, zone in zones.items()}
+    return {kind: degrees / 1000 for kind, degrees in read.items() if degrees is not None}
 
 
 def kibibytes(text: str | None) -> Mapping[str, int]:

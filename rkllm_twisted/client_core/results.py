@@ -166,6 +166,8 @@ class DaemonStatus:
         ``closed``.
     :param model: the name of the loaded model; None if it was loaded by its path.
     :param loads: models loaded since the start; each load changes it.
+    :param load_s: seconds that these loads have taken.
+    :param crashes: how often the runtime's process has crashed.
     :param max_context_len: the loaded model's context, in tokens; None if no model is loaded.
     :param max_new_tokens: the most tokens of an answer, from ``rkllm.init``.
     :param lora_adapters: the names of the loaded adapters.
@@ -176,6 +178,8 @@ class DaemonStatus:
     model_path: str | None = None
     model: str | None = None
     loads: int = 0
+    load_s: float = 0.0
+    crashes: int = 0
     max_context_len: int | None = None
     max_new_tokens: int | None = None
     lora_adapters: Sequence[str] = ()

@@ -261,6 +261,8 @@ RESULTS: Mapping[str, ResultModel] = {
                 items="string",
             ),
             _item("loads", "integer", "Models loaded since the start; each load changes it."),
+            _item("load_s", "number", "Time that these loads have taken.", "s"),
+            _item("crashes", "integer", "Times that the runtime's process has crashed."),
             _item(
                 "model",
                 "string or null",

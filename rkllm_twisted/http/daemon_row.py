@@ -14,6 +14,8 @@ _PASSED_ON = (
     "runs",
     "tokens",
     "loads",
+    "load_s",
+    "crashes",
     "problem",
     "backend",
     "uptime_s",

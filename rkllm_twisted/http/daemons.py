@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList, FirstError, gatherResults
@@ -43,6 +44,8 @@ class DaemonLink:
         self.precedence = Precedence(reactor)
         #: The release of its runtime, such as ``1.3.0``; empty until it is known.
         self.release = ""
+        #: The seconds that it has spent loading models, when it was asked last.
+        self.load_s = 0.0
         #: True if it loads a model now.
         self.is_loading = False
 
@@ -75,6 +78,16 @@ class DaemonLink:
         asked = lane if lane.is_in_use else self.lane(OWN)
         return Deferred.fromCoroutine(asked.call("server.status", None))
 
+    async def loading_s(self) -> float:
+        """Return the seconds that the daemon has spent loading models since its start.
+
+        If it does not answer, they are those of the last answer.
+        """
+        with suppress(RPCError, Unreachable):
+            status = await self.call("server.status")
+            self.load_s = status.get("load_s", 0.0)
+        return self.load_s
+
     async def models(self) -> list[ServedModel]:
         """Return the daemon's models."""
         asked = [self.call(name) for name in ("models.list", "server.status", "server.version")]
@@ -85,6 +98,7 @@ class DaemonLink:
             raise  # not reached: the line above raises what failed
         self.release = str(version["runtime"]["abi"])
         self.is_loading = status["state"] == "loading"
+        self.load_s = status.get("load_s", 0.0)
         return models_of(self.number, listing, status)
 
     def close(self) -> Deferred[Any]:

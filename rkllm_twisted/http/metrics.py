@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import CounterMetricFamily, Metric, SummaryMetricFamily
+from prometheus_client.registry import Collector
 
 from rkllm_twisted.board.sensors import Readings
 from rkllm_twisted.http.resource import ExchangeRecord
@@ -18,6 +20,31 @@ LEFT_STATUS = 499
 #: Upper limits of histograms, in seconds.
 _WAITING_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _TOKEN_S = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2.5)
+
+
+class DaemonTotals(Collector):
+    """What the daemons count themselves, each since its start.
+
+    :ivar rows: of :mod:`rkllm_twisted.http.daemon_row`, one for each daemon.
+    """
+
+    def __init__(self) -> None:
+        self.rows: Sequence[Mapping[str, Any]] = ()
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the totals of the daemons that answer."""
+        loads = SummaryMetricFamily(
+            "rkllm_model_load_seconds", "The time that loading a model takes.", labels=["daemon"]
+        )
+        crashes = CounterMetricFamily(
+            "rkllm_runtime_crashes", "Crashes of the runtime's process.", labels=["daemon"]
+        )
+        for row in self.rows:
+            if row.get("loads") is not None:
+                daemon = [str(row["number"])]
+                loads.add_metric(daemon, row["loads"], row.get("load_s") or 0.0)
+                crashes.add_metric(daemon, row.get("crashes") or 0)
+        return loads, crashes
 
 
 class Metrics:
@@ -50,7 +77,7 @@ class Metrics:
         )
         self._queue_s = histogram(
             "queue_seconds",
-            "The time before a model begins to read, loading included.",
+            "The time in the queue, before the model is loaded or begins to read.",
             _WAITING_S,
             "model",
         )
@@ -85,9 +112,10 @@ class Metrics:
             "1 if the runtime crashed and no model has been loaded since.",
             "daemon",
         )
-        self._loads = gauge("model_loads", "Models loaded since the daemon's start.", "daemon")
+        self._totals = DaemonTotals()
+        registry.register(self._totals)
         self._npu_load = gauge("npu_load_ratio", "Load of a core of the NPU, 0 to 1.", "core")
-        self._celsius = gauge("soc_temperature_celsius", "Temperature next to the NPU.")
+        self._celsius = gauge("soc_temperature_celsius", "Temperature of a thermal zone.", "zone")
         self._memory = gauge("memory_available_bytes", "Memory that is available without swapping.")
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
@@ -114,7 +142,7 @@ class Metrics:
             return  # no text was written
         reading_s, writing_s = usage["prefill_ms"] / 1000, usage["generate_ms"] / 1000
         waited_s = max(0.0, record.seconds - reading_s - writing_s)
-        self._queue_s.labels(model).observe(waited_s)
+        self._queue_s.labels(model).observe(max(0.0, waited_s - record.load_s))
         first_s = waited_s + reading_s if record.first_s is None else record.first_s
         self._first_s.labels(model).observe(first_s)
         if usage["completion_tokens"]:
@@ -125,6 +153,7 @@ class Metrics:
         rows: Sequence[Mapping[str, Any]],
         models: Sequence[ServedModel],
         machine: Readings,
+        zones: Mapping[str, float],
         in_progress: int,
     ) -> None:
         """Take over what is true now.
@@ -132,9 +161,11 @@ class Metrics:
         :param rows: of :mod:`rkllm_twisted.http.daemon_row`, one for each daemon.
         :param models: of all daemons.
         :param machine: the board's sensors.
+        :param zones: the temperature of each thermal zone, in °C.
         :param in_progress: the number of requests that are being answered.
         """
         self._in_progress.set(in_progress)
+        self._totals.rows = rows
         self._loaded.clear()
         for model in models:
             if model.loaded:
@@ -144,12 +175,10 @@ class Metrics:
             is_up = row["state"] != "away"
             self._up.labels(daemon).set(is_up)
             self._queue.labels(daemon).set(row.get("queue_length") or 0)
-            self._loads.labels(daemon).set(row.get("loads") or 0)
             self._crashed.labels(daemon).set(is_up and row.get("problem") is not None)
         for core, percent in enumerate(machine.npu_load or ()):
             self._npu_load.labels(str(core)).set(percent / 100)
-        for gauge, value in (
-            (self._celsius, machine.celsius),
-            (self._memory, machine.memory_available),
-        ):
-            gauge.set(float("nan") if value is None else value)
+        for zone, celsius in zones.items():
+            self._celsius.labels(zone).set(celsius)
+        memory = machine.memory_available
+        self._memory.set(float("nan") if memory is None else memory)

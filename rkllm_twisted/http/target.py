@@ -25,6 +25,7 @@ class ModelAnswer:
     :param usage: ``usage`` of the result: numbers of tokens, and times in ms if it was a run.
     :param seconds: from the request to the result, with the time in the daemon's queue.
     :param first_s: from the request to the first piece; None if the answer came at once.
+    :param load_s: seconds for which the request waited for its model to be loaded.
     """
 
     client: str
@@ -32,6 +33,7 @@ class ModelAnswer:
     usage: Mapping[str, Any]
     seconds: float
     first_s: float | None
+    load_s: float = 0.0
 
 
 #: Called with each request that a model has answered.
@@ -62,10 +64,10 @@ class Target:
 
     async def call(self, method: str, params: Mapping[str, Any]) -> Any:
         """Make a request for the model, and return its result."""
-        began = self._seconds()
+        began, loading_s = self._seconds(), self.link.load_s
         async with self.link.precedence.turn(is_background(params.get("messages"))):
             result = await self.link.lane(self.client).call(method, self.params(params))
-        self._has_run(result, began, None)
+        await self._has_run(result, began, loading_s, None)
         return result
 
     async def stream(self, method: str, params: Mapping[str, Any]) -> AsyncGenerator[Any, None]:
@@ -82,7 +84,7 @@ class Target:
 
         The final result is the last one of the last batch.
         """
-        began, first = self._seconds(), None
+        began, loading_s, first = self._seconds(), self.link.load_s, None
         wanted = {**self.params(params), "stream": True}
         async with (
             self.link.precedence.turn(is_background(params.get("messages"))),
@@ -90,20 +92,26 @@ class Target:
         ):
             async for batch in batches:
                 first = self._seconds() if first is None else first
-                self._has_run(batch[-1], began, first)
+                await self._has_run(batch[-1], began, loading_s, first)
                 yield batch
 
-    def _has_run(self, result: Any, began: float, first: float | None) -> None:
-        """Call those that count runs, if this is a final result."""
+    async def _has_run(
+        self, result: Any, began: float, loading_s: float, first: float | None
+    ) -> None:
+        """Call those that count runs, if this is a final result.
+
+        :param loading_s: seconds that the daemon had spent loading models when the request came.
+        """
         if not (isinstance(result, Mapping) and "usage" in result):
             return
-        usage, ended = result["usage"], self._seconds()
+        ended = self._seconds()
         record = ModelAnswer(
             self.client,
             self.model.name,
-            usage,
+            result["usage"],
             ended - began,
             None if first is None else first - began,
+            0.0 if self.model.loaded else max(0.0, await self.link.loading_s() - loading_s),
         )
         for on_run in self._on_run:
             on_run(record)

@@ -112,6 +112,11 @@ class ProcessRuntime:
         """The crash of the last child; None once a model is loaded again."""
         return None if self.loaded else self._supervisor.problem
 
+    @property
+    def crashes(self) -> int:
+        """How many children have crashed."""
+        return self._supervisor.crashes
+
     def kill(self) -> bool:
         """See :meth:`IRuntime.kill`. In the reactor thread only."""
         self._supervisor.kill()

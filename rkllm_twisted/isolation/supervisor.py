@@ -30,6 +30,7 @@ class Supervisor(Service):
     """Keeps one child process running. Used in the reactor thread only.
 
     :ivar problem: how the last child ended that crashed; None after a fresh start.
+    :ivar crashes: how many children have crashed.
     :ivar failed: True if several children in a row have failed to start.
     """
 
@@ -42,6 +43,7 @@ class Supervisor(Service):
         self._timer: IDelayedCall | None = None
         self._all_ended: Deferred[None] | None = None
         self.problem: str | None = None
+        self.crashes = 0
         self.failed = False
 
     def startService(self) -> None:
@@ -142,6 +144,7 @@ class Supervisor(Service):
 
     def _crashed(self, child: ChildProcess) -> None:
         assert child.channel.exit is not None
+        self.crashes += 1
         reason = child.channel.exit.reason()
         lived = self._reactor.seconds() - child.started
         if child.channel.succeeded or lived > EARLY_EXIT_S:

@@ -19,10 +19,12 @@ class ModelRecord:
     They are read only while a model is loaded: a model that a crash takes along needs no record.
 
     :ivar loads: the number of models that were loaded.
+    :ivar load_s: seconds that these loads have taken.
     """
 
     def __init__(self) -> None:
         self.loads = 0
+        self.load_s = 0.0
         self._end_tokens: frozenset[int | str] = frozenset()
         self._limits: ModelLimits | None = None
         self._adapters: list[str] = []
@@ -39,13 +41,17 @@ class ModelRecord:
         """True if the runtime leaves special tokens out of the text."""
         return self._limits is not None and self._limits.skip_special_token
 
-    def add(self, prepared: Any) -> None:
-        """Record a call that has succeeded. In the NPU thread."""
+    def add(self, prepared: Any, seconds: float) -> None:
+        """Record a call that has succeeded. In the NPU thread.
+
+        :param seconds: that it has taken.
+        """
         if prepared.name == "rkllm_init":
             self._limits, self._adapters = prepared.checked.model_limits, []
             self._end_tokens = frozenset()
             self._has_history, self._cached = False, 0
             self.loads += 1
+            self.load_s += seconds
         elif prepared.name == "rkllm_load_lora":
             self._adapters.append(prepared.checked.adapter_name)
 

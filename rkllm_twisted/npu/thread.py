@@ -148,6 +148,8 @@ class ThreadNPU(DirectCalls):
             runs=self._runs,
             tokens=self._tokens,
             loads=self._model.loads,
+            load_s=round(self._model.load_s, 3),
+            crashes=self._runtime.crashes,
             running=None if job is None else Running(job.client, job.function),
             problem=self._runtime.problem,
             waiting=tuple(Waiting(client, calls) for client, calls in self._queue.waiting()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from time import monotonic
 from typing import Any
 
 import attrs
@@ -133,12 +134,13 @@ class NPUTurn:
             self._model.check(prepared)
             job.runs += job.in_run
             self._history.before(self._runtime, function, job.client, job.in_run)
+            began = monotonic()
             if on_result is None:
                 result: Result = self._runtime.perform(prepared)
             else:
                 result = self._run(prepared, on_result)
             self._history.after(function)
-            self._model.add(prepared)
+            self._model.add(prepared, monotonic() - began)
         finally:
             job.in_run = False
         return result

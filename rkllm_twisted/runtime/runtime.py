@@ -75,7 +75,7 @@ class Runtime:
     """
 
     #: A crash in this process ends the daemon.
-    failed, problem = False, None
+    failed, problem, crashes = False, None, 0
 
     def __init__(
         self,

@@ -79,6 +79,7 @@ class FakeRuntime:
         self.vocabulary = WordVocabulary()
         self.failed = False
         self.problem: str | None = None
+        self.crashes = 0
         self.model_path: str | None = None
         self.loaded = False
         self.performed: list[str] = []
@@ -128,6 +129,7 @@ class FakeRuntime:
         self.load(None)
         child_exit = ChildExit(signal, None, ())
         self.problem = child_exit.reason()
+        self.crashes += 1
         return child_exit.error()
 
     def load(self, model_path: str | None, rows: int = 1) -> None:

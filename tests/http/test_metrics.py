@@ -8,16 +8,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
-from http_rig import HTTPRig
+from http_rig import MODEL, HTTPRig
 from prometheus_client.parser import text_string_to_metric_families
+from twisted.internet.defer import Deferred
 
 from rkllm_twisted.board.sensors import Readings
 from rkllm_twisted.http.metrics import Metrics
 from rkllm_twisted.http.routes.metrics import MetricsRoute
 from rkllm_twisted.http.served_models import ServedModel
 from rkllm_twisted.http.target import ModelAnswer
-from rkllm_twisted.testing import Answer
+from rkllm_twisted.testing import Answer, Crash
 
 DASHBOARD = Path(__file__).parents[2] / "etc" / "grafana-dashboard.json"
 CHAT = "/v1/chat/completions"
@@ -102,8 +104,8 @@ def test_the_state_of_each_daemon_is_shown() -> None:
 def test_a_model_that_is_no_longer_loaded_is_not_shown() -> None:
     metrics = Metrics(key_names=False)
     one, two = (ServedModel(name, 0, name, loaded=True) for name in ("one", "two"))
-    metrics.set_state([], [one], NO_READINGS, 0)
-    metrics.set_state([], [two], NO_READINGS, 0)
+    metrics.set_state([], [one], NO_READINGS, {}, 0)
+    metrics.set_state([], [two], NO_READINGS, {}, 0)
     text = metrics.exposition("")[0].decode()
     assert 'model="two"' in text
     assert 'model="one"' not in text
@@ -111,18 +113,19 @@ def test_a_model_that_is_no_longer_loaded_is_not_shown() -> None:
 
 def test_the_sensors_of_the_board_are_shown() -> None:
     metrics = Metrics(key_names=False)
-    metrics.set_state([], [], Readings((50, 0), None, 61.5, 2**30, None, None), 0)
+    metrics.set_state([], [], Readings((50, 0), None, None, 2**30, None, None), {"npu": 61.5}, 0)
     value = metrics.registry.get_sample_value
     assert value("rkllm_npu_load_ratio", {"core": "0"}) == 0.5
-    assert value("rkllm_soc_temperature_celsius") == 61.5
+    assert value("rkllm_soc_temperature_celsius", {"zone": "npu"}) == 61.5
     assert value("rkllm_memory_available_bytes") == 2**30
 
 
 @pytest.mark.parametrize(
-    ("first_s", "waited_s", "until_first_s"), [(None, 0.5, 0.6), (0.65, 0.5, 0.65)]
+    ("first_s", "load_s", "waited_s", "until_first_s"),
+    [(None, 0.0, 0.5, 0.6), (0.65, 0.0, 0.5, 0.65), (0.65, 0.3, 0.2, 0.65), (None, 9.0, 0, 0.6)],
 )
-def test_the_time_in_the_queue_is_what_the_run_does_not_explain(
-    first_s: float | None, waited_s: float, until_first_s: float
+def test_the_time_in_the_queue_is_what_loading_and_the_run_do_not_explain(
+    first_s: float | None, load_s: float, waited_s: float, until_first_s: float
 ) -> None:
     metrics = Metrics(key_names=False)
     usage = {
@@ -132,12 +135,45 @@ def test_the_time_in_the_queue_is_what_the_run_does_not_explain(
         "prefill_ms": 100.0,
         "generate_ms": 400.0,
     }
-    metrics.on_run(ModelAnswer("anna", "mine", usage, 1.0, first_s))
+    metrics.on_run(ModelAnswer("anna", "mine", usage, 1.0, first_s, load_s))
     value = metrics.registry.get_sample_value
     labels = {"model": "mine"}
     assert value("rkllm_queue_seconds_sum", labels) == pytest.approx(waited_s)
     assert value("rkllm_time_to_first_token_seconds_sum", labels) == pytest.approx(until_first_s)
     assert value("rkllm_time_per_output_token_seconds_sum", labels) == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize(("loaded", "load_s"), [(True, 0.0), (False, 3.0)])
+def test_a_request_whose_model_was_not_loaded_knows_how_long_that_took(
+    rig: HTTPRig, loaded: bool, load_s: float
+) -> None:
+    records: list[ModelAnswer] = []
+
+    async def ask() -> None:
+        target = await rig.service.daemons.find(None, "anna")
+        target = attrs.evolve(target, model=attrs.evolve(target.model, loaded=loaded))
+        target.link.load_s = -3.0  # it is 0 afterwards: the model was there from the start
+        await target.call("chat.complete", ASKED)
+
+    rig.service.daemons.on_run.append(records.append)
+    done = Deferred.fromCoroutine(ask())
+    for _ in range(5):
+        rig.advance(0.01)
+    assert done.called
+    assert [one.load_s for one in records] == [load_s]
+
+
+def test_the_daemons_own_totals_are_counters() -> None:
+    rig = HTTPRig(answers={"crash": Crash(), "Hello": "Hi"})
+    rig.post(CHAT, {"messages": [{"role": "user", "content": "crash"}]})
+    assert sample(rig, "rkllm_runtime_crashes_total", daemon="0") == 1
+    assert sample(rig, "rkllm_model_load_seconds_count", daemon="0") == 0  # there from the start
+    param = {"model_path": str(MODEL)}
+    rig.service.daemons.links[0].call("rkllm.init", {"param": param})
+    rig.advance(0.01)
+    assert sample(rig, "rkllm_model_load_seconds_count", daemon="0") == 1
+    assert sample(rig, "rkllm_model_load_seconds_sum", daemon="0") >= 0
+    rig.close()
 
 
 def test_an_embedding_has_no_first_token() -> None:

@@ -55,6 +55,7 @@ class MetricsRoute:
             models = await exchange.daemons.models(LISTING_S)
         except (RPCError, Unreachable):
             models = []  # the rows say so
-        self.metrics.set_state(rows, models, sensors.read(self.files), self.in_progress())
+        machine, zones = sensors.read(self.files), sensors.temperatures(self.files)
+        self.metrics.set_state(rows, models, machine, zones, self.in_progress())
         data, content_type = self.metrics.exposition(exchange.header("accept") or "")
         exchange.send(data, content_type)
