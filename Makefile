@@ -130,7 +130,8 @@ release: $(VENV)/test-installed
 
 # How fast, beside the limits of Twisted and of the machine, and beside other servers: under ten
 # minutes, and docs/performance/ has the figures. Then how soon a conversation is answered, a quarter
-# of an hour, and the HTTP service, some minutes: the tables are printed. bench-check: a few rows, against the recorded ones.
+# of an hour, and the HTTP service, some minutes: the tables are printed. bench-check: a few rows,
+# against the recorded ones.
 bench: $(VENV)/bench-installed
 	$(BIN)/python -m benchmarks.suite
 	$(BIN)/python -m benchmarks.conversations

@@ -81,23 +81,30 @@ class Lane:
         try:
             await self._slots.acquire()
             try:
-                yield await self._connecting.run(self._connected)
+                client = self._open_client()
+                yield await self._connecting.run(self._connected) if client is None else client
             finally:
                 self._slots.release()
         finally:
             self._users -= 1
             self._start_idling()
 
+    def _open_client(self) -> Client | None:
+        """Return the client if it is connected."""
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+        if self._client is not None and self._client.state != "connected":
+            self._client = None
+        return self._client
+
     def _connected(self) -> Deferred[Client]:
         return Deferred.fromCoroutine(self._connect())
 
     async def _connect(self) -> Client:
-        if self._idle is not None:
-            self._idle.cancel()
-            self._idle = None
-        if self._client is None or self._client.state != "connected":
-            self._client = None
+        if self._open_client() is None:
             self._client = await connect(self._reactor, self._address)
+        assert self._client is not None
         return self._client
 
     def _start_idling(self) -> None:

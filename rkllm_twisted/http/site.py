@@ -97,6 +97,10 @@ class LimitedRequest(server.Request):
         self.release()
         return data
 
+    def flush(self) -> None:
+        """Send what has been written now; see :meth:`ServiceChannel.flush`."""
+        self.channel.flush()
+
     def release(self) -> None:
         """Hold no part of the body any more."""
         if self._received:

@@ -132,6 +132,7 @@ class Stream:
     def _write(self, data: bytes) -> None:
         if not self._is_over:
             self._request.write(data)
+            self._request.flush()
             self._keep_alive.reset(KEEP_ALIVE_S)
 
     def _send_comment(self) -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from http_rig import HTTPRig, request_bytes
 from twisted.internet.error import ConnectError
+from twisted.internet.interfaces import IWriteDescriptor
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from zope.interface import implementer
 
-from rkllm_twisted.http.channel import ARRIVAL_S, LINGER_S
+from rkllm_twisted.http.channel import ARRIVAL_S, LINGER_S, ServiceChannel
 from rkllm_twisted.http.site import FULL_BODIES
 from rkllm_twisted.testing import Answer
 
@@ -189,6 +194,50 @@ def test_stopping_ends_idle_connections_now_and_the_others_when_they_are_answere
     assert busy.response is not None
     assert busy.response.status == 200
     assert stopped.called
+
+
+@implementer(IWriteDescriptor)
+class SocketTransport(StringTransport):
+    """A transport that writes in the reactor's next turn, or when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flushes = 0
+
+    def doWrite(self) -> None:
+        self.flushes += 1
+
+    def fileno(self) -> int:
+        return -1
+
+    def logPrefix(self) -> str:
+        return ""
+
+    def connectionLost(self, reason: object) -> None:
+        """Nothing is open."""
+
+
+def channel_on_a_clock() -> Any:
+    channel: Any = ServiceChannel()
+    channel.callLater = Clock().callLater
+    return channel
+
+
+def test_what_is_flushed_goes_out_in_this_turn_unless_the_connection_closes() -> None:
+    """A transport that closes must write itself: it closes once that is done."""
+    channel, transport = channel_on_a_clock(), SocketTransport()
+    channel.makeConnection(transport)
+    channel.flush()
+    assert transport.flushes == 1
+    transport.loseConnection()
+    channel.flush()
+    assert transport.flushes == 1
+
+
+def test_a_transport_that_is_no_socket_is_left_alone() -> None:
+    channel = channel_on_a_clock()
+    channel.makeConnection(StringTransport())
+    channel.flush()
 
 
 def test_a_head_request_has_no_body(rig: HTTPRig) -> None:

@@ -51,6 +51,9 @@ class FakeRequest:
         self.startedWriting = True
         self.written += data
 
+    def flush(self) -> None:
+        """Nothing waits."""
+
     def abortConnection(self) -> None:
         self.is_aborted = True
 
@@ -127,7 +130,7 @@ def test_a_client_that_reads_again_in_time_is_not_dropped(rig: Rig) -> None:
 
 def test_pieces_that_come_together_are_one_write(rig: Rig) -> None:
     writes: list[bytes] = []
-    rig.request.write = writes.append  # type: ignore[method-assign]
+    rig.request.write = writes.append  # type: ignore[assignment, method-assign]
     Deferred.fromCoroutine(rig.stream.send_all([1, b"2"]))
     assert writes == [b"data: 1\n\ndata: 2\n\n"]
 
@@ -139,7 +142,7 @@ def test_many_pieces_wait_amid_them_for_a_client_that_does_not_read(rig: Rig) ->
         rig.request.written += data
         rig.request.producer.pauseProducing()
 
-    rig.request.write = write  # type: ignore[method-assign]
+    rig.request.write = write  # type: ignore[assignment, method-assign]
     sent = Deferred.fromCoroutine(rig.stream.send_all([b"x" * size] * 12))
     for writes in (1, 2, 3):
         assert MOST_AT_ONCE * writes <= len(rig.request.written) < MOST_AT_ONCE * writes + size
@@ -206,6 +209,36 @@ def test_a_client_that_leaves_during_the_prefill_ends_the_run(hanging: HTTPRig) 
     visitor.transport.abortConnection()
     hanging.advance(0.05)
     assert not hanging.runs
+
+
+def test_a_client_that_leaves_amid_its_tokens_ends_the_run_with_the_next_one() -> None:
+    rig = HTTPRig(answers={"Hello": Answer(["word"], endless=True, delay=0.5)})
+    visitor = rig.start("POST", PATH, HELLO)
+    rig.advance(1.2)
+    assert "word" in visitor.streamed
+    visitor.transport.abortConnection()
+    rig.advance(0.5 + 0.05)  # a token and 50 ms
+    assert not rig.runs
+    rig.close()
+
+
+def test_a_client_that_does_not_read_costs_no_other_client_a_token() -> None:
+    """The run goes to its end; the next one has the NPU, and its tokens go out as they come."""
+    rig = HTTPRig(answers={"Hello": "word " * 2000, "other": Answer("a b c", delay=0.1)})
+    slow = rig.start("POST", PATH, HELLO)
+    slow.transport.pauseProducing()
+    rig.advance(0.01)
+    messages = [{"role": "user", "content": "other"}]
+    other = rig.start("POST", PATH, {"messages": messages, "stream": True})
+    rig.advance(0.01)
+    for text in ("a", " b", " c"):
+        rig.advance(0.1)
+        assert f'"content":"{text}"' in other.streamed
+    assert slow.data.count(b"word") < 2000
+    slow.transport.resumeProducing()
+    rig.advance(0.01)
+    assert slow.data.count(b"word") == 2000
+    rig.close()
 
 
 def test_a_client_that_does_not_read_is_dropped_and_costs_little() -> None:
