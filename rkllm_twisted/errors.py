@@ -12,6 +12,7 @@ They are plain exceptions: importing attrs takes longer than a whole client.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Mapping
 from typing import ClassVar
 
@@ -58,18 +59,25 @@ class MethodNotFound(RPCError):
         :param known: the names of the methods.
         :param hint: what to do instead, for a name that other programs use.
         """
-        import difflib  # noqa: PLC0415 - clients never get here
-
         shown = name[:100]
-        close = [one for one in known if one.endswith(f".{shown}")]  # its group was forgotten
-        if not close and hint is None:
-            close = difflib.get_close_matches(shown, known, 1, 0.75)
-        perhaps = f"; perhaps {close[0]} is meant" if close else f"; {hint}" if hint else ""
+        perhaps = _perhaps(shown, tuple(known), hint)
         return cls(
             f"There is no method {shown!r}{perhaps}. rpc.discover, the command `rkllm methods` and"
             " docs/methods.md list those that there are.",
             {"method": shown},
         )
+
+
+@functools.lru_cache(maxsize=256)
+def _perhaps(shown: str, known: tuple[str, ...], hint: str | None) -> str:
+    """Return the part of the sentence that says which method may be meant."""
+    # Kept: the search costs more than a ping, and a wrong program asks again and again.
+    import difflib  # noqa: PLC0415 - clients never get here
+
+    close = [one for one in known if one.endswith(f".{shown}")]  # its group was forgotten
+    if not close and hint is None:
+        close = difflib.get_close_matches(shown, known, 1, 0.75)
+    return f"; perhaps {close[0]} is meant" if close else f"; {hint}" if hint else ""
 
 
 class InvalidParams(RPCError):
@@ -178,25 +186,11 @@ class RemoteError(RPCError):
 
 
 #: JSON-RPC code -> class, for clients. InternalError stands for the base class's code.
-BY_CODE: Mapping[int, type[RPCError]] = {
-    cls.code: cls
-    for cls in (
-        ParseError,
-        InvalidRequest,
-        MethodNotFound,
-        InvalidParams,
-        InternalError,
-        RuntimeRefused,
-        NoModel,
-        Busy,
-        TimedOut,
-        RuntimeCrashed,
-        NotAllowed,
-        NotInRelease,
-        Cancelled,
-        ShuttingDown,
-    )
-}
+_CLASSES: tuple[type[RPCError], ...] = (
+    *(ParseError, InvalidRequest, MethodNotFound, InvalidParams, InternalError, RuntimeRefused),
+    *(NoModel, Busy, TimedOut, RuntimeCrashed, NotAllowed, NotInRelease, Cancelled, ShuttingDown),
+)
+BY_CODE: Mapping[int, type[RPCError]] = {cls.code: cls for cls in _CLASSES}
 
 
 def error_from(body: object) -> RPCError:

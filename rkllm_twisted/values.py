@@ -138,6 +138,10 @@ class Running:
     function: str
 
 
+#: How many of the clients that wait the state of the NPU names: there may be a thousand.
+MAX_WAITING = 100
+
+
 @attrs.frozen
 class Waiting:
     """A client and the number of its calls that wait for their turn."""
@@ -176,7 +180,8 @@ class NPUStatus:
     :param crashes: how often the runtime's process has crashed since the start.
     :param problem: how the runtime's process crashed, if no model has been loaded since.
     :param running: the current call; None if the NPU is free.
-    :param waiting: the clients that wait, in the order of the next turns.
+    :param waiting: the first :data:`MAX_WAITING` clients that wait, in the order of the next turns.
+    :param waiting_clients: the number of all of them.
     :param max_context_len: of the loaded model, in tokens: prompt, history and answer together.
     :param max_new_tokens: of an answer of the loaded model; -1: as many as the context holds.
     :param lora_adapters: the names of the adapters that the loaded model has.
@@ -196,6 +201,7 @@ class NPUStatus:
     loads: int = 0
     load_s: float = 0.0
     crashes: int = 0
+    waiting_clients: int = 0
 
 
 @attrs.frozen

@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 
-from rkllm_twisted.errors import BY_CODE, RemoteError, RPCError
+from rkllm_twisted.errors import BY_CODE, MethodNotFound, RemoteError, RPCError
 
 EVERY_KIND = [kind("No.", {"a": 1}) for kind in BY_CODE.values()]
 EVERY_KIND.append(RemoteError(7, "No.", {"a": 1}))
@@ -26,3 +26,14 @@ def test_an_error_says_its_sentence_and_shows_its_data() -> None:
     error = BY_CODE[-32001]("Load a model.", {"function": "rkllm_run"})
     assert str(error) == "Load a model."
     assert repr(error) == "NoModel('Load a model.', {'function': 'rkllm_run'})"
+
+
+def test_the_text_for_an_unknown_method_is_kept_but_the_error_is_new() -> None:
+    """The same name costs one search; each client gets an error of its own."""
+    known = ["server.ping", "rkllm.run"]
+    first, second = (MethodNotFound.named("server.pong", known) for _ in range(2))
+    assert "perhaps server.ping is meant" in first.message
+    assert first.message == second.message
+    assert first is not second
+    assert "meant" not in MethodNotFound.named("server.pong", ["rkllm.run"]).message
+    assert MethodNotFound.named("server.pong", known, "do so").message != first.message

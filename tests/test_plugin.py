@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from rkllm_twisted.abi.release import releases
-from rkllm_twisted.daemon.about import describe_for
+from rkllm_twisted.daemon.self_description import describe_for
 from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.interfaces import IAdministrative, INeedsModel, IRPCMethod, IUsesNPU
 from rkllm_twisted.plugin import FunctionMethod, method

@@ -11,14 +11,9 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from rkllm_twisted import __version__
-from rkllm_twisted.abi.release import Release
 from rkllm_twisted.daemon.resident_model import ResidentModel
-from rkllm_twisted.description.describe import describe
-from rkllm_twisted.description.introspection import help_of, signatures_of
-from rkllm_twisted.description.openrpc import document
-from rkllm_twisted.interfaces import INPU, IConversation, IDaemon, IRPCMethod
-from rkllm_twisted.values import NPUStatus, SelfDescription
-from rkllm_twisted.wire.encoding import encode_floats
+from rkllm_twisted.interfaces import INPU, IConversation, IDaemon
+from rkllm_twisted.values import MAX_WAITING, NPUStatus, Running, SelfDescription, Waiting
 
 #: NPUStatus.state -> the words for it, around the model's name.
 STATE_TEXTS: Mapping[str, str] = {
@@ -37,7 +32,7 @@ class About:
     """The results of ``server.version`` and ``server.status``.
 
     :param clients: returns the number of open connections.
-    :param description: see :attr:`IDaemon.description`.
+    :param describe: makes :attr:`IDaemon.description`; called when a client first asks for it.
     :param resident: see :attr:`IDaemon.resident`.
     :param history: the value of ``--history``.
     :param inference: makes what serves chat; called when a client first calls such a method.
@@ -48,12 +43,13 @@ class About:
         reactor: IReactorTime,
         npu: INPU,
         clients: Callable[[], int],
-        description: SelfDescription,
+        describe: Callable[[], SelfDescription],
         resident: ResidentModel,
         history: str = "shared",
         inference: Callable[[], Any] | None = None,
     ) -> None:
-        self.description = description
+        self._describe = describe
+        self._description: SelfDescription | None = None
         self.models = resident.models
         self.resident = resident
         self._make_inference = inference
@@ -63,6 +59,13 @@ class About:
         self._npu = npu
         self._clients = clients
         self._started = reactor.seconds()
+
+    @property
+    def description(self) -> SelfDescription:
+        """See :attr:`IDaemon.description`."""
+        if self._description is None:
+            self._description = self._describe()
+        return self._description
 
     @property
     def inference(self) -> Any:
@@ -81,11 +84,14 @@ class About:
         whole = attrs.evolve(
             status,
             queue_length=status.queue_length + sum(one.calls for one in waiting),
-            waiting=(*status.waiting, *waiting),
+            waiting=(*status.waiting, *waiting)[:MAX_WAITING],
+            waiting_clients=status.waiting_clients + len(waiting),
         )
         loaded = self.resident.loaded
         return {
-            **attrs.asdict(whole, value_serializer=_connection_number),
+            **attrs.asdict(whole, recurse=False),
+            "running": None if whole.running is None else _with_number(whole.running),
+            "waiting": [_with_number(each) for each in whole.waiting],
             "model": None if loaded is None else loaded.name,
             "history": self._history,
             "backend": self._npu.version().backend,
@@ -95,11 +101,11 @@ class About:
         }
 
 
-def _connection_number(_: object, field: Any, value: Any) -> Any:
-    """Return the number of an NPU client's connection; None if it is not a connection."""
-    if field is not None and field.name == "client":
-        return value.peer.number if IConversation.providedBy(value) else None
-    return value
+def _with_number(value: Running | Waiting) -> Mapping[str, object]:
+    """Return an NPU client as the number of its connection; None if it is not a connection."""
+    client: Any = value.client
+    number = client.peer.number if IConversation.providedBy(client) else None
+    return {**attrs.asdict(value, recurse=False), "client": number}
 
 
 def summary_of(status: NPUStatus, clients: int) -> str:
@@ -107,19 +113,3 @@ def summary_of(status: NPUStatus, clients: int) -> str:
     model = (status.model_path or "a model").rpartition("/")[2]
     state = STATE_TEXTS[status.state].format(model=model, problem=status.problem)
     return f"{state}; waiting calls: {status.queue_length}; clients: {clients}"
-
-
-def describe_for(methods: Mapping[str, IRPCMethod], release: Release) -> SelfDescription:
-    """Describe the methods that the loaded release has.
-
-    The daemon makes and encodes it at the start, so that an answer takes no time.
-
-    :param methods: the methods by name.
-    """
-    every = describe(methods, [release])
-    description = attrs.evolve(every, methods=tuple(m for m in every.methods if m.releases))
-    return SelfDescription(
-        document=encode_floats(document(description, release, __version__)),
-        help={method.name: help_of(method, description) for method in description.methods},
-        signatures={method.name: signatures_of(method) for method in description.methods},
-    )

@@ -15,7 +15,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.logger import Logger
 
-from rkllm_twisted.daemon.about import About, describe_for
+from rkllm_twisted.abi.release import Release
+from rkllm_twisted.daemon.about import About
 from rkllm_twisted.daemon.configured_model import ConfiguredModel, model_of
 from rkllm_twisted.daemon.hosting import RUNTIME_HOSTS, RuntimeHost
 from rkllm_twisted.daemon.keep_alive import KeepAlive
@@ -189,6 +190,13 @@ def _warn(reactor: Any, text: str) -> None:
         _log.warn("{problem}", problem=text)
 
 
+def _describe(methods: Mapping[str, IRPCMethod], release: Release) -> SelfDescription:
+    """Describe the methods. The first client that asks pays for the imports."""
+    from rkllm_twisted.daemon.self_description import describe_for  # noqa: PLC0415
+
+    return describe_for(methods, release)
+
+
 def factory_for(
     npu: INPU,
     options: Options,
@@ -196,23 +204,22 @@ def factory_for(
     reactor: Any,
     read_elsewhere: Callable[[bytes], Deferred[Message]] | None = None,
     resident: ResidentModel | None = None,
-    description: SelfDescription | None = None,
+    describe: Callable[[], SelfDescription] | None = None,
     adapt_profile: Callable[[Any], Any] | None = None,
 ) -> RPCFactory:
     """Make the factory that serves an NPU to clients.
 
     :param read_elsewhere: see :class:`RPCFactory`.
     :param resident: what serves requests that name a model; None: it is made here.
-    :param description: of the methods; None: it is made here, which takes about 0.1 s.
+    :param describe: describes the methods; None: what is made when a client first asks for it.
     :param adapt_profile: see :func:`daemon_in`.
     """
-    description = description or describe_for(methods, npu.release)
     resident = resident or resident_for(npu, options, reactor)
     about = About(
         reactor,
         npu,
         lambda: len(factory.connections),
-        description,
+        describe or partial(_describe, methods, npu.release),
         resident,
         options["history"],
         partial(_inference, reactor, npu, resident, options, adapt_profile),

@@ -6,6 +6,8 @@ a level on, to the place where twistd would have written.
 
 from __future__ import annotations
 
+import functools
+import math
 import signal
 import sys
 import time
@@ -37,15 +39,30 @@ def _time_of(event: LogEvent) -> float:
 
 
 def _formatted_time(moment: float, form: str) -> str:
-    return time.strftime(form, time.localtime(moment))
+    return _formatted_second(math.floor(moment), form)
+
+
+@functools.lru_cache(maxsize=8)
+def _formatted_second(second: int, form: str) -> str:
+    # Kept: a busy daemon writes many lines in a second.
+    return time.strftime(form, time.localtime(second))
+
+
+def _text(event: LogEvent) -> str:
+    """Return the event's text, as Twisted formats it."""
+    form = event.get("log_format")
+    is_finished = type(form) is str and "{" not in form and "}" not in form
+    if is_finished and "log_flattened" not in event:
+        return str(form)  # nothing is left to fill in; Twisted's formatter takes ten times as long
+    return formatEvent(event)
 
 
 def _message(event: LogEvent) -> str:
     """Return the event's text, with its traceback if it has one."""
-    text = formatEvent(event)
+    text = _text(event)
     if event.get("log_failure") is not None:
         text = f"{text}\n{_traceback(event)}"
-    return _printable(_utf8(text))
+    return text if text.isprintable() else _printable(_utf8(text))
 
 
 def _printable(text: str) -> str:
@@ -106,7 +123,7 @@ def as_json(event: LogEvent) -> str:
         + _formatted_time(moment, "%z"),
         "level": _level(event),
         "logger": event.get("log_namespace", "-"),
-        "message": _utf8(formatEvent(event)),
+        "message": _utf8(_text(event)),
     }
     if event.get("log_failure") is not None:
         fields["traceback"] = _utf8(_traceback(event))

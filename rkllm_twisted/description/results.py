@@ -234,9 +234,10 @@ RESULTS: Mapping[str, ResultModel] = {
             _item(
                 "waiting",
                 "array",
-                "The clients that wait, in the order of their turns: client, the number of the"
-                " connection, and calls, how many it waits for.",
+                "The first hundred clients that wait, in the order of their turns: client, the"
+                " number of the connection, and calls, how many it waits for.",
             ),
+            _item("waiting_clients", "integer", "All clients that wait."),
             _item(
                 "history",
                 "string",

@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 
 from rkllm_twisted.errors import Busy, RPCError
 from rkllm_twisted.npu.turn_order import Continues, TurnOrder
+from rkllm_twisted.values import MAX_WAITING
 
 #: How many calls may wait in all, by default.
 QUEUE_LIMIT = 64
@@ -40,8 +41,13 @@ class FairQueue:
         return len(self._order)
 
     def waiting(self) -> list[tuple[Hashable, int]]:
-        """See :meth:`TurnOrder.waiting`. From any thread."""
-        return self._order.waiting()
+        """Return what :meth:`TurnOrder.waiting` returns of the first clients. From any thread."""
+        return self._order.waiting(MAX_WAITING)
+
+    @property
+    def clients(self) -> int:
+        """The number of clients that wait."""
+        return self._order.clients
 
     def acquire(self, client: Hashable, continues: Continues | None = None) -> Deferred[None]:
         """Wait for a turn.

@@ -80,9 +80,8 @@ class ThreadNPU(DirectCalls):
         self._queue = FairQueue(queue_limit)
         self._under_way: Job | None = None
         self._closed: Deferred[None] | None = None
-        self._state = "empty"
         self._runs = self._tokens = 0
-        self._model = ModelRecord()
+        self._state, self._model = "empty", ModelRecord()
         self._timer: CallTimer | None = None
         self._is_stuck = self._draining = False
         self._awaiting_idle: list[Deferred[None]] = []
@@ -153,6 +152,7 @@ class ThreadNPU(DirectCalls):
             running=None if job is None else Running(job.client, job.function),
             problem=self._runtime.problem,
             waiting=tuple(Waiting(client, calls) for client, calls in self._queue.waiting()),
+            waiting_clients=self._queue.clients,
             **(self._model.as_status() if self._runtime.loaded else {}),
         )
 

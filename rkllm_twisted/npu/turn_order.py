@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterator
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import Generic, TypeVar
 
 import attrs
@@ -51,23 +51,32 @@ class TurnOrder(Generic[T]):
     def __init__(self, max_passes: int = MAX_PASSES) -> None:
         self._max_passes = max_passes
         self._places: OrderedDict[Hashable, deque[_Place[T]]] = OrderedDict()
+        self._count = 0
 
     def __len__(self) -> int:
         """The number of calls that wait."""
-        return sum(count for _, count in self.waiting())
+        return self._count
 
     def __iter__(self) -> Iterator[T]:
         """Yield the calls in the order of their turns, if none passes another."""
         return (place.value for place in self._in_order())
 
-    def waiting(self) -> list[tuple[Hashable, int]]:
-        """Each client and the number of its calls that wait, in the order of the next turns."""
+    def waiting(self, most: int) -> list[tuple[Hashable, int]]:
+        """The next clients and the numbers of their calls that wait, in the order of the turns.
+
+        :param most: how many clients are wanted.
+        """
         # Copies: the NPU thread may look while the reactor adds and removes.
-        counts = [
+        counts = (
             (client, sum(not place.has_begun for place in list(places)))
             for client, places in list(self._places.items())
-        ]
-        return [(client, count) for client, count in counts if count]
+        )
+        return list(islice((each for each in counts if each[1]), most))
+
+    @property
+    def clients(self) -> int:
+        """The number of clients that wait."""
+        return len(self._places)  # what has begun is dropped where nothing waits behind it
 
     def add(self, value: T, client: Hashable, continues: Continues | None = None) -> None:
         """Add a call; it waits until :meth:`next` returns it.
@@ -77,12 +86,14 @@ class TurnOrder(Generic[T]):
         :param continues: see :data:`Continues`; None: the call belongs to no conversation.
         """
         self._places.setdefault(client, deque()).append(_Place(value, continues))
+        self._count += 1
 
     def remove(self, value: T, client: Hashable) -> None:
         """Remove a call that was cancelled. No effect if it does not wait."""
         for place in self._places.get(client, ()):
             if place.value is value and not place.has_begun:
                 self._places[client].remove(place)
+                self._count -= 1
                 break
         self._drop_empty_places()
 
@@ -95,6 +106,7 @@ class TurnOrder(Generic[T]):
         for passed in places[:at]:
             passed.passed += 1
         places[at].has_begun = True
+        self._count -= 1
         self._drop_empty_places()
         return places[at].value
 
@@ -102,6 +114,7 @@ class TurnOrder(Generic[T]):
         """Remove all calls, and return them."""
         removed = list(self)
         self._places.clear()
+        self._count = 0
         return removed
 
     def _in_order(self) -> Iterator[_Place[T]]:

@@ -28,7 +28,8 @@ TOKEN_FIGURES = (("perf", "generate_tokens"), ("usage", "completion_tokens"))
 _log = Logger("rkllm.requests")
 
 #: The log's levels, the least important first.
-LEVELS = tuple(level.name for level in LogLevel.iterconstants())
+_LEVELS = tuple(LogLevel.iterconstants())
+LEVELS = tuple(level.name for level in _LEVELS)
 _LOOKED, _DONE, _REFUSED = map(LEVELS.index, ("debug", "info", "warn"))
 
 
@@ -97,15 +98,15 @@ class AccessLog:
         """
         level = _REFUSED if isinstance(refusal, NotAllowed) else _DONE
         if level >= self._level and self._has_room():
-            self._emit(
-                level,
-                "client {client} {happened}: pid {pid}, uid {uid}, gid {gid}",
-                client=peer.number,
-                happened="connected" if refusal is None else f"turned away ({refusal.code})",
-                pid=peer.pid,
-                uid=peer.uid,
-                gid=peer.gid,
-            )
+            fields = {
+                "client": peer.number,
+                "happened": "connected" if refusal is None else f"turned away ({refusal.code})",
+                "pid": peer.pid,
+                "uid": peer.uid,
+                "gid": peer.gid,
+            }
+            text = "client {client} {happened}: pid {pid}, uid {uid}, gid {gid}"
+            self._emit(level, text.format_map(fields), fields)
 
     def closed(self, peer: Peer, messages: int) -> None:
         """Log that a client has left.
@@ -113,13 +114,8 @@ class AccessLog:
         :param messages: how many it has sent.
         """
         if self._level <= _DONE and self._has_room():
-            self._emit(
-                _DONE,
-                "client {client} left after {messages} messages",
-                client=peer.number,
-                uid=peer.uid,
-                messages=messages,
-            )
+            fields = {"client": peer.number, "uid": peer.uid, "messages": messages}
+            self._emit(_DONE, f"client {peer.number} left after {messages} messages", fields)
 
     def note_params(self, entry: LogEntry, params: Params) -> None:
         """Keep the text of the prompt for the line, if :attr:`prompts` is true."""
@@ -142,31 +138,34 @@ class AccessLog:
         return self._lines <= LINES_PER_SECOND
 
     def _write(self, peer: Peer, entry: LogEntry, level: int) -> None:
+        error, duration = entry.error, round(self.clock() - entry.begun, 6)
         fields: dict[str, Any] = {
             "client": peer.number,
             "uid": peer.uid,
             "method": entry.method[:100],
             "id": None if entry.id is None else RawJSON(entry.id, "utf-8"),
-            "duration": round(self.clock() - entry.begun, 6),
-            "outcome": "ok" if entry.error is None else type(entry.error).__name__,
+            "duration": duration,
+            "outcome": "ok" if error is None else type(error).__name__,
         }
-        text = "client {client} (uid {uid}): {method}, id {id}: {outcome}"
-        if entry.error is not None:
-            fields["code"] = entry.error.code
-            text += " ({code})"
-        text += " after {duration:.3f} s"
+        text = "client {client} (uid {uid}): {method}, id {id}: {outcome}".format_map(fields)
+        if error is not None:
+            fields["code"] = error.code
+            text += f" ({error.code})"
+        text += f" after {duration:.3f} s"
         if entry.tokens is not None:
             fields["tokens"] = entry.tokens
-            text += ", {tokens} tokens"
+            text += f", {entry.tokens} tokens"
         if entry.prompt is not None:
             fields["prompt"] = entry.prompt
-            text += ", prompt {prompt!r}"
-        self._emit(level, text, **fields)
+            text += f", prompt {entry.prompt!r}"
+        self._emit(level, text, fields)
 
-    def _emit(self, level: int, text: str, **fields: object) -> None:
+    def _emit(self, level: int, text: str, fields: Mapping[str, object]) -> None:
         # Formatted here: Twisted's formatter takes as long as all else that a connection costs.
-        done = one_line(text.format(**fields)).replace("{", "{{").replace("}", "}}")
-        _log.emit(LogLevel.lookupByName(LEVELS[level]), done, **fields)
+        done = one_line(text)
+        if "{" in done or "}" in done:
+            done = done.replace("{", "{{").replace("}", "}}")
+        _log.emit(_LEVELS[level], done, **fields)
 
 
 def _level_of(entry: LogEntry) -> int:

@@ -20,10 +20,10 @@ from twisted.internet.task import Clock
 from twisted.internet.threads import blockingCallFromThread
 
 from rkllm_twisted.abi.release import Release
-from rkllm_twisted.daemon.about import describe_for
 from rkllm_twisted.daemon.assembly import daemon_in, factory_for, timeouts_of
 from rkllm_twisted.daemon.hosting import RuntimeHost
 from rkllm_twisted.daemon.options import Options
+from rkllm_twisted.daemon.self_description import describe_for
 from rkllm_twisted.daemon.service import DaemonService
 from rkllm_twisted.interfaces import IRPCMethod
 from rkllm_twisted.npu.history import history_for
@@ -163,11 +163,11 @@ class FakeDaemon:
         history = history_for(runtime, options["history"])
         npu = ThreadNPU(runtime, thread.in_thread, thread.from_thread, options["queue"], history)
         npu.set_timeouts(self._clock, timeouts_of(options))
-        description = None if self._methods else _description(runtime.release)
+        describe = None if self._methods else partial(_description, runtime.release)
         methods = self._all_methods()
         factory = factory_for(
             *(npu, options, methods, self._clock),
-            description=description,
+            describe=describe,
             adapt_profile=partial(self._adapted, runtime),
         )
         self._record(factory)

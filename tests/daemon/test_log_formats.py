@@ -9,11 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from twisted.logger import Logger, LogLevel, LogPublisher
+from twisted.logger import (
+    Logger,
+    LogLevel,
+    LogPublisher,
+    formatEventAsClassicLogText,
+    formatTime,
+)
 from twisted.python import log as old_log
 from twisted.python.failure import Failure
 
-from rkllm_twisted.daemon.log_formats import LEVELS, Observer, observer_for
+from rkllm_twisted.daemon.log_formats import LEVELS, Observer, as_json, as_text, observer_for
 from rkllm_twisted.rpc.access_log import RawJSON
 
 
@@ -196,3 +202,39 @@ def test_a_file_is_written_to_where_twistd_would(tmp_path: Path) -> None:
     Logger("some.where", observer=observer).info("hello")
     assert json.loads((tmp_path / "log").read_text())["message"] == "hello"
     observer._out.close()
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "plain",
+        "{{braces}} in {text}",
+        "a } alone",
+        "two\nlines",
+        "ä\x1b",
+        b"bytes {text}",
+    ],
+)
+@pytest.mark.parametrize("moment", [1.0, 1795842073.2364733, 1795842073.9999, 1795842074.0])
+def test_a_line_is_what_twisteds_own_formatter_writes(form: Any, moment: float) -> None:
+    """The short cuts change no byte; what Twisted does not escape is escaped as before."""
+    event = {
+        "log_format": form,
+        "text": "x",
+        "log_namespace": "rkllm.requests",
+        "log_level": LogLevel.info,
+        "log_time": moment,
+    }
+    ours, theirs = as_text(event), formatEventAsClassicLogText(event)
+    assert theirs is not None
+    assert ours == theirs.replace("\x1b", "\\x1b")
+    assert ours.startswith(f"{formatTime(moment)} [rkllm.requests#info] ")
+
+
+def test_the_time_of_each_second_is_its_own() -> None:
+    """A kept second is not used for another one, nor for another form."""
+    event = {"log_format": "x", "log_namespace": "n", "log_level": LogLevel.info}
+    for second in (10.0, 10.9, 11.0, 10.5, 90000.0):
+        line = as_text({**event, "log_time": second})
+        assert line == formatEventAsClassicLogText({**event, "log_time": second})
+        assert formatTime(second)[:19] in as_json({**event, "log_time": second})

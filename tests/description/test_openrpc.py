@@ -22,7 +22,7 @@ from rkllm_twisted.abi.arguments import Signature, assign_arguments
 from rkllm_twisted.abi.layouts import layout_of
 from rkllm_twisted.abi.prepare import prepare
 from rkllm_twisted.abi.release import Release, releases
-from rkllm_twisted.daemon.about import describe_for
+from rkllm_twisted.daemon.self_description import describe_for
 from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.interfaces import IDescribedMethod, IRPCMethod
 from rkllm_twisted.rpc.registry import find_methods

@@ -285,6 +285,16 @@ def test_close_answers_everybody_and_destroys_the_model() -> None:
     assert isinstance(late.error, ShuttingDown)
 
 
+def test_the_status_names_the_first_hundred_of_many_clients() -> None:
+    """And it counts all clients and calls."""
+    rig = Rig(queue_limit=1000)
+    for client in range(301):
+        rig.run(client=client)
+    status = rig.npu.status()
+    assert [each.client for each in status.waiting] == list(range(1, 101))
+    assert status.waiting_clients == status.queue_length == 300
+
+
 def test_a_refusal_frees_the_npu() -> None:
     """RuntimeRefused from C reaches the caller and the next call goes on."""
 

@@ -77,11 +77,15 @@ def test_only_calls_that_wait_are_counted() -> None:
     cache = cache_with("B1", "A1", held="A")
     cache.add("C1", client="y")
     assert cache.next() == "A1"
-    assert cache.order.waiting() == [("x", 1), ("y", 1)]
+    assert cache.order.waiting(9) == [("x", 1), ("y", 1)]
     assert len(cache.order) == 2
+    assert cache.order.waiting(1) == [("x", 1)]
+    assert cache.order.clients == 2
     assert cache.next() == "B1"
-    assert cache.order.waiting() == [("y", 1)]
+    assert cache.order.waiting(9) == [("y", 1)]
+    assert cache.order.clients == 1
     assert cache.order.clear() == ["C1"]
+    assert len(cache.order) == cache.order.clients == 0
     assert cache.next() is None
 
 
@@ -140,6 +144,9 @@ class Clients(RuleBasedStateMachine):
     @invariant()
     def the_queue_counts_those_that_wait(self) -> None:
         assert len(self.cache.order) == len(self.waiting)
+        counts = self.cache.order.waiting(len(self.waiting))
+        assert sum(count for _, count in counts) == len(self.waiting)
+        assert self.cache.order.clients == len(counts)
 
 
 TestClients = Clients.TestCase

@@ -18,9 +18,10 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rkllm_twisted.abi.release import releases
-from rkllm_twisted.daemon.about import About, describe_for
+from rkllm_twisted.daemon.about import About
 from rkllm_twisted.daemon.named_models import NamedModels
 from rkllm_twisted.daemon.resident_model import ResidentModel
+from rkllm_twisted.daemon.self_description import describe_for
 from rkllm_twisted.interfaces import IRPCMethod
 from rkllm_twisted.npu.thread import ThreadNPU
 from rkllm_twisted.rpc.dispatch import Dispatcher
@@ -237,7 +238,7 @@ class MemoryServer:
         models = NamedModels((), self.npu, self.clock)
         resident = ResidentModel(self.clock, self.npu, models)
         connections = lambda: len(self.factory.connections)  # noqa: E731 - its factory comes later
-        about = About(self.clock, self.npu, connections, description(), resident)
+        about = About(self.clock, self.npu, connections, description, resident)
         self.dispatcher = Dispatcher({**methods(), **extra}, self.npu, about)
         self.factory = RPCFactory(
             self.dispatcher,

@@ -817,8 +817,8 @@ GUARDS = [
     _guard(
         "the log escapes what a terminal acts on",
         "daemon/log_formats.py",
-        "return _printable(_utf8(text))",
-        "return _utf8(text)",
+        "else _printable(_utf8(text))",
+        "else _utf8(text)",
         "daemon/test_log_formats.py::test_what_a_terminal_would_act_on_is_escaped",
     ),
     # The socket
@@ -917,7 +917,7 @@ GUARDS = [
     ),
     _guard(
         "what the release lacks is not described",
-        "daemon/about.py",
+        "daemon/self_description.py",
         "if m.releases",
         "if True",
         "description/test_openrpc.py::test_it_is_that_of_the_loaded_release",
