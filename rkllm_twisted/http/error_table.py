@@ -22,6 +22,7 @@ class Row:
     """The answer to one class of errors; the parameters are those of :class:`HTTPError`.
 
     :param message: replaces the error's own text, which is for clients of the socket.
+    :param advice: replaces what follows the semicolon in that text.
     """
 
     status: int
@@ -30,6 +31,7 @@ class Row:
     retry_after: int | None = None
     should_retry: bool | None = None
     message: str | None = None
+    advice: str | None = None
 
 
 #: A new try costs the NPU as much as the first one, so it is not suggested without a reason.
@@ -53,7 +55,13 @@ _ROWS: Mapping[type[Exception], Row] = MappingProxyType(
         ),
         errors.TimedOut: Row(504, SERVER, "timed_out", should_retry=False),
         errors.RuntimeRefused: Row(500, SERVER, "runtime_refused", should_retry=False),
-        errors.RuntimeCrashed: Row(500, SERVER, "runtime_crashed", should_retry=False),
+        errors.RuntimeCrashed: Row(
+            500,
+            SERVER,
+            "runtime_crashed",
+            should_retry=False,
+            advice="a request that names a model has it loaded again.",
+        ),
         errors.Cancelled: Row(503, SERVER, "cancelled", should_retry=False),
         errors.NoAnswer: Row(504, SERVER, "timed_out", should_retry=False),
         errors.Unreachable: Row(
@@ -77,6 +85,9 @@ def http_error(error: RPCError | Unreachable) -> HTTPError:
         return HTTPError(501, str(error), NOT_SUPPORTED, "not_installed", should_retry=False)
     row = next(row for base in type(error).__mro__ if (row := _ROWS.get(base)))
     message = row.message if row.message and "problem" not in data else str(error)
+    what, semicolon, _ = message.partition("; ")
+    if row.advice and semicolon:
+        message = f"{what}; {row.advice}"
     parameter = data.get("parameter")
     return HTTPError(
         row.status,

@@ -61,6 +61,12 @@ def test_the_text_for_a_crash_stays() -> None:
     assert "was killed" in str(http_error(errors.NoModel.after("was killed by signal 11")))
 
 
+def test_a_crash_has_advice_for_clients_of_http() -> None:
+    error = errors.RuntimeCrashed("It was killed by SIGSEGV; load the model with rkllm.init.")
+    expected = "It was killed by SIGSEGV; a request that names a model has it loaded again."
+    assert str(http_error(error)) == expected
+
+
 def test_a_busy_daemons_client_hears_when_to_try_again() -> None:
     assert headers_of(http_error(errors.Busy("m"))) == {
         "Retry-After": "2",

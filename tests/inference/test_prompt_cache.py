@@ -100,6 +100,23 @@ def test_a_conversation_that_grows_is_saved_again(talk: Talk, directory: Path) -
     assert len(saved_in(directory)) > 1
 
 
+def test_a_title_of_the_chat_after_each_answer_costs_no_reading_of_all(make: Any) -> None:
+    """Open WebUI asks so: the history as a text of one message, which takes the cache."""
+    talk = make()
+    read: list[tuple[int, int]] = []
+    for number in range(8):
+        asked = talk.rig.ask([*talk.messages, user(f"zq{number}q in a text of several words")])
+        talk.messages = [*talk.messages, user(f"zq{number}q in a text of several words")]
+        talk.messages.append(asked.result["message"])
+        usage = asked.result["usage"]
+        read.append((usage["cached_tokens"], usage["prompt_tokens"]))
+        history = " ".join(str(message["content"]) for message in talk.messages)
+        title = f"### Task:\nGenerate a title.\n<chat_history>\n{history}\n</chat_history>"
+        talk.rig.ask([user(title)])
+    assert [cached for cached, _ in read[:3]] == [0, 0, 0]
+    assert all(cached > 0 for cached, _ in read[5:]), read
+
+
 def test_a_conversation_goes_on_in_the_cache_after_it_was_restored(talk: Talk) -> None:
     for _ in range(4):
         talk.say()

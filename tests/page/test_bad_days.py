@@ -78,6 +78,7 @@ def test_without_a_model_it_says_what_to_do_and_goes_on(
     chat = new_chat(service.address)
     chat.page.goto(service.address)
     chat.sees("#banner", "No model is loaded")
+    chat.sees("#state-text", "No model")
     daemon.load(models / "quick.script")
     chat.page.locator("#banner").wait_for(state="hidden")
     chat.page.locator("#model:enabled").wait_for()

@@ -192,6 +192,7 @@ async function ask() {
     trouble: (problem) => {
       const then = problem.wait === "key" ? "" : " Your message is sent again by itself.";
       views.get(message.id)?.progress({ text: problem.message + then, share: null });
+      scroll(true);
       state.trouble = true;
       if (problem.wait === "key") askForKey(() => watch.again());
     },
@@ -298,7 +299,8 @@ watch.addEventListener("back", () => {
   loadModels();
 });
 watch.addEventListener("away", ({ detail: problem }) => {
-  showState(problem.code === "invalid_api_key" ? "A key is needed" : "Away", "bad");
+  const states = { invalid_api_key: "A key is needed", no_model: "No model", runtime_crashed: "Restarting" };
+  showState(states[problem.code] ?? "Away", "bad");
   if (problem.code === "invalid_api_key") askForKey(() => watch.again());
   showBanner(problem, 0, () => watch.now());
   if (running) scroll(true); // the banner takes room

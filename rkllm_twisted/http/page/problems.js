@@ -7,7 +7,7 @@ const ROWS = {
   offline: ["The service does not answer; it may be starting, or off.", "ready"],
   daemon_unavailable: ["The daemon is away, so no model can answer.", "ready"],
   no_model: [
-    "No model is loaded. On the board, run: rkllm init /path/to/model – or give the daemon a folder of models with --model-dir.",
+    "No model is loaded. Run rkllm init /path/to/model on the board, or give --model-dir FOLDER to the daemon.",
     "ready",
   ],
   overloaded: ["The queue is full: too many requests wait for the NPU.", "later"],
