@@ -7,6 +7,7 @@ pace. A token's text is the time when it was due, in microseconds of the monoton
 from __future__ import annotations
 
 import asyncio
+import itertools
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -40,6 +41,11 @@ _END = {
 }  # fmt: skip
 
 
+#: Spread the streams' beginnings evenly, as those of independent NPUs are.
+_GOLDEN = 0.618034
+_numbers = itertools.count()
+
+
 class Connection(asyncio.Protocol):
     """A client's connection, in either framing and either form of streams."""
 
@@ -68,7 +74,10 @@ class Connection(asyncio.Protocol):
                 self._notifies |= method == "server.configure"
                 self._send({"id": request["id"], "result": _RESULTS[method]})
             elif "id" in request:
-                self._go_on(request["id"], asyncio.get_running_loop().time(), self._tokens)
+                begins = self._pause * (next(_numbers) * _GOLDEN % 1)
+                loop = asyncio.get_running_loop()
+                due = loop.time() + begins
+                loop.call_at(due, partial(self._go_on, request["id"], due, self._tokens))
 
     def _go_on(self, number: int, due: float, left: int) -> None:
         """Send a token, or the end."""
