@@ -29,9 +29,9 @@ FALL = 0.35
 
 #: The groups of rows other than round trips, by heading.
 GROUPS: Mapping[str, Sequence[Callable[[Bench], list[Row]]]] = {
-    "Tokens": (tokens.full_speed, tokens.latency),
+    "Tokens": (tokens.full_speed, tokens.paced, tokens.latency),
     "Arrays of floats": (floats.arrays,),
-    "The process": (footprint.start_up, footprint.memory),
+    "The process": (footprint.start_up, footprint.loading, footprint.recovery, footprint.memory),
 }
 
 

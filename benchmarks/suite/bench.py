@@ -9,7 +9,7 @@ from pathlib import Path
 
 import attrs
 
-from benchmarks.clients import clients
+from benchmarks.clients import Client, clients
 from benchmarks.suite.contenders import Server, daemon, running
 from benchmarks.suite.programs import Programs
 
@@ -28,6 +28,9 @@ repeat {burst} token "x"
 run when "paced"
 delay 1
 clock {paced}
+run when "board"
+delay 50
+clock {board}
 run when "for ever"
 delay 1
 repeat 100000000 token "x"
@@ -49,6 +52,7 @@ class Size:
     :param tokens: tokens of a run at full speed.
     :param burst: tokens of a short run.
     :param paced: tokens of a run at a thousand per second.
+    :param board: tokens of a run at twenty per second, as a model on a board has.
     :param image: rows and columns of an embedding.
     :param vocabulary: floats in a row of logits.
     """
@@ -59,11 +63,12 @@ class Size:
     tokens: int = 20_000
     burst: int = 5_000
     paced: int = 500
+    board: int = 40
     image: tuple[int, int] = (196, 1536)
     vocabulary: int = VOCABULARY
 
 
-QUICK = Size(1, 0.05, 20, 500, 100, 50, (2, 1536), 1000)
+QUICK = Size(1, 0.05, 20, 500, 100, 50, 3, (2, 1536), 1000)
 
 
 @attrs.frozen
@@ -105,7 +110,12 @@ class Bench:
 def load_model(path: Path, model: Path) -> None:
     """Load a model in the daemon."""
     with clients(path, 1) as [client]:
-        client.ask("rkllm.init", [{"model_path": str(model), "max_new_tokens": -1}])
+        init(client, model)
+
+
+def init(client: Client, model: Path) -> None:
+    """Load a model for a client."""
+    client.ask("rkllm.init", [{"model_path": str(model), "max_new_tokens": -1}])
 
 
 def request(method: str, params: object) -> bytes:

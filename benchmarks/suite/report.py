@@ -173,7 +173,10 @@ def _medians(rows: Sequence[Row]) -> str:
 def _of_isolations(rows: Sequence[Row]) -> str:
     lines = []
     for row in rows:
-        cells = [_shown(row.spread(name), row.missed_limit(name)) for name in _isolations(row)]
+        cells = [
+            _shown(row.spread(name), row.missed_limit(name)) if name in row.values else "–"
+            for name in (PROCESS, THREAD)
+        ]
         yardsticks = [
             f"{LABELS.get(name, name)}: {_shown(row.spread(name))}; share {_share(row, name)}"
             for name in row.values

@@ -39,6 +39,37 @@ def full_speed(bench: Bench) -> list[Row]:
     ]
 
 
+#: Prompts of runs that take their time, by the tokens per second.
+PACES = {"board": 20, "paced": 1000}
+
+
+def paced(bench: Bench) -> list[Row]:
+    """Measure cost and latency at the pace of a model on a board, and of a far faster one.
+
+    A token that comes alone costs more than one at full speed: it wakes each thread on its way.
+    """
+    rows = []
+    with bench.daemons() as servers:
+        for prompt, rate in PACES.items():
+
+            def measure(name: str, prompt: str = prompt) -> Mapping[str, float]:
+                before = processor_times(servers[name].pid)
+                found = bench.programs.stream(servers[name].path, run(prompt))
+                spent = spent_since(before, servers[name].pid)
+                return {
+                    "processor time per token": spent / found["tokens"] * 1e6,
+                    "added latency per token p50": found["p50_us"],
+                    "added latency per token p99": found["p99_us"],
+                }
+
+            found = in_turns({name: partial(measure, name) for name in servers}, bench.size.turns)
+            rows += [
+                Row(f"{figure}, {rate:,} tokens/s", "µs", values, more_is_better=False)
+                for figure, values in found.items()
+            ]
+    return rows
+
+
 @attrs.frozen
 class Company:
     """The activity of other clients while one client reads a stream.
