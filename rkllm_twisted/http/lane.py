@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, DeferredLock, DeferredSemaphore
 
 from rkllm_twisted.client import Client, connect
 from rkllm_twisted.client.endpoint import Address
-from rkllm_twisted.errors import Busy, Unreachable
+from rkllm_twisted.errors import Busy
 
 #: The requests under way of one connection; a daemon's default for --max-requests.
 MAX_UNDER_WAY = 8
@@ -123,6 +123,3 @@ class Lane:
             self._idle = None
         client, self._client = self._client, None
         return None if client is None else client.close()
-
-
-__all__ = ["Lane", "Unreachable"]

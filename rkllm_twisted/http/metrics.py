@@ -20,6 +20,12 @@ LEFT_STATUS = 499
 #: Upper limits of histograms, in seconds.
 _WAITING_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _TOKEN_S = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2.5)
+#: Members of ``usage`` -> the name of the counter, and what it counts.
+_TOKENS = {
+    "prompt_tokens": ("prompt_tokens", "Tokens of prompts, those in the cache included."),
+    "cached_tokens": ("prompt_cached_tokens", "Tokens of prompts that were in the cache."),
+    "completion_tokens": ("generated_tokens", "Tokens of answers."),
+}
 
 
 class DaemonTotals(Collector):
@@ -88,21 +94,8 @@ class Metrics:
             "time_per_output_token_seconds", "The time per token of an answer.", _TOKEN_S, "model"
         )
         self._tokens = {
-            "prompt_tokens": counter(
-                "prompt_tokens",
-                "Tokens of prompts, those in the cache included.",
-                "model",
-                "client",
-            ),
-            "cached_tokens": counter(
-                "prompt_cached_tokens",
-                "Tokens of prompts that were in the cache.",
-                "model",
-                "client",
-            ),
-            "completion_tokens": counter(
-                "generated_tokens", "Tokens of answers.", "model", "client"
-            ),
+            member: counter(name, text, "model", "client")
+            for member, (name, text) in _TOKENS.items()
         }
         self._up = gauge("daemon_up", "1 if the daemon answers.", "daemon")
         self._queue = gauge("queue_length", "Requests that wait for the NPU.", "daemon")

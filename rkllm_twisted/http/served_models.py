@@ -14,6 +14,18 @@ from rkllm_twisted.http.error_table import model_not_found
 #: So many names are shown in an error.
 NAMES_SHOWN = 10
 LATEST = ":latest"
+#: Members of an entry of ``models.list`` that a served model has, too.
+_MEMBERS = (
+    "aliases",
+    "kind",
+    "capabilities",
+    "context",
+    "size",
+    "modified",
+    "digest",
+    "loaded",
+    "problems",
+)
 
 
 @attrs.frozen
@@ -60,19 +72,7 @@ def models_of(
     """
     models = [
         ServedModel(
-            one["name"],
-            daemon,
-            one["name"],
-            one["aliases"],
-            one["kind"],
-            one["capabilities"],
-            one["context"],
-            one["size"],
-            one["modified"],
-            one["digest"],
-            one["loaded"],
-            one["problems"],
-            one,
+            one["name"], daemon, one["name"], **{name: one[name] for name in _MEMBERS}, raw=one
         )
         for one in listing["models"]
     ]

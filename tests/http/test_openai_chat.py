@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rkllm_twisted.errors import HTTPError
@@ -100,6 +100,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine
 @given(st.dictionaries(st.sampled_from([*CHAT, "x"]), JSON, max_size=6))
 def test_any_body_is_read_or_refused(body: dict[str, Any]) -> None:
     with contextlib.suppress(HTTPError):

@@ -23,7 +23,9 @@ def check_result(result: JSON) -> None:
     :raises HTTPError: a client of the daemon has aborted the run.
     """
     if result["finish_reason"] == "cancelled":
-        text = "The answer was cut off: another client of the daemon has aborted the run."
+        text = (
+            "The answer was cut off: another client of the daemon has aborted the run; ask again."
+        )
         raise HTTPError(503, text, "server_error", "cancelled", should_retry=False)
 
 
