@@ -174,9 +174,9 @@ SYMPTOMS: Mapping[str, Sequence[Symptom]] = {
             "The answer never ends, or repeats",
             "The library does not know the model's end token: models converted with toolkit 1.2.2"
             " or 1.2.3 have this fault with runtime 1.3.0.",
-            "Name its end tokens in `rkllm.toml` beside it, such as `end_tokens = [151645]`, and load"
-            " it by its name ([models](models.md#rkllmtoml)). Or convert it again with the toolkit"
-            " of the runtime's release.",
+            "Name its end tokens in `rkllm.toml` beside it, such as `end_tokens = [151645]`, and"
+            " load it by its name ([models](models.md#rkllmtoml)). Or convert it again with the"
+            " toolkit of the runtime's release.",
         ),
         (
             "The answer refers to another client's conversation",

@@ -12,8 +12,8 @@ CHAT_ASSUMPTIONS: tuple[Assumption, ...] = (
     Assumption(
         "tokens appended",
         "TOKEN input with keep_history adds exactly its tokens to the cache.",
-        "The tier tokens sees another size of the cache than it expects, clears the cache and reads"
-        " each conversation whole. It may not see a difference of one token: report it.",
+        f"{COPES} The tier tokens sees in each run's figures that other tokens were read, and reads"
+        " each conversation whole.",
         chat_checks.appends_tokens,
     ),
     Assumption(

@@ -36,6 +36,7 @@ class CacheWatch:
     :ivar conversation: the name of the conversation of the last planned calls, or None.
     :ivar adapters: how many LoRA adapters were loaded: one may have the name of another before.
     :ivar checked_load: ``ITurn.loads`` of the load whose tokenizer was last found to be right.
+    :ivar inexact_load: the same of the load whose runs have read other tokens than they were given.
     :ivar has_clients_prompt: True if a client may have loaded a saved prompt, which a run may use.
     """
 
@@ -44,6 +45,7 @@ class CacheWatch:
         self.conversation: str | None = None
         self.adapters = 0
         self.checked_load: int | None = None
+        self.inexact_load: int | None = None
         self.has_clients_prompt = False
         self._is_planned = False
         self._holds_chat = False

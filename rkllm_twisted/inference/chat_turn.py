@@ -19,6 +19,7 @@ from rkllm_twisted.chat.usage import Usage, usage_of
 from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.inference.answer_reader import AnswerReader
 from rkllm_twisted.inference.cache_watch import CacheWatch
+from rkllm_twisted.inference.exact_reading import is_exact, not_continued, stop_continuing
 from rkllm_twisted.inference.profile import ModelProfile
 from rkllm_twisted.inference.prompt_cache import PromptCache
 from rkllm_twisted.inference.traits import RuntimeTraits
@@ -82,13 +83,33 @@ class ChatTurn:
         :raises RPCError: a call failed, or the client has cancelled.
         """
         with self.watch.planned(self.conversation) as known:
-            made = self._plan(known.take())
-            self._prepare_cache(turn, made, known)
-            reader = self._reader(turn, made)
-            held, final = self._run(turn, made, reader)
-            result = self._finish(turn, _with_held(made, held), known, reader, final)
+            trail = known.take()
+            is_known = trail is not None and self.watch.inexact_load != turn.loads
+            return self._answer(turn, known, trail if is_known else None)
+
+    def _answer(self, turn: ITurn, known: KnownCache, trail: Trail | None) -> TurnResult:
+        """Make the calls of a plan; make them anew if the model has not read what it should.
+
+        :raises RuntimeRefused: it has not, and the client has got a part of the answer already.
+        """
+        made = self._plan(trail)
+        self._prepare_cache(turn, made, known)
+        reader = self._reader(turn, made)
+        held, final = self._run(turn, made, reader)
+        perf = final.get("perf") or {}
+        exact = held is not None or is_exact(made, perf)
+        if not exact:
+            stop_continuing(turn, self.watch, made, perf)
+            if made.continued and self.on_events is not None:
+                raise not_continued()
+            if made.continued:
+                return self._answer(turn, known, None)
+        result = self._finish(turn, _with_held(made, held), known, reader, final)
+        if not exact or self.watch.inexact_load == turn.loads:
+            known.trail = None
+        else:
             self._check_restored(held, made, known, result)
-            return result
+        return result
 
     def _plan(self, trail: Trail | None) -> Plan:
         return plan(self.profile.chat, self.prompt, trail, self.adapter, self.traits.plan)

@@ -10,7 +10,7 @@ import pytest
 from chat_templates import CHATML
 from echo_runtime import secrets_in
 from gguf_files import gguf_bytes
-from inference_rig import TIERS, Rig, furnish, user
+from inference_rig import TIERS, Asked, Rig, furnish, user
 from twisted.internet.defer import CancelledError
 
 from rkllm_twisted.chat.extras import ExtraMissingError
@@ -406,3 +406,49 @@ def test_a_folder_that_vanished_is_named_with_what_to_do(tmp_path: Path) -> None
         assert isinstance(error, InvalidParams)
         assert f"{folder / 'm'}, is gone" in str(error)
         assert "load the model again" in str(error)
+
+
+def _continued(rig: Rig, **params: Any) -> tuple[Asked, int]:
+    """Ask twice in one conversation; return the second answer and how much its last run read."""
+    first = rig.ask([user(ONE)])
+    talk = [user(ONE), first.result["message"], user(TWO)]
+    return rig.ask(talk, **params), rig.runtime.read
+
+
+def test_a_runtime_that_reads_a_token_more_is_never_gone_on_with(tmp_path: Path) -> None:
+    """The size of the cache alone could not tell it from an end token."""
+    rig = Rig(furnish(tmp_path, "tokens"), "tokens")
+    rig.runtime.extra = lambda _: 1
+    for _ in range(2):
+        asked, _read = _continued(rig)
+        assert secrets_in(asked.text) == {ONE, TWO}
+        assert asked.result["usage"]["cached_tokens"] == 0
+
+
+def test_an_answer_after_more_than_was_given_is_made_again(tmp_path: Path) -> None:
+    """The cache held something, and the runtime put a token before what was new."""
+    rig = Rig(furnish(tmp_path, "tokens"), "tokens")
+    rig.runtime.extra = int
+    asked, read = _continued(rig)
+    assert secrets_in(asked.text) == {ONE, TWO}
+    assert (read, rig.runtime.text.count(ONE)) == (asked.result["usage"]["prompt_tokens"], 3)
+    assert len(rig.runtime.reads) == 3
+    _continued(rig)
+    assert len(rig.runtime.reads) == 5
+
+
+def test_a_streamed_answer_after_more_than_was_given_is_refused_once(tmp_path: Path) -> None:
+    rig = Rig(furnish(tmp_path, "tokens"), "tokens")
+    rig.runtime.extra = int
+    assert "send the request again" in str(_continued(rig, stream=True)[0].error)
+    assert secrets_in(_continued(rig, stream=True)[0].text) == {ONE, TWO}
+
+
+def test_after_another_load_conversations_are_gone_on_with_again(tmp_path: Path) -> None:
+    path = furnish(tmp_path, "tokens")
+    rig = Rig(path, "tokens")
+    rig.runtime.extra = lambda _: 1
+    _continued(rig)
+    rig.runtime.extra = lambda _: 0
+    rig.load(path)
+    assert _continued(rig)[0].result["usage"]["cached_tokens"] > 0

@@ -49,6 +49,8 @@ class EchoRuntime(FakeRuntime):
     :ivar keeps_array_runs: whether a run for hidden states or logits stays in the cache; called
         with whether it is to stay.
     :ivar columns: how many columns the logits have; None for one each token of the vocabulary.
+    :ivar extra: how many tokens come before those of a prompt; called with whether the cache holds
+        something.
     :ivar reads: how many words or tokens each run has read.
     :ivar at_hand: how many of these the next runs report as not read.
     :ivar seconds: the time that has passed: :attr:`costs` of reading a token, of saving a prompt
@@ -68,6 +70,7 @@ class EchoRuntime(FakeRuntime):
         self.is_mute = False
         self.keeps_array_runs: Callable[[bool], bool] = bool
         self.columns: int | None = None
+        self.extra: Callable[[bool], int] = lambda _: 0
         self.reads: list[int] = []
         self.at_hand = 0
         self._is_calling = self._is_spoilt = False
@@ -230,6 +233,7 @@ class EchoRuntime(FakeRuntime):
 
     def _take_in(self, given: Mapping[str, Any], restored: int) -> None:
         if given.get("token_input"):
+            self.cache += [self._end_token()] * self.extra(bool(self.cache))
             self.cache += given["token_input"]["input_ids"][restored:]
             return
         system, prefix, postfix = self._slots
