@@ -48,6 +48,7 @@ def runtime_library(family: str, abi: str, number: int) -> Extension:
             "-fPIC",
             "-pthread",
             "-ffp-contract=off",
+            "-fno-trapping-math",
         ],
         extra_link_args=[
             "-pthread",

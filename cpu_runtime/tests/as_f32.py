@@ -88,4 +88,5 @@ def as_f32(data):
     return out + bytes(-len(out) % ALIGNMENT) + body
 
 
-Path(sys.argv[2]).write_bytes(as_f32(Path(sys.argv[1]).read_bytes()))
+if __name__ == "__main__":
+    Path(sys.argv[2]).write_bytes(as_f32(Path(sys.argv[1]).read_bytes()))

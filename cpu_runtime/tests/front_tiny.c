@@ -7,6 +7,14 @@
 
 static const char *model, *adapter_file;
 
+/* The linker puts this in the place of what the front asks the system for (Makefile: --wrap). */
+double __real_perf_free_memory(void);
+double __wrap_perf_free_memory(void);
+static double free_bytes = -1; /* not negative: so many are said to be free */
+double __wrap_perf_free_memory(void) {
+    return free_bytes < 0 ? __real_perf_free_memory() : free_bytes;
+}
+
 static LLMHandle load_greedy(int max_new_tokens) {
     LLMHandle handle;
     RKLLMParam param = param_for(model);
@@ -140,7 +148,9 @@ static void copy_grid(struct grid *to, const float *values, int n, int width) {
 
 static int on_grid(RKLLMResult *result, void *userdata, LLMCallState state) {
     const RKLLMResultLastHiddenLayer *hidden = &result->last_hidden_layer;
-    CHECK(state == RKLLM_RUN_NORMAL);
+    CHECK(state == (free_bytes < 0 || result->logits.logits || hidden->hidden_states
+                        ? RKLLM_RUN_NORMAL
+                        : RKLLM_RUN_ERROR));
     if (result->logits.logits) {
         copy_grid(userdata, result->logits.logits, result->logits.num_tokens,
                   result->logits.vocab_size);
@@ -213,6 +223,40 @@ static void rows_have_their_shape(void) {
     CHECK(cache_size(handle) == 0);
     CHECK(rkllm_destroy(handle) == 0);
     free(all.values), free(part.values), free(hidden.values);
+}
+
+static void run_hidden(void *handle) {
+    struct grid grid = {0};
+    CHECK(run_grid(handle, token_input(IDS, N_IDS), RKLLM_INFER_GET_LAST_HIDDEN_LAYER, 0, NULL,
+                   &grid) == -1);
+    CHECK(grid.values == NULL);
+}
+
+static void run_logits(void *handle) {
+    struct grid grid = {0};
+    CHECK(run_grid(handle, token_input(IDS, N_IDS), LOGITS, 0, NULL, &grid) == -1);
+    CHECK(grid.values == NULL);
+}
+
+/* The engine keeps the rows, and the caller gets a copy: there has to be memory for both. */
+static void rows_that_do_not_fit_memory_are_refused(void) {
+    const double hidden = 2.0 * N_IDS * WIDTH * sizeof(float), mb = 1 << 20;
+    struct grid grid = {0};
+    LLMHandle handle = load_for_grids();
+    free_bytes = 0;
+    CHECK(strstr(log_of(run_logits, handle), "the logits of 8 tokens need 0 MB of memory, but only "
+                                             "0 MB are free\n"));
+    free_bytes = hidden - 1;
+    CHECK(strstr(log_of(run_hidden, handle), "the hidden states of 8 tokens need "));
+    free_bytes = hidden;
+    CHECK(run_grid(handle, token_input(IDS, N_IDS), RKLLM_INFER_GET_LAST_HIDDEN_LAYER, 0, NULL,
+                   &grid) == 0);
+    free_bytes = 3 * mb;
+    CHECK(run_grid(handle, token_input(IDS, N_IDS), LOGITS, 0, NULL, &grid) == 0);
+    CHECK(grid.n == N_IDS);
+    free_bytes = -1;
+    CHECK(rkllm_destroy(handle) == 0);
+    free(grid.values);
 }
 
 /* Reading on in a conversation is the same as reading it at once; forgetting leaves no trace. */
@@ -584,6 +628,7 @@ int main(int n_arguments, char **arguments) {
 #if RKLLM_ABI >= 10201
     history_holds_prompt_and_answer();
     rows_have_their_shape();
+    rows_that_do_not_fit_memory_are_refused();
     history_changes_nothing_but_time();
     answers_begin_with_the_likeliest();
     pictures_stand_where_their_tags_do();

@@ -1,5 +1,6 @@
 /* Threads of the engine tiny: tiny_threads MODEL .... Built so that small models use them, too; made
  * to be run under ThreadSanitizer as well. */
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,6 +134,7 @@ static void any_number_of_threads_comes_to_the_same_numbers(void)
     engine_model *alone = open_with(1);
     const uint64_t expected = numbers_of(alone);
     CHECK(alone->pool == NULL);
+    printf("numbers %016" PRIx64 " of %s\n", expected, current);
     tiny->close(alone);
     for (int32_t threads = 2; threads <= 5; threads++) {
         engine_model *model = open_with(threads);

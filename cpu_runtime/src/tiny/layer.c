@@ -81,8 +81,7 @@ static void attend_head(const tiny_config *c, const float *query, const float *k
                         const float *values, size_t n_seen, float *scores, float *mixed)
 {
     const float scale = 1.0f / sqrtf((float)c->head_dim);
-    for (size_t i = 0; i < n_seen; i++)
-        scores[i] = tiny_dot(query, keys + i * c->kv_dim, c->head_dim) * scale;
+    tiny_scores(scores, query, keys, c->kv_dim, n_seen, c->head_dim, scale);
     tiny_softmax(scores, n_seen);
     tiny_mix(mixed, scores, values, c->kv_dim, n_seen, c->head_dim);
 }

@@ -9,18 +9,46 @@
 /* Eight sums side by side: fixed whatever the vector width of the machine. */
 enum { LANES = 8 };
 
-TINY_CLONES
-float tiny_dot(const float *a, const float *b, size_t n)
+static inline float sum_of_lanes(const float *sums)
+{
+    return ((sums[0] + sums[4]) + (sums[1] + sums[5])) +
+           ((sums[2] + sums[6]) + (sums[3] + sums[7]));
+}
+
+static inline void add_products(float *restrict sums, const float *restrict a,
+                                const float *restrict b)
+{
+    for (size_t j = 0; j < LANES; j++)
+        sums[j] += a[j] * b[j];
+}
+
+static inline float dot(const float *restrict a, const float *restrict b, size_t n)
 {
     float sums[LANES] = {0};
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
-        for (size_t j = 0; j < LANES; j++)
-            sums[j] += a[i + j] * b[i + j];
-    for (size_t j = 0; i < n; i++, j++)
-        sums[j] += a[i] * b[i];
-    return ((sums[0] + sums[4]) + (sums[1] + sums[5])) +
-           ((sums[2] + sums[6]) + (sums[3] + sums[7]));
+        add_products(sums, a + i, b + i);
+    if (i < n) {
+        float rest_a[LANES] = {0}, rest_b[LANES] = {0};
+        memcpy(rest_a, a + i, (n - i) * sizeof *a);
+        memcpy(rest_b, b + i, (n - i) * sizeof *b);
+        add_products(sums, rest_a, rest_b);
+    }
+    return sum_of_lanes(sums);
+}
+
+TINY_CLONES
+float tiny_dot(const float *a, const float *b, size_t n)
+{
+    return dot(a, b, n);
+}
+
+TINY_CLONES
+void tiny_scores(float *restrict scores, const float *restrict query, const float *restrict keys,
+                 size_t stride, size_t n, size_t width, float scale)
+{
+    for (size_t i = 0; i < n; i++)
+        scores[i] = dot(query, keys + i * stride, width) * scale;
 }
 
 void tiny_add(float *restrict to, const float *restrict what, size_t n)
@@ -35,21 +63,35 @@ void tiny_add_scaled(float *restrict to, const float *restrict what, float scale
         to[i] += scale * what[i];
 }
 
-/* Four rows at a time, so that `to` is loaded and stored less often; added in their order. */
+/* Four vectors of sums, spelled out: as one array, they would go through memory for each row. */
+static inline void mix_some(float *restrict to, const float *restrict weights,
+                            const float *restrict rows, size_t stride, size_t n)
+{
+    float a[LANES] = {0}, b[LANES] = {0}, c[LANES] = {0}, d[LANES] = {0};
+    for (size_t i = 0; i < n; i++, rows += stride) {
+        const float *restrict second = rows + LANES, *restrict third = second + LANES,
+                    *restrict fourth = third + LANES;
+        for (size_t j = 0; j < LANES; j++) a[j] += rows[j] * weights[i];
+        for (size_t j = 0; j < LANES; j++) b[j] += second[j] * weights[i];
+        for (size_t j = 0; j < LANES; j++) c[j] += third[j] * weights[i];
+        for (size_t j = 0; j < LANES; j++) d[j] += fourth[j] * weights[i];
+    }
+    memcpy(to, a, sizeof a);
+    memcpy(to + LANES, b, sizeof b);
+    memcpy(to + 2 * LANES, c, sizeof c);
+    memcpy(to + 3 * LANES, d, sizeof d);
+}
+
 TINY_CLONES
 void tiny_mix(float *restrict to, const float *restrict weights, const float *restrict rows,
               size_t stride, size_t n, size_t width)
 {
-    size_t i = 0;
-    memset(to, 0, width * sizeof *to);
-    for (; i + 4 <= n; i += 4) {
-        const float *a = rows + i * stride, *b = a + stride, *c = b + stride, *d = c + stride;
-        for (size_t j = 0; j < width; j++)
-            to[j] = (((to[j] + weights[i] * a[j]) + weights[i + 1] * b[j]) +
-                     weights[i + 2] * c[j]) + weights[i + 3] * d[j];
-    }
-    for (; i < n; i++)
-        tiny_add_scaled(to, rows + i * stride, weights[i], width);
+    size_t j = 0;
+    for (; j + 4 * LANES <= width; j += 4 * LANES)
+        mix_some(to + j, weights, rows + j, stride, n);
+    memset(to + j, 0, (width - j) * sizeof *to);
+    for (size_t i = 0; i < n; i++)
+        tiny_add_scaled(to + j, rows + i * stride + j, weights[i], width - j);
 }
 
 void tiny_rms_norm(float *to, const float *x, const float *weight, float epsilon, size_t n)
@@ -82,18 +124,43 @@ static inline float exponential(float x)
     return p * power;
 }
 
+static inline float largest(const float *x, size_t n)
+{
+    float most[LANES];
+    size_t i = 0;
+    for (size_t j = 0; j < LANES; j++)
+        most[j] = x[0];
+    for (; i + LANES <= n; i += LANES)
+        for (size_t j = 0; j < LANES; j++)
+            most[j] = x[i + j] > most[j] ? x[i + j] : most[j];
+    for (; i < n; i++)
+        most[0] = x[i] > most[0] ? x[i] : most[0];
+    for (size_t j = 1; j < LANES; j++)
+        most[0] = most[j] > most[0] ? most[j] : most[0];
+    return most[0];
+}
+
+static inline float sum_of(const float *x, size_t n)
+{
+    float sums[LANES] = {0}, rest = 0.0f;
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t j = 0; j < LANES; j++)
+            sums[j] += x[i + j];
+    for (; i < n; i++)
+        rest += x[i];
+    return sum_of_lanes(sums) + rest;
+}
+
 TINY_CLONES
 void tiny_softmax(float *x, size_t n)
 {
-    float most = x[0], sum = 0.0f;
-    for (size_t i = 1; i < n; i++)
-        most = x[i] > most ? x[i] : most;
+    const float most = largest(x, n);
     for (size_t i = 0; i < n; i++)
         x[i] = exponential(x[i] - most);
+    const float share = 1.0f / sum_of(x, n);
     for (size_t i = 0; i < n; i++)
-        sum += x[i];
-    for (size_t i = 0; i < n; i++)
-        x[i] /= sum;
+        x[i] *= share;
 }
 
 TINY_CLONES

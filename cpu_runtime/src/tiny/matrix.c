@@ -135,6 +135,7 @@ static void tile_by_all(const tiny_matrix *matrix, size_t row, const float *grou
 typedef struct {
     const tiny_matrix *matrix;
     const float *x;
+    tiny_rounded rounded;
     size_t n;
     float *y;
 } product;
@@ -143,7 +144,7 @@ static void some_panels(const void *work, size_t first, size_t end, size_t threa
 {
     const product *p = work;
     (void)thread;
-    (p->matrix->bytes ? tiny_q8_panels_by_one : panels_by_one)(p->matrix, first, end, p->x, p->y);
+    panels_by_one(p->matrix, first, end, p->x, p->y);
 }
 
 static void some_tiles(const void *work, size_t first, size_t end, size_t thread)
@@ -151,16 +152,39 @@ static void some_tiles(const void *work, size_t first, size_t end, size_t thread
     const product *p = work;
     (void)thread;
     for (size_t row = first * TILE; row < end * TILE; row += TILE)
-        (p->matrix->bytes ? tiny_q8_tile_by_all : tile_by_all)(p->matrix, row, p->x, p->n, p->y);
+        tile_by_all(p->matrix, row, p->x, p->n, p->y);
+}
+
+static void some_q8_tiles(const void *work, size_t first, size_t end, size_t thread)
+{
+    const product *p = work;
+    (void)thread;
+    for (size_t row = first * TILE; row < end * TILE; row += TILE)
+        if (p->n == 1)
+            tiny_q8_tile_by_one(p->matrix, row, p->rounded, p->y);
+        else
+            tiny_q8_tile_by_all(p->matrix, row, p->rounded, p->n, p->y);
+}
+
+static void share(const product *p, size_t width, tiny_units *units, tiny_pool *pool)
+{
+    const size_t n_units = (p->matrix->n_out + width - 1) / width;
+    tiny_pool_do(pool, n_units, width * p->n * p->matrix->n_in, units, p);
 }
 
 void tiny_multiply_rows(const tiny_matrix *matrix, const float *x, size_t n, float *y,
                         float *scratch, tiny_pool *pool)
 {
-    const size_t width = n == 1 ? TINY_PANEL : TILE, n_in = matrix->n_in;
-    const product p = {.matrix = matrix, .x = n == 1 ? x : scratch, .n = n, .y = y};
-    if (n > 1)
+    const size_t n_in = matrix->n_in;
+    product p = {.matrix = matrix, .x = n == 1 ? x : scratch, .n = n, .y = y};
+    if (matrix->bytes) {
+        p.rounded = (tiny_rounded){(int16_t *)scratch, scratch + n * n_in / 2};
+        tiny_q8_round(x, n * n_in, p.rounded);
+        share(&p, TILE, some_q8_tiles, pool);
+    } else if (n == 1) {
+        share(&p, TINY_PANEL, some_panels, pool);
+    } else {
         interleave(x, n, n_in, scratch);
-    tiny_pool_do(pool, (matrix->n_out + width - 1) / width, width * n * n_in,
-                 n == 1 ? some_panels : some_tiles, &p);
+        share(&p, TILE, some_tiles, pool);
+    }
 }

@@ -1,5 +1,4 @@
-/* Reads the weights. They are kept as floats: four times the memory of Q8_0, but plain loops over
- * floats are faster on every machine than unpacking bytes without special instructions. */
+/* Reads the weights. Q8_0 stays bytes, all else becomes floats. */
 #include "model.h"
 
 #include <math.h>
