@@ -48,6 +48,7 @@ def test_a_model_that_always_crashes_is_given_up_and_tried_again_when_asked(
             assert client.ask("rkllm.init", [bad])["error"]["code"] == -32004
         wait_until(lambda: status_of(client)["state"] == "failed")
         assert status_of(client)["problem"] == "exited with code 7"
+        assert status_of(client)["crashes"] == 3
         assert children_of(daemon) == []
         daemon.load(script(f"run\n{HELLO}"))
         assert status_of(client)["state"] == "loaded"
