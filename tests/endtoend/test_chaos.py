@@ -80,13 +80,13 @@ def test_a_crash_amid_a_sequence_ends_it_and_names_the_call(rig: Rig) -> None:
         {"method": "rkllm.run", "params": [{"prompt_input": text}]} for text in ("hi", "die", "hi")
     ]
     with rig.daemon.connect() as client:
-        error = client.ask("server.sequence", {"calls": runs})["error"]
+        error = client.ask("server.sequence", {"calls": runs, "stream": False})["error"]
         assert error["code"] == -32004
         assert error["message"].startswith("calls[1] (rkllm.run): ")
         assert error["data"]["call_index"] == 1
         assert [result["text"] for result in error["data"]["results"]] == ["Hello"]
         rig.load(HELLO)
-        answer = client.ask("server.sequence", {"calls": runs[:1]})["result"]
+        answer = client.ask("server.sequence", {"calls": runs[:1], "stream": False})["result"]
         assert [result["text"] for result in answer["results"]] == ["Hello"]
 
 

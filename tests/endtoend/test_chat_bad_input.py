@@ -13,6 +13,8 @@ from daemons import Daemon, RawClient
 from inference_rig import user
 from vocabularies import tokenizer
 
+from rkllm_twisted.offload.template_worker import CPU_LIMIT_VARIABLE
+
 ANSWERS = 'run when "endless"\ntoken "on "\nhang until abort\nfinish\nrun\necho\n'
 #: Name of a model -> its chat template.
 MODELS = {
@@ -45,7 +47,8 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     (models / "foreign" / "tokenizer.json").write_text(tokenizer("byte_level").to_str())
     (directory / "outside.script").write_text(f"#!rkllm-script 1\n{ANSWERS}")
     (models / "linked.script").symlink_to(directory / "outside.script")
-    daemon = Daemon(directory, f"--model-dir={models}")
+    limit = ("env", f"{CPU_LIMIT_VARIABLE}=1")  # second, of the process that renders
+    daemon = Daemon(directory, f"--model-dir={models}", wrapper=limit)
     yield daemon
     assert daemon.stop() == 0
     assert "Traceback" not in daemon.log.read_text()
