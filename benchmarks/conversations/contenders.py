@@ -27,25 +27,28 @@ BESIDE_PEER: Sequence[Comparison] = (
     Comparison(OURS, FOUR_SLOTS, MOST),
     Comparison(SAVING, FOUR_SLOTS, MOST),
 )
+#: A run that reads one token, with which no conversation begins, and writes none.
+FOREIGN = [
+    {"input_type": "RKLLM_INPUT_TOKEN", "token_input": {"input_ids": [9], "n_tokens": 1}},
+    {"mode": "RKLLM_INFER_GET_LOGITS"},
+]
 #: A turn at which reading the prompt takes long enough to save it.
 LATE = 20
 
 
 @contextmanager
 def with_and_without(
-    model: Path, library: str, threads: int, context: int, most: int = 8
+    model: Path, library: str, threads: int, context: int
 ) -> Iterator[list[Contender]]:
-    """Start a daemon, and another whose cache never holds anything that it knows.
+    """Start a daemon, and another whose cache another client's run has had before each question.
 
     :param context: the tokens that a cache has room for.
-    :param most: the second is measured with at most so many alternating conversations.
     """
     start = partial(daemon, model, library, threads, max_context_len=context, **GREEDY)
     with start() as (ours, _), start() as (other, _):
-        clear = partial(other.clear_kv_cache, keep_system_prompt=False)
         yield [
             Contender(OURS, daemon_asker(ours)),
-            Contender(CLEARED, daemon_asker(other), clear, most=most),
+            Contender(CLEARED, daemon_asker(other), partial(other.call, "rkllm.run", FOREIGN)),
         ]
 
 
@@ -54,7 +57,7 @@ def beside_peer(model: Path, threads: int, python: str) -> Iterator[list[Contend
     """Start three daemons, and llama.cpp's server twice."""
     with ExitStack() as stack:
         start = stack.enter_context
-        contenders = start(with_and_without(model, "llama", threads, CONTEXT, most=2))
+        contenders = start(with_and_without(model, "llama", threads, CONTEXT))
         contenders.append(start(saving(model, threads)))
         for name, context, kept in (
             (ONE_SLOT, CONTEXT, (1, 0)),

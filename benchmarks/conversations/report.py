@@ -10,7 +10,7 @@ from benchmarks.conversations.measure import Result
 from benchmarks.suite.ratios import Spread
 from benchmarks.tables import Row, markdown, row, table
 
-OURS, CLEARED, SAVING = "the daemon", "cache cleared before", "--cache-dir"
+OURS, CLEARED, SAVING = "the daemon", "after another's run", "--cache-dir"
 
 
 def times(results: Sequence[Result]) -> str:
