@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from http_rig import HTTPRig, Response
+from http_rig import HTTPRig, Response, rig_with
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -324,7 +325,9 @@ def test_an_unknown_model_is_not_found(rig: HTTPRig) -> None:
     assert (response.status, response.json["error"]["type"]) == (404, "not_found_error")
 
 
-def test_counting_without_a_tokenizer_says_what_to_do(rig: HTTPRig) -> None:
-    response = rig.post(f"{PATH}/count_tokens", {"model": "mine", "messages": HELLO})
+def test_counting_without_a_tokenizer_says_what_to_do(tmp_path: Path) -> None:
+    rig = rig_with("template", tmp_path)
+    response = rig.post(f"{PATH}/count_tokens", {"model": "m", "messages": HELLO})
     assert response.status == 400
     assert "tokenizer.json" in response.json["error"]["message"]
+    rig.close()

@@ -8,9 +8,11 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
+from inference_rig import furnish
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
@@ -19,7 +21,7 @@ from zope.interface import implementer
 
 from rkllm_twisted.http.registry import Routes, find_routes
 from rkllm_twisted.http_service.assembly import Options, service_for
-from rkllm_twisted.testing import FakeDaemon
+from rkllm_twisted.testing import Answer, FakeDaemon
 from rkllm_twisted.testing.memory_transport import MemoryEndpoint
 
 #: Where the models of the fake daemons would lie.
@@ -243,3 +245,12 @@ def request_bytes(
     fields |= headers or {}
     lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + data
+
+
+def rig_with(tier: str, directory: Path) -> HTTPRig:
+    """Serve a model ``m`` with the files of a tier, which answers "Hi!" in three tokens."""
+    script = furnish(directory, tier)
+    script.with_suffix(".rkllm").write_bytes(b"\x07" * 900 + b"rkllm-toolkit version: 1.2.3\n")
+    script.unlink()
+    options = ["--model-dir", str(directory)]
+    return HTTPRig(default=Answer(list("Hi!")), model=None, options=options)
