@@ -68,7 +68,7 @@ class Size:
     vocabulary: int = VOCABULARY
 
 
-QUICK = Size(1, 0.05, 20, 500, 100, 50, 3, (2, 1536), 1000)
+QUICK = Size(1, 0.05, 20, 500, 2000, 50, 3, (2, 1536), 1000)
 
 
 @attrs.frozen
