@@ -354,17 +354,17 @@ async def test_a_long_message_does_not_wait_for_a_stream_to_be_read(
     daemon = start()
     client, observer = await connect(daemon.path), await connect(daemon.path)
     model = script(
-        'context 10000\nrun when "much"\nrepeat 2300 token "0123456789"\nfinish\nrun\necho\n'
+        'context 10000\nrun when "much"\nrepeat 2700 token "0123456789"\nfinish\nrun\necho\n'
     )
     await client.init(model, max_context_len=10000, max_new_tokens=5000)
     texts: list[str] = []
     async for result in client.run_async("much"):
         if not texts:
-            while (await observer.status()).tokens < 2300:
+            while (await observer.status()).tokens < 2700:
                 pass  # until all results wait to be read
             assert (await client.run("y" * 4_000_000)).text == "y" * 4_000_000
         texts.append(result.text)
-    assert "".join(texts) == "0123456789" * 2300
+    assert "".join(texts) == "0123456789" * 2700
 
 
 def test_the_program_says_one_sentence_when_it_ends_with_it(tmp_path: Path) -> None:

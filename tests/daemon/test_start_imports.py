@@ -51,6 +51,7 @@ OUTSIDE = frozenset(
         "constantly",
         "incremental",
         "msgspec",
+        "tomli",  # tomllib before Python 3.11
         "twisted",
         "typing_extensions",
         "zope",

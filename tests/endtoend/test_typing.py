@@ -76,7 +76,7 @@ def programs(folder: Path) -> list[Path]:
     files = []
     for page in PAGES:
         for number, text in enumerate(
-            re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.S)
+            re.findall(r"```python\n(.*?)^```$", (DOCS / page).read_text(), re.S | re.M)
         ):
             files.append(folder / f"{Path(page).stem.replace('-', '_')}_{number}.py")
             files[-1].write_text(text)

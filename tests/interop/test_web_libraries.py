@@ -100,7 +100,7 @@ def test_the_anthropic_library_hears_what_is_ignored_and_refused(seen: Seen) -> 
     found = seen("anthropic_python.py")
     assert found["reason"] == "end_turn"
     assert found["ignored"] == "output_config"
-    assert is_refused(400, "tokenizer.json")(found["uncounted"])
+    assert is_refused(400, "no chat template")(found["uncounted"])
 
 
 def test_openais_library_hears_that_responses_are_not_stored(seen: Seen) -> None:
