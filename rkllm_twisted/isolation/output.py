@@ -21,6 +21,8 @@ _log = Logger("rkllm.runtime")
 MAX_LINES = 40
 #: A longer line of the runtime is cut: it must not fill the daemon's memory or log.
 MAX_LINE_BYTES = 4096
+#: The digits of the number of a call.
+MAX_DIGITS = 18
 #: In characters; what an error's sentence takes of a line.
 MAX_REASON_CHARACTERS = 300
 #: ``E rkllm: text``, as librkllmrt and librknnrt print.
@@ -96,7 +98,8 @@ class _OutputStream:
         line, mark, number = line.rpartition(MARK) if MARK in line else (line, "", "")
         if line or not mark:
             self._keep(self.call, line)
-        if number.isdigit():
+        # The library may print the mark, too, and anything after it.
+        if len(number) <= MAX_DIGITS and number.isascii() and number.isdigit():
             self.call = int(number)
 
 

@@ -34,6 +34,14 @@ def test_lines_belong_to_the_call_during_which_they_were_printed(data: st.DataOb
     assert (output.lines_of(9), output.call) == ((), 9)
 
 
+@pytest.mark.parametrize("number", ["²", "٣", "", "-1", "1" * 5000])
+def test_a_printed_mark_without_a_calls_number_changes_nothing(number: str) -> None:
+    """A library may print any bytes."""
+    output = ChildOutput()
+    output.feed(2, mark_of(7) + f"\x1e{number}\none\n".encode())
+    assert (output.call, output.lines_of(7)[-1:]) == (7, ("one",))
+
+
 def test_each_stream_has_its_own_marks() -> None:
     """stdout may be read long before stderr."""
     output = ChildOutput()

@@ -22,7 +22,7 @@ import attrs
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "rkllm_twisted"
-WORKERS = 2
+WORKERS = 4
 #: Seconds that the tests of one guard may take; a guard's absence may make them wait for ever.
 GUARD_TESTS_S = 60
 #: Seconds that the tests of all guards may take, with every guard in place.
