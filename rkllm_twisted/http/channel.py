@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 from twisted.internet.error import ConnectionDone
@@ -156,10 +157,16 @@ def is_reset(transport: Any) -> bool:
     return bool(poll.poll(0))
 
 
+def asked_in(request_line: bytes) -> tuple[str, str]:
+    """Return the method and the path that the first line of a request has."""
+    method, _, rest = request_line.decode("latin-1").partition(" ")
+    return method, unquote(rest.partition(" ")[0].partition("?")[0])
+
+
 def refusal(error: HTTPError, request_line: bytes) -> bytes:
     """Return a whole answer, in the form of the API that the request's path belongs to."""
-    parts = request_line.decode("latin-1").split(" ")
-    body = msgspec.json.encode(BODIES[api_of(parts[1] if len(parts) > 1 else "")](error))
+    _, path = asked_in(request_line)
+    body = msgspec.json.encode(BODIES[api_of(path)](error))
     reason = http.RESPONSES.get(error.status, b"Error")
     headers = {
         "Content-Type": "application/json",

@@ -121,8 +121,8 @@ class Metrics:
 
     def on_exchange(self, record: ExchangeRecord) -> None:
         """Count a request that is over."""
-        status = LEFT_STATUS if record.left else record.exchange.status
-        self._requests.labels(record.exchange.api, record.path, status).inc()
+        status = LEFT_STATUS if record.left else record.status
+        self._requests.labels(record.api, record.path, status).inc()
 
     def on_run(self, record: ModelAnswer) -> None:
         """Count a request that a model has answered."""

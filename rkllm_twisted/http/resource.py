@@ -25,25 +25,32 @@ _log = Logger("rkllm.http")
 #: What a page of another origin may send and read.
 _CORS = {
     "Access-Control-Allow-Methods": "GET, POST, DELETE, OPTIONS",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, X-Api-Key, Anthropic-Version",
     "Access-Control-Max-Age": "600",
 }
-_EXPOSED = "X-RKLLM-Ignored, X-RKLLM-History, X-RKLLM-JSON, Retry-After"
+_HEADERS = "Authorization, Content-Type, X-Api-Key, Anthropic-Version"
+_EXPOSED = "X-RKLLM-Ignored, X-RKLLM-History, Retry-After"
 
 
 @attrs.frozen
 class ExchangeRecord:
     """The facts of an exchange once it is over, for logs and metrics.
 
+    :param client: the name of the client's key, else its address.
+    :param asked: the path that was asked for.
     :param path: the first of the route's paths; empty if no route answered.
+    :param api: the form of its errors.
     :param seconds: from the request's end to the answer's end.
     :param left: True if the client left before the end.
     """
 
-    exchange: Exchange
+    client: str
+    method: str
+    asked: str
     path: str
-    seconds: float
-    left: bool
+    api: str
+    status: int
+    seconds: float = 0.0
+    left: bool = False
 
 
 #: Called with each exchange that is over.
@@ -107,8 +114,8 @@ class APIResource(Resource):
             exchange.set_header("Access-Control-Expose-Headers", _EXPOSED)
             exchange.set_header("Vary", "Origin")
         if exchange.method == "OPTIONS":
-            for name, value in _CORS.items() if origin else ():
-                exchange.set_header(name, value)
+            if origin is not None:
+                self._permit(exchange)
             exchange.send(b"", "text/plain", 204)
             return None
         # A client without a key learns nothing but what is open.
@@ -119,6 +126,13 @@ class APIResource(Resource):
             raise found
         exchange.api, exchange.params = found.route.api, found.params
         return found
+
+    def _permit(self, exchange: Exchange) -> None:
+        """Permit what a page wants to send: libraries for browsers add headers of their own."""
+        for name, value in _CORS.items():
+            exchange.set_header(name, value)
+        wanted = exchange.header("access-control-request-headers")
+        exchange.set_header("Access-Control-Allow-Headers", wanted or _HEADERS)
 
     def _find(self, exchange: Exchange) -> FoundRoute | HTTPError:
         try:
@@ -180,7 +194,17 @@ class _AnswerUnderWay:
         if not self._left:
             self._exchange.finish()
         seconds = self._clock.seconds() - self._began
-        record = ExchangeRecord(self._exchange, self._path, seconds, self._left)
+        exchange = self._exchange
+        record = ExchangeRecord(
+            exchange.client,
+            exchange.method,
+            exchange.path,
+            self._path,
+            exchange.api,
+            exchange.status,
+            seconds,
+            self._left,
+        )
         for on_over in self._resource.on_over:
             on_over(record)
 
@@ -198,15 +222,14 @@ def printable(path: str) -> str:
 
 def log_exchange(record: ExchangeRecord) -> None:
     """Write a line of the log."""
-    exchange = record.exchange
-    is_quiet = exchange.method in ("GET", "HEAD", "OPTIONS") and exchange.status < 400
+    is_quiet = record.method in ("GET", "HEAD", "OPTIONS") and record.status < 400
     log = _log.debug if is_quiet else _log.info
     log(
         "{client}: {method} {path} {status} in {seconds:.3f} s{left}",
-        client=exchange.client,
-        method=exchange.method,
-        path=printable(exchange.path),
-        status=exchange.status,
+        client=record.client,
+        method=printable(record.method)[:20],
+        path=printable(record.asked),
+        status=record.status,
         seconds=record.seconds,
         left=", the client left" if record.left else "",
     )

@@ -12,7 +12,9 @@ from twisted.web import server
 from twisted.web.resource import IResource
 
 from rkllm_twisted.errors import HTTPError
-from rkllm_twisted.http.channel import ServiceChannel
+from rkllm_twisted.http.channel import ServiceChannel, asked_in
+from rkllm_twisted.http.error_bodies import api_of
+from rkllm_twisted.http.resource import ExchangeRecord, OnOver, log_exchange
 from rkllm_twisted.http.trust import Trust
 
 _log = Logger("rkllm.http")
@@ -83,6 +85,7 @@ class LimitedRequest(server.Request):
         self.release()
         self.content = io.BytesIO()
         self.channel.refuse(error)
+        self.channel.site.refused(self.channel, error)
 
     def process(self) -> None:
         """Answer the request."""
@@ -129,6 +132,8 @@ class ServiceSite(server.Site):
 
     :param trust: who may ask.
     :ivar held: bytes of bodies that are held now.
+    :ivar on_refused: called with an :class:`ExchangeRecord` of each request that was refused before
+        its body was read.
     """
 
     protocol = ServiceChannel  # type: ignore[assignment]  # Twisted's adds HTTP/2
@@ -150,6 +155,7 @@ class ServiceSite(server.Site):
         self._is_full = False
         self._empty: Deferred[None] | None = None
         self.held = 0
+        self.on_refused: list[OnOver] = [log_exchange]
 
     def startFactory(self) -> None:
         """Open no access log of Twisted's: the service has its own."""
@@ -230,6 +236,14 @@ class ServiceSite(server.Site):
             raise self._too_long()
         self._trust.check_source(header)
         self._trust.check_key(header)
+
+    def refused(self, channel: ServiceChannel, error: HTTPError) -> None:
+        """Note a request that was refused before its body was read."""
+        method, path = asked_in(channel.request_line)
+        client = getattr(channel.getPeer(), "host", None) or "local"
+        record = ExchangeRecord(client, method, path, "", api_of(path), error.status)
+        for on_refused in self.on_refused:
+            on_refused(record)
 
     def hold(self, before: int, more: int) -> None:
         """Count bytes of a body.

@@ -59,13 +59,7 @@ class Trust:
             )
         origin = header("origin")
         if origin is not None and not self.allows(origin, host):
-            raise HTTPError(
-                403,
-                f"Pages of {origin[:100]} may not use this service; start twistd rkllm-http with"
-                f" --cors-origin {origin[:100]} if they should.",
-                "permission_error",
-                "origin_not_allowed",
-            )
+            raise HTTPError(403, _not_allowed(origin), "permission_error", "origin_not_allowed")
 
     def check_key(self, header: Header) -> str | None:
         """Return the name of the key of a request; None if no key is needed.
@@ -110,6 +104,18 @@ class Trust:
     def is_foreign(self, origin: str) -> bool:
         """True if a browser needs permission to show an answer to pages of an origin."""
         return origin in self.origins
+
+
+def _not_allowed(origin: str) -> str:
+    if "://" not in origin:  # such as null, which any page can have
+        return (
+            f"Pages whose origin is {origin[:100]} may not use this service: files, and frames in a"
+            " sandbox; open the page by its address on a server."
+        )
+    return (
+        f"Pages of {origin[:100]} may not use this service; start twistd rkllm-http with"
+        f" --cors-origin {origin[:100]} if they should."
+    )
 
 
 def _key_in(header: Header) -> str | None:

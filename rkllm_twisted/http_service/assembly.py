@@ -147,6 +147,8 @@ def service_for(
         daemons.on_run.append(metrics.on_run)
     limits = SiteLimits(options["max-body"], options["max-connections"])
     site = ServiceSite(resource, trust, reactor, limits)
+    if metrics is not None:
+        site.on_refused.append(metrics.on_exchange)
     endpoints = _endpoints(options["listen"], reactor)
     return HTTPService(site, resource, daemons, keys, endpoints, daemon)
 

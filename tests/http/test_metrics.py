@@ -61,6 +61,15 @@ def test_an_unknown_path_makes_no_time_series_of_its_own(rig: HTTPRig) -> None:
     assert sample(rig, "rkllm_http_requests_total", path="", status="404") == 2
 
 
+def test_a_request_that_is_refused_before_its_body_is_counted() -> None:
+    rig = HTTPRig("--max-body", "10")
+    assert rig.post(CHAT, ASKED).status == 413
+    assert rig.post("/api/chat", ASKED).status == 413
+    for api in ("openai", "ollama"):
+        assert sample(rig, "rkllm_http_requests_total", api=api, path="", status="413") == 1
+    rig.close()
+
+
 def test_a_client_that_leaves_is_counted_as_one_that_left() -> None:
     rig = HTTPRig(answers={"Hello": Answer("word", endless=True)})
     visitor = rig.start("POST", CHAT, {**ASKED, "stream": True})

@@ -18,6 +18,20 @@ def test_the_document_is_valid_and_has_every_path() -> None:
     assert set(document["paths"]) == known
 
 
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/v1/chat/completions", "response_format"),
+        ("/v1/responses", "text"),
+        ("/api/chat", "format"),
+        ("/api/generate", "format"),
+    ],
+)
+def test_the_document_says_that_the_form_of_an_answer_cannot_be_set(path: str, field: str) -> None:
+    (route,) = (route for route in find_routes().all if path in route.paths)
+    assert "refused" in route.request["properties"][field]["description"]
+
+
 @pytest.mark.parametrize("route", find_routes().all, ids=lambda route: route.paths[0])
 def test_a_routes_summary_is_a_sentence(route: object) -> None:
     assert route.summary.endswith(".")  # type: ignore[attr-defined]

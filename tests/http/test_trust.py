@@ -106,6 +106,24 @@ def test_a_named_origin_may_ask_and_its_browser_is_told_so() -> None:
     rig.close()
 
 
+def test_a_named_origins_page_may_send_the_headers_that_its_library_adds() -> None:
+    rig = HTTPRig("--cors-origin", "https://chat.example")
+    added = "authorization,content-type,x-stainless-os"
+    asked = {"Origin": "https://chat.example", "Access-Control-Request-Headers": added}
+    preflight = rig.ask("OPTIONS", "/v1/chat/completions", None, asked)
+    assert preflight.headers["access-control-allow-headers"] == added
+    rig.close()
+
+
+def test_a_page_without_an_origin_is_told_no_option_that_would_be_refused() -> None:
+    """Browsers send null for a file, and for a frame in a sandbox."""
+    rig = HTTPRig()
+    response = rig.ask("GET", MODELS, None, {"Origin": "null"})
+    assert response.status == 403
+    assert "--cors-origin" not in response.json["error"]["message"]
+    rig.close()
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
@@ -150,6 +168,19 @@ def test_a_path_cannot_begin_a_line_of_the_log() -> None:
         globalLogPublisher.removeObserver(events.append)
     rig.close()
     assert "/a?b?c" in [event.get("path") for event in events]
+
+
+def test_a_wrong_key_is_in_the_log_though_the_body_was_not_read(key_file: Path) -> None:
+    events: list[Any] = []
+    globalLogPublisher.addObserver(events.append)
+    rig = HTTPRig("--api-key-file", str(key_file))
+    try:
+        assert rig.post("/v1/chat/completions?a=b", {"messages": []}).status == 401
+    finally:
+        globalLogPublisher.removeObserver(events.append)
+    rig.close()
+    facts = [(one.get("method"), one.get("path"), one.get("status")) for one in events]
+    assert facts.count(("POST", "/v1/chat/completions", 401)) == 1
 
 
 def test_keys_have_names(key_file: Path) -> None:
