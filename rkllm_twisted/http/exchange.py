@@ -21,11 +21,17 @@ JSON = "application/json"
 NO_CONTENT = 204
 
 
+def header_of(request: Any, name: str) -> str | None:
+    """Return the last header of a name that a request of Twisted's has."""
+    value = request.getHeader(name.encode("latin-1", "replace"))
+    return None if value is None else value.decode("latin-1")
+
+
 @implementer(IExchange)
 class Exchange:
     """One request and its answer. See :class:`IExchange`.
 
-    :param request: Twisted's request.
+    :param request: Twisted's request; it may be that of any site.
     :param client: the name of the client's key, else its address.
     :param is_strict: True if what cannot be done is refused, not ignored.
     :ivar api: the form of errors.
@@ -52,7 +58,7 @@ class Exchange:
         self.routes = routes
         self._is_strict = is_strict
         self.params: Mapping[str, str] = {}
-        self.body: bytes = request.body()
+        self.body: bytes = b"" if request.content is None else request.content.read()
         self.stream: Stream | None = None
         self.is_answered = False
 
@@ -71,8 +77,7 @@ class Exchange:
 
     def header(self, name: str) -> str | None:
         """See :meth:`IExchange.header`."""
-        value: str | None = self._request.header(name)
-        return value
+        return header_of(self._request, name)
 
     def json(self) -> Any:
         """See :meth:`IExchange.json`."""

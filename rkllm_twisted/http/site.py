@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 from typing import Any
 
 import attrs
@@ -14,6 +15,7 @@ from twisted.web.resource import IResource
 from rkllm_twisted.errors import HTTPError
 from rkllm_twisted.http.channel import ServiceChannel, asked_in
 from rkllm_twisted.http.error_bodies import api_of
+from rkllm_twisted.http.exchange import header_of
 from rkllm_twisted.http.resource import ExchangeRecord, OnOver, log_exchange
 from rkllm_twisted.http.trust import Trust
 
@@ -53,18 +55,13 @@ class LimitedRequest(server.Request):
         self.probe_bytes: bytes | None = None
         self._received = 0
 
-    def header(self, name: str) -> str | None:
-        """Return the last header of a name."""
-        value = self.getHeader(name.encode("latin-1", "replace"))
-        return None if value is None else value.decode("latin-1")
-
     def gotLength(self, length: int | None) -> None:
         """Check all that can be known before the body."""
         self.content = io.BytesIO()
         if length == 0:
             return
         try:
-            self.channel.site.check_before_body(self.header, length)
+            self.channel.site.check_before_body(partial(header_of, self), length)
         except HTTPError as error:
             self._refuse(error)
 
@@ -88,17 +85,11 @@ class LimitedRequest(server.Request):
         self.channel.site.refused(self.channel, error)
 
     def process(self) -> None:
-        """Answer the request."""
+        """Answer the request, which takes the body over."""
         self.has_arrived = True
+        self.release()
         if not self.channel.is_refused:
             super().process()
-
-    def body(self) -> bytes:
-        """Return the body, and hold it no more."""
-        assert self.content is not None
-        data: bytes = self.content.read()
-        self.release()
-        return data
 
     def flush(self) -> None:
         """Send what has been written now; see :meth:`ServiceChannel.flush`."""

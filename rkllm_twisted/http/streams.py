@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import attrs
@@ -64,6 +64,8 @@ class Stream:
         self._is_paused = False
         self._is_over = False
         self._unread: Any = None
+        #: A site of an application's own sends in the reactor's next turn.
+        self._flush: Callable[[], object] = getattr(request, "flush", lambda: None)
         request.probe_bytes = framing.probe
         request.setHeader("Content-Type", framing.content_type)
         request.setHeader("Cache-Control", "no-cache")
@@ -132,7 +134,7 @@ class Stream:
     def _write(self, data: bytes) -> None:
         if not self._is_over:
             self._request.write(data)
-            self._request.flush()
+            self._flush()
             self._keep_alive.reset(KEEP_ALIVE_S)
 
     def _send_comment(self) -> None:

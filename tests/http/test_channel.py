@@ -8,10 +8,14 @@ from typing import Any
 
 import pytest
 from http_rig import HTTPRig, request_bytes
-from twisted.internet.error import ConnectError
+from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectError, ConnectionDone
 from twisted.internet.interfaces import IWriteDescriptor
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.server import Site
 from zope.interface import implementer
 
 from rkllm_twisted.http.channel import ARRIVAL_S, LINGER_S, ServiceChannel
@@ -252,4 +256,21 @@ def test_what_is_no_object_in_json_is_refused_in_words(body: bytes) -> None:
     response = rig.post(PATH, body)
     assert response.status == 400
     assert response.json["error"]["message"].endswith(".")
+    rig.close()
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_resource_answers_in_a_site_of_an_applications_own(stream: bool) -> None:
+    rig = HTTPRig(answers={"Hello": "Hi"})
+    root = Resource()
+    root.putChild(b"llm", rig.service.resource)
+    channel: Any = Site(root, reactor=rig.clock).buildProtocol(IPv4Address("TCP", "127.0.0.1", 1))
+    transport = StringTransport()
+    channel.makeConnection(transport)
+    channel.dataReceived(request_bytes("POST", f"/llm{PATH}", {**HELLO, "stream": stream}))
+    rig.settle()
+    rig.advance(0.01)
+    assert b"200 OK" in transport.value()
+    assert b'"content":"Hi"' in transport.value()
+    channel.connectionLost(Failure(ConnectionDone()))
     rig.close()
