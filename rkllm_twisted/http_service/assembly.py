@@ -174,6 +174,11 @@ def _endpoint(description: str, reactor: Any) -> IStreamServerEndpoint:
             f"--listen {description}: systemd has passed no such socket; start the service by"
             " rkllm-http.socket, or name a port."
         ) from None
+    except ImportError as error:
+        raise StartupError(
+            f"--listen {description} needs a package that is not installed ({error}); for ssl:"
+            " pip install 'twisted[tls]' installs it."
+        ) from None
     except Exception as error:  # noqa: BLE001 - parsers of plugins raise what they like
         raise StartupError(
             f"--listen {description} describes no endpoint: {error}. An example:"

@@ -145,6 +145,15 @@ def test_what_describes_no_endpoint_is_named() -> None:
         makeService(parsed("--listen", "onion:80", "--no-key"), Clock())
 
 
+def test_a_package_that_an_endpoint_needs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacking(*_: object) -> None:
+        raise ImportError("No module named 'OpenSSL'")
+
+    monkeypatch.setattr("rkllm_twisted.http_service.assembly.serverFromString", lacking)
+    with pytest.raises(StartupError, match=r"needs a package .* pip install 'twisted\[tls\]'"):
+        makeService(parsed("--listen", "ssl:443", "--no-key"), Clock())
+
+
 HOME = PassedSocket("INET", "127.0.0.1", "home")
 ALL = PassedSocket("INET6", "::", "all")
 FILE = PassedSocket("UNIX", "/run/http.sock")
