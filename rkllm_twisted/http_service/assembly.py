@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from twisted.application.service import IService
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IStreamServerEndpoint
+from twisted.logger import Logger
 from twisted.python import usage
 
 from rkllm_twisted.client.endpoint import Address
@@ -29,6 +30,8 @@ from rkllm_twisted.http_service.service import HTTPService
 
 if TYPE_CHECKING:
     from rkllm_twisted.http.metrics import Metrics
+
+_log = Logger("rkllm.http")
 
 __all__ = ["Options", "makeService", "service_for"]
 
@@ -112,6 +115,13 @@ def makeService(options: Options, reactor: Any = None) -> HTTPService:
     """
     if reactor is None:
         from twisted.internet import reactor  # noqa: PLC0415 - importing it would install one
+    if options["no-key"]:
+        for description in options["listen"]:
+            if not options.is_local(description):
+                _log.warn(
+                    "{listen} serves everybody who can reach it, without a key (--no-key)",
+                    listen=description,
+                )
     daemon = None if options.embedded is None else _daemon(options.embedded, reactor)
     return service_for(options, options.addresses, find_routes(), reactor, daemon)
 

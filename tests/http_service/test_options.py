@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
+from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 from twisted.python.usage import UsageError
 
 from rkllm_twisted.errors import SocketError, StartupError
@@ -143,6 +145,19 @@ def test_a_check_says_what_the_service_would_do(tmp_path: Path) -> None:
 def test_what_describes_no_endpoint_is_named() -> None:
     with pytest.raises(StartupError, match="--listen onion:80 describes no endpoint"):
         makeService(parsed("--listen", "onion:80", "--no-key"), Clock())
+
+
+def test_what_everybody_may_use_is_said_at_start() -> None:
+    events: list[Any] = []
+    globalLogPublisher.addObserver(events.append)
+    try:
+        makeService(parsed("--listen", "tcp:80", "--listen", "unix:/x", "--no-key"), Clock())
+        makeService(parsed("--no-key"), Clock())  # this machine only
+    finally:
+        globalLogPublisher.removeObserver(events.append)
+    warned = [formatEvent(event) for event in events if event["log_level"] is LogLevel.warn]
+    (said,) = warned
+    assert said.startswith("tcp:80 serves everybody who can reach it, without a key")
 
 
 def test_a_package_that_an_endpoint_needs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
