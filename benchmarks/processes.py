@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from benchmarks.clients import PATIENCE
 
@@ -47,6 +49,20 @@ def environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith("RKLLM_") and name != "PYTHONDONTWRITEBYTECODE"
     }
+
+
+@contextlib.contextmanager
+def ending(process: subprocess.Popen[Any]) -> Iterator[None]:
+    """End a process at the end: kill it if it does not end when it is asked."""
+    try:
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def accepts(path: Path) -> bool:

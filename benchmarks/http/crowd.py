@@ -56,6 +56,7 @@ def _measure(bench: HTTPBench, name: str, path: Path) -> Mapping[str, float]:
         crowded, seconds, spent = 0.0, bench.size.paced_tokens / RATE, 0.0
 
         def look() -> None:
+            # Measured amid the streams: neither while they begin nor while they end.
             nonlocal crowded, spent
             time.sleep(seconds * 0.3)
             before = processor_time(server.pid)

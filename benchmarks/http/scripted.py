@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from benchmarks.http.servers import OURS, HTTPServer, contenders, serving
 from benchmarks.processes import processor_time
 from benchmarks.suite.bench import run
 from benchmarks.suite.contenders import daemon, running
-from benchmarks.suite.ratios import Row, in_turns
+from benchmarks.suite.ratios import Measure, Row, in_turns
 
 SOCKET = "socket"
 #: Clients at once, and the short answers that each of several asks for.
@@ -56,6 +56,17 @@ def _measured(
     return {**found, "spent": processor_time(server.pid) - before}
 
 
+def _by_turns(
+    bench: HTTPBench,
+    servers: Mapping[str, HTTPServer],
+    measure: Callable[[HTTPServer], Mapping[str, float]],
+    **more: Measure,
+) -> dict[str, dict[str, list[float]]]:
+    """Measure each server by turns, and what else is named; return the values by figure."""
+    measures = {name: partial(measure, server) for name, server in servers.items()}
+    return in_turns({**measures, **more}, bench.size.turns)
+
+
 def _speed(bench: HTTPBench, servers: Mapping[str, HTTPServer]) -> list[Row]:
     def measure(server: HTTPServer) -> Mapping[str, float]:
         one = _measured(bench, server, body("full speed"))
@@ -68,7 +79,7 @@ def _speed(bench: HTTPBench, servers: Mapping[str, HTTPServer]) -> list[Row]:
             "cost": 1e6 * one["spent"] / one["tokens"],
         }
 
-    found = in_turns({n: partial(measure, one) for n, one in servers.items()}, bench.size.turns)
+    found = _by_turns(bench, servers, measure)
     return [
         _row("streamed at the runtime's full speed, 1 client", "tokens/s", found["one"]),
         _row(f"the same, {CROWD} clients", "tokens/s", found["many"]),
@@ -86,8 +97,7 @@ def _ages(bench: HTTPBench, servers: Mapping[str, HTTPServer], path: Path) -> li
         found = bench.programs.stream(path, run("paced"))
         return {"p50": found["p50_us"], "p99": found["p99_us"]}
 
-    measures = {name: partial(measure, server) for name, server in servers.items()}
-    found = in_turns({**measures, SOCKET: measure_socket}, bench.size.turns)
+    found = _by_turns(bench, servers, measure, **{SOCKET: measure_socket})
     added = {
         figure: {
             name: [max(0.0, a - b) for a, b in zip(values, found[figure][SOCKET], strict=True)]
@@ -119,7 +129,7 @@ def _short(bench: HTTPBench, servers: Mapping[str, HTTPServer]) -> list[Row]:
             "cost": 1e6 * many["spent"] / many["requests"],
         }
 
-    found = in_turns({n: partial(measure, one) for n, one in servers.items()}, bench.size.turns)
+    found = _by_turns(bench, servers, measure)
     return [
         _row("short completions, 1 client", "requests/s", found["one"]),
         _row(f"the same, {SHORT_CROWD} clients", "requests/s", found["many"]),

@@ -7,14 +7,13 @@ import importlib.util
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import attrs
 
-from benchmarks.processes import environment
-from benchmarks.suite.contenders import PATIENCE, PEERS
+from benchmarks.processes import ending, environment, wait_for
+from benchmarks.suite.contenders import PEERS
 
 OURS, FASTAPI = "ours", "fastapi"
 LABELS: Mapping[str, str] = {
@@ -80,15 +79,8 @@ def process(arguments: Sequence[str], output: object = None) -> Iterator[subproc
         stderr=out,
         env=environment(),  # type: ignore[call-overload]
     )
-    try:
+    with ending(started):
         yield started
-    finally:
-        started.terminate()
-        try:
-            started.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            started.kill()
-            started.wait()
 
 
 def _free_port() -> int:
@@ -99,10 +91,11 @@ def _free_port() -> int:
 
 
 def _wait_until_it_listens(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while server.poll() is None and time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.01)
-    raise RuntimeError(f"port {port} does not answer: {log.read_text()[-1000:]}")
+    wait_for(lambda: server.poll() is not None or _listens(port))
+    if server.poll() is not None:
+        raise RuntimeError(f"the server of port {port} has ended: {log.read_text()[-1000:]}")
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -15,8 +15,8 @@ from typing import Any
 
 import attrs
 
-from benchmarks.clients import PATIENCE, Client
-from benchmarks.processes import accepts, wait_for
+from benchmarks.clients import Client
+from benchmarks.processes import accepts, ending, wait_for
 
 PROJECT = Path(__file__).resolve().parents[2]
 #: Milliseconds per token: of the model that sets the pace, and of the model that is cancelled.
@@ -97,13 +97,10 @@ def daemon(*arguments: str) -> Iterator[Daemon]:
         command = [sys.executable, "-m", "benchmarks.limits.ticking", name, *arguments]
         with (directory / "log").open("wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, cwd=PROJECT)
-        try:
+        with ending(process):
             wait_for(lambda: accepts(directory / "sock") or process.poll() is not None)
             if process.poll() is not None:
                 sys.exit((directory / "log").read_text())
             running = Daemon(directory, process)
             running.load()
             yield running
-        finally:
-            process.terminate()
-            process.wait(PATIENCE)

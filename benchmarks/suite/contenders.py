@@ -13,7 +13,7 @@ from pathlib import Path
 
 import attrs
 
-from benchmarks.processes import environment, twistd
+from benchmarks.processes import ending, environment, twistd
 
 PEERS = Path(__file__).resolve().parents[1] / "peers"
 #: The directory where `make bench` installs the npm packages.
@@ -151,15 +151,8 @@ def running(command: Command, programs: Path, path: Path) -> Iterator[Server]:
             env={**environment(), "NODE_PATH": str(NODE_MODULES)},
             cwd=path.parent,
         )
-    try:
+    with ending(process):
         yield Server(path, process.pid, _accepts(process, path) - begun)
-    finally:
-        process.terminate()
-        try:
-            process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def _accepts(process: subprocess.Popen[bytes], path: Path) -> float:

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 
 from rkllm_twisted.errors import Busy, RPCError
 from rkllm_twisted.npu.turn_order import Continues, TurnOrder
-from rkllm_twisted.values import MAX_WAITING
+from rkllm_twisted.values import MAX_WAITING, Waiting
 
 #: How many calls may wait in all, by default.
 QUEUE_LIMIT = 64
@@ -40,9 +40,9 @@ class FairQueue:
         """The number of calls that wait."""
         return len(self._order)
 
-    def waiting(self) -> list[tuple[Hashable, int]]:
-        """Return what :meth:`TurnOrder.waiting` returns of the first clients. From any thread."""
-        return self._order.waiting(MAX_WAITING)
+    def waiting(self) -> tuple[Waiting, ...]:
+        """Return the first clients that wait, in the order of the turns. From any thread."""
+        return tuple(Waiting(*each) for each in self._order.waiting(MAX_WAITING))
 
     @property
     def clients(self) -> int:

@@ -47,7 +47,6 @@ from rkllm_twisted.values import (
     Procedure,
     Result,
     Running,
-    Waiting,
 )
 
 InThread = Callable[..., Deferred[Any]]
@@ -151,7 +150,7 @@ class ThreadNPU(DirectCalls):
             crashes=self._runtime.crashes,
             running=None if job is None else Running(job.client, job.function),
             problem=self._runtime.problem,
-            waiting=tuple(Waiting(client, calls) for client, calls in self._queue.waiting()),
+            waiting=self._queue.waiting(),
             waiting_clients=self._queue.clients,
             **(self._model.as_status() if self._runtime.loaded else {}),
         )

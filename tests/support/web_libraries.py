@@ -54,7 +54,7 @@ SAID = [text.replace("Say", "Said") for text in ASKED["many"]]
 def installed(directory: Path, *requirements: str) -> Path:
     """Install Python libraries from the index into a directory of their own."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--prefer-binary"]
-    # What is imported is compiled then: most of it never is.
+    # Python compiles a module when a program imports it, and programs import few of these.
     command += ["--no-compile", "--disable-pip-version-check", "--target", str(directory)]
     done = subprocess.run(
         [*command, *requirements], capture_output=True, text=True, timeout=INSTALLING_S
