@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from rkllm_twisted.cpu import library_path
 
 PROJECT = Path(__file__).parents[2]
 SUITE = "benchmarks.suite"
@@ -152,3 +155,14 @@ def test_http_prints_its_tables() -> None:
     rows = [line for line in done.stdout.splitlines() if line.startswith("|")]
     assert len(rows) == (11 + 2) + (6 + 2) + (4 + 2)
     assert any(row.startswith("| 20 streams of 20 tokens/s: late by, p99 | ms |") for row in rows)
+
+
+def test_builds_of_the_engine_are_compared(tmp_path: Path) -> None:
+    """A build beside its copy."""
+    library = library_path("1.3.0")
+    copy = shutil.copy(library, tmp_path)
+    done = benchmark("benchmarks.engine", "--turns=1", str(library), str(copy))
+    assert done.returncode == 0, done.stderr
+    rates = re.findall(r"^\| (generated|read) \| .* \| ([\d,]+) \| ", done.stdout, re.M)
+    assert [name for name, _ in rates] == ["generated", "generated", "read", "read"]
+    assert all(int(rate.replace(",", "")) > 0 for _, rate in rates)

@@ -5,9 +5,8 @@ import json
 import sys
 
 import ollama
-from langchain_core.messages import HumanMessage, ToolMessage
-from langchain_core.tools import tool
 from langchain_ollama import ChatOllama, OllamaEmbeddings
+from langchain_parts import ask_many, use_tool
 
 asked = json.loads(sys.argv[1])
 
@@ -43,26 +42,6 @@ def cancelled():
     return chat("small").invoke(asked["question"]).content
 
 
-async def many():
-    answers = await chat("small").abatch(asked["many"])
-    return [one.content for one in answers]
-
-
-@tool
-def look(place: str) -> str:
-    """Look at the weather."""
-    return f"sunny in {place}"
-
-
-def tools():
-    able = chat("able").bind_tools([look])
-    messages = [HumanMessage(asked["weather"])]
-    called = able.invoke(messages)
-    (call,) = called.tool_calls
-    result = ToolMessage(look.invoke(call["args"]), tool_call_id=call["id"])
-    return [call["name"], call["args"], able.invoke([*messages, called, result]).content]
-
-
 small = chat("small", validate_model_on_init=True)
 question = asked["question"]
 whole = small.invoke(question)
@@ -75,7 +54,7 @@ print(
             "stream": [part.content for part in small.stream(question)],
             "count": whole.usage_metadata["output_tokens"],
             "engine": chat("tiny-pydocs-q8_0").invoke(asked["generator"]).content,
-            "tools": tools(),
+            "tools": use_tool(chat("able"), asked["weather"]),
             "json": refused(lambda: chat("small", **form).invoke(question)),
             "embeddings": [len(one) for one in vectors.embed_documents(["a", "b"])],
             "invalid": refused(lambda: chat("small", temperature=9).invoke(question)),
@@ -83,7 +62,7 @@ print(
             "key": refused(lambda: chat("small", "wrong-key").invoke(question)),
             "broken": broken(),
             "cancelled": cancelled(),
-            "many": asyncio.run(many()),
+            "many": asyncio.run(ask_many(chat("small"), asked["many"])),
         }
     )
 )
