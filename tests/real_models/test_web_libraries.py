@@ -5,17 +5,14 @@ Skipped where no libllama and no model are installed: `make real-models` fetches
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from daemons import Daemon
-from web_libraries import CLIENT_S, CLIENTS, client_environment, installed
+from web_libraries import installed, printed
 from web_service import WebService
 
 from rkllm_twisted.cpu import libllama
@@ -48,19 +45,6 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
             service.stop()
     finally:
         daemon.stop()
-
-
-def printed(program: str, asked: list[str], libraries: Path) -> Any:
-    """Run a client program; return what it has printed."""
-    done = subprocess.run(
-        [sys.executable, str(CLIENTS / program), *asked],
-        env=client_environment(libraries),
-        capture_output=True,
-        text=True,
-        timeout=CLIENT_S,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

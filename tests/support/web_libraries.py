@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,17 +81,22 @@ class Served:
 
         :param libraries: where its libraries are.
         """
-        name = sys.executable if program.endswith(".py") else "node"
         asked = {**ASKED, "address": self.address, "key": KEY}
-        done = subprocess.run(
-            [name, str(CLIENTS / program), json.dumps(asked)],
-            env=client_environment(libraries),
-            capture_output=True,
-            text=True,
-            timeout=CLIENT_S,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        return json.loads(done.stdout)
+        return printed(program, [json.dumps(asked)], libraries)
+
+
+def printed(program: str, arguments: Sequence[str], libraries: Path | None) -> Any:
+    """Run a client program; return the JSON that it has printed."""
+    name = sys.executable if program.endswith(".py") else "node"
+    done = subprocess.run(
+        [name, str(CLIENTS / program), *arguments],
+        env=client_environment(libraries),
+        capture_output=True,
+        text=True,
+        timeout=CLIENT_S,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
 
 
 def client_environment(libraries: Path | None) -> dict[str, str]:
