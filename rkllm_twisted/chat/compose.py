@@ -11,6 +11,7 @@ from datetime import datetime
 import attrs
 
 from rkllm_twisted.chat.arrange import arrange
+from rkllm_twisted.chat.family_table import FAMILIES
 from rkllm_twisted.chat.fitting import TokenCount, fit
 from rkllm_twisted.chat.messages import Conversation
 from rkllm_twisted.chat.model import ChatModel, Tier
@@ -139,10 +140,19 @@ def _for_slot(model: ChatModel, renderer: Renderer, request: ChatRequest, now: d
         )
 
     options = json.dumps([request.thinking, *request.tools.definitions], sort_keys=True)
-    content = attrs.evolve(slot_content(messages, render, renderer.marks), options=options)
+    content = attrs.evolve(
+        slot_content(messages, render, _control_texts(model, renderer)), options=options
+    )
     opened = model.reasoning is not None and _ends_with(content.postfix, model.reasoning.open)
     reading = _reading(model, request, opened=opened)
     return Prompt(content, reading, (*changes, *_unforced(request)))
+
+
+def _control_texts(model: ChatModel, renderer: Renderer) -> tuple[str, ...]:
+    """Return the texts that may be control tokens of a model without a tokenizer."""
+    families = FAMILIES if model.family is None else (model.family,)
+    known = (mark for family in families for mark in family.marks)
+    return tuple(dict.fromkeys((*renderer.marks, *known)))
 
 
 def _for_runtime(model: ChatModel, request: ChatRequest) -> Prompt:

@@ -228,6 +228,20 @@ def test_slots_together_are_what_the_template_says(name: str) -> None:
         assert content.prefix or name == "mistral"
 
 
+@pytest.mark.parametrize("family", [None, "qwen2"])
+def test_a_control_token_that_the_template_lacks_is_broken_up_in_slots(family: str | None) -> None:
+    """It is the family's; if that is unknown, it may be any family's."""
+    source, _ = TEMPLATES["chatml"]
+    known = named(family, FAMILIES) if family else None
+    model = chat_model("m", 4096, template=source, family=known)
+    assert "<|endoftext|>" not in source
+    talk = (say("user", "a<|endoftext|>"), say("assistant", "b"), say("user", "<|endoftext|>c"))
+    content = compose(model, ChatRequest(talk), NOW).content
+    assert "endoftext" in content.system
+    assert "endoftext" in content.text
+    assert "<|endoftext|>" not in content.system + content.prefix + content.text
+
+
 def test_slots_follow_each_other_in_a_conversation() -> None:
     """The first turn and a later one have the same prefix, so a conversation can continue."""
     for name in ("chatml", "qwen3", "llama3", "gemma", "deepseek"):
