@@ -141,18 +141,17 @@ def _for_slot(model: ChatModel, renderer: Renderer, request: ChatRequest, now: d
 
     options = json.dumps([request.thinking, *request.tools.definitions], sort_keys=True)
     content = attrs.evolve(
-        slot_content(messages, render, _control_texts(model, renderer)), options=options
+        slot_content(messages, render, renderer.marks, _family_marks(model)), options=options
     )
     opened = model.reasoning is not None and _ends_with(content.postfix, model.reasoning.open)
     reading = _reading(model, request, opened=opened)
     return Prompt(content, reading, (*changes, *_unforced(request)))
 
 
-def _control_texts(model: ChatModel, renderer: Renderer) -> tuple[str, ...]:
-    """Return the texts that may be control tokens of a model without a tokenizer."""
+def _family_marks(model: ChatModel) -> tuple[str, ...]:
+    """Return the marks of a model's family; those of all families if it is unknown."""
     families = FAMILIES if model.family is None else (model.family,)
-    known = (mark for family in families for mark in family.marks)
-    return tuple(dict.fromkeys((*renderer.marks, *known)))
+    return tuple(dict.fromkeys(mark for family in families for mark in family.marks))
 
 
 def _for_runtime(model: ChatModel, request: ChatRequest) -> Prompt:

@@ -8,11 +8,12 @@ tokens, so marks in messages are broken up.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import attrs
 
-from rkllm_twisted.chat.messages import Conversation, Message, Text, say
+from rkllm_twisted.chat.messages import Conversation, Message, Part, Text, ToolCall, say
 from rkllm_twisted.chat.prompts import SlotContent
 from rkllm_twisted.chat.segments import Pieces, broken_up
 from rkllm_twisted.errors import InvalidParams
@@ -23,15 +24,21 @@ _PROBE = "zqmessage"
 Render = Callable[[Conversation, bool], Pieces]
 
 
-def slot_content(messages: Conversation, render: Render, marks: tuple[str, ...]) -> SlotContent:
+def slot_content(
+    messages: Conversation, render: Render, marks: tuple[str, ...], others: tuple[str, ...] = ()
+) -> SlotContent:
     """Return a conversation for the slots.
 
     :param messages: the conversation, the newest message last.
     :param render: a function that renders messages.
-    :param marks: the texts that the runtime reads as control tokens in the slots.
+    :param marks: the control tokens that the template writes.
+    :param others: further texts that the runtime may read as control tokens in the slots. The
+        template may join such a text of parts, which is then left as it is.
     :raises InvalidParams: the template does not show the newest message.
     """
-    *earlier, newest = messages
+    # A template looks for its own marks in messages, e.g. </think>: they are broken up afterwards.
+    others = tuple(mark for mark in others if mark not in marks)
+    *earlier, newest = (_broken_up(message, others) for message in messages)
     probe = _PROBE
     while any(probe in message.text for message in messages):
         probe += "q"
@@ -55,6 +62,26 @@ def slot_content(messages: Conversation, render: Render, marks: tuple[str, ...])
         messages,
         broken_up(newest.text, marks),
         user_prefix,
+    )
+
+
+def _broken_up(message: Message, marks: tuple[str, ...]) -> Message:
+    """Return a message in which no text of a client's holds a whole mark."""
+
+    def part(given: Part) -> Part:
+        return Text(broken_up(given.text, marks)) if isinstance(given, Text) else given
+
+    def call(given: ToolCall) -> ToolCall:
+        arguments = given.arguments
+        if "\\" in arguments:  # JSON may write a mark's characters as escapes
+            arguments = json.dumps(json.loads(arguments), ensure_ascii=False)
+        return attrs.evolve(given, arguments=broken_up(arguments, marks))
+
+    return attrs.evolve(
+        message,
+        parts=tuple(map(part, message.parts)),
+        reasoning=broken_up(message.reasoning, marks),
+        tool_calls=tuple(map(call, message.tool_calls)),
     )
 
 

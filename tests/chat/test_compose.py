@@ -16,7 +16,7 @@ from rkllm_twisted.chat.events import Content, Finish, Reasoning, ToolCallArgume
 from rkllm_twisted.chat.families import ReasoningMarks, named
 from rkllm_twisted.chat.family_table import FAMILIES
 from rkllm_twisted.chat.fitting import TokenCount, fit
-from rkllm_twisted.chat.messages import Conversation, say
+from rkllm_twisted.chat.messages import Conversation, Message, Text, ToolCall, say
 from rkllm_twisted.chat.model import ChatModel, Tier, chat_model, read_specials
 from rkllm_twisted.chat.prompts import ChatRequest
 from rkllm_twisted.chat.segments import Mark, text_of
@@ -240,6 +240,29 @@ def test_a_control_token_that_the_template_lacks_is_broken_up_in_slots(family: s
     assert "endoftext" in content.system
     assert "endoftext" in content.text
     assert "<|endoftext|>" not in content.system + content.prefix + content.text
+
+
+def test_a_mark_that_the_template_joins_of_parts_stays_whole_in_slots() -> None:
+    """In a message the same text is broken up."""
+    source = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}<|assistant|>"
+    model = chat_model("m", 4096, template=source)
+    talk = (say("user", "a<|user|>"), say("assistant", "b"), say("user", "<|user|>c"))
+    content = compose(model, ChatRequest(talk), NOW).content
+    assert content.system.startswith("<|user|>a<")
+    assert (content.system + content.prefix + content.text).count("<|user|>") == 2
+
+
+def test_a_mark_in_a_calls_arguments_is_broken_up_even_if_it_is_escaped() -> None:
+    source, _ = TEMPLATES["qwen3"]
+    call = ToolCall("1", "f", '{"a": "\\u003c|endoftext|>"}')
+    talk = (
+        say("user", "a"),
+        Message("assistant", tool_calls=(call,)),
+        Message("tool", (Text("r"),), tool_call_id="1", name="f"),
+    )
+    content = compose(chat_model("m", 4096, template=source), ChatRequest(talk), NOW).content
+    assert "endoftext" in content.system
+    assert "<|endoftext|>" not in content.system
 
 
 def test_slots_follow_each_other_in_a_conversation() -> None:
