@@ -45,8 +45,6 @@ HEARTBEAT_INTERVAL_S = 1.0
 READ_BYTES = 2**20
 #: Bytes of one message: the embeddings of a prompt, with room to spare.
 MAX_MESSAGE_BYTES = 2**31 - 1
-#: Begins the mark of a call; ASCII's record separator, which is in no line of the runtime's.
-MARK = "\x1e"
 #: prctl(2): the signal to get when the parent dies.
 PR_SET_PDEATHSIG = 1
 #: setvbuf(3): print at the end of each line. Of glibc and musl.
@@ -150,7 +148,7 @@ class ChildServer:
                 return  # listen() sees it, too
 
     def _perform(self, call: messages.Perform) -> None:
-        _mark_start(call.number)
+        _mark_start(call.mark)
 
         def send(results: Sequence[Result]) -> None:
             for result in results:
@@ -182,17 +180,12 @@ class ChildServer:
         self._send(messages.Failed(call.number, error.code, error.message, error.data, loaded))
 
 
-def mark_of(call: int) -> bytes:
-    """Return what is written to stdout and stderr at the start of a call."""
-    return f"{MARK}{call}\n".encode()
-
-
-def _mark_start(call: int) -> None:
+def _mark_start(mark: bytes) -> None:
     """Mark the start of a call in what the library prints."""
     ctypes.CDLL(None).fflush(None)
     for descriptor in (1, 2):
         with contextlib.suppress(OSError):
-            os.write(descriptor, mark_of(call))
+            os.write(descriptor, mark)
 
 
 def send_heartbeats() -> None:

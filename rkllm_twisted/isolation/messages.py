@@ -21,12 +21,14 @@ class Perform(msgspec.Struct, frozen=True, tag=True):
 
     :param number: of the call; what comes of it carries the same.
     :param streams: is it a run, whose partial results are wanted?
+    :param mark: see :class:`~rkllm_twisted.isolation.marks.CallMarks`.
     """
 
     number: int
     function: str
     params: Any
     streams: bool
+    mark: bytes = b""
 
 
 class Now(msgspec.Struct, frozen=True, tag=True):

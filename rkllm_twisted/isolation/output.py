@@ -1,7 +1,8 @@
 """The output of a child: log lines, each with the call during which it was printed.
 
-The child marks the start of each call on both streams. So a line can be given to the client whose
-call it belongs to, and to no other: with RKLLM_LOG_LEVEL=2 the runtime prints prompts.
+The child marks the start of each call on both streams, see :mod:`rkllm_twisted.isolation.marks`. So
+a line can be given to the client whose call it belongs to, and to no other: with RKLLM_LOG_LEVEL=2
+the runtime prints prompts.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from twisted.logger import Logger, LogLevel
 
 from rkllm_twisted.errors import RPCError, RuntimeRefused
-from rkllm_twisted.isolation.child import MARK
+from rkllm_twisted.isolation.marks import MAX_MARK_BYTES, CallMarks
 
 _log = Logger("rkllm.runtime")
 
@@ -21,8 +22,6 @@ _log = Logger("rkllm.runtime")
 MAX_LINES = 40
 #: A longer line of the runtime is cut: it must not fill the daemon's memory or log.
 MAX_LINE_BYTES = 4096
-#: The digits of the number of a call.
-MAX_DIGITS = 18
 #: In characters; what an error's sentence takes of a line.
 MAX_REASON_CHARACTERS = 300
 #: ``E rkllm: text``, as librkllmrt and librknnrt print.
@@ -69,16 +68,18 @@ def explained(error: RPCError, lines: Sequence[str]) -> RPCError:
 class _LineSplitter:
     """Splits the bytes of one stream into lines."""
 
-    def __init__(self, take: Callable[[str], None]) -> None:
+    def __init__(self, take: Callable[[bytes], None]) -> None:
         self._take = take
         self._rest = b""
 
     def feed(self, data: bytes) -> None:
         """Add bytes that were read."""
         *lines, rest = (self._rest + data).split(b"\n")
-        self._rest = rest[:MAX_LINE_BYTES]
         for line in lines:
-            self._take(line[:MAX_LINE_BYTES].decode("utf-8", "replace").rstrip("\r"))
+            self._take(line)
+        if len(rest) > MAX_LINE_BYTES + MAX_MARK_BYTES:  # its end may be that of a mark
+            rest = rest[:MAX_LINE_BYTES] + rest[-MAX_MARK_BYTES:]
+        self._rest = rest
 
     def finish(self) -> None:
         """Take the end of the stream: the rest is a line, too."""
@@ -89,26 +90,32 @@ class _LineSplitter:
 class _OutputStream:
     """One of the child's two streams."""
 
-    def __init__(self, keep: Callable[[int, str], None]) -> None:
+    def __init__(self, marks: CallMarks, keep: Callable[[int, str], None]) -> None:
         self.call = 0
         self.lines = _LineSplitter(self._take)
+        self._marks = marks
         self._keep = keep
 
-    def _take(self, line: str) -> None:
-        line, mark, number = line.rpartition(MARK) if MARK in line else (line, "", "")
-        if line or not mark:
-            self._keep(self.call, line)
-        # The library may print the mark, too, and anything after it.
-        if len(number) <= MAX_DIGITS and number.isascii() and number.isdigit():
-            self.call = int(number)
+    def _take(self, line: bytes) -> None:
+        printed, call = self._marks.split(line)
+        if call is not None and call <= self.call:  # printed again by the library
+            printed, call = line, None
+        if printed or call is None:
+            text = printed[:MAX_LINE_BYTES].decode("utf-8", "replace")
+            self._keep(self.call, text.rstrip("\r"))
+        if call is not None:
+            self.call = call
 
 
 class ChildOutput:
-    """The lines of one child. Each is logged as soon as it is complete."""
+    """The lines of one child. Each is logged as soon as it is complete.
 
-    def __init__(self) -> None:
+    :param marks: those that the child writes.
+    """
+
+    def __init__(self, marks: CallMarks) -> None:
         self._kept: deque[tuple[int, str]] = deque(maxlen=MAX_LINES)
-        self._streams = {number: _OutputStream(self._keep) for number in (1, 2)}
+        self._streams = {number: _OutputStream(marks, self._keep) for number in (1, 2)}
 
     @property
     def call(self) -> int:

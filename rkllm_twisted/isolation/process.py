@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
+import msgspec
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import ProcessProtocol
@@ -31,14 +32,19 @@ from rkllm_twisted.isolation.child import (
     ChildConfig,
 )
 from rkllm_twisted.isolation.heartbeat import Heartbeat
+from rkllm_twisted.isolation.marks import CallMarks
 from rkllm_twisted.isolation.output import ChildOutput, reason_in
-from rkllm_twisted.wire.framing import Netstrings, netstring
+from rkllm_twisted.wire.framing import FramingError, Netstrings, netstring
 
 #: The time to read what a child printed before its end. A process that the library has started may
 #: hold the pipes open for longer.
 LAST_OUTPUT_S = 0.05
 #: The number of the last lines that go with the error of a crash.
 MAX_CRASH_LINES = 20
+#: What the daemon kills a child for: (how it failed), as the rest of a sentence.
+SILENT = "stopped answering and was killed"
+GARBLED = "sent what is no message and was killed"
+DISCONNECTED = "closed its connection and was killed"
 #: The most descriptors that starting a child takes at the same time.
 SPAWN_DESCRIPTORS = 12
 
@@ -50,20 +56,20 @@ class ChildExit:
     :param signal: the number of the signal that killed it, or None.
     :param exit_code: its exit code, or None.
     :param lines: the last lines that the runtime printed during the last call, or before the first.
-    :param silent: True if the daemon killed it because its heartbeat had stopped.
+    :param fault: what the daemon killed it for, as the rest of a sentence; None: it did not.
     :param call: the number of the last call that the child had begun; 0: it had not begun any.
     """
 
     signal: int | None
     exit_code: int | None
     lines: tuple[str, ...]
-    silent: bool = False
+    fault: str | None = None
     call: int = 0
 
     def reason(self) -> str:
         """Return how it ended, as the rest of a sentence."""
-        if self.silent:
-            return "stopped answering and was killed"
+        if self.fault is not None:
+            return self.fault
         if self.signal is not None:
             return f"was killed by {signal.Signals(self.signal).name}"
         return f"exited with code {self.exit_code}"
@@ -90,11 +96,15 @@ class Channel:
 
     :ivar exit: the :class:`ChildExit`, once the child has ended.
     :ivar succeeded: True once a call of the child has succeeded.
+    :ivar marks: those of the child's calls.
+    :ivar fault: what the child must be killed for, see :class:`ChildExit`.
     """
 
     def __init__(self, connection: socket.socket) -> None:
         self.exit: ChildExit | None = None
         self.succeeded = False
+        self.marks = CallMarks()
+        self.fault: str | None = None
         self._connection = connection
         self._ended = threading.Event()
         self._sending = threading.Lock()
@@ -109,7 +119,18 @@ class Channel:
             self._connection.sendall(data)
 
     def receive(self) -> list[messages.FromChild]:
-        """Wait for messages, and return those that one read brings; none if it has ended."""
+        """Wait for messages, and return those that one read brings.
+
+        :returns: none if the connection has ended, or brought what is no message: then
+            :attr:`fault` is set. The library may write to any descriptor of the child.
+        """
+        try:
+            return self._receive()
+        except (FramingError, msgspec.MsgspecError, ValueError):
+            self.fault = GARBLED
+            return []
+
+    def _receive(self) -> list[messages.FromChild]:
         frames: list[bytes] = []
         while not frames:
             with self._receiving:
@@ -137,10 +158,10 @@ class Channel:
             self._buffer = memoryview(bytearray())
         self._ended.set()
 
-    def wait(self, seconds: float) -> ChildExit:
-        """Wait for the exit of the child, at most so many seconds."""
+    def wait(self, seconds: float) -> ChildExit | None:
+        """Wait for the exit of the child; None if it has not ended after so many seconds."""
         self._ended.wait(seconds)
-        return self.exit or ChildExit(None, None, ())
+        return self.exit
 
 
 class ChildProcess(ProcessProtocol):
@@ -152,9 +173,7 @@ class ChildProcess(ProcessProtocol):
     def __init__(self, reactor: Any, ended: Callable[[ChildProcess], None]) -> None:
         self._reactor = reactor
         self._ended = ended
-        self._output = ChildOutput()
         self._reads = 0
-        self._silent = False
         self.started: float = reactor.seconds()
         self.expected = False
         self._heartbeat = Heartbeat(reactor, self._read_heartbeats, self._on_silence)
@@ -173,6 +192,7 @@ class ChildProcess(ProcessProtocol):
             raise
         nothing = os.open(os.devnull, os.O_RDONLY)
         self.channel = Channel(ours)
+        self._output = ChildOutput(self.channel.marks)
         try:
             self._reactor.spawnProcess(
                 self,
@@ -229,7 +249,7 @@ class ChildProcess(ProcessProtocol):
                 pipes[number].doRead()
 
     def _on_silence(self) -> None:
-        self._silent = True
+        self.channel.fault = SILENT
         self.kill()
 
     def childDataReceived(self, childFD: int, data: bytes) -> None:  # noqa: N803 - Twisted's name
@@ -259,7 +279,7 @@ class ChildProcess(ProcessProtocol):
         value: Any = reason.value
         call = self._output.call
         lines = self._output.lines_of(call)[-MAX_CRASH_LINES:]
-        child_exit = ChildExit(value.signal, value.exitCode, lines, self._silent, call)
+        child_exit = ChildExit(value.signal, value.exitCode, lines, self.channel.fault, call)
         self.channel.set_exit(child_exit)
         self._ended(self)
 

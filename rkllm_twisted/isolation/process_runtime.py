@@ -25,7 +25,7 @@ from rkllm_twisted.errors import NoModel, RPCError
 from rkllm_twisted.interfaces import IRuntime
 from rkllm_twisted.isolation import messages
 from rkllm_twisted.isolation.output import complaints, explained
-from rkllm_twisted.isolation.process import Channel
+from rkllm_twisted.isolation.process import DISCONNECTED, Channel, ChildExit
 from rkllm_twisted.isolation.supervisor import Supervisor
 from rkllm_twisted.runtime.files import Files
 from rkllm_twisted.runtime.model_file import check_model_file
@@ -168,17 +168,17 @@ class ProcessRuntime:
         """Send a call and receive its results."""
         number = next(self._numbers)
         params = with_arrays_packed(call.params, call.checked.floats)
-        channel.send(messages.Perform(number, call.function, params, on_results is not None))
+        streams, mark = on_results is not None, channel.marks.of(number)
+        channel.send(messages.Perform(number, call.function, params, streams, mark))
         error: Exception | None = None
         end: messages.Done | messages.Failed | None = None
         while end is None:
             received = channel.receive()
             if not received:
                 self._forget()
-                raise channel.wait(CHILD_EXIT_TIMEOUT_S).error(number)
+                raise self._end_of(channel).error(number)
             results, end = _divided(received, number)
-            if results:
-                assert on_results is not None
+            if results and on_results is not None:
                 try:
                     on_results(results)
                 except Exception as failure:  # noqa: BLE001 - raised below, after C has returned
@@ -195,6 +195,14 @@ class ProcessRuntime:
         if on_results is None:
             return end.result
         return self._with_complaints(end.result, channel, number)
+
+    def _end_of(self, channel: Channel) -> ChildExit:
+        """Wait for the end of a child whose connection has ended; kill it if it must be."""
+        if channel.fault is None and channel.wait(CHILD_EXIT_TIMEOUT_S) is None:
+            channel.fault = DISCONNECTED
+        if channel.fault is not None:
+            self._ask(partial(self._supervisor.kill_child, channel))
+        return channel.wait(CHILD_EXIT_TIMEOUT_S) or ChildExit(None, None, (), channel.fault)
 
     def _complaints(self, channel: Channel, call: int) -> list[str]:
         """Return the errors and warnings that the library printed during a call."""

@@ -98,6 +98,12 @@ class Supervisor(Service):
         if self._child is not None:
             self._child.kill()
 
+    def kill_child(self, channel: Channel) -> None:
+        """Kill the child at the end of a connection, if it has not ended."""
+        for child in self._alive:
+            if child.channel is channel:
+                child.kill()
+
     def is_alive(self) -> bool:
         """True if all children that have not ended have a recent heartbeat."""
         return all(child.is_alive() for child in self._alive)

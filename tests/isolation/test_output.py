@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from twisted.logger import LogLevel, globalLogPublisher
 
 from rkllm_twisted.errors import RPCError, RuntimeRefused
-from rkllm_twisted.isolation.child import mark_of
+from rkllm_twisted.isolation.marks import CallMarks
 from rkllm_twisted.isolation.output import (
     MAX_LINE_BYTES,
     ChildOutput,
@@ -18,12 +18,15 @@ from rkllm_twisted.isolation.output import (
     reason_in,
 )
 
+MARKS = CallMarks()
+mark_of = MARKS.of
+
 
 @given(data=st.data())
 def test_lines_belong_to_the_call_during_which_they_were_printed(data: st.DataObject) -> None:
     """The bytes may be split anywhere, and a call may leave a line unfinished."""
     stream = b"start\n" + mark_of(7) + b"E one\ntail" + mark_of(8) + b"two\n\n" + mark_of(9)
-    output = ChildOutput()
+    output = ChildOutput(MARKS)
     while stream:
         size = data.draw(st.integers(1, len(stream)))
         output.feed(2, stream[:size])
@@ -34,17 +37,47 @@ def test_lines_belong_to_the_call_during_which_they_were_printed(data: st.DataOb
     assert (output.lines_of(9), output.call) == ((), 9)
 
 
-@pytest.mark.parametrize("number", ["²", "٣", "", "-1", "1" * 5000])
-def test_a_printed_mark_without_a_calls_number_changes_nothing(number: str) -> None:
-    """A library may print any bytes."""
-    output = ChildOutput()
+@pytest.mark.parametrize(
+    "number", ["²", "٣", "", "-1", "1" * 5000, "8", "8 ", "8 0123456789abcdef"]
+)
+def test_a_printed_mark_without_a_calls_word_changes_nothing(number: str) -> None:
+    """A library may print any bytes, but not the word of a call that is not sent yet."""
+    output = ChildOutput(MARKS)
     output.feed(2, mark_of(7) + f"\x1e{number}\none\n".encode())
     assert (output.call, output.lines_of(7)[-1:]) == (7, ("one",))
+    assert output.lines_of(8) == ()
+
+
+def test_the_mark_of_an_earlier_call_printed_again_is_a_line() -> None:
+    """The library of call 8 could have kept that of call 7."""
+    output = ChildOutput(MARKS)
+    output.feed(2, mark_of(7) + mark_of(8) + mark_of(7) + b"secret\n")
+    assert output.lines_of(7) == ()
+    assert output.lines_of(8) == (mark_of(7).decode().rstrip("\n"), "secret")
+
+
+def test_another_childs_mark_is_a_line() -> None:
+    """Each child has a key of its own."""
+    output = ChildOutput(MARKS)
+    output.feed(1, CallMarks().of(1))
+    assert output.call == 0
+
+
+def test_a_mark_after_a_long_unfinished_line_is_seen() -> None:
+    """The lines after it are the next call's."""
+    output = ChildOutput(MARKS)
+    output.feed(1, mark_of(1) + b"x" * 3 * MAX_LINE_BYTES)
+    mark = mark_of(2)
+    for byte in mark:
+        output.feed(1, bytes([byte]))
+    output.feed(1, b"two\n")
+    assert output.lines_of(1) == ("x" * MAX_LINE_BYTES,)
+    assert output.lines_of(2) == ("two",)
 
 
 def test_each_stream_has_its_own_marks() -> None:
     """stdout may be read long before stderr."""
-    output = ChildOutput()
+    output = ChildOutput(MARKS)
     output.feed(1, mark_of(1) + b"a\n" + mark_of(2) + b"b\n")
     output.feed(2, mark_of(1) + b"c\n")
     assert output.lines_of(1) == ("a", "c")
@@ -53,7 +86,7 @@ def test_each_stream_has_its_own_marks() -> None:
 
 def test_a_long_line_is_cut_and_a_last_one_needs_no_end() -> None:
     """A long line must not fill the daemon's memory or log."""
-    output = ChildOutput()
+    output = ChildOutput(MARKS)
     output.feed(1, b"x" * 3 * MAX_LINE_BYTES)
     output.finish()
     assert output.lines_of(0) == ("x" * MAX_LINE_BYTES,)

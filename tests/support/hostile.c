@@ -1,0 +1,104 @@
+/* A runtime that attacks the daemon: it writes to descriptors that are not its own. The prompt says
+ * how. Release 1.3.0. */
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "rkllm_cpu.h"
+
+__attribute__((used)) static const char version[] = "RKLLM SDK (version: 1.3.0)";
+
+enum { CONNECTION = 3, HEARTBEAT = 4, MARK = 0x1e };
+
+static LLMResultCallback callback;
+
+RKLLM_CPU_API RKLLMParam rkllm_createDefaultParam(void) {
+    RKLLMParam param;
+    memset(&param, 0, sizeof param);
+    param.max_context_len = 512;
+    param.top_k = 1;
+    param.extend_param.n_batch = 1;
+    return param;
+}
+
+RKLLM_CPU_API int rkllm_init(LLMHandle *handle, RKLLMParam *param, RKLLMCallback *callbacks) {
+    (void)param;
+    callback = callbacks->result_callback;
+    *handle = &callback;
+    return 0;
+}
+
+static void put(int descriptor, const char *text, size_t length) {
+    if (write(descriptor, text, length) < 0) perror("hostile");
+}
+
+static void send_text(const char *text) { put(CONNECTION, text, strlen(text)); }
+
+static void garbage(void) { send_text("\xff\xff\xff\xff\xff\xff\xff\xff no message, in any framing"); }
+
+static void zeros(void) {
+    static const char none[4096];
+    put(CONNECTION, none, sizeof none);
+}
+
+static void end_connection(void) {
+    shutdown(CONNECTION, SHUT_RDWR);
+    close(CONNECTION);
+    for (;;) pause();
+}
+
+static void beat_a_lot(void) {
+    for (int i = 0; i < 1000; i++) put(HEARTBEAT, "zzzzzzzz", 8);
+}
+
+static void print_marks(void) {
+    for (int call = 0; call < 100; call++) printf("%c%d\nE rkllm: forged\n", MARK, call);
+    fflush(stdout);
+    fputs("E rkllm: genuine\n", stderr);
+}
+
+static const struct {
+    const char *prompt;
+    void (*attack)(void);
+} attacks[] = {{"garbage", garbage},
+               {"zeros", zeros},
+               {"end", end_connection},
+               {"beat", beat_a_lot},
+               {"marks", print_marks}};
+
+RKLLM_CPU_API int rkllm_run(LLMHandle handle, RKLLMInput *input, RKLLMInferParam *infer,
+                            void *userdata) {
+    (void)handle;
+    (void)infer;
+    RKLLMResult result = {0};
+    result.text = "word";
+    for (size_t i = 0; i < sizeof attacks / sizeof *attacks; i++)
+        if (strcmp(input->prompt_input, attacks[i].prompt) == 0) attacks[i].attack();
+    callback(&result, userdata, RKLLM_RUN_NORMAL);
+    result.text = NULL;
+    callback(&result, userdata, RKLLM_RUN_FINISH);
+    bool refuses = strcmp(input->prompt_input, "marks") == 0;
+    return refuses || strcmp(input->prompt_input, "refuse") == 0 ? -1 : 0;
+}
+
+#define TAKES_NOTHING(name, ...) \
+    RKLLM_CPU_API int name(__VA_ARGS__) { return 0; }
+
+TAKES_NOTHING(rkllm_destroy, LLMHandle handle)
+TAKES_NOTHING(rkllm_abort, LLMHandle handle)
+TAKES_NOTHING(rkllm_is_running, LLMHandle handle)
+TAKES_NOTHING(rkllm_run_async, LLMHandle handle, RKLLMInput *input, RKLLMInferParam *infer,
+              void *userdata)
+TAKES_NOTHING(rkllm_load_lora, LLMHandle handle, RKLLMLoraAdapter *adapter)
+TAKES_NOTHING(rkllm_load_prompt_cache, LLMHandle handle, const char *path)
+TAKES_NOTHING(rkllm_release_prompt_cache, LLMHandle handle)
+TAKES_NOTHING(rkllm_clear_kv_cache, LLMHandle handle, int keep, int *start, int *end)
+TAKES_NOTHING(rkllm_get_kv_cache_size, LLMHandle handle, int *sizes)
+TAKES_NOTHING(rkllm_set_chat_template, LLMHandle handle, const char *system, const char *prefix,
+              const char *postfix)
+TAKES_NOTHING(rkllm_set_function_tools, LLMHandle handle, const char *system, const char *tools,
+              const char *response)
+TAKES_NOTHING(rkllm_set_cross_attn_params, LLMHandle handle, RKLLMCrossAttnParam *params)
