@@ -1,4 +1,4 @@
-"""CallMarks the start of each call in what a child prints.
+"""Marks the start of each call in what a child prints.
 
 A library may print anything, and read all memory of its process. So each call has a word of its
 own, made with a key that never leaves the daemon: until a call is sent, nothing prints its mark.
