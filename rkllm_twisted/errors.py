@@ -12,7 +12,6 @@ They are plain exceptions: importing attrs takes longer than a whole client.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Collection, Mapping
 from typing import ClassVar
 
@@ -60,7 +59,7 @@ class MethodNotFound(RPCError):
         :param hint: what to do instead, for a name that other programs use.
         """
         shown = name[:100]
-        perhaps = _perhaps(shown, tuple(known), hint)
+        perhaps = _perhaps(shown, known, hint)
         return cls(
             f"There is no method {shown!r}{perhaps}. rpc.discover, the command `rkllm methods` and"
             " docs/methods.md list those that there are.",
@@ -68,10 +67,8 @@ class MethodNotFound(RPCError):
         )
 
 
-@functools.lru_cache(maxsize=256)
-def _perhaps(shown: str, known: tuple[str, ...], hint: str | None) -> str:
+def _perhaps(shown: str, known: Collection[str], hint: str | None) -> str:
     """Return the part of the sentence that says which method may be meant."""
-    # Kept: the search costs more than a ping, and a wrong program asks again and again.
     import difflib  # noqa: PLC0415 - clients never get here
 
     close = [one for one in known if one.endswith(f".{shown}")]  # its group was forgotten

@@ -17,11 +17,10 @@ from typing import Any, TextIO
 
 import msgspec
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent
-from twisted.python.logfile import LogFile
 from zope.interface import implementer
 
-from rkllm_twisted.daemon.log_output import LogOutput
-from rkllm_twisted.rpc.access_log import RawJSON
+from rkllm_twisted.daemon.log_output import LineFile, LogOutput
+from rkllm_twisted.rpc.access_log import LINE, RawJSON
 
 #: Level -> its number in syslog(3). journald reads it at the beginning of a line.
 PRIORITIES: Mapping[str, int] = {"debug": 7, "info": 6, "warn": 4, "error": 3, "critical": 2}
@@ -40,6 +39,10 @@ def _time_of(event: LogEvent) -> float:
 
 def _formatted_time(moment: float, form: str) -> str:
     return _formatted_second(math.floor(moment), form)
+
+
+#: The form of the time in a line of text.
+TEXT_TIME = "%Y-%m-%dT%H:%M:%S%z"
 
 
 @functools.lru_cache(maxsize=8)
@@ -98,7 +101,11 @@ def _level(event: LogEvent) -> str:
 
 def as_text(event: LogEvent) -> str:
     """Return time, namespace, level and text in a line. Further lines of the text are indented."""
-    when = _formatted_time(_time_of(event), "%Y-%m-%dT%H:%M:%S%z")
+    line = event.get(LINE)
+    if line is not None:  # an event of ours, and there are many of them
+        when = _formatted_second(math.floor(event["log_time"]), TEXT_TIME)
+        return f"{when} [{event['log_namespace']}#{event['log_level'].name}] {line}\n"
+    when = _formatted_time(_time_of(event), TEXT_TIME)
     where = f"{event.get('log_namespace', '-')}#{_level(event)}"
     return f"{when} [{where}] {_one_event(_message(event))}\n"
 
@@ -110,6 +117,9 @@ def _one_event(text: str) -> str:
 
 def as_journald(event: LogEvent) -> str:
     """Return the same without the time, which the journal adds, and with journald's level."""
+    line = event.get(LINE)
+    if line is not None:
+        return f"<{PRIORITIES[event['log_level'].name]}>[{event['log_namespace']}] {line}\n"
     prefix = f"<{PRIORITIES[_level(event)]}>"
     text = f"[{event.get('log_namespace', '-')}] {_one_event(_message(event))}"
     return "".join(f"{prefix}{line}\n" for line in text.split("\n"))
@@ -123,7 +133,7 @@ def as_json(event: LogEvent) -> str:
         + _formatted_time(moment, "%z"),
         "level": _level(event),
         "logger": event.get("log_namespace", "-"),
-        "message": _utf8(_text(event)),
+        "message": event.get(LINE) or _utf8(_text(event)),
     }
     if event.get("log_failure") is not None:
         fields["traceback"] = _utf8(_traceback(event))
@@ -181,23 +191,24 @@ def _dropped_line(form: str, count: int) -> str:
 class Observer:
     """Writes events of a level and above.
 
-    :param out: the file to write to.
+    :param out: the file to write to; it must keep nothing back.
     :param form: one of :data:`FORMATS`.
     :param level: one of :data:`LEVELS`.
     """
 
     def __init__(
-        self, out: TextIO | LogFile | LogOutput, form: str = "text", level: str = "info"
+        self, out: TextIO | LineFile | LogOutput, form: str = "text", level: str = "info"
     ) -> None:
         self._out = out
         self._form = FORMATS[form]
-        self._wanted = frozenset(LEVELS[LEVELS.index(level) :])
+        wanted = [LogLevel.lookupByName(name) for name in LEVELS[LEVELS.index(level) :]]
+        # An event without a level has the level info.
+        self._wanted = frozenset([*wanted, *([None] if LogLevel.info in wanted else [])])
 
     def __call__(self, event: LogEvent) -> None:
         """Write an event, if its level is high enough."""
-        if _level(event) in self._wanted:
+        if event.get("log_level") in self._wanted:
             self._out.write(self._form(event))
-            self._out.flush()
 
 
 def observer_for(twistd: Mapping[str, Any], form: str, level: str) -> Observer | None:
@@ -210,13 +221,13 @@ def observer_for(twistd: Mapping[str, Any], form: str, level: str) -> Observer |
         return Observer(LogOutput(sys.stdout.fileno(), partial(_dropped_line, form)), form, level)
     if name == "-":
         return None
-    file = LogFile.fromFullPath(name or "twistd.log")
+    file = LineFile.fromFullPath(name or "twistd.log")
     if not signal.getsignal(signal.SIGUSR1):
         signal.signal(signal.SIGUSR1, lambda *_: _rotate(file))
     return Observer(file, form, level)
 
 
-def _rotate(file: LogFile) -> None:
+def _rotate(file: LineFile) -> None:
     from twisted.internet import reactor  # noqa: PLC0415 - importing it would install one
 
     reactor.callFromThread(file.rotate)  # type: ignore[attr-defined]

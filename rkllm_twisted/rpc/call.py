@@ -146,14 +146,17 @@ class RPCCall(msgspec.Struct, eq=False, kw_only=True):
             access_log.end(self.conversation.peer, entry)
         return reply
 
-    def refuse(self, error: RPCError) -> bytes | None:
+    def refuse(self, error: RPCError, error_object: bytes | None = None) -> bytes | None:
         """Reply with an error; that of a notification is only logged.
 
+        :param error_object: the error as JSON text, if that is there already.
         :returns: the reply; None for a notification's.
         :raises TypeError, ValueError, OverflowError: the error's data has no JSON form.
         """
-        entry, floats = self.entry, self.settings.floats
-        reply = None if entry.id is None else jsonrpc.error(entry.id, error, floats)
+        entry, reply = self.entry, None
+        if entry.id is not None:
+            text = error_object or jsonrpc.error_object(error, self.settings.floats)
+            reply = jsonrpc.failure(entry.id, text)
         entry.error = error
         self.is_open = False
         self.dispatcher.access_log.end(self.conversation.peer, entry)

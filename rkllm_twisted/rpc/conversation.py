@@ -15,13 +15,11 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rkllm_twisted.abi.familiar_names import method_hint
 from rkllm_twisted.errors import (
     Busy,
     Cancelled,
     InvalidParams,
     InvalidRequest,
-    MethodNotFound,
     NotAllowed,
     RPCError,
     ShuttingDown,
@@ -37,7 +35,7 @@ from rkllm_twisted.rpc.call import (
     RPCCall,
     Settings,
 )
-from rkllm_twisted.rpc.dispatch import Dispatcher, forget_frames
+from rkllm_twisted.rpc.dispatch import MAX_NAME_CHARS, Dispatcher, forget_frames
 from rkllm_twisted.rpc.limits import DEFAULTS, Limits
 from rkllm_twisted.values import Peer
 from rkllm_twisted.wire import encoding, jsonrpc
@@ -171,8 +169,11 @@ class Conversation:
             settings=self.settings,
             send=self.send,
         )
+        method = dispatcher.methods.get(name)
+        if method is None:
+            return call.refuse(*dispatcher.not_found(name[:MAX_NAME_CHARS]))
         try:
-            method = self._admit(name, raw_id, in_batch)
+            self._admit(method, raw_id, in_batch)
             if dispatcher.access_log.prompts:
                 dispatcher.access_log.note_params(call.entry, message.params)
             result = dispatcher.start(method, message.params, call)
@@ -186,21 +187,14 @@ class Conversation:
         else:
             return LATER
 
-    def _admit(self, name: str, raw_id: bytes | None, in_batch: bool) -> IRPCMethod:
-        """Find the method.
-
-        :raises RPCError: it does not exist, or must not be called like this, or not now.
-        """
-        method = self.dispatcher.methods.get(name)
-        if method is None:
-            raise MethodNotFound.named(name, self.dispatcher.methods, method_hint(name))
+    def _admit(self, method: IRPCMethod, raw_id: bytes | None, in_batch: bool) -> None:
+        """Raise RPCError if the method must not be called like this, or not now."""
         if not self.administers and IAdministrative.providedBy(method):
-            raise NotAllowed.administrative(name, self.peer.uid)
+            raise NotAllowed.administrative(method.name, self.peer.uid)
         if in_batch and (method.streams or self._closed):
             raise self._not_in_batch(method)
         if self._under_way:
             self._make_sure_of_room(method, raw_id)
-        return method
 
     def _not_in_batch(self, method: IRPCMethod) -> RPCError:
         if self._closed:  # by an earlier member

@@ -6,8 +6,9 @@ any other exception is logged with its traceback, and the client gets its number
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import CoroutineType
 
 import attrs
@@ -16,13 +17,21 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import Interface, implementer
 
-from rkllm_twisted.errors import Cancelled, InternalError, RPCError
+from rkllm_twisted.abi.familiar_names import method_hint
+from rkllm_twisted.errors import Cancelled, InternalError, MethodNotFound, RPCError
 from rkllm_twisted.interfaces import INPU, ICall, IDaemon, IQuiet, IRPCMethod, IUncounted
 from rkllm_twisted.rpc.access_log import AccessLog, one_line
 from rkllm_twisted.rpc.parameters import convert_params
 from rkllm_twisted.values import Params
+from rkllm_twisted.wire import jsonrpc
 
 _log = Logger("rkllm.rpc")
+
+
+#: A name's characters in an error; a client may send any number of them.
+MAX_NAME_CHARS = 100
+#: The error for a name that no method has, and its error object.
+NotFound = tuple[MethodNotFound, bytes]
 
 
 @attrs.frozen
@@ -57,6 +66,8 @@ class Dispatcher:
     :param daemon: for the methods.
     :param access_log: gets a line for each request.
     :ivar methods: those, and the protocol's own.
+    :ivar not_found: returns the error for the first :data:`MAX_NAME_CHARS` of an unknown name. It
+        keeps some: a wrong program asks again and again.
     """
 
     def __init__(
@@ -72,6 +83,8 @@ class Dispatcher:
         #: By name: a look-up costs a tenth of asking a method which interfaces it provides.
         self.quiet = self._marked(IQuiet)
         self.uncounted = self._marked(IUncounted)
+        find: Callable[[str], NotFound] = functools.partial(_not_found, self.methods)
+        self.not_found = functools.lru_cache(maxsize=256)(find)
         self.npu = npu
         self.daemon = daemon
         self._numbers = itertools.count(1)
@@ -112,6 +125,11 @@ class Dispatcher:
         assert failure.value is not None
         forget_frames(failure.value)
         return InternalError(f"Internal error {number}; see the daemon's log.", {"error": number})
+
+
+def _not_found(methods: Mapping[str, IRPCMethod], name: str) -> NotFound:
+    error = MethodNotFound.named(name, methods, method_hint(name))
+    return error, jsonrpc.error_object(error)
 
 
 def forget_frames(error: BaseException) -> None:

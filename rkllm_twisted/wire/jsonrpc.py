@@ -238,10 +238,23 @@ def error(raw_id: bytes | None, failed: RPCError, floats: str = "json") -> bytes
     :param raw_id: the id's JSON text; None if it could not be read.
     :param floats: the form of float arrays in the error's data.
     """
+    return failure(raw_id, error_object(failed, floats))
+
+
+def error_object(failed: RPCError, floats: str = "json") -> bytes:
+    """Encode an error without the response around it."""
     body: dict[str, object] = {"code": failed.code, "message": failed.message}
     if failed.data is not None:
         body["data"] = failed.data
-    return b'{"jsonrpc":"2.0","id":%b,"error":%b}' % (raw_id or b"null", encode(body, floats))
+    return encode(body, floats)
+
+
+def failure(raw_id: bytes | None, error_object: bytes) -> bytes:
+    """Encode the response around an error.
+
+    :param error_object: see :func:`error_object`.
+    """
+    return b'{"jsonrpc":"2.0","id":%b,"error":%b}' % (raw_id or b"null", error_object)
 
 
 def request(request_id: object, method: str, params: object = None, floats: str = "json") -> bytes:

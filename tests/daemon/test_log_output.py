@@ -6,10 +6,12 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from twisted.python.logfile import LogFile
 
-from rkllm_twisted.daemon.log_output import STALL_S, WRITE_BYTES, LogOutput
+from rkllm_twisted.daemon.log_output import STALL_S, WRITE_BYTES, LineFile, LogOutput
 
 LINE = "x" * 99 + "\n"
 #: The pipe's size. poll(2) reports room only if a whole page is free.
@@ -100,3 +102,19 @@ def test_a_surrogate_is_escaped(pipe: Pipe) -> None:
     """UTF-8 cannot encode it."""
     pipe.output.write("a\ud800\n")
     assert pipe.read() == "a\\ud800\n"
+
+
+def test_a_file_is_written_and_rotated_as_twisteds(tmp_path: Path) -> None:
+    """Each line is in the file at once, and a full file gets a number."""
+    contents = []
+    for kind in (LogFile, LineFile):
+        directory = tmp_path / kind.__name__
+        directory.mkdir()
+        file = kind("log", str(directory), rotateLength=250)
+        for number in range(7):
+            file.write(f"{number}{LINE}")
+            assert (directory / "log").read_text().endswith(f"{number}{LINE}")
+        file.close()
+        contents.append({path.name: path.read_text() for path in directory.iterdir()})
+    assert contents[0] == contents[1]
+    assert set(contents[0]) == {"log", "log.1", "log.2"}

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from memory_client import FakeMethod, MemoryClient, dispatcher, make_factory, notification, request
 from twisted.internet.defer import Deferred
-from twisted.logger import LogEvent, formatEvent, globalLogPublisher
+from twisted.logger import LogEvent, Logger, formatEvent, globalLogPublisher
 from zope.interface import implementer
 
+from rkllm_twisted.daemon.log_formats import FORMATS
 from rkllm_twisted.errors import NoModel, NotAllowed
 from rkllm_twisted.interfaces import IQuiet
-from rkllm_twisted.rpc.access_log import LINES_PER_SECOND, AccessLog, LogEntry, RawJSON
+from rkllm_twisted.rpc.access_log import LINE, LINES_PER_SECOND, AccessLog, LogEntry, RawJSON
 from rkllm_twisted.rpc.registry import find_methods
 from rkllm_twisted.server.factory import RPCFactory
 from rkllm_twisted.testing import fake_result
@@ -261,3 +262,29 @@ def test_an_id_is_logged_as_it_was_sent(lines: Lines) -> None:
     talk(AccessLog()).ask(request(2, "nothing"), request("2", "nothing"))
     assert [line["id"] for line in lines] == ["2", '"2"']
     assert all(isinstance(line["id"], RawJSON) for line in lines)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("prompt", [None, "two\nlines", "{braces} in {text}", "ä\x1b\u202e", "模"])
+def test_the_finished_line_is_what_the_events_text_gives(
+    lines: Lines, form: str, prompt: str | None
+) -> None:
+    """The short cut changes no byte of a form of the log."""
+    entry = LogEntry("a.method", b'"id"', 0.0, tokens=3, error=NoModel("x"), prompt=prompt)
+    AccessLog(clock=Clock()).end(PEER, entry)
+    [event] = lines
+    without = {name: value for name, value in event.items() if name != LINE}
+    assert FORMATS[form](event) == FORMATS[form](without)
+
+
+def test_an_event_is_one_of_the_loggers(lines: Lines) -> None:
+    """An observer of any program finds all that Twisted promises."""
+    AccessLog().end(PEER, LogEntry("a.method", b"1", 0.0))
+    [ours] = lines
+    theirs: list[LogEvent] = []
+    Logger("rkllm.requests", observer=theirs.append).info(ours["log_format"], **fields(ours))
+    assert ours.keys() == {*theirs[0].keys(), LINE}
+    for name in ("log_level", "log_namespace", "log_format", "log_source"):
+        assert ours[name] == theirs[0][name]
+    assert ours["log_logger"].namespace == "rkllm.requests"
+    assert abs(ours["log_time"] - theirs[0]["log_time"]) < 60

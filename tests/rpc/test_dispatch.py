@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import attrs
@@ -13,6 +14,7 @@ from memory_client import (
     MemoryClient,
     Pending,
     code,
+    dispatcher,
     make_factory,
     notification,
     request,
@@ -25,6 +27,7 @@ from rkllm_twisted.errors import (
     Busy,
     Cancelled,
     InvalidParams,
+    MethodNotFound,
     NoModel,
     RPCError,
     RuntimeRefused,
@@ -36,6 +39,7 @@ from rkllm_twisted.rpc.dispatch import CancelRequest, Dispatcher
 from rkllm_twisted.rpc.registry import find_methods
 from rkllm_twisted.testing import FakeRuntime, StepThread
 from rkllm_twisted.values import FloatArray
+from rkllm_twisted.wire import jsonrpc
 
 
 @attrs.frozen
@@ -125,6 +129,24 @@ def test_an_unknown_method_is_named() -> None:
     [answer] = MemoryClient([]).ask(request(1, "x" * 10_000))
     assert code(answer) == -32601
     assert answer["error"]["data"] == {"method": "x" * 100}
+
+
+def test_the_error_for_an_unknown_method_is_kept_and_complete() -> None:
+    """A wrong program asks again and again: the answer is the same, apart from the id."""
+    talk = MemoryClient([])
+    answers = talk.ask(*(request(number, "rkllm.nothing") for number in range(3)))
+    wanted = MethodNotFound.named("rkllm.nothing", dispatcher([]).methods)
+    for number, answer in enumerate(answers):
+        assert answer == json.loads(jsonrpc.error(b"%d" % number, wanted))
+    assert talk.ask(request(5, "other"))[0]["error"]["data"] == {"method": "other"}
+
+
+def test_kept_errors_do_not_grow_with_the_names() -> None:
+    """A client may send any number of names, each of any length."""
+    not_found = dispatcher([]).not_found
+    for number in range(1000):
+        not_found(f"name.{number}")
+    assert not_found.cache_info().currsize == 256
 
 
 def raise_(error: Exception) -> object:
