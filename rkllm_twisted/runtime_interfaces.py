@@ -90,6 +90,7 @@ class ITurn(Interface):
     loads = Attribute("int: the models loaded since the start; each load changes it.")
     model_path = Attribute("str or None: see :class:`IRuntime`.")
     max_context_len = Attribute("int or None: the tokens that the model was loaded with room for.")
+    limits = Attribute("The :class:`ModelLimits` that the model was loaded with, or None.")
     skip_special_token = Attribute("bool: True if texts lack the model's special tokens.")
     problem = Attribute("str or None: see :class:`IRuntime`.")
 

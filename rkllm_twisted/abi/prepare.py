@@ -25,6 +25,11 @@ from rkllm_twisted.abi.to_c import (
 from rkllm_twisted.errors import NotInRelease
 from rkllm_twisted.values import ModelLimits, Params
 
+#: The fields of RKLLMParam that say how tokens are chosen.
+_SAMPLING = (
+    *("top_k", "top_p", "temperature", "repeat_penalty", "frequency_penalty", "presence_penalty"),
+    *("mirostat", "mirostat_tau", "mirostat_eta"),
+)
 #: The functions that set the text around a conversation.
 _TEMPLATES = frozenset({"rkllm_set_chat_template", "rkllm_set_function_tools"})
 
@@ -77,7 +82,10 @@ class PreparedCall:
             return None
         param = self.arguments["param"]
         return ModelLimits(
-            param.max_context_len, param.max_new_tokens, bool(param.skip_special_token)
+            param.max_context_len,
+            param.max_new_tokens,
+            bool(param.skip_special_token),
+            {name: getattr(param, name) for name in _SAMPLING},
         )
 
     @property

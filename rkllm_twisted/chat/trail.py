@@ -6,7 +6,7 @@ content is unknown. The cache is then cleared before the next prompt.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import takewhile
 from typing import Any
 
@@ -143,6 +143,26 @@ def _with_tokens(read: Trail, outcome: Outcome, vocabulary: Vocabulary) -> Trail
         pieces=merged([*read.pieces, *vocabulary.pieces(held, read.tokens)]),
         ended=ended,
         size=outcome.size,
+    )
+
+
+def after_tokens(
+    read: Trail | None, held: Sequence[int], size: int | None, vocabulary: Vocabulary
+) -> Trail | None:
+    """Return what the cache holds after an answer of which each token was read on purpose.
+
+    :param read: what the cache holds after the prompt (:attr:`Plan.trail`).
+    :param held: the tokens of the answer that the cache has.
+    :param size: the size of the cache; None if that is unknown.
+    """
+    if read is None or size != len(read.tokens) + len(held):
+        return None
+    return attrs.evolve(
+        read,
+        tokens=(*read.tokens, *held),
+        pieces=merged([*read.pieces, *vocabulary.pieces(held, read.tokens)]),
+        ended=False,
+        size=size,
     )
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from rkllm_twisted.chat.extras import ExtraMissingError
 from rkllm_twisted.chat.segments import Mark, Pieces, merged
+from rkllm_twisted.chat.token_table import byte_reader
 from rkllm_twisted.errors import InvalidParams
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Vocabulary:
     :param text: the text of the file.
     :param control: a mapping from the text of each control token to its id. It leaves out added
         tokens that are white space.
+    :ivar bytes_of: returns the bytes of a token by its name in the file.
     :cvar is_certain: True if it is the model's own without doubt, and need not be compared.
     :raises InvalidParams: the text is not a tokenizer.
     :raises ExtraMissingError: tokenizers is not installed.
@@ -52,6 +54,7 @@ class Vocabulary:
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise _unusable("it is no tokenizer.json") from error
         self._longest: int | None = None
+        self.bytes_of = byte_reader(settings)
         self._whole = _tokenizer(settings)
         spaces = [one for one in added if _is_space(one["content"])]
         settings = {**settings, "added_tokens": spaces, "post_processor": None}
@@ -68,6 +71,10 @@ class Vocabulary:
     def size(self) -> int:
         """The number of tokens, with those that were added to the vocabulary."""
         return int(self._whole.get_vocab_size())
+
+    def words(self) -> Mapping[str, int]:
+        """Return the ids of all tokens by their names in the file."""
+        return self._whole.get_vocab()
 
     @property
     def surrounding(self) -> tuple[Pieces, Pieces]:

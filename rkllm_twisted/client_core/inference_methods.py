@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         EmbeddingOptions,
         RenderOptions,
         ScoreOptions,
+        StructuredOptions,
         TextOptions,
     )
     from rkllm_twisted.client_core.inference_results import (
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         EmbeddingVectors,
         RenderedChat,
         Score,
+        StructuredText,
         TextResult,
     )
 
@@ -93,6 +95,26 @@ def complete_text(
 
     params = {"prompt": prompt, **_given(options)}
     return MethodCall("text.complete", params, text_result, timeout)
+
+
+def structured_text(
+    prompt: str | Sequence[int],
+    *,
+    timeout: float | None = None,
+    **options: Unpack[StructuredOptions],
+) -> MethodCall[StructuredText]:
+    """Continue a text with an answer that keeps to a form.
+
+    :param prompt: a text, or tokens.
+    :param timeout: seconds to wait; None means the client's own timeout.
+    :param options: further parameters of ``text.structured``: one of ``schema``, ``regex``,
+        ``choices`` and ``grammar``; ``sampling``, ``max_new_tokens``, ``model`` …
+    :raises InvalidParams: if a parameter is wrong, or the form cannot be kept to; it says why.
+    """
+    from rkllm_twisted.client_core.inference_results import structured_text_result  # noqa: PLC0415
+
+    params = {"prompt": prompt, **_given(options)}
+    return MethodCall("text.structured", params, structured_text_result, timeout)
 
 
 def create_embeddings(

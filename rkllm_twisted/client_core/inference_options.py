@@ -49,6 +49,20 @@ class TextOptions(TypedDict, total=False):
     lora: str | None
 
 
+class StructuredOptions(TypedDict, total=False):
+    """The parameters of ``text.structured``."""
+
+    schema: Mapping[str, Any] | None
+    regex: str | None
+    choices: Sequence[str] | None
+    grammar: str | None
+    model: str | None
+    sampling: Mapping[str, Any] | None
+    max_new_tokens: int | None
+    stop: str | Sequence[str] | None
+    lora: str | None
+
+
 class EmbeddingOptions(TypedDict, total=False):
     """The parameters of ``embeddings.create``."""
 

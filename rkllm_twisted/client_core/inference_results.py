@@ -124,6 +124,30 @@ class TextResult:
 
 
 @attrs.frozen
+class StructuredText:
+    """The result of ``text.structured``.
+
+    :param finish_reason: ``stop`` or ``length``.
+    :param parsed: with a schema: the answer as a Python value; None if it is not whole.
+    :param tokens: how many tokens the answer has.
+    :param runs: how many runs it took.
+    :param forced: how many tokens the form left no choice about.
+    :param guaranteed: False if the answer was checked when it was there.
+    """
+
+    text: str
+    model: str = ""
+    finish_reason: str = "stop"
+    parsed: Any = None
+    tokens: int = 0
+    runs: int = 0
+    forced: int = 0
+    guaranteed: bool = True
+    usage: TokenUsage = attrs.field(factory=TokenUsage)
+    raw: Raw = attrs.field(factory=dict, repr=False, eq=False, kw_only=True)
+
+
+@attrs.frozen
 class EmbeddingVectors:
     """The result of ``embeddings.create``.
 
@@ -160,6 +184,12 @@ def rendered_chat(raw: Raw) -> RenderedChat:
 def text_result(raw: Raw) -> TextResult:
     """Read the result of ``text.complete``."""
     return attrs.evolve(known(TextResult, raw), usage=known(TokenUsage, raw["usage"]), raw=raw)
+
+
+def structured_text_result(raw: Raw) -> StructuredText:
+    """Read the result of ``text.structured``."""
+    usage = known(TokenUsage, raw["usage"])
+    return attrs.evolve(known(StructuredText, raw), usage=usage, raw=raw)
 
 
 def embeddings_result(raw: Raw) -> EmbeddingVectors:

@@ -92,6 +92,7 @@ class DaemonMethods:
     chat_stream = _StreamMethod(inference_methods.chat_stream)
     render_chat = _SingleMethod(inference_methods.render_chat)
     complete_text = _SingleMethod(inference_methods.complete_text)
+    structured_text = _SingleMethod(inference_methods.structured_text)
     create_embeddings = _SingleMethod(inference_methods.create_embeddings)
     score_documents = _SingleMethod(inference_methods.score_documents)
     encode_tokens = _SingleMethod(inference_methods.encode_tokens)

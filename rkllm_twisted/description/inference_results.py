@@ -36,6 +36,18 @@ _USAGE = _item(
     "prompt_tokens, cached_tokens (of these, already in the cache), completion_tokens,"
     " reasoning_tokens (of these), total_tokens, prefill_ms, generate_ms.",
 )
+_STRUCTURED = (
+    Item("parsed", Type(()), "With a schema: the answer as JSON; null if it is not whole."),
+    _item("tokens", "integer", "The tokens of the answer.", "tokens"),
+    _item("runs", "integer", "The runs that it took."),
+    _item("forced", "integer", "Of the tokens, those that the form left no choice about."),
+    _item(
+        "guaranteed",
+        "boolean",
+        "True: each token was chosen among those that the form allows. False: the runtime cannot"
+        " do that, and the whole answer was checked when it was there.",
+    ),
+)
 #: By method.
 INFERENCE_RESULTS: Mapping[str, ResultModel] = {
     "chat.complete": ResultModel(
@@ -79,6 +91,20 @@ INFERENCE_RESULTS: Mapping[str, ResultModel] = {
             _MODEL,
             _item("text", "string", "What the model has added."),
             _item("finish_reason", "string", "stop, length or cancelled."),
+            _USAGE,
+        ),
+    ),
+    "text.structured": ResultModel(
+        "With stream, partial results come first, each with a piece of the text.",
+        items=(
+            _MODEL,
+            _item("text", "string", "The answer."),
+            _item(
+                "finish_reason",
+                "string",
+                "stop; or length: the limit came first, and the answer is not whole.",
+            ),
+            *_STRUCTURED,
             _USAGE,
         ),
     ),

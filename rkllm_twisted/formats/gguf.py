@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import struct
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import attrs
 
@@ -32,8 +32,15 @@ _MAX_NAME_BYTES = 1 << 16
 _MAX_DIMENSIONS = 8
 
 #: The type of a value -> its layout for :mod:`struct`; texts (8) and arrays (9) are not here.
-_LAYOUTS: Mapping[int, str] = dict(enumerate("BbHhIif?")) | {10: "Q", 11: "q", 12: "d"}
+LAYOUTS: Mapping[int, str] = dict(enumerate("BbHhIif?")) | {10: "Q", 11: "q", 12: "d"}
 _TEXT, _ARRAY = 8, 9
+#: See :func:`read_metadata`.
+TakeArray = Callable[[str, Cursor, int, int], bool]
+
+
+def _none(_: str, __: Cursor, ___: int, ____: int) -> bool:
+    """Take no array."""
+    return False
 
 
 @attrs.frozen
@@ -145,15 +152,7 @@ def read_gguf(read: ReadAt, size: int) -> GGUFHeader:
     :raises ValueError: it is no known GGUF; the text has the reason, in words that follow "it".
     """
     cursor = Cursor(read, size, MAX_HEADER_BYTES)
-    if cursor.take(4) != MAGIC:
-        raise ValueError("does not begin as GGUF does")
-    version = cursor.number("I")
-    if version not in (2, 3):
-        big = version & 0xFFFF == 0
-        raise ValueError("is in big-endian order" if big else f"has version {version} of GGUF")
-    tensors, keys = cursor.number("Q"), cursor.number("Q")
-    if keys > MAX_KEYS or tensors > MAX_TENSORS:
-        raise ValueError(f"claims {keys} keys and {tensors} tensors")
+    tensors, keys = _counts(cursor)
     metadata = _metadata(cursor, keys)
     alignment = metadata.get("general.alignment", 32)
     if type(alignment) is not int or alignment <= 0:
@@ -164,12 +163,39 @@ def read_gguf(read: ReadAt, size: int) -> GGUFHeader:
     return GGUFHeader(metadata, found.total(), most.name if most else None, start + ends)
 
 
-def _metadata(cursor: Cursor, keys: int) -> Mapping[str, object]:
+def read_metadata(read: ReadAt, size: int, take: TakeArray) -> Mapping[str, object]:
+    """Read the metadata of a file, and those of its arrays that a function takes.
+
+    :param size: the size of the file in bytes.
+    :param take: called with the name of an array, the cursor at its first element, the type of its
+        elements and their number. It reads them and returns True, or reads nothing.
+    :raises ValueError: as :func:`read_gguf`.
+    """
+    cursor = Cursor(read, size, MAX_HEADER_BYTES)
+    _, keys = _counts(cursor)
+    return _metadata(cursor, keys, take)
+
+
+def _counts(cursor: Cursor) -> tuple[int, int]:
+    """Return how many tensors and keys a file has."""
+    if cursor.take(4) != MAGIC:
+        raise ValueError("does not begin as GGUF does")
+    version = cursor.number("I")
+    if version not in (2, 3):
+        big = version & 0xFFFF == 0
+        raise ValueError("is in big-endian order" if big else f"has version {version} of GGUF")
+    tensors, keys = cursor.number("Q"), cursor.number("Q")
+    if keys > MAX_KEYS or tensors > MAX_TENSORS:
+        raise ValueError(f"claims {keys} keys and {tensors} tensors")
+    return tensors, keys
+
+
+def _metadata(cursor: Cursor, keys: int, take: TakeArray = _none) -> Mapping[str, object]:
     metadata: dict[str, object] = {}
     room = MAX_METADATA_BYTES
     for _ in range(keys):
         name = _text(cursor, _MAX_NAME_BYTES)
-        value = _value(cursor, cursor.number("I"))
+        value = _value(cursor, cursor.number("I"), name or "", take)
         room -= len(name or "") + (len(value) if isinstance(value, str) else 8)
         if name and value is not None and room > 0:
             metadata[name] = value
@@ -185,11 +211,13 @@ def _text(cursor: Cursor, longest: int) -> str | None:
     return cursor.take(length).decode("utf-8", "replace")
 
 
-def _value(cursor: Cursor, kind: int) -> object:
+def _value(cursor: Cursor, kind: int, name: str, take: TakeArray) -> object:
     if kind == _TEXT:
         return _text(cursor, MAX_TEXT_BYTES)
     if kind == _ARRAY:
-        _skip_array(cursor, cursor.number("I"), cursor.number("Q"))
+        elements, count = cursor.number("I"), cursor.number("Q")
+        if not take(name, cursor, elements, count):
+            _skip_array(cursor, elements, count)
         return None
     layout = _layout(kind)
     value: object = struct.unpack(f"<{layout}", cursor.take(struct.calcsize(layout)))[0]
@@ -197,9 +225,9 @@ def _value(cursor: Cursor, kind: int) -> object:
 
 
 def _layout(kind: int) -> str:
-    if kind not in _LAYOUTS:  # also an array of arrays: no model has one
+    if kind not in LAYOUTS:  # also an array of arrays: no model has one
         raise ValueError(f"has a value of type {kind}, which is not known")
-    return _LAYOUTS[kind]
+    return LAYOUTS[kind]
 
 
 def _skip_array(cursor: Cursor, kind: int, count: int) -> None:

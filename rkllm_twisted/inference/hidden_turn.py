@@ -4,29 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import takewhile
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import attrs
 
 from rkllm_twisted.chat.plan import CLEAR
 from rkllm_twisted.chat.trail import cache_size
 from rkllm_twisted.chat.vocabulary import Vocabulary
-from rkllm_twisted.errors import RuntimeRefused
+from rkllm_twisted.inference.array_run import array_run, token_input
 from rkllm_twisted.inference.cache_watch import CacheWatch
 from rkllm_twisted.inference.tokenizer_check import check_tokenizer
 from rkllm_twisted.inference.traits import RuntimeTraits
-from rkllm_twisted.inference.whole_run import RUN, check_whole
 from rkllm_twisted.interfaces import ITurn
-from rkllm_twisted.run_error import check_run
-from rkllm_twisted.values import FloatArray, Result
+from rkllm_twisted.values import FloatArray
 
 #: Runs of one turn: other clients wait no longer than for these.
 RUNS_PER_TURN = 8
-#: Mode -> the member of an RKLLMResult and its array.
-ARRAYS: Mapping[str, tuple[str, str]] = {
-    "RKLLM_INFER_GET_LAST_HIDDEN_LAYER": ("last_hidden_layer", "hidden_states"),
-    "RKLLM_INFER_GET_LOGITS": ("logits", "logits"),
-}
 
 Input = str | tuple[int, ...]
 T = TypeVar("T")
@@ -37,7 +30,7 @@ class HiddenTurn(Generic[T]):
     """The procedure of several runs, each of which reads its own input only.
 
     :param inputs: prompts as text, which get the runtime's template, or as tokens.
-    :param mode: a key of :data:`ARRAYS`.
+    :param mode: a key of :data:`~rkllm_twisted.inference.array_run.ARRAYS`.
     :param context: the model's room in tokens.
     :param take: returns what is kept of an array: logits of many tokens are many megabytes. It is
         called in the NPU thread.
@@ -110,35 +103,16 @@ class HiddenTurn(Generic[T]):
             turn.perform(turn.prepare(CLEAR.function, list(CLEAR.params)))
 
     def _run(self, turn: ITurn, given: Input, keep_history: int = 0) -> FloatArray:
-        infer: dict[str, object] = {"mode": self.mode}
-        if self.traits.plan.history:
-            infer["keep_history"] = keep_history
-        part, array = ARRAYS[self.mode]
-        found: list[FloatArray] = []
-
-        def on_result(result: Result) -> None:
-            if result.get(part) and result[part][array] is not None:
-                found.append(result[part][array])
-
-        params: Any = [_run_input(given, self.traits.plan.roles), infer]
-        final = turn.perform(turn.prepare("rkllm_run", params), on_result)
-        turn.check()
-        check_run(final, self.context)
-        check_whole(final)
-        if not found:
-            what = array.replace("_", " ")
-            raise RuntimeRefused(
-                f"The runtime returned no {what}; look whether the model has them.", RUN
-            )
-        return found[-1]
+        infer = {"keep_history": keep_history} if self.traits.plan.history else {}
+        run_input = _run_input(given, self.traits.plan.roles)
+        return array_run(turn, self.mode, run_input, infer, self.context)
 
 
 def _run_input(given: Input, roles: bool) -> Mapping[str, object]:
-    if isinstance(given, str):
-        role = {"role": "user"} if roles else {}
-        return {**role, "input_type": "RKLLM_INPUT_PROMPT", "prompt_input": given}
-    tokens = {"input_ids": list(given), "n_tokens": len(given)}
-    return {"input_type": "RKLLM_INPUT_TOKEN", "token_input": tokens}
+    if isinstance(given, tuple):
+        return token_input(given)
+    role = {"role": "user"} if roles else {}
+    return {**role, "input_type": "RKLLM_INPUT_PROMPT", "prompt_input": given}
 
 
 def _cache_size(turn: ITurn) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -17,6 +17,7 @@ from rkllm_twisted.inference.models import Profiles
 from rkllm_twisted.inference.profile import ModelProfile
 from rkllm_twisted.inference.prompt_cache import PromptCache
 from rkllm_twisted.inference.requests import RunLimits, run_limits
+from rkllm_twisted.inference.token_engines import TokenEngines
 from rkllm_twisted.inference.traits import RuntimeTraits, traits_of
 from rkllm_twisted.interfaces import INPU, ITurn
 from rkllm_twisted.models.resident import CurrentModel, IResidentModel
@@ -63,6 +64,7 @@ class ModelTurns:
     :ivar traits: what the runtime can do.
     :ivar watch: what the cache holds.
     :ivar prompts: the saved prompts; None if none are saved.
+    :ivar engines: the tokens of models, for answers in a form.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class ModelTurns:
         self.traits = traits_of(npu.release, npu.version().backend)
         self.watch = CacheWatch()
         self.prompts = None if open_prompts is None else open_prompts(self.traits, self.watch)
+        self.engines = TokenEngines()
         self._reading = DeferredLock()
         npu.observe(self.watch)
 
@@ -128,6 +131,14 @@ class ModelTurns:
             params.lora,
             adapters,
         )
+
+    def adapter(self, name: str | None) -> Mapping[str, object]:
+        """Return the fields of a run with a LoRA adapter.
+
+        :raises InvalidParams: no adapter of that name is loaded.
+        """
+        adapters = self._npu.status().lora_adapters
+        return run_limits(self.traits, {}, None, None, name, adapters).infer
 
     async def profile(self, name: str | None, client: Hashable) -> ModelProfile:
         """Return what is known of a model.

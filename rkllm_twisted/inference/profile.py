@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ from rkllm_twisted.chat.family_table import FAMILIES
 from rkllm_twisted.chat.model import ChatModel, OpenTemplate, chat_model, read_specials
 from rkllm_twisted.chat.vocabulary import MAX_FILE, Vocabulary
 from rkllm_twisted.errors import InvalidParams
+from rkllm_twisted.formats.gguf_tokenizer import read_tokenizer
 from rkllm_twisted.models.catalogue import Catalogue
 from rkllm_twisted.models.named_model import NamedModel
 from rkllm_twisted.models.template import MAX_CONFIG_BYTES, json_object
@@ -32,6 +34,8 @@ class ModelProfile:
     :param sampling: fields of RKLLMSamplingParam for its runs.
     :param end_ids: the ids of the tokens that end an answer.
     :param infill: the marks of fill-in-the-middle; None if it has none.
+    :param read_own: reads the tokenizer in the model's own file, which takes up to some seconds,
+        and returns the profile with it; None if there is a tokenizer beside the model, or none.
     """
 
     name: str
@@ -42,6 +46,7 @@ class ModelProfile:
     sampling: Mapping[str, object] = attrs.field(factory=dict)
     end_ids: frozenset[int] = frozenset()
     infill: InfillMarks | None = None
+    read_own: Callable[[], ModelProfile | None] | None = None
 
     def vocabulary(self, purpose: str) -> Vocabulary:
         """Return the tokenizer.
@@ -81,8 +86,37 @@ class ProfileReader:
         """
         text = catalogue.read_beside(model, "tokenizer", MAX_FILE)
         vocabulary = None if text is None else Vocabulary(text.decode("utf-8", "replace"))
+        profile = self._read(catalogue, model, context, vocabulary)
+        if vocabulary is not None or model.file.name != "gguf":
+            return profile
+        return attrs.evolve(profile, read_own=partial(self._with_own, catalogue, model, context))
+
+    def _with_own(
+        self, catalogue: Catalogue, model: NamedModel, context: int
+    ) -> ModelProfile | None:
+        """Return the profile with the tokenizer in the model's own file; None if it has none."""
+        file = catalogue.open(model)
+        try:
+            own = read_tokenizer(file.read, file.identity.size)
+        except ValueError:
+            return None  # the runtime has read it, and knows better
+        if own is None:
+            return None
+        vocabulary = Vocabulary(json.dumps(own.settings))
+        vocabulary.is_certain = True
+        made = self._read(catalogue, model, context, vocabulary, own.specials)
+        return attrs.evolve(made, end_ids=made.end_ids | own.ends)
+
+    def _read(
+        self,
+        catalogue: Catalogue,
+        model: NamedModel,
+        context: int,
+        vocabulary: Vocabulary | None,
+        specials: Mapping[str, str] | None = None,
+    ) -> ModelProfile:
         config = _json(catalogue, model, "tokenizer_config")
-        specials = read_specials(config)
+        specials = {**(specials or {}), **read_specials(config)}
         family = None if model.family is None else family_named(model.family, FAMILIES)
         control = {} if vocabulary is None else vocabulary.control
         own = [text for text in model.end_tokens if isinstance(text, str)]

@@ -9,6 +9,7 @@ from rkllm_twisted.inference import (
     chat_requests,
     embedding_requests,
     rerank_requests,
+    structured_requests,
     text_requests,
     token_requests,
 )
@@ -44,6 +45,7 @@ ANSWERS: dict[str, Callable[..., Awaitable[Reply]]] = {
     "chat.complete": chat_requests.complete,
     "chat.render": chat_requests.render,
     "text.complete": text_requests.complete,
+    "text.structured": structured_requests.complete,
     "embeddings.create": embedding_requests.create,
     "rerank.score": rerank_requests.score,
     "tokens.encode": token_requests.encode,

@@ -46,13 +46,30 @@ def _prompt(params: Any, profile: ModelProfile) -> Prompt:
     if isinstance(params.prompt, str):
         start = vocabulary.surrounding[0]
         pieces = merged([*start, *infill(profile.infill, params.prompt, params.suffix or "")])
-        tokens = vocabulary.encode(pieces)
-    elif params.suffix:
+        return _checked(TokenContent(pieces, vocabulary.encode(pieces)), params, profile)
+    if params.suffix:
         raise wrong("suffix", "needs a prompt that is a text")
+    return text_prompt(params, profile)
+
+
+def text_prompt(params: Any, profile: ModelProfile) -> Prompt:
+    """Return a prompt without a chat template, for ``prompt`` and ``stop`` of a request.
+
+    :raises InvalidParams: the prompt is wrong, or too long.
+    """
+    vocabulary = profile.vocabulary("read a text without a chat template")
+    if isinstance(params.prompt, str):
+        pieces = merged([*vocabulary.surrounding[0], params.prompt])
+        tokens = vocabulary.encode(pieces)
     else:
         tokens = tuple(params.prompt)
         vocabulary.check(tokens, "prompt")
         pieces = vocabulary.pieces(tokens)
+    return _checked(TokenContent(pieces, tokens), params, profile)
+
+
+def _checked(content: TokenContent, params: Any, profile: ModelProfile) -> Prompt:
+    tokens = content.tokens
     if not tokens:
         raise wrong("prompt", "is empty")
     if len(tokens) >= profile.chat.context:
@@ -61,4 +78,4 @@ def _prompt(params: Any, profile: ModelProfile) -> Prompt:
             f"has {len(tokens)} tokens and the model's context is {profile.chat.context}",
         )
     reading = Reading(stops=read_stops(params.stop), end_tokens=profile.chat.end_tokens)
-    return Prompt(TokenContent(pieces, tokens), reading)
+    return Prompt(content, reading)

@@ -9,7 +9,7 @@ import attrs
 
 from rkllm_twisted.abi.layouts import Layout
 from rkllm_twisted.errors import InvalidParams
-from rkllm_twisted.models.directories import ModelDirectories
+from rkllm_twisted.models.directories import ModelDirectories, ModelFile
 from rkllm_twisted.models.file_cache import FileCache
 from rkllm_twisted.models.folder import ModelFolder
 from rkllm_twisted.models.named_model import NamedModel
@@ -133,12 +133,19 @@ class Catalogue:
         :raises InvalidParams: the file changed meanwhile, or cannot be read.
         """
         try:
-            return self._cache.digest(self._directories.open(*model.place), is_cancelled)
+            return self._cache.digest(self.open(model), is_cancelled)
         except OSError as error:
-            raise InvalidParams(
-                f"{model.path} cannot be read: {error.strerror}.",
-                {"parameter": "model", "model": model.name},
-            ) from None
+            raise _unreadable(model, error) from None
+
+    def open(self, model: NamedModel) -> ModelFile:
+        """Open the model's own file.
+
+        :raises InvalidParams: it cannot be read.
+        """
+        try:
+            return self._directories.open(*model.place)
+        except OSError as error:
+            raise _unreadable(model, error) from None
 
     def read_beside(self, model: NamedModel, role: str, limit: int) -> bytes | None:
         """Return the content of a file beside a model; None if the model has no such file.
@@ -160,3 +167,10 @@ class Catalogue:
         if problem is not None:
             raise InvalidParams(f"{path} {problem}.", {"parameter": "model", "model": model.name})
         return data
+
+
+def _unreadable(model: NamedModel, error: OSError) -> InvalidParams:
+    return InvalidParams(
+        f"{model.path} cannot be read: {error.strerror}.",
+        {"parameter": "model", "model": model.name},
+    )

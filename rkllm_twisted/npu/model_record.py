@@ -37,6 +37,11 @@ class ModelRecord:
         return None if self._limits is None else self._limits.max_context_len
 
     @property
+    def limits(self) -> ModelLimits | None:
+        """All that the model was loaded with."""
+        return self._limits
+
+    @property
     def skip_special_token(self) -> bool:
         """True if the runtime leaves special tokens out of the text."""
         return self._limits is not None and self._limits.skip_special_token

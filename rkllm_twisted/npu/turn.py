@@ -20,6 +20,7 @@ from rkllm_twisted.values import (
     LAST_STATES,
     LINES,
     SAVED,
+    ModelLimits,
     OnResult,
     OnResults,
     Params,
@@ -74,6 +75,11 @@ class NPUTurn:
     def max_context_len(self) -> int | None:
         """See :class:`ITurn`."""
         return self._model.max_context_len
+
+    @property
+    def limits(self) -> ModelLimits | None:
+        """See :class:`ITurn`."""
+        return self._model.limits
 
     @property
     def skip_special_token(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -44,7 +45,8 @@ def furnish(directory: Path) -> None:
     for name, lines in EXAMPLES["models"].items():
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
         (directory / name).write_text("".join(f"{line}\n" for line in lines))
-    (directory / "tiny.gguf").symlink_to(demo_model())
+    # A link that leads elsewhere is not followed, and the tokenizer is in the file.
+    shutil.copyfile(demo_model(), directory / "tiny.gguf")
     (directory / "tiny-lora.gguf").symlink_to(demo_model().with_name(ADAPTER))
 
 

@@ -89,6 +89,7 @@ class Rig:
     """Inference under test.
 
     :param path: the model that is loaded.
+    :param runtime: another runtime than one that echoes.
     :param cache_dir: where long prompts are saved; None: nowhere.
     :ivar warnings: what the log would have of saved prompts.
     """
@@ -106,11 +107,12 @@ class Rig:
         context: int = 4096,
         cache_dir: Path | None = None,
         cache_bytes: int = 10**6,
+        runtime: Any = None,
     ) -> None:
         paced_thread = PacedThread() if paced else None
         self.thread: Any = StepThread() if paced_thread is None else paced_thread
         pace: Any = {} if paced_thread is None else {"pace": paced_thread.pace}
-        self.runtime = EchoRuntime(
+        self.runtime: Any = runtime or EchoRuntime(
             vocabulary("byte_level") if tier == "tokens" else None, release=release, **pace
         )
         self.npu = ThreadNPU(
@@ -135,6 +137,7 @@ class Rig:
             return PromptCache(store, watch, lambda: self.runtime.seconds)
 
         turns = ModelTurns(clock, self.npu, self.resident, profiles, lambda: NOW, open_prompts)
+        self.turns = turns
         self.inference = Inference(turns)
         self.context = context
         self.load(path)

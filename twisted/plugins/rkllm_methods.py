@@ -24,6 +24,7 @@ from rkllm_twisted.methods.run_async import run_async
 from rkllm_twisted.methods.sequence import sequence
 from rkllm_twisted.methods.status import status
 from rkllm_twisted.methods.text_complete import text_complete
+from rkllm_twisted.methods.text_structured import text_structured
 from rkllm_twisted.methods.tokens_count import tokens_count
 from rkllm_twisted.methods.tokens_decode import tokens_decode
 from rkllm_twisted.methods.tokens_encode import tokens_encode
@@ -54,6 +55,7 @@ __all__ = [
     "sequence",
     "status",
     "text_complete",
+    "text_structured",
     "tokens_count",
     "tokens_decode",
     "tokens_encode",

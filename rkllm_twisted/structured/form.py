@@ -1,0 +1,124 @@
+"""The form that an answer is to have, read from a request. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from rkllm_twisted.chat.messages import shown, wrong
+
+#: In characters of JSON, or of the text.
+MAX_TEXT = 64 * 1024
+#: Of one request.
+MAX_CHOICES = 1000
+KINDS = ("schema", "regex", "choices", "grammar")
+
+
+@attrs.frozen
+class Form:
+    """A form.
+
+    :param kind: one of :data:`KINDS`.
+    :param text: the schema as JSON, the pattern, the choices as a JSON array, or the grammar.
+    :param place: the parameter that it came in, for errors.
+    :param flexible: schema: True if white space may stand between the parts of the JSON.
+    """
+
+    kind: str
+    text: str
+    place: str
+    flexible: bool = False
+
+    @property
+    def is_json(self) -> bool:
+        """True if the answer is JSON."""
+        return self.kind == "schema"
+
+
+def form_of(kind: str, value: object, place: str | None = None) -> Form:
+    """Read a form.
+
+    :param kind: one of :data:`KINDS`.
+    :param place: the parameter that holds the value; by default it is named as the kind.
+    :raises InvalidParams: the value is wrong; the error names its place.
+    """
+    place = place or kind
+    form = Form(kind, _READ[kind](value, place), place)
+    if len(form.text) > MAX_TEXT:
+        raise wrong(place, f"has {len(form.text)} characters, and at most {MAX_TEXT} are possible")
+    return form
+
+
+def the_form(given: Mapping[str, object]) -> Form:
+    """Read the one form of several parameters.
+
+    :param given: the values by kind; None for those that are left out.
+    :raises InvalidParams: there is none, or more than one, or it is wrong.
+    """
+    found = [(kind, value) for kind, value in given.items() if value is not None]
+    if len(found) != 1:
+        had = ", ".join(kind for kind, _ in found) or "none"
+        raise wrong(KINDS[0], f"exactly one of {', '.join(KINDS)} must be given, not {had}")
+    return form_of(*found[0])
+
+
+def _schema(value: object, place: str) -> str:
+    if not isinstance(value, Mapping):
+        raise wrong(place, f"must be a JSON schema, which is an object, not {shown(value)}")
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _text(value: object, place: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise wrong(place, f"must be a text, not {shown(value)}")
+    return value
+
+
+def _choices(value: object, place: str) -> str:
+    if not isinstance(value, Sequence) or isinstance(value, str) or not value:
+        raise wrong(place, f"must be an array of texts, not {shown(value)}")
+    for at, one in enumerate(value):
+        if not isinstance(one, str) or not one:
+            raise wrong(f"{place}[{at}]", f"must be a text that is not empty, not {shown(one)}")
+    if len(value) > MAX_CHOICES:
+        raise wrong(place, f"has {len(value)} texts, and at most {MAX_CHOICES} are possible")
+    return json.dumps(list(value), ensure_ascii=False)
+
+
+_READ = {"schema": _schema, "regex": _text, "choices": _choices, "grammar": _text}
+
+#: Any JSON object.
+ANY_OBJECT: Mapping[str, object] = {"type": "object"}
+#: The types of ``response_format`` that have a member of their own -> the kind of form.
+_TYPES: Mapping[str, str] = {"regex": "regex", "choices": "choices", "grammar": "grammar"}
+_EVERY_TYPE = ("text", "json_object", "json_schema", *_TYPES)
+
+
+def response_form(value: object) -> Form | None:
+    """Read ``response_format``, in the form of OpenAI's API; None for any text.
+
+    :raises InvalidParams: it is wrong; the error names its place.
+    """
+    place = "response_format"
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        raise wrong(place, f"must be an object with a type, not {shown(value)}")
+    kind = value.get("type")
+    match kind:
+        case "text":
+            return None
+        case "json_object":
+            return form_of("schema", ANY_OBJECT, place)
+        case "json_schema":
+            inner = value.get("json_schema")
+            schema = inner.get("schema") if isinstance(inner, Mapping) else None
+            return form_of("schema", schema, f"{place}.json_schema.schema")
+        case str() if kind in _TYPES:
+            return form_of(_TYPES[kind], value.get(kind), f"{place}.{kind}")
+        case _:
+            raise wrong(
+                f"{place}.type", f"must be one of {', '.join(_EVERY_TYPE)}, not {shown(kind)}"
+            )

@@ -1,0 +1,152 @@
+"""The engine that comes with the extra ``[structured]``: llguidance."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+from rkllm_twisted.chat.messages import wrong
+from rkllm_twisted.chat.token_table import TokenTable
+from rkllm_twisted.constraint_interfaces import IConstraint, IConstraintEngine
+from rkllm_twisted.errors import RuntimeRefused
+from rkllm_twisted.structured.form import KINDS, Form
+
+PACKAGES = ("llguidance", "numpy")
+#: Stands before the name of a control token, so that no text of an answer can be read as one.
+_CONTROL = b"\xff"
+
+
+@implementer(IPlugin, IConstraintEngine)
+class LLGuidance:
+    """Constraints by llguidance."""
+
+    name = "llguidance"
+    kinds = frozenset(KINDS)
+
+    def missing(self) -> str | None:
+        """See :class:`IConstraintEngine`."""
+        lacking = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+        if not lacking:
+            return None
+        return (
+            f"For answers in a given form, the package {lacking[0]} is needed:"
+            " pip install 'rkllm-twisted[structured]' installs it."
+        )
+
+    def tokens(self, table: TokenTable) -> Any:
+        """See :class:`IConstraintEngine`."""
+        from llguidance import LLTokenizer, TokenizerWrapper  # noqa: PLC0415 - an extra
+
+        wrapped = TokenizerWrapper(_WrappedTable(table))
+        return LLTokenizer(wrapped, n_vocab=table.size, eos_token=sorted(table.ends))
+
+    def constrain(self, tokens: Any, form: Form) -> IConstraint:
+        """See :class:`IConstraintEngine`."""
+        from llguidance import LLMatcher  # noqa: PLC0415 - an extra
+
+        matcher = LLMatcher(tokens, _grammar(form), log_level=0)
+        if matcher.is_error():
+            raise wrong(form.place, f"cannot be kept to: {_sentence(matcher.get_error())}")
+        return LLGuidanceConstraint(matcher)
+
+
+class _WrappedTable:
+    """A token table in the words of llguidance."""
+
+    bos_token_id = None
+
+    def __init__(self, table: TokenTable) -> None:
+        self.tokens = [
+            _CONTROL + text if number in table.control else text
+            for number, text in enumerate(table.texts)
+        ]
+        self.eos_token_id = min(table.ends)
+        self.special_token_ids = sorted(table.control)
+        self._encode = table.encode
+
+    def __call__(self, text: bytes | str) -> list[int]:
+        return list(self._encode(text.decode() if isinstance(text, bytes) else text))
+
+
+@implementer(IConstraint)
+class LLGuidanceConstraint:
+    """One answer under llguidance."""
+
+    def __init__(self, matcher: Any) -> None:
+        self._matcher = matcher
+
+    @property
+    def stopped(self) -> bool:
+        """See :class:`IConstraint`."""
+        self._check()
+        return bool(self._matcher.is_stopped())
+
+    @property
+    def accepting(self) -> bool:
+        """See :class:`IConstraint`."""
+        return bool(self._matcher.is_accepting())
+
+    def fill(self, mask: bytearray) -> None:
+        """See :class:`IConstraint`."""
+        import numpy as np  # noqa: PLC0415 - an extra
+
+        # Of all its ways, this one copies nothing and lets other threads run.
+        view = np.frombuffer(mask, np.uint8)
+        self._matcher.unsafe_compute_mask_ptr(view.ctypes.data, view.size)
+        self._check()
+
+    def consume(self, tokens: Sequence[int]) -> int:
+        """See :class:`IConstraint`."""
+        taken = int(self._matcher.try_consume_tokens(list(tokens)))
+        self._check()
+        return taken
+
+    def forced(self) -> Sequence[int]:
+        """See :class:`IConstraint`."""
+        found: list[int] = self._matcher.compute_ff_tokens()
+        self._check()
+        return found
+
+    def _check(self) -> None:
+        if self._matcher.is_error():
+            why = _sentence(self._matcher.get_error())
+            raise RuntimeRefused(
+                f"The answer's form is too complex to go on: {why}; make it simpler.",
+                {"function": "llguidance", "status_code": -1},
+            )
+
+
+def _grammar(form: Form) -> str:
+    from llguidance import LLMatcher  # noqa: PLC0415 - an extra
+    from llguidance.gbnf_to_lark import any_to_lark  # noqa: PLC0415 - an extra
+
+    match form.kind:
+        case "schema":
+            return LLMatcher.grammar_from_json_schema(
+                form.text, overrides={"whitespace_flexible": form.flexible}
+            )
+        case "regex":
+            return LLMatcher.grammar_from_regex(form.text)
+        case "choices":
+            texts = (json.dumps(one) for one in json.loads(form.text))
+            return LLMatcher.grammar_from_lark(f"start: {' | '.join(texts)}")
+        case _:
+            try:
+                return LLMatcher.grammar_from_lark(any_to_lark(form.text))
+            except Exception as error:  # noqa: BLE001 - it raises classes of its own
+                raise wrong(form.place, f"cannot be read: {_sentence(str(error))}") from None
+
+
+def _sentence(words: str) -> str:
+    """Return the engine's words on one line, without a full stop and the text that it points at."""
+    first, *others = [line.strip() for line in words.strip().splitlines()] or [""]
+    said = [first, *(line for line in others if line.startswith("error:"))]
+    return " ".join(said).rstrip(".:")[:500] or "no reason is given"
+
+
+llguidance_engine = LLGuidance()

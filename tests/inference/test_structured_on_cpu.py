@@ -1,0 +1,229 @@
+"""Answers in a form with the bundled model on the embedded runtime."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jsonschema
+import pytest
+from inference_rig import Asked, Rig
+from twisted.plugin import IPlugin
+from zope.interface import implementer
+
+from rkllm_twisted.chat.token_table import TokenTable
+from rkllm_twisted.constraint_interfaces import IConstraint, IConstraintEngine
+from rkllm_twisted.cpu import demo_model
+from rkllm_twisted.errors import InvalidParams
+from rkllm_twisted.inference.array_run import token_input
+from rkllm_twisted.inference.token_engines import TokenEngines
+from rkllm_twisted.methods.text_structured import Params
+from rkllm_twisted.runtime.runtime import open_runtime
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "maxLength": 16},
+        "kind": {"enum": ["module", "class", "function"]},
+        "arguments": {"type": "integer", "minimum": 0, "maximum": 9},
+        "pure": {"type": "boolean"},
+    },
+    "required": ["name", "kind", "arguments", "pure"],
+    "additionalProperties": False,
+}
+PROMPT = "The json module of Python is"
+RELEASES = ("1.2.1", "1.3.0")
+
+
+class Model:
+    """The bundled model, and what clients ask it."""
+
+    def __init__(self, release: str) -> None:
+        self._runtime = open_runtime("cpu", release)
+        self.rig = Rig(demo_model(), runtime=self._runtime, context=512)
+
+    def start(self, client: object = None, **params: Any) -> Asked:
+        given = Params(**{"prompt": PROMPT, **params})
+        return self.rig.begin("text.structured", given, client)
+
+    def ask(self, **params: Any) -> Any:
+        asked = self.start(**params)
+        self.rig.settle()
+        if asked.error is not None:
+            raise asked.error
+        return asked.result
+
+    def close(self) -> None:
+        self._runtime.close()
+
+
+@pytest.fixture(scope="module", params=RELEASES)
+def model(request: pytest.FixtureRequest) -> Iterator[Model]:
+    model = Model(request.param)
+    yield model
+    model.close()
+
+
+def test_an_answer_keeps_to_its_schema(model: Model) -> None:
+    done = model.ask(schema=SCHEMA)
+    jsonschema.validate(done["parsed"], SCHEMA)
+    assert json.loads(done["text"]) == done["parsed"]
+    assert (done["finish_reason"], done["guaranteed"]) == ("stop", True)
+    assert done["runs"] == done["tokens"] - done["forced"]
+    assert done["forced"] > done["runs"]
+    assert done["usage"]["completion_tokens"] == done["tokens"]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_seed_makes_other_answers_that_keep_to_it(model: Model, seed: int) -> None:
+    how = {"top_k": 40, "top_p": 1.0, "temperature": 1.5, "seed": seed}
+    first, second = (model.ask(schema=SCHEMA, sampling=how) for _ in range(2))
+    jsonschema.validate(first["parsed"], SCHEMA)
+    assert first["text"] == second["text"]
+
+
+def test_a_pattern_is_kept_to(model: Model) -> None:
+    done = model.ask(regex=r"[A-Z][a-z]{2,9}( [a-z]{1,9}){2}\.")
+    assert re.fullmatch(r"[A-Z][a-z]{2,9}( [a-z]{1,9}){2}\.", done["text"])
+    assert done["parsed"] is None
+
+
+def test_one_of_the_choices_is_taken(model: Model) -> None:
+    choices = ["a module", 'a "class" \\ of', "ein Modul für 😀"]
+    assert model.ask(choices=choices)["text"] in choices
+    assert model.ask(choices=choices[2:])["text"] == choices[2]
+
+
+@pytest.mark.parametrize(
+    "grammar", ['root ::= "a" [0-9] ("," [0-9])?', 'start: "a" /[0-9](,[0-9])?/']
+)
+def test_a_grammar_is_kept_to(model: Model, grammar: str) -> None:
+    assert re.fullmatch("a[0-9](,[0-9])?", model.ask(grammar=grammar)["text"])
+
+
+def test_an_answer_without_an_end_is_cut_off_and_not_parsed(model: Model) -> None:
+    done = model.ask(schema={"type": "string", "minLength": 400}, max_new_tokens=20)
+    assert (done["finish_reason"], done["parsed"], done["tokens"]) == ("length", None, 20)
+
+
+def test_it_is_streamed_in_pieces(model: Model) -> None:
+    asked = model.start(schema=SCHEMA, stream=True)
+    model.rig.settle()
+    assert "".join(piece["text"] for piece in asked.pieces) == asked.result["text"]
+    assert len(asked.pieces) > 3
+
+
+def test_a_stop_text_ends_it(model: Model) -> None:
+    done = model.ask(schema=SCHEMA, stop='"kind"')
+    assert done["text"].endswith(",")
+    assert (done["finish_reason"], done["parsed"]) == ("stop", None)
+
+
+def test_a_prompt_that_goes_on_is_not_read_again(model: Model) -> None:
+    first = model.ask(schema=SCHEMA)
+    again = model.ask(prompt=f"{PROMPT}{first['text']} or", choices=["yes", "no"])
+    assert again["usage"]["cached_tokens"] > first["usage"]["prompt_tokens"]
+
+
+@pytest.mark.parametrize(
+    ("params", "place", "words"),
+    [
+        ({"schema": {"not": {}}}, "schema", r'Unimplemented keys: \["not"\]'),
+        ({"schema": {"type": "poem"}}, "schema", "Invalid type: poem"),
+        ({"schema": {"$ref": "https://example.com/a"}}, "schema", "example.com"),
+        ({"regex": "[a"}, "regex", "unclosed character class"),
+        ({"grammar": "start: b"}, "grammar", 'unknown name: "b"'),
+        ({"grammar": "root ::= (("}, "grammar", "cannot be"),
+        ({"schema": {}, "max_new_tokens": 5000}, "max_new_tokens", "from 1 to 4096"),
+        ({"schema": {}, "sampling": {"heat": 1}}, "sampling.heat", "no such field"),
+        ({"schema": {}, "lora": "x"}, "lora", "no adapter"),
+    ],
+)
+def test_what_cannot_be_done_is_named(model: Model, params: Any, place: str, words: str) -> None:
+    with pytest.raises(InvalidParams, match=words) as caught:
+        model.ask(**params)
+    assert caught.value.data is not None
+    assert caught.value.data["parameter"] == place
+
+
+def test_a_run_of_a_clients_own_reads_nothing_of_it(model: Model) -> None:
+    fields = model.rig.turns.traits.run_fields
+    infer = {"max_new_tokens": 12} if "max_new_tokens" in fields else {}
+
+    def text() -> str:
+        asked = model.rig.run("What is a list?", **infer)
+        model.rig.settle()
+        return asked.text
+
+    before = text()
+    model.ask(schema=SCHEMA)
+    assert before == text() != ""
+
+
+@implementer(IConstraint)
+class Anything:
+    """Every token is allowed."""
+
+    stopped = accepting = False
+
+    def __init__(self, table: TokenTable) -> None:
+        self._control = table.control - table.ends
+
+    def fill(self, mask: bytearray) -> None:
+        mask[:] = b"\xff" * len(mask)
+
+    def consume(self, tokens: Sequence[int]) -> int:
+        return len(tokens)
+
+    def forced(self) -> Sequence[int]:
+        return ()
+
+
+@implementer(IPlugin, IConstraintEngine)
+class AnythingEngine:
+    """Makes constraints that allow everything."""
+
+    name, kinds = "anything", frozenset({"regex"})
+
+    def missing(self) -> None:
+        return None
+
+    def tokens(self, table: TokenTable) -> TokenTable:
+        return table
+
+    def constrain(self, tokens: TokenTable, form: object) -> Anything:
+        return Anything(tokens)
+
+
+HOW: list[dict[str, Any]] = [
+    {"top_k": 1},
+    {"top_k": 1, "repeat_penalty": 1.3},
+    {"top_k": 20, "top_p": 0.9, "temperature": 0.8},
+    {"top_k": 0, "top_p": 1.0, "temperature": 1.2, "frequency_penalty": 0.4},
+    {"top_k": 40, "top_p": 0.5, "temperature": 2.0, "presence_penalty": 0.6, "repeat_penalty": 1.1},
+    {"top_k": 40, "temperature": 0.9, "mirostat": 1, "mirostat_tau": 3.0},
+    {"top_k": 40, "temperature": 0.9, "mirostat": 2, "mirostat_tau": 3.0},
+]
+
+
+@pytest.mark.parametrize("how", HOW, ids=str)
+def test_without_a_form_it_is_what_the_runtime_itself_writes(
+    how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same text for the same seed, so that tokens are chosen as the runtime chooses them."""
+    monkeypatch.setenv("RKLLM_CPU_SEED", "11")
+    model = Model("1.3.0")
+    own: list[str] = []
+    tokens = [1, *range(300, 310)]
+    given = token_input(tokens)
+    infer = {"sampling_params": how, "max_new_tokens": 40}
+    model.rig.npu.run("rkllm_run", [given, infer], lambda one: own.append(one["text"] or ""))
+    model.rig.settle()
+    model.rig.turns.engines = TokenEngines(lambda _: AnythingEngine())
+    sampling = {**how, "seed": 11}
+    done = model.ask(prompt=tokens, regex="x", sampling=sampling, max_new_tokens=40)
+    model.close()
+    assert done["text"] == "".join(own)
+    assert done["tokens"] >= 12
