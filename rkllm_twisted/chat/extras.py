@@ -1,4 +1,4 @@
-"""The error if the extra ``[chat]`` is not installed."""
+"""The error if an extra, such as ``[chat]``, is not installed."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ class ExtraMissingError(ImportError):
     """An optional package is missing. The error's text says what to do, in one sentence."""
 
     @classmethod
-    def of(cls, package: str, purpose: str) -> ExtraMissingError:
+    def of(cls, package: str, purpose: str, extra: str = "chat") -> ExtraMissingError:
         """Return the error for a missing package of the extra.
 
         :param purpose: the purpose of the package, in words that can follow "To".
+        :param extra: its name.
         """
         return cls(
             f"To {purpose}, the package {package} is needed:"
-            " pip install 'rkllm-twisted[chat]' installs it.",
+            f" pip install 'rkllm-twisted[{extra}]' installs it.",
             name=package,
         )

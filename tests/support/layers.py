@@ -52,6 +52,7 @@ FOLDERS = (
     _folder(1, "board", _PURE),
     _folder(1, "cpu", _PURE),
     _folder(1, "chat", f"{_PURE} jinja2 tokenizers"),
+    _folder(1, "vision", f"{_PURE} PIL"),
     _folder(1, "http/translation", _PURE),
     _folder(2, "http/openai", _PURE, (0, 1)),
     _folder(2, "http/ollama", _PURE, (0, 1)),
