@@ -14,6 +14,7 @@ from rkllm_twisted import __version__
 from rkllm_twisted.daemon.resident_model import ResidentModel
 from rkllm_twisted.interfaces import INPU, IConversation, IDaemon
 from rkllm_twisted.values import MAX_WAITING, NPUStatus, Running, SelfDescription, Waiting
+from rkllm_twisted.vision_interfaces import IVision
 
 #: NPUStatus.state -> the words for it, around the model's name.
 STATE_TEXTS: Mapping[str, str] = {
@@ -36,6 +37,7 @@ class About:
     :param resident: see :attr:`IDaemon.resident`.
     :param history: the value of ``--history``.
     :param inference: makes what serves chat; called when a client first calls such a method.
+    :param vision: the encoder of pictures; None if the daemon has none.
     """
 
     def __init__(
@@ -47,11 +49,13 @@ class About:
         resident: ResidentModel,
         history: str = "shared",
         inference: Callable[[], Any] | None = None,
+        vision: IVision | None = None,
     ) -> None:
         self._describe = describe
         self._description: SelfDescription | None = None
         self.models = resident.models
         self.resident = resident
+        self.vision = vision
         self._make_inference = inference
         self._inference: Any = None
         self._history = history

@@ -9,6 +9,7 @@ from rkllm_twisted.testing.recorder import Call
 from rkllm_twisted.testing.results import fake_result
 from rkllm_twisted.testing.runtime import FakeRuntime
 from rkllm_twisted.testing.threads import PacedThread, StepThread
+from rkllm_twisted.testing.vision import FakeVision, fake_encoder
 
 __all__ = [
     "Answer",
@@ -18,8 +19,10 @@ __all__ = [
     "End",
     "FakeDaemon",
     "FakeRuntime",
+    "FakeVision",
     "Hang",
     "PacedThread",
     "StepThread",
+    "fake_encoder",
     "fake_result",
 ]

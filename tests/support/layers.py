@@ -44,6 +44,7 @@ FOLDERS = (
     _folder(0, "runtime_interfaces", _WORDS),
     _folder(0, "http_interfaces", _WORDS),
     _folder(0, "constraint_interfaces", _WORDS),
+    _folder(0, "vision_interfaces", _WORDS),
     _folder(0, "interfaces", _WORDS),
     _folder(0, "run_error", _WORDS),
     _folder(1, "wire", _PURE),
