@@ -58,11 +58,14 @@ def _as_tokens(
         opened = _opened(model, pieces)
         if tools.required:
             pieces = merged([*pieces, *_forced(model, tools, opened=opened)])
+        elif request.at_once and opened:
+            pieces = merged([*pieces, *_closed(model)])
         at_least = vocabulary.count_at_least(pieces)
         tokens = () if at_least > model.context else vocabulary.encode(pieces)
         count = TokenCount(len(tokens)) if tokens else TokenCount(at_least, exact=False)
         return _Rendered(pieces, tokens, count, changes, opened)
 
+    is_closed = tools.required or request.at_once
     made = fit(
         request.messages,
         rendered,
@@ -73,7 +76,7 @@ def _as_tokens(
     )
     return Prompt(
         TokenContent(made.prompt.pieces, made.prompt.tokens),
-        _reading(model, request, opened=made.prompt.opened and not tools.required),
+        _reading(model, request, opened=made.prompt.opened and not is_closed),
         made.prompt.changes,
         made.dropped,
         model.tool_format.beginning(tools.only) if tools.required else "",
@@ -107,12 +110,17 @@ def _ends_with(text: str, mark: str) -> bool:
     return text.rstrip().endswith(mark)
 
 
+def _closed(model: ChatModel) -> Pieces:
+    """Return the end of the reasoning."""
+    control = model.vocabulary.control if model.vocabulary else {}
+    return split_marks(f"{model.reasoning.close}\n\n" if model.reasoning else "", control)
+
+
 def _forced(model: ChatModel, tools: Tools, *, opened: bool) -> Pieces:
     """Return the beginning of a call, which forces the model to write one."""
     form = model.tool_format
     control = model.vocabulary.control if model.vocabulary else {}
-    closed = f"{model.reasoning.close}\n\n" if opened and model.reasoning else ""
-    pieces = [*split_marks(closed + form.begin, control)]
+    pieces = [*(_closed(model) if opened else ()), *split_marks(form.begin, control)]
     if tools.only is not None:
         name = json.dumps(tools.only, ensure_ascii=False)[1:-1]
         pieces += [name, *split_marks(form.arguments, control)]

@@ -17,6 +17,8 @@ class ChatRequest:
     :param thinking: True if the model is to reason first, False if not; None if the model decides.
     :param truncate: True to leave out the oldest turns if the conversation is too long.
     :param adapter: the name of a LoRA adapter, or None.
+    :param at_once: True if the answer itself has to begin at the end of the prompt, also if the
+        template has begun the reasoning there.
     """
 
     messages: Conversation
@@ -26,6 +28,7 @@ class ChatRequest:
     max_new_tokens: int | None = None
     truncate: bool = False
     adapter: str | None = None
+    at_once: bool = False
 
 
 @attrs.frozen

@@ -29,6 +29,7 @@ class AnswerReader:
     :ivar events: all events.
     :ivar ended: True if an end token has come.
     :ivar is_full: True if the limit is reached.
+    :ivar is_cut: True if whoever reads the events wants no more.
     """
 
     parser: AnswerParser
@@ -40,6 +41,7 @@ class AnswerReader:
     events: list[Event] = attrs.field(factory=list)
     ended: bool = False
     is_full: bool = False
+    is_cut: bool = False
     _decoder: Decoder | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -49,7 +51,7 @@ class AnswerReader:
     @property
     def is_over(self) -> bool:
         """True if nothing that still comes belongs to the answer."""
-        return self.ended or self.is_full or self.parser.stopped
+        return self.ended or self.is_full or self.is_cut or self.parser.stopped
 
     def take(self, result: Result) -> bool:
         """Take in a partial result.

@@ -37,6 +37,7 @@ class CacheWatch:
     :ivar adapters: how many LoRA adapters were loaded: one may have the name of another before.
     :ivar checked_load: ``ITurn.loads`` of the load whose tokenizer was last found to be right.
     :ivar inexact_load: the same of the load whose runs have read other tokens than they were given.
+    :ivar unsteered_load: the same of the load whose runs do not read tokens behind the cache.
     :ivar has_clients_prompt: True if a client may have loaded a saved prompt, which a run may use.
     """
 
@@ -46,6 +47,7 @@ class CacheWatch:
         self.adapters = 0
         self.checked_load: int | None = None
         self.inexact_load: int | None = None
+        self.unsteered_load: int | None = None
         self.has_clients_prompt = False
         self._is_planned = False
         self._holds_chat = False

@@ -55,6 +55,7 @@ class ChatTurn:
     :param on_events: called in the reactor thread with events; None if the client does not stream.
     :param conversation: the name that the client has given to the conversation, or None.
     :param prompts: the saved prompts; None if none are saved.
+    :param watched: called in the NPU thread with events; True ends the answer.
     """
 
     profile: ModelProfile
@@ -67,6 +68,7 @@ class ChatTurn:
     on_events: Callable[[list[Event]], object] | None = None
     conversation: str | None = None
     prompts: PromptCache | None = None
+    watched: Callable[[list[Event]], bool] | None = None
 
     def continues(self) -> bool:
         """True if the cache holds the conversation. In the reactor thread, between two turns."""
@@ -139,6 +141,8 @@ class ChatTurn:
         def deliver(events: list[Event]) -> None:
             if self.on_events is not None:
                 turn.deliver(self.on_events, events)
+            if self.watched is not None and self.watched(events):
+                reader.is_cut = True
 
         reader = AnswerReader(
             AnswerParser(self.prompt.reading, new_call_id),
@@ -182,7 +186,7 @@ class ChatTurn:
         if reason != "cancelled":
             outcome = Outcome(
                 answer.message,
-                ended=not reader.is_full and not reader.parser.stopped and reason == "stop",
+                ended=reason == "stop" and not (reader.is_cut or reader.parser.stopped),
                 tokens=tuple(reader.tokens),
                 size=size,
             )

@@ -10,6 +10,7 @@ from rkllm_twisted.chat.prompts import Prompt
 from rkllm_twisted.chat.usage import Usage
 from rkllm_twisted.inference.chat_turn import TurnResult
 from rkllm_twisted.inference.profile import ModelProfile
+from rkllm_twisted.inference.structured_turn import StructuredResult
 
 Reply = Mapping[str, object]
 
@@ -32,7 +33,9 @@ def pieces_of(events: Iterable[came.Event]) -> Iterator[Reply]:
                 pass
 
 
-def chat_reply(profile: ModelProfile, prompt: Prompt, result: TurnResult) -> Reply:
+def chat_reply(
+    profile: ModelProfile, prompt: Prompt, result: TurnResult | StructuredResult
+) -> Reply:
     """Return the result of ``chat.complete``."""
     return {
         "model": profile.name,

@@ -27,7 +27,6 @@ def chat_request(params: Any, profile: ModelProfile) -> ChatRequest:
     def given(name: str) -> Any:
         return getattr(params, name, None)
 
-    _check_format(given("response_format"))
     return ChatRequest(
         read_messages(params.messages),
         read_tools(params.tools, params.tool_choice),
@@ -37,14 +36,6 @@ def chat_request(params: Any, profile: ModelProfile) -> ChatRequest:
         bool(given("truncate")),
         given("lora"),
     )
-
-
-def _check_format(value: object) -> None:
-    match value:
-        case None | {"type": "text"}:
-            return
-        case _:
-            raise wrong("response_format", f"only the type text is possible, not {shown(value)}")
 
 
 @attrs.frozen

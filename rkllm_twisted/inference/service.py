@@ -42,7 +42,7 @@ class Inference:
 
 #: By method.
 ANSWERS: dict[str, Callable[..., Awaitable[Reply]]] = {
-    "chat.complete": chat_requests.complete,
+    "chat.complete": structured_requests.chat,
     "chat.render": chat_requests.render,
     "text.complete": text_requests.complete,
     "text.structured": structured_requests.complete,

@@ -2,61 +2,64 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Hashable
 from typing import Any
 
 import attrs
 
-from rkllm_twisted.chat.events import Event
-from rkllm_twisted.chat.messages import wrong
-from rkllm_twisted.chat.prompts import Prompt
-from rkllm_twisted.constraint_interfaces import IConstraint
-from rkllm_twisted.inference.model_turns import ModelTurns, TurnCalls
+from rkllm_twisted.chat.compose import compose
+from rkllm_twisted.chat.messages import Message, wrong
+from rkllm_twisted.chat.prompts import ChatRequest, TokenContent
+from rkllm_twisted.chat.tools import add_to_system
+from rkllm_twisted.inference import chat_requests
+from rkllm_twisted.inference.chat_turn import ChatTurn
+from rkllm_twisted.inference.model_turns import ModelTurns
 from rkllm_twisted.inference.profile import ModelProfile
-from rkllm_twisted.inference.replies import Reply, pieces_of, usage_reply
-from rkllm_twisted.inference.structured_turn import (
-    MAX_TOKENS,
-    StructuredResult,
-    StructuredTurn,
+from rkllm_twisted.inference.replies import Reply, chat_reply, usage_reply
+from rkllm_twisted.inference.requests import chat_request
+from rkllm_twisted.inference.structured_answers import (
+    PreparedAnswer,
+    Steered,
+    Stream,
+    answered,
+    check_limits,
+    checked,
+    checked_turn,
+    figures,
 )
+from rkllm_twisted.inference.structured_turn import NotAppendedError
 from rkllm_twisted.inference.text_requests import text_prompt
-from rkllm_twisted.inference.token_engines import ModelTokens
-from rkllm_twisted.structured.form import KINDS, Form, the_form
-from rkllm_twisted.structured.sampling import read_sampling
+from rkllm_twisted.structured.form import KINDS, Form, response_form, the_form
+from rkllm_twisted.structured.instruction import instruction
+from rkllm_twisted.structured.tool_form import argument_forms, call_form
 
 
-@attrs.frozen
-class PreparedAnswer:
-    """A request for an answer in a form, ready for the NPU."""
-
-    form: Form
-    prompt: Prompt
-    tokens: ModelTokens
-    begin: Callable[[], IConstraint]
-
-
-async def complete(
-    turns: ModelTurns, params: Any, client: Hashable, stream: Callable[[Reply], object]
-) -> Reply:
+async def complete(turns: ModelTurns, params: Any, client: Hashable, stream: Stream) -> Reply:
     """Continue a text in a given form."""
     form = the_form({kind: getattr(params, kind) for kind in KINDS})
     check_limits(params)
 
+    def stream_text(piece: Reply) -> None:
+        stream({"text": piece["content"]})
+
     def prepare(profile: ModelProfile) -> PreparedAnswer:
         tokens = turns.engines.of(profile, form)
-        if tokens is None:
-            profile.vocabulary("keep an answer to a form")  # raises
-            raise AssertionError
-        prompt = text_prompt(params, tokens.profile)
-        tokens.constrain(form)
-        return PreparedAnswer(form, prompt, tokens, lambda: tokens.constrain(form))
+        own = profile if tokens is None else tokens.profile
+        prompt = text_prompt(params, own)
+        steered = None
+        if tokens is not None:
+            tokens.constrain(form)
+            steered = Steered(prompt, tokens, lambda: tokens.constrain(form))
 
-    def work(_: ModelProfile, prepared: PreparedAnswer) -> Iterator[TurnCalls[StructuredResult]]:
-        turn = turn_of(turns, params, prepared, lambda piece: stream({"text": piece["content"]}))
-        yield TurnCalls(turn.perform, turn.continues)
+        def turn_of(_: tuple[Message, ...]) -> ChatTurn:
+            asked = attrs.evolve(params, prompt=_asked(params.prompt, form))
+            return checked_turn(turns, params, own, text_prompt(asked, own))
 
-    profile, _, (result,) = await turns.answer(params.model, client, prepare, work)
+        return PreparedAnswer(
+            own, prompt, steered, checked(turns, params, form, turn_of, stream_text)
+        )
+
+    profile, _, result = await answered(turns, params, client, stream_text, prepare)
     return {
         "model": profile.name,
         "text": result.answer.content or "",
@@ -66,62 +69,90 @@ async def complete(
     }
 
 
-def check_limits(params: Any) -> None:
-    """Check what is the same for each kind of answer.
+async def chat(turns: ModelTurns, params: Any, client: Hashable, stream: Stream) -> Reply:
+    """Answer a conversation; in a given form, if one is asked for."""
+    form = response_form(params.response_format)
+    if form is None:
+        if _wants_call(params) and turns.traits.plan.history and turns.engines.has("grammar"):
+            return await _call_tool(turns, params, client, stream)
+        return await chat_requests.complete(turns, params, client, stream)
+    if params.tools and params.tool_choice != "none":
+        raise wrong("response_format", "is for answers; with tools, leave it out")
+    if params.enable_thinking:
+        raise wrong("enable_thinking", "an answer in a form begins at once; leave it out")
+    check_limits(params)
 
-    :raises InvalidParams: a value is wrong; the error names its place.
+    def prepare(profile: ModelProfile) -> PreparedAnswer:
+        tokens = turns.engines.of(profile, form)
+        steered = None
+        own = profile if tokens is None or tokens.profile.chat.renderer is None else tokens.profile
+        request = _in_form(chat_request(params, own), form)
+        prompt = compose(own.chat, request, turns.now())
+        if tokens is not None and isinstance(prompt.content, TokenContent):
+            tokens.constrain(form)
+            steered = Steered(prompt, tokens, lambda: tokens.constrain(form))
+        plain = attrs.evolve(request, at_once=False)
+
+        def turn_of(said: tuple[Message, ...]) -> ChatTurn:
+            anew = attrs.evolve(plain, messages=(*plain.messages, *said))
+            return checked_turn(turns, params, own, compose(own.chat, anew, turns.now()))
+
+        return PreparedAnswer(own, prompt, steered, checked(turns, params, form, turn_of, stream))
+
+    profile, prompt, result = await answered(turns, params, client, stream, prepare)
+    return {**chat_reply(profile, prompt, result), "structured": figures(form, result)}
+
+
+class _NotSteeredError(Exception):
+    """The model's tokens are not known."""
+
+
+def _wants_call(params: Any) -> bool:
+    return bool(params.tools) and params.tool_choice not in (None, "auto", "none")
+
+
+async def _call_tool(turns: ModelTurns, params: Any, client: Hashable, stream: Stream) -> Reply:
+    """Answer with a call of a tool whose arguments keep to its schema.
+
+    A model whose tokens are not known is asked as without that.
     """
-    read_sampling({}, {}, params.sampling)
-    asked = params.max_new_tokens
-    if asked is not None and not 1 <= asked <= MAX_TOKENS:
-        raise wrong("max_new_tokens", f"must be from 1 to {MAX_TOKENS} for an answer in a form")
 
+    def prepare(profile: ModelProfile) -> PreparedAnswer:
+        anything = Form("grammar", "start: /.*/", "tools")
+        tokens = turns.engines.of(profile, anything)
+        if tokens is None or tokens.profile.chat.renderer is None:
+            raise _NotSteeredError
+        request = chat_request(params, tokens.profile)
+        for arguments in argument_forms(request.tools):
+            tokens.constrain(arguments)
+        form = call_form(request.tools, tokens.profile.chat.tool_format)
+        prompt = compose(tokens.profile.chat, request, turns.now())
+        tokens.constrain(form)
+        steered = Steered(prompt, tokens, lambda: tokens.constrain(form))
+        return PreparedAnswer(tokens.profile, prompt, steered, None)
 
-def turn_of(
-    turns: ModelTurns,
-    params: Any,
-    prepared: PreparedAnswer,
-    stream: Callable[[Reply], object],
-    conversation: str | None = None,
-) -> StructuredTurn:
-    """Return the turn that answers a prompt in a form."""
-
-    def on_events(events: list[Event]) -> None:
-        for piece in pieces_of(events):
-            stream(piece)
-
-    return StructuredTurn(
-        prepared.tokens,
-        prepared.prompt,
-        prepared.begin,
-        turns.traits,
-        turns.watch,
-        params.sampling,
-        params.lora,
-        turns.adapter(params.lora),
-        params.max_new_tokens,
-        on_events if params.stream else None,
-        conversation,
-    )
-
-
-def figures(form: Form, result: StructuredResult) -> Reply:
-    """Return what is said of an answer in a form beside the answer."""
-    text = result.answer.content or ""
-    is_whole = form.is_json and result.answer.finish_reason == "stop"
+    check_limits(params)
+    try:
+        profile, prompt, result = await answered(turns, params, client, stream, prepare)
+    except (_NotSteeredError, NotAppendedError):
+        return await chat_requests.complete(turns, params, client, stream)
+    figure = {"guaranteed": True, "runs": result.made.runs, "forced": result.made.forced}
     return {
-        "parsed": parsed(text) if is_whole else None,
-        "tokens": len(result.made.tokens),
-        "runs": result.made.runs,
-        "forced": result.made.forced,
-        "guaranteed": result.guaranteed,
+        **chat_reply(profile, prompt, result),
+        "structured": {"parsed": None, "tokens": len(result.made.tokens), **figure},
     }
 
 
-def parsed(text: str) -> object:
-    """Return the value of JSON; None if it is none, because a stop text has ended it."""
-    try:
-        value: object = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return value
+def _in_form(request: ChatRequest, form: Form) -> ChatRequest:
+    """Return the request with the form in its system message, and without reasoning before it."""
+    text = instruction(form)
+    messages = request.messages if text is None else add_to_system(request.messages, text)
+    return attrs.evolve(request, messages=messages, thinking=False, at_once=True)
+
+
+def _asked(prompt: Any, form: Form) -> Any:
+    """Return a prompt that says what the form is; tokens are left as they are."""
+    text = instruction(form)
+    if not isinstance(prompt, str) or text is None:
+        return prompt
+    return f"{prompt}\n{text}\n"

@@ -58,6 +58,7 @@ class StructuredResult:
     plan: Plan
     usage: Usage
     guaranteed: bool = True
+    changes: tuple[str, ...] = ()
 
 
 @attrs.define
@@ -82,7 +83,6 @@ class StructuredTurn:
     limit: int | None
     on_events: Callable[[list[Event]], object] | None = None
     conversation: str | None = None
-    _checked: bool = False
 
     def continues(self) -> bool:
         """True if the cache holds the conversation. In the reactor thread, between two turns."""
@@ -135,18 +135,23 @@ class StructuredTurn:
         events: list[Event] = []
         parser = AnswerParser(self.prompt.reading, new_call_id)
 
+        sent = 0
+
         def take(more: list[Event]) -> None:
+            nonlocal sent
             events.extend(more)
-            if more and self.on_events is not None:
-                turn.deliver(self.on_events, more)
+            # Before the first row nothing is certain, and another way may have to be taken.
+            if self.on_events is not None and reader.is_checked and len(events) > sent:
+                turn.deliver(self.on_events, events[sent:])
+                sent = len(events)
 
         def on_text(text: str) -> bool:
             take(parser.feed(text))
             return parser.stopped
 
+        reader = _TokenReader(self, turn, cached)
         if self.prompt.forced:
             on_text(self.prompt.forced)
-        reader = _TokenReader(self, turn, cached)
         began = monotonic()
         reader.read(new[:-1])
         read = monotonic()
@@ -164,6 +169,7 @@ class StructuredTurn:
         reader.picker = loop.picker
         answer = loop.run()
         turn.check()
+        reader.is_checked = True
         take(parser.finish(answer.reason))
         held = answer.tokens[: answer.read] if answer.read >= 0 else None
         if held is not None:
@@ -196,7 +202,7 @@ class _TokenReader:
     turn: ITurn
     cached: int
     picker: Picker | None = None
-    _is_checked: bool = False
+    is_checked: bool = False
 
     def read(self, tokens: Sequence[int]) -> None:
         """Read tokens."""
@@ -207,7 +213,7 @@ class _TokenReader:
         """Read tokens; return the row of logits behind the last one."""
         self.read(tokens[:-TOKENS_WITH_ROWS])
         data = self._run(LOGITS, tokens[-TOKENS_WITH_ROWS:])
-        if not self._is_checked:
+        if not self.is_checked:
             self._check(data.shape[-1])
         assert self.picker is not None
         return self.picker.row(data.data, data.shape[-1])
@@ -236,7 +242,7 @@ class _TokenReader:
             raise NotAppendedError(
                 f"The runtime's cache holds {size} tokens after {self.cached} were read.", RUN
             )
-        self._is_checked = True
+        self.is_checked = True
 
     def size(self) -> int | None:
         """Return the size of the cache; None if the release cannot tell."""

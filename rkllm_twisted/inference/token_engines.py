@@ -11,6 +11,7 @@ import attrs
 
 from rkllm_twisted.chat.token_table import TokenTable, byte_table, table_of
 from rkllm_twisted.constraint_interfaces import IConstraint, IConstraintEngine
+from rkllm_twisted.errors import InternalError
 from rkllm_twisted.inference.profile import ModelProfile
 from rkllm_twisted.structured.engines import find_engine
 from rkllm_twisted.structured.form import Form
@@ -64,6 +65,14 @@ class TokenEngines:
             self._kept.move_to_end(key)
             return self._kept[key]
 
+    def has(self, kind: str) -> bool:
+        """True if an engine for a kind of form is installed."""
+        try:
+            self._find(kind)
+        except InternalError:
+            return False
+        return True
+
     def text_constraint(self, form: Form) -> Callable[[], IConstraint]:
         """Return a function that begins to check a text: each byte is a token of its value.
 
@@ -82,7 +91,7 @@ class TokenEngines:
         found: ModelProfile | None = profile
         if profile.chat.vocabulary is None:
             found = None if profile.read_own is None else profile.read_own()
-        if found is None or found.chat.vocabulary is None:
+        if found is None or found.chat.vocabulary is None or not found.chat.vocabulary.words():
             return None
         table = table_of(found.chat.vocabulary, found.end_ids)
         return ModelTokens(found, table, engine, engine.tokens(table))

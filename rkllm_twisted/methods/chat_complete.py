@@ -21,8 +21,11 @@ class Params:
     :param model: a model by its name or alias; null for the loaded one.
     :param tools: the functions that the model may call, in the form of OpenAI's API.
     :param tool_choice: auto (as without it), none, required, or an object that names a function.
-    :param response_format: an object with the type text.
-    :param sampling: fields of RKLLMSamplingParam, from release 1.3.0 on.
+    :param response_format: an object with a type: text (as without it), json_object, json_schema
+        (with json_schema, an object whose schema is a JSON schema), regex, choices or grammar (each
+        with a member of that name, see text.structured).
+    :param sampling: fields of RKLLMSamplingParam, from release 1.3.0 on; with a form on any
+        release, and then seed, too.
     :param max_new_tokens: the most tokens of the answer.
     :param stop: a text, or up to 16, of at most 1,000 characters each; the answer ends before the
         first that it would contain.

@@ -119,6 +119,5 @@ def response_form(value: object) -> Form | None:
         case str() if kind in _TYPES:
             return form_of(_TYPES[kind], value.get(kind), f"{place}.{kind}")
         case _:
-            raise wrong(
-                f"{place}.type", f"must be one of {', '.join(_EVERY_TYPE)}, not {shown(kind)}"
-            )
+            known = ", ".join(_EVERY_TYPE)
+            raise wrong(place, f"the type must be one of {known}, not {shown(kind)}")

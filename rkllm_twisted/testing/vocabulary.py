@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rkllm_twisted.chat.segments import Mark, Pieces
 from rkllm_twisted.chat.vocabulary import Vocabulary
@@ -37,6 +37,10 @@ class WordVocabulary(Vocabulary):
     def known_text(self, tokens: Iterable[int]) -> str:
         """Return the text of tokens; ids that no word has are left out."""
         return "".join(self._words[one] for one in tokens if 0 <= one < len(self._words))
+
+    def words(self) -> Mapping[str, int]:
+        """Return nothing: new words come at any time, so that no answer can be made of them."""
+        return {}
 
     @property
     def size(self) -> int:

@@ -107,6 +107,14 @@ def test_the_system_message_comes_first(system: object) -> None:
         ({"stop_sequences": []}, {}),
         ({"thinking": {"type": "enabled", "budget_tokens": 9}}, {"enable_thinking": True}),
         ({"thinking": {"type": "disabled"}}, {}),
+        (
+            {"output_config": {"format": {"type": "json_schema", "schema": {"a": 1}}}},
+            {"response_format": {"type": "json_schema", "json_schema": {"schema": {"a": 1}}}},
+        ),
+        (
+            {"output_format": {"type": "json_schema", "schema": {"a": 1}}},
+            {"response_format": {"type": "json_schema", "json_schema": {"schema": {"a": 1}}}},
+        ),
         ({"tools": [LOOK]}, {"tools": [OPENAI_LOOK]}),
         ({"tools": []}, {}),
         (

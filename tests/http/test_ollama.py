@@ -172,10 +172,18 @@ def test_what_home_assistant_sends_is_answered(shelf: HTTPRig) -> None:
 
 
 @pytest.mark.parametrize("form", ["json", {"type": "object"}])
-def test_a_form_is_refused_by_the_name_that_ollama_has_for_it(rig: HTTPRig, form: object) -> None:
+def test_an_answer_has_the_form_that_was_asked_for(rig: HTTPRig, form: object) -> None:
+    rig.daemon.answers[re.compile("JSON")] = '{"a": 1}'
     response = rig.post("/api/chat", {"model": "mine", "messages": HELLO, "format": form})
+    assert response.status == 200
+    assert json.loads(lines(response)[0]["message"]["content"]) == {"a": 1}
+
+
+def test_a_form_is_refused_by_the_name_that_ollama_has_for_it(rig: HTTPRig) -> None:
+    body = {"model": "mine", "messages": HELLO, "format": {"not": {}}}
+    response = rig.post("/api/chat", body)
     assert response.status == 400
-    assert response.json["error"].startswith("format: only the type text is possible")
+    assert response.json["error"].startswith("format: cannot be kept to: ")
 
 
 @pytest.mark.parametrize("path", ["/api/chat", "/api/generate", "/api/embed"])

@@ -25,11 +25,12 @@ def test_the_document_is_valid_and_has_every_path() -> None:
         ("/v1/responses", "text"),
         ("/api/chat", "format"),
         ("/api/generate", "format"),
+        ("/v1/messages", "output_config"),
     ],
 )
-def test_the_document_says_that_the_form_of_an_answer_cannot_be_set(path: str, field: str) -> None:
+def test_the_document_says_how_the_form_of_an_answer_is_set(path: str, field: str) -> None:
     (route,) = (route for route in find_routes().all if path in route.paths)
-    assert "refused" in route.request["properties"][field]["description"]
+    assert "json" in route.request["properties"][field]["description"]
 
 
 @pytest.mark.parametrize("route", find_routes().all, ids=lambda route: route.paths[0])

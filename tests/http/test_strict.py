@@ -32,7 +32,7 @@ def strict() -> Iterator[HTTPRig]:
         (CHAT, {"seed": 1}, "seed"),
         (CHAT, {"parallel_tool_calls": False}, "parallel_tool_calls"),
         (OLLAMA, {"options": {"min_p": 0.1}}, "options.min_p"),
-        (CLAUDE, {"output_config": {"effort": "low"}}, "output_config"),
+        (CLAUDE, {"output_config": {"effort": "low"}}, "output_config.effort"),
     ],
 )
 def test_what_would_be_ignored_is_refused_and_named(

@@ -280,7 +280,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].role"),
     ({"messages": [user("x"), {"role": "assistant", "content": "y"}]}, "messages[1].role"),
     ({"stop": [""]}, "stop[0]"),
-    ({"response_format": {"type": "json_object"}}, "response_format"),
+    ({"response_format": {"type": "poem"}}, "response_format"),
     ({"lora": "none"}, "lora"),
     ({"max_new_tokens": 0}, "max_new_tokens"),
     ({"tool_choice": "required"}, "tool_choice"),

@@ -16,7 +16,7 @@ from zope.interface import implementer
 from rkllm_twisted.chat.token_table import TokenTable
 from rkllm_twisted.constraint_interfaces import IConstraint, IConstraintEngine
 from rkllm_twisted.cpu import demo_model
-from rkllm_twisted.errors import InvalidParams
+from rkllm_twisted.errors import InvalidParams, RuntimeRefused
 from rkllm_twisted.inference.array_run import token_input
 from rkllm_twisted.inference.token_engines import TokenEngines
 from rkllm_twisted.methods.text_structured import Params
@@ -227,3 +227,114 @@ def test_without_a_form_it_is_what_the_runtime_itself_writes(
     model.close()
     assert done["text"] == "".join(own)
     assert done["tokens"] >= 12
+
+
+def chat(model: Model, **params: Any) -> Any:
+    """Ask in a conversation."""
+    asked = model.rig.ask([{"role": "user", "content": "What is json?"}], **params)
+    if asked.error is not None:
+        raise asked.error
+    return asked.result
+
+
+def json_schema(schema: Any) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "one", "schema": schema}}
+
+
+def test_a_conversation_is_answered_in_a_form(model: Model) -> None:
+    done = chat(model, response_format=json_schema(SCHEMA))
+    jsonschema.validate(json.loads(done["message"]["content"]), SCHEMA)
+    assert done["structured"]["parsed"] == json.loads(done["message"]["content"])
+    assert done["structured"]["guaranteed"] is True
+    assert done["tier"] == "tokens"
+
+
+def test_other_forms_of_answers_are_kept_to(model: Model) -> None:
+    done = chat(model, response_format={"type": "regex", "regex": "[a-f]{5}"})
+    assert re.fullmatch("[a-f]{5}", done["message"]["content"])
+    long = json_schema(
+        {"type": "object", "properties": {"a": {"minLength": 400}}, "required": ["a"]}
+    )
+    for form in (long, {"type": "json_object"}):
+        cut = chat(model, response_format=form, max_new_tokens=1)
+        assert cut["message"]["content"].startswith("{")
+        assert (cut["finish_reason"], cut["structured"]["parsed"]) == ("length", None)
+
+
+ARGUMENTS = {
+    "type": "object",
+    "properties": {
+        "place": {"type": "string", "maxLength": 9},
+        "days": {"type": "integer", "minimum": 1, "maximum": 7},
+    },
+    "required": ["place", "days"],
+}
+WEATHER = {"type": "function", "function": {"name": "weather", "parameters": ARGUMENTS}}
+STOP = {"type": "function", "function": {"name": "stop"}}
+WEATHER_ONLY = {"type": "function", "function": {"name": "weather"}}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("choice", ["required", WEATHER_ONLY], ids=["required", "named"])
+def test_a_call_that_has_to_come_has_valid_arguments(
+    model: Model, choice: Any, stream: bool
+) -> None:
+    done = chat(model, tools=[WEATHER, STOP], tool_choice=choice, stream=stream)
+    (call,) = done["message"]["tool_calls"]
+    name, arguments = call["function"]["name"], json.loads(call["function"]["arguments"])
+    assert done["finish_reason"] == "tool_calls"
+    assert name == "weather" or (name == "stop" and choice == "required")
+    jsonschema.validate(arguments, ARGUMENTS if name == "weather" else {"maxProperties": 0})
+    assert done["structured"]["guaranteed"] is True
+
+
+def test_a_tools_schema_that_cannot_be_kept_to_is_named(model: Model) -> None:
+    bad = {"type": "function", "function": {"name": "x", "parameters": {"not": {}}}}
+    with pytest.raises(InvalidParams, match='"not"') as caught:
+        chat(model, tools=[STOP, bad], tool_choice="required")
+    assert caught.value.data == {"parameter": "tools[1].function.parameters"}
+
+
+@pytest.mark.parametrize(
+    ("params", "place"),
+    [
+        ({"response_format": json_schema({"not": {}})}, "response_format.json_schema.schema"),
+        ({"response_format": json_schema({}), "tools": [STOP]}, "response_format"),
+        ({"response_format": json_schema({}), "enable_thinking": True}, "enable_thinking"),
+    ],
+)
+def test_what_cannot_be_done_in_a_conversation_is_named(
+    model: Model, params: Any, place: str
+) -> None:
+    with pytest.raises(InvalidParams) as caught:
+        chat(model, **params)
+    assert caught.value.data == {"parameter": place}
+
+
+@pytest.fixture(scope="module")
+def old() -> Iterator[Model]:
+    """A release without logits."""
+    model = Model("1.1.4")
+    yield model
+    model.close()
+
+
+def test_without_logits_the_answer_is_checked_and_not_promised(old: Model) -> None:
+    done = chat(old, response_format={"type": "regex", "regex": "(.|\n)*"}, stream=True)
+    assert done["structured"]["guaranteed"] is False
+    assert done["structured"]["runs"] == 1
+    assert done["message"]["content"]
+
+
+def test_without_logits_three_attempts_are_made(old: Model) -> None:
+    with pytest.raises(RuntimeRefused, match="in 3 attempts") as caught:
+        chat(old, response_format=json_schema(SCHEMA))
+    assert caught.value.data is not None
+    assert caught.value.data["attempts"] == 3
+    with pytest.raises(RuntimeRefused, match="in 3 attempts"):
+        old.ask(schema=SCHEMA)
+
+
+def test_without_logits_tools_are_asked_for_as_before(old: Model) -> None:
+    done = chat(old, tools=[STOP], tool_choice="required")
+    assert "structured" not in done

@@ -70,8 +70,8 @@ def test_response_formats_are_forms(value: Any, form: tuple[str, str] | None) ->
     ("value", "place"),
     [
         ("json", "response_format"),
-        ({}, "response_format.type"),
-        ({"type": "poem"}, "response_format.type"),
+        ({}, "response_format"),
+        ({"type": "poem"}, "response_format"),
         ({"type": "json_schema"}, "response_format.json_schema.schema"),
         ({"type": "json_schema", "json_schema": []}, "response_format.json_schema.schema"),
         ({"type": "regex"}, "response_format.regex"),

@@ -30,7 +30,7 @@ CASES: Mapping[str, Callable[[Any], bool]] = {
     "count": lambda tokens: tokens == 4,
     "engine": lambda text: text == ENGINES_ANSWER,
     "tools": lambda found: found == ["look", {"place": "Köln"}, "It is sunny."],
-    "json": is_refused(400, "format", "only the type text is possible"),
+    "json": is_refused(500, "did not keep to the form"),
     "embeddings": lambda sizes: sizes[0] == sizes[1] > 0,
     "invalid": is_refused(400, "temperature"),
     "missing": is_refused(404, "missing"),

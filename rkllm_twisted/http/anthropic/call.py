@@ -30,7 +30,28 @@ def read_message_call(body: Body) -> ModelCall:
     if body.get("stop_sequences"):
         params["stop"] = body["stop_sequences"]
     conversation, further = _conversation(body)
+    form = read_form(body)
+    if form is not None:
+        params["response_format"] = form
+    if mapping(body, "output_config").get("effort") is not None:
+        ignored = {**ignored, "output_config.effort": "The model decides."}
     return ModelCall.run(body, {**conversation, **params}, {**ignored, **further})
+
+
+def read_form(body: Body) -> Mapping[str, Any] | None:
+    """Return OpenAI's ``response_format``; None for any text.
+
+    :raises HTTPError: it is no JSON schema.
+    """
+    place = "output_config.format"
+    form = mapping(body, "output_config").get("format")
+    if form is None:
+        place, form = "output_format", body.get("output_format")
+    if form is None:
+        return None
+    if not isinstance(form, dict) or form.get("type") != "json_schema":
+        raise wrong(place, f"must be of type json_schema, not {shown(form)}")
+    return {"type": "json_schema", "json_schema": {"schema": form.get("schema")}}
 
 
 def read_count_call(body: Body) -> ModelCall:

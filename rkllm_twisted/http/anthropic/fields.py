@@ -20,8 +20,10 @@ COUNT_TOKENS: Mapping[str, Field] = MappingProxyType(
         "cache_control": Field.silent("The cache needs no marks.", "object"),
         "mcp_servers": Field.refused("Nothing is connected to.", "array", ([],)),
         "container": Field.refused("Nothing is run.", "any"),
-        "output_config": Field.ignored("The model decides.", "object", ({},)),
-        "output_format": Field.refused("The form of an answer cannot be set.", "object"),
+        "output_config": Field.taken(
+            "format: of type json_schema; the answer keeps to it.", "object"
+        ),
+        "output_format": Field.taken("The same, as it was called before.", "object"),
         "context_management": Field.ignored("The conversation is read as it is.", "object", ({},)),
         "betas": Field.silent("Not used.", "array"),
         "speed": Field.silent("Not used.", "string"),

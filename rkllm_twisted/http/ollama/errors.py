@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 from rkllm_twisted.errors import HTTPError
 
-#: A field's name at the daemon, and in Ollama's API.
-_DAEMONS, _OLLAMAS = "response_format:", "format:"
+#: The beginning of a field's name at the daemon, and its name in Ollama's API.
+_DAEMONS, _OLLAMAS = "response_format", "format:"
 
 
 def error_body(error: HTTPError) -> Mapping[str, object]:
     """Return the body of an answer, or the line amid a stream."""
     message = error.message
     if message.startswith(_DAEMONS):
-        message = _OLLAMAS + message.removeprefix(_DAEMONS)
+        message = _OLLAMAS + message.partition(":")[2]
     return {"error": message}

@@ -17,7 +17,7 @@ _RUN: Mapping[str, Field] = MappingProxyType(
     {
         "model": _MODEL,
         "stream": Field.taken("Send the answer in lines, unless false.", "boolean"),
-        "format": Field.taken("Leave it empty: forms other than text are refused.", "any"),
+        "format": Field.taken("json, or a JSON schema; empty for any text.", "any"),
         "options": _OPTIONS,
         "keep_alive": _KEEP_ALIVE,
         "think": Field.taken("True, false, low, medium or high: let the model reason.", "any"),

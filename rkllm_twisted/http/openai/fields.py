@@ -37,7 +37,10 @@ CHAT: Mapping[str, Field] = MappingProxyType(
         "max_completion_tokens": Field.taken("The same as max_tokens, and goes first.", "integer"),
         "tools": Field.taken("The functions that the model may call.", "array"),
         "tool_choice": Field.taken("auto, none, required, or a function.", "any"),
-        "response_format": Field.taken("Only the type text; others are refused.", "object"),
+        "response_format": Field.taken(
+            "The form of the answer: text, json_object, json_schema, regex, choices or grammar.",
+            "object",
+        ),
         "enable_thinking": Field.taken("True to let the model reason first.", "boolean"),
         "chat_template_kwargs": Field.taken("enable_thinking, as above.", "object"),
         "reasoning_effort": Field.taken("none: as enable_thinking false; else true.", "string"),

@@ -34,7 +34,7 @@ RESPONSES: Mapping[str, Field] = MappingProxyType(
         "input": Field.taken("The question, or all items of the conversation.", "any"),
         "instructions": Field.taken("The system message.", "string"),
         "max_output_tokens": Field.taken("The most tokens of the answer.", "integer"),
-        "text": Field.taken("format: only the type text; others are refused.", "object"),
+        "text": Field.taken("format: text, json_object or json_schema.", "object"),
         "reasoning": Field.taken("effort none: do not reason first; another: do.", "object"),
         "truncation": Field.taken("auto: lose the oldest turns if all is too long.", "string"),
         "include": Field.silent("What there is, is there.", "array"),

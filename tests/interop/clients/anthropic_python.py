@@ -66,9 +66,9 @@ def tools():
 
 
 def ignored():
-    form = {"format": {"type": "json_schema", "schema": {"type": "object"}}}
+    config = {"effort": "low"}
     raw = client.messages.with_raw_response.create(
-        model="small", max_tokens=64, messages=saying(asked["question"]), output_config=form
+        model="small", max_tokens=64, messages=saying(asked["question"]), output_config=config
     )
     return raw.headers["x-rkllm-ignored"]
 
