@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred, DeferredLock, DeferredSemaphore
 
 from rkllm_twisted.client import Client, connect
 from rkllm_twisted.client.endpoint import Address
-from rkllm_twisted.errors import Busy
+from rkllm_twisted.errors import HTTPError
 
 #: The requests under way of one connection; a daemon's default for --max-requests.
 MAX_UNDER_WAY = 8
@@ -53,6 +53,7 @@ class Lane:
     async def call(self, method: str, params: Mapping[str, Any] | None) -> Any:
         """Make a request and return its result.
 
+        :raises HTTPError: too many requests of this client wait.
         :raises RPCError, Unreachable: as the client does.
         """
         async with self._slot() as client:
@@ -63,6 +64,7 @@ class Lane:
     ) -> AsyncGenerator[Sequence[Any], None]:
         """Make a request, and return the partial results and the final one, as they come together.
 
+        :raises HTTPError: too many requests of this client wait.
         :raises RPCError, Unreachable: as the client does.
         """
         async with (
@@ -76,7 +78,14 @@ class Lane:
     async def _slot(self) -> AsyncGenerator[Client, None]:
         """Wait until a request may be made."""
         if self.waiting >= MAX_WAITING:
-            raise Busy("Too many requests of this client wait; try again later.")
+            raise HTTPError(
+                429,
+                f"{MAX_WAITING} requests of this client wait already; try again later.",
+                "rate_limit_error",
+                "too_many_requests",
+                retry_after=2,
+                should_retry=True,
+            )
         self._users += 1
         try:
             await self._slots.acquire()

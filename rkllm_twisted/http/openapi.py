@@ -9,6 +9,12 @@ from rkllm_twisted.http.paths import PathPattern
 from rkllm_twisted.http_interfaces import IHTTPRoute
 
 JSON = "application/json"
+#: The content type of a stream in each API, whose requests have the member ``stream`` then.
+_STREAMS: Mapping[str, str] = {
+    "openai": "text/event-stream",
+    "anthropic": "text/event-stream",
+    "ollama": "application/x-ndjson",
+}
 _ERRORS = "An error, in the form of this API."
 
 
@@ -42,7 +48,7 @@ def _operation(route: IHTTPRoute, method: str, path: str) -> Mapping[str, Any]:
         "summary": route.summary,
         "tags": [route.api],
         "responses": {
-            "200": {"description": "The answer.", **_content(route.response)},
+            "200": {"description": "The answer.", **_answer(route)},
             "default": {"description": _ERRORS, **_content({"type": "object"})},
         },
         "security": [] if route.is_open else [{"bearer": []}, {"apiKey": []}, {}],
@@ -54,6 +60,14 @@ def _operation(route: IHTTPRoute, method: str, path: str) -> Mapping[str, Any]:
     if route.request is not None and method not in ("GET", "HEAD"):
         operation["requestBody"] = {"required": True, **_content(route.request)}
     return operation
+
+
+def _answer(route: IHTTPRoute) -> Mapping[str, Any]:
+    """Return the forms of an answer. Its pieces are not described: each API has many."""
+    content = dict(_content(route.response).get("content", {}))
+    if "stream" in (route.request or {}).get("properties", {}):
+        content[_STREAMS[route.api]] = {"schema": {"type": "string"}}
+    return {"content": content} if content else {}
 
 
 def _content(schema: Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -58,12 +58,20 @@ class LimitedRequest(server.Request):
     def gotLength(self, length: int | None) -> None:
         """Check all that can be known before the body."""
         self.content = io.BytesIO()
-        if length == 0:
-            return
         try:
+            self._check_hosts()
+            if length == 0:
+                return
             self.channel.site.check_before_body(partial(header_of, self), length)
         except HTTPError as error:
             self._refuse(error)
+
+    def _check_hosts(self) -> None:
+        """Refuse a request that a proxy and this service may take for different hosts."""
+        if len(self.requestHeaders.getRawHeaders(b"host", [])) > 1:
+            raise HTTPError(
+                400, "The request has several headers Host; send one.", code="several_hosts"
+            )
 
     def handleContentChunk(self, data: bytes) -> None:
         """Hold a part of the body."""

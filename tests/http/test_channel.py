@@ -71,6 +71,15 @@ def test_a_body_in_chunks_is_refused_when_it_gets_too_long(rig: HTTPRig) -> None
     assert rig.site.held == 0
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_request_with_two_hosts_is_refused(rig: HTTPRig, method: str) -> None:
+    """A proxy may go by the other one (RFC 9112, section 3.2)."""
+    lines = [f"{method} {PATH} HTTP/1.1", "Host: localhost", "Host: evil.example"]
+    response = rig.visit("\r\n".join([*lines, "Content-Length: 0", "", ""]).encode()).response
+    assert response is not None
+    assert (response.status, response.json["error"]["code"]) == (400, "several_hosts")
+
+
 def test_a_refused_client_may_go_on_sending_for_a_while(rig: HTTPRig) -> None:
     visitor = rig.visit(head(f"Content-Length: {LIMIT + 1}") + bytes(100))
     for _ in range(10):

@@ -10,7 +10,7 @@ from http_rig import HTTPRig
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from rkllm_twisted.errors import Busy
+from rkllm_twisted.errors import HTTPError
 from rkllm_twisted.http.daemons import MAX_LANES
 from rkllm_twisted.http.lane import IDLE_S, MAX_UNDER_WAY, MAX_WAITING, Lane
 from rkllm_twisted.testing import Answer, Hang
@@ -92,7 +92,9 @@ def test_the_requests_that_wait_are_bounded(rig: HTTPRig) -> None:
     lane = lane_of(rig)
     for _ in range(MAX_UNDER_WAY + MAX_WAITING):
         Asked(lane, "chat.complete", HANGING)
-    assert isinstance(Asked(lane).result, Busy)
+    refused = Asked(lane).result
+    assert isinstance(refused, HTTPError)
+    assert (refused.status, refused.retry_after) == (429, 2)
 
 
 def test_the_connections_are_bounded_and_more_clients_share_them(rig: HTTPRig) -> None:

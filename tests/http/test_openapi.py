@@ -6,6 +6,7 @@ import pytest
 from http_rig import HTTPRig
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from rkllm_twisted.http.openapi import document
 from rkllm_twisted.http.registry import find_routes
 
 
@@ -31,6 +32,21 @@ def test_the_document_is_valid_and_has_every_path() -> None:
 def test_the_document_says_how_the_form_of_an_answer_is_set(path: str, field: str) -> None:
     (route,) = (route for route in find_routes().all if path in route.paths)
     assert "json" in route.request["properties"][field]["description"]
+
+
+@pytest.mark.parametrize(
+    ("path", "stream"),
+    [
+        ("/v1/chat/completions", "text/event-stream"),
+        ("/v1/messages", "text/event-stream"),
+        ("/api/chat", "application/x-ndjson"),
+        ("/v1/embeddings", None),
+    ],
+)
+def test_the_document_names_the_form_of_a_stream(path: str, stream: str | None) -> None:
+    paths = document(find_routes().all, "1")["paths"]
+    content = paths[path]["post"]["responses"]["200"]["content"]
+    assert [*content] == ["application/json", *([stream] if stream else [])]
 
 
 @pytest.mark.parametrize("route", find_routes().all, ids=lambda route: route.paths[0])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import ssl
+import urllib.request
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,6 +12,7 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+import trustme
 from http_rig import MODEL, Visitor, request_bytes
 from twisted.internet import reactor
 from twisted.internet.endpoints import TCP4ClientEndpoint
@@ -60,10 +64,10 @@ class Site:
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[Site]:
+async def serving(listen: str = "tcp:0:interface=127.0.0.1") -> AsyncIterator[Site]:
     with FakeDaemon(ANSWERS, "Hi", model=MODEL, reactor=reactor) as daemon:
         options = Options()
-        options.parseOptions(["--listen", "tcp:0:interface=127.0.0.1"])
+        options.parseOptions(["--listen", listen])
         site = Site(daemon, service_for(options, [daemon.endpoint()], find_routes(), reactor))
         try:
             yield site
@@ -132,3 +136,25 @@ async def test_the_service_goes_on_when_its_daemon_is_back(tmp_path: Path) -> No
         await deferToThread(listening.__exit__, None, None, None)
         assert await status() == 503
     await site.stop()
+
+
+@pytest.mark.filterwarnings("ignore:Passing pyOpenSSL:DeprecationWarning")  # Twisted's
+@pytest_twisted.ensureDeferred
+async def test_a_client_is_served_over_tls(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    pem = tmp_path / "server.pem"
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(pem))
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    question = json.dumps({"messages": [{"role": "user", "content": "Hello"}]}).encode()
+    listen = f"ssl:0:interface=127.0.0.1:privateKey={pem}"
+    async with serving(listen) as site:
+        port = site.service.ports[0].getHost().port
+
+        def ask() -> Any:
+            address = f"https://localhost:{port}{PATH}"
+            with urllib.request.urlopen(address, question, 10, context=trusting) as answer:
+                return json.loads(answer.read())
+
+        answer = await deferToThread(ask)
+    assert answer["choices"][0]["message"]["content"] == "Hi"
