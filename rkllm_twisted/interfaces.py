@@ -118,8 +118,11 @@ class INPU(Interface):
     def version() -> RuntimeVersion:
         """Return the runtime in use."""
 
-    def status() -> NPUStatus:
-        """Return the state of the NPU now."""
+    def status(most_waiting: int = 0) -> NPUStatus:
+        """Return the state of the NPU now.
+
+        :param most_waiting: how many of the clients that wait are named.
+        """
 
     def drain() -> Any:
         """Refuse new calls and drop those that wait (ShuttingDown). The current call may end.

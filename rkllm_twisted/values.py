@@ -138,7 +138,7 @@ class Running:
     function: str
 
 
-#: How many of the clients that wait the state of the NPU names: there may be a thousand.
+#: How many of the clients that wait ``server.status`` names: there may be a thousand.
 MAX_WAITING = 100
 
 
@@ -182,7 +182,8 @@ class NPUStatus:
     :param crashes: how often the runtime's process has crashed since the start.
     :param problem: how the runtime's process crashed, if no model has been loaded since.
     :param running: the current call; None if the NPU is free.
-    :param waiting: the first :data:`MAX_WAITING` clients that wait, in the order of the next turns.
+    :param waiting: the first clients that wait, in the order of the next turns: as many as were
+        asked for.
     :param waiting_clients: the number of all of them.
     :param max_context_len: of the loaded model, in tokens: prompt, history and answer together.
     :param max_new_tokens: of an answer of the loaded model; -1: as many as the context holds.

@@ -13,7 +13,7 @@ from zope.interface import implementer
 from rkllm_twisted import __version__
 from rkllm_twisted.daemon.resident_model import ResidentModel
 from rkllm_twisted.interfaces import INPU, IConversation, IDaemon
-from rkllm_twisted.values import MAX_WAITING, NPUStatus, Running, SelfDescription, Waiting
+from rkllm_twisted.values import MAX_WAITING, NPUStatus, SelfDescription
 from rkllm_twisted.vision_interfaces import IVision
 
 #: NPUStatus.state -> the words for it, around the model's name.
@@ -84,18 +84,22 @@ class About:
 
     def status(self) -> Mapping[str, object]:
         """See :meth:`IDaemon.status`."""
-        status, waiting = self._npu.status(), self.resident.waiting
+        status, waiting = self._npu.status(MAX_WAITING), self.resident.waiting
         whole = attrs.evolve(
             status,
             queue_length=status.queue_length + sum(one.calls for one in waiting),
             waiting=(*status.waiting, *waiting)[:MAX_WAITING],
             waiting_clients=status.waiting_clients + len(waiting),
         )
-        loaded = self.resident.loaded
+        loaded, running = self.resident.loaded, whole.running
         return {
             **attrs.asdict(whole, recurse=False),
-            "running": None if whole.running is None else _with_number(whole.running),
-            "waiting": [_with_number(each) for each in whole.waiting],
+            "running": None
+            if running is None
+            else {"client": _number(running.client), "function": running.function},
+            "waiting": [
+                {"client": _number(each.client), "calls": each.calls} for each in whole.waiting
+            ],
             "model": None if loaded is None else loaded.name,
             "history": self._history,
             "backend": self._npu.version().backend,
@@ -105,11 +109,9 @@ class About:
         }
 
 
-def _with_number(value: Running | Waiting) -> Mapping[str, object]:
-    """Return an NPU client as the number of its connection; None if it is not a connection."""
-    client: Any = value.client
-    number = client.peer.number if IConversation.providedBy(client) else None
-    return {**attrs.asdict(value, recurse=False), "client": number}
+def _number(client: Any) -> int | None:
+    """Return the number of an NPU client's connection; None if it is not a connection."""
+    return int(client.peer.number) if IConversation.providedBy(client) else None
 
 
 def summary_of(status: NPUStatus, clients: int) -> str:

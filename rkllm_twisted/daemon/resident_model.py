@@ -102,7 +102,7 @@ class ResidentModel:
     @property
     def waiting(self) -> tuple[Waiting, ...]:
         """See :class:`IResidentModel`."""
-        clients = Counter(one.client for one in self._requests.values() if one.turn is None)
+        clients = Counter(self._requests[number].client for number in self._order)
         return tuple(Waiting(client, calls) for client, calls in clients.items())
 
     def perform(

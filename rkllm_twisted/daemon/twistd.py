@@ -6,6 +6,7 @@ the service gets the exception.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -22,6 +23,10 @@ from rkllm_twisted.systemd.service import with_reports
 __all__ = ["Options", "makeService"]
 
 PROGRAM = "twistd rkllm"
+#: Python's collector looks through all objects at most once in so many of its smaller collections.
+#: That takes half a second while 10,000 calls wait, and the reactor stands still. By default it is
+#: 10, and such a queue is searched ten times while it grows.
+FULL_COLLECTION_EVERY = 100
 
 
 class Options(ProgramOptions, assembly.Options):
@@ -33,6 +38,7 @@ class Options(ProgramOptions, assembly.Options):
 def makeService(options: assembly.Options) -> IService:
     """Make the service that twistd runs."""
     return_freed_blocks()
+    gc.set_threshold(*gc.get_threshold()[:2], FULL_COLLECTION_EVERY)
     terminal = Terminal(PROGRAM)
     with one_sentence(PROGRAM):
         if options["check"]:

@@ -73,6 +73,10 @@ class SwapOrder:
         """The number of requests that wait."""
         return len(self._waiting)
 
+    def __iter__(self) -> Iterator[int]:
+        """The numbers of the requests that wait, the oldest first."""
+        return iter(self._waiting)
+
     @property
     def is_running(self) -> bool:
         """True if any request runs."""

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 
 from rkllm_twisted.errors import Busy, RPCError
 from rkllm_twisted.npu.turn_order import Continues, TurnOrder
-from rkllm_twisted.values import MAX_WAITING, Waiting
+from rkllm_twisted.values import Waiting
 
 #: How many calls may wait in all, by default.
 QUEUE_LIMIT = 64
@@ -40,9 +40,9 @@ class FairQueue:
         """The number of calls that wait."""
         return len(self._order)
 
-    def waiting(self) -> tuple[Waiting, ...]:
+    def waiting(self, most: int) -> tuple[Waiting, ...]:
         """Return the first clients that wait, in the order of the turns. From any thread."""
-        return tuple(Waiting(*each) for each in self._order.waiting(MAX_WAITING))
+        return tuple([Waiting(*each) for each in self._order.waiting(most)])
 
     @property
     def clients(self) -> int:

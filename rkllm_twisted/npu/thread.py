@@ -136,7 +136,7 @@ class ThreadNPU(DirectCalls):
             self._under_way.aborted = True
         return execute(self._runtime.abort)
 
-    def status(self) -> NPUStatus:
+    def status(self, most_waiting: int = 0) -> NPUStatus:
         """See :meth:`INPU.status`."""
         job = self._under_way
         return NPUStatus(
@@ -150,7 +150,7 @@ class ThreadNPU(DirectCalls):
             crashes=self._runtime.crashes,
             running=None if job is None else Running(job.client, job.function),
             problem=self._runtime.problem,
-            waiting=self._queue.waiting(),
+            waiting=self._queue.waiting(most_waiting) if most_waiting else (),
             waiting_clients=self._queue.clients,
             **(self._model.as_status() if self._runtime.loaded else {}),
         )

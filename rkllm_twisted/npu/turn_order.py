@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterator
-from itertools import islice, zip_longest
+from itertools import islice
 from typing import Generic, TypeVar
 
 import attrs
@@ -37,9 +37,21 @@ class _Place(Generic[T]):
     """
 
     value: T
+    client: Hashable
     continues: Continues | None
     passed: int = 0
     has_begun: bool = False
+
+
+@attrs.define(eq=False)
+class _Places(Generic[T]):
+    """The places of one client. The last one waits, else there are none.
+
+    :ivar begun: how many of them have begun.
+    """
+
+    places: deque[_Place[T]] = attrs.field(factory=deque)
+    begun: int = 0
 
 
 class TurnOrder(Generic[T]):
@@ -50,7 +62,7 @@ class TurnOrder(Generic[T]):
 
     def __init__(self, max_passes: int = MAX_PASSES) -> None:
         self._max_passes = max_passes
-        self._places: OrderedDict[Hashable, deque[_Place[T]]] = OrderedDict()
+        self._clients: OrderedDict[Hashable, _Places[T]] = OrderedDict()
         self._count = 0
 
     def __len__(self) -> int:
@@ -66,17 +78,14 @@ class TurnOrder(Generic[T]):
 
         :param most: how many clients are wanted.
         """
-        # Copies: the NPU thread may look while the reactor adds and removes.
-        counts = (
-            (client, sum(not place.has_begun for place in list(places)))
-            for client, places in list(self._places.items())
-        )
-        return list(islice((each for each in counts if each[1]), most))
+        # A copy: the NPU thread may look while the reactor adds and removes.
+        first = list(islice(self._clients.items(), most))
+        return [(client, len(of.places) - of.begun) for client, of in first]
 
     @property
     def clients(self) -> int:
         """The number of clients that wait."""
-        return len(self._places)  # what has begun is dropped where nothing waits behind it
+        return len(self._clients)
 
     def add(self, value: T, client: Hashable, continues: Continues | None = None) -> None:
         """Add a call; it waits until :meth:`next` returns it.
@@ -85,65 +94,84 @@ class TurnOrder(Generic[T]):
         :param client: the turns go round the clients.
         :param continues: see :data:`Continues`; None: the call belongs to no conversation.
         """
-        self._places.setdefault(client, deque()).append(_Place(value, continues))
+        of = self._clients.get(client)
+        if of is None:
+            of = self._clients[client] = _Places()
+        of.places.append(_Place(value, client, continues))
         self._count += 1
 
     def remove(self, value: T, client: Hashable) -> None:
         """Remove a call that was cancelled. No effect if it does not wait."""
-        for place in self._places.get(client, ()):
+        of = self._clients.get(client)
+        for place in () if of is None else of.places:
             if place.value is value and not place.has_begun:
-                self._places[client].remove(place)
+                self._clients[client].places.remove(place)
                 self._count -= 1
+                self._tidy(client)
                 break
-        self._drop_empty_places()
 
     def next(self) -> T | None:
         """Return the call that has the next turn; None if none waits. It waits no longer."""
-        places = list(self._in_order())
-        if not places:
+        place = self._next_place()
+        if place is None:
             return None
-        at = self._first_that_continues(places)
-        for passed in places[:at]:
-            passed.passed += 1
-        places[at].has_begun = True
+        place.has_begun = True
+        self._clients[place.client].begun += 1
         self._count -= 1
-        self._drop_empty_places()
-        return places[at].value
+        self._tidy(place.client)
+        return place.value
 
     def clear(self) -> list[T]:
         """Remove all calls, and return them."""
         removed = list(self)
-        self._places.clear()
+        self._clients.clear()
         self._count = 0
         return removed
 
     def _in_order(self) -> Iterator[_Place[T]]:
-        for turns in zip_longest(*self._places.values()):
-            for place in turns:
-                if place is not None and not place.has_begun:
-                    yield place
+        # Lazily, since mostly the first one is wanted, and thousands may wait.
+        depth, goes_on = 0, True
+        while goes_on:
+            goes_on = False
+            for of in self._clients.values():
+                if len(of.places) > depth:
+                    goes_on = True
+                    if not of.places[depth].has_begun:
+                        yield of.places[depth]
+            depth += 1
 
-    def _first_that_continues(self, places: list[_Place[T]]) -> int:
-        """Return the index of the first call that continues and may pass, else 0."""
-        for at, place in enumerate(places):
+    def _next_place(self) -> _Place[T] | None:
+        """Return the place of the first call that continues and may pass, else the first."""
+        before: list[_Place[T]] = []
+        for place in self._in_order():
             if place.continues is None:
                 break
             if place.continues():
-                return at
+                for passed in before:
+                    passed.passed += 1
+                return place
+            before.append(place)
             if place.passed >= self._max_passes:
                 break
-        return 0
+        else:
+            return before[0] if before else None
+        return before[0] if before else place
 
-    def _drop_empty_places(self) -> None:
-        """Go on with the round, up to the first call that waits."""
-        for client, places in list(self._places.items()):
-            while places and places[-1].has_begun:  # it would delay later calls only
-                places.pop()
-            if not places:
-                del self._places[client]
-        while self._places:
-            client, places = next(iter(self._places.items()))
-            if not places[0].has_begun:
+    def _tidy(self, client: Hashable) -> None:
+        """Go on with the round, up to the first call that waits.
+
+        :param client: the only one whose last place may not wait.
+        """
+        of = self._clients[client]
+        while of.places and of.places[-1].has_begun:  # it would delay later calls only
+            of.places.pop()
+            of.begun -= 1
+        if not of.places:
+            del self._clients[client]
+        while self._clients:
+            client, of = next(iter(self._clients.items()))
+            if not of.places[0].has_begun:
                 return
-            places.popleft()
-            self._places.move_to_end(client)
+            of.places.popleft()
+            of.begun -= 1
+            self._clients.move_to_end(client)

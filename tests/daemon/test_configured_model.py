@@ -34,7 +34,7 @@ class Scene:
         self.loads.append(self.clock.seconds())
         return self.answer()
 
-    def status(self) -> NPUStatus:
+    def status(self, most_waiting: int = 0) -> NPUStatus:
         """Return the state that the test has set."""
         return NPUStatus(self.state, None, 0, 0, 0, self.problem)
 

@@ -282,8 +282,8 @@ GUARDS = [
     _guard(
         "turns go round the clients",
         "npu/turn_order.py",
-        "            self._places.move_to_end(client)\n",
-        "            self._places.move_to_end(client, last=False)\n",
+        "            self._clients.move_to_end(client)\n",
+        "            self._clients.move_to_end(client, last=False)\n",
         f"{TURNS}::test_eight_requests_of_one_client_delay_another_by_one_turn",
     ),
     _guard(
