@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from rkllm_twisted.blocking import Client
+from rkllm_twisted.cli.answer_form import print_answer, read_schema
 from rkllm_twisted.cli.connected import dump, json_option, model_options, params_option, with_client
 from rkllm_twisted.cli.load import ensure_loaded
 from rkllm_twisted.cli.terminal import is_terminal, say, show_wait
@@ -59,6 +60,12 @@ def _prompt(context: click.Context, _: click.Parameter, words: Sequence[str]) ->
 )
 @click.option("--role", help="The role of the prompt's author: user, tool …")
 @click.option("--keep-history", is_flag=True, help="Keep this run in the model's history.")
+@click.option(
+    "--schema",
+    type=click.Path(exists=True, dir_okay=False, readable=True),
+    callback=read_schema,
+    help="Answer with JSON that fits the JSON schema in a file.",
+)
 @params_option("RKLLMInferParam")
 @json_option
 @click.argument("prompt", nargs=-1, callback=_prompt)
@@ -69,6 +76,7 @@ def command(
     file: str | None,  # noqa: ARG001 - _prompt has read it
     role: str | None,
     keep_history: bool,
+    schema: Mapping[str, Any] | None,
     params: Mapping[str, Any],
     as_json: bool,
     prompt: str,
@@ -80,6 +88,11 @@ def command(
     """
     if model is not None:
         ensure_loaded(client, model, reload)
+    if schema is not None:
+        if keep_history or role is not None:
+            raise click.UsageError("--schema asks alone; leave --role and --keep-history out")
+        print_answer(client, prompt, schema, params, as_json)
+        return
     if keep_history:
         params = {"keep_history": 1, **params}
     rkllm_input: RKLLMInput = {

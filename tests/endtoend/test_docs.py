@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -91,6 +92,20 @@ def test_the_clients_pages_examples_answer(start: Start, number: int) -> None:
     said = run([sys.executable, "-c", blocks("docs/clients.md", "python")[number]], daemon)
     assert len(said.split()) > 3
     assert ("no-daemon-here" in said) == (number == len(blocks("docs/clients.md", "python")) - 1)
+
+
+def test_the_structured_pages_tasks_are_done(start: Start) -> None:
+    """An order is read from a mail, and a tool is called; one daemon is enough."""
+    from rkllm_twisted.cpu import demo_model
+
+    daemon = start()
+    daemon.load(demo_model(), top_k=1)
+    order, call = blocks("docs/structured.md", "python")
+    count, reason = run([sys.executable, "-c", order], daemon).split()
+    assert (1 <= int(count) <= 99, reason) == (True, "stop")
+    name, _, arguments = run([sys.executable, "-c", call], daemon).strip().partition(" ")
+    assert name == "weather"
+    assert {*json.loads(arguments)} == {"place", "days"}
 
 
 def test_the_asyncio_example_answers(start: Start) -> None:
@@ -225,6 +240,7 @@ def test_the_commands_page_works_in_scripts(start: Start) -> None:
     said = run(["bash", "-ec", scripts], start())
     assert said.startswith("Loaded ")
     assert '"_callback_state": 2' in said
+    assert re.search('^"(module|class)"$', said, re.MULTILINE)
     assert '"cache_sizes": [' in said
     assert '"state": "loaded"' in said
     assert "first token, ms" in said
