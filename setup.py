@@ -61,6 +61,28 @@ def runtime_library(family: str, abi: str, number: int) -> Extension:
     )
 
 
+def scripted_encoder() -> Extension:
+    """Describe librknn-scripted.so: librknnrt's interface over a text file. Optional, too."""
+    return Extension(
+        "rkllm_twisted.cpu.librknn-scripted",
+        sources=sorted(map(str, (RUNTIME / "src" / "rknn").glob("*.c"))),
+        depends=[
+            *(str(RUNTIME / name) for name in ("rknn_exports.map", "include/rknn_scripted.h")),
+            str(RUNTIME / "src" / "rknn" / "script.h"),
+        ],
+        include_dirs=[str(RUNTIME / "include")],
+        define_macros=[("_GNU_SOURCE", "1")],
+        extra_compile_args=["-std=c11", "-O2", "-fvisibility=hidden", "-fPIC"],
+        extra_link_args=[
+            "-s",
+            "-Wl,-soname,librknn-scripted.so",
+            f"-Wl,--version-script={RUNTIME / 'rknn_exports.map'}",
+        ],
+        libraries=["m"],
+        optional=True,
+    )
+
+
 class build_runtime(build_ext):
     """Names the libraries as what they are: no Python module suffix, no init function."""
 
@@ -107,7 +129,12 @@ class platform_wheel(bdist_wheel):
 
 setup(
     ext_modules=[
-        runtime_library(family, abi, number) for family in FAMILIES for abi, number in ABIS.items()
+        *(
+            runtime_library(family, abi, number)
+            for family in FAMILIES
+            for abi, number in ABIS.items()
+        ),
+        scripted_encoder(),
     ],
     cmdclass={"build_ext": build_runtime, "bdist_wheel": platform_wheel},
 )

@@ -48,6 +48,15 @@ def newest_built(layouts: Iterable[str], family: str = CPU) -> str:
     return ([name for name in every if is_built(name, family)] or every)[-1]
 
 
+def scripted_encoder() -> Path:
+    """Find the library that makes up what a vision encoder says; ``cpu_runtime/src/rknn``.
+
+    :raises LibraryError: it was not built.
+    """
+    remedy = "install a C compiler and reinstall rkllm-twisted"
+    return _installed(_HERE / "librknn-scripted.so", remedy)
+
+
 def demo_model() -> Path:
     """Find the demonstration model, a GGUF file of less than 3 MB.
 

@@ -28,6 +28,7 @@ def test_the_wheel_holds_libraries_model_layouts_and_plugins(built: Path) -> Non
         "rkllm_twisted/cpu/librkllm-cpu-1.2.1.so",
         "rkllm_twisted/cpu/librkllm-cpu-1.3.0.so",
         "rkllm_twisted/cpu/librkllm-llama-1.3.0.so",
+        "rkllm_twisted/cpu/librknn-scripted.so",
         "rkllm_twisted/cpu/tiny-pydocs-q8_0.gguf",
         "rkllm_twisted/abi/rkllm-abi.json",
         "rkllm_twisted/description/examples.json",

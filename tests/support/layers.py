@@ -61,6 +61,7 @@ FOLDERS = (
     _folder(2, "plugin", _TWISTED),
     _folder(2, "runtime", _PURE),
     _folder(2, "models", _PURE),
+    _folder(2, "rknn", _TWISTED),
     _folder(2, "rpc", _TWISTED),
     _folder(2, "description", _TWISTED),
     _folder(2, "client_core", _PURE),

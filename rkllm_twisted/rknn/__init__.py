@@ -1,0 +1,1 @@
+"""Vision encoders in Rockchip's RKNN format, through librknnrt."""
