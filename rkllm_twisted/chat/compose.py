@@ -13,6 +13,7 @@ import attrs
 from rkllm_twisted.chat.arrange import arrange
 from rkllm_twisted.chat.family_table import FAMILIES
 from rkllm_twisted.chat.fitting import TokenCount, fit
+from rkllm_twisted.chat.image_tags import TAG, with_tags
 from rkllm_twisted.chat.messages import Conversation
 from rkllm_twisted.chat.model import ChatModel, Tier
 from rkllm_twisted.chat.parsing import Reading
@@ -34,11 +35,47 @@ def compose(model: ChatModel, request: ChatRequest, now: datetime) -> Prompt:
     :param now: the local time, for templates that show the date.
     :raises InvalidParams: the template refuses the conversation, or the conversation is too long.
     """
+    if any(message.images for message in request.messages):
+        return _with_images(model, request, now)
     if model.renderer is None:
         return _for_runtime(model, request)
     if model.vocabulary is None:
         return _for_slot(model, model.renderer, request, now)
     return _as_tokens(model, model.renderer, model.vocabulary, request, now)
+
+
+def _with_images(model: ChatModel, request: ChatRequest, now: datetime) -> Prompt:
+    """Return a prompt as text: the runtime puts the rows of images in place of tags in a text."""
+    if model.vocabulary is None:
+        _cannot_truncate(request, model.tier)
+
+    def make(messages: Conversation) -> Prompt:
+        tagged = with_tags(messages)
+        asked = attrs.evolve(request, messages=tagged.messages, truncate=False)
+        if model.renderer is None:
+            made = _for_runtime(model, asked)
+        else:
+            made = _for_slot(model, model.renderer, asked, now, left=(TAG,))
+        changes = (*made.changes, *tagged.changes)
+        return attrs.evolve(made, images=tagged.images, changes=changes)
+
+    def count(made: Prompt) -> TokenCount:
+        rows = len(made.images) * request.image_tokens
+        text = made.content.whole if not isinstance(made.content, TokenContent) else ""
+        if model.vocabulary is None or model.renderer is None:
+            return TokenCount(len(text.split()) + rows, exact=False, of_images=rows)
+        pieces = split_marks(text, model.renderer.marks)
+        return TokenCount(model.vocabulary.count(pieces) + rows, of_images=rows)
+
+    made = fit(
+        request.messages,
+        make,
+        count,
+        context=model.context,
+        max_new_tokens=request.max_new_tokens,
+        truncate=request.truncate,
+    )
+    return attrs.evolve(made.prompt, dropped=made.dropped)
 
 
 def _as_tokens(
@@ -138,7 +175,17 @@ def _reading(model: ChatModel, request: ChatRequest, *, opened: bool) -> Reading
     )
 
 
-def _for_slot(model: ChatModel, renderer: Renderer, request: ChatRequest, now: datetime) -> Prompt:
+def _for_slot(
+    model: ChatModel,
+    renderer: Renderer,
+    request: ChatRequest,
+    now: datetime,
+    left: tuple[str, ...] = (),
+) -> Prompt:
+    """Return a prompt for the slots.
+
+    :param left: texts that are left as they are, even if they are control tokens.
+    """
     _cannot_truncate(request, model.tier)
     messages, changes = arrange(request.messages, request.tools, renderer.abilities)
 
@@ -147,13 +194,19 @@ def _for_slot(model: ChatModel, renderer: Renderer, request: ChatRequest, now: d
             given, now=now, tools=request.tools, thinking=request.thinking, generate=generate
         )
 
+    known = (renderer.marks, _family_marks(model))
     options = json.dumps([request.thinking, *request.tools.definitions], sort_keys=True)
     content = attrs.evolve(
-        slot_content(messages, render, renderer.marks, _family_marks(model)), options=options
+        slot_content(messages, render, *(_but(left, marks) for marks in known)),
+        options=options,
     )
     opened = model.reasoning is not None and _ends_with(content.postfix, model.reasoning.open)
     reading = _reading(model, request, opened=opened)
     return Prompt(content, reading, (*changes, *_unforced(request)))
+
+
+def _but(left: tuple[str, ...], marks: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(mark for mark in marks if mark not in left)
 
 
 def _family_marks(model: ChatModel) -> tuple[str, ...]:

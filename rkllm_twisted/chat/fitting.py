@@ -18,13 +18,16 @@ class TokenCount:
     """The number of tokens of a prompt.
 
     :param exact: False if the prompt may have more tokens.
+    :param of_images: how many of them are the rows of images.
     """
 
     tokens: int
     exact: bool = True
+    of_images: int = 0
 
     def __str__(self) -> str:
-        return f"{self.tokens} tokens" if self.exact else f"{self.tokens} tokens or more"
+        text = f"{self.tokens} tokens" if self.exact else f"{self.tokens} tokens or more"
+        return f"{text}, {self.of_images} of them of images," if self.of_images else text
 
 
 @attrs.frozen

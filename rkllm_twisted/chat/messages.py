@@ -6,7 +6,9 @@ An error names the place of the wrong value, e.g. ``messages[3].content[1].type`
 
 from __future__ import annotations
 
+import binascii
 import json
+import re
 from collections.abc import Mapping, Sequence
 
 import attrs
@@ -23,6 +25,12 @@ ROLES = {
 }
 #: Members that may hold an earlier answer's reasoning, e.g. of DeepSeek, llama.cpp or Ollama.
 REASONING = ("reasoning_content", "reasoning", "thinking")
+#: The most images of one message.
+MAX_IMAGES = 8
+#: Why images are refused, if nothing else is known.
+NO_IMAGES = "this model does not read images"
+#: The beginning of a ``data:`` URI (RFC 2397) in base64.
+_DATA_URI = re.compile(r"data:[\w.+-]*/?[\w.+-]*(?:;[\w.+-]+=[^;,]*)*;base64,", re.ASCII)
 
 
 @attrs.frozen
@@ -36,10 +44,14 @@ class Text:
 class Image:
     """An image that is a part of a message.
 
-    :param url: a ``data:`` URI, which holds the image itself. Nothing is ever fetched.
+    :param data: the encoded picture; empty if it is in a file. Nothing is ever fetched.
+    :param path: of its file; None if the message holds the picture itself.
+    :param place: its place in the parameters, for errors.
     """
 
-    url: str = attrs.field(repr=lambda url: f"{len(url)} characters")
+    data: bytes = attrs.field(repr=lambda data: f"{len(data)} bytes")
+    path: str | None = None
+    place: str = attrs.field(default="", eq=False)
 
 
 Part = Text | Image
@@ -106,11 +118,11 @@ def wrong(place: str, what: str) -> InvalidParams:
     return InvalidParams(f"{place}: {what}.", {"parameter": place})
 
 
-def read_messages(value: object, *, images: bool = False) -> Conversation:
+def read_messages(value: object, *, no_images: str | None = NO_IMAGES) -> Conversation:
     """Read the ``messages`` of a request.
 
     :param value: the decoded JSON.
-    :param images: True if the model can read images.
+    :param no_images: why the model cannot read images, without a full stop; None if it can.
     :raises InvalidParams: a value is wrong; the error names its place.
     """
     if not isinstance(value, Sequence) or isinstance(value, str):
@@ -118,13 +130,13 @@ def read_messages(value: object, *, images: bool = False) -> Conversation:
     if not value:
         raise wrong("messages", "must have at least one message")
     messages = tuple(
-        _read_message(one, f"messages[{number}]", images) for number, one in enumerate(value)
+        _read_message(one, f"messages[{number}]", no_images) for number, one in enumerate(value)
     )
     check_order(messages)
     return messages
 
 
-def _read_message(value: object, place: str, images: bool) -> Message:
+def _read_message(value: object, place: str, no_images: str | None) -> Message:
     if not isinstance(value, Mapping):
         raise wrong(place, "must be an object with role and content")
     role = value.get("role")
@@ -133,11 +145,13 @@ def _read_message(value: object, place: str, images: bool) -> Message:
     calls = _read_calls(value.get("tool_calls"), f"{place}.tool_calls")
     if calls and role != "assistant":
         raise wrong(f"{place}.tool_calls", f"only an assistant calls tools, not role {role}")
-    parts = _read_content(value.get("content"), f"{place}.content", images)
+    parts = _read_content(value.get("content"), f"{place}.content", no_images)
     if not parts and not calls:
         raise wrong(f"{place}.content", "is missing; it must be text or an array of parts")
     if role != "user" and any(isinstance(part, Image) for part in parts):
         raise wrong(f"{place}.content", f"only role user shows images, not role {role}")
+    if sum(isinstance(part, Image) for part in parts) > MAX_IMAGES:
+        raise wrong(f"{place}.content", f"has more than {MAX_IMAGES} images")
     return Message(
         ROLES[role],
         parts,
@@ -155,17 +169,19 @@ def _text(value: Mapping[str, object], key: str, place: str) -> str | None:
     return text
 
 
-def _read_content(value: object, place: str, images: bool) -> tuple[Part, ...]:
+def _read_content(value: object, place: str, no_images: str | None) -> tuple[Part, ...]:
     if value is None:
         return ()
     if isinstance(value, str):
         return (Text(value),)
     if not isinstance(value, Sequence):
         raise wrong(place, f"must be text or an array of parts, not {shown(value)}")
-    return tuple(_read_part(one, f"{place}[{number}]", images) for number, one in enumerate(value))
+    return tuple(
+        _read_part(one, f"{place}[{number}]", no_images) for number, one in enumerate(value)
+    )
 
 
-def _read_part(value: object, place: str, images: bool) -> Part:
+def _read_part(value: object, place: str, no_images: str | None) -> Part:
     if not isinstance(value, Mapping):
         raise wrong(place, 'must be an object such as {"type": "text", "text": "…"}')
     match value.get("type"):
@@ -174,20 +190,36 @@ def _read_part(value: object, place: str, images: bool) -> Part:
             if text is None:
                 raise wrong(f"{place}.text", "is missing")
             return Text(text)
-        case "image_url" if images:
-            return _read_image(value.get("image_url"), f"{place}.image_url")
+        case "image_url" | "image" if no_images is not None:
+            raise wrong(f"{place}.type", no_images)
         case "image_url":
-            raise wrong(f"{place}.type", "this model does not read images")
+            return _image_of_uri(value.get("image_url"), f"{place}.image_url")
+        case "image":
+            path = _text(value, "path", place)
+            if not path:
+                raise wrong(f"{place}.path", "is missing; it must name a JPEG, PNG or WebP file")
+            return Image(b"", path, f"{place}.path")
         case other:
-            known = "text and image_url" if images else "text"
+            known = "text" if no_images else "text, image_url and image"
             raise wrong(f"{place}.type", f"{shown(other)} is not read here, only {known}")
 
 
-def _read_image(value: object, place: str) -> Image:
+def _image_of_uri(value: object, place: str) -> Image:
     url = value.get("url") if isinstance(value, Mapping) else value
+    place = f"{place}.url"
     if not isinstance(url, str) or not url.startswith("data:"):
-        raise wrong(f"{place}.url", "must be a data: URI; nothing is fetched from elsewhere")
-    return Image(url)
+        raise wrong(place, "must be a data: URI; nothing is fetched from elsewhere")
+    start = _DATA_URI.match(url)
+    if start is None:
+        raise wrong(place, "must be a data: URI in base64, such as data:image/jpeg;base64,…")
+    return Image(_from_base64(url[start.end() :], place), place=place)
+
+
+def _from_base64(text: str, place: str) -> bytes:
+    try:
+        return binascii.a2b_base64("".join(text.split()).encode("ascii"), strict_mode=True)
+    except ValueError:
+        raise wrong(place, "is no base64") from None
 
 
 def _read_calls(value: object, place: str) -> tuple[ToolCall, ...]:

@@ -96,14 +96,16 @@ def plan(
     :param trail: what the cache holds; None if that is unknown.
     :param adapter: the name of the run's LoRA adapter, or None.
     """
+    if prompt.images:
+        return _for_images(plan(model, attrs.evolve(prompt, images=()), None, adapter, traits))
     match prompt.content:
         case TokenContent():
             made = _with_tokens(model, prompt.content, trail, adapter)
         case SlotContent() if traits.templates:
             made = _with_slot(model, prompt.content, trail, adapter, traits)
-        case SlotContent(system, prefix, postfix, _, text):
-            whole = f"{system}{prefix}{text}{postfix}"  # the only way before 1.2.0
-            made = Plan(Tier.TEMPLATE, (CLEAR,), _text(whole, "user", traits), 0, None)
+        case SlotContent():  # the only way before 1.2.0
+            whole = _text(prompt.content.whole, "user", traits)
+            made = Plan(Tier.TEMPLATE, (CLEAR,), whole, 0, None)
         case PlainContent():
             made = _plain(model, prompt.content, trail, adapter, traits)
     if traits.history:
@@ -111,6 +113,19 @@ def plan(
     # A release without history has no call to clear the cache, and needs none.
     calls = tuple(call for call in made.calls if call.function != CLEAR.function)
     return attrs.evolve(made, calls=calls, keep_history=None, trail=None)
+
+
+def _for_images(made: Plan) -> Plan:
+    """Return a plan whose run takes rows of images; they are still to be put into its input.
+
+    The cache is cleared before and unknown after: release 1.3.0 may answer about the image before
+    (reported of its reuse of embeddings), and no call tells what the cache holds of rows.
+    """
+    run_input = {**made.run_input}
+    text = run_input.pop("prompt_input")
+    run_input |= {"input_type": "RKLLM_INPUT_MULTIMODAL", "multimodal_input": {"prompt": text}}
+    keeps = None if made.keep_history is None else 0
+    return attrs.evolve(made, run_input=run_input, keep_history=keeps, trail=None)
 
 
 def _with_shared(made: Plan, prompt: Prompt, trail: Trail | None) -> Plan:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from rkllm_twisted.chat.messages import Conversation
+from rkllm_twisted.chat.messages import Conversation, Image
 from rkllm_twisted.chat.parsing import Reading
 from rkllm_twisted.chat.segments import Pieces
 from rkllm_twisted.chat.tools import NO_TOOLS, Tools
@@ -19,6 +19,7 @@ class ChatRequest:
     :param adapter: the name of a LoRA adapter, or None.
     :param at_once: True if the answer itself has to begin at the end of the prompt, also if the
         template has begun the reasoning there.
+    :param image_tokens: how many tokens the rows of an image are.
     """
 
     messages: Conversation
@@ -29,6 +30,7 @@ class ChatRequest:
     truncate: bool = False
     adapter: str | None = None
     at_once: bool = False
+    image_tokens: int = 0
 
 
 @attrs.frozen
@@ -62,6 +64,11 @@ class SlotContent:
     user_prefix: str
     options: str = ""
 
+    @property
+    def whole(self) -> str:
+        """All that the model reads, as one text."""
+        return f"{self.system}{self.prefix}{self.text}{self.postfix}"
+
 
 @attrs.frozen
 class PlainContent:
@@ -78,6 +85,11 @@ class PlainContent:
     flat: str
     thinking: bool | None
 
+    @property
+    def whole(self) -> str:
+        """All that the model reads if the cache holds nothing."""
+        return self.flat
+
 
 @attrs.frozen
 class Prompt:
@@ -89,6 +101,8 @@ class Prompt:
     :param dropped: how many of the oldest messages were left out.
     :param forced: the beginning of the answer, if the prompt already holds it. Feed this text to
         the parser first.
+    :param images: the images whose rows the model reads, in order. Tags in the prompt's text show
+        their places.
     """
 
     content: TokenContent | SlotContent | PlainContent
@@ -96,3 +110,4 @@ class Prompt:
     changes: tuple[str, ...] = ()
     dropped: int = 0
     forced: str = ""
+    images: tuple[Image, ...] = ()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Container, Iterable, Mapping
 from datetime import datetime
-from typing import Any
 
 from rkllm_twisted.chat.abilities import Abilities, probe
 from rkllm_twisted.chat.families import Family, Wrap, marks_in
@@ -82,13 +81,10 @@ def view(message: Message, abilities: Abilities) -> Mapping[str, object]:
 def _content(message: Message, abilities: Abilities) -> object:
     if not message.parts and message.tool_calls:
         return abilities.no_content
-    if not abilities.parts and not message.images:
+    if not abilities.parts:
         return message.text
-    return [_part(part) for part in message.parts]
-
-
-def _part(part: object) -> Mapping[str, Any]:
-    return {"type": "text", "text": part.text} if isinstance(part, Text) else {"type": "image"}
+    texts = (part.text for part in message.parts if isinstance(part, Text))
+    return [{"type": "text", "text": text} for text in texts]
 
 
 class FamilyRenderer:

@@ -84,7 +84,5 @@ def _text(prompt: Prompt) -> str:
     match prompt.content:
         case TokenContent(pieces):
             return text_of(pieces)
-        case SlotContent() as slots:
-            return f"{slots.system}{slots.prefix}{slots.text}{slots.postfix}"
-        case PlainContent() as plain:
-            return plain.flat
+        case SlotContent() | PlainContent() as text:
+            return text.whole

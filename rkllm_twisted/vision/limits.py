@@ -8,7 +8,5 @@ MAX_ENCODED_BYTES = 20_000_000
 MAX_PIXELS = 50_000_000
 #: Of a decoded picture's longer side, in pixels: the largest that JPEG can have.
 MAX_SIDE = 65_535
-#: The most pictures of one message.
-MAX_IMAGES = 8
 #: The formats that are decoded, by Pillow's names.
 FORMATS = ("JPEG", "PNG", "WEBP")

@@ -50,7 +50,7 @@ def test_ollamas_forms_are_known() -> None:
 def test_images_are_for_models_that_read_them() -> None:
     part = {"type": "image_url", "image_url": {"url": PICTURE}}
     message = {"role": "user", "content": [part, {"type": "text", "text": "What?"}]}
-    assert read_messages([message], images=True)[0].images == (Image(PICTURE),)
+    assert read_messages([message], no_images=None)[0].images == (Image(bytes(3)),)
     with pytest.raises(InvalidParams, match="this model does not read images"):
         read_messages([message])
 
@@ -132,13 +132,48 @@ def test_what_is_wrong_is_said_with_its_place(value: object, place: str, what: s
 def test_nothing_is_fetched(url: object) -> None:
     value = part({"type": "image_url", "image_url": {"url": url}})
     with pytest.raises(InvalidParams, match="must be a data: URI"):
-        read_messages(value, images=True)
+        read_messages(value, no_images=None)
+
+
+@pytest.mark.parametrize(
+    "url", ["data:,AAAA", "data:image/png,AAAA", "data:image/png;base64,A", "data:;base64,ü"]
+)
+def test_a_data_uri_is_base64(url: str) -> None:
+    value = part({"type": "image_url", "image_url": {"url": url}})
+    with pytest.raises(InvalidParams, match=r"content\[1\].image_url.url: .* base64"):
+        read_messages(value, no_images=None)
+
+
+@pytest.mark.parametrize("start", ["image/jpeg", "", "image/svg+xml;charset=utf-8"])
+def test_any_kind_of_picture_may_be_announced(start: str) -> None:
+    value = part({"type": "image_url", "image_url": f"data:{start};base64,AA\nAA"})
+    assert read_messages(value, no_images=None)[0].images == (Image(bytes(3)),)
+
+
+def test_an_image_may_be_in_a_file() -> None:
+    value = part({"type": "image", "path": "a.png"})
+    assert read_messages(value, no_images=None)[0].images == (Image(b"", "a.png"),)
+    with pytest.raises(InvalidParams, match=r"content\[1\].path: is missing"):
+        read_messages(part({"type": "image"}), no_images=None)
+
+
+@pytest.mark.parametrize("kind", ["image", "image_url"])
+def test_the_error_says_why_images_are_not_read(kind: str) -> None:
+    with pytest.raises(InvalidParams, match=r"content\[1\].type: the lamp is off\."):
+        read_messages(part({"type": kind}), no_images="the lamp is off")
+
+
+def test_a_message_has_a_few_images_at_most() -> None:
+    images = [{"type": "image", "path": "a.png"}]
+    read_messages([{"role": "user", "content": images * 8}], no_images=None)
+    with pytest.raises(InvalidParams, match=r"messages\[0\].content: has more than 8 images"):
+        read_messages([{"role": "user", "content": images * 9}], no_images=None)
 
 
 def test_only_users_show_images() -> None:
     image = {"type": "image_url", "image_url": PICTURE}
     with pytest.raises(InvalidParams, match="only role user shows images"):
-        read_messages([{"role": "system", "content": [image]}, USER], images=True)
+        read_messages([{"role": "system", "content": [image]}, USER], no_images=None)
 
 
 def test_results_of_one_answers_calls_come_in_any_order() -> None:

@@ -12,8 +12,8 @@ from rkllm_twisted.chat.abilities import Abilities
 from rkllm_twisted.chat.arrange import arrange
 from rkllm_twisted.chat.families import Family, family_of, marks_in, named
 from rkllm_twisted.chat.family_table import FAMILIES
-from rkllm_twisted.chat.messages import Image, Message, Text, ToolCall, say
-from rkllm_twisted.chat.renderers import FamilyRenderer, TemplateRenderer, view
+from rkllm_twisted.chat.messages import Message, Text, ToolCall, say
+from rkllm_twisted.chat.renderers import FamilyRenderer, TemplateRenderer
 from rkllm_twisted.chat.segments import Mark, text_of
 from rkllm_twisted.chat.template import ChatTemplate
 from rkllm_twisted.chat.tool_formats import TOOL_FORMATS
@@ -104,13 +104,6 @@ def test_earlier_reasoning_is_the_templates_matter() -> None:
 def test_thinking_can_be_switched_off() -> None:
     pieces = rendered_by("qwen3").render((say("user", "a"),), now=NOW, thinking=False)
     assert pieces[-4:] == (Mark("<think>"), "\n\n", Mark("</think>"), "\n\n")
-
-
-def test_images_are_parts() -> None:
-    message = Message("user", (Image("data:,"), Text("What?")))
-    seen = view(message, Abilities())
-    assert seen["content"] == [{"type": "image"}, {"type": "text", "text": "What?"}]
-    assert "<image>What?" in text_of(rendered_by("parts").render((message,), now=NOW))
 
 
 SHORT = (say("system", "S"), say("user", "a"), say("assistant", "b"), say("user", "c"))
