@@ -84,6 +84,8 @@ class Family:
     :param end_tokens: the texts of the tokens that end an answer.
     :param tool_format: the name of a row of :mod:`.tool_formats`.
     :param alternates: True if user and assistant have to take turns.
+    :param image: the texts around an image's rows; None if its models read none.
+    :param stretches_images: True if its encoders take an image stretched, not padded.
     """
 
     name: str
@@ -100,6 +102,7 @@ class Family:
     infill: InfillMarks | None = None
     image: ImageMarks | None = None
     alternates: bool = False
+    stretches_images: bool = False
 
     @property
     def marks(self) -> tuple[str, ...]:

@@ -79,6 +79,7 @@ FAMILIES: tuple[Family, ...] = (
         ),
         image=ImageMarks("<start_of_image>", "<image_soft_token>", "<end_of_image>"),
         alternates=True,
+        stretches_images=True,
         source="Google, Gemma formatting and system instructions; CodeGemma prompt structure",
     ),
     Family(

@@ -6,12 +6,12 @@ An error names the place of the wrong value, e.g. ``messages[3].content[1].type`
 
 from __future__ import annotations
 
-import binascii
 import json
 import re
 from collections.abc import Mapping, Sequence
 
 import attrs
+import msgspec
 
 from rkllm_twisted.errors import InvalidParams
 
@@ -217,7 +217,7 @@ def _image_of_uri(value: object, place: str) -> Image:
 
 def _from_base64(text: str, place: str) -> bytes:
     try:
-        return binascii.a2b_base64("".join(text.split()).encode("ascii"), strict_mode=True)
+        return msgspec.convert("".join(text.split()), bytes)
     except ValueError:
         raise wrong(place, "is no base64") from None
 

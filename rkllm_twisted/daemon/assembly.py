@@ -34,11 +34,13 @@ from rkllm_twisted.rpc.dispatch import Dispatcher
 from rkllm_twisted.rpc.limits import Limits
 from rkllm_twisted.rpc.permissions import Permissions, Principals
 from rkllm_twisted.rpc.registry import find_methods
+from rkllm_twisted.runtime.files import Files
 from rkllm_twisted.server.endpoint import RKLLMServerEndpoint
 from rkllm_twisted.server.factory import RPCFactory
 from rkllm_twisted.server.service import UNIXSocketService, descriptors_for
 from rkllm_twisted.server.socket_file import SAME_ID, SocketFile
 from rkllm_twisted.values import SelfDescription
+from rkllm_twisted.vision_interfaces import IVision
 from rkllm_twisted.wire.messages import Message
 
 _log = Logger("rkllm.daemon")
@@ -166,10 +168,12 @@ def _inference(
     resident: ResidentModel,
     options: Options,
     adapt_profile: Callable[[Any], Any] | None,
+    vision: IVision | None,
 ) -> Any:
     """Make what serves chat. The first client that needs it pays for the imports."""
     from rkllm_twisted.inference.model_turns import ModelTurns  # noqa: PLC0415
     from rkllm_twisted.inference.models import Profiles  # noqa: PLC0415
+    from rkllm_twisted.inference.pictures import Pictures  # noqa: PLC0415
     from rkllm_twisted.inference.prompt_cache import open_prompts  # noqa: PLC0415
     from rkllm_twisted.inference.service import Inference  # noqa: PLC0415
 
@@ -179,7 +183,14 @@ def _inference(
     )
     directory, limit = options["cache-dir"], options["cache-bytes"]
     prompts = directory and partial(open_prompts, directory, limit, partial(_warn, reactor))
-    return Inference(ModelTurns(reactor, npu, resident, profiles, open_prompts=prompts or None))
+    pictures = Pictures(npu.release, vision, Files(options["model-dir"]))
+    return Inference(
+        ModelTurns(
+            *(reactor, npu, resident, profiles),
+            open_prompts=prompts or None,
+            pictures=pictures,
+        )
+    )
 
 
 def _warn(reactor: Any, text: str) -> None:
@@ -206,6 +217,7 @@ def factory_for(
     resident: ResidentModel | None = None,
     describe: Callable[[], SelfDescription] | None = None,
     adapt_profile: Callable[[Any], Any] | None = None,
+    vision: IVision | None = None,
 ) -> RPCFactory:
     """Make the factory that serves an NPU to clients.
 
@@ -213,6 +225,7 @@ def factory_for(
     :param resident: what serves requests that name a model; None: it is made here.
     :param describe: describes the methods; None: what is made when a client first asks for it.
     :param adapt_profile: see :func:`daemon_in`.
+    :param vision: the encoder of pictures; None if the daemon has none.
     """
     resident = resident or resident_for(npu, options, reactor)
     about = About(
@@ -222,7 +235,8 @@ def factory_for(
         describe or partial(_describe, methods, npu.release),
         resident,
         options["history"],
-        partial(_inference, reactor, npu, resident, options, adapt_profile),
+        partial(_inference, reactor, npu, resident, options, adapt_profile, vision),
+        vision,
     )
     if options["cache-dir"] is not None:
         _ = about.inference  # before clients load saved prompts of their own

@@ -23,8 +23,9 @@ _CHANGES = _item(
     "changes",
     "array",
     "What had to be changed so that the template can show it: tools_as_text, system_as_user,"
-    " system_folded, neighbours_joined; tool_choice_not_forced; tool_marks_hidden (calls may have"
-    " come as text: load the model by its name, or with skip_special_token = false).",
+    " system_folded, neighbours_joined; turns_as_text (what follows an image);"
+    " tool_choice_not_forced; tool_marks_hidden (calls may have come as text: load the model"
+    " by its name, or with skip_special_token = false).",
     items="string",
 )
 _DROPPED = _item(

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
+import attrs
+
 from rkllm_twisted.chat.compose import compose
 from rkllm_twisted.chat.events import Event
 from rkllm_twisted.chat.prompts import PlainContent, Prompt, SlotContent, TokenContent
 from rkllm_twisted.chat.segments import text_of
 from rkllm_twisted.inference.chat_turn import ChatTurn, TurnResult
 from rkllm_twisted.inference.model_turns import ModelTurns, TurnCalls
+from rkllm_twisted.inference.pictures import PicturesOfPrompt
 from rkllm_twisted.inference.profile import ModelProfile
 from rkllm_twisted.inference.replies import Reply, chat_reply, pieces_of
 from rkllm_twisted.inference.requests import chat_request
@@ -21,13 +24,20 @@ Stream = Callable[[Reply], object]
 async def complete(turns: ModelTurns, params: Any, client: Hashable, stream: Stream) -> Reply:
     """Answer a conversation."""
 
-    def work(profile: ModelProfile, prompt: Prompt) -> Iterator[TurnCalls[TurnResult]]:
+    def prepare(profile: ModelProfile) -> tuple[Prompt, PicturesOfPrompt | None]:
+        prompt = _composed(turns, params, profile)
+        images = prompt.images
+        return prompt, turns.pictures.prepare(images, profile) if images else None
+
+    def work(
+        profile: ModelProfile, prepared: tuple[Prompt, PicturesOfPrompt | None]
+    ) -> Iterator[TurnCalls[TurnResult]]:
+        prompt, pictures = prepared
         turn = turn_of(turns, params, profile, prompt, stream, params.conversation)
+        turn = attrs.evolve(turn, pictures=pictures)
         yield TurnCalls(turn.perform, turn.continues)
 
-    profile, prompt, (result,) = await turns.answer(
-        params.model, client, lambda profile: _composed(turns, params, profile), work
-    )
+    profile, (prompt, _), (result,) = await turns.answer(params.model, client, prepare, work)
     return chat_reply(profile, prompt, result)
 
 
@@ -77,7 +87,8 @@ async def render(turns: ModelTurns, params: Any, client: Hashable, _: Stream) ->
 
 
 def _composed(turns: ModelTurns, params: Any, profile: ModelProfile) -> Prompt:
-    return compose(profile.chat, chat_request(params, profile), turns.now())
+    request = chat_request(params, profile, turns.pictures)
+    return compose(profile.chat, request, turns.now())
 
 
 def _text(prompt: Prompt) -> str:

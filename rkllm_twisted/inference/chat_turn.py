@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -20,6 +21,7 @@ from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.inference.answer_reader import AnswerReader
 from rkllm_twisted.inference.cache_watch import CacheWatch
 from rkllm_twisted.inference.exact_reading import is_exact, not_continued, stop_continuing
+from rkllm_twisted.inference.pictures import PicturesOfPrompt
 from rkllm_twisted.inference.profile import ModelProfile
 from rkllm_twisted.inference.prompt_cache import PromptCache
 from rkllm_twisted.inference.traits import RuntimeTraits
@@ -56,6 +58,7 @@ class ChatTurn:
     :param conversation: the name that the client has given to the conversation, or None.
     :param prompts: the saved prompts; None if none are saved.
     :param watched: called in the NPU thread with events; True ends the answer.
+    :param pictures: the prompt's images; None if it has none.
     """
 
     profile: ModelProfile
@@ -69,6 +72,7 @@ class ChatTurn:
     conversation: str | None = None
     prompts: PromptCache | None = None
     watched: Callable[[list[Event]], bool] | None = None
+    pictures: PicturesOfPrompt | None = None
 
     def continues(self) -> bool:
         """True if the cache holds the conversation. In the reactor thread, between two turns."""
@@ -94,7 +98,7 @@ class ChatTurn:
 
         :raises RuntimeRefused: it has not, and the client has got a part of the answer already.
         """
-        made = self._plan(trail)
+        made = self._with_rows(turn, self._plan(trail))
         self._prepare_cache(turn, made, known)
         reader = self._reader(turn, made)
         held, final = self._run(turn, made, reader)
@@ -115,6 +119,12 @@ class ChatTurn:
 
     def _plan(self, trail: Trail | None) -> Plan:
         return plan(self.profile.chat, self.prompt, trail, self.adapter, self.traits.plan)
+
+    def _with_rows(self, turn: ITurn, made: Plan) -> Plan:
+        if self.pictures is None:
+            return made
+        multimodal = {**made.run_input["multimodal_input"], "image": self.pictures.rows(turn)}
+        return attrs.evolve(made, run_input={**made.run_input, "multimodal_input": multimodal})
 
     def _prepare_cache(self, turn: ITurn, made: Plan, known: KnownCache) -> None:
         for call in made.calls:
@@ -172,7 +182,8 @@ class ChatTurn:
             held, final = self.prompts.run(turn, made, infer, on_result)
         else:
             params: Params = [made.run_input, infer]
-            held, final = None, turn.perform(turn.prepare("rkllm_run", params), on_result)
+            with self.pictures.explained() if self.pictures else contextlib.nullcontext():
+                held, final = None, turn.perform(turn.prepare("rkllm_run", params), on_result)
         turn.check()  # else an aborted answer would count as whole
         return held, check_run(final, self.profile.chat.context)
 

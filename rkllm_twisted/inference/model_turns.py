@@ -14,6 +14,7 @@ from twisted.internet.threads import deferToThreadPool
 from rkllm_twisted.errors import Busy, NoModel
 from rkllm_twisted.inference.cache_watch import CacheWatch
 from rkllm_twisted.inference.models import Profiles
+from rkllm_twisted.inference.pictures import Pictures
 from rkllm_twisted.inference.profile import ModelProfile
 from rkllm_twisted.inference.prompt_cache import PromptCache
 from rkllm_twisted.inference.requests import RunLimits, run_limits
@@ -61,6 +62,7 @@ class ModelTurns:
     :param resident: makes turns with models by name.
     :param now: the local time, for templates that show the date.
     :param open_prompts: opens the saved prompts, with what the two attributes below are.
+    :param pictures: makes rows of images; None: images are refused.
     :ivar traits: what the runtime can do.
     :ivar watch: what the cache holds.
     :ivar prompts: the saved prompts; None if none are saved.
@@ -75,12 +77,14 @@ class ModelTurns:
         profiles: Profiles,
         now: Callable[[], datetime] = datetime.now,
         open_prompts: OpenPrompts | None = None,
+        pictures: Pictures | None = None,
     ) -> None:
         self._reactor = reactor
         self._npu = npu
         self._resident = resident
         self._profiles = profiles
         self.now = now
+        self.pictures = pictures or Pictures(npu.release)
         self.traits = traits_of(npu.release, npu.version().backend)
         self.watch = CacheWatch()
         self.prompts = None if open_prompts is None else open_prompts(self.traits, self.watch)

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from rkllm_twisted.chat.extras import ExtraMissingError
-from rkllm_twisted.chat.families import InfillMarks, InfillTokens
+from rkllm_twisted.chat.families import ImageMarks, InfillMarks, InfillTokens
 from rkllm_twisted.chat.families import named as family_named
 from rkllm_twisted.chat.family_table import FAMILIES
 from rkllm_twisted.chat.model import ChatModel, OpenTemplate, chat_model, read_specials
@@ -36,6 +36,7 @@ class ModelProfile:
     :param infill: the marks of fill-in-the-middle; None if it has none.
     :param read_own: reads the tokenizer in the model's own file, which takes up to some seconds,
         and returns the profile with it; None if there is a tokenizer beside the model, or none.
+    :param image: the texts around an image's rows; None if unknown.
     """
 
     name: str
@@ -47,6 +48,7 @@ class ModelProfile:
     end_ids: frozenset[int] = frozenset()
     infill: InfillMarks | None = None
     read_own: Callable[[], ModelProfile | None] | None = None
+    image: ImageMarks | None = None
 
     def vocabulary(self, purpose: str) -> Vocabulary:
         """Return the tokenizer.
@@ -150,6 +152,7 @@ class ProfileReader:
             model.settings.sampling,
             frozenset(ids),
             _infill(model, vocabulary),
+            image=model.image,
         )
 
 

@@ -7,18 +7,22 @@ from typing import Any
 
 import attrs
 
-from rkllm_twisted.chat.messages import read_messages, shown, wrong
+from rkllm_twisted.chat.messages import NO_IMAGES, read_messages, shown, wrong
 from rkllm_twisted.chat.prompts import ChatRequest
 from rkllm_twisted.chat.stops import read_stops
 from rkllm_twisted.chat.tools import read_tools
+from rkllm_twisted.inference.pictures import Pictures
 from rkllm_twisted.inference.profile import ModelProfile
 from rkllm_twisted.inference.traits import RuntimeTraits
 
 
-def chat_request(params: Any, profile: ModelProfile) -> ChatRequest:
+def chat_request(
+    params: Any, profile: ModelProfile, pictures: Pictures | None = None
+) -> ChatRequest:
     """Read what the model is to be asked.
 
     :param params: the parameters of ``chat.complete``, or of a method that has some of them.
+    :param pictures: what makes rows of images; None to refuse images.
     :raises InvalidParams: a value is wrong; the error names its place.
     """
     if profile.kind not in ("chat", "vision"):
@@ -28,13 +32,17 @@ def chat_request(params: Any, profile: ModelProfile) -> ChatRequest:
         return getattr(params, name, None)
 
     return ChatRequest(
-        read_messages(params.messages),
+        read_messages(
+            params.messages,
+            no_images=NO_IMAGES if pictures is None else pictures.reason_against(profile),
+        ),
         read_tools(params.tools, params.tool_choice),
         read_stops(given("stop")),
         params.enable_thinking,
         given("max_new_tokens"),
         bool(given("truncate")),
         given("lora"),
+        0 if pictures is None else pictures.tokens,
     )
 
 

@@ -17,7 +17,9 @@ class Params:
     """What it takes.
 
     :param messages: the conversation, in the form of OpenAI's API: role (system, developer, user,
-        assistant or tool), content (text or parts) … The last one is of role user or tool.
+        assistant or tool), content (text or parts) … The last one is of role user or tool. A part
+        of a user's message may be an image, as a data: URI or a file, if a vision encoder is
+        loaded.
     :param model: a model by its name or alias; null for the loaded one.
     :param tools: the functions that the model may call, in the form of OpenAI's API.
     :param tool_choice: auto (as without it), none, required, or an object that names a function.

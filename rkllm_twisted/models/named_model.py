@@ -8,7 +8,13 @@ import attrs
 
 from rkllm_twisted.abi.release import Release
 from rkllm_twisted.abi.to_c import fields_of
-from rkllm_twisted.chat.families import InfillMarks, InfillTokens, family_of, infill_of
+from rkllm_twisted.chat.families import (
+    ImageMarks,
+    InfillMarks,
+    InfillTokens,
+    family_of,
+    infill_of,
+)
 from rkllm_twisted.chat.families import named as family_named
 from rkllm_twisted.chat.family_table import FAMILIES
 from rkllm_twisted.chat.tool_formats import special_format
@@ -146,6 +152,14 @@ class NamedModel:
         return next(filter(None, marks), None)
 
     @property
+    def image(self) -> ImageMarks | None:
+        """The texts around an image's rows, from the settings, else its family; None if unknown."""
+        if self.settings.image is not None or self.family is None:
+            return self.settings.image
+        family = family_named(self.family, FAMILIES)
+        return None if family is None else family.image
+
+    @property
     def shows_marks(self) -> bool:
         """True if it is loaded so that the runtime's text has the special tokens.
 
@@ -182,7 +196,8 @@ class NamedModel:
         """Return the RKLLMParam that loads it, for a release of the runtime."""
         marks = {"skip_special_token": False} if self.shows_marks else {}
         param = {"model_path": self.path, **marks, **self.settings.param}
-        image, fields = self.settings.image, fields_of(release, release.structs["RKLLMParam"])
+        image = self.image if "vision" in self.capabilities else self.settings.image
+        fields = fields_of(release, release.structs["RKLLMParam"])
         if image is not None and "img_start" in fields:  # since 1.3.0 they are in the input
             texts = {"img_start": image.start, "img_content": image.content, "img_end": image.end}
             param = {**texts, **param}

@@ -108,6 +108,15 @@ class Files:
             else:
                 self._writable(file)
 
+    def read(self, file: FileParameter, limit: int) -> bytes:
+        """Return at most so many bytes of a file that a client names.
+
+        :raises InvalidParams, NotAllowed: see :meth:`check`.
+        """
+        descriptor = self._readable(file)
+        with _refusing(file), Path(descriptor.path if descriptor else file.name).open("rb") as it:
+            return it.read(limit)
+
     @contextmanager
     def opened(
         self, prepared: PreparedCall, on_saved: Callable[[bool], object] = bool

@@ -16,6 +16,7 @@ WHOLE = frozenset(
         "errors",
         "formats",
         "http_interfaces",
+        "constraint_interfaces",
         "interfaces",
         "isolation",
         "methods",
@@ -29,6 +30,7 @@ WHOLE = frozenset(
         "server",
         "tap",
         "values",
+        "vision_interfaces",
         "wire",
     )
 )

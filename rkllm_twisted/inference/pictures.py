@@ -1,0 +1,229 @@
+"""Makes a model's rows of the images in a conversation, with the daemon's vision encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from threading import BoundedSemaphore, Lock
+
+import attrs
+
+from rkllm_twisted.abi.release import Release
+from rkllm_twisted.abi.to_c import FileParameter, fields_of
+from rkllm_twisted.chat.extras import ExtraMissingError
+from rkllm_twisted.chat.families import ImageMarks, named
+from rkllm_twisted.chat.family_table import FAMILIES
+from rkllm_twisted.chat.messages import NO_IMAGES, Image, wrong
+from rkllm_twisted.errors import Busy, InternalError, InvalidParams
+from rkllm_twisted.inference.profile import ModelProfile
+from rkllm_twisted.interfaces import ITurn
+from rkllm_twisted.offload.picture import pixels_of
+from rkllm_twisted.runtime.files import Files
+from rkllm_twisted.values import FloatArray
+from rkllm_twisted.vision.cache import RowCache, picture_key
+from rkllm_twisted.vision.decode import PictureError, check_bytes
+from rkllm_twisted.vision.limits import MAX_ENCODED_BYTES
+from rkllm_twisted.vision.pixels import Fit, Preparation, Resample
+from rkllm_twisted.vision_interfaces import EncoderFacts, IVision
+
+#: Pictures that are decoded at once: each may take a gigabyte.
+MAX_DECODERS = 2
+#: The fields of the input that hold the texts around images, since release 1.3.0.
+_MARKS = {"image_start": "start", "image_content": "content", "image_end": "end"}
+
+
+class Pictures:
+    """Makes rows, and keeps them: a conversation sends its images with each turn.
+
+    :param release: of the runtime.
+    :param vision: the encoder; None if the daemon has none.
+    :param files: the files that clients may name.
+    """
+
+    def __init__(
+        self, release: Release, vision: IVision | None = None, files: Files | None = None
+    ) -> None:
+        self._vision = vision
+        self._files = files
+        self._kept = RowCache[FloatArray]()
+        self._lock = Lock()
+        self._decoders = BoundedSemaphore(MAX_DECODERS)
+        structs = release.structs
+        nested = structs.get("RKLLMMultiModalInput.image") or structs["RKLLMMultiModelInput"]
+        self.fields = frozenset(fields_of(release, nested))
+
+    @property
+    def encoder(self) -> EncoderFacts | None:
+        """The encoder that is loaded."""
+        return None if self._vision is None else self._vision.encoder
+
+    @property
+    def tokens(self) -> int:
+        """The number of rows of an image."""
+        encoder = self.encoder
+        return 0 if encoder is None else encoder.tokens
+
+    def reason_against(self, profile: ModelProfile) -> str | None:
+        """Return why images for a model are refused, without a full stop; None if they are not."""
+        if self._vision is None:
+            return NO_IMAGES
+        encoder = self.encoder
+        if encoder is None:
+            return f"{NO_IMAGES}: no vision encoder is loaded; load one with vision.load"
+        family = profile.chat.family
+        if encoder.asked.family and family and encoder.asked.family != family.name:
+            return (
+                f"the vision encoder was loaded for the family {encoder.asked.family}, and"
+                f" {profile.name} is of the family {family.name}; load its own encoder"
+            )
+        if _marks(encoder, profile) is None:
+            return (
+                f"{NO_IMAGES}: the texts around an image are not known; give image in its"
+                " rkllm.toml, or tags with vision.load"
+            )
+        return None
+
+    def prepare(self, images: Sequence[Image], profile: ModelProfile) -> PicturesOfPrompt:
+        """Decode images whose rows are not kept. In a thread.
+
+        :raises InvalidParams, NotAllowed: an image cannot be used; the error names its place.
+        """
+        encoder = self.encoder
+        if encoder is None:
+            raise _changed()
+        if len(images) > 1 and "n_image" not in self.fields:
+            what = "shows a second image, and this release of the runtime takes one in a prompt"
+            raise wrong(images[1].place, what)
+        marks = _marks(encoder, profile) or ImageMarks("", "", "")
+        preparation = _preparation(encoder, profile)
+        pictures = [self._prepared(image, encoder, preparation) for image in images]
+        return PicturesOfPrompt(self, encoder, marks, tuple(pictures))
+
+    def _prepared(self, image: Image, encoder: EncoderFacts, how: Preparation) -> _Picture:
+        data = image.data
+        if image.path is not None:
+            if self._files is None:
+                raise wrong(image.place, "no files are read here")
+            data = self._files.read(FileParameter(image.place, image.path), MAX_ENCODED_BYTES + 1)
+        with _named(image.place):
+            check_bytes(len(data))
+            key = picture_key(encoder.identity, data, how.fit.value, how.resample.value)
+            rows = self.kept(key)
+            if rows is not None:
+                return _Picture(key, b"", rows)
+            with self._decoders:
+                return _Picture(key, pixels_of(data, how), None)
+
+    def encode(self, turn: ITurn, encoder: EncoderFacts, picture: _Picture) -> FloatArray:
+        """Return the rows of an image. In the NPU thread.
+
+        :raises Busy: another encoder is loaded meanwhile.
+        :raises RPCError: it failed.
+        """
+        rows = picture.rows or self.kept(picture.key)
+        if rows is None:
+            if self._vision is None or not _is_same(self._vision.encoder, encoder):
+                raise _changed()
+            rows = self._vision.encode_in(turn, picture.pixels)
+            with self._lock:
+                self._kept.put(picture.key, rows, len(rows.data))
+        return rows
+
+    def kept(self, key: bytes) -> FloatArray | None:
+        """Return rows that are kept."""
+        with self._lock:
+            return self._kept.get(key)
+
+
+@attrs.frozen
+class _Picture:
+    """One image: its rows, or the pixels that they are made of."""
+
+    key: bytes
+    pixels: bytes = attrs.field(repr=False)
+    rows: FloatArray | None = attrs.field(repr=False)
+
+
+@attrs.frozen
+class PicturesOfPrompt:
+    """The images of one prompt.
+
+    :param encoder: the encoder that they are prepared for.
+    :param marks: the texts around them.
+    """
+
+    _pictures: Pictures
+    encoder: EncoderFacts
+    marks: ImageMarks
+    prepared: tuple[_Picture, ...]
+
+    def rows(self, turn: ITurn) -> Mapping[str, object]:
+        """Return the field ``image`` of the multimodal input. In the NPU thread.
+
+        Before release 1.3.0 its fields are in the multimodal input itself; the daemon puts them
+        there.
+        """
+        each = [self._pictures.encode(turn, self.encoder, one) for one in self.prepared]
+        columns = each[0].shape[-1]
+        data = each[0].data if len(each) == 1 else b"".join(one.data for one in each)
+        values: dict[str, object] = {
+            "image_embed": FloatArray(data, (len(each) * self.encoder.tokens, columns)),
+            "n_image_tokens": self.encoder.tokens,
+            "n_image": len(each),
+            "image_width": self.encoder.width,
+            "image_height": self.encoder.height,
+        }
+        values |= {field: getattr(self.marks, part) for field, part in _MARKS.items()}
+        return {name: value for name, value in values.items() if name in self._pictures.fields}
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Say that the encoder is another model's, if the rows have another width."""
+        try:
+            yield
+        except InvalidParams as error:
+            if "image_embed" not in str((error.data or {}).get("parameter")):
+                raise
+            raise InvalidParams(
+                f"The vision encoder's rows have {self.encoder.row_width} numbers, and the loaded"
+                " model's embeddings another number: load the encoder that belongs to the model.",
+                {"parameter": "messages", "row_width": self.encoder.row_width},
+            ) from None
+
+
+def _marks(encoder: EncoderFacts, profile: ModelProfile) -> ImageMarks | None:
+    """Return the texts around images: those that came with the encoder, else the model's."""
+    asked = encoder.asked
+    if asked.tags is not None:
+        return ImageMarks(asked.tags.start, asked.tags.content, asked.tags.end)
+    if profile.image is not None:
+        return profile.image
+    family = None if asked.family is None else named(asked.family, FAMILIES)
+    return None if family is None else family.image
+
+
+def _preparation(encoder: EncoderFacts, profile: ModelProfile) -> Preparation:
+    asked = encoder.asked
+    family = profile.chat.family or (named(asked.family, FAMILIES) if asked.family else None)
+    usual = Fit.STRETCH if family is not None and family.stretches_images else Fit.PAD
+    fit = usual if asked.fit is None else Fit(asked.fit)
+    return Preparation(encoder.width, encoder.height, fit, Resample(asked.resample))
+
+
+def _is_same(one: EncoderFacts | None, other: EncoderFacts) -> bool:
+    return one is not None and one.identity == other.identity
+
+
+def _changed() -> Busy:
+    return Busy("The vision encoder has been changed meanwhile; send the request again.")
+
+
+@contextmanager
+def _named(place: str) -> Iterator[None]:
+    """Turn an error about a picture into one about a parameter."""
+    try:
+        yield
+    except PictureError as error:
+        raise wrong(place, str(error)) from None
+    except ExtraMissingError as error:
+        raise InternalError(str(error), {"package": error.name}) from None
