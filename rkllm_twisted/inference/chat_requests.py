@@ -26,8 +26,7 @@ async def complete(turns: ModelTurns, params: Any, client: Hashable, stream: Str
 
     def prepare(profile: ModelProfile) -> tuple[Prompt, PicturesOfPrompt | None]:
         prompt = _composed(turns, params, profile)
-        images = prompt.images
-        return prompt, turns.pictures.prepare(images, profile) if images else None
+        return prompt, turns.pictures.of(prompt, profile)
 
     def work(
         profile: ModelProfile, prepared: tuple[Prompt, PicturesOfPrompt | None]

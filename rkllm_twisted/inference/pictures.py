@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from threading import BoundedSemaphore, Lock
 
@@ -14,6 +14,7 @@ from rkllm_twisted.chat.extras import ExtraMissingError
 from rkllm_twisted.chat.families import ImageMarks, named
 from rkllm_twisted.chat.family_table import FAMILIES
 from rkllm_twisted.chat.messages import NO_IMAGES, Image, wrong
+from rkllm_twisted.chat.prompts import Prompt
 from rkllm_twisted.errors import Busy, InternalError, InvalidParams
 from rkllm_twisted.inference.profile import ModelProfile
 from rkllm_twisted.interfaces import ITurn
@@ -83,12 +84,15 @@ class Pictures:
             )
         return None
 
-    def prepare(self, images: Sequence[Image], profile: ModelProfile) -> PicturesOfPrompt:
-        """Decode images whose rows are not kept. In a thread.
+    def of(self, prompt: Prompt, profile: ModelProfile) -> PicturesOfPrompt | None:
+        """Decode the images of a prompt whose rows are not kept. In a thread.
 
+        :returns: None if the prompt has none.
         :raises InvalidParams, NotAllowed: an image cannot be used; the error names its place.
         """
-        encoder = self.encoder
+        images, encoder = prompt.images, self.encoder
+        if not images:
+            return None
         if encoder is None:
             raise _changed()
         if len(images) > 1 and "n_image" not in self.fields:
@@ -175,6 +179,11 @@ class PicturesOfPrompt:
         }
         values |= {field: getattr(self.marks, part) for field, part in _MARKS.items()}
         return {name: value for name, value in values.items() if name in self._pictures.fields}
+
+    def newest(self, count: int) -> PicturesOfPrompt | None:
+        """Return the last images; None for no image. Older turns may have been left out."""
+        left = self.prepared[len(self.prepared) - count :]
+        return attrs.evolve(self, prepared=left) if left else None
 
     @contextmanager
     def explained(self) -> Iterator[None]:

@@ -42,7 +42,7 @@ def chat_request(
         given("max_new_tokens"),
         bool(given("truncate")),
         given("lora"),
-        0 if pictures is None else pictures.tokens,
+        image_tokens=0 if pictures is None else pictures.tokens,
     )
 
 

@@ -86,8 +86,9 @@ async def chat(turns: ModelTurns, params: Any, client: Hashable, stream: Stream)
         tokens = turns.engines.of(profile, form)
         steered = None
         own = profile if tokens is None or tokens.profile.chat.renderer is None else tokens.profile
-        request = _in_form(chat_request(params, own), form)
+        request = _in_form(chat_request(params, own, turns.pictures), form)
         prompt = compose(own.chat, request, turns.now())
+        pictures = turns.pictures.of(prompt, own)
         if tokens is not None and isinstance(prompt.content, TokenContent):
             tokens.constrain(form)
             steered = Steered(prompt, tokens, lambda: tokens.constrain(form))
@@ -95,7 +96,9 @@ async def chat(turns: ModelTurns, params: Any, client: Hashable, stream: Stream)
 
         def turn_of(said: tuple[Message, ...]) -> ChatTurn:
             anew = attrs.evolve(plain, messages=(*plain.messages, *said))
-            return checked_turn(turns, params, own, compose(own.chat, anew, turns.now()))
+            again = compose(own.chat, anew, turns.now())
+            turn = checked_turn(turns, params, own, again)
+            return attrs.evolve(turn, pictures=pictures and pictures.newest(len(again.images)))
 
         return PreparedAnswer(own, prompt, steered, checked(turns, params, form, turn_of, stream))
 
@@ -104,7 +107,7 @@ async def chat(turns: ModelTurns, params: Any, client: Hashable, stream: Stream)
 
 
 class _NotSteeredError(Exception):
-    """The model's tokens are not known."""
+    """The model's tokens are not known, or it reads images, too."""
 
 
 def _wants_call(params: Any) -> bool:
@@ -122,7 +125,9 @@ async def _call_tool(turns: ModelTurns, params: Any, client: Hashable, stream: S
         tokens = turns.engines.of(profile, anything)
         if tokens is None or tokens.profile.chat.renderer is None:
             raise _NotSteeredError
-        request = chat_request(params, tokens.profile)
+        request = chat_request(params, tokens.profile, turns.pictures)
+        if any(message.images for message in request.messages):
+            raise _NotSteeredError
         for arguments in argument_forms(request.tools):
             tokens.constrain(arguments)
         form = call_form(request.tools, tokens.profile.chat.tool_format)

@@ -270,6 +270,25 @@ def test_tools_work_with_images(tmp_path: Path) -> None:
     assert secrets_in(rig.ask([ask_about(RED)], tools=[tool]).text) == {ONE, TWO}
 
 
+def test_a_tool_that_has_to_be_called_is_not_forced(tmp_path: Path) -> None:
+    rig = made_rig(furnish(tmp_path, "tokens"), FakeVision(facts()), "tokens")
+    tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+    asked = rig.ask([ask_about(RED)], tools=[tool], tool_choice="required")
+    assert "tool_choice_not_forced" in asked.result["changes"]
+
+
+def test_an_answer_in_a_form_is_checked(rig: Rig, vision: FakeVision) -> None:
+    form = {"type": "regex", "regex": "saw zq1q"}
+    asked = rig.ask([ask_about(RED)], response_format=form)
+    assert asked.text == "saw zq1q"
+    assert asked.result["structured"]["guaranteed"] is False
+    form["regex"] = "never"
+    error = rig.ask([ask_about(RED)], response_format=form).error
+    assert "did not keep to the form in 3 attempts" in str(error)
+    assert [given["n_image"] for given in inputs(rig)] == [1, 1, 1, 1]
+    assert len(vision.encoded) == 1
+
+
 def test_render_shows_the_tags(rig: Rig) -> None:
     from rkllm_twisted.methods.chat_render import Params
 
