@@ -1,0 +1,1 @@
+"""Several boards behind one address: whole runs are given to boards that are free."""
