@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
 from rkllm_twisted.fleet.errors import FleetError
-from rkllm_twisted.fleet.values import Invocation, Offer, Payload, State
+from rkllm_twisted.fleet.values import Invocation, Offer, Payload, BoardState
 
 
 class IEngine(Interface):
@@ -111,7 +111,7 @@ class IEngine(Interface):
             - RouterLost: this engine is not joined, or lost its connection during the call.
         """
 
-    def announce(state: State) -> None:
+    def announce(state: BoardState) -> None:
         """Publish the board's state: for boards.
 
         The last state is kept and shown to every watcher, also to those that join later. Before
@@ -144,7 +144,7 @@ class IWatcher(Interface):
         :param reason: RouterLost, or NotPermitted if the router refuses the key or the name.
         """
 
-    def board_changed(board: str, state: State) -> None:
+    def board_changed(board: str, state: BoardState) -> None:
         """A board was there when this member joined, has come, or has announced a state.
 
         :param board: its name, which the router has checked.

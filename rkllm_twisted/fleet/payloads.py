@@ -8,7 +8,7 @@ import msgspec
 
 from rkllm_twisted.errors import InternalError, RPCError, error_from
 from rkllm_twisted.fleet.errors import TooLarge
-from rkllm_twisted.fleet.values import MAX_SIZE, Payload, State
+from rkllm_twisted.fleet.values import MAX_SIZE, Payload, BoardState
 
 _MAX_STATE = 64 * 1024
 
@@ -28,7 +28,7 @@ def size_checked(payload: Payload) -> bytes:
     return text
 
 
-def checked_state(state: State) -> State:
+def checked_state(state: BoardState) -> BoardState:
     """Return a board's state.
 
     :raises ValueError: it exceeds 64 KiB.

@@ -15,7 +15,7 @@ MAX_SIZE = 12 * 1024 * 1024
 
 #: A payload: what JSON can hold.
 Payload = Any
-State = Mapping[str, Any]
+BoardState = Mapping[str, Any]
 
 _BOARD = re.compile(r"[a-z0-9_]{1,64}")
 _NOT_IN_URI = re.compile(r"[^a-z0-9_]+")

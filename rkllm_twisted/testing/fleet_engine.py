@@ -17,7 +17,7 @@ from rkllm_twisted.fleet import errors
 from rkllm_twisted.fleet.access import allowed
 from rkllm_twisted.fleet.interfaces import IEngine
 from rkllm_twisted.fleet.payloads import checked_state, error_of, rpc_error, size_checked
-from rkllm_twisted.fleet.values import Invocation, Offer, Payload, Role, State, checked_name
+from rkllm_twisted.fleet.values import Invocation, Offer, Payload, Role, BoardState, checked_name
 
 _log = Logger()
 Serve = Callable[[Invocation], "Deferred[Payload]"]
@@ -106,7 +106,7 @@ class InMemoryEngine:
         self.role = role
         self.joined = False
         self.wanted = False
-        self.state: State | None = None
+        self.state: BoardState | None = None
         self.offers: dict[str, _OfferInMemory] = {}
         self.serving: list[_CallInMemory] = []
         self.calling: list[_CallInMemory] = []
@@ -167,7 +167,7 @@ class InMemoryEngine:
             server.offers[uri].serve, delivered
         )
 
-    def announce(self, state: State) -> None:
+    def announce(self, state: BoardState) -> None:
         """See :meth:`IEngine.announce`."""
         self.state = checked_state(state)
         if self.joined:
