@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
 from rkllm_twisted.fleet.errors import FleetError
-from rkllm_twisted.fleet.values import Invocation, Offer, Payload, BoardState
+from rkllm_twisted.fleet.values import BoardState, Invocation, Offer, Payload
 
 
 class IEngine(Interface):

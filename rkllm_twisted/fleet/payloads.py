@@ -8,7 +8,7 @@ import msgspec
 
 from rkllm_twisted.errors import InternalError, RPCError, error_from
 from rkllm_twisted.fleet.errors import TooLarge
-from rkllm_twisted.fleet.values import MAX_SIZE, Payload, BoardState
+from rkllm_twisted.fleet.values import MAX_SIZE, BoardState, Payload
 
 _MAX_STATE = 64 * 1024
 

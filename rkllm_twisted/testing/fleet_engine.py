@@ -17,9 +17,9 @@ from rkllm_twisted.fleet import errors
 from rkllm_twisted.fleet.access import allowed
 from rkllm_twisted.fleet.interfaces import IEngine
 from rkllm_twisted.fleet.payloads import checked_state, error_of, rpc_error, size_checked
-from rkllm_twisted.fleet.values import Invocation, Offer, Payload, Role, BoardState, checked_name
+from rkllm_twisted.fleet.values import BoardState, Invocation, Offer, Payload, Role, checked_name
 
-_log = Logger()
+_log = Logger("rkllm.fleet")
 Serve = Callable[[Invocation], "Deferred[Payload]"]
 
 
