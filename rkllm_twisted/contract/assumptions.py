@@ -5,6 +5,7 @@ from __future__ import annotations
 from rkllm_twisted.contract import abort_checks, run_checks, state_checks
 from rkllm_twisted.contract.assumption import COPES, Assumption
 from rkllm_twisted.contract.chat_assumptions import CHAT_ASSUMPTIONS
+from rkllm_twisted.contract.structured_assumptions import STRUCTURED_ASSUMPTIONS
 
 #: The name of the assumption without which the later ones cannot be checked.
 MODEL_LOADS = "loads"
@@ -208,6 +209,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         state_checks.destroy_while_running,
     ),
     *CHAT_ASSUMPTIONS,
+    *STRUCTURED_ASSUMPTIONS,
     Assumption(
         "input",
         "rkllm_run may read its input until it returns.",

@@ -40,6 +40,9 @@ class CallbackRecord:
     :param token: its token's id.
     :param generated: ``perf.generate_tokens``; None if the release has no figures.
     :param read: ``perf.prefill_tokens``; None if the release has no figures.
+    :param rows: how many rows of logits it brought.
+    :param columns: how many logits are in a row.
+    :param likeliest: the token with the highest logit of the last row; -1 without logits.
     :param at: its time, in seconds of the monotonic clock.
     """
 
@@ -52,6 +55,9 @@ class CallbackRecord:
     generated: int | None
     read: int | None
     at: float
+    rows: int = 0
+    columns: int = 0
+    likeliest: int = -1
 
 
 @attrs.frozen
@@ -272,4 +278,19 @@ class RawLibrary:
             generated=result.perf.generate_tokens if hasattr(result, "perf") else None,
             read=result.perf.prefill_tokens if hasattr(result, "perf") else None,
             at=time.monotonic(),
+            **_logits_of(result),
         )
+
+
+def _logits_of(result: CData) -> dict[str, int]:
+    """Return what a callback record has of a result's logits."""
+    logits = getattr(result, "logits", None)
+    if logits is None or not logits.logits or logits.num_tokens < 1 or logits.vocab_size < 1:
+        return {}
+    rows, columns = int(logits.num_tokens), int(logits.vocab_size)
+    last = logits.logits[(rows - 1) * columns : rows * columns]
+    return {
+        "rows": rows,
+        "columns": columns,
+        "likeliest": max(range(columns), key=last.__getitem__),
+    }

@@ -14,7 +14,8 @@
 __attribute__((used)) static const char version[] = "RKLLM SDK (version: 1.3.0)";
 #endif
 
-enum { WORDS = 40, DEAF_WORDS = 700, CONTEXT = 4096 };
+enum { WORDS = 40, DEAF_WORDS = 700, CONTEXT = 4096, FIRST_TOKEN = 7 };
+enum { ROWS = 64, COLUMNS = 64 }; /* of logits */
 
 static struct {
     RKLLMParam *param;
@@ -22,6 +23,7 @@ static struct {
     const char *prefix;
     const char *system, *postfix; /* copied, unlike the prefix */
     int cache, loads, runs, aborts, limit, saved;
+    int said; /* tokens of an answer that are in the cache */
     int last_prompt, cut_off; /* tokens of the last prompt, and of the last that was cleared */
     bool has_template_file;
     volatile bool running, aborted, aborted_idle, paused, deaf;
@@ -111,7 +113,7 @@ static int reused;      /* of these; perf does not count them */
 static int tell(const char *text, int tokens, void *userdata, LLMCallState state) {
     struct call call = {.userdata = is_contrary("userdata") ? NULL : userdata, .state = state};
     call.result.text = text;
-    call.result.token_id = 7 + tokens;
+    call.result.token_id = FIRST_TOKEN + tokens;
     if (state == RKLLM_RUN_FINISH) call.result.perf.prefill_tokens = read_tokens - reused;
     if (state == RKLLM_RUN_FINISH || is_contrary("perf")) call.result.perf.generate_tokens = tokens;
     if (is_contrary("callback's thread")) {
@@ -136,15 +138,36 @@ static void later(void *userdata) {
     pthread_detach(other);
 }
 
-static int give_arrays(RKLLMInferMode mode, void *userdata) {
-    static const float numbers[4] = {1, 2, 3, 4};
+/* The tokens of an answer follow each other; others are a prompt's. */
+static int read_for_arrays(const RKLLMInput *input, const RKLLMInferParam *infer) {
+    if (input->input_type != RKLLM_INPUT_TOKEN) return 1;
+    int n = (int)input->token_input.n_tokens;
+    bool hidden = infer->mode != RKLLM_INFER_GET_LOGITS;
+    if (it.cache == 0) it.said = 0;
+    for (int i = 0; i < n; i++)
+        it.said += input->token_input.input_ids[i] == FIRST_TOKEN + it.said;
+    if (infer->keep_history && !is_contrary(hidden ? "hidden prompt" : "logits append"))
+        it.cache += n;
+    return n < ROWS ? n : ROWS;
+}
+
+static int give_arrays(RKLLMInferMode mode, void *userdata, int rows) {
+    static float numbers[ROWS * COLUMNS];
     RKLLMResult result = {0};
     const char *name = mode == RKLLM_INFER_GET_LOGITS ? "end, logits" : "end, hidden states";
     if (mode == RKLLM_INFER_GET_LOGITS)
-        result.logits = (RKLLMResultLogits){numbers, 4, 1};
+        result.logits = (RKLLMResultLogits){numbers, COLUMNS, rows};
     else
         result.last_hidden_layer = (RKLLMResultLastHiddenLayer){numbers, 4, 1};
+    bool off = (it.paused && is_contrary("logits after a pause")) ||
+               (rows > 1 && it.said && is_contrary("logits of several"));
+    it.paused = false;
+    memset(numbers, 0, sizeof numbers);
+    numbers[(rows - 1) * COLUMNS + FIRST_TOKEN + it.said + off] = 1;
+    if (is_contrary("rows are freed")) memset(malloc(1 << 20), 1, 1 << 20);
     it.callback(&result, userdata, RKLLM_RUN_NORMAL);
+    if (mode == RKLLM_INFER_GET_LOGITS && is_contrary("logits of a token"))
+        it.callback(&result, userdata, RKLLM_RUN_NORMAL);
     if (is_contrary(name)) later(userdata);
     return 0;
 }
@@ -196,6 +219,8 @@ static int generate(RKLLMInferParam *infer, void *userdata, int first) {
         usleep(1000);
         if (reply == 1 && !is_contrary("pause")) {
             it.paused = true;
+            it.cache += read_tokens;
+            it.said = 0;
             return 0;
         }
     }
@@ -218,7 +243,8 @@ RKLLM_CPU_API int rkllm_run(LLMHandle handle, RKLLMInput *input, RKLLMInferParam
         tell(NULL, 0, userdata, RKLLM_RUN_ERROR);
         return -1;
     }
-    if (infer->mode != RKLLM_INFER_GENERATE) return give_arrays(infer->mode, userdata);
+    if (infer->mode != RKLLM_INFER_GENERATE)
+        return give_arrays(infer->mode, userdata, read_for_arrays(input, infer));
     it.runs++;
     read_tokens = prompt_tokens(input);
     save(infer->prompt_cache_params);
