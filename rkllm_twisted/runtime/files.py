@@ -117,6 +117,14 @@ class Files:
         with _refusing(file), Path(descriptor.path if descriptor else file.name).open("rb") as it:
             return it.read(limit)
 
+    def found(self, file: FileParameter) -> Descriptor | None:
+        """Find one file that must exist, for a library that is not RKLLM's.
+
+        :returns: the opened file; None without directories: then its own name will do.
+        :raises InvalidParams, NotAllowed: see :meth:`check`.
+        """
+        return self._readable(file)
+
     @contextmanager
     def opened(
         self, prepared: PreparedCall, on_saved: Callable[[bool], object] = bool

@@ -2,25 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 import pytest_twisted
+from encoder_scripts import encoder_script
+from twisted.internet import reactor
 from zope.interface.verify import verifyObject
 
+from rkllm_twisted.encoders.vision import Vision
 from rkllm_twisted.errors import InvalidParams, NoModel
-from rkllm_twisted.testing import FakeVision, fake_encoder
+from rkllm_twisted.npu.thread import ThreadNPU
+from rkllm_twisted.rknn.library import SCRIPTED
+from rkllm_twisted.runtime.files import Files
+from rkllm_twisted.testing import FakeRuntime, FakeVision
+from rkllm_twisted.testing.threads import ClockThread
 from rkllm_twisted.vision_interfaces import EncoderLoad, IVision
 
 
-@pytest.fixture(params=["fake"])
-def vision() -> IVision:
-    """Make the daemon's encoder; none is loaded."""
+def fake_vision() -> IVision:
+    """Return the fake."""
     return FakeVision()
 
 
+def scripted_vision() -> IVision:
+    """Return the real one over the scripted library, in a process, without an NPU thread."""
+    thread = ClockThread(reactor)
+    npu = ThreadNPU(FakeRuntime(), thread.in_thread, thread.from_thread)
+    return Vision(npu, Files(), SCRIPTED)
+
+
+@pytest.fixture(params=[fake_vision, scripted_vision])
+def vision(request: pytest.FixtureRequest) -> Iterator[IVision]:
+    """Make the daemon's encoder; none is loaded."""
+    made = request.param()
+    yield made
+    if isinstance(made, Vision):
+        made.stopService()
+
+
 @pytest.fixture
-def asked() -> EncoderLoad:
+def asked(tmp_path: Path) -> EncoderLoad:
     """Return what loads an encoder."""
-    return EncoderLoad(fake_encoder().asked.path)
+    return EncoderLoad(encoder_script(tmp_path, "outputs 2"))
 
 
 def test_it_provides_the_interface(vision: IVision) -> None:

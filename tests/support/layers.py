@@ -68,6 +68,7 @@ FOLDERS = (
     _folder(3, "npu", _TWISTED),
     _folder(3, "isolation", _TWISTED),
     _folder(3, "offload", _TWISTED),
+    _folder(3, "encoders", _TWISTED),
     _folder(3, "structured", f"{_TWISTED} llguidance numpy"),
     _folder(3, "inference", _TWISTED),
     _folder(3, "methods", _TWISTED, (0,)),

@@ -1,0 +1,1 @@
+"""The vision encoder in a supervised process of its own."""
