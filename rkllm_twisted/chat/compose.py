@@ -59,23 +59,28 @@ def _with_images(model: ChatModel, request: ChatRequest, now: datetime) -> Promp
         changes = (*made.changes, *tagged.changes)
         return attrs.evolve(made, images=tagged.images, changes=changes)
 
-    def count(made: Prompt) -> TokenCount:
-        rows = len(made.images) * request.image_tokens
-        text = made.content.whole if not isinstance(made.content, TokenContent) else ""
-        if model.vocabulary is None or model.renderer is None:
-            return TokenCount(len(text.split()) + rows, exact=False, of_images=rows)
-        pieces = split_marks(text, model.renderer.marks)
-        return TokenCount(model.vocabulary.count(pieces) + rows, of_images=rows)
-
     made = fit(
         request.messages,
         make,
-        count,
+        lambda made: count_with_images(model, made, request.image_tokens),
         context=model.context,
         max_new_tokens=request.max_new_tokens,
         truncate=request.truncate,
     )
     return attrs.evolve(made.prompt, dropped=made.dropped)
+
+
+def count_with_images(model: ChatModel, prompt: Prompt, image_tokens: int) -> TokenCount:
+    """Return how many tokens a prompt with images has.
+
+    :param image_tokens: how many tokens the rows of an image are.
+    """
+    rows = len(prompt.images) * image_tokens
+    text = "" if isinstance(prompt.content, TokenContent) else prompt.content.whole
+    if model.vocabulary is None or model.renderer is None:
+        return TokenCount(len(text.split()) + rows, exact=False, of_images=rows)
+    pieces = split_marks(text, model.renderer.marks)
+    return TokenCount(model.vocabulary.count(pieces) + rows, of_images=rows)
 
 
 def _as_tokens(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
-from rkllm_twisted.chat.compose import compose
+from rkllm_twisted.chat.compose import compose, count_with_images
 from rkllm_twisted.chat.messages import wrong
 from rkllm_twisted.chat.prompts import Prompt, TokenContent
 from rkllm_twisted.chat.segments import Pieces, merged, split_marks
@@ -42,13 +42,23 @@ async def count(turns: ModelTurns, params: Any, client: Hashable, _: object) -> 
     if params.text is not None:
         tokens = await turns.in_thread(_encoded, params, profile)
     else:
-        prompt: Prompt = await turns.in_thread(
-            lambda: compose(profile.chat, chat_request(params, profile), turns.now())
-        )
-        if not isinstance(prompt.content, TokenContent):
-            raise wrong("messages", f"{profile.name} has no chat template that is known")
-        tokens = prompt.content.tokens
-    return {"model": profile.name, "count": len(tokens), "context": profile.chat.context}
+        return await _of_messages(turns, params, profile)
+    return _counted(profile, len(tokens))
+
+
+async def _of_messages(turns: ModelTurns, params: Any, profile: ModelProfile) -> Reply:
+    request = await turns.in_thread(chat_request, params, profile, turns.pictures)
+    prompt: Prompt = await turns.in_thread(compose, profile.chat, request, turns.now())
+    if isinstance(prompt.content, TokenContent):
+        return _counted(profile, len(prompt.content.tokens))
+    if profile.chat.renderer is None:
+        raise wrong("messages", f"{profile.name} has no chat template that is known")
+    counted = await turns.in_thread(count_with_images, profile.chat, prompt, request.image_tokens)
+    return _counted(profile, counted.tokens)
+
+
+def _counted(profile: ModelProfile, count: int) -> Reply:
+    return {"model": profile.name, "count": count, "context": profile.chat.context}
 
 
 def _encoded(params: Any, profile: ModelProfile) -> tuple[int, ...]:

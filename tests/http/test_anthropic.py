@@ -157,6 +157,16 @@ def test_what_changes_nothing_is_named(further: dict[str, Any], ignored: tuple[s
     assert tuple(call.ignored) == ignored
 
 
+def test_an_image_is_a_part_of_a_question() -> None:
+    source = {"type": "base64", "media_type": "image/png", "data": "aGk="}
+    body = content(text("What?"), {"type": "image", "source": source})
+    message = read_message_call(body).params["messages"][-1]
+    assert message["content"] == [
+        text("What?"),
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}},
+    ]
+
+
 def content(*blocks: object, role: str = "user") -> dict[str, Any]:
     """A request with one more message."""
     return {"messages": [*HELLO, {"role": role, "content": list(blocks)}], "max_tokens": 5}
@@ -170,7 +180,16 @@ def content(*blocks: object, role: str = "user") -> dict[str, Any]:
         ({"messages": [], "max_tokens": 5}, "messages"),
         ({"messages": ["x"], "max_tokens": 5}, "messages[0].role"),
         ({"messages": [{"role": "user"}], "max_tokens": 5}, "messages[0].content"),
-        (content({"type": "image", "source": {}}), "messages[1].content[0].type"),
+        (content({"type": "image", "source": {}}), "messages[1].content[0].source.type"),
+        (
+            content({"type": "image", "source": {"type": "url", "url": "http://example.org"}}),
+            "messages[1].content[0].source.type",
+        ),
+        (
+            content({"type": "image", "source": {"type": "base64"}}),
+            "messages[1].content[0].source.data",
+        ),
+        (content({"type": "document"}), "messages[1].content[0].type"),
         (content({"type": "text"}), "messages[1].content[0].text"),
         (content(tool_result()), "messages[1].content[0].tool_use_id"),
         (content({**USE, "input": []}, role="assistant"), "messages[1].content[0].input"),

@@ -132,7 +132,8 @@ def test_images_are_refused_with_a_sentence(rig: HTTPRig) -> None:
     message = {"role": "user", "content": "What is this?", "images": ["aGk="]}
     response = rig.post("/api/chat", {"model": "mine", "messages": [message]})
     assert response.status == 400
-    assert response.json["error"] == "messages[0].images: this model does not read images."
+    place = "messages[0].content[0].type"
+    assert response.json["error"] == f"{place}: this model does not read images."
 
 
 def test_tools_are_refused_for_a_model_without_and_called_by_one_with(shelf: HTTPRig) -> None:

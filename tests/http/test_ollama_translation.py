@@ -94,6 +94,22 @@ def test_a_message_goes_on_as_the_daemon_reads_it(message: object, read: object)
     assert made == read
 
 
+SHOWN = {"type": "image_url", "image_url": {"url": "data:;base64,aGk="}}
+
+
+def test_images_come_before_a_messages_text() -> None:
+    message = {"role": "user", "content": "What?", "images": ["aGk=", "data:;base64,aGk="]}
+    (made,) = read_chat({"messages": [message]}).params["messages"]
+    content = [SHOWN, SHOWN, {"type": "text", "text": "What?"}]
+    assert made == {"role": "user", "content": content}
+
+
+def test_images_come_before_a_prompt() -> None:
+    call = read_generate({"prompt": "What?", "images": ["aGk="]})
+    content = [SHOWN, {"type": "text", "text": "What?"}]
+    assert call.params["messages"] == [{"role": "user", "content": content}]
+
+
 def test_an_id_that_is_no_text_is_left_to_the_daemon_to_refuse() -> None:
     message = {"role": "tool", "content": "1", "tool_call_id": [1]}
     assert read_chat({"messages": [message]}).params["messages"] == [message]
@@ -110,7 +126,8 @@ def test_a_result_keeps_the_id_of_a_call_that_has_it() -> None:
     [
         ({"messages": "x"}, "messages"),
         ({"messages": ["x"]}, "messages[0]"),
-        ({"messages": [{"role": "user", "images": ["aGk="]}]}, "messages[0].images"),
+        ({"messages": [{"role": "user", "images": "aGk="}]}, "messages[0].images"),
+        ({"messages": [{"role": "user", "images": [1]}]}, "messages[0].images[0]"),
         ({"messages": HELLO, "think": "much"}, "think"),
         ({"messages": HELLO, "format": 1}, "format"),
         ({"messages": HELLO, "stream": "yes"}, "stream"),
@@ -219,7 +236,8 @@ def test_a_prompt_becomes_parameters(
     [
         ({"template": "{{ .Prompt }}"}, "template"),
         ({"context": [1]}, "context"),
-        ({"images": ["aGk="]}, "images"),
+        ({"images": "aGk="}, "images"),
+        ({"images": ["aGk="], "raw": True}, "images"),
         ({"raw": True, "format": "json"}, "format"),
         ({"prompt": 1}, "prompt"),
     ],
@@ -395,7 +413,7 @@ def test_show_has_what_editors_look_for() -> None:
     assert shown["model_info"]["general.architecture"] == "llama"
     assert shown["model_info"]["llama.context_length"] == 4096
     assert shown["model_info"]["general.parameter_count"] == 135_000_000
-    assert shown["capabilities"] == ["completion", "tools"], "images are not read"
+    assert shown["capabilities"] == ["completion", "tools", "vision"]
     assert shown["template"] == "{{ messages }}"
     assert shown["parameters"].splitlines() == [
         "num_ctx 4096",

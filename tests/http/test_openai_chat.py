@@ -87,6 +87,13 @@ def test_what_cannot_be_is_refused_and_named(fields: dict[str, Any], param: str)
     assert caught.value.message.endswith(".")
 
 
+def test_no_client_of_the_network_names_a_file() -> None:
+    content = [{"type": "text", "text": "What?"}, {"type": "image", "path": "/etc/motd.png"}]
+    with pytest.raises(HTTPError, match="nothing is fetched") as caught:
+        read_chat({"messages": [*HELLO, {"role": "user", "content": content}]})
+    assert caught.value.param == "messages[1].content[1].type"
+
+
 def test_sampling_is_ignored_by_name_if_a_run_cannot_have_its_own() -> None:
     call = read_chat({"messages": HELLO, "temperature": 0, "seed": 1}).for_release(samples=False)
     assert "sampling" not in call.params

@@ -156,6 +156,14 @@ def test_what_is_left_out_is_named(further: dict[str, Any], ignored: tuple[str, 
         ({"input": [{"role": "user"}]}, "input[0].content"),
         (
             {"input": [{"role": "user", "content": [{"type": "input_image"}]}]},
+            "input[0].content[0].image_url",
+        ),
+        (
+            {"input": [{"role": "user", "content": [{"type": "input_image", "file_id": "f"}]}]},
+            "input[0].content[0].file_id",
+        ),
+        (
+            {"input": [{"role": "system", "content": [{"type": "input_image"}]}]},
             "input[0].content[0].type",
         ),
         ({"input": [HELLO, {"role": "assistant", "content": "x"}]}, "input"),
@@ -278,3 +286,20 @@ def test_an_error_amid_a_stream_fails_the_response() -> None:
     assert failed["response"]["error"]["code"] == "runtime_crashed"
     assert error["error"]["code"] == "runtime_crashed"
     rig.close()
+
+
+def test_an_image_is_a_part_of_a_question() -> None:
+    shown = {"type": "input_image", "image_url": "data:image/png;base64,aGk=", "detail": "low"}
+    content = [{"type": "input_text", "text": "What?"}, shown]
+    call = read_response({"input": [{"role": "user", "content": content}]})
+    [message] = call.params["messages"]
+    assert message["content"] == [
+        {"type": "text", "text": "What?"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}},
+    ]
+
+
+def test_an_image_is_not_fetched() -> None:
+    shown = {"type": "input_image", "image_url": "http://example.org/a.png"}
+    with pytest.raises(HTTPError, match="nothing is fetched"):
+        read_response({"input": [{"role": "user", "content": [shown]}]})

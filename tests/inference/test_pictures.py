@@ -289,6 +289,19 @@ def test_an_answer_in_a_form_is_checked(rig: Rig, vision: FakeVision) -> None:
     assert len(vision.encoded) == 1
 
 
+def test_tokens_of_images_are_counted(tmp_path: Path) -> None:
+    from rkllm_twisted.methods.tokens_count import Params
+
+    rig = made_rig(furnish(tmp_path, "tokens"), FakeVision(facts()), "tokens")
+    counts = []
+    for messages in ([ask_about()], [ask_about(RED)], [ask_about(RED, RED)]):
+        asked = rig.begin("tokens.count", Params(messages=messages))
+        rig.settle()
+        counts.append(asked.result["count"])
+    tag = counts[2] - counts[1]
+    assert counts[1] - counts[0] == tag > 4  # the rows and the tag
+
+
 def test_render_shows_the_tags(rig: Rig) -> None:
     from rkllm_twisted.methods.chat_render import Params
 

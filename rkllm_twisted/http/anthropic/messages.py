@@ -7,10 +7,11 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from rkllm_twisted.chat.messages import shown
+from rkllm_twisted.http.translation.images import IN_ITSELF, base64_part, content_of
 from rkllm_twisted.http.translation.reading import required_text, wrong
 
 Message = dict[str, Any]
-_IMAGES = "this model reads text only"
+_ONLY_TEXT = "only text is read here"
 
 
 def read_system(value: object) -> list[Message]:
@@ -65,7 +66,7 @@ def _text(value: object, place: str) -> str:
     for number, block in enumerate(_blocks(value, place)):
         where = f"{place}[{number}]"
         if block.get("type") != "text":
-            raise wrong(f"{where}.type", f"{shown(block.get('type'))} is not read; {_IMAGES}")
+            raise wrong(f"{where}.type", f"{shown(block.get('type'))} is not read; {_ONLY_TEXT}")
         texts.append(required_text(block, "text", where))
     return "".join(texts)
 
@@ -102,24 +103,34 @@ def _call(block: Mapping[str, Any], place: str) -> Message:
 
 
 def _question(blocks: list[Mapping[str, Any]], place: str, known: Collection[str]) -> list[Message]:
-    """Return a user's message: the results of tools first, as a message each, then the text.
+    """Return a user's message: the results of tools first, as a message each, then the rest.
 
     :param known: the ids of the calls before it.
     """
     results: list[Message] = []
-    texts: list[str] = []
+    parts: list[Message] = []
     for number, block in enumerate(blocks):
         where = f"{place}[{number}]"
         match block.get("type"):
             case "text":
-                texts.append(required_text(block, "text", where))
+                parts.append({"type": "text", "text": required_text(block, "text", where)})
+            case "image":
+                parts.append(_image(block, f"{where}.source"))
             case "tool_result":
                 results.append(_result(block, where, known))
             case other:
-                raise wrong(f"{where}.type", f"{shown(other)} is not read; {_IMAGES}")
-    if texts or not results:
-        return [*results, {"role": "user", "content": "".join(texts)}]
+                raise wrong(f"{where}.type", f"{shown(other)} is not read, only text and image")
+    if parts or not results:
+        return [*results, {"role": "user", "content": content_of(parts)}]
     return results
+
+
+def _image(block: Mapping[str, Any], place: str) -> Message:
+    source = block.get("source")
+    kind = source.get("type") if isinstance(source, dict) else None
+    if not isinstance(source, dict) or kind != "base64":
+        raise wrong(f"{place}.type", f'must be "base64", not {shown(kind)}; {IN_ITSELF}')
+    return base64_part(source.get("data"), f"{place}.data", str(source.get("media_type", "")))
 
 
 def _result(block: Mapping[str, Any], place: str, known: Collection[str]) -> Message:

@@ -9,6 +9,7 @@ from rkllm_twisted.chat.messages import shown
 from rkllm_twisted.http.ollama import fields
 from rkllm_twisted.http.ollama.call import CHAT, OllamaCall, read_call, read_format
 from rkllm_twisted.http.translation.fields import ignored_fields
+from rkllm_twisted.http.translation.images import base64_part
 from rkllm_twisted.http.translation.reading import Body, flag, wrong
 
 
@@ -44,7 +45,7 @@ def chat_params(body: Body) -> Mapping[str, Any]:
 def read_messages(value: object) -> list[Mapping[str, Any]]:
     """Read ``messages``. The daemon checks the rest, with the same places in its errors.
 
-    :raises HTTPError: it is no array of objects, or there are images.
+    :raises HTTPError: it is no array of objects, or images are no texts.
     """
     if value is None:
         return []
@@ -56,10 +57,10 @@ def read_messages(value: object) -> list[Mapping[str, Any]]:
         place = f"messages[{number}]"
         if not isinstance(one, dict):
             raise wrong(place, f"must be an object with role and content, not {shown(one)}")
-        if one.get("images"):
-            raise wrong(f"{place}.images", "this model does not read images")
         message = {name: given for name, given in one.items() if given not in (None, [])}
-        message.pop("images", None)
+        if "images" in message:
+            text = message.get("content", "")
+            message["content"] = with_images(text, message.pop("images"), f"{place}.images")
         if not message.get("tool_calls"):
             message.setdefault("content", "")
         else:
@@ -70,6 +71,18 @@ def read_messages(value: object) -> list[Mapping[str, Any]]:
             del message["tool_call_id"]
         messages.append(message)
     return messages
+
+
+def with_images(text: object, images: object, place: str) -> list[Mapping[str, Any]]:
+    """Return the content of a message: its images, then its text.
+
+    :param images: an array of texts in base64.
+    :raises HTTPError: they are something else.
+    """
+    if not isinstance(images, list):
+        raise wrong(place, f"must be an array of images in base64, not {shown(images)}")
+    parts = [base64_part(image, f"{place}[{at}]") for at, image in enumerate(images)]
+    return [*parts, {"type": "text", "text": text}]
 
 
 def _ids(calls: object) -> set[object]:

@@ -47,7 +47,7 @@ GENERATE: Mapping[str, Field] = MappingProxyType(
         "raw": Field.taken("Continue the prompt as it is, without a template.", "boolean"),
         "template": Field.refused("The model's own template is used.", "string", ("",)),
         "context": Field.refused("Send the conversation to /api/chat.", "array", ([],)),
-        "images": Field.refused("No model here reads images.", "array", ([],)),
+        "images": Field.taken("Images in base64, for models that read them.", "array"),
     }
 )
 #: ``POST /api/embed``.

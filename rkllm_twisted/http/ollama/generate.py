@@ -6,7 +6,7 @@ from typing import Any
 
 from rkllm_twisted.http.ollama import fields
 from rkllm_twisted.http.ollama.call import CHAT, TEXT, OllamaCall, read_call, read_format
-from rkllm_twisted.http.ollama.chat import chat_params
+from rkllm_twisted.http.ollama.chat import chat_params, with_images
 from rkllm_twisted.http.translation.fields import ignored_fields
 from rkllm_twisted.http.translation.reading import Body, flag, text, wrong
 
@@ -23,15 +23,18 @@ def read_generate(body: Body) -> OllamaCall:
     """
     ignored = ignored_fields(body, fields.GENERATE)
     prompt, suffix = text(body, "prompt") or "", text(body, "suffix")
-    system = text(body, "system")
+    system, images = text(body, "system"), body.get("images")
     if not prompt and not suffix:
         return read_call(body, None, {}, ignored)
     if not suffix and not flag(body, "raw"):
-        question = [{"role": "user", "content": prompt}]
+        content: Any = with_images(prompt, images, "images") if images else prompt
+        question = [{"role": "user", "content": content}]
         messages = [{"role": "system", "content": system}, *question] if system else question
         return read_call(body, CHAT, {"messages": messages, **chat_params(body)}, ignored)
     if read_format(body.get("format")) is not None:
         raise wrong("format", "is for prompts with a template; leave raw and suffix out")
+    if images:
+        raise wrong("images", "are for prompts with a template; leave raw and suffix out")
     params: dict[str, Any] = {"prompt": prompt}
     if suffix:
         params["suffix"] = suffix

@@ -20,7 +20,7 @@ LATEST = ":latest"
 #: A model stays loaded until another is, or until the daemon's --keep-alive.
 NEVER = "2300-01-01T00:00:00Z"
 #: The capabilities that clients know, and that this service can answer for.
-_CAPABILITIES = ("completion", "tools", "thinking", "embedding", "insert")
+_CAPABILITIES = ("completion", "tools", "thinking", "vision", "embedding", "insert")
 _SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?[bm])(?![a-z0-9])", re.IGNORECASE)
 _QUANTIZATION = re.compile(
     r"(?<![a-z0-9])(w\d+a\d+(?:_g\d+)?|i?q\d+_\w+|bf16|f16|f32)(?![a-z0-9])", re.IGNORECASE

@@ -7,6 +7,7 @@ import attrs
 from rkllm_twisted.http.openai.fields import CHAT
 from rkllm_twisted.http.translation.call import ModelCall
 from rkllm_twisted.http.translation.fields import ignored_fields
+from rkllm_twisted.http.translation.images import refuse_files
 from rkllm_twisted.http.translation.reading import Body, count, flag, mapping, text, wrong
 
 #: Each answer is a run of its own.
@@ -34,6 +35,7 @@ def read_chat(body: Body) -> ChatCall:
     """
     if "messages" not in body:
         raise wrong("messages", "is missing")
+    refuse_files(body["messages"])
     ignored = ignored_fields(body, CHAT)
     params = {name: body[name] for name in _UNCHANGED if body.get(name) is not None}
     limit = count(body, "max_completion_tokens") or count(body, "max_tokens")

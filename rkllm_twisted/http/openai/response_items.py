@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
 
 from rkllm_twisted.chat.messages import shown
+from rkllm_twisted.http.translation.images import IN_ITSELF, content_of, uri_part
 from rkllm_twisted.http.translation.reading import required_text, wrong
 
 Message = dict[str, Any]
@@ -82,12 +83,14 @@ class _ItemReader:
         role = item.get("role")
         if role not in _ROLES:
             raise wrong(f"{place}.role", f"must be one of {', '.join(_ROLES)}, not {shown(role)}")
-        text = text_of(item.get("content"), f"{place}.content")
+        where = f"{place}.content"
         if role == "assistant":
             answer = self._answer()
-            answer["content"] += text
+            answer["content"] += text_of(item.get("content"), where)
+        elif role == "user":
+            self.messages.append({"role": role, "content": _question(item.get("content"), where)})
         else:
-            self.messages.append({"role": role, "content": text})
+            self.messages.append({"role": role, "content": text_of(item.get("content"), where)})
 
     def _call(self, item: Mapping[str, Any], place: str) -> None:
         names = ("call_id", "name", "arguments")
@@ -117,14 +120,33 @@ def text_of(value: object, place: str) -> str:
     """
     if isinstance(value, str):
         return value
+    return "".join(_text(part, where) for part, where in _parts(value, place))
+
+
+def _question(value: object, place: str) -> str | list[Message]:
+    """Return the content of a user's message: text and images."""
+    if isinstance(value, str):
+        return value
+    return content_of([_text_or_image(part, where) for part, where in _parts(value, place)])
+
+
+def _text_or_image(part: object, place: str) -> Message:
+    if not isinstance(part, dict) or part.get("type") != "input_image":
+        return {"type": "text", "text": _text(part, place)}
+    if part.get("image_url") is None and part.get("file_id") is not None:
+        raise wrong(f"{place}.file_id", f"nothing is stored here; {IN_ITSELF}")
+    return uri_part(part.get("image_url"), f"{place}.image_url")
+
+
+def _parts(value: object, place: str) -> Iterator[tuple[object, str]]:
     if not isinstance(value, list):
         raise wrong(place, f"must be a text or an array of parts, not {shown(value)}")
-    texts = []
-    for number, part in enumerate(value):
-        where = f"{place}[{number}]"
-        kind = part.get("type") if isinstance(part, dict) else part
-        member = _TEXT_PARTS.get(kind) if isinstance(kind, str) else None
-        if member is None or not isinstance(part, dict):
-            raise wrong(f"{where}.type", f"{shown(kind)} is not read; this model reads text only")
-        texts.append(required_text(part, member, where))
-    return "".join(texts)
+    return ((part, f"{place}[{number}]") for number, part in enumerate(value))
+
+
+def _text(part: object, place: str) -> str:
+    kind = part.get("type") if isinstance(part, dict) else part
+    member = _TEXT_PARTS.get(kind) if isinstance(kind, str) else None
+    if member is None or not isinstance(part, dict):
+        raise wrong(f"{place}.type", f"{shown(kind)} is not read here")
+    return required_text(part, member, place)
