@@ -51,7 +51,7 @@ unit: $(VENV)/test-installed
 SLOW := tests/contract tests/contracts tests/abi/test_invalid_parameters.py tests/abi/test_to_c.py \
     tests/inference/test_no_client_reads_another.py tests/npu/test_foreign_aborts.py \
     $(addprefix tests/endtoend/test_,$(addsuffix .py, \
-    big_messages chaos chaos_hangs check cli cli_bad_days cli_terminal conversation hostile \
+    big_messages chaos chaos_hangs check fleet cli cli_bad_days cli_terminal conversation hostile \
     isolation log methods_page models pauses public_reports quirks startup systemd systemd_http))
 slow: $(VENV)/test-installed
 	$(PYTEST:auto=4) $(SLOW)

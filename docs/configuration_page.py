@@ -49,6 +49,28 @@ HTTP_EXAMPLE = """\
 # Made by docs/generate.py. Each line shows the default, or an example where there is none.
 # Options and environment variables override this file; see docs/http-options.md.
 """
+FLEET_INTRODUCTION = """\
+# Options of a fleet
+
+<!-- Made by docs/generate.py of rkllm_twisted/fleet_service/*_options.py: change those. -->
+
+Every option of `twistd rkllm-board`, the bridge of a board, and of `twistd rkllm-fleet`, the front
+([the page about fleets](fleet.md)). The value comes from the first of these places that has one:
+the command line, the environment, the TOML file of `--config`, the default. They are written as
+those of [the daemon](configuration.md) are; [etc/rkllm-board.toml](../etc/rkllm-board.toml) and
+[etc/rkllm-fleet.toml](../etc/rkllm-fleet.toml) have every key, commented out.
+
+## The bridge of a board
+"""
+FRONT_INTRODUCTION = """
+## The front
+"""
+BOARD_EXAMPLE = """\
+# Settings of `twistd rkllm-board`: twistd -n rkllm-board --config rkllm-board.toml
+# Made by docs/generate.py. Each line shows the default, or an example where there is none.
+# Options and environment variables override this file; see docs/fleet-options.md.
+"""
+FRONT_EXAMPLE = BOARD_EXAMPLE.replace("rkllm-board", "rkllm-fleet")
 EXAMPLE = """\
 # Settings of `twistd rkllm`: twistd -n rkllm --config rkllm.toml
 # Made by docs/generate.py. Each line shows the default, or an example where there is none.
@@ -58,6 +80,10 @@ EXAMPLE = """\
 SHOWN: Mapping[str, str] = {
     "api-key-file": '"/etc/rkllm/http-keys"',
     "cors-origin": '["https://chat.example"]',
+    "router": '"wss://router.lan:8443/ws"',
+    "name": '"b1"',
+    "key": '"/etc/rkllm/fleet.key"',
+    "ca": '"/etc/rkllm/fleet-ca.pem"',
     "daemon": '["/run/rkllm/rkllm.sock", "/run/rkllm/cpu.sock"]',
     "host-name": '["board.lan"]',
     "embed": '"--library cpu --model /var/lib/rkllm/models/model.gguf"',
@@ -121,7 +147,9 @@ def _lines_of(name: str, setting: Setting) -> str:
 
 def _value(name: str, setting: Setting) -> str:
     if setting.default is None:
-        return SHOWN[name]
+        shown = SHOWN[name]
+        is_one_of_many = shown.startswith("[") and not setting.separator
+        return shown.strip("[]").partition(", ")[0] if is_one_of_many else shown
     if setting.is_flag:
         return "true" if setting.default == "yes" else "false"
     is_number = setting.is_number and setting.default.isdigit()

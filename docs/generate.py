@@ -21,6 +21,8 @@ from rkllm_twisted.daemon.option_table import SETTINGS
 from rkllm_twisted.description import examples
 from rkllm_twisted.description.describe import describe
 from rkllm_twisted.errors import BY_CODE
+from rkllm_twisted.fleet_service.board_options import SETTINGS as BOARD_SETTINGS
+from rkllm_twisted.fleet_service.front_options import SETTINGS as FRONT_SETTINGS
 from rkllm_twisted.http_service.option_table import SETTINGS as HTTP_SETTINGS
 from rkllm_twisted.rpc.registry import find_methods
 from twisted.plugins import rkllm_methods
@@ -48,6 +50,16 @@ PAGES: Mapping[str, Callable[[], str]] = {
     ),
     "../etc/rkllm-http.toml": lambda: configuration_page.example(
         HTTP_SETTINGS, configuration_page.HTTP_EXAMPLE
+    ),
+    "fleet-options.md": lambda: (
+        configuration_page.render(BOARD_SETTINGS, configuration_page.FLEET_INTRODUCTION)
+        + configuration_page.render(FRONT_SETTINGS, configuration_page.FRONT_INTRODUCTION)
+    ),
+    "../etc/rkllm-board.toml": lambda: configuration_page.example(
+        BOARD_SETTINGS, configuration_page.BOARD_EXAMPLE
+    ),
+    "../etc/rkllm-fleet.toml": lambda: configuration_page.example(
+        FRONT_SETTINGS, configuration_page.FRONT_EXAMPLE
     ),
 }
 

@@ -27,14 +27,16 @@ def daemon_row(number: int, status: Mapping[str, Any]) -> Mapping[str, Any]:
 
     :param number: its place among the daemons.
     :param status: ``server.status``, as the client's own connection got it.
-    :returns: members of the status; ``is_mine``, true if the client's request has the NPU; and
-        ``place``, where the client's first waiting request stands in the queue: 1 is next, null
-        means that none waits.
+    :returns: members of the status; ``fleet``, if it is a front's; ``is_mine``, true if the
+        client's request has the NPU; and ``place``, where the client's first waiting request stands
+        in the queue: 1 is next, null means that none waits.
     """
     mine, running = status.get("client"), status["running"]
     waiting = [one["client"] for one in status["waiting"]] if mine is not None else []
+    fleet = {"fleet": status["fleet"]} if "fleet" in status else {}
     return {
         "number": number,
+        **fleet,
         **{name: status.get(name) for name in _PASSED_ON},
         "is_mine": mine is not None and running is not None and running["client"] == mine,
         "place": waiting.index(mine) + 1 if mine in waiting else None,

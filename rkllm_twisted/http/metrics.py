@@ -11,6 +11,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, Metric, SummaryM
 from prometheus_client.registry import Collector
 
 from rkllm_twisted.board.sensors import Readings
+from rkllm_twisted.http.fleet_totals import FleetTotals
 from rkllm_twisted.http.resource import ExchangeRecord
 from rkllm_twisted.http.served_models import ServedModel
 from rkllm_twisted.http.target import ModelAnswer
@@ -106,7 +107,9 @@ class Metrics:
             "daemon",
         )
         self._totals = DaemonTotals()
+        self._fleets = FleetTotals()
         registry.register(self._totals)
+        registry.register(self._fleets)
         self._npu_load = gauge("npu_load_ratio", "Load of a core of the NPU, 0 to 1.", "core")
         self._celsius = gauge("soc_temperature_celsius", "Temperature of a thermal zone.", "zone")
         self._memory = gauge("memory_available_bytes", "Memory that is available without swapping.")
@@ -158,7 +161,7 @@ class Metrics:
         :param in_progress: the number of requests that are being answered.
         """
         self._in_progress.set(in_progress)
-        self._totals.rows = rows
+        self._totals.rows = self._fleets.rows = rows
         self._loaded.clear()
         for model in models:
             if model.loaded:

@@ -183,3 +183,17 @@ class OwnCalls(RuleBasedStateMachine):
 
 TestOwnCalls = OwnCalls.TestCase
 TestOwnCalls.settings = SOME
+
+
+def test_a_call_that_is_taken_before_its_time_leaves_the_others_their_order() -> None:
+    """Its client begins a round anew, behind the others."""
+    order: TurnOrder[str] = TurnOrder()
+    for value in ("a1", "b1", "a2", "c1"):
+        order.add(value, value[0])
+    order.take("b1", "b")
+    order.take("b1", "b")
+    order.add("b2", "b")
+    assert len(order) == 4
+    assert list(order) == ["a1", "c1", "b2", "a2"]
+    order.take("c1", "nobody")
+    assert [order.next() for _ in range(5)] == ["a1", "c1", "b2", "a2", None]

@@ -1,0 +1,17 @@
+"""``rkllm fleet``: boards that share the work."""
+
+from __future__ import annotations
+
+import click
+
+from rkllm_twisted.cli import fleet_status
+from rkllm_twisted.cli.command_group import debug_option
+
+
+@click.group()
+@debug_option
+def command() -> None:
+    """Look at boards that share the work."""
+
+
+command.add_command(fleet_status.command, "status")

@@ -1,0 +1,1 @@
+"""The bridge of a board and the front of a fleet, as services."""

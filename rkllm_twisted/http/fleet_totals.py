@@ -1,0 +1,68 @@
+"""The numbers of fronts behind the HTTP service, in Prometheus' terms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+
+class FleetTotals(Collector):
+    """What fronts say of their fleets.
+
+    :ivar rows: of :mod:`rkllm_twisted.http.daemon_row`; those of daemons have no ``fleet``.
+    """
+
+    def __init__(self) -> None:
+        self.rows: Sequence[Mapping[str, Any]] = ()
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the numbers; none without a front."""
+        fleets = [(str(row["number"]), row["fleet"]) for row in self.rows if row.get("fleet")]
+        return [*_gauges(fleets), *_counters(fleets)] if fleets else []
+
+
+def _gauges(fleets: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterable[Metric]:
+    boards = GaugeMetricFamily(
+        "rkllm_fleet_boards", "Boards of the fleet.", labels=["daemon", "state"]
+    )
+    free = GaugeMetricFamily("rkllm_fleet_free", "Boards that are free.", labels=["daemon"])
+    waiting = GaugeMetricFamily(
+        "rkllm_fleet_waiting", "Requests that wait for a board.", labels=["daemon"]
+    )
+    line = GaugeMetricFamily(
+        "rkllm_fleet_line_seconds",
+        "The time in line of the last 1,000 requests.",
+        labels=["daemon", "quantile"],
+    )
+    for daemon, fleet in fleets:
+        states = [str(board["state"]) for board in fleet["boards"]]
+        for state in sorted(set(states)):
+            boards.add_metric([daemon, state], states.count(state))
+        free.add_metric([daemon], fleet["free"])
+        waiting.add_metric([daemon], fleet["waiting"])
+        for quantile, name in (("0.5", "p50"), ("0.99", "p99")):
+            if fleet["line_s"][name] is not None:
+                line.add_metric([daemon, quantile], fleet["line_s"][name])
+    return boards, free, waiting, line
+
+
+def _counters(fleets: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterable[Metric]:
+    retries = CounterMetricFamily(
+        "rkllm_fleet_retries", "Requests that were tried again.", labels=["daemon", "cause"]
+    )
+    lost = CounterMetricFamily(
+        "rkllm_fleet_lost_runs", "Runs that ended with a board.", labels=["daemon"]
+    )
+    runs = CounterMetricFamily(
+        "rkllm_fleet_runs", "Requests that a board has answered.", labels=["daemon", "board"]
+    )
+    for daemon, fleet in fleets:
+        for cause, count in fleet["retries"].items():
+            retries.add_metric([daemon, cause], count)
+        lost.add_metric([daemon], fleet["lost_runs"])
+        for board, count in fleet["runs_by_board"].items():
+            runs.add_metric([daemon, board], count)
+    return retries, lost, runs
