@@ -14,7 +14,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.suite import floats, footprint, growth, tokens, trips
+import attrs
+
+from benchmarks.suite import floats, footprint, growth, requests, tokens, trips
 from benchmarks.suite.axes import axes
 from benchmarks.suite.bench import QUICK, Bench, Size
 from benchmarks.suite.contenders import CONTENDERS, ECHO, OURS, can_be_had
@@ -30,9 +32,14 @@ FALL = 0.35
 #: The groups of rows other than round trips, by heading.
 GROUPS: Mapping[str, Sequence[Callable[[Bench], list[Row]]]] = {
     "Tokens": (tokens.full_speed, tokens.paced, tokens.latency),
+    "Requests": (requests.requests, requests.long_queue),
     "Arrays of floats": (floats.arrays,),
     "The process": (footprint.start_up, footprint.loading, footprint.recovery, footprint.memory),
 }
+
+
+#: The same by the names that ``--only`` takes.
+NAMED = {rows.__name__: rows for group in GROUPS.values() for rows in group}
 
 
 def everything(bench: Bench, missing: tuple[str, ...], out: Path) -> None:
@@ -61,6 +68,16 @@ def everything(bench: Bench, missing: tuple[str, ...], out: Path) -> None:
     found = Report(round_trips, others, curves, time.monotonic() - begun, missing, loads)
     found.write(out)
     say(f"{len(found.missed())} targets are missed; written to {out}")
+
+
+def some(bench: Bench, names: Sequence[str]) -> None:
+    """Measure some groups of rows and print their tables."""
+    from benchmarks.suite.report import machine, of_isolations  # noqa: PLC0415 - as above
+
+    load = os.getloadavg()[0]
+    for name in names:
+        print(of_isolations(NAMED[name](bench)), end="\n\n", flush=True)
+    print(f"{machine()}; load average {load:.1f} and {os.getloadavg()[0]:.1f} before and after.")
 
 
 def check(bench: Bench, recorded: Path) -> int:
@@ -94,9 +111,13 @@ def main() -> int:
         default=DOCS / "figures.json",
         help="what to compare with; a run without --check writes it [%(default)s]",
     )
+    parser.add_argument(
+        "--only", nargs="+", choices=NAMED, metavar="ROWS", help=f"print these: {', '.join(NAMED)}"
+    )
+    parser.add_argument("--turns", type=int, help="how many alternations are measured")
     parser.add_argument("--out", type=Path, help=f"where to write [{DOCS}]")
     options = parser.parse_args()
-    if options.quick and not options.check and options.out is None:
+    if options.quick and not (options.check or options.only or options.out):
         parser.error("--quick measures nothing that is worth a record: add --out DIRECTORY")
     wanted = (OURS, ECHO) if options.check else tuple(CONTENDERS)
     names = tuple(name for name in wanted if can_be_had(CONTENDERS[name]))
@@ -105,9 +126,13 @@ def main() -> int:
         directory = Path(place)
         build(directory)
         size = QUICK if options.quick else Size()
+        size = attrs.evolve(size, turns=options.turns or size.turns)
         bench = Bench(Programs(directory), directory, size, names)
         if options.check:
             return check(bench, options.record)
+        if options.only:
+            some(bench, options.only)
+            return 0
         everything(bench, missing, options.out or DOCS)
     return 0
 

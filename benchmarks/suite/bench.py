@@ -10,11 +10,13 @@ from pathlib import Path
 import attrs
 
 from benchmarks.clients import Client, clients
-from benchmarks.suite.contenders import Server, daemon, running
+from benchmarks.suite.contenders import Server, daemon, relay, running
 from benchmarks.suite.programs import Programs
 
 #: The daemon's two isolations.
 PROCESS, THREAD = "process", "thread"
+#: The yardstick of an all-C path: two processes that do nothing but pass on.
+RELAY = "relay"
 #: Floats in a row of logits: the size of a vocabulary.
 VOCABULARY = 152_000
 #: The models of the benchmarks, by the prompt's words. The times are in milliseconds.
@@ -99,6 +101,14 @@ class Bench:
         with running(daemon(isolation, *options), self.programs.directory, path) as server:
             load_model(path, self.model)
             yield server
+
+    @contextlib.contextmanager
+    def daemons_and_relay(self) -> Iterator[Mapping[str, Server]]:
+        """Start one daemon of each isolation, and the relay."""
+        path = self.directory / f"{RELAY}.sock"
+        with self.daemons() as servers, running(relay, self.programs.directory, path) as server:
+            load_model(path, self.model)
+            yield {**servers, RELAY: server}
 
     @contextlib.contextmanager
     def daemons(self) -> Iterator[Mapping[str, Server]]:

@@ -39,6 +39,11 @@ def daemon(isolation: str, *options: str) -> Command:
     )
 
 
+def relay(programs: Path, path: Path) -> list[str]:
+    """Return the command of the limit of an all-C path."""
+    return [str(programs / "relay"), str(path)]
+
+
 @attrs.frozen
 class Contender:
     """A server to compare.

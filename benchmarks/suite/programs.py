@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -30,7 +32,10 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
     "echo": ("echo.c",),
     "http": ("http.c", "samples.c"),
     "own": ("own.c",),
+    "relay": ("relay.c", "frames.c"),
 }
+#: Those that open the library.
+LINKED = ("own", "relay")
 
 
 class MeasurementError(Exception):
@@ -39,9 +44,11 @@ class MeasurementError(Exception):
 
 def build(directory: Path) -> None:
     """Compile every program into a directory."""
+    if shutil.which("cc") is None:
+        sys.exit("The benchmarks need a C compiler: sudo apt-get install gcc libc6-dev")
     library = library_path(RELEASE)
     for name, sources in PROGRAMS.items():
-        linked = [str(library), f"-Wl,-rpath,{library.parent}"] if name == "own" else []
+        linked = [str(library), f"-Wl,-rpath,{library.parent}"] if name in LINKED else []
         defines = [f"-DRKLLM_ABI={RELEASE_NUMBER}", f"-I{HEADERS}"]
         paths = [str(SOURCES / source) for source in sources]
         command = ["cc", *FLAGS, *defines, "-o", str(directory / name), *paths, *linked]

@@ -13,7 +13,7 @@ import attrs
 
 from benchmarks import tables
 from benchmarks.suite import plots
-from benchmarks.suite.bench import PROCESS, THREAD
+from benchmarks.suite.bench import PROCESS, RELAY, THREAD
 from benchmarks.suite.contenders import CONTENDERS, ECHO, OURS
 from benchmarks.suite.growth import Curve
 from benchmarks.suite.ratios import Missed, Row, Spread
@@ -24,6 +24,7 @@ LABELS: Mapping[str, str] = {
     PROCESS: "process",
     THREAD: "thread",
     LIBRARY: "the C library alone",
+    RELAY: "a relay in C",
 }
 #: Marks a figure that misses its target by the median and meets it in one of the alternations.
 WITHIN = "~"
@@ -103,7 +104,7 @@ class Report:
             "![Round trips](round-trips.svg)",
         ]
         for title, rows in self.others.items():
-            parts += [f"## {title}", _of_isolations(rows)]
+            parts += [f"## {title}", of_isolations(rows)]
         parts += [
             "## Growth",
             "The first line of a table has each figure with its spread. The others have its median,"
@@ -170,7 +171,8 @@ def _medians(rows: Sequence[Row]) -> str:
     return tables.markdown(["what", "unit", *(LABELS[name] for name in names)], lines)
 
 
-def _of_isolations(rows: Sequence[Row]) -> str:
+def of_isolations(rows: Sequence[Row]) -> str:
+    """Format rows with the daemon's two isolations, and with yardsticks."""
     lines = []
     for row in rows:
         cells = [
@@ -190,7 +192,8 @@ def _of_isolations(rows: Sequence[Row]) -> str:
 def _share(row: Row, other: str) -> str:
     """Return the share of the yardstick's figure in the process's."""
     pairs = zip(row.values[PROCESS], row.values[other], strict=True)
-    return f"{Spread.of([100 * ours / theirs for ours, theirs in pairs]).median:.3g} %"
+    share = Spread.of([100 * ours / theirs for ours, theirs in pairs]).median
+    return f"{share:,.0f} %" if share >= 100 else f"{share:.3g} %"
 
 
 def _growth(axis: str, curves: Sequence[Curve]) -> str:

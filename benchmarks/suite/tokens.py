@@ -20,7 +20,7 @@ LIBRARY = "library"
 
 def full_speed(bench: Bench) -> list[Row]:
     """Measure rate and cost with a runtime that needs no time per token."""
-    with bench.daemons() as servers:
+    with bench.daemons_and_relay() as servers:
 
         def daemon_rate(name: str) -> Mapping[str, float]:
             before = processor_times(servers[name].pid)
@@ -49,7 +49,7 @@ def paced(bench: Bench) -> list[Row]:
     A token that comes alone costs more than one at full speed: it wakes each thread on its way.
     """
     rows = []
-    with bench.daemons() as servers:
+    with bench.daemons_and_relay() as servers:
         for prompt, rate in PACES.items():
 
             def measure(name: str, prompt: str = prompt) -> Mapping[str, float]:

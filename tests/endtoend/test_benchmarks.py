@@ -18,6 +18,7 @@ PROJECT = Path(__file__).parents[2]
 SUITE = "benchmarks.suite"
 #: The rows that the short form compares.
 ROWS = ("1 connection", "100 connections", "64 deep")
+LATENCIES = ("added latency per token p50", "added latency per token p99")
 
 
 def benchmark(module: str, *options: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
@@ -43,7 +44,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_suite_writes_its_report(report: Path) -> None:
     """The report has a page, figures and plots."""
     figures = json.loads((report / "figures.json").read_text())
-    assert len(figures["rows"]) == 44
+    assert len(figures["rows"]) == 54
     assert all(min(ratio.values()) > 0 for ratio in figures["ratios"]["1 connection"].values())
     page = (report / "figures.md").read_text()
     plots = re.findall(r"\((\S+\.svg)\)", page)
@@ -63,6 +64,27 @@ def test_logits_and_embeddings_are_measured_in_both_forms(report: Path) -> None:
             assert set(waited["values"]) == {"process", "thread"}
             for row in (request, waited):
                 assert all(min(figures) > 0 for figures in row["values"].values())
+
+
+def test_what_a_token_costs_has_the_limit_of_a_path_in_c(report: Path) -> None:
+    """So have the start, the recovery and the memory; the relay in C does nothing else."""
+    rows = {row["title"]: row for row in json.loads((report / "figures.json").read_text())["rows"]}
+    limited = {title for title, row in rows.items() if "relay" in row["values"]}
+    assert limited == {
+        "tokens at the runtime's full speed",
+        "processor time of a million tokens",
+        *(
+            f"{figure}, {rate} tokens/s"
+            for figure in ("processor time per token", *LATENCIES)
+            for rate in ("20", "1,000")
+        ),
+        "start until it accepts",
+        "from accepting to the bundled model loaded",
+        "from the kill of the runtime's process to the bundled model loaded again",
+        "resident, idle",
+        "proportional, idle",
+    }
+    assert {len(rows[title]["values"]["relay"]) for title in limited} == {1}
 
 
 def test_each_figure_grows_along_each_axis(report: Path) -> None:
