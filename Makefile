@@ -50,6 +50,7 @@ unit: $(VENV)/test-installed
 # values, and what starts a daemon or a terminal for each of its many cases.
 SLOW := tests/contract tests/contracts tests/abi/test_invalid_parameters.py tests/abi/test_to_c.py \
     tests/inference/test_no_client_reads_another.py tests/npu/test_foreign_aborts.py \
+    tests/inference/test_structured_on_cpu.py tests/structured/test_schemas.py \
     $(addprefix tests/endtoend/test_,$(addsuffix .py, \
     big_messages chaos chaos_hangs check fleet cli cli_bad_days cli_terminal conversation hostile \
     isolation log methods_page models pauses public_reports quirks startup systemd systemd_http))
@@ -80,7 +81,8 @@ STATIC := layers mutations names privates
 NOT_FAST := real_models page endtoend soak interop packages contract contracts cpu_runtime systemd \
     packaging abi description runtime/test_calls.py rpc/test_memory.py wire/test_validation.py \
     server/test_protocol_socket.py server/test_state_machine.py npu/test_foreign_aborts.py \
-    inference/test_no_client_reads_another.py $(STATIC:%=test_%.py)
+    inference/test_no_client_reads_another.py inference/test_structured_on_cpu.py \
+    structured/test_schemas.py $(STATIC:%=test_%.py)
 pythons:
 	@for python in $(PYTHONS); do \
 	    if $$python -c 'import ensurepip' 2>/dev/null; then \
