@@ -1,9 +1,9 @@
-"""``rkllm run --schema``: an answer that keeps to a JSON schema."""
+"""``rkllm run --schema`` and ``--image``: an answer of chat, to one question."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -37,21 +37,28 @@ def read_schema(context: click.Context, _: click.Parameter, file: str | None) ->
 def print_answer(
     client: Client,
     prompt: str,
-    schema: Mapping[str, Any],
+    schema: Mapping[str, Any] | None,
+    images: Sequence[Mapping[str, object]],
     params: Mapping[str, Any],
     as_json: bool,
 ) -> None:
-    """Ask for an answer by a schema, and print it as it comes.
+    """Ask for an answer, and print it as it comes.
 
+    :param schema: the form of the answer; None for any text.
+    :param images: the images that the question shows, as parts of a message.
     :param params: fields of RKLLMInferParam.
     """
     unknown = [name for name in params if name not in _PARAMS]
     if unknown:
         known = " and ".join(_PARAMS)
-        raise click.UsageError(f"{unknown[0]} cannot be set with --schema, only {known}")
-    form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+        asked = "--image" if schema is None else "--schema"
+        raise click.UsageError(f"{unknown[0]} cannot be set with {asked}, only {known}")
     options: Any = {_PARAMS[name]: value for name, value in params.items()}
-    call = chat_stream(prompt, response_format=form, **options)
+    if schema is not None:
+        form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+        options["response_format"] = form
+    content = [*images, {"type": "text", "text": prompt}] if images else prompt
+    call = chat_stream([{"role": "user", "content": content}], **options)
     begun = False
     try:
         with closing(client.stream(call.method, call.params)) as pieces:
@@ -62,7 +69,7 @@ def print_answer(
                 begun = True
                 piece = call.read(raw)
                 say(piece.text)
-                if piece.result is not None and piece.result.finish_reason == "length":
+                if schema and piece.result is not None and piece.result.finish_reason == "length":
                     click.echo("\nThe limit came first: this is no whole answer.", err=True)
     finally:
         if begun:

@@ -20,9 +20,11 @@ from rkllm_twisted.cli.chat_input import input_history, key_bindings
 from rkllm_twisted.cli.chat_session import ChatSession, chat_options
 from rkllm_twisted.cli.connected import model_options, params_option, with_client
 from rkllm_twisted.cli.exit_codes import exit_reason
+from rkllm_twisted.cli.images import image_option
 from rkllm_twisted.cli.load import ensure_loaded
 from rkllm_twisted.cli.terminal import is_terminal, say, show_wait, without_echo
 from rkllm_twisted.cli.word_wrap import WordWrap
+from rkllm_twisted.client_core.images import image_part
 from rkllm_twisted.errors import RPCError
 
 HELP = """\
@@ -32,6 +34,7 @@ Ctrl-C stops the answer; Ctrl-D leaves.
 /retry       asks the last question again
 /edit        opens the last question, to be changed and asked instead
 /edit TEXT   asks TEXT in place of the last question
+/image FILE  shows a picture with the next question
 /system TEXT sets the system message; without TEXT shows it
 /model NAME  continues with another model; without NAME lists the models
 /tokens      shows how many tokens the conversation has
@@ -62,6 +65,7 @@ class Chat:
             "/clear": self._clear,
             "/retry": self._retry,
             "/edit": self._edit,
+            "/image": self._image,
             "/system": self._system,
             "/model": self._model,
             "/tokens": self._tokens,
@@ -104,6 +108,8 @@ class Chat:
         """Print an error of the daemon or of a file, and continue."""
         try:
             work()
+        except ValueError as error:
+            print(f"rkllm: {error}", file=sys.stderr)
         except (RPCError, OSError) as error:
             print(f"rkllm: {exit_reason(error).text}", file=sys.stderr)
 
@@ -139,6 +145,15 @@ class Chat:
             print("There is no question to ask again.")
         elif text := changed(question):
             self._answer(text, again=True)
+
+    def _image(self, name: str) -> None:
+        if not name:
+            print("Give the name of a file: /image FILE")
+            return
+        attached = self._conversation.attached
+        attached.append(image_part(Path(name).expanduser()))
+        words = "a picture" if len(attached) == 1 else f"{len(attached)} pictures"
+        print(f"The next question shows {words}.")
 
     def _system(self, text: str) -> None:
         if text:
@@ -233,6 +248,7 @@ def on_a_terminal(function: Callable[..., Any]) -> Callable[..., Any]:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Continue a conversation that /save has written as JSON.",
 )
+@image_option
 @params_option("RKLLMInferParam")
 def command(
     client: Client,
@@ -240,6 +256,7 @@ def command(
     reload: bool,
     system: str | None,
     resume: Path | None,
+    images: list[Mapping[str, object]],
     params: Mapping[str, Any],
 ) -> None:
     """Chat with the model in a terminal.
@@ -253,6 +270,7 @@ def command(
         conversation = ChatSession(client, system, chat_options(params))
         if resume is not None:
             conversation.resume(resume)
+        conversation.attached += images
     except ValueError as error:
         raise click.UsageError(str(error), click.get_current_context()) from None
     status = conversation.client.status()

@@ -27,10 +27,23 @@ class Turn:
     """One message of the conversation.
 
     :param role: ``user`` or ``assistant``.
+    :param images: the images that it shows, as parts of a message.
     """
 
     role: str
     text: str
+    images: tuple[Mapping[str, object], ...] = ()
+
+    @property
+    def content(self) -> object:
+        """The content of the message."""
+        return [*self.images, {"type": "text", "text": self.text}] if self.images else self.text
+
+    @property
+    def saved(self) -> Mapping[str, object]:
+        """What a file has of it."""
+        images = {"images": self.images} if self.images else {}
+        return {"role": self.role, "text": self.text, **images}
 
 
 def chat_options(infer: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -55,6 +68,7 @@ class ChatSession:
     :param options: further parameters of ``chat.complete``.
     :param model: a model by its name; None for the loaded one.
     :ivar turns: the messages, oldest first.
+    :ivar attached: the images that the next question shows, as parts of a message.
     :ivar result: the last answer, if it is complete.
     """
 
@@ -63,12 +77,13 @@ class ChatSession:
     options: Mapping[str, Any] = attrs.field(factory=dict)
     model: str | None = None
     turns: list[Turn] = attrs.field(factory=list, init=False)
+    attached: list[Mapping[str, object]] = attrs.field(factory=list, init=False)
     result: ChatResult | None = attrs.field(default=None, init=False)
 
-    def messages(self, turns: Sequence[Turn]) -> list[dict[str, str]]:
+    def messages(self, turns: Sequence[Turn]) -> list[dict[str, object]]:
         """Return the conversation as ``chat.complete`` takes it."""
-        system = [{"role": "system", "content": self.system}] if self.system else []
-        return [*system, *({"role": turn.role, "content": turn.text} for turn in turns)]
+        talk = [Turn("system", self.system), *turns] if self.system else turns
+        return [{"role": turn.role, "content": turn.content} for turn in talk]
 
     @property
     def last_question(self) -> str | None:
@@ -84,7 +99,9 @@ class ChatSession:
         :param again: ask in place of the last question; its answer is forgotten.
         :raises RPCError, Unreachable: as :meth:`Client.stream`.
         """
-        asked = [*(self._before_last_question() if again else self.turns), Turn("user", text)]
+        images = (*(self._last_images() if again else ()), *self.attached)
+        before = self._before_last_question() if again else self.turns
+        asked = [*before, Turn("user", text, images)]
         call = chat_stream(self.messages(asked), model=self.model, **self.options)
         pieces: list[str] = []
         self.result = None
@@ -97,6 +114,11 @@ class ChatSession:
         finally:
             if any(pieces):
                 self.turns = [*asked, Turn("assistant", "".join(pieces))]
+                self.attached = []
+
+    def _last_images(self) -> tuple[Mapping[str, object], ...]:
+        questions = [turn for turn in self.turns if turn.role == "user"]
+        return questions[-1].images if questions else ()
 
     def _before_last_question(self) -> list[Turn]:
         places = [at for at, turn in enumerate(self.turns) if turn.role == "user"]
@@ -105,6 +127,7 @@ class ChatSession:
     def clear(self) -> None:
         """Begin a new conversation."""
         self.turns.clear()
+        self.attached.clear()
         self.result = None
 
     def reconnect(self) -> None:
@@ -121,7 +144,7 @@ class ChatSession:
         :raises OSError: if the file cannot be written.
         """
         if path.suffix == ".json":
-            content = {"system": self.system, "turns": [attrs.asdict(turn) for turn in self.turns]}
+            content = {"system": self.system, "turns": [turn.saved for turn in self.turns]}
             text = json.dumps(content, ensure_ascii=False, indent=2)
         else:
             first = [f"*{self.system}*"] if self.system else []
@@ -136,8 +159,11 @@ class ChatSession:
         """
         try:
             content = json.loads(path.read_text("utf-8"))
-            turns = [Turn(str(turn["role"]), str(turn["text"])) for turn in content["turns"]]
-        except (ValueError, LookupError, TypeError):
+            turns = [
+                Turn(str(turn["role"]), str(turn["text"]), tuple(turn.get("images", ())))
+                for turn in content["turns"]
+            ]
+        except (ValueError, LookupError, TypeError, AttributeError):
             raise ValueError(f"{path} holds no conversation; /save FILE.json writes one.") from None
         self.turns = turns
         self.system = self.system or content.get("system")

@@ -14,6 +14,7 @@ import click
 from rkllm_twisted.blocking import Client
 from rkllm_twisted.cli.answer_form import print_answer, read_schema
 from rkllm_twisted.cli.connected import dump, json_option, model_options, params_option, with_client
+from rkllm_twisted.cli.images import image_option
 from rkllm_twisted.cli.load import ensure_loaded
 from rkllm_twisted.cli.terminal import is_terminal, say, show_wait
 from rkllm_twisted.client_core.call import MethodCall
@@ -66,6 +67,7 @@ def _prompt(context: click.Context, _: click.Parameter, words: Sequence[str]) ->
     callback=read_schema,
     help="Answer with JSON that fits the JSON schema in a file.",
 )
+@image_option
 @params_option("RKLLMInferParam")
 @json_option
 @click.argument("prompt", nargs=-1, callback=_prompt)
@@ -77,6 +79,7 @@ def command(
     role: str | None,
     keep_history: bool,
     schema: Mapping[str, Any] | None,
+    images: list[Mapping[str, object]],
     params: Mapping[str, Any],
     as_json: bool,
     prompt: str,
@@ -88,10 +91,11 @@ def command(
     """
     if model is not None:
         ensure_loaded(client, model, reload)
-    if schema is not None:
+    if schema is not None or images:
         if keep_history or role is not None:
-            raise click.UsageError("--schema asks alone; leave --role and --keep-history out")
-        print_answer(client, prompt, schema, params, as_json)
+            asked = "--image" if schema is None else "--schema"
+            raise click.UsageError(f"{asked} asks alone; leave --role and --keep-history out")
+        print_answer(client, prompt, schema, images, params, as_json)
         return
     if keep_history:
         params = {"keep_history": 1, **params}
