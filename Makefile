@@ -63,10 +63,10 @@ failed: $(VENV)/test-installed
 
 # What installs or starts other people's programs: type checkers, pip, Sphinx, foreign clients, the
 # servers of the benchmarks, a browser.
-PROGRAMS := tests/interop tests/page tests/real_models tests/testing/test_docs.py \
+PROGRAMS := tests/crossbar tests/interop tests/page tests/real_models tests/testing/test_docs.py \
     $(addprefix tests/endtoend/test_,$(addsuffix .py,benchmarks confidence_example docs_build guides \
     plugins typing website_example))
-programs: $(VENV)/test-installed $(VENV)/browser-installed
+programs: $(VENV)/test-installed $(VENV)/browser-installed .venv-crossbar/installed
 	$(PYTEST) $(filter-out tests/real_models,$(PROGRAMS))
 
 # What takes seconds, under each supported Python that is installed here, pyenv's included.
@@ -78,7 +78,7 @@ PYTHONS ?= $(foreach name,$(OTHER_PYTHONS), \
     $(firstword $(wildcard $(PYENV)/versions/*/bin/$(name)) $(name)))
 # These read the source, which is the same under each Python.
 STATIC := layers mutations names privates
-NOT_FAST := real_models page endtoend soak interop packages contract contracts cpu_runtime systemd \
+NOT_FAST := crossbar real_models page endtoend soak interop packages contract contracts cpu_runtime systemd \
     packaging abi description runtime/test_calls.py rpc/test_memory.py wire/test_validation.py \
     server/test_protocol_socket.py server/test_state_machine.py npu/test_foreign_aborts.py \
     inference/test_no_client_reads_another.py inference/test_structured_on_cpu.py \
@@ -178,6 +178,15 @@ $(VENV)/test-installed: $(VENV)/bin/pip $(SOURCES)
 $(VENV)/browser-installed: $(VENV)/bin/pip setup.cfg
 	@if command -v chromium >/dev/null; then \
 	    $(BIN)/pip install -qq --disable-pip-version-check -e '.[browser]' && touch $@; fi
+
+# A fleet's router, in an environment of its own: 143 packages, which take some minutes. Its numpy has
+# wheels for Python 3.11 and 3.12. Without them, or without an index, its tests are skipped.
+FIND_CROSSBAR_PYTHON = $(firstword $(foreach name,python3.11 python3.12, \
+    $(wildcard $(PYENV)/versions/*/bin/$(name)) $(shell command -v $(name))))
+.venv-crossbar/installed:
+	-@python=$(FIND_CROSSBAR_PYTHON); if [ -n "$$python" ]; then \
+	    echo "Installing Crossbar in .venv-crossbar …"; $$python -m venv .venv-crossbar && \
+	    .venv-crossbar/bin/pip install -qq --disable-pip-version-check 'crossbar >= 26.10' && touch $@; fi
 
 # Without npm its servers are left out, and without xllamacpp llama.cpp's.
 $(VENV)/bench-installed: $(VENV)/bin/pip $(SOURCES) benchmarks/peers/package.json

@@ -8,6 +8,10 @@ from enum import Enum
 from typing import Any
 
 import attrs
+from twisted.internet.defer import Deferred
+
+#: The realm of a fleet.
+REALM = "rkllm"
 
 #: Bytes of one payload, as compact JSON. Crossbar 26.10.1 takes 16 MiB at most; above that, a
 #: WebSocket session ends with all of its calls.
@@ -43,6 +47,10 @@ class Invocation:
     payload: Payload
     caller: str
     progress: Callable[[Payload], None]
+
+
+#: What serves the calls of a URI.
+Serve = Callable[[Invocation], "Deferred[Payload]"]
 
 
 @attrs.frozen

@@ -17,10 +17,17 @@ from rkllm_twisted.fleet import errors
 from rkllm_twisted.fleet.access import allowed
 from rkllm_twisted.fleet.interfaces import IEngine
 from rkllm_twisted.fleet.payloads import checked_state, error_of, rpc_error, size_checked
-from rkllm_twisted.fleet.values import BoardState, Invocation, Offer, Payload, Role, checked_name
+from rkllm_twisted.fleet.values import (
+    BoardState,
+    Invocation,
+    Offer,
+    Payload,
+    Role,
+    Serve,
+    checked_name,
+)
 
 _log = Logger("rkllm.fleet")
-Serve = Callable[[Invocation], "Deferred[Payload]"]
 
 
 def copied(payload: Payload) -> Payload:

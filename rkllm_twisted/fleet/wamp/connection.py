@@ -1,0 +1,81 @@
+"""The way to a router: its address, the transport's settings, and when to try again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from autobahn.twisted.rawsocket import WampRawSocketClientFactory
+from autobahn.twisted.websocket import WampWebSocketClientFactory
+from autobahn.wamp.serializer import MsgPackSerializer
+from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint, wrapClientTLS
+
+from rkllm_twisted.errors import StartupError
+
+#: Seconds between two attempts: from the first to the last, and after a refusal.
+SHORTEST, LONGEST = 0.5, 30.0
+#: Bytes of one message: the most that Crossbar's rawsocket takes.
+_MAX_MESSAGE = 16 * 1024 * 1024
+#: A peer that does not answer a ping is gone: seconds.
+_WEBSOCKET = {
+    "autoPingInterval": 2,
+    "autoPingTimeout": 3,
+    "autoPingSize": 12,
+    "openHandshakeTimeout": 10,
+    "closeHandshakeTimeout": 2,
+    "maxFramePayloadSize": _MAX_MESSAGE,
+    "maxMessagePayloadSize": _MAX_MESSAGE,
+    "failByDrop": True,
+    "tcpNoDelay": True,
+}
+
+
+def delay(failures: int, uniform: Callable[[float, float], float] = random.uniform) -> float:
+    """Return the seconds before the next attempt: random, so that boards do not come at once.
+
+    :param failures: the attempts since the router has last accepted this member.
+    """
+    return uniform(SHORTEST, min(LONGEST, 2.0 ** min(failures, 10)))
+
+
+def way_to(reactor: Any, url: str, ca: Path | None, make_session: Any) -> tuple[Any, Any]:
+    """Return the endpoint and the protocol's factory for a router.
+
+    :param url: ``wss://host:port``, ``ws://host:port`` or ``unix:/path``.
+    :param ca: a PEM file with the certificate that signs the router's; None for the system's.
+    :raises StartupError: the address is none of these.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "unix" and parts.path:
+        factory = WampRawSocketClientFactory(make_session, serializer=MsgPackSerializer())
+        return UNIXClientEndpoint(reactor, parts.path), factory
+    if parts.scheme not in {"ws", "wss"} or not parts.hostname:
+        raise StartupError(
+            f"{url!r} is no router: it takes wss://host:port, ws://host:port or unix:/path."
+        )
+    factory = WampWebSocketClientFactory(make_session, url=url, serializers=[MsgPackSerializer()])
+    factory.setProtocolOptions(**_WEBSOCKET)
+    port = parts.port or (443 if parts.scheme == "wss" else 80)
+    endpoint: Any = HostnameEndpoint(reactor, parts.hostname, port)
+    if parts.scheme == "wss":
+        endpoint = wrapClientTLS(_tls(parts.hostname, ca), endpoint)
+    return endpoint, factory
+
+
+def _tls(host: str, ca: Path | None) -> Any:
+    from twisted.internet.ssl import (  # noqa: PLC0415 - it needs pyOpenSSL
+        Certificate,
+        optionsForClientTLS,
+        trustRootFromCertificates,
+    )
+
+    if ca is None:
+        return optionsForClientTLS(host)
+    try:
+        root = Certificate.loadPEM(ca.read_bytes())
+    except (OSError, ValueError) as error:
+        raise StartupError(f"The certificate {ca} cannot be read: {error}.") from None
+    return optionsForClientTLS(host, trustRoot=trustRootFromCertificates([root]))

@@ -1,0 +1,95 @@
+"""Which boards there are, and their states: what a front learns of the others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from autobahn.wamp.types import SubscribeOptions
+from twisted.internet.defer import DeferredList, ensureDeferred
+from twisted.logger import Logger
+
+from rkllm_twisted.errors import InternalError
+from rkllm_twisted.fleet.values import Offer, board_uri
+from rkllm_twisted.fleet.wamp.translation import from_text
+
+_log = Logger("rkllm.fleet")
+
+
+class Presence:
+    """Follows the boards on one session.
+
+    A board offers ``rkllm.board.<board>.state``, which answers its last state, and publishes each
+    change. It is there as long as that offer is.
+
+    :param watcher: the :class:`~rkllm_twisted.fleet.interfaces.IWatcher`.
+    """
+
+    def __init__(self, session: Any, watcher: Any) -> None:
+        self._session = session
+        self._watcher = watcher
+        #: The router's number of each offer of a state -> the board.
+        self._boards: dict[int, str] = {}
+        self._is_over = False
+
+    def stop(self) -> None:
+        """The session has ended: report nothing more."""
+        self._is_over = True
+
+    async def start(self) -> None:
+        """Follow the boards: first what changes, then what there is, so that none is missed."""
+        subscribe = self._session.subscribe
+        options = SubscribeOptions(match="wildcard", details_arg="details")
+        await subscribe(self._published, board_uri("", "status"), options=options)
+        await subscribe(self._created, "wamp.registration.on_create")
+        await subscribe(self._deleted, "wamp.registration.on_delete")
+        for details in await registrations(self._session):
+            self._created(None, details)
+
+    def _created(self, _session: Any, details: Any) -> None:
+        match str(details["uri"]).split("."):
+            case ["rkllm", "board", board, "state"]:
+                self._boards[int(details["id"])] = board
+                ensureDeferred(self._ask(board)).addErrback(lambda _: None)  # it has left again
+
+    async def _ask(self, board: str) -> None:
+        self._changed(board, await self._session.call(board_uri(board, "state"), "null"))
+
+    def _deleted(self, _session: Any, number: Any, *_: Any) -> None:
+        board = self._boards.pop(int(number), None)
+        if board is not None and board not in self._boards.values() and not self._is_over:
+            self._watcher.board_left(board)
+
+    def _published(self, text: Any = None, details: Any = None) -> None:
+        self._changed(str(details.topic).split(".")[2], text)
+
+    def _changed(self, board: str, text: Any) -> None:
+        """Report a state, unless the board has left meanwhile."""
+        if self._is_over or board not in self._boards.values():
+            return
+        try:
+            state = from_text(text)
+        except InternalError:
+            _log.warn("The board {board} has sent a state that cannot be read.", board=board)
+            return
+        self._watcher.board_changed(board, state)
+
+
+async def registrations(session: Any) -> list[dict[str, Any]]:
+    """Return the router's details of each registration of members that still exists."""
+    numbers = (await session.call("wamp.registration.list"))["exact"]
+    got = await DeferredList(
+        [session.call("wamp.registration.get", number) for number in numbers], consumeErrors=True
+    )
+    found = [details for is_there, details in got if is_there]
+    return [one for one in found if one["uri"].startswith(("rkllm.model.", "rkllm.board."))]
+
+
+async def list_offers(session: Any) -> tuple[Offer, ...]:
+    """See :meth:`~rkllm_twisted.fleet.interfaces.IEngine.list_offers`."""
+    offers = []
+    for details in await registrations(session):
+        if details["uri"].endswith(".state"):
+            continue
+        boards = await session.call("wamp.registration.count_callees", details["id"])
+        offers.append(Offer(str(details["uri"]), int(boards)))
+    return tuple(sorted(offers, key=lambda offer: offer.uri))
