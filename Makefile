@@ -198,5 +198,5 @@ $(VENV)/bench-installed: $(VENV)/bin/pip $(SOURCES) benchmarks/peers/package.jso
 	@touch $@ $(VENV)/installed
 
 clean:
-	rm -rf $(VENV) build dist docs/_build *.egg-info rkllm_twisted/cpu/*.so
+	rm -rf $(VENV) build dist docs/_build *.egg-info rkllm_twisted/cpu/*.so rkllm_twisted/isolation/rkllm-host
 	$(MAKE) -C cpu_runtime clean

@@ -1,7 +1,7 @@
-"""Builds the embedded runtime (cpu_runtime/) with the package; everything else is in setup.cfg.
+"""Builds the C of the package (cpu_runtime/); everything else is in setup.cfg.
 
-One shared library per ABI release, from one source. They are plain C libraries, loaded with
-ctypes: no Python header is included, so one wheel serves every Python 3.
+One shared library of the embedded runtime per ABI release, from one source, and the program that
+calls the runtime's library. No Python header is included, so one wheel serves every Python 3.
 """
 
 import copy
@@ -19,6 +19,8 @@ RUNTIME = Path("cpu_runtime")
 FAMILIES = {"cpu": ("tiny", []), "llama": ("llama", [("RKLLM_LLAMA", "1")])}
 #: ABI release -> the number that cpu_runtime/include/rkllm_cpu.h selects the layout by.
 ABIS = {"1.1.4": 10104, "1.2.0": 10200, "1.2.1": 10201, "1.3.0": 10300}
+#: The arguments of :func:`runtime_library`.
+LIBRARIES = [(family, abi, number) for family in FAMILIES for abi, number in ABIS.items()]
 
 
 def runtime_library(family: str, abi: str, number: int) -> Extension:
@@ -83,8 +85,21 @@ def scripted_encoder() -> Extension:
     )
 
 
+#: The program of the runtime's process. Without a C compiler the one in Python does its work.
+HOST = Extension(
+    "rkllm_twisted.isolation.rkllm-host",
+    sources=sorted(str(path) for path in (RUNTIME / "src" / "host").glob("*.c")),
+    depends=sorted(str(path) for path in (RUNTIME / "src" / "host").glob("*.h")),
+    define_macros=[("_GNU_SOURCE", "1")],
+    extra_compile_args=["-std=c11", "-O2", "-fPIE", "-pthread"],
+    extra_link_args=["-pie", "-pthread", "-s", "-Wl,-z,relro,-z,now,-z,noexecstack"],
+    libraries=["dl"],
+    optional=True,
+)
+
+
 class build_runtime(build_ext):
-    """Names the libraries as what they are: no Python module suffix, no init function."""
+    """Names libraries and the program as what they are: no Python module suffix or function."""
 
     def finalize_options(self) -> None:
         """Compile several libraries at once."""
@@ -102,11 +117,35 @@ class build_runtime(build_ext):
             return
         own = copy.copy(self)
         own.build_temp = str(Path(self.build_temp) / ext.name)
-        build_ext.build_extension(own, ext)
+        if ext.name == HOST.name:
+            own.build_program(ext)
+        else:
+            build_ext.build_extension(own, ext)
+
+    def build_program(self, ext: Extension) -> None:
+        """Build a program of an extension's sources."""
+        objects = self.compiler.compile(
+            ext.sources,
+            output_dir=self.build_temp,
+            macros=ext.define_macros,
+            extra_postargs=ext.extra_compile_args,
+            depends=ext.depends,
+        )
+        path = Path(self.get_ext_fullpath(ext.name))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.compiler.link_executable(
+            objects,
+            path.name,
+            output_dir=str(path.parent),
+            libraries=ext.libraries,
+            extra_postargs=ext.extra_link_args,
+        )
 
     def get_ext_filename(self, fullname: str) -> str:
-        """The path of the library for an extension's dotted name."""
+        """The path of the library or the program for an extension's dotted name."""
         *packages, name = fullname.split(".")
+        if HOST.name.endswith(f".{name}"):
+            return "/".join([*packages, name])
         return "/".join([*packages, name.replace("_", ".") + ".so"])
 
     def get_export_symbols(self, ext: Extension) -> list[str]:
@@ -129,11 +168,8 @@ class platform_wheel(bdist_wheel):
 
 setup(
     ext_modules=[
-        *(
-            runtime_library(family, abi, number)
-            for family in FAMILIES
-            for abi, number in ABIS.items()
-        ),
+        HOST,
+        *(runtime_library(*each) for each in LIBRARIES),
         scripted_encoder(),
     ],
     cmdclass={"build_ext": build_runtime, "bdist_wheel": platform_wheel},

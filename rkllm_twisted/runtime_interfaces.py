@@ -83,6 +83,32 @@ class IRuntime(Interface):
         """Destroy the model if one is loaded. Idempotent; every later call raises NoModel."""
 
 
+class ICaller(Interface):
+    """What calls C: this process, or another one. One for each opened library.
+
+    ``abort`` and ``is_running`` are called from any thread, everything else in the NPU thread.
+    """
+
+    defaults = Attribute("bytes: the RKLLMParam of rkllm_createDefaultParam.")
+
+    def listen(callback: Any) -> Any:
+        """Deliver the library's callbacks to a :class:`~.runtime.callback.ResultCallback`.
+
+        :returns: what rkllm_init takes for its callback.
+        """
+
+    def call(function: str, arguments: Any, prepared: Any = None) -> Any:
+        """Call a function and wait for its return. For a run, the callbacks come before.
+
+        :param arguments: as ctypes takes them, in C's order.
+        :param prepared: the owner of every buffer that they point to; None: there is none.
+        :returns: what C returned: a status, or a structure.
+        """
+
+    def pause() -> None:
+        """Make the next callback of the current run pause it. From any thread."""
+
+
 class ITurn(Interface):
     """The runtime during one turn, for the procedure in the NPU thread; no use after its return."""
 

@@ -120,6 +120,8 @@ class RuntimeVersion:
     :param recognised_by: how the layout was chosen, in words.
     :param backend: ``npu``, or what an embedded runtime calls itself, e.g. ``cpu (tiny)``.
     :param limits: what each engine of an embedded runtime cannot do.
+    :param host: what calls the library: ``c`` or ``python``, the program of the runtime's process;
+        ``thread``, the daemon itself.
     """
 
     library: str
@@ -128,6 +130,7 @@ class RuntimeVersion:
     recognised_by: str
     backend: str
     limits: Mapping[str, Sequence[str]] = attrs.field(factory=dict)
+    host: str = "thread"
 
 
 @attrs.frozen

@@ -10,7 +10,6 @@ import attrs
 
 from rkllm_twisted.abi import struct_rules
 from rkllm_twisted.abi.arguments import Signature, assign_arguments
-from rkllm_twisted.abi.arrays import Numbers
 from rkllm_twisted.abi.declarations import Function, Parameter
 from rkllm_twisted.abi.from_c import text_of
 from rkllm_twisted.abi.layouts import CData, Layout
@@ -45,7 +44,7 @@ class PreparedCall:
     :param files: the files that C will open.
     :param partials: structures to complete with the parameters that the model was loaded with.
     :param embeddings: arrays that must fit the width of the loaded model's embeddings.
-    :param floats: see :class:`~rkllm_twisted.abi.to_c.ArgumentBuilder`; used to pass the call on.
+    :param descriptors: the open files that ``/proc/self/fd/N`` in its texts names.
     """
 
     function: Function
@@ -55,7 +54,7 @@ class PreparedCall:
     partials: tuple[DefaultsToFill, ...] = attrs.field(repr=False)
     embeddings: tuple[Embeddings, ...] = attrs.field(repr=False)
     alive: tuple[object, ...] = attrs.field(repr=False)
-    floats: Mapping[int, Numbers] = attrs.field(repr=False)
+    descriptors: tuple[int, ...] = attrs.field(default=(), repr=False)
 
     @property
     def name(self) -> str:
@@ -151,7 +150,6 @@ def prepare(layout: Layout, defaults: bytes, function: str, params: Params) -> P
         tuple(call.partials),
         tuple(call.embeddings),
         tuple(call.alive),
-        call.floats,
     )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 import attrs
 
 from rkllm_twisted.abi import struct_rules
-from rkllm_twisted.abi.arrays import Numbers, address_of, to_array
+from rkllm_twisted.abi.arrays import address_of, to_array
 from rkllm_twisted.abi.declarations import CType
 from rkllm_twisted.abi.layouts import CData, Layout
 from rkllm_twisted.abi.release import Member, Release, Struct
@@ -87,7 +87,6 @@ class ArgumentBuilder:
     :param files: every file that C opens.
     :param partials: every RKLLMSamplingParam.
     :param embeddings: every array of embeddings.
-    :param floats: every array of floats, by the ``id()`` of its JSON value.
     """
 
     layout: Layout
@@ -95,7 +94,6 @@ class ArgumentBuilder:
     files: list[FileParameter] = attrs.field(factory=list)
     partials: list[DefaultsToFill] = attrs.field(factory=list)
     embeddings: list[Embeddings] = attrs.field(factory=list)
-    floats: dict[int, Numbers] = attrs.field(factory=dict)
 
     def structure(self, name: str, path: str, value: object, start: bytes | None = None) -> CData:
         """Make a structure.
@@ -204,8 +202,6 @@ def convert(
     if sort == "numbers":
         numbers = to_array(path, value, kind.base)
         call.alive.append(numbers)
-        if kind.base == "float":
-            call.floats[id(value)] = numbers
         return ctypes.cast(address_of(numbers), call.layout.resolve(kind)), len(numbers)
     return _CONVERTERS[sort](call, kind, path, value), None
 

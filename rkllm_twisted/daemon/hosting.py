@@ -18,7 +18,7 @@ from rkllm_twisted.daemon.coercions import processors
 from rkllm_twisted.daemon.options import Options
 from rkllm_twisted.errors import StartupError
 from rkllm_twisted.interfaces import IRuntime
-from rkllm_twisted.isolation.child import ChildConfig
+from rkllm_twisted.isolation.config import ChildConfig, is_built
 from rkllm_twisted.isolation.output import log_line
 from rkllm_twisted.isolation.process_runtime import ProcessRuntime
 from rkllm_twisted.isolation.supervisor import Supervisor
@@ -28,6 +28,10 @@ from rkllm_twisted.runtime.probe import probe
 from rkllm_twisted.runtime.runtime import open_runtime
 
 _log = Logger("rkllm.daemon")
+NOT_BUILT = (
+    "--runtime-host c: the program in C was not built when the package was installed, because there"
+    " was no C compiler; install one and the package again, or use --runtime-host auto."
+)
 #: The processors that are online, such as ``0-7`` (Documentation/admin-guide/cputopology.rst).
 ONLINE = Path("/sys/devices/system/cpu/online")
 
@@ -84,20 +88,23 @@ def in_process(options: Options, reactor: Any) -> RuntimeHost:
     _choose_llama(options)
     _check_processors(options["child-cpus"] or ())
     findings = probe(options["library"], options["abi"], os.environ)
+    if options["runtime-host"] == "c" and not is_built():
+        raise StartupError(NOT_BUILT)
     config = ChildConfig(
         library=findings.version.library,
         abi=findings.version.abi,
-        native_async=options["native-async"],
+        host=options["runtime-host"],
         cpus=options["child-cpus"] or (),
         oom_score_adj=options["child-oom-score"],
-        model_dirs=options["model-dir"],
         log_prompts=options["log-prompts"],
-        cache_dir=options["cache-dir"],
     )
+    version = attrs.evolve(findings.version, host=config.host_in_use)
+    findings = attrs.evolve(findings, version=version)
     supervisor = Supervisor(reactor, config)
     in_reactor = partial(blockingCallFromThread, reactor)
-    files = Files(options["model-dir"], cache_dir=options["cache-dir"])
-    runtime = ProcessRuntime(findings, supervisor, in_reactor, files)
+    files = partial(Files, options["model-dir"], cache_dir=options["cache-dir"])
+    native_async = options["native-async"]
+    runtime = ProcessRuntime(findings, supervisor, in_reactor, files, native_async=native_async)
     return RuntimeHost(runtime, supervisor, supervisor.is_alive)
 
 

@@ -114,6 +114,12 @@ SETTINGS: Mapping[str, Setting] = {
     "token-timeout": Setting(
         f"{_TIMEOUTS.token:g}", "Seconds until each further token.", parse=seconds
     ),
+    "runtime-host": Setting(
+        "auto",
+        "The program of the runtime's process: 'c'; 'python', which takes more memory and time;"
+        " 'auto', the one in C where it was built.",
+        parse=one_of({"auto": None, "c": None, "python": None}),
+    ),
     "child-cpus": Setting(
         None, "Processors for the runtime's process: 4-7 or 0,2.", parse=processors, otherwise="all"
     ),

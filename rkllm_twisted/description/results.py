@@ -203,8 +203,9 @@ RESULTS: Mapping[str, ResultModel] = {
                 "runtime",
                 "object",
                 "The runtime: library (its path), version (what it says of itself, or null), abi"
-                " (the layout in use), recognised_by (how that was chosen), backend, and limits"
-                " (what each engine of an embedded runtime cannot do).",
+                " (the layout in use), recognised_by (how that was chosen), backend, limits (what"
+                " each engine of an embedded runtime cannot do), and host (what calls the library:"
+                " c or python, the program of its process; thread, the daemon itself).",
             ),
         )
     ),

@@ -10,31 +10,23 @@ import contextlib
 import os
 import signal
 import socket
-import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
-import msgspec
 from twisted.internet.error import ProcessExitedAlready
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import ProcessProtocol
 from twisted.python.failure import Failure
 
+from rkllm_twisted.abi.image import Buffer
 from rkllm_twisted.errors import RuntimeCrashed
-from rkllm_twisted.isolation import messages
-from rkllm_twisted.isolation.child import (
-    DESCRIPTOR,
-    HEARTBEAT_FD,
-    MAX_MESSAGE_BYTES,
-    READ_BYTES,
-    ChildConfig,
-)
+from rkllm_twisted.isolation.config import CONNECTION_FD, HEARTBEAT_FD, ChildConfig
+from rkllm_twisted.isolation.frames import BadFrame, HostReader, Received
 from rkllm_twisted.isolation.heartbeat import Heartbeat
 from rkllm_twisted.isolation.marks import CallMarks
 from rkllm_twisted.isolation.output import ChildOutput, reason_in
-from rkllm_twisted.wire.framing import FramingError, Netstrings, netstring
 
 #: The time to read what a child printed before its end. A process that the library has started may
 #: hold the pipes open for longer.
@@ -45,6 +37,9 @@ MAX_CRASH_LINES = 20
 SILENT = "stopped answering and was killed"
 GARBLED = "sent what is no message and was killed"
 DISCONNECTED = "closed its connection and was killed"
+#: Bytes of one read, always into the same buffer: new buffers, cut to what came, leave holes in
+#: C's heap.
+READ_BYTES = 2**20
 #: The most descriptors that starting a child takes at the same time.
 SPAWN_DESCRIPTORS = 12
 
@@ -94,13 +89,14 @@ class Channel:
 
     Only the NPU thread receives; any thread may send.
 
+    :param structure_bytes: the size of an RKLLMResult.
     :ivar exit: the :class:`ChildExit`, once the child has ended.
     :ivar succeeded: True once a call of the child has succeeded.
     :ivar marks: those of the child's calls.
     :ivar fault: what the child must be killed for, see :class:`ChildExit`.
     """
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, structure_bytes: int) -> None:
         self.exit: ChildExit | None = None
         self.succeeded = False
         self.marks = CallMarks()
@@ -109,30 +105,31 @@ class Channel:
         self._ended = threading.Event()
         self._sending = threading.Lock()
         self._receiving = threading.Lock()
-        self._frames = Netstrings(MAX_MESSAGE_BYTES)
+        self._reader = HostReader(structure_bytes)
         self._buffer = memoryview(bytearray(READ_BYTES))
 
-    def send(self, message: messages.ToChild) -> None:
-        """Send a message. If the child has ended, the message is lost; :meth:`receive` shows it."""
-        data = netstring(messages.pack(message))
-        with self._sending, contextlib.suppress(OSError):
-            self._connection.sendall(data)
+    def send(self, *parts: Buffer, descriptors: Sequence[int] = ()) -> None:
+        """Send a frame, in parts. If the child has ended, it is lost; :meth:`receive` shows it.
 
-    def receive(self) -> list[messages.FromChild]:
-        """Wait for messages, and return those that one read brings.
-
-        :returns: none if the connection has ended, or brought what is no message: then
-            :attr:`fault` is set. The library may write to any descriptor of the child.
+        :param descriptors: sent beside it.
         """
-        try:
-            return self._receive()
-        except (FramingError, msgspec.MsgspecError, ValueError):
-            self.fault = GARBLED
-            return []
+        with self._sending, contextlib.suppress(OSError):
+            first, *rest = parts
+            if descriptors:
+                sent = socket.send_fds(self._connection, [first], list(descriptors))
+                first = memoryview(first)[sent:]
+            self._connection.sendall(first)
+            for part in rest:
+                self._connection.sendall(part)
 
-    def _receive(self) -> list[messages.FromChild]:
-        frames: list[bytes] = []
-        while not frames:
+    def receive(self) -> list[Received]:
+        """Wait for frames, and return those that one read brings.
+
+        :returns: none if the connection has ended, or brought what is no frame: then :attr:`fault`
+            is set. The library may write to any descriptor of the child.
+        """
+        received: list[Received] = []
+        while not received:
             with self._receiving:
                 try:
                     size = self._connection.recv_into(self._buffer)
@@ -140,8 +137,12 @@ class Channel:
                     size = 0
             if not size:
                 return []
-            frames = self._frames.feed(bytes(self._buffer[:size]))
-        return [messages.from_child(frame) for frame in frames]
+            try:
+                received = self._reader.feed(self._buffer[:size])
+            except BadFrame:
+                self.fault = GARBLED
+                return []
+        return received
 
     def close(self) -> None:
         """Shut the connection down, which makes the child exit."""
@@ -191,19 +192,20 @@ class ChildProcess(ProcessProtocol):
             self._heartbeat.stop()
             raise
         nothing = os.open(os.devnull, os.O_RDONLY)
-        self.channel = Channel(ours)
+        self.channel = Channel(ours, config.offsets.size)
         self._output = ChildOutput(self.channel.marks)
         try:
+            command = config.command()
             self._reactor.spawnProcess(
                 self,
-                sys.executable,
-                [sys.executable, "-m", "rkllm_twisted.isolation.child", config.to_argument()],
+                command[0],
+                command,
                 env=config.environment(os.environ),
                 childFDs={
                     0: nothing,
                     1: "r",
                     2: "r",
-                    DESCRIPTOR: theirs.fileno(),
+                    CONNECTION_FD: theirs.fileno(),
                     HEARTBEAT_FD: "r",
                 },
             )

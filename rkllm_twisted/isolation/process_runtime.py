@@ -1,16 +1,14 @@
 """The runtime in a child process, for the NPU thread: an :class:`IRuntime` like the one in C.
 
-Queue, cancelling, history and timeouts are the same code for both. Parameters are checked here, by
-the same table, so that errors are found at once; then they are sent, arrays of floats as bytes. A
-child that ends during a call is a RuntimeCrashed. Nothing in the reactor waits for a child, which
-may be stopped: abort and pause are sent without waiting, is_running is what the daemon knows.
+Queue, cancelling, history and timeouts are the same code for both, and so is the runtime itself:
+what differs is that a child calls C. Here is what concerns the child: which one has the model, what
+it printed during a call, and its end, which is a RuntimeCrashed.
 """
 
 from __future__ import annotations
 
 import contextlib
-import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
@@ -20,19 +18,18 @@ from zope.interface import implementer
 from rkllm_twisted.abi.layouts import layout_of
 from rkllm_twisted.abi.prepare import PreparedCall, prepare
 from rkllm_twisted.abi.release import releases
-from rkllm_twisted.abi.return_codes import check_pausable, outputs_of
-from rkllm_twisted.errors import NoModel, RPCError
+from rkllm_twisted.abi.return_codes import check_pausable
+from rkllm_twisted.errors import NoModel, RPCError, RuntimeCrashed, RuntimeRefused
 from rkllm_twisted.interfaces import IRuntime
-from rkllm_twisted.isolation import messages
-from rkllm_twisted.isolation.output import complaints, explained
+from rkllm_twisted.isolation.output import complaints, explained, log_line
 from rkllm_twisted.isolation.process import DISCONNECTED, Channel, ChildExit
+from rkllm_twisted.isolation.remote_caller import Defaults, RemoteCaller
 from rkllm_twisted.isolation.supervisor import Supervisor
 from rkllm_twisted.runtime.files import Files
 from rkllm_twisted.runtime.model_file import check_model_file
 from rkllm_twisted.runtime.probe import Findings
-from rkllm_twisted.values import LINES, OnResults, Params, Result
-from rkllm_twisted.wire.encoded_result import EncodedResult
-from rkllm_twisted.wire.msgpack import with_arrays_packed
+from rkllm_twisted.runtime.runtime import Runtime
+from rkllm_twisted.values import LINES, OnResults, Params
 
 T = TypeVar("T")
 #: The time from the end of a connection to the exit of its child.
@@ -40,27 +37,16 @@ CHILD_EXIT_TIMEOUT_S = 5.0
 
 
 @attrs.frozen
-class RemoteCall:
-    """A call that is ready to be sent.
+class _Child:
+    """The runtime of one child."""
 
-    :param params: as the client sent them.
-    :param checked: the same as C sees them, which has checked them. Its arrays of floats are sent
-        instead of the client's, so that the child need not read them again.
-    """
-
-    function: str
-    params: Params
-    checked: PreparedCall
+    caller: RemoteCaller
+    runtime: Runtime
 
     @property
-    def name(self) -> str:
-        """The function of rkllm.h."""
-        return self.function
-
-    @property
-    def model_path(self) -> str | None:
-        """See :class:`PreparedCall`."""
-        return self.checked.model_path
+    def channel(self) -> Channel:
+        """The connection to it."""
+        return self.caller.channel
 
 
 @implementer(IRuntime)
@@ -68,8 +54,10 @@ class ProcessRuntime:
     """See :class:`IRuntime`.
 
     :param findings: of the probe of the library.
-    :param files: the files that C may open; None: any. The child has the same rule.
     :param in_reactor: calls a function in the reactor thread and returns its result.
+    :param make_files: makes the rule for the files that C may open, see :class:`Files`, with its
+        ``note``; by default, any.
+    :param native_async: see :class:`Runtime`.
     """
 
     def __init__(
@@ -77,30 +65,36 @@ class ProcessRuntime:
         findings: Findings,
         supervisor: Supervisor,
         in_reactor: Callable[[Callable[[], Any]], Any],
-        files: Files | None = None,
+        make_files: Callable[[Callable[[str], object]], Files] | None = None,
+        *,
+        native_async: bool = False,
     ) -> None:
         self.version = findings.version
-        self._model_path: str | None = None
         self.release = releases()[findings.version.abi]
         self._layout = layout_of(self.release)
-        self._defaults = findings.defaults
+        self._defaults = Defaults.of(findings)
         self._supervisor = supervisor
         self._in_reactor = in_reactor
-        self._files = files or Files()
-        self._numbers = itertools.count(1)
-        self._channel: Channel | None = None
+        self._notes: list[str] = []
+        make = partial(Files, ()) if make_files is None else make_files
+        #: Of the calls, and of the look at files before a model is unloaded for them.
+        self._files, self._look = make(self._note), make(_unnoted)
+        self._native_async = native_async
+        self._child: _Child | None = None
         self._running = False
         self._closed = False
 
     @property
     def loaded(self) -> bool:
         """True if there is a handle, in a child that has not ended."""
-        return self._channel is not None and self._channel.exit is None
+        child = self._child
+        return child is not None and child.runtime.loaded and child.channel.exit is None
 
     @property
     def model_path(self) -> str | None:
         """See :attr:`IRuntime.model_path`."""
-        return self._model_path if self.loaded else None
+        child = self._child
+        return child.runtime.model_path if child is not None and self.loaded else None
 
     @property
     def failed(self) -> bool:
@@ -122,124 +116,114 @@ class ProcessRuntime:
         self._supervisor.kill()
         return True
 
-    def prepare(self, function: str, params: Params) -> RemoteCall:
+    def prepare(self, function: str, params: Params) -> PreparedCall:
         """See :meth:`IRuntime.prepare`."""
-        return RemoteCall(function, params, prepare(self._layout, self._defaults, function, params))
+        return prepare(self._layout, self._defaults.data, function, params)
 
     def perform(
-        self, prepared: RemoteCall, on_results: OnResults | None = None
+        self, prepared: PreparedCall, on_results: OnResults | None = None
     ) -> Mapping[str, Any]:
         """See :meth:`IRuntime.perform`."""
         if self._closed:
             raise NoModel("The runtime is closed.")
-        self._check_files(prepared.checked)
-        channel = self._channel_for(prepared.function)
+        self._check_files(prepared)
+        child = self._child_for(prepared.name)
         self._running = on_results is not None
         try:
-            outputs: Mapping[str, Any] = self._exchange(channel, prepared, on_results)
-            return outputs
+            return self._perform(child, prepared, on_results)
         finally:
             self._running = False
 
     def _check_files(self, prepared: PreparedCall) -> None:
-        """Check the files before a model is unloaded for them. The child checks them, too."""
+        """Check the files before a model is unloaded for them. The runtime checks them, too."""
         if prepared.model_path is None:
-            self._files.check(prepared.files)
+            self._look.check(prepared.files)
         else:
-            with self._files.opened(prepared) as opened:
+            with self._look.opened(prepared) as opened:
                 check_model_file(opened, self.version.backend)
 
-    def _channel_for(self, function: str) -> Channel:
+    def _child_for(self, function: str) -> _Child:
         """Return the child with the model; for rkllm_init, one that has none."""
         if function == "rkllm_init":
             if self.loaded:
                 self._destroy()
             if self._supervisor.failed:
-                return self._ask(self._supervisor.restart)
+                return self._at(self._ask(self._supervisor.restart))
         elif self.release.functions[function].needs_model and not self._supervisor.failed:
             return self._model()  # fails at once after a crash: runs do not wait for a new child
-        return self._ask(self._supervisor.channel)
+        return self._at(self._ask(self._supervisor.channel))
+
+    def _at(self, channel: Channel) -> _Child:
+        """Return the runtime at the end of a connection; it has no model if it is new."""
+        if self._child is None or self._child.channel is not channel:
+            caller = RemoteCaller(channel, self._layout, self._defaults, self._end_of)
+            runtime = Runtime(
+                caller,
+                self._layout,
+                self.version,
+                native_async=self._native_async,
+                files=self._files,
+            )
+            self._child = _Child(caller, runtime)
+        return self._child
 
     def _ask(self, question: Callable[[], T]) -> T:
         answer: T = self._in_reactor(question)
         return answer
 
-    def _exchange(self, channel: Channel, call: RemoteCall, on_results: OnResults | None) -> Any:
-        """Send a call and receive its results."""
-        number = next(self._numbers)
-        params = with_arrays_packed(call.params, call.checked.floats)
-        streams, mark = on_results is not None, channel.marks.of(number)
-        channel.send(messages.Perform(number, call.function, params, streams, mark))
-        error: Exception | None = None
-        end: messages.Done | messages.Failed | None = None
-        while end is None:
-            received = channel.receive()
-            if not received:
-                self._forget()
-                raise self._end_of(channel).error(number)
-            results, end = _divided(received, number)
-            if results and on_results is not None:
-                try:
-                    on_results(results)
-                except Exception as failure:  # noqa: BLE001 - raised below, after C has returned
-                    error = error or failure
-                    channel.send(messages.Now("abort"))
-        self._record_model(channel, call, end.loaded)
-        if isinstance(end, messages.Failed):
-            raise explained(end.error(), self._complaints(channel, number))
-        channel.succeeded = True
-        if error is not None:
-            raise error
-        if call.function == "rkllm_destroy" and not self._closed:
+    def _perform(
+        self, child: _Child, prepared: PreparedCall, on_results: OnResults | None
+    ) -> Mapping[str, Any]:
+        """Make a call, and add what the library printed during it."""
+        self._notes.clear()
+        before = child.caller.number
+        try:
+            outputs = child.runtime.perform(prepared, on_results)
+        except RuntimeCrashed:
+            self._child = None
+            raise
+        except RuntimeRefused as error:
+            if child.caller.number == before:
+                raise
+            raise explained(error, self._complaints(child)) from None
+        if prepared.name == "rkllm_destroy" and not self._closed:
             self._ask(self._supervisor.restart)  # the kernel frees what the library leaks
         if on_results is None:
-            return end.result
-        return self._with_complaints(end.result, channel, number)
+            return outputs
+        lines = [*self._complaints(child), *complaints(self._notes)]
+        return {**outputs, LINES: lines} if lines else outputs
 
-    def _end_of(self, channel: Channel) -> ChildExit:
+    def _note(self, line: str) -> None:
+        """Log a line about a file, as if the library had printed it."""
+        log_line(line)
+        self._notes.append(line)
+
+    def _end_of(self, channel: Channel, number: int) -> RPCError:
         """Wait for the end of a child whose connection has ended; kill it if it must be."""
         if channel.fault is None and channel.wait(CHILD_EXIT_TIMEOUT_S) is None:
             channel.fault = DISCONNECTED
         if channel.fault is not None:
             self._ask(partial(self._supervisor.kill_child, channel))
-        return channel.wait(CHILD_EXIT_TIMEOUT_S) or ChildExit(None, None, (), channel.fault)
+        ended = channel.wait(CHILD_EXIT_TIMEOUT_S) or ChildExit(None, None, (), channel.fault)
+        return ended.error(number)
 
-    def _complaints(self, channel: Channel, call: int) -> list[str]:
-        """Return the errors and warnings that the library printed during a call."""
-        return complaints(self._ask(partial(self._supervisor.lines_of, channel, call)))
-
-    def _with_complaints(self, result: Any, channel: Channel, call: int) -> Any:
-        lines = self._complaints(channel, call)
-        return {**result, LINES: lines} if lines else result
-
-    def _record_model(self, channel: Channel, call: RemoteCall, loaded: bool) -> None:
-        """Record whether there is a model, and in which child."""
-        if not loaded:
-            self._forget()
-        elif call.function == "rkllm_init":
-            self._channel = channel
-            self._model_path = call.checked.model_path
-
-    def _forget(self) -> None:
-        self._channel = self._model_path = None
+    def _complaints(self, child: _Child) -> list[str]:
+        """Return the errors and warnings that the library printed during the last call."""
+        lines_of = partial(self._supervisor.lines_of, child.channel, child.caller.number)
+        return complaints(self._ask(lines_of))
 
     def _destroy(self) -> None:
-        assert self._channel is not None
-        self._exchange(self._channel, self.prepare("rkllm_destroy", None), None)
+        assert self._child is not None
+        self._perform(self._child, self.prepare("rkllm_destroy", None), None)
 
     def abort(self) -> Mapping[str, Any]:
         """See :meth:`IRuntime.abort`. The status of C is not waited for."""
-        channel = self._model()
-        outputs = outputs_of("rkllm_abort", 0 if self._running else -1)
-        channel.send(messages.Now("abort"))
-        return outputs
+        return self._model().runtime.abort()
 
     def pause(self) -> Mapping[str, Any]:
         """See :meth:`IRuntime.pause`."""
         check_pausable(self.release)
-        channel, paused = self._model(), self._running
-        channel.send(messages.Now("pause"))
-        return {**outputs_of("LLMResultCallback", 0), "paused": paused}
+        return self._model().runtime.pause()
 
     def is_running(self) -> bool:
         """See :meth:`IRuntime.is_running`: true until a run has returned from C."""
@@ -251,27 +235,14 @@ class ProcessRuntime:
         if self.loaded and not was_closed:
             with contextlib.suppress(RPCError):
                 self._destroy()
-        self._forget()
+        self._child = None
 
-    def _model(self) -> Channel:
-        if self._channel is None or self._channel.exit is not None:
+    def _model(self) -> _Child:
+        child = self._child
+        if child is None or not self.loaded:
             raise NoModel.after(self._supervisor.problem)
-        return self._channel
+        return child
 
 
-def _divided(
-    received: Sequence[messages.FromChild], number: int
-) -> tuple[list[Result], messages.Done | messages.Failed | None]:
-    """Divide what came of a call into its results and its end, if it has ended."""
-    results: list[Result] = []
-    end: messages.Done | messages.Failed | None = None
-    for message in received:
-        if message.number != number:
-            continue
-        if isinstance(message, messages.Token):
-            results.append(EncodedResult(message.json))
-        elif isinstance(message, messages.Partial):
-            results.append(message.result)
-        else:
-            end = message
-    return results, end
+def _unnoted(_line: str) -> None:
+    """Take no note."""

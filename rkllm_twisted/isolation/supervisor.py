@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from rkllm_twisted.errors import RuntimeCrashed
-from rkllm_twisted.isolation.child import ChildConfig
+from rkllm_twisted.isolation.config import ChildConfig, is_built
 from rkllm_twisted.isolation.process import Channel, ChildProcess
 from rkllm_twisted.runtime.library import LOG_LEVEL, MAX_LEVEL_WITHOUT_PROMPTS
 
@@ -56,6 +56,11 @@ class Supervisor(Service):
                 name=LOG_LEVEL,
                 value=os.environ.get(LOG_LEVEL),
                 instead=MAX_LEVEL_WITHOUT_PROMPTS,
+            )
+        if self._config.host == "auto" and not is_built():
+            _log.info(
+                "the program of the runtime's process is the one in Python: the one in C was not"
+                " built when the package was installed, because there was no C compiler"
             )
         self._spawn()
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import codecs
 import contextlib
-import ctypes
 import itertools
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
 from rkllm_twisted.abi.from_c import to_json
 from rkllm_twisted.abi.layouts import CData, Layout
+from rkllm_twisted.abi.result_copy import CallbackCopy, structure_of
+from rkllm_twisted.errors import RuntimeRefused
 from rkllm_twisted.runtime.result_encoder import RESULT, ResultEncoder
 from rkllm_twisted.values import LAST_STATES, RunState
 from rkllm_twisted.wire.encoded_result import EncodedResult
@@ -23,10 +24,6 @@ from rkllm_twisted.wire.encoded_result import EncodedResult
 #: returns nothing), or continue and release the output buffer (rkllm.h 1.3.0).
 _CONTINUE, _PAUSE, _RELEASE = 0, 1, 2
 _NORMAL = int(RunState.NORMAL)
-
-#: Every trampoline ever made. C keeps their addresses and no library is ever unloaded: a late
-#: callback would otherwise call freed memory.
-_FOR_EVER: list[CData] = []
 
 #: Takes the results of one callback: there is one.
 OnRKLLMResults = Callable[[Sequence[Mapping[str, object]]], object]
@@ -119,6 +116,7 @@ class RunCallbacks:
         self._encoder = encoder
         self._on_results = on_results
         self._stop = stop
+        self.rows = rows
         self._texts = [RunText() for _ in range(rows)]
         self._failure: BaseException | None = None
         self._stopper: threading.Thread | None = None
@@ -149,6 +147,27 @@ class RunCallbacks:
         keeps = self._layout.release.keeps_arrays and bool(pointer)
         return _RELEASE if keeps and self._encoder.has_arrays(pointer.contents) else _CONTINUE
 
+    def take(self, copies: Sequence[CallbackCopy]) -> None:
+        """Pass on the results of callbacks that another process has copied and returned from.
+
+        :raises ValueError: one is not what its process must send.
+        """
+        results = []
+        for copy in copies:
+            self.begun = True
+            if self._failure is None and self._on_results is not None:
+                try:
+                    results.append(self._read_copy(copy))
+                except RuntimeRefused as failure:
+                    self._fail(failure)
+            if copy.state in LAST_STATES:
+                self.ended.set()
+        if results and self._on_results is not None:
+            try:
+                self._on_results(results)
+            except Exception as failure:  # noqa: BLE001 - raised when C has returned
+                self._fail(failure)
+
     def close(self) -> None:
         """End the run after C has returned; raise the error of a callback, if there was one."""
         if self._stopper is not None:
@@ -158,19 +177,41 @@ class RunCallbacks:
             raise self._failure
 
     def _read(self, pointer: CData, state: int) -> Mapping[str, object]:
-        texts = self._texts
         # FINISH and ERROR deliver one result, however many rows there are.
-        if len(texts) > 1 and state not in LAST_STATES and pointer:
-            rows = [self._row(pointer[i], text, state) for i, text in enumerate(texts)]
-            return {**rows[0], "results": rows, "_callback_state": state}
+        if len(self._texts) > 1 and state not in LAST_STATES and pointer:
+            return self._rows([pointer[i] for i in range(len(self._texts))], state)
         result = pointer.contents if pointer else self._layout.structs[RESULT]()
         if state != _NORMAL:
-            return {**self._row(result, texts[0], state), "_callback_state": state}
-        text = texts[0].normal(result.text)
+            return self._rows([result], state)
+        text = self._texts[0].normal(result.text)
         encoded = self._encoder.encode(bytes(result), text)
-        if encoded is not None:
-            return encoded
-        return {**to_json(self._layout, result), "text": text, "_callback_state": state}
+        return self._with_text(result, text) if encoded is None else encoded
+
+    def _read_copy(self, copy: CallbackCopy) -> Mapping[str, object]:
+        layout, state = self._layout, copy.state
+        expected = 1 if state in LAST_STATES else len(self._texts)
+        if len(copy.rows) not in (0, expected):
+            raise ValueError(f"{len(copy.rows)} rows, not {expected}")
+        if state == _NORMAL and len(copy.rows) == 1:
+            row = copy.rows[0]
+            text = self._texts[0].normal(row.text)
+            encoded = self._encoder.encode(row.structure, text)
+            if encoded is not None:
+                return encoded
+            return self._with_text(structure_of(layout, row), text)
+        made = [structure_of(layout, row) for row in copy.rows] or [layout.structs[RESULT]()]
+        if state == _NORMAL and len(made) == 1:
+            return self._with_text(made[0], self._texts[0].normal(None))
+        return self._rows(made, state)
+
+    def _rows(self, results: Sequence[CData], state: int) -> Mapping[str, object]:
+        pairs = zip(results, self._texts, strict=False)
+        rows = [self._row(result, text, state) for result, text in pairs]
+        several = {"results": rows} if len(rows) > 1 else {}
+        return {**rows[0], **several, "_callback_state": state}
+
+    def _with_text(self, result: CData, text: str | None) -> Mapping[str, object]:
+        return {**to_json(self._layout, result), "text": text, "_callback_state": _NORMAL}
 
     def _row(self, result: CData, text: RunText, state: int) -> dict[str, object]:
         row = to_json(self._layout, result)
@@ -194,7 +235,7 @@ def _reading(text: RunText, state: int) -> Callable[[bytes | None], str | None]:
 
 
 class ResultCallback:
-    """The trampoline. It lives as long as the library, which keeps its address.
+    """The receiver of all callbacks. It lives as long as the library, which may call late.
 
     :param stop: stops the current run.
     """
@@ -205,19 +246,17 @@ class ResultCallback:
         self._stop = stop
         self._numbers = itertools.count(1)
         self._run: RunCallbacks | None = None
-        trampoline = layout.callbacks["LLMResultCallback"](self._receive)
-        _FOR_EVER.append(trampoline)
-        #: The argument of rkllm_init: the function, or since 1.3.0 a structure of functions.
-        self.argument = trampoline
-        if "RKLLMCallback" in layout.structs:
-            self._callbacks = layout.structs["RKLLMCallback"](result_callback=trampoline)
-            self.argument = ctypes.pointer(self._callbacks)
 
     def begin(self, rows: int, on_results: OnRKLLMResults | None) -> RunCallbacks:
         """Pass the callbacks of a new run on."""
         number = next(self._numbers)
         self._run = RunCallbacks(self._layout, self._encoder, number, rows, on_results, self._stop)
         return self._run
+
+    @property
+    def rows(self) -> int:
+        """``n_batch`` of the current run; 1 if there is none."""
+        return 1 if self._run is None else self._run.rows
 
     def aborted(self) -> None:
         """Record that the current run, if there is one, was aborted: C may send nothing more."""
@@ -239,8 +278,21 @@ class ResultCallback:
         """Ignore the callbacks that still come."""
         self._run = None
 
-    def _receive(self, pointer: CData, userdata: int | None, state: int) -> int:
+    def receive(self, pointer: CData, userdata: int | None, state: int) -> int:
+        """Take what C calls back with, in C's thread; see :meth:`RunCallbacks.receive`."""
         run = self._run
         if run is not None and userdata == run.number:
             return run.receive(pointer, state)
         return _CONTINUE
+
+    def take(self, copies: Sequence[CallbackCopy]) -> None:
+        """Take what another process was called back with; see :meth:`RunCallbacks.take`."""
+        run = self._run
+        if run is not None:
+            own = [copy for copy in copies if copy.userdata == run.number]
+            run.take(own)
+
+    def returned(self) -> None:
+        """Record that the current run has ended in another process."""
+        if self._run is not None:
+            self._run.ended.set()

@@ -232,9 +232,14 @@ def _refusing(file: FileParameter) -> Iterator[None]:
 
 
 def _placed(call: PreparedCall, file: FileParameter, path: str, keep: object) -> PreparedCall:
-    """Replace the client's name by a path."""
-    text, alive = os.fsencode(path), (*call.alive, keep)
+    """Replace the client's name by a path through a descriptor."""
+    text = os.fsencode(path)
+    call = attrs.evolve(
+        call,
+        alive=(*call.alive, keep, text),
+        descriptors=(*call.descriptors, int(path.split("/")[4])),
+    )
     if file.holder is None:
-        return attrs.evolve(call, arguments={**call.arguments, file.path: text}, alive=alive)
+        return attrs.evolve(call, arguments={**call.arguments, file.path: text})
     setattr(file.holder, file.path.rpartition(".")[2], text)
-    return attrs.evolve(call, alive=(*alive, text))
+    return call

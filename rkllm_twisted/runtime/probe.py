@@ -7,6 +7,7 @@ default RKLLMParam.
 from __future__ import annotations
 
 import base64
+import ctypes
 import json
 import os
 import select
@@ -21,6 +22,8 @@ from typing import NoReturn
 
 import attrs
 
+from rkllm_twisted.abi.image import pointers_of
+from rkllm_twisted.abi.release import Release
 from rkllm_twisted.errors import LibraryError, StartupError
 from rkllm_twisted.runtime.runtime import open_runtime
 from rkllm_twisted.values import RuntimeVersion
@@ -34,10 +37,12 @@ class Findings:
     """The findings of the probe.
 
     :param defaults: the bytes of the RKLLMParam that ``rkllm_createDefaultParam`` returns.
+    :param texts: the texts that it points to, by the offsets of the pointers.
     """
 
     version: RuntimeVersion
     defaults: bytes
+    texts: Mapping[int, bytes] = attrs.field(factory=dict)
 
 
 @attrs.frozen
@@ -68,7 +73,9 @@ def probe(library: str | None, abi: str | None, environ: Mapping[str, str]) -> F
     if ended.status == 0:
         # The library may print while it is opened; the last line is ours.
         found = json.loads(ended.output.splitlines()[-1])
-        return Findings(RuntimeVersion(**found["version"]), base64.b64decode(found["defaults"]))
+        texts = {int(at): base64.b64decode(text) for at, text in found["texts"].items()}
+        version = RuntimeVersion(**found["version"])
+        return Findings(version, base64.b64decode(found["defaults"]), texts)
     if ended.status < 0:
         name = signal.Signals(-ended.status).name
         raise LibraryError(
@@ -133,11 +140,20 @@ def _look(library: str | None, abi: str | None, environ: Mapping[str, str]) -> b
     :raises StartupError: one sentence.
     """
     runtime = open_runtime(library, abi, environ)
+    texts = texts_in(runtime.release, runtime.defaults)
     found = {
         "version": attrs.asdict(runtime.version),
         "defaults": base64.b64encode(runtime.defaults).decode(),
+        "texts": {at: base64.b64encode(text).decode() for at, text in texts.items()},
     }
     return json.dumps(found).encode()
+
+
+def texts_in(release: Release, defaults: bytes) -> dict[int, bytes]:
+    """Return the texts that a RKLLMParam of this process points to, by the pointers' offsets."""
+    places = [at for at, _ in pointers_of(release, "RKLLMParam")]
+    addresses = [(at, int.from_bytes(defaults[at : at + 8], "little")) for at in places]
+    return {at: ctypes.string_at(address) for at, address in addresses if address}
 
 
 def main(argv: list[str]) -> None:

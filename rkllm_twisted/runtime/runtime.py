@@ -27,9 +27,11 @@ from rkllm_twisted.interfaces import IRuntime
 from rkllm_twisted.runtime.callback import OnRKLLMResults, ResultCallback, RunCallbacks
 from rkllm_twisted.runtime.detect import detect_release
 from rkllm_twisted.runtime.files import Files
-from rkllm_twisted.runtime.library import OpenedFile, open_file
+from rkllm_twisted.runtime.library import open_file
+from rkllm_twisted.runtime.local_caller import LocalCaller
 from rkllm_twisted.runtime.model import LoadedModel, check_widths
 from rkllm_twisted.runtime.model_file import check_model_file
+from rkllm_twisted.runtime_interfaces import ICaller
 from rkllm_twisted.values import SAVED, Params, RuntimeVersion
 
 Outputs = dict[str, object]
@@ -63,13 +65,16 @@ def open_runtime(
     version = RuntimeVersion(
         path, detected.version, release.name, detected.reason, opened.backend, opened.limits
     )
-    return Runtime(opened, layout_of(release), version, native_async=native_async, files=files)
+    layout = layout_of(release)
+    caller = LocalCaller(opened, layout)
+    return Runtime(caller, layout, version, native_async=native_async, files=files)
 
 
 @implementer(IRuntime)
 class Runtime:
     """Provides :class:`~rkllm_twisted.interfaces.IRuntime`; see there for threads and errors.
 
+    :param caller: calls C, in this process or in another.
     :param native_async: call C's rkllm_run_async, which hangs or crashes on many releases.
     :param files: the files that C may open; by default, any.
     """
@@ -79,7 +84,7 @@ class Runtime:
 
     def __init__(
         self,
-        opened: OpenedFile,
+        caller: ICaller,
         layout: Layout,
         version: RuntimeVersion,
         *,
@@ -88,14 +93,11 @@ class Runtime:
     ) -> None:
         self.version, self.release = version, layout.release
         self._layout = layout
-        self._functions = {
-            name: layout.prototype(function)((name, opened.native))
-            for name, function in self.release.functions.items()
-        }
-        self._defaults = bytes(self._functions["rkllm_createDefaultParam"]())
+        self._caller = caller
         self._native_async = native_async
         self._files = files or Files()
         self._callback = ResultCallback(layout, self._stop)
+        self._callback_argument = caller.listen(self._callback)
         #: Guards the handle against being destroyed while another thread uses it.
         self._lock = threading.Lock()
         self._loaded: LoadedModel | None = None
@@ -110,7 +112,8 @@ class Runtime:
     @property
     def defaults(self) -> bytes:
         """The bytes of the RKLLMParam that ``rkllm_createDefaultParam`` returned."""
-        return self._defaults
+        defaults: bytes = self._caller.defaults
+        return defaults
 
     @property
     def model_path(self) -> str | None:
@@ -123,7 +126,7 @@ class Runtime:
 
     def prepare(self, function: str, params: Params) -> PreparedCall:
         """See :meth:`IRuntime.prepare`."""
-        return prepare(self._layout, self._defaults, function, params)
+        return prepare(self._layout, self.defaults, function, params)
 
     def perform(self, prepared: object, on_results: object = None) -> Outputs:
         """See :meth:`IRuntime.perform`."""
@@ -147,7 +150,7 @@ class Runtime:
         """See :meth:`IRuntime.abort`."""
         with self._lock:
             self._aborts += 1  # before C: the run may have ended before this thread goes on
-            status = self._functions["rkllm_abort"](self._model().handle)
+            status = self._caller.call("rkllm_abort", [self._model().handle])
         outputs = outputs_of("rkllm_abort", status)
         self._callback.aborted()
         return outputs
@@ -156,7 +159,10 @@ class Runtime:
         """See :meth:`IRuntime.pause`."""
         check_pausable(self.release)
         self._model()
-        return {**outputs_of("LLMResultCallback", 0), "paused": self._callback.pause()}
+        paused = self._callback.pause()
+        if paused:
+            self._caller.pause()
+        return {**outputs_of("LLMResultCallback", 0), "paused": paused}
 
     def is_running(self) -> bool:
         """See :meth:`IRuntime.is_running`."""
@@ -164,7 +170,7 @@ class Runtime:
             if self._loaded is None:
                 return False
             # Headers up to 1.2.3 say the opposite; every library says 1 for running.
-            return bool(self._functions["rkllm_is_running"](self._loaded.handle) == 1)
+            return bool(self._caller.call("rkllm_is_running", [self._loaded.handle]) == 1)
 
     def close(self) -> None:
         """See :meth:`IRuntime.close`."""
@@ -181,8 +187,8 @@ class Runtime:
     def _call(self, prepared: PreparedCall, **slots: CData) -> CData:
         """Call C with the prepared arguments and what the daemon fills in."""
         arguments = {**prepared.arguments, **slots}
-        ordered = (arguments[parameter.name] for parameter in prepared.function.parameters)
-        return self._functions[prepared.function.name](*ordered)
+        ordered = [arguments[parameter.name] for parameter in prepared.function.parameters]
+        return self._caller.call(prepared.function.name, ordered, prepared)
 
     def _plain(self, prepared: PreparedCall) -> Outputs:
         """Call C; return the structure that it returns, or its status and what it has written."""
@@ -201,7 +207,8 @@ class Runtime:
         if self.loaded:
             self._destroy()
         handle = ctypes.c_void_p()
-        status = self._call(prepared, handle=ctypes.byref(handle), callback=self._callback.argument)
+        slots = {"handle": ctypes.byref(handle), "callback": self._callback_argument}
+        status = self._call(prepared, **slots)
         outputs = outputs_of("rkllm_init", status)
         if not handle:
             raise RuntimeRefused(
@@ -218,7 +225,7 @@ class Runtime:
             model = self._model()
             # Also if C fails: it is unknown what such a handle still points to.
             self._loaded = None
-        return outputs_of("rkllm_destroy", self._functions["rkllm_destroy"](model.handle))
+        return outputs_of("rkllm_destroy", self._caller.call("rkllm_destroy", [model.handle]))
 
     def _abort(self, _prepared: PreparedCall) -> Outputs:
         return self.abort()

@@ -6,10 +6,8 @@ A float array is packed as its bytes. MessagePack's own integers have 64 bits on
 from __future__ import annotations
 
 import struct
-from array import array
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from typing import Any
 
 from msgspec.msgpack import Ext
 
@@ -22,32 +20,24 @@ INTEGER_CODE = 2
 #: The type of a value that is no valid array: where and what, with a NUL between.
 WRONG_CODE = 3
 _SHAPE = struct.Struct("<BQQ")
-#: The bytes of floats.
-Buffer: TypeAlias = "bytes | memoryview | array[Any]"
 
 
-def with_arrays_packed(value: Any, known: Mapping[int, Buffer] = MappingProxyType({})) -> Any:
-    """Replace float arrays in params, at any depth, by values of the extension type.
-
-    :param known: the float32s of values that are no float arrays yet, by the ``id()`` of the value.
-    """
-    if id(value) in known:
-        numbers = memoryview(known[id(value)])
-        return _floats(numbers, len(numbers))
+def with_arrays_packed(value: Any) -> Any:
+    """Replace float arrays in params, at any depth, by values of the extension type."""
     if isinstance(value, FloatArray):
         return _floats(value.data, *value.shape)
     if isinstance(value, WrongArray):
         return Ext(WRONG_CODE, f"{value.where}\0{value.what}".encode())
     if isinstance(value, Mapping):
-        return {name: with_arrays_packed(item, known) for name, item in value.items()}
+        return {name: with_arrays_packed(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)) and any(
         isinstance(v, (Mapping, FloatArray, list)) for v in value
     ):
-        return [with_arrays_packed(item, known) for item in value]
+        return [with_arrays_packed(item) for item in value]
     return value
 
 
-def _floats(data: Buffer, *shape: int) -> Ext:
+def _floats(data: bytes | bytearray, *shape: int) -> Ext:
     rows, columns = (*shape, 0, 0)[:2]
     return Ext(FLOATS_CODE, b"".join((_SHAPE.pack(len(shape), rows, columns), data)))
 
@@ -63,12 +53,9 @@ def with_big_integers_packed(value: Any) -> Any:
     return value
 
 
-def ext_hook(
-    code: int, data: memoryview, make: Callable[[memoryview], Any] = bytes
-) -> FloatArray | WrongArray | int:
+def ext_hook(code: int, data: memoryview) -> FloatArray | WrongArray | int:
     """Decode an extension type: the ``ext_hook`` of a MessagePack decoder.
 
-    :param make: makes the buffer of the floats.
     :raises ValueError: there is no such type.
     """
     if code == INTEGER_CODE:
@@ -78,14 +65,4 @@ def ext_hook(
     if code != FLOATS_CODE:
         raise ValueError(f"there is no extension type {code}")
     dimensions, rows, columns = _SHAPE.unpack_from(data)
-    return FloatArray(make(data[_SHAPE.size :]), (rows, columns)[:dimensions])
-
-
-def enc_hook(value: object) -> Ext:
-    """Encode a :class:`FloatArray`: the ``enc_hook`` of a MessagePack encoder.
-
-    :raises TypeError: the value is of another type.
-    """
-    if isinstance(value, FloatArray):
-        return _floats(value.data, *value.shape)
-    raise TypeError(f"{type(value).__name__} cannot cross")
+    return FloatArray(bytes(data[_SHAPE.size :]), (rows, columns)[:dimensions])

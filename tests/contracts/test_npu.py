@@ -26,7 +26,7 @@ from rkllm_twisted.errors import (
     ShuttingDown,
 )
 from rkllm_twisted.interfaces import INPU, IRuntime
-from rkllm_twisted.isolation.child import ChildConfig
+from rkllm_twisted.isolation.config import ChildConfig
 from rkllm_twisted.isolation.process_runtime import ProcessRuntime
 from rkllm_twisted.isolation.supervisor import Supervisor
 from rkllm_twisted.npu.pool import NPUThreadPool, thread_npu
@@ -57,6 +57,8 @@ FAKES = {
     "silent": Answer(("no end",), then=End.SILENT),
 }
 ABIS = ["1.1.4", "1.2.0", "1.2.1", "1.3.0"]
+#: The programs of the runtime's process.
+HOSTS = ["c", "python"]
 
 
 def fake_runtime() -> IRuntime:
@@ -69,12 +71,12 @@ def embedded(abi: str) -> Callable[[], IRuntime]:
     return lambda: open_runtime("cpu", abi, {})
 
 
-def in_a_process(abi: str) -> Callable[[], tuple[IRuntime, Supervisor]]:
+def in_a_process(abi: str, host: str) -> Callable[[], tuple[IRuntime, Supervisor]]:
     """Load the embedded library of one layout in a child process."""
 
     def make() -> tuple[IRuntime, Supervisor]:
         findings = probe("cpu", abi, os.environ)
-        supervisor = Supervisor(reactor, ChildConfig("cpu", abi))
+        supervisor = Supervisor(reactor, ChildConfig(findings.version.library, abi, host=host))
         supervisor.startService()
         in_reactor = partial(blockingCallFromThread, reactor)
         return ProcessRuntime(findings, supervisor, in_reactor), supervisor
@@ -85,7 +87,7 @@ def in_a_process(abi: str) -> Callable[[], tuple[IRuntime, Supervisor]]:
 PROVIDERS: dict[str, Callable[[], Any]] = {
     "fake": fake_runtime,
     **{abi: embedded(abi) for abi in ABIS},
-    **{f"process-{abi}": in_a_process(abi) for abi in ABIS},
+    **{f"process-{abi}-{host}": in_a_process(abi, host) for abi in ABIS for host in HOSTS},
 }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -71,6 +73,14 @@ def test_a_connection_that_the_library_closes_ends_the_child(
     error = client.ask("rkllm.run", run_params("end"))["error"]
     assert error["code"] == -32004
     wait_until(lambda: child_of(daemon) != child)
+
+
+def test_a_process_that_the_library_started_does_not_hide_its_end(client: RawClient) -> None:
+    """That process keeps the runtime's stdout and stderr open."""
+    begun = time.monotonic()
+    error = client.ask("rkllm.run", run_params("leave"))["error"]
+    assert time.monotonic() - begun < 2
+    assert error["data"] == {"signal": signal.SIGSEGV, "lines": ["argh"]}
 
 
 def test_heartbeats_that_the_library_sends_are_heartbeats(client: RawClient) -> None:

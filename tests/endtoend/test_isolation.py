@@ -88,8 +88,8 @@ def test_the_last_printed_line_is_not_lost_in_cs_buffer() -> None:
     """The child sets C's buffering, because C buffers its output to a pipe."""
     code = """
 import ctypes, os, signal
-from rkllm_twisted.isolation.child import ChildConfig, apply_limits
-apply_limits(ChildConfig("cpu"))
+from rkllm_twisted.isolation.host import apply_limits
+apply_limits(1024, "", "")
 ctypes.CDLL(None).puts(b"E rkllm: this is the end")
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -103,11 +103,11 @@ def test_a_process_that_the_runtime_started_does_not_hide_its_end(
     """That process keeps the runtime's stdout and stderr open."""
     (tmp_path / "sitecustomize.py").write_text(
         "import subprocess, sys\n"
-        "if 'rkllm_twisted.isolation.child' in sys.orig_argv:\n"
+        "if 'rkllm_twisted.isolation.host' in sys.orig_argv:\n"
         "    subprocess.Popen(['sleep', '7'], close_fds=False)\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    daemon = start()
+    daemon = start("--runtime-host=python")
     daemon.load(script('run\nprint stderr "argh"\nsegv\n'))
     with daemon.connect() as client:
         begun = time.monotonic()

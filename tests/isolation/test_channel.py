@@ -9,18 +9,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rkllm_twisted.isolation import messages
+from rkllm_twisted.abi.result_copy import CallbackCopy, ResultCopy
+from rkllm_twisted.isolation.frames import CALLBACK, HEADER, ROW, FrameKind, encode_callback
 from rkllm_twisted.isolation.process import GARBLED, Channel, ChildExit
-from rkllm_twisted.wire.framing import netstring
 
-TOKEN = netstring(messages.pack(messages.Token(1, b"{}")))
+SIZE = 72
+TOKEN = CallbackCopy(1, 0, (ResultCopy(bytes(SIZE), b"word"),))
+
+
+def callback(body: bytes) -> bytes:
+    """The frame of a callback."""
+    return HEADER.pack(FrameKind.CALLBACK, 0, 0, len(body)) + body
 
 
 @pytest.fixture
 def ends() -> Iterator[tuple[Channel, socket.socket]]:
     """A channel and the child's end."""
     ours, theirs = socket.socketpair()
-    channel = Channel(ours)
+    channel = Channel(ours, SIZE)
     yield channel, theirs
     theirs.close()
     channel.set_exit(ChildExit(None, 0, ()))
@@ -29,14 +35,19 @@ def ends() -> Iterator[tuple[Channel, socket.socket]]:
 @pytest.mark.parametrize(
     "data",
     [
-        b"not a netstring",
-        b"99999999999:",
-        netstring(b"\xff\xff not MessagePack"),
-        netstring(b"\x81\xa4type\xa5Other"),
-        netstring(messages.pack(messages.Token(1, b"{}")).replace(b"\xa5Token", b"\xa4Done\xc0")),
+        b"x" * HEADER.size,
+        HEADER.pack(FrameKind.RETURN, 0, 1, 2**40),
+        HEADER.pack(FrameKind.RETURN, 1, 1, 0),
+        HEADER.pack(FrameKind.RETURN, 0, 1, 2) + b"no",
+        HEADER.pack(FrameKind.CALL, 0, 1, 0),
+        HEADER.pack(FrameKind.CALLBACK, 0, 0, 3) + b"no!",
+        callback(CALLBACK.pack(0, 256, 1)),
+        callback(CALLBACK.pack(0, 1, 1) + ROW.pack(3, 0, 0) + bytes(SIZE) + b"ab"),
+        callback(CALLBACK.pack(0, 1, 1) + ROW.pack(1, 0, 0) + bytes(SIZE) + b"ab"),
+        callback(CALLBACK.pack(0, 1, 1) + ROW.pack(1, 2**63, 2**63) + bytes(SIZE) + b"a"),
     ],
 )
-def test_what_is_no_message_is_the_fault_of_the_child(
+def test_what_is_no_frame_is_the_fault_of_the_child(
     ends: tuple[Channel, socket.socket], data: bytes
 ) -> None:
     """It is no exception of the parser's."""
@@ -48,9 +59,9 @@ def test_what_is_no_message_is_the_fault_of_the_child(
 def test_the_end_of_the_connection_is_no_fault(ends: tuple[Channel, socket.socket]) -> None:
     """A child that crashes ends it."""
     channel, child = ends
-    child.sendall(TOKEN)
+    child.sendall(encode_callback(TOKEN))
     child.shutdown(socket.SHUT_RDWR)
-    assert channel.receive() == [messages.Token(1, b"{}")]
+    assert channel.receive() == [TOKEN]
     assert (channel.receive(), channel.fault) == ([], None)
 
 
@@ -58,7 +69,7 @@ def test_the_end_of_the_connection_is_no_fault(ends: tuple[Channel, socket.socke
 def test_no_bytes_raise_an_error(data: bytes) -> None:
     """Whatever comes is messages, an end or a fault."""
     ours, theirs = socket.socketpair()
-    channel = Channel(ours)
+    channel = Channel(ours, SIZE)
     theirs.sendall(data)
     theirs.close()
     while channel.receive():

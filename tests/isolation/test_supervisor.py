@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from rkllm_twisted.errors import RuntimeCrashed
-from rkllm_twisted.isolation.child import ChildConfig
+from rkllm_twisted.isolation.config import ChildConfig
 from rkllm_twisted.isolation.process import ChildProcess
 from rkllm_twisted.isolation.supervisor import BACK_OFF_S, MAX_EARLY_EXITS, Supervisor
 
@@ -44,7 +44,7 @@ def reactor() -> Processes:
 
 @pytest.fixture
 def supervisor(reactor: Processes) -> Supervisor:
-    made = Supervisor(reactor, ChildConfig("cpu"))
+    made = Supervisor(reactor, ChildConfig("cpu", "1.3.0"))
     made.startService()
     return made
 

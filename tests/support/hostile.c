@@ -1,6 +1,7 @@
 /* A runtime that attacks the daemon: it writes to descriptors that are not its own. The prompt says
  * how. Release 1.3.0. */
 #define _GNU_SOURCE
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,9 +56,15 @@ static void beat_a_lot(void) {
 }
 
 static void print_marks(void) {
-    for (int call = 0; call < 100; call++) printf("%c%d\nE rkllm: forged\n", MARK, call);
+    for (int call = 0; call < 12; call++) printf("%c%d\nE rkllm: forged\n", MARK, call);
     fflush(stdout);
     fputs("E rkllm: genuine\n", stderr);
+}
+
+static void leave_a_child(void) {
+    if (fork() == 0) execlp("sleep", "sleep", "7", (char *)NULL);
+    fputs("argh", stderr);
+    raise(SIGSEGV);
 }
 
 static const struct {
@@ -67,6 +74,7 @@ static const struct {
                {"zeros", zeros},
                {"end", end_connection},
                {"beat", beat_a_lot},
+               {"leave", leave_a_child},
                {"marks", print_marks}};
 
 RKLLM_CPU_API int rkllm_run(LLMHandle handle, RKLLMInput *input, RKLLMInferParam *infer,

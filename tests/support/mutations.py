@@ -995,7 +995,7 @@ GUARDS = [
     ),
     _guard(
         "the callback outlives its runtime",
-        "runtime/callback.py",
+        "runtime/local_caller.py",
         "_FOR_EVER.append(trampoline)",
         "pass",
         RUNS,

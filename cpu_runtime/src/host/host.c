@@ -1,0 +1,260 @@
+#include "host.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "call.h"
+#include "callback.h"
+#include "frames.h"
+#include "receive.h"
+
+/* Between two looks at whether an asynchronous run is still under way. */
+enum { POLL_NS = 500000000 };
+
+enum { STATE_FINISH = 2, STATE_ERROR = 3 };
+
+static struct {
+    int connection;
+    void *library;
+    struct result_layout layout;
+    struct places places;
+    void *handle;
+    int (*abort_run)(void *handle);
+    int (*is_running)(void *handle);
+    pthread_mutex_t sending;
+    pthread_mutex_t using_handle; /* held while C aborts; never by a callback */
+    pthread_mutex_t state;        /* never held while C is called */
+    pthread_cond_t changed;
+    struct call *first;   /* of those that wait */
+    struct call *current; /* the last one that came, until it has returned */
+} host = {.sending = PTHREAD_MUTEX_INITIALIZER,
+          .using_handle = PTHREAD_MUTEX_INITIALIZER,
+          .state = PTHREAD_MUTEX_INITIALIZER};
+
+void host_fail(const char *what, const char *why) {
+    fprintf(stderr, "%s: %s.\n", what, why);
+    fflush(NULL);
+    _exit(1);
+}
+
+/* An error is not reported: the thread that reads sees that the connection has ended. */
+static void send_all(struct iovec *parts, int n) {
+    pthread_mutex_lock(&host.sending);
+    while (n > 0) {
+        struct msghdr message = {.msg_iov = parts, .msg_iovlen = n < IOV_MAX ? (size_t)n : IOV_MAX};
+        ssize_t sent = sendmsg(host.connection, &message, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR) continue;
+        if (sent < 0) break;
+        while (n > 0 && (size_t)sent >= parts->iov_len) {
+            sent -= (ssize_t)parts->iov_len;
+            parts++;
+            n--;
+        }
+        if (n > 0) {
+            parts->iov_base = (char *)parts->iov_base + sent;
+            parts->iov_len -= (size_t)sent;
+        }
+    }
+    pthread_mutex_unlock(&host.sending);
+}
+
+/* ---- What the library calls, in any thread ---- */
+
+static int reply_of(struct call *call, int state, bool has_arrays) {
+    if (!call) return CALLBACK_CONTINUE;
+    bool is_last = state == STATE_FINISH || state == STATE_ERROR;
+    call->called_back = true;
+    if (is_last || call->pausing) {
+        call->ended = true;
+        pthread_cond_broadcast(&host.changed);
+        return is_last ? CALLBACK_CONTINUE : CALLBACK_PAUSE;
+    }
+    return host.layout.keeps_arrays && has_arrays ? CALLBACK_RELEASE : CALLBACK_CONTINUE;
+}
+
+static int take(void *results, void *userdata, int state) {
+    pthread_mutex_lock(&host.state);
+    uint32_t batch = host.current ? host.current->parts.call->rows : 0;
+    pthread_mutex_unlock(&host.state);
+    bool is_last = state == STATE_FINISH || state == STATE_ERROR;
+    uint32_t rows = !results ? 0 : is_last || batch < 1 ? 1 : batch;
+    callback_send(&host.layout, results, rows, (uint64_t)(uintptr_t)userdata, state, send_all);
+    bool has_arrays = rows > 0 && callback_has_arrays(&host.layout, results);
+    pthread_mutex_lock(&host.state);
+    int reply = reply_of(host.current, state, has_arrays);
+    pthread_mutex_unlock(&host.state);
+    return reply;
+}
+
+static void take_only(void *results, void *userdata, int state) { take(results, userdata, state); }
+
+/* ---- What the daemon asks for, in the thread that reads ---- */
+
+static void add(struct call *call) {
+    pthread_mutex_lock(&host.state);
+    struct call **end = &host.first;
+    while (*end) end = &(*end)->next;
+    *end = call;
+    host.current = call;
+    pthread_cond_broadcast(&host.changed);
+    pthread_mutex_unlock(&host.state);
+}
+
+static void pause_run(uint64_t number) {
+    pthread_mutex_lock(&host.state);
+    if (host.current && host.current->number == number) host.current->pausing = true;
+    pthread_mutex_unlock(&host.state);
+}
+
+static void abort_run(uint64_t number) {
+    bool began = false;
+    pthread_mutex_lock(&host.using_handle);
+    pthread_mutex_lock(&host.state);
+    if (host.current && host.current->number == number) {
+        host.current->aborted = host.current->called_back = true;
+        began = host.current->began;
+    }
+    pthread_mutex_unlock(&host.state);
+    if (began && host.handle && host.abort_run) host.abort_run(host.handle);
+    pthread_mutex_unlock(&host.using_handle);
+}
+
+static void *read_frames(void *unused) {
+    (void)unused;
+    for (;;) {
+        struct frame_header header;
+        struct call *call = receive_frame(host.connection, &header);
+        if (header.kind == FRAME_CALL) add(call);
+        if (header.kind == FRAME_ABORT) abort_run(header.number);
+        if (header.kind == FRAME_PAUSE) pause_run(header.number);
+    }
+    return NULL;
+}
+
+/* ---- The calls, in the main thread ---- */
+
+static struct call *next_call(void) {
+    pthread_mutex_lock(&host.state);
+    while (!host.first) pthread_cond_wait(&host.changed, &host.state);
+    struct call *call = host.first;
+    host.first = call->next;
+    pthread_mutex_unlock(&host.state);
+    return call;
+}
+
+/* Marks the start of the call in what the library prints. */
+static void print_mark(const struct frame_call *call) {
+    size_t length = strnlen(call->mark, sizeof call->mark);
+    fflush(NULL);
+    for (int descriptor = 1; descriptor <= 2; descriptor++)
+        if (write(descriptor, call->mark, length) < 0) continue; /* nobody reads it */
+}
+
+static void await_end(struct call *call) {
+    struct timespec until;
+    pthread_mutex_lock(&host.state);
+    while (!call->ended) {
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_nsec += POLL_NS;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        if (pthread_cond_timedwait(&host.changed, &host.state, &until) != ETIMEDOUT) continue;
+        /* Some modes end without a last result. Before the first one, C may not have begun. */
+        bool begun = call->called_back;
+        pthread_mutex_unlock(&host.state);
+        bool is_over = begun && host.is_running && host.is_running(host.handle) != 1;
+        pthread_mutex_lock(&host.state);
+        if (is_over) break;
+    }
+    pthread_mutex_unlock(&host.state);
+}
+
+static int enter(struct call *call) {
+    const struct frame_call *asked = call->parts.call;
+    void *function = dlsym(host.library, asked->function);
+    if (!function) host_fail(asked->function, "the library has no such function");
+    call_relocate(call, &host.places);
+    pthread_mutex_lock(&host.state);
+    call->began = !(call->aborted && asked->rows > 0);
+    bool began = call->began;
+    pthread_mutex_unlock(&host.state);
+    return began ? call_enter(call, function, &host.places) : 0;
+}
+
+/* No abort may use a handle that is being destroyed. */
+static int destroy(struct call *call) {
+    pthread_mutex_lock(&host.using_handle);
+    void *handle = host.handle;
+    host.handle = NULL;
+    pthread_mutex_unlock(&host.using_handle);
+    struct places places = host.places, own = {.handle = &handle, .callback = places.callback};
+    host.places = own;
+    int status = enter(call);
+    host.places = places;
+    return status;
+}
+
+static void send_return(const struct call *call, int status) {
+    const struct frame_call *asked = call->parts.call;
+    size_t outputs = asked->block_size - asked->outputs;
+    struct {
+        struct frame_header header;
+        struct frame_return end;
+    } head = {{FRAME_RETURN, 0, call->number, sizeof head.end + outputs},
+              {status, host.handle != NULL}};
+    struct iovec parts[] = {{&head, sizeof head}, {call->parts.block + asked->outputs, outputs}};
+    send_all(parts, 2);
+}
+
+static void perform(struct call *call) {
+    const struct frame_call *asked = call->parts.call;
+    print_mark(asked);
+    bool is_end = strcmp(asked->function, "rkllm_destroy") == 0;
+    int status = is_end ? destroy(call) : enter(call);
+    if (status == 0 && asked->flags & FRAME_AWAIT_END) await_end(call);
+    pthread_mutex_lock(&host.state);
+    if (host.current == call) host.current = NULL;
+    pthread_mutex_unlock(&host.state);
+    send_return(call, status);
+    call_keep(call);
+}
+
+static uintptr_t callback_address(void) {
+    union {
+        int (*returns_int)(void *, void *, int);
+        void (*returns_nothing)(void *, void *, int);
+        uintptr_t address;
+    } function = {.returns_int = take};
+    if (!host.layout.returns_int) function.returns_nothing = take_only;
+    return function.address;
+}
+
+static void find(const char *name, int (**function)(void *)) {
+    void *found = dlsym(host.library, name);
+    memcpy(function, &found, sizeof found);
+}
+
+void host_serve(int connection, void *library, const struct result_layout *layout) {
+    pthread_condattr_t monotonic;
+    pthread_t reader;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&host.changed, &monotonic);
+    host.connection = connection;
+    host.library = library;
+    host.layout = *layout;
+    host.places = (struct places){.handle = &host.handle, .callback = callback_address()};
+    find("rkllm_abort", &host.abort_run);
+    find("rkllm_is_running", &host.is_running);
+    if (pthread_create(&reader, NULL, read_frames, NULL) != 0)
+        host_fail("rkllm-host", "no thread can be started");
+    for (;;) perform(next_call());
+}

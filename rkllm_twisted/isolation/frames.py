@@ -1,0 +1,270 @@
+"""The frames between the daemon and the program that calls C: a fixed header, then raw bytes.
+
+All numbers have this machine's byte order. The daemon sends calls, aborts and pauses; the host
+sends callbacks and returns. ``cpu_runtime/src/host/frames.h`` says the same in C. Pure.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from enum import IntEnum
+from typing import TypeAlias
+
+import attrs
+
+from rkllm_twisted.abi.image import Argument, ArgumentPlace, Buffer, CallImage, Relocation
+from rkllm_twisted.abi.result_copy import CallbackCopy, ResultCopy
+
+
+class FrameKind(IntEnum):
+    """What a frame is."""
+
+    CALL = 1
+    ABORT = 2
+    PAUSE = 3
+    CALLBACK = 17
+    RETURN = 18
+
+
+#: kind, zero, number of the call, bytes of the body.
+HEADER = struct.Struct("=IIQQ")
+#: The numbers of arguments, relocations and descriptors, the size of the block, the offset of its
+#: outputs, the rows of a result, flags, the function, the mark.
+CALL = struct.Struct("=7I40s44s")
+#: place, offset, value.
+ENTRY = struct.Struct("=IIQ")
+#: state, number of rows, userdata.
+CALLBACK = struct.Struct("=IIQ")
+#: The bytes of the text, of the hidden states and of the logits.
+ROW = struct.Struct("=3Q")
+#: The status, and whether there is a handle. The outputs follow.
+RETURN = struct.Struct("=iI")
+#: The text is NULL.
+NO_TEXT = 2**64 - 1
+#: Bytes of a body: the embeddings of a prompt, with room to spare.
+MAX_BODY_BYTES = 2**31 - 1
+#: The most rows of a result (rkllm.h: n_batch is a uint8_t).
+MAX_ROWS = 255
+#: A flag of a call: it returns when the run that it has begun has ended.
+AWAIT_END = 1
+
+
+class BadFrame(ValueError):
+    """The bytes are no frames of the host's: nothing that follows can be understood."""
+
+
+@attrs.frozen
+class CallFrame:
+    """A call. The host makes it when those before it are done.
+
+    :param mark: see :class:`~rkllm_twisted.isolation.marks.CallMarks`.
+    :param rows: of a run: ``n_batch`` of the loaded model; 0: it is no run.
+    """
+
+    number: int
+    function: str
+    image: CallImage
+    mark: bytes = b""
+    rows: int = 0
+    flags: int = 0
+
+    def encode(self) -> list[Buffer]:
+        """Return the frame in parts; large arrays are not copied."""
+        image = self.image
+        head = bytearray(
+            CALL.pack(
+                len(image.arguments),
+                len(image.relocations),
+                len(image.descriptors),
+                image.size,
+                image.outputs,
+                self.rows,
+                self.flags,
+                self.function.encode(),
+                self.mark,
+            )
+        )
+        for argument in image.arguments:
+            head += ENTRY.pack(argument.place, 0, argument.value)
+        for one in image.relocations:
+            head += ENTRY.pack(one.place, one.at, one.value)
+        size = len(head) + image.size
+        if size > MAX_BODY_BYTES:
+            raise OverflowError(f"a call of {size} bytes")
+        return [HEADER.pack(FrameKind.CALL, 0, self.number, size) + head, *image.segments]
+
+    @classmethod
+    def decode(cls, number: int, body: Buffer) -> CallFrame:
+        """Read a body.
+
+        :raises BadFrame: it is none.
+        """
+        try:
+            return cls._decode(number, body)
+        except (ValueError, struct.error) as error:
+            raise BadFrame(str(error)) from None
+
+    @classmethod
+    def _decode(cls, number: int, body: Buffer) -> CallFrame:
+        (n_arguments, n_relocations, n_descriptors, size, outputs, rows, flags, name, mark) = (
+            CALL.unpack_from(body)
+        )
+        at = CALL.size
+        start = at + ENTRY.size * (n_arguments + n_relocations)
+        if start + size != len(body) or outputs > size:
+            raise BadFrame("the block has another size")
+        entries = list(ENTRY.iter_unpack(bytes(body[at:start])))
+        arguments = tuple(
+            Argument(ArgumentPlace(p), value) for p, _, value in entries[:n_arguments]
+        )
+        relocations = tuple(Relocation(ArgumentPlace(p), o, v) for p, o, v in entries[n_arguments:])
+        block = bytes(body[start:])
+        segments = (block,) if size else ()
+        # Their numbers here come beside the frame.
+        descriptors = (-1,) * n_descriptors
+        image = CallImage(arguments, relocations, segments, size, outputs, descriptors)
+        function = name.rstrip(b"\0").decode("ascii")
+        return cls(number, function, image, mark.rstrip(b"\0"), rows, flags)
+
+
+@attrs.frozen
+class ReturnFrame:
+    """A call has returned.
+
+    :param has_handle: True if there is a handle of a model now.
+    :param outputs: the end of the block, where C has written.
+    """
+
+    number: int
+    status: int
+    has_handle: bool
+    outputs: bytes = b""
+
+    def encode(self) -> bytes:
+        """Return the frame."""
+        body = RETURN.pack(self.status, self.has_handle) + self.outputs
+        return HEADER.pack(FrameKind.RETURN, 0, self.number, len(body)) + body
+
+
+Received: TypeAlias = CallbackCopy | ReturnFrame
+
+
+def signal_frame(kind: FrameKind, number: int) -> bytes:
+    """Return the frame of an abort or a pause, of the call of this number."""
+    return HEADER.pack(kind, 0, number, 0)
+
+
+def encode_callback(copy: CallbackCopy) -> bytes:
+    """Return the frame of a callback."""
+    parts = [CALLBACK.pack(copy.state, len(copy.rows), copy.userdata)]
+    for row in copy.rows:
+        text = NO_TEXT if row.text is None else len(row.text)
+        parts.append(ROW.pack(text, *map(len, row.arrays)))
+        parts += (row.structure, row.text or b"", *row.arrays)
+    body = b"".join(parts)
+    return HEADER.pack(FrameKind.CALLBACK, 0, 0, len(body)) + body
+
+
+class FrameReader:
+    """Splits bytes into frames, however they were divided into reads.
+
+    :raises BadFrame: (from all methods) a header is wrong.
+    """
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+
+    def feed(self, data: Buffer) -> list[tuple[int, int, bytes]]:
+        """Add bytes; return the kind, the number and the body of each frame that is complete."""
+        rest: Buffer = data
+        if self._rest:
+            self._rest += data
+            rest = self._rest
+            if len(rest) < self._missing:
+                return []
+        whole = bytes(rest)
+        frames, at = _split(whole)
+        self._rest = bytearray(whole[at:]) if at < len(whole) else bytearray()
+        self._missing = _needed(self._rest)
+        return frames
+
+    _missing = 0
+
+
+def _needed(rest: bytearray) -> int:
+    """Return how many bytes there must be before another frame may be complete."""
+    if len(rest) < HEADER.size:
+        return HEADER.size
+    return HEADER.size + int(HEADER.unpack_from(rest)[3])
+
+
+def _split(data: bytes) -> tuple[list[tuple[int, int, bytes]], int]:
+    frames = []
+    at, end = 0, len(data)
+    while end - at >= HEADER.size:
+        kind, zero, number, size = HEADER.unpack_from(data, at)
+        if zero or size > MAX_BODY_BYTES:
+            raise BadFrame("a header is wrong")
+        stop = at + HEADER.size + size
+        if stop > end:
+            break
+        frames.append((kind, number, data[at + HEADER.size : stop]))
+        at = stop
+    return frames, at
+
+
+class HostReader:
+    """Reads what the host sends.
+
+    :param structure_bytes: the size of an RKLLMResult.
+    """
+
+    def __init__(self, structure_bytes: int) -> None:
+        self._frames = FrameReader()
+        self._structure = structure_bytes
+
+    def feed(self, data: Buffer) -> list[Received]:
+        """Add bytes; return what is complete.
+
+        :raises BadFrame: the bytes are no frames, or none of these.
+        """
+        return [self._read(*frame) for frame in self._frames.feed(data)]
+
+    def _read(self, kind: int, number: int, body: bytes) -> Received:
+        try:
+            if kind == FrameKind.CALLBACK:
+                return self._callback(body)
+            if kind == FrameKind.RETURN:
+                status, has_handle = RETURN.unpack_from(body)
+                return ReturnFrame(number, status, bool(has_handle), body[RETURN.size :])
+        except struct.error as error:
+            raise BadFrame(str(error)) from None
+        raise BadFrame(f"there is no kind {kind}")
+
+    def _callback(self, body: bytes) -> CallbackCopy:
+        state, n_rows, userdata = CALLBACK.unpack_from(body)
+        if n_rows > MAX_ROWS:
+            raise BadFrame(f"{n_rows} rows")
+        at = CALLBACK.size
+        rows = []
+        for _ in range(n_rows):
+            text_bytes, *array_bytes = ROW.unpack_from(body, at)
+            at += ROW.size
+            has_text = text_bytes != NO_TEXT
+            sizes = (self._structure, text_bytes if has_text else 0, *array_bytes)
+            if at + sum(sizes) > len(body):
+                raise BadFrame("a row is longer than its frame")
+            parts = list(_cut(body, at, sizes))
+            at += sum(sizes)
+            text = parts[1] if has_text else None
+            rows.append(ResultCopy(parts[0], text, (parts[2], parts[3])))
+        if at != len(body):
+            raise BadFrame("a frame is longer than its rows")
+        return CallbackCopy(userdata, state, tuple(rows))
+
+
+def _cut(data: bytes, at: int, sizes: Sequence[int]) -> Iterator[bytes]:
+    for size in sizes:
+        yield data[at : at + size]
+        at += size

@@ -1,0 +1,280 @@
+"""The program of the runtime's process in Python: the reference for the host in C.
+
+It opens the library, calls what frames ask for, and sends back what C returns: it knows no layout
+but the offsets told at its start, no JSON, no files. It is used where no C compiler was at install.
+
+One thread makes the calls. One reads frames, makes aborts and pauses, and ends the process when the
+daemon's connection ends. One sends a heartbeat. There is no reactor and no Twisted here.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import ctypes
+import os
+import queue
+import resource
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rkllm_twisted.abi.image import NUMBER_BYTES, Argument, ArgumentPlace
+from rkllm_twisted.abi.result_copy import CallbackCopy
+from rkllm_twisted.isolation import frames
+from rkllm_twisted.isolation.config import CONNECTION_FD, HEARTBEAT_FD, HEARTBEAT_INTERVAL_S
+from rkllm_twisted.isolation.frames import BadFrame, CallFrame, FrameKind, ReturnFrame
+from rkllm_twisted.isolation.host_memory import CallMemory, HostCall, ResultLayout
+from rkllm_twisted.runtime.malloc import return_freed_blocks
+
+#: Bytes of one read, always into the same buffer.
+READ_BYTES = 2**20
+#: The most descriptors of one call; SCM_MAX_FD of the kernel.
+MAX_DESCRIPTORS = 253
+#: Seconds between two looks at whether an asynchronous run is still under way.
+POLL_INTERVAL_S = 0.5
+#: What a callback returns: continue, pause, continue and release the arrays.
+CONTINUE, PAUSE, RELEASE = 0, 1, 2
+#: The states that end a run.
+LAST_STATES = (2, 3)
+#: prctl(2): the signal to get when the parent dies.
+PR_SET_PDEATHSIG = 1
+#: setvbuf(3): print at the end of each line. Of glibc and musl.
+IOLBF = 1
+
+
+class Host:
+    """Makes the calls.
+
+    :param native: the library.
+    :param connection: to the daemon.
+    """
+
+    def __init__(self, native: Any, layout: ResultLayout, connection: socket.socket) -> None:
+        self._native = native
+        self._layout = layout
+        self._connection = connection
+        self._sending = threading.Lock()
+        #: Guards the handle, and what is under way.
+        self._lock = threading.Lock()
+        self._handle = ctypes.c_void_p()
+        self._calls: queue.SimpleQueue[HostCall] = queue.SimpleQueue()
+        self._last: HostCall | None = None
+        self._kept: dict[str, tuple[CallMemory, HostCall]] = {}
+        returns = ctypes.c_int if layout.returns_int else None
+        prototype = ctypes.CFUNCTYPE(returns, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)
+        self._callback = prototype(self._receive)
+
+    def serve(self) -> None:
+        """Make the calls, one after another, for ever."""
+        while True:
+            self._perform(self._calls.get())
+
+    def listen(self) -> None:
+        """Read frames until the daemon's connection ends, then exit, whatever C does."""
+        reader = frames.FrameReader()
+        buffer = memoryview(bytearray(READ_BYTES))
+        arrived: list[int] = []
+        room = socket.CMSG_SPACE(MAX_DESCRIPTORS * array.array("i").itemsize)
+        with contextlib.suppress(OSError, BadFrame):
+            while True:
+                size, ancillary, _, _ = self._connection.recvmsg_into(
+                    [buffer], room, socket.MSG_CMSG_CLOEXEC
+                )
+                if not size:
+                    break
+                for _, _, numbers in ancillary:
+                    arrived += array.array("i", numbers)
+                for kind, number, body in reader.feed(buffer[:size]):
+                    self._take(kind, number, body, arrived)
+        os._exit(0)
+
+    def _take(self, kind: int, number: int, body: bytes, arrived: list[int]) -> None:
+        if kind == FrameKind.CALL:
+            frame = CallFrame.decode(number, body)
+            count = len(frame.image.descriptors)
+            call = HostCall(frame, tuple(arrived[:count]))
+            del arrived[:count]
+            with self._lock:
+                self._last = call
+            self._calls.put(call)
+        elif kind == FrameKind.ABORT:
+            self._abort(number)
+        elif kind == FrameKind.PAUSE:
+            with self._lock:
+                if self._last is not None and self._last.frame.number == number:
+                    self._last.pausing = True
+        else:
+            raise BadFrame(str(kind))
+
+    def _abort(self, number: int) -> None:
+        with self._lock:
+            call = self._last
+            if call is None or call.frame.number != number or not self._handle:
+                return  # it has ended
+            call.aborted = call.called_back = True
+            if call.began:
+                self._native.rkllm_abort(self._handle)
+
+    def _send(self, data: bytes) -> None:
+        with self._sending, contextlib.suppress(OSError):
+            self._connection.sendall(data)  # listen() sees the end, too
+
+    def _perform(self, call: HostCall) -> None:
+        frame = call.frame
+        _mark_start(frame.mark)
+        block = CallMemory(frame.image)
+        for one in frame.image.relocations:
+            block.put(one.at, self._relocated(one.place, one.value, block, call))
+        arguments = [self._value(one, block) for one in frame.image.arguments]
+        with self._lock:
+            call.began = not (call.aborted and frame.rows)
+            handle, is_end = self._handle, frame.function == "rkllm_destroy"
+            if is_end:
+                self._handle = ctypes.c_void_p()
+        if is_end:
+            arguments = [handle.value or 0]
+        function = getattr(self._native, frame.function)
+        function.argtypes = [ctypes.c_uint64] * len(arguments)
+        status = function(*arguments) if call.began else 0
+        if frame.flags & frames.AWAIT_END and status == 0:
+            self._await_end(call)
+        outputs = block.tail(frame.image.outputs, frame.image.size)
+        with self._lock:
+            if self._last is call:
+                self._last = None
+        self._keep(block, call)
+        self._send(ReturnFrame(frame.number, status, bool(self._handle), outputs).encode())
+
+    def _relocated(
+        self, place: ArgumentPlace, value: int, block: CallMemory, call: HostCall
+    ) -> bytes:
+        if place is ArgumentPlace.DESCRIPTOR:
+            return (b"%d" % call.descriptors[value]).rjust(NUMBER_BYTES, b"/")
+        address = self._value(Argument(place, value), block)
+        return address.to_bytes(8, sys.byteorder)
+
+    def _value(self, argument: Argument, block: CallMemory) -> int:
+        if argument.place is ArgumentPlace.BLOCK:
+            return block.address + argument.value
+        if argument.place is ArgumentPlace.HANDLE:
+            return self._handle.value or 0
+        if argument.place is ArgumentPlace.HANDLE_ADDRESS:
+            return ctypes.addressof(self._handle)
+        if argument.place is ArgumentPlace.CALLBACK:
+            return ctypes.cast(self._callback, ctypes.c_void_p).value or 0
+        return argument.value
+
+    def _keep(self, block: CallMemory, call: HostCall) -> None:
+        """Keep the memory until the next call of the same function; the files of a model, too."""
+        name = call.frame.function
+        if name != "rkllm_init":
+            _close(call)
+        if call.frame.image.relocations or call.frame.image.size:
+            replaced = self._kept.get(name)
+            self._kept[name] = (block, call)
+            if replaced is not None and name == "rkllm_init":
+                _close(replaced[1])
+
+    def _await_end(self, call: HostCall) -> None:
+        while not call.ended.wait(POLL_INTERVAL_S):
+            # Some modes end without a last result. Before the first one the run may not have begun.
+            if call.called_back and self._native.rkllm_is_running(self._handle) != 1:
+                break
+
+    def _receive(self, address: int | None, userdata: int | None, state: int) -> int:
+        call, layout = self._last, self._layout
+        several = call is not None and call.frame.rows > 1 and state not in LAST_STATES
+        n_rows = 0 if not address else call.frame.rows if several and call else 1
+        rows = tuple(layout.copy((address or 0) + i * layout.size) for i in range(n_rows))
+        self._send(frames.encode_callback(CallbackCopy(userdata or 0, state, rows)))
+        if call is None:
+            return CONTINUE
+        call.called_back = True
+        if state in LAST_STATES:
+            call.ended.set()
+            return CONTINUE
+        if call.pausing:
+            call.ended.set()
+            return PAUSE
+        releases = layout.keeps_arrays and rows and layout.has_arrays(rows[0].structure)
+        return RELEASE if releases else CONTINUE
+
+
+def _close(call: HostCall) -> None:
+    for descriptor in call.descriptors:
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+
+
+def _mark_start(mark: bytes) -> None:
+    """Mark the start of a call in what the library prints."""
+    ctypes.CDLL(None).fflush(None)
+    for descriptor in (1, 2):
+        with contextlib.suppress(OSError):
+            os.write(descriptor, mark)
+
+
+def send_heartbeats() -> None:
+    """Write a byte a second. It needs no answer: a busy daemon does not lose its child."""
+    with contextlib.suppress(OSError):
+        while True:
+            os.write(HEARTBEAT_FD, b".")
+            time.sleep(HEARTBEAT_INTERVAL_S)
+
+
+def apply_limits(descriptors: int, cpus: str, oom_score_adj: str) -> None:
+    """Set the signals, limits and processors of this process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the daemon handles the Ctrl-C of a terminal
+    libc = ctypes.CDLL(None)
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    # C buffers a whole block of what it prints to a pipe; a crash would lose it.
+    libc.setvbuf(ctypes.c_void_p.in_dll(libc, "stdout"), None, IOLBF, ctypes.c_size_t(0))
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = descriptors if most == resource.RLIM_INFINITY else min(descriptors, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+    if cpus:
+        with _blaming("--child-cpus"):
+            os.sched_setaffinity(0, [int(cpu) for cpu in cpus.split(",")])
+    if oom_score_adj:
+        with _blaming("--child-oom-score"):
+            Path("/proc/self/oom_score_adj").write_text(oom_score_adj)
+
+
+@contextlib.contextmanager
+def _blaming(option: str) -> Iterator[None]:
+    """Exit with one sentence if the system refuses what an option asks for."""
+    try:
+        yield
+    except OSError as error:
+        sys.exit(f"{option} is not possible here: {error.strerror}.")
+
+
+def main(argv: list[str]) -> None:
+    """Run the host until the daemon's connection ends.
+
+    :param argv: see :meth:`rkllm_twisted.isolation.config.ChildConfig.command`.
+    """
+    library, layout, descriptors, cpus, oom_score_adj = argv[1:]
+    apply_limits(int(descriptors), cpus, oom_score_adj)
+    return_freed_blocks()
+    for descriptor in (CONNECTION_FD, HEARTBEAT_FD):
+        os.set_inheritable(descriptor, False)  # not for programs that the library may start
+    try:
+        native = ctypes.CDLL(library)
+    except OSError as error:
+        sys.exit(f"{library} cannot be loaded: {error}.")
+    connection = socket.socket(fileno=CONNECTION_FD)
+    host = Host(native, ResultLayout(*map(int, layout.split(","))), connection)
+    for task in (host.listen, send_heartbeats):
+        threading.Thread(target=task, name=task.__name__, daemon=True).start()
+    host.serve()
+
+
+if __name__ == "__main__":
+    main(sys.argv)

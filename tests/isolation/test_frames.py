@@ -1,0 +1,116 @@
+"""Frames come out as they went in, however they are divided, and no bytes raise another error."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rkllm_twisted.abi.image import Argument, ArgumentPlace, CallImage, Relocation
+from rkllm_twisted.abi.result_copy import CallbackCopy, ResultCopy
+from rkllm_twisted.isolation.frames import (
+    HEADER,
+    BadFrame,
+    CallFrame,
+    FrameKind,
+    FrameReader,
+    HostReader,
+    ReturnFrame,
+    encode_callback,
+    signal_frame,
+)
+
+SIZE = 32
+NUMBERS = st.integers(0, 2**64 - 1)
+OFFSETS = st.integers(0, 2**32 - 1)
+PLACES = st.sampled_from(ArgumentPlace)
+BYTES = st.binary(max_size=40)
+COPIES = st.builds(
+    CallbackCopy,
+    userdata=NUMBERS,
+    state=st.integers(0, 4),
+    rows=st.lists(
+        st.builds(
+            ResultCopy,
+            structure=st.binary(min_size=SIZE, max_size=SIZE),
+            text=st.none() | BYTES,
+            arrays=st.tuples(BYTES, BYTES),
+        ),
+        max_size=3,
+    ).map(tuple),
+)
+RETURNS = st.builds(
+    ReturnFrame,
+    number=NUMBERS,
+    status=st.integers(-(2**31), 2**31 - 1),
+    has_handle=st.booleans(),
+    outputs=BYTES,
+)
+
+
+def encoded(frame: CallbackCopy | ReturnFrame) -> bytes:
+    """The bytes of what a host sends."""
+    return encode_callback(frame) if isinstance(frame, CallbackCopy) else frame.encode()
+
+
+@given(st.lists(COPIES | RETURNS, max_size=4), st.lists(st.integers(1, 90)))
+def test_what_a_host_sends_is_read_whole_and_in_parts(frames: list[Any], cuts: list[int]) -> None:
+    """Byte by byte at the end, and with the beginning of another frame behind."""
+    data = b"".join(map(encoded, frames)) + HEADER.pack(FrameKind.RETURN, 0, 0, 99)[:-1]
+    assert HostReader(SIZE).feed(data) == frames
+    reader, found = HostReader(SIZE), []
+    for size in [*cuts, *[1] * len(data)]:
+        found += reader.feed(data[:size])
+        data = data[size:]
+    assert found == frames
+
+
+@given(
+    st.builds(
+        CallFrame,
+        number=NUMBERS,
+        function=st.text("abc_", min_size=1, max_size=39),
+        image=st.builds(
+            CallImage,
+            arguments=st.lists(st.builds(Argument, PLACES, NUMBERS), max_size=6).map(tuple),
+            relocations=st.lists(st.builds(Relocation, PLACES, OFFSETS, NUMBERS)).map(tuple),
+            segments=st.just((b"0123456789abcdef",)),
+            size=st.just(16),
+            outputs=st.integers(0, 16),
+            descriptors=st.just((-1, -1)),
+        ),
+        mark=st.binary(max_size=44).map(lambda data: data.replace(b"\0", b"x")),
+        rows=st.integers(0, 255),
+        flags=st.integers(0, 1),
+    )
+)
+def test_a_call_is_read_as_it_was_written(frame: CallFrame) -> None:
+    """The reference host reads every part of it."""
+    data = b"".join(bytes(part) for part in frame.encode()) + signal_frame(FrameKind.ABORT, 5)
+    [(kind, number, body), abort] = FrameReader().feed(data)
+    assert (kind, CallFrame.decode(number, body)) == (FrameKind.CALL, frame)
+    assert abort == (FrameKind.ABORT, 5, b"")
+
+
+@given(st.binary(max_size=200))
+def test_no_body_of_a_call_raises_another_error(body: bytes) -> None:
+    """A damaged one is a BadFrame."""
+    with contextlib.suppress(BadFrame):
+        CallFrame.decode(1, body)
+
+
+@given(st.sampled_from([FrameKind.CALLBACK, FrameKind.RETURN]), st.binary(max_size=200))
+def test_no_body_of_a_host_raises_another_error(kind: FrameKind, body: bytes) -> None:
+    """Whatever a library writes to the connection."""
+    with contextlib.suppress(BadFrame):
+        HostReader(SIZE).feed(HEADER.pack(kind, 0, 1, len(body)) + body)
+
+
+def test_a_call_that_is_too_large_is_refused() -> None:
+    """The header could not say its size."""
+    image = CallImage((), (), (), 2**31, 0)
+    with pytest.raises(OverflowError):
+        CallFrame(1, "rkllm_run", image).encode()

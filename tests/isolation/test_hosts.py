@@ -1,0 +1,268 @@
+"""The host in C and the one in Python answer the same frames with the same bytes."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from rkllm_twisted import cpu
+from rkllm_twisted.abi.from_c import output_buffers
+from rkllm_twisted.abi.image import CallImage, image_of
+from rkllm_twisted.abi.layouts import CData, Layout, layout_of
+from rkllm_twisted.abi.prepare import inputs_for, prepare
+from rkllm_twisted.abi.release import releases
+from rkllm_twisted.abi.result_copy import CallbackCopy, ResultCopy
+from rkllm_twisted.isolation.config import ChildConfig
+from rkllm_twisted.isolation.frames import (
+    CallFrame,
+    FrameKind,
+    HostReader,
+    Received,
+    ReturnFrame,
+    signal_frame,
+)
+from rkllm_twisted.runtime.local_caller import callback_argument
+
+ABIS = ["1.1.4", "1.2.0", "1.2.1", "1.3.0"]
+HOSTS = ["c", "python"]
+TIMEOUT_S = 20
+SCRIPT = """#!rkllm-script 1
+run when "endless"
+delay 1
+repeat 1000000 token "x"
+finish
+run when "half"
+token "\\xc3"
+token "\\xa9"
+finish
+run when "error"
+token "so far"
+error
+run
+token "Hello"
+token " world"
+finish
+"""
+
+
+class Host:
+    """A host process, and its connection."""
+
+    def __init__(self, library: Path, abi: str, name: str, **options: Any) -> None:
+        config = ChildConfig(str(library), abi, host=name, **options)
+        ours, theirs = socket.socketpair()
+        heartbeat, beats = os.pipe()
+        numbers = (theirs.fileno(), beats)
+        place = 'exec "$@" 3<&{} 4>&{}'.format(*numbers)
+        self.process = subprocess.Popen(
+            ["bash", "-c", place, "bash", *config.command()],
+            pass_fds=numbers,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        theirs.close()
+        os.close(beats)
+        self.heartbeat = heartbeat
+        self.connection = ours
+        ours.settimeout(TIMEOUT_S)
+        self.size = config.offsets.size
+        self._reader = HostReader(self.size)
+
+    def send(self, data: bytes, descriptors: Sequence[int] = ()) -> None:
+        """Send bytes, and descriptors beside them."""
+        if descriptors:
+            sent = socket.send_fds(self.connection, [data], list(descriptors))
+            data = data[sent:]
+        self.connection.sendall(data)
+
+    def receive(self) -> list[Received]:
+        """What one read brings."""
+        data = self.connection.recv(1 << 20)
+        assert data, "the host has ended"
+        return self._reader.feed(data)
+
+    def until_return(self) -> list[Received]:
+        """Everything to the return of a call."""
+        received: list[Received] = []
+        while not any(isinstance(one, ReturnFrame) for one in received):
+            received += self.receive()
+        return received
+
+    def end(self) -> tuple[int, bytes]:
+        """End it; return its exit code and what was printed."""
+        self.connection.close()
+        os.close(self.heartbeat)
+        output, _ = self.process.communicate(timeout=TIMEOUT_S)
+        return self.process.returncode, output
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Host]]:
+    """Starts hosts, which are killed after the test."""
+    hosts: list[Host] = []
+
+    def start_one(*args: Any, **options: Any) -> Host:
+        hosts.append(Host(*args, **options))
+        return hosts[-1]
+
+    yield start_one
+    for host in hosts:
+        host.process.kill()
+        host.process.wait()
+        host.connection.close()
+        assert host.process.stdout is not None
+        host.process.stdout.close()
+
+
+def image(layout: Layout, function: str, params: Any, descriptors: Sequence[int] = ()) -> CallImage:
+    """The image of a call, with the slots of the daemon filled."""
+    defaults = layout.structs["RKLLMParam"](max_context_len=512, max_new_tokens=64, top_k=1)
+    if hasattr(defaults.extend_param, "n_batch"):
+        defaults.extend_param.n_batch = 1
+    call = prepare(layout, bytes(defaults), function, params)
+    declared = call.function
+    null = layout.callbacks["LLMResultCallback"]()
+    slots: dict[str, CData] = {"userdata": 7, "callback": callback_argument(layout, null)}
+    slots |= {"handle": None, **output_buffers(layout, declared, 1), **call.arguments}
+    if "rkllm_input" in slots:
+        slots["rkllm_input"] = inputs_for(call, 1)
+    values = [slots[parameter.name] for parameter in declared.parameters]
+    return image_of(layout, declared, values, call.alive, descriptors)
+
+
+def corpus(layout: Layout, model: str) -> Iterator[bytes]:
+    """Frames of every function that the embedded runtime has."""
+    calls: list[tuple[str, Any, int]] = [
+        ("rkllm_init", [{"model_path": "/nowhere"}], 0),
+        ("rkllm_init", [{"model_path": model}], 0),
+        ("rkllm_run", [{"prompt_input": "hi"}], 1),
+        ("rkllm_run", [{"prompt_input": "half"}], 1),
+        ("rkllm_run", [{"prompt_input": "error"}], 1),
+        ("rkllm_set_chat_template", ["s", "<", ">"], 0),
+        ("rkllm_get_kv_cache_size", [], 0),
+        ("rkllm_clear_kv_cache", {"keep_system_prompt": 0}, 0),
+        ("rkllm_release_prompt_cache", [], 0),
+        ("rkllm_destroy", [], 0),
+    ]
+    for number, (function, params, rows) in enumerate(calls, 1):
+        if function in layout.release.functions:
+            made = image(layout, function, params)
+            frame = CallFrame(number, function, made, b"mark %d\n" % number, rows)
+            yield b"".join(bytes(part) for part in frame.encode())
+
+
+def comparable(received: Received, layout: Layout) -> Any:
+    """What must be the same: without addresses, and without figures of time and memory."""
+    if not isinstance(received, CallbackCopy):
+        return received
+    return attrs.evolve(received, rows=tuple(masked(row, layout) for row in received.rows))
+
+
+def masked(row: ResultCopy, layout: Layout) -> ResultCopy:
+    """A row without its pointers and figures."""
+    result = layout.structs["RKLLMResult"].from_buffer_copy(row.structure)
+    result.text = None
+    if hasattr(result, "perf"):
+        ctypes.memset(ctypes.addressof(result.perf), 0, ctypes.sizeof(result.perf))
+    return attrs.evolve(row, structure=bytes(result))
+
+
+@pytest.mark.parametrize("abi", ABIS)
+def test_a_corpus_of_frames_has_the_same_answers(
+    abi: str, start: Callable[..., Host], tmp_path: Path
+) -> None:
+    """Byte for byte, on each release."""
+    model = tmp_path / "model.script"
+    model.write_text(SCRIPT)
+    layout = layout_of(releases()[abi])
+    answers = []
+    for name in HOSTS:
+        host = start(cpu.library_path(abi), abi, name)
+        found: list[Any] = []
+        for frame in corpus(layout, str(model)):
+            host.send(frame)
+            found += [comparable(one, layout) for one in host.until_return()]
+        code, printed = host.end()
+        answers.append((found, code, [line for line in printed.split(b"\n") if b"mark" in line]))
+    assert answers[0] == answers[1]
+    found = answers[0][0]
+    texts = [one.rows[0].text for one in found if isinstance(one, CallbackCopy) and one.rows]
+    assert texts[:2] == [b"Hello", b" world"]
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_an_abort_ends_the_run_of_its_number_only(
+    name: str, start: Callable[..., Host], tmp_path: Path
+) -> None:
+    """One for an earlier call, which has come late, does nothing."""
+    model = tmp_path / "model.script"
+    model.write_text(SCRIPT)
+    layout = layout_of(releases()["1.3.0"])
+    host = start(cpu.library_path("1.3.0"), "1.3.0", name)
+    frames = [
+        CallFrame(1, "rkllm_init", image(layout, "rkllm_init", [{"model_path": str(model)}])),
+        CallFrame(
+            2, "rkllm_run", image(layout, "rkllm_run", [{"prompt_input": "endless"}]), rows=1
+        ),
+    ]
+    for frame in frames:
+        host.send(b"".join(bytes(part) for part in frame.encode()))
+    host.until_return()
+    host.send(signal_frame(FrameKind.ABORT, 1))
+    for _ in range(20):
+        assert not any(isinstance(one, ReturnFrame) for one in host.receive())
+    host.send(signal_frame(FrameKind.ABORT, 2))
+    assert any(one == ReturnFrame(2, 0, True) for one in host.until_return())
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_a_descriptor_is_opened_by_the_number_that_it_has_here(
+    name: str, start: Callable[..., Host], tmp_path: Path
+) -> None:
+    """The library opens the model through it."""
+    model = tmp_path / "model.script"
+    model.write_text(SCRIPT)
+    layout = layout_of(releases()["1.3.0"])
+    host = start(cpu.library_path("1.3.0"), "1.3.0", name)
+    with model.open() as opened:
+        path = f"/proc/self/fd/{opened.fileno()}"
+        made = image(layout, "rkllm_init", [{"model_path": path}], [opened.fileno()])
+        frame = CallFrame(1, "rkllm_init", made)
+        host.send(b"".join(bytes(part) for part in frame.encode()), [opened.fileno()])
+    assert host.until_return() == [ReturnFrame(1, 0, True)]
+
+
+@pytest.mark.parametrize("data", [b"x" * 24, b"\1" + bytes(15) + b"\x10" + bytes(7) + bytes(16)])
+@pytest.mark.parametrize("name", HOSTS)
+def test_damaged_frames_end_the_host(name: str, data: bytes, start: Callable[..., Host]) -> None:
+    """It does not guess."""
+    host = start(cpu.library_path("1.3.0"), "1.3.0", name)
+    host.send(data)
+    assert host.process.wait(TIMEOUT_S) in (0, 1)
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_a_library_that_cannot_be_loaded_is_said(name: str, start: Callable[..., Host]) -> None:
+    """On stderr, which is the daemon's log."""
+    host = start(Path("/nowhere.so"), "1.3.0", name)
+    code, printed = host.end()
+    assert code == 1
+    assert b"cannot be loaded" in printed
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_a_processor_that_does_not_exist_is_said(name: str, start: Callable[..., Host]) -> None:
+    """With the option that names it."""
+    host = start(cpu.library_path("1.3.0"), "1.3.0", name, cpus=(1023,))
+    code, printed = host.end()
+    assert (code, printed[:12]) == (1, b"--child-cpus")
