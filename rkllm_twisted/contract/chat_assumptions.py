@@ -26,7 +26,7 @@ CHAT_ASSUMPTIONS: tuple[Assumption, ...] = (
     Assumption(
         "marks in slots",
         "The text of a control token is that token in each slot of rkllm_set_chat_template.",
-        "In the tier template the model reads its marks as letters and answers badly: put"
+        "In the tier template the daemon counts the tokens of the marks once, and refuses chat: put"
         " tokenizer.json beside the model, for the tier tokens.",
         chat_checks.slots_have_marks,
     ),

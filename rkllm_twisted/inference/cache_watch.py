@@ -36,6 +36,8 @@ class CacheWatch:
     :ivar conversation: the name of the conversation of the last planned calls, or None.
     :ivar adapters: how many LoRA adapters were loaded: one may have the name of another before.
     :ivar checked_load: ``ITurn.loads`` of the load whose tokenizer was last found to be right.
+    :ivar slots_load: the same of the load of which it was found out whether slots have marks.
+    :ivar has_slot_marks: True if they have, or if that was not to be found out.
     :ivar inexact_load: the same of the load whose runs have read other tokens than they were given.
     :ivar unsteered_load: the same of the load whose runs do not read tokens behind the cache.
     :ivar has_clients_prompt: True if a client may have loaded a saved prompt, which a run may use.
@@ -46,6 +48,8 @@ class CacheWatch:
         self.conversation: str | None = None
         self.adapters = 0
         self.checked_load: int | None = None
+        self.slots_load: int | None = None
+        self.has_slot_marks = True
         self.inexact_load: int | None = None
         self.unsteered_load: int | None = None
         self.has_clients_prompt = False

@@ -24,12 +24,12 @@ from rkllm_twisted.inference.exact_reading import is_exact, not_continued, stop_
 from rkllm_twisted.inference.pictures import PicturesOfPrompt
 from rkllm_twisted.inference.profile import ModelProfile
 from rkllm_twisted.inference.prompt_cache import PromptCache
+from rkllm_twisted.inference.slot_check import SET_TEMPLATE, check_slots
 from rkllm_twisted.inference.traits import RuntimeTraits
 from rkllm_twisted.interfaces import ITurn
 from rkllm_twisted.run_error import check_run
 from rkllm_twisted.values import FINISH_REASON, Params, Result
 
-SET_TEMPLATE = "rkllm_set_chat_template"
 #: The runtime leaves the marks of tool calls out: a call may have come as text.
 HIDDEN_MARKS = "tool_marks_hidden"
 
@@ -127,6 +127,10 @@ class ChatTurn:
         return attrs.evolve(made, run_input={**made.run_input, "multimodal_input": multimodal})
 
     def _prepare_cache(self, turn: ITurn, made: Plan, known: KnownCache) -> None:
+        fills = any(call.function == SET_TEMPLATE for call in made.calls)
+        if fills and not self.traits.reads_slot_marks:
+            known.empty_slot = made.empty_slot
+            check_slots(turn, made, self.watch)
         for call in made.calls:
             if call.function == SET_TEMPLATE:
                 self._fill_slots(turn, made, known, list(call.params))

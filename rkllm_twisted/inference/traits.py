@@ -15,11 +15,13 @@ class RuntimeTraits:
 
     :param plan: those that the plan of a turn depends on.
     :param sizes: True if it reports the size of its cache (since 1.2.1).
+    :param reads_slot_marks: True if control tokens in the slots of its template are known to work.
     :param run_fields: the fields of RKLLMInferParam.
     """
 
     plan: Traits
     sizes: bool
+    reads_slot_marks: bool
     run_fields: frozenset[str]
 
 
@@ -36,6 +38,7 @@ def traits_of(release: Release, backend: str) -> RuntimeTraits:
             roles="role" in _fields(release, "RKLLMInput"),
         ),
         "rkllm_get_kv_cache_size" in release.functions,
+        backend != "npu",
         _fields(release, "RKLLMInferParam"),
     )
 
