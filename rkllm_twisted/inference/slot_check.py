@@ -20,7 +20,7 @@ PROMPT = "The"
 REPEATS = 4
 #: The most tokens that this may add: the marks of three slots, and an end token or two. As letters,
 #: a mark has at least three tokens: <, s and >.
-MOST = 3 * REPEATS + 3
+MAX_ADDED_TOKENS = 3 * REPEATS + 3
 #: The marks before messages, which a template has as control tokens or not at all.
 _TURNS = frozenset(
     mark for family in FAMILIES for mark in marks_in(family.user.prefix, family.assistant.prefix)
@@ -40,7 +40,7 @@ def check_slots(turn: ITurn, made: Plan, watch: CacheWatch) -> None:
         watch.slots_load, watch.has_slot_marks = turn.loads, True
         if mark is not None:
             plain, marked = (_read(turn, text) for text in ("", mark * REPEATS))
-            watch.has_slot_marks = not plain or marked - plain <= MOST
+            watch.has_slot_marks = not plain or marked - plain <= MAX_ADDED_TOKENS
     if not watch.has_slot_marks:
         raise RuntimeRefused(
             "The runtime reads the marks of the model's template as letters, so that the model"
