@@ -17,10 +17,10 @@ SET_TEMPLATE = "rkllm_set_chat_template"
 #: The text of the runs that are made for the check.
 PROMPT = "The"
 #: How often a mark stands in each slot.
-REPEATS = 4
+MARKS_PER_SLOT = 4
 #: The most tokens that this may add: the marks of three slots, and an end token or two. As letters,
 #: a mark has at least three tokens: <, s and >.
-MAX_ADDED_TOKENS = 3 * REPEATS + 3
+MAX_ADDED_TOKENS = 3 * MARKS_PER_SLOT + 3
 #: The marks before messages, which a template has as control tokens or not at all.
 _TURNS = frozenset(
     mark for family in FAMILIES for mark in marks_in(family.user.prefix, family.assistant.prefix)
@@ -39,7 +39,7 @@ def check_slots(turn: ITurn, made: Plan, watch: CacheWatch) -> None:
         mark = _mark_of(made)
         watch.slots_load, watch.has_slot_marks = turn.loads, True
         if mark is not None:
-            plain, marked = (_read(turn, text) for text in ("", mark * REPEATS))
+            plain, marked = (_read(turn, text) for text in ("", mark * MARKS_PER_SLOT))
             watch.has_slot_marks = not plain or marked - plain <= MAX_ADDED_TOKENS
     if not watch.has_slot_marks:
         raise RuntimeRefused(
