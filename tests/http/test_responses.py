@@ -303,3 +303,13 @@ def test_an_image_is_not_fetched() -> None:
     shown = {"type": "input_image", "image_url": "http://example.org/a.png"}
     with pytest.raises(HTTPError, match="nothing is fetched"):
         read_response({"input": [{"role": "user", "content": [shown]}]})
+
+
+def test_an_error_names_the_field_of_this_api() -> None:
+    rig = HTTPRig(answers={"Hello": "Hi"})
+    form = {"type": "json_schema", "name": "a", "schema": {"not": {}}}
+    response = rig.post(PATH, {"model": "mine", "input": "Hello", "text": {"format": form}})
+    rig.close()
+    assert response.status == 400
+    assert response.json["error"]["param"] == "text.format.schema"
+    assert response.json["error"]["message"].startswith("text.format.schema: cannot")

@@ -8,10 +8,10 @@ import attrs
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from rkllm_twisted.errors import HTTPError, RPCError, Unreachable
+from rkllm_twisted.errors import HTTPError, InvalidParams, RPCError, Unreachable
 from rkllm_twisted.http.error_table import http_error
 from rkllm_twisted.http.openai.response_answer import ResponseEvents, ResponseLabel
-from rkllm_twisted.http.openai.response_call import read_response
+from rkllm_twisted.http.openai.response_call import read_response, with_own_names
 from rkllm_twisted.http.openai.responses_fields import RESPONSES
 from rkllm_twisted.http.routes._answers import find, make_run, new_id, stream_run
 from rkllm_twisted.http.schemas import OBJECT
@@ -36,6 +36,12 @@ class Responses:
 
     async def respond(self, exchange: IExchange) -> None:
         """Translate the request and the results."""
+        try:
+            await self._respond(exchange)
+        except InvalidParams as error:
+            raise with_own_names(error) from None
+
+    async def _respond(self, exchange: IExchange) -> None:
         body = exchange.json()
         call = read_response(body)
         stream = exchange.events() if call.stream else None
