@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Each daemon of a test would compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-web test lint typecheck unit slow programs failed fast pythons guards runtime-check real-models soak packages \
+.PHONY: demo demo-web demo-fleet test lint typecheck unit slow programs failed fast pythons guards runtime-check real-models soak packages \
         bench bench-check board docs html \
         release clean
 
@@ -17,6 +17,11 @@ demo: $(VENV)/installed
 # The same with a chat page: prints its address, and Ctrl-C ends everything.
 demo-web: $(VENV)/installed
 	@$(BIN)/rkllm demo --web $(if $(filter-out demo,$(MODEL)),--model $(MODEL))
+
+# Three boards that share the work: a router, which is installed once and is large, daemons, bridges,
+# a front, and four clients.
+demo-fleet: $(VENV)/fleet-installed .venv-crossbar/installed
+	@$(BIN)/rkllm demo --fleet --crossbar .venv-crossbar/bin/crossbar
 
 test: lint typecheck runtime-check unit
 
@@ -168,6 +173,10 @@ $(VENV)/bin/pip:
 $(VENV)/installed: $(VENV)/bin/pip $(SOURCES)
 	@echo "Installing rkllm-twisted …"
 	@$(BIN)/pip install -qq --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/fleet-installed: $(VENV)/installed
+	@$(BIN)/pip install -qq --disable-pip-version-check -e '.[fleet]'
 	@touch $@
 
 $(VENV)/test-installed: $(VENV)/bin/pip $(SOURCES)

@@ -80,7 +80,7 @@ EXAMPLE = """\
 SHOWN: Mapping[str, str] = {
     "api-key-file": '"/etc/rkllm/http-keys"',
     "cors-origin": '["https://chat.example"]',
-    "router": '"wss://router.lan:8443/ws"',
+    "router": '"wss://router.lan:9000"',
     "name": '"b1"',
     "key": '"/etc/rkllm/fleet.key"',
     "ca": '"/etc/rkllm/fleet-ca.pem"',

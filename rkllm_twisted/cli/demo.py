@@ -66,11 +66,21 @@ BUNDLED = Demonstration(CPU, demo_model, "What is a module?")
     help="A real model, which is downloaded once together with llama.cpp.",
 )
 @click.option("--web", is_flag=True, help="Serve a chat page until Ctrl-C, in place of a prompt.")
-def command(prompt: str | None, name: str | None, web: bool) -> None:
+@click.option("--fleet", is_flag=True, help="Show three boards that share four questions.")
+@click.option("--crossbar", hidden=True, help="The router's command, for --fleet.")
+def command(
+    prompt: str | None, name: str | None, web: bool, fleet: bool, crossbar: str | None
+) -> None:
     """Start a daemon with a small model, run a prompt, show the figures, and stop it.
 
-    With --web it also starts the HTTP service, and prints the address of its chat page.
+    With --web it also starts the HTTP service, and prints the address of its chat page. With
+    --fleet it starts a router, three daemons with bridges, and a front, and asks that.
     """
+    if fleet:
+        from rkllm_twisted.cli import demo_fleet  # noqa: PLC0415 - needs an extra
+
+        demo_fleet.serve(crossbar)
+        return
     chosen = BUNDLED if name is None else fetched(name)
     prompt = prompt or chosen.prompt
     with tempfile.TemporaryDirectory(prefix="rkllm-demo-") as directory:

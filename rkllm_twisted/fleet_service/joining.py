@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from rkllm_twisted.daemon.coercions import must_be
 from rkllm_twisted.daemon.settings import Setting
-from rkllm_twisted.errors import StartupError
+from rkllm_twisted.fleet import keys
 from rkllm_twisted.fleet.interfaces import IEngine
 from rkllm_twisted.fleet.values import Role, checked_name
 
@@ -28,7 +29,7 @@ def joining_settings(prefix: str, member_is: str) -> Mapping[str, Setting]:
     return {
         "router": Setting(
             None,
-            "The address of the fleet's router: wss://HOST:PORT/ws or, on its own host, unix:PATH.",
+            "The address of the fleet's router: wss://HOST:PORT or, on its own host, unix:PATH.",
             f"{prefix}ROUTER",
             otherwise="it must be given",
         ),
@@ -69,8 +70,14 @@ def missing(options: Mapping[str, Any]) -> list[str]:
 def engine_for(options: Mapping[str, Any], role: Role, reactor: Any) -> IEngine:
     """Make the engine of a member.
 
-    :raises StartupError: the extra is not installed, or the key or the certificate cannot be used.
+    :raises StartupError: the extra is not installed, or the address, the key or the certificate
+        cannot be used.
     """
-    _ = reactor
-    where = f"{role.value} {options['name']}: {options['router']}"
-    raise StartupError(f"{where}: this version has no engine that speaks to routers.")
+    key = keys.read(Path(options["key"]))
+    try:
+        from rkllm_twisted.fleet.wamp.engine import WAMPEngine  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise keys.missing() from None
+    ca = None if options["ca"] is None else Path(options["ca"])
+    engine: IEngine = WAMPEngine(reactor, options["router"], options["name"], role, key, ca)
+    return engine
