@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
 
 import click
@@ -30,6 +30,9 @@ BOARDS = ("b1", "b2", "b3")
 QUESTIONS = ("What is a module?", "What is a list?", "What is a generator?", "What is a class?")
 #: The router, which imports much, and everything else must be there within this time.
 START_S = 180.0
+
+#: Begins a process that ends with the demonstration.
+Enter = Callable[[AbstractContextManager[None]], None]
 
 
 def serve(crossbar: str | None) -> None:
@@ -64,7 +67,7 @@ def _asked(front: str, question: str) -> tuple[str, str, str]:
     return question, answer["board"], answer["text"]
 
 
-def _start(home: Path, program: str, enter: Callable[[object], object]) -> str:
+def _start(home: Path, program: str, enter: Enter) -> str:
     """Start everything, and wait until all boards are free; return the front's socket."""
     router = home / "router.sock"
     write(home / "router", RouterSettings(home / "keys", free_port(), "127.0.0.1", router))
@@ -113,7 +116,7 @@ def _await_boards(home: Path, front: str) -> None:
     raise Unreachable(f"The fleet did not start:\n{logs}")
 
 
-def _twistd(home: Path, name: str, *words: str) -> object:
+def _twistd(home: Path, name: str, *words: str) -> AbstractContextManager[None]:
     click.echo(f"Starting  twistd -n {' '.join(words)}")
     run = "from twisted.scripts.twistd import run; run()"
     command = [sys.executable, "-c", run, "--nodaemon", "--pidfile=", *words]
