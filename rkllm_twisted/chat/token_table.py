@@ -79,7 +79,7 @@ def _decoders(decoder: Any) -> list[str]:
 
 
 @cache
-def _letters() -> Mapping[str, int]:
+def letters_of_bytes() -> Mapping[str, int]:
     """Return the byte that each letter of GPT-2's byte-level vocabularies stands for.
 
     Printable bytes stand for themselves, and the others, in order, for the letters from U+0100 on.
@@ -93,7 +93,7 @@ def _letters() -> Mapping[str, int]:
 
 
 def _byte_level(text: str) -> bytes:
-    letters = _letters()
+    letters = letters_of_bytes()
     try:
         return bytes(letters[one] for one in text)
     except KeyError:  # an added token, which stands as it is

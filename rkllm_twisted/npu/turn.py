@@ -194,7 +194,7 @@ class NPUTurn:
                 raise
             lines = (error.data or {}).get("lines")
             more = {LINES: lines} if lines else {}
-        if not job.abandoned:
+        if not job.abandoned and final is not None and final.get("perf"):
             self._model.look_at_cache(prepared, runtime)
         last = self._empty() if final is None else {**final, **more}
         if has_ended:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -63,20 +64,28 @@ class StructuredLoop:
     limit: int
     on_text: Callable[[str], bool]
     answer: StructuredAnswer = attrs.field(factory=StructuredAnswer)
+    _mask: bytearray = attrs.field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._mask = bytearray(-(-self.table.size // 32) * 4)
 
     def run(self) -> StructuredAnswer:
         """Make the answer.
 
         :raises RPCError: a run failed, or the form has reached a limit of its engine.
         """
-        answer, mask = self.answer, bytearray(-(-self.table.size // 32) * 4)
+        with ThreadPoolExecutor(1) as beside:
+            return self._run(beside)
+
+    def _run(self, beside: ThreadPoolExecutor) -> StructuredAnswer:
+        answer = self.answer
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         pending = [*self.unread]
         ended = False
         while not ended:
             new = self._forced()
             if not new and not self.constraint.stopped:
-                token = self._chosen(pending, mask)
+                token = self._chosen(pending, beside)
                 pending = []
                 new = [] if token in self.table.ends else [token]
             answer.tokens += new
@@ -99,13 +108,16 @@ class StructuredLoop:
             self.answer.forced += len(found)
         return found
 
-    def _chosen(self, pending: Sequence[int], mask: bytearray) -> int:
-        """Read what was not read yet, and choose the next token."""
+    def _chosen(self, pending: Sequence[int], beside: ThreadPoolExecutor) -> int:
+        """Read what was not read yet, and choose the next token.
+
+        What may come next does not depend on the row, so that it is found out during the run.
+        """
+        allowed = beside.submit(self._allowed)
         row = self.read_row(pending)
         self.answer.runs += 1
-        self.constraint.fill(mask)
         try:
-            token = self.picker.pick(row, mask, self._recent(self.table.control))
+            token = self.picker.pick(row, allowed.result(), self._recent(self.table.control))
         except NothingAllowedError:
             raise RuntimeRefused(
                 "The answer cannot go on: the model has no token that the form allows here.",
@@ -117,6 +129,10 @@ class StructuredLoop:
                 {"function": "rkllm_run", "status_code": 0},
             )
         return token
+
+    def _allowed(self) -> Any:
+        self.constraint.fill(self._mask)
+        return self.picker.allowed(self._mask)
 
     def _recent(self, control: Collection[int]) -> list[int]:
         """Return the latest tokens but control tokens, as the embedded runtime counts them."""

@@ -51,17 +51,25 @@ class Picker:
         row: Row = self._np.frombuffer(view, "<f4")
         return row
 
-    def pick(self, row: Row, mask: bytearray, recent: Sequence[int]) -> int:
+    def allowed(self, mask: bytearray) -> Any:
+        """Return the ids of the tokens whose bits are set, in order.
+
+        :param mask: see :meth:`.IConstraint.fill`.
+        """
+        np = self._np
+        return np.flatnonzero(np.unpackbits(np.frombuffer(mask, np.uint8), bitorder="little"))
+
+    def pick(self, row: Row, ids: Any, recent: Sequence[int]) -> int:
         """Choose a token.
 
-        :param row: a logit for each token; there may be more columns than tokens.
-        :param mask: the bits of the tokens that are allowed, see :meth:`.IConstraint.fill`.
+        :param row: a logit for each token; there may be more columns than tokens, or fewer.
+        :param ids: the tokens that are allowed, of :meth:`allowed`.
         :param recent: the tokens to penalise.
         :raises NothingAllowedError: none is allowed.
         """
         np, how = self._np, self._how
-        bits = np.unpackbits(np.frombuffer(mask, np.uint8), bitorder="little")[: row.size]
-        ids = np.flatnonzero(bits)
+        if ids.size and ids[-1] >= row.size:
+            ids = ids[: np.searchsorted(ids, row.size)]
         if not ids.size:
             raise NothingAllowedError
         scores = row[ids]
@@ -81,6 +89,8 @@ class Picker:
 
     def _penalise(self, ids: Any, scores: Row, recent: Sequence[int]) -> None:
         np, how = self._np, self._how
+        if not how.penalises:
+            return
         repeat = np.float32(how.repeat_penalty if how.repeat_penalty > 0 else 1)
         for token, times in Counter(recent).items():
             at = int(np.searchsorted(ids, token))

@@ -37,6 +37,12 @@ class SamplingSettings:
         """True if the likeliest token is always taken."""
         return self.top_k == 1 or self.temperature <= 0
 
+    @property
+    def penalises(self) -> bool:
+        """True if tokens that have come are less likely."""
+        repeats = self.repeat_penalty not in (0, 1)
+        return bool(repeats or self.frequency_penalty or self.presence_penalty)
+
 
 FIELDS = tuple(field.name for field in attrs.fields(SamplingSettings))
 #: The member of ``sampling`` that is not a field of RKLLMSamplingParam.

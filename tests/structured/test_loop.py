@@ -116,9 +116,9 @@ def test_penalties_look_at_the_prompt_and_the_answer_but_not_at_control_tokens()
     model = Model(b"ab")
 
     class Looking(Picker):
-        def pick(self, row: Any, mask: Any, recent: Sequence[int]) -> int:
+        def pick(self, row: Any, ids: Any, recent: Sequence[int]) -> int:
             seen.append([*recent])
-            return super().pick(row, mask, recent)
+            return super().pick(row, ids, recent)
 
     loop = StructuredLoop(
         TABLE,

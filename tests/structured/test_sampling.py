@@ -23,9 +23,8 @@ def mask_of(size: int, *allowed: int) -> bytearray:
 
 def pick(row: Any, *allowed: int, recent: Any = (), seed: int = 1, **how: Any) -> int:
     values = np.asarray(row, np.float32)
-    return Picker(SamplingSettings(**how), seed).pick(
-        values, mask_of(len(values), *allowed), recent
-    )
+    picker = Picker(SamplingSettings(**how), seed)
+    return picker.pick(values, picker.allowed(mask_of(len(values), *allowed)), recent)
 
 
 def test_the_likeliest_of_the_allowed_is_taken() -> None:
@@ -38,13 +37,13 @@ def test_of_equal_ones_the_first_is_taken() -> None:
 
 def test_a_row_with_more_columns_than_tokens_has_padding() -> None:
     row = np.asarray([0, 1, 99], np.float32)
-    assert Picker(SamplingSettings(), 1).pick(row, mask_of(2, 0, 1), ()) == 1
+    picker = Picker(SamplingSettings(), 1)
+    assert picker.pick(row, picker.allowed(mask_of(2, 0, 1)), ()) == 1
 
 
 def test_a_row_with_fewer_columns_than_tokens_lacks_the_last() -> None:
-    assert (
-        Picker(SamplingSettings(), 1).pick(np.asarray([1], np.float32), mask_of(9, 0, 8), ()) == 0
-    )
+    picker, row = Picker(SamplingSettings(), 1), np.asarray([1], np.float32)
+    assert picker.pick(row, picker.allowed(mask_of(9, 0, 8)), ()) == 0
 
 
 def test_nothing_allowed_is_an_error() -> None:
@@ -77,7 +76,8 @@ def test_a_negative_score_is_not_made_likelier() -> None:
 
 def test_the_row_is_left_as_it_was() -> None:
     row = np.asarray([3, 2], np.float32)
-    Picker(SamplingSettings(repeat_penalty=2.0), 1).pick(row, mask_of(2, 0, 1), (0,))
+    picker = Picker(SamplingSettings(repeat_penalty=2.0), 1)
+    picker.pick(row, picker.allowed(mask_of(2, 0, 1)), (0,))
     assert row.tolist() == [3, 2]
 
 
