@@ -143,6 +143,7 @@ bench: $(VENV)/bench-installed
 	$(BIN)/python -m benchmarks.suite
 	$(BIN)/python -m benchmarks.conversations
 	$(BIN)/python -m benchmarks.http
+	$(BIN)/python -m benchmarks.structured
 
 bench-check: $(VENV)/installed
 	$(BIN)/python -m benchmarks.suite --check
