@@ -16,6 +16,7 @@ from rkllm_twisted.daemon import assembly
 from rkllm_twisted.daemon.check import check
 from rkllm_twisted.daemon.monotonic import use_monotonic_time
 from rkllm_twisted.daemon.program import ProgramOptions, Terminal, one_sentence
+from rkllm_twisted.daemon.waker import wake_directly
 from rkllm_twisted.runtime.malloc import return_freed_blocks
 from rkllm_twisted.systemd.sd_daemon import activated_socket, take_environment
 from rkllm_twisted.systemd.service import with_reports
@@ -47,6 +48,7 @@ def makeService(options: assembly.Options) -> IService:
         from twisted.internet import reactor  # noqa: PLC0415 - importing it would install one
 
         use_monotonic_time(reactor)
+        reactor.callWhenRunning(wake_directly, reactor)
         inherited = take_environment(os.environ)
         daemon = assembly.makeService(options, source=activated_socket(inherited.sockets))
         with_reports(reactor, daemon, inherited).setServiceParent(terminal)

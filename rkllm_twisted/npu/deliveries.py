@@ -34,16 +34,14 @@ class DeliveryBatch:
     tokens: int = 0
     deliveries: list[Delivery] = attrs.field(factory=list)
 
-    def __bool__(self) -> bool:
-        return bool(self.tokens or self.deliveries)
-
     def add_result(self, function: Callable[..., object], *results: object) -> None:
         """Add results for a function that takes a list of those that came together."""
-        last = self.deliveries[-1] if self.deliveries else None
-        if last is None or last.results is None or last.function != function:
-            self.deliveries.append(Delivery(function, results=[*results]))
-        else:
-            last.results += results
+        if self.deliveries:
+            last = self.deliveries[-1]
+            if last.results is not None and last.function == function:
+                last.results += results
+                return
+        self.deliveries.append(Delivery(function, (), [*results]))
 
     def add_all(self, later: DeliveryBatch) -> None:
         """Add what another batch has."""

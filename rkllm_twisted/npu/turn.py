@@ -27,6 +27,7 @@ from rkllm_twisted.values import (
     Result,
     RunState,
 )
+from rkllm_twisted.wire.encoded_result import EncodedResult
 
 
 @implementer(ITurn)
@@ -113,8 +114,9 @@ class NPUTurn:
             self._send()
 
     def _send(self) -> None:
-        if self._batch:
-            batch, self._batch = self._batch, DeliveryBatch()
+        batch = self._batch
+        if batch.tokens or batch.deliveries:
+            self._batch = DeliveryBatch()
             self._deliveries.put(batch)
 
     def check(self) -> None:
@@ -175,7 +177,7 @@ class NPUTurn:
             if job.abandoned:
                 # The first abort may have come before the run had entered C.
                 abort_quietly(runtime)
-            elif result["_callback_state"] in LAST_STATES:
+            elif type(result) is not EncodedResult and result["_callback_state"] in LAST_STATES:
                 final = result
             elif has_ended or self._model.is_end(result):
                 has_ended = True  # a few tokens more may come

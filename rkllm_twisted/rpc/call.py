@@ -25,7 +25,7 @@ _log = Logger("rkllm.rpc")
 
 
 def _as_response(raw_id: bytes, _seq: int, result: bytes) -> bytes:
-    return jsonrpc.response(raw_id, result)
+    return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (raw_id, result)  # jsonrpc.response
 
 
 def _as_notification(raw_id: bytes, seq: int, result: bytes) -> bytes:
@@ -116,7 +116,11 @@ class RPCCall(msgspec.Struct, eq=False, kw_only=True):
             return
         form, first = STREAM_FORMS[self.settings.stream], entry.tokens or 0
         messages = [
-            form(entry.id, number, encoding.encode(result, floats))
+            form(
+                entry.id,
+                number,
+                result.json if type(result) is EncodedResult else encoding.encode(result, floats),
+            )
             for number, result in enumerate(results, first)
         ]
         entry.tokens = first + len(messages)

@@ -34,10 +34,8 @@ class Deadline:
         return self._timer.active()
 
     def restart(self) -> None:
-        """Begin the time again, if it has not ended. This costs less than another deadline."""
-        if self._timer.active():
-            self._due = self._clock.seconds() + self._seconds
-            self._timer.reset(self._seconds)
+        """Begin the time again, if it has not ended. Done for each token: the timer stays."""
+        self._due = self._clock.seconds() + self._seconds
 
     def cancel(self) -> None:
         """Never call the function. Idempotent."""
@@ -49,7 +47,10 @@ class Deadline:
         self._timer: IDelayedCall = self._clock.callLater(self._seconds, self._end)
 
     def _end(self) -> None:
-        if self._clock.seconds() - self._due > PAUSE_S:
+        late = self._clock.seconds() - self._due
+        if late < 0:  # it was begun again meanwhile
+            self._timer = self._clock.callLater(-late, self._end)
+        elif late > PAUSE_S:
             self._start()
         else:
             self._on_end()

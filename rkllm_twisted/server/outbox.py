@@ -77,7 +77,10 @@ class Outbox:
 
     def send_all(self, messages: list[bytes]) -> None:
         """Send framed messages, in one write if the client keeps up."""
-        gathers = len(messages) > 1 and not self._is_gathering
+        if len(messages) == 1 and not (self._is_gathering or self._closed or self._at_end):
+            self._take(messages[0])
+            return
+        gathers = not self._is_gathering
         if gathers:
             self.gather()
         for message in messages:
