@@ -28,7 +28,8 @@ _TYPES: Mapping[str, str] = MappingProxyType(
 #: Scripts and styles come from this service only, none is inline, and the browser itself refuses to
 #: make HTML or a script of a text (Trusted Types).
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
+    " connect-src 'self';"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none';"
     " require-trusted-types-for 'script'; trusted-types 'none'"
 )

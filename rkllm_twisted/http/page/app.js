@@ -6,6 +6,7 @@ import { showBanner, showBoard, showDaemonState, showState } from "./board.js";
 import { add, newConversation, path, request, show, siblings } from "./conversation.js";
 import { applyTheme, askForKey, openHelp, openSettings } from "./dialogs.js";
 import { announce, icon, iconButton, make } from "./dom.js";
+import { filesOf, Tray } from "./images.js";
 import { MessageView, welcome } from "./message_view.js";
 import { Problem } from "./problems.js";
 import { phase, unreadTokens } from "./progress.js";
@@ -24,6 +25,7 @@ const SUGGESTIONS = [
 // The bundled model knows Python's words and nothing else.
 const BUNDLED = ["What is a generator?", "What is a module?", "What is a list?", "What is a decorator?"];
 
+const tray = new Tray($("images"), (sentence) => fail(sentence));
 const views = new Map(); // id of a message -> its view
 const watch = new Watch();
 let models = [];
@@ -36,11 +38,13 @@ const sidebar = new Sidebar({
   open: (id) => openConversation(id),
   removed: (id) => (id === conversation.id ? begin() : sidebar.refresh()),
   renamed: (id, title) => id === conversation.id && (conversation.title = title),
-  fail: (sentence) => {
-    $("messages").append(make("p", { className: "problem", role: "alert" }, sentence));
-    scroll(true);
-  },
+  fail,
 });
+
+function fail(sentence) {
+  $("messages").append(make("p", { className: "problem", role: "alert" }, sentence));
+  scroll(true);
+}
 
 const actions = {
   retry: (message) => {
@@ -48,7 +52,7 @@ const actions = {
     ask();
   },
   edit: (message, text) => {
-    add(conversation, newMessage("user", { content: text }), message.parent);
+    add(conversation, newMessage("user", { content: text, images: message.images }), message.parent);
     ask();
   },
   show: (id) => {
@@ -71,7 +75,7 @@ const actions = {
 };
 
 function newMessage(role, further) {
-  const empty = { content: "", reasoning: "", calls: [], callId: "", model: "", problem: "", notes: [], figures: "" };
+  const empty = { content: "", images: [], reasoning: "", calls: [], callId: "", model: "", problem: "", notes: [], figures: "" };
   // A clock may stand still for two messages; their order must not.
   const newest = Math.max(0, ...Object.values(conversation.messages).map((one) => one.created));
   const created = Math.max(Date.now(), newest + 1);
@@ -156,8 +160,8 @@ async function save() {
 // Questions and answers
 
 function submit(text) {
-  if (running || !text.trim()) return;
-  add(conversation, newMessage("user", { content: text }));
+  if (running || (!text.trim() && tray.isEmpty)) return;
+  add(conversation, newMessage("user", { content: text, images: tray.take() }));
   history.replaceState(null, "", `#${conversation.id}`);
   ask();
 }
@@ -251,6 +255,10 @@ function chosenModel() {
   return $("model").disabled ? "" : $("model").value;
 }
 
+function readsImages() {
+  return Boolean(models.find(({ id }) => id === chosenModel())?.capabilities?.includes("vision"));
+}
+
 async function loadModels() {
   try {
     models = await api.models();
@@ -269,6 +277,7 @@ async function loadModels() {
   const groups = [...group("Loaded", true), ...group("Loaded when you ask", false)];
   picker.replaceChildren(...(groups.length ? groups : [make("option", {}, "No model")]));
   if (models.some((model) => model.id === wanted)) picker.value = wanted;
+  $("attach").hidden = !readsImages();
   if (document.body.classList.contains("is-empty")) draw();
 }
 
@@ -348,6 +357,14 @@ function onKey(event) {
   }
 }
 
+/** Add images to the next message, if the model reads them. */
+function attach(files) {
+  if (!files.length) return;
+  if (!readsImages()) fail(`${chosenModel() || "This model"} does not read images.`);
+  else tray.add(files);
+  $("prompt").focus();
+}
+
 function fitPrompt() {
   const prompt = $("prompt");
   prompt.style.height = "auto";
@@ -357,7 +374,7 @@ function fitPrompt() {
 function listen() {
   $("composer").addEventListener("submit", (event) => {
     event.preventDefault();
-    if (running || !$("prompt").value.trim()) return;
+    if (running || (!$("prompt").value.trim() && tray.isEmpty)) return;
     submit($("prompt").value);
     $("prompt").value = "";
     fitPrompt();
@@ -374,9 +391,25 @@ function listen() {
     }
   });
   $("stop").addEventListener("click", stop);
+  $("files").addEventListener("change", () => {
+    attach(Array.from($("files").files));
+    $("files").value = "";
+  });
+  $("prompt").addEventListener("paste", (event) => {
+    const files = filesOf(event.clipboardData);
+    if (files.length) (event.preventDefault(), attach(files));
+  });
+  for (const name of ["dragover", "drop"]) {
+    $("main").addEventListener(name, (event) => {
+      if (!event.dataTransfer?.types.includes("Files")) return;
+      event.preventDefault(); // else the browser leaves the page for the file
+      if (name === "drop") attach(filesOf(event.dataTransfer));
+    });
+  }
   $("new").addEventListener("click", begin);
   $("model").addEventListener("change", () => {
     store.settings.set({ model: $("model").value });
+    $("attach").hidden = !readsImages();
     if (document.body.classList.contains("is-empty")) draw();
     watch.now();
   });
@@ -394,6 +427,9 @@ function addIcons() {
   );
   $("close-slot").replaceWith(
     iconButton("close", "Close the list", () => sidebar.toggle(false), { id: "close" }),
+  );
+  $("attach-slot").replaceWith(
+    iconButton("image", "Add images", () => $("files").click(), { id: "attach", hidden: true }),
   );
   $("sidebar-foot").append(
     make("span", { className: "gap" }),

@@ -23,7 +23,7 @@ export function path(conversation) {
 export function add(conversation, message, parent = conversation.leaf) {
   conversation.messages[message.id] = { ...message, parent };
   conversation.leaf = message.id;
-  if (!conversation.title && message.role === "user") conversation.title = titleOf(message.content);
+  if (!conversation.title && message.role === "user") conversation.title = titleOf(message.content) || "Image";
   return conversation.messages[message.id];
 }
 
@@ -59,8 +59,12 @@ export function request(conversation, answerId) {
   return messages;
 }
 
-function asSent({ role, content, reasoning, calls, callId }) {
+function asSent({ role, content, images, reasoning, calls, callId }) {
   if (role === "tool") return { role, content, tool_call_id: callId };
+  if (role === "user" && images?.length) {
+    const parts = images.map((url) => ({ type: "image_url", image_url: { url } }));
+    return { role, content: [...parts, { type: "text", text: content }] };
+  }
   if (role === "user") return { role, content };
   if (!content && !calls?.length) return null; // an answer that failed
   const sent = { role, content };
@@ -106,6 +110,8 @@ export function imported(text) {
   return value.conversations.map(conversationOf);
 }
 
+/** What `images` of a message may hold: an image itself, never an address. */
+const IMAGE = /^data:image\/(?:jpeg|png|webp);base64,[0-9A-Za-z+/]+={0,2}$/;
 const ID = /^[0-9A-Za-z-]{1,64}$/;
 const TEXT = (value) => (typeof value === "string" ? value : "");
 const NUMBER = (value) => (Number.isFinite(value) ? value : 0);
@@ -141,6 +147,7 @@ function messageOf(value) {
     parent: TEXT(value.parent) || null,
     created: NUMBER(value.created),
     content: TEXT(value.content),
+    images: (Array.isArray(value.images) ? value.images : []).filter((one) => IMAGE.test(TEXT(one))),
     reasoning: TEXT(value.reasoning),
     calls: calls.map((call) => ({
       id: TEXT(call?.id),

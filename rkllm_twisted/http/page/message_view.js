@@ -57,7 +57,10 @@ export class MessageView {
   }
 
   #buildOwn() {
-    this.element.append(make("div", { className: "bubble" }, this.#message.content));
+    const { content, images = [] } = this.#message;
+    const shown = images.map((src, at) => make("img", { src, alt: `Image ${at + 1}` }));
+    if (shown.length) this.element.append(make("div", { className: "shown-images" }, shown));
+    this.element.append(make("div", { className: "bubble", hidden: !content }, content));
   }
 
   #buildAnswer() {
@@ -149,6 +152,7 @@ export class MessageView {
   /** Let the user change a message of theirs. */
   edit() {
     const bubble = this.element.querySelector(".bubble");
+    bubble.hidden = false;
     const area = make("textarea", { value: this.#message.content, "aria-label": "Edit this message" });
     area.rows = Math.min(this.#message.content.split("\n").length + 1, 12);
     const leave = () => {
