@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rkllm_twisted.contract import abort_checks, run_checks, state_checks
+from rkllm_twisted.contract import abort_checks, host_checks, run_checks, state_checks
 from rkllm_twisted.contract.assumption import COPES, Assumption
 from rkllm_twisted.contract.chat_assumptions import CHAT_ASSUMPTIONS
 from rkllm_twisted.contract.structured_assumptions import STRUCTURED_ASSUMPTIONS
@@ -39,6 +39,18 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "Callbacks come on the thread that called rkllm_run.",
         "Results may reach clients in another order: report it.",
         run_checks.calls_back_on_callers_thread,
+    ),
+    Assumption(
+        "host in C",
+        "The library works in a program that is not Python, and gives the same answer there.",
+        "The daemon cannot use it as it is: start it with --runtime-host python, and report it.",
+        host_checks.works_without_python,
+    ),
+    Assumption(
+        "release",
+        "A callback may return 2 for a result with arrays, which then are released (1.3.0).",
+        "Runs for logits or hidden states fail or leak: report it.",
+        host_checks.releases_arrays,
     ),
     Assumption(
         "userdata",

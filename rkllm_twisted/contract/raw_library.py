@@ -102,6 +102,7 @@ class RawLibrary:
     """An open library with one handle.
 
     :param model: the path of the model that the checks load.
+    :ivar path: of the library.
     :ivar callbacks: every callback so far.
     :ivar first_callback: set by the first callback of the run under way.
     :ivar callback_returns: the number that callbacks return.
@@ -113,6 +114,7 @@ class RawLibrary:
 
     def __init__(self, library: str, abi: str | None, model: str) -> None:
         opened = open_file(library, abi, {}, releases())
+        self.path = str(opened.path)
         self.known = detect_release(opened, abi, releases())
         self.layout = layout_of(self.known.release)
         self.model = model

@@ -1,6 +1,7 @@
 /* A runtime that keeps every promise but those that $CONTRARY names, for tests of who notices.
  * The model file is not read; the answer is made up. Release 1.3.0. */
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -70,6 +71,7 @@ RKLLM_CPU_API int rkllm_init(LLMHandle *handle, RKLLMParam *param, RKLLMCallback
     if (is_contrary("hang in init"))
         for (;;) pause();
     if (is_contrary("loads")) return -1;
+    if (is_contrary("host in C") && !dlsym(RTLD_DEFAULT, "Py_IsInitialized")) return -1;
     if (access(param->model_path, R_OK) && !is_contrary("missing model")) return -1;
     if (param->max_context_len > CONTEXT && !is_contrary("long context")) return -1;
     if (is_contrary("init after destroy") && it.loads) return -1;
@@ -165,7 +167,8 @@ static int give_arrays(RKLLMInferMode mode, void *userdata, int rows) {
     memset(numbers, 0, sizeof numbers);
     numbers[(rows - 1) * COLUMNS + FIRST_TOKEN + it.said + off] = 1;
     if (is_contrary("rows are freed")) memset(malloc(1 << 20), 1, 1 << 20);
-    it.callback(&result, userdata, RKLLM_RUN_NORMAL);
+    int reply = it.callback(&result, userdata, RKLLM_RUN_NORMAL);
+    if (reply == 2 && is_contrary("release")) return -1;
     if (mode == RKLLM_INFER_GET_LOGITS && is_contrary("logits of a token"))
         it.callback(&result, userdata, RKLLM_RUN_NORMAL);
     if (is_contrary(name)) later(userdata);

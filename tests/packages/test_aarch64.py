@@ -34,9 +34,9 @@ Dir::State "{here}/state";
 Dir::State::status "{here}/status";
 Dir::Cache "{here}/cache";
 """
-#: Starts the emulated Python as a board's kernel would; children use it through sys.executable.
-PYTHON = """#!/bin/sh
-exec {emulator} -L {system} -0 "$0" {system}/usr/bin/python3 "$@"
+#: Starts an emulated program as a board's kernel would; Python's children use it by sys.executable.
+START = """#!/bin/sh
+exec {emulator} -L {system} -0 "$0" {program} "$@"
 """
 
 pytestmark = pytest.mark.skipif(
@@ -86,12 +86,20 @@ def python_of(system: Path) -> str:
 
 
 def emulate(home: Path, system: Path) -> Path:
-    """Replace a virtual environment's Python with the emulated one."""
+    """Replace a virtual environment's Python, and the runtime's host, with the emulated ones."""
     python = home / "bin/python3"
     python.unlink(missing_ok=True)
-    python.write_text(PYTHON.format(emulator=shutil.which(EMULATOR), system=system))
-    python.chmod(0o755)
+    start(python, system / "usr/bin/python3", system)
+    (host,) = home.rglob("rkllm-host")
+    start(host, host.rename(host.with_name("rkllm-host.aarch64")), system)
     return python
+
+
+def start(script: Path, program: Path, system: Path) -> None:
+    """Write a script that starts a program under emulation."""
+    emulator = shutil.which(EMULATOR)
+    script.write_text(START.format(emulator=emulator, system=system, program=program))
+    script.chmod(0o755)
 
 
 @pytest.fixture
@@ -121,8 +129,9 @@ def from_the_package(built: Path, tmp_path: Path) -> Path:
 def test_the_libraries_are_for_boards_and_need_no_newer_system(wheel: Path) -> None:
     """The ELF machine is 183, and the oldest board's glibc has all symbols."""
     with zipfile.ZipFile(wheel) as archive:
-        libraries = {n: archive.read(n) for n in archive.namelist() if n.endswith(".so")}
-    assert len(libraries) == len(("tiny", "llama")) * len(releases())
+        ours = (n for n in archive.namelist() if n.endswith((".so", "/rkllm-host")))
+        libraries = {n: archive.read(n) for n in ours}
+    assert len(libraries) == len(("tiny", "llama")) * len(releases()) + len(("host", "rknn"))
     for name, library in libraries.items():
         assert int.from_bytes(library[18:20], "little") == 183, name
         needed = {(int(a), int(b)) for a, b in re.findall(rb"GLIBC_(\d+)\.(\d+)\0", library)}
@@ -166,6 +175,7 @@ def daemon(request: pytest.FixtureRequest, system: Path, tmp_path: Path) -> Iter
 def test_a_board_streams_an_answer(daemon: RawClient) -> None:
     """The embedded runtime, built for aarch64, answers from its own process."""
     version = daemon.ask("server.version")["result"]
+    assert version["runtime"]["host"] == "c"
     library = Path(version["runtime"]["library"])
     assert library.read_bytes()[18] == 183
     model = library.parent / "tiny-pydocs-q8_0.gguf"

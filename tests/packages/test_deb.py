@@ -143,6 +143,12 @@ def test_its_units_start_what_it_brings(root: Path) -> None:
         unit.unlink()
 
 
+def test_the_host_in_c_may_be_started_by_everyone(root: Path) -> None:
+    """The daemon's user is not root."""
+    (host,) = (root / HOME / "packages").rglob("rkllm-host")
+    assert host.stat().st_mode & 0o777 == 0o755
+
+
 def test_every_python_has_machine_code_of_its_own(root: Path) -> None:
     """The package has modules for several Pythons, including Debian's next one."""
     found: dict[str, set[str]] = {}

@@ -23,7 +23,10 @@ def one(directory: Path, pattern: str) -> Path:
 
 def test_the_wheel_holds_libraries_model_layouts_and_plugins(built: Path) -> None:
     """The wheel's tag names this platform and no Python version."""
-    names = set(zipfile.ZipFile(one(built, WHEEL)).namelist())
+    with zipfile.ZipFile(one(built, WHEEL)) as wheel:
+        names = set(wheel.namelist())
+        host = wheel.getinfo("rkllm_twisted/isolation/rkllm-host")
+    assert host.external_attr >> 16 & 0o777 == 0o755
     assert {
         "rkllm_twisted/cpu/librkllm-cpu-1.2.1.so",
         "rkllm_twisted/cpu/librkllm-cpu-1.3.0.so",
@@ -60,7 +63,7 @@ def test_the_source_distribution_holds_what_is_no_python(built: Path) -> None:
         "packaging/build",
         "tests/conftest.py",
     } <= names
-    assert not any(name.endswith(".so") for name in names)
+    assert not any(name.endswith((".so", "/rkllm-host")) for name in names)
 
 
 @pytest.mark.parametrize("pattern", [WHEEL, "rkllm_twisted-*.tar.gz"], ids=["wheel", "sdist"])
