@@ -96,6 +96,8 @@ SHOWN: Mapping[str, str] = {
     "abi": '"1.2.1"',
     "init-timeout": "120",
     "keep-alive": "600",
+    "encoder": '"/var/lib/rkllm/models/encoder.rknn"',
+    "vision-library": '"/usr/lib/librknnrt.so"',
     "cache-dir": '"/var/cache/rkllm"',
     "max-clients-per-user": "50",
     "child-cpus": '"4-7"',

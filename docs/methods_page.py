@@ -69,6 +69,7 @@ GROUPS: Mapping[str, str] = {
     "models.": "Models by name: `models.*`",
     "chat.": "Conversations: `chat.*`",
     "text.": "Text: `text.*`",
+    "vision.": "Vision encoders: `vision.*`",
     "embeddings.": "Embeddings: `embeddings.*`",
     "rerank.": "Scores of documents: `rerank.*`",
     "tokens.": "Tokens: `tokens.*`",

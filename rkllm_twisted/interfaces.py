@@ -144,7 +144,7 @@ class IDaemon(Interface):
     models = Attribute("Models by name: :class:`rkllm_twisted.daemon.named_models.IModels`.")
     resident = Attribute("The :class:`rkllm_twisted.models.resident.IResidentModel`.")
     inference = Attribute("Answers: :class:`rkllm_twisted.inference.service.Inference`.")
-    vision = Attribute("The :class:`rkllm_twisted.vision_interfaces.IVision`.")
+    vision = Attribute("Answers: :class:`rkllm_twisted.encoders.requests.VisionRequests`.")
 
     def version() -> Mapping[str, object]:
         """The result of ``server.version``."""

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar
 
-from rkllm_twisted.client_core import inference_methods, methods, model_methods, sequence_method
+from rkllm_twisted.client_core import (
+    inference_methods,
+    methods,
+    model_methods,
+    sequence_method,
+    vision_methods,
+)
 from rkllm_twisted.client_core.call import MethodCall, like_function
 
 P = ParamSpec("P")
@@ -119,6 +125,9 @@ class DaemonMethods:
     show_model = _SingleMethod(model_methods.show_model)
     load_model = _SingleMethod(model_methods.load_model)
     unload_model = _SingleMethod(model_methods.unload_model)
+    load_encoder = _SingleMethod(vision_methods.load_encoder)
+    encode_image = _SingleMethod(vision_methods.encode_image)
+    unload_encoder = _SingleMethod(vision_methods.unload_encoder)
     status = _SingleMethod(methods.status)
     version = _SingleMethod(methods.version)
     ping = _SingleMethod(methods.ping)

@@ -152,7 +152,12 @@ _STATES = frozenset(RunState)
 
 
 def _rows(raw: Raw, part: str, array: str) -> Rows | None:
-    values = (raw.get(part) or {}).get(array)
+    rows: Rows | None = as_rows((raw.get(part) or {}).get(array))
+    return rows
+
+
+def as_rows(values: Any) -> Any:
+    """Read rows of floats, in either form; None if there are none."""
     if not isinstance(values, Mapping):
         return values  # JSON arrays, or null
     return FloatArray(binascii.a2b_base64(values["base64"]), tuple(values["shape"]))

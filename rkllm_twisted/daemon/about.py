@@ -38,6 +38,7 @@ class About:
     :param history: the value of ``--history``.
     :param inference: makes what serves chat; called when a client first calls such a method.
     :param vision: the encoder of pictures; None if the daemon has none.
+    :param vision_requests: makes what answers ``vision.*``; called when a client first asks.
     """
 
     def __init__(
@@ -50,12 +51,15 @@ class About:
         history: str = "shared",
         inference: Callable[[], Any] | None = None,
         vision: IVision | None = None,
+        vision_requests: Callable[[], Any] | None = None,
     ) -> None:
         self._describe = describe
         self._description: SelfDescription | None = None
         self.models = resident.models
         self.resident = resident
-        self.vision = vision
+        self._encoder = vision
+        self._make_requests = vision_requests
+        self._requests: Any = None
         self._make_inference = inference
         self._inference: Any = None
         self._history = history
@@ -77,6 +81,13 @@ class About:
         if self._inference is None and self._make_inference is not None:
             self._inference = self._make_inference()
         return self._inference
+
+    @property
+    def vision(self) -> Any:
+        """See :attr:`IDaemon.vision`."""
+        if self._requests is None and self._make_requests is not None:
+            self._requests = self._make_requests()
+        return self._requests
 
     def version(self) -> Mapping[str, object]:
         """See :meth:`IDaemon.version`."""
@@ -103,6 +114,7 @@ class About:
             "model": None if loaded is None else loaded.name,
             "history": self._history,
             "backend": self._npu.version().backend,
+            "vision": None if self._encoder is None else self._encoder.status(),
             "clients": self._clients(),
             "uptime_s": round(self._reactor.seconds() - self._started, 3),
             "pid": os.getpid(),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
+import attrs
 from twisted.application.service import IService
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
@@ -20,10 +21,18 @@ from rkllm_twisted.daemon.about import About
 from rkllm_twisted.daemon.configured_model import ConfiguredModel, model_of
 from rkllm_twisted.daemon.hosting import RUNTIME_HOSTS, RuntimeHost
 from rkllm_twisted.daemon.keep_alive import KeepAlive
+from rkllm_twisted.daemon.memory_domain import (
+    AdaptParam,
+    beside,
+    needs_domain,
+    this_board,
+    with_domain,
+)
 from rkllm_twisted.daemon.named_models import NamedModels
 from rkllm_twisted.daemon.options import Options
 from rkllm_twisted.daemon.resident_model import ResidentModel
 from rkllm_twisted.daemon.service import DaemonService
+from rkllm_twisted.daemon.vision_parts import encoder_services, vision_for, vision_requests
 from rkllm_twisted.interfaces import INPU, IListeningSocket, IRPCMethod, IRuntime
 from rkllm_twisted.npu.history import history_for
 from rkllm_twisted.npu.pool import NPUThreadPool, thread_npu
@@ -132,13 +141,20 @@ def daemon_in(
     history = history_for(host.runtime, options["history"])
     npu = thread_npu(reactor, pool, host.runtime, options["queue"], history, timeouts_of(options))
     reader = Reader(reactor)
-    resident = resident_for(npu, options, reactor)
+    vision = vision_for(npu, options)
+    resident = resident_for(npu, options, reactor, beside(vision, npu.release, this_board()))
     factory = factory_for(
-        *(npu, options, methods, reactor, reader.read, resident), adapt_profile=adapt_profile
+        *(npu, options, methods, reactor, reader.read, resident),
+        adapt_profile=adapt_profile,
+        vision=vision,
     )
     endpoint = RKLLMServerEndpoint(reactor, source or socket_of(options))
     listener = UNIXSocketService(endpoint, factory, descriptors_for(options["max-clients"]))
-    services = list(_model_services(options, reactor, npu, resident, host.runtime))
+    services = [
+        vision,
+        *encoder_services(options, reactor, vision),
+        *_model_services(options, reactor, npu, resident, host.runtime),
+    ]
     return DaemonService(reactor, host, pool, npu, factory, listener, reader, services)
 
 
@@ -148,18 +164,23 @@ def _model_services(
     """Yield what loads and unloads a model by itself, if the options ask for it."""
     if options["model"] is not None:
         model = model_of(options, runtime)
+        if options["encoder"] is not None and needs_domain(runtime.release, this_board()):
+            model = attrs.evolve(model, param=with_domain(model.param))
         yield ConfiguredModel(reactor, npu, model.path, partial(model.load, npu, resident))
     if options["keep-alive"] is not None:
         yield KeepAlive(reactor, npu, options["keep-alive"])
 
 
-def resident_for(npu: INPU, options: Options, reactor: Any) -> ResidentModel:
+def resident_for(
+    npu: INPU, options: Options, reactor: Any, adapt: AdaptParam = lambda param: param
+) -> ResidentModel:
     """Make what serves requests that name a model.
 
+    :param adapt: see :class:`ResidentModel`.
     :raises LibraryError: a directory of the options does not exist.
     """
     models = NamedModels(options["model-dir"], npu, reactor)
-    return ResidentModel(reactor, npu, models, options["queue"])
+    return ResidentModel(reactor, npu, models, options["queue"], adapt=adapt)
 
 
 def _inference(
@@ -237,6 +258,7 @@ def factory_for(
         options["history"],
         partial(_inference, reactor, npu, resident, options, adapt_profile, vision),
         vision,
+        partial(vision_requests, vision, options) if vision else None,
     )
     if options["cache-dir"] is not None:
         _ = about.inference  # before clients load saved prompts of their own

@@ -10,6 +10,7 @@ import attrs
 
 from rkllm_twisted.abi.release import Release
 from rkllm_twisted.abi.scalars import param_error
+from rkllm_twisted.daemon.memory_domain import AdaptParam
 from rkllm_twisted.errors import NoModel, NotAllowed, RPCError
 from rkllm_twisted.interfaces import ITurn
 from rkllm_twisted.models.named_model import NamedModel
@@ -82,10 +83,14 @@ class NamedLoads:
     """The model that was loaded last by name. It writes in the NPU thread only.
 
     :param seconds: a clock.
+    :param adapt: adds to the parameters of a load, see :mod:`.memory_domain`.
     """
 
-    def __init__(self, seconds: Callable[[], float]) -> None:
+    def __init__(
+        self, seconds: Callable[[], float], adapt: AdaptParam = lambda param: param
+    ) -> None:
         self._seconds = seconds
+        self._adapt = adapt
         self._last: tuple[ModelLoad, CurrentModel] | None = None
         self._missing: list[Mapping[str, object]] = []
 
@@ -159,12 +164,13 @@ class NamedLoads:
             attempt.is_loading = False
 
     def _init(self, turn: ITurn, load: ModelLoad) -> None:
-        prepared = turn.prepare("rkllm_init", [load.param])
+        param = self._adapt(load.param)
+        prepared = turn.prepare("rkllm_init", [param])
         begun = self._seconds()
         turn.perform(prepared)
         path = str(load.param["model_path"])
         seconds = self._seconds() - begun
-        current = CurrentModel(path, turn.loads, load.named, load.param, (), seconds)
+        current = CurrentModel(path, turn.loads, load.named, param, (), seconds)
         turn.end_at(load.named.end_tokens)
         self._missing = list(load.named.adapters.values())
         self._last = (load, current)

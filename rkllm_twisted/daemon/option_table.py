@@ -157,6 +157,17 @@ SETTINGS: Mapping[str, Setting] = {
         parse=seconds,
         otherwise="never",
     ),
+    "encoder": Setting(
+        None,
+        "A vision encoder to load at start, before the model, and again after a crash: its path.",
+        otherwise="none: clients load one with vision.load",
+    ),
+    "vision-library": Setting(
+        None,
+        "librknnrt.so's path, for vision encoders; or 'scripted', a library that makes its rows"
+        " up.",
+        otherwise="the loader's path",
+    ),
     "cache-dir": Setting(
         None,
         "A directory for long prompts that come back: chat saves them there and restores them,"

@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from rkllm_twisted.daemon.memory_domain import AdaptParam
 from rkllm_twisted.daemon.named_loads import (
     LoadAttempt,
     ModelLoad,
@@ -71,6 +72,7 @@ class ResidentModel:
     a crash or ``rkllm.destroy`` may have come before.
 
     :param limit: how many requests may wait, here and in the NPU's queue.
+    :param adapt: see :class:`NamedLoads`.
     :ivar models: as given.
     """
 
@@ -81,13 +83,14 @@ class ResidentModel:
         models: IModels,
         limit: int = QUEUE_LIMIT,
         order: SwapOrder | None = None,
+        adapt: AdaptParam = lambda param: param,
     ) -> None:
         self.models = models
         self._clock = clock
         self._npu = npu
         self._limit = limit
         self._release = npu.release
-        self._loads = NamedLoads(clock.seconds)
+        self._loads = NamedLoads(clock.seconds, adapt)
         self._order = SwapOrder() if order is None else order
         self._numbers = itertools.count()
         self._requests: dict[int, _ModelRequest] = {}

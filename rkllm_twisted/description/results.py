@@ -12,6 +12,7 @@ from rkllm_twisted.abi.release import Release
 from rkllm_twisted.description.inference_results import INFERENCE_RESULTS
 from rkllm_twisted.description.model import Item, ResultModel, Type
 from rkllm_twisted.description.structures import type_of
+from rkllm_twisted.description.vision_results import VISION_RESULTS, VISION_STATUS
 
 
 def _item(name: str, json: str, meaning: str, unit: str | None = None, **facts: str) -> Item:
@@ -57,6 +58,7 @@ UNKNOWN = ResultModel("What the plugin says.")
 #: By method.
 RESULTS: Mapping[str, ResultModel] = {
     **INFERENCE_RESULTS,
+    **VISION_RESULTS,
     "rkllm.run": ResultModel(
         "The result that ends the run, with the text of all of them.",
         "RKLLMResult",
@@ -270,6 +272,7 @@ RESULTS: Mapping[str, ResultModel] = {
                 "string or null",
                 "The name of the loaded model; null if it was loaded by its path.",
             ),
+            VISION_STATUS,
             _item("backend", "string", "npu, or what an embedded runtime calls itself."),
             _item("clients", "integer", "Connections that are open now."),
             _item("uptime_s", "number", "Time since the start.", "s"),

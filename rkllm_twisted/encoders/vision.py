@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Mapping
 from functools import partial
 from pathlib import PurePath
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from twisted.application.service import Service
@@ -15,21 +15,22 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from rkllm_twisted.encoders.files import EncoderFile, find_encoder
-from rkllm_twisted.encoders.messages import OpenEncoder
-from rkllm_twisted.encoders.process import EncoderProcess
 from rkllm_twisted.errors import InvalidParams, NoModel, RPCError, RuntimeCrashed, TimedOut
 from rkllm_twisted.interfaces import INPU, ITurn
 from rkllm_twisted.runtime.files import Files
 from rkllm_twisted.values import FloatArray
 from rkllm_twisted.vision_interfaces import EncoderFacts, EncoderLoad, IVision
 
+if TYPE_CHECKING:
+    from rkllm_twisted.encoders.files import EncoderFile
+    from rkllm_twisted.encoders.messages import OpenEncoder
+
 _log = Logger("rkllm.vision")
 
 #: The states in which the NPU thread waits for the process.
 _BUSY = ("loading", "encoding")
 #: Opens what a message says: of a file of so many bytes, with these descriptors.
-OpenProcess = Callable[[OpenEncoder, int, tuple[int, ...]], Any]
+OpenProcess = Callable[["OpenEncoder", int, tuple[int, ...]], Any]
 
 
 @implementer(IVision)
@@ -41,7 +42,7 @@ class Vision(Service):
 
     :param files: those that clients may name.
     :param library: the value of ``--vision-library``.
-    :param open_encoder: makes the process.
+    :param open_encoder: makes the process; None: the real one. The first load pays for its import.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class Vision(Service):
         npu: INPU,
         files: Files,
         library: str | None = None,
-        open_encoder: OpenProcess = EncoderProcess,
+        open_encoder: OpenProcess | None = None,
     ) -> None:
         self._npu = npu
         self._files = files
@@ -102,7 +103,7 @@ class Vision(Service):
     def _load(self, asked: EncoderLoad, turn: ITurn) -> EncoderFacts:
         """Load an encoder. In the NPU thread."""
         turn.check()
-        found = find_encoder(asked.path, self._files)
+        found = self._find(asked.path)
         self._forget("loading")
         try:
             began = monotonic()
@@ -121,10 +122,19 @@ class Vision(Service):
         self._rest()
         return facts
 
+    def _find(self, path: str) -> EncoderFile:
+        from rkllm_twisted.encoders.files import find_encoder  # noqa: PLC0415 - see __init__
+
+        return find_encoder(path, self._files)
+
     def _open(self, found: EncoderFile, asked: EncoderLoad) -> Any:
+        from rkllm_twisted.encoders.messages import OpenEncoder  # noqa: PLC0415 - see __init__
+        from rkllm_twisted.encoders.process import EncoderProcess  # noqa: PLC0415
+
         descriptors = () if found.descriptor is None else (found.descriptor.fd,)
         message = OpenEncoder(found.kind, found.path, asked.cores, self._library)
-        process = self._process = self._open_encoder(message, found.size, descriptors)
+        open_encoder = self._open_encoder or EncoderProcess
+        process = self._process = open_encoder(message, found.size, descriptors)
         if process.warning is not None:
             _log.warn("{warning}", warning=process.warning)
         if not process.about.is_real:
@@ -150,7 +160,7 @@ class Vision(Service):
         try:
             if self._process is None:  # it was unloaded after the last picture
                 self._state = "loading"
-                self._open(find_encoder(encoder.asked.path, self._files), encoder.asked)
+                self._open(self._find(encoder.asked.path), encoder.asked)
             self._state = "encoding"
             began = monotonic()
             rows: FloatArray = self._process.encode(pixels)

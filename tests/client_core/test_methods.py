@@ -11,7 +11,13 @@ import pytest
 
 from rkllm_twisted import blocking, client
 from rkllm_twisted.abi.release import releases
-from rkllm_twisted.client_core import inference_methods, methods, model_methods, sequence_method
+from rkllm_twisted.client_core import (
+    inference_methods,
+    methods,
+    model_methods,
+    sequence_method,
+    vision_methods,
+)
 from rkllm_twisted.client_core.call import MethodCall
 from rkllm_twisted.rpc.registry import find_methods
 
@@ -39,8 +45,10 @@ ARGUMENTS = {
     "encode_tokens": ["q"],
     "decode_tokens": [[1]],
     "count_tokens": ["q"],
+    "load_encoder": ["/e"],
+    "encode_image": ["/i"],
 }
-TABLES = (methods, model_methods, inference_methods, sequence_method)
+TABLES = (methods, model_methods, inference_methods, sequence_method, vision_methods)
 
 
 def functions() -> dict[str, Any]:

@@ -14,7 +14,13 @@ from twisted.internet import reactor
 from twisted.internet.threads import deferToThread
 
 from rkllm_twisted import blocking, client
-from rkllm_twisted.client_core import inference_methods, methods, model_methods, sequence_method
+from rkllm_twisted.client_core import (
+    inference_methods,
+    methods,
+    model_methods,
+    sequence_method,
+    vision_methods,
+)
 from rkllm_twisted.errors import RPCError
 from rkllm_twisted.testing import FakeDaemon
 
@@ -107,6 +113,11 @@ WAYS: list[tuple[str, list[Any], dict[str, Any], Any]] = [
         {"stop": "x", "model": None},
         {"messages": [{"role": "user", "content": "Hi"}], "stop": "x"},
     ),
+    ("structured_text", ["Hi"], {"regex": "a+"}, {"prompt": "Hi", "regex": "a+"}),
+    ("load_encoder", ["/e.rknn"], {"cores": "all"}, {"path": "/e.rknn", "cores": "all"}),
+    ("encode_image", [b"\0"], {}, {"image": {"base64": "AA=="}}),
+    ("encode_image", ["/a.png"], {}, {"image": {"path": "/a.png"}}),
+    ("unload_encoder", [], {}, None),
     ("status", [], {}, None),
     ("version", [], {}, None),
     ("ping", [], {}, None),
@@ -150,7 +161,7 @@ def test_every_method_is_tried() -> None:
     """Every method of the clients is in the table above, or has a test of its own."""
     functions = {
         name
-        for table in (methods, model_methods, inference_methods, sequence_method)
+        for table in (methods, model_methods, inference_methods, sequence_method, vision_methods)
         for name, function in inspect.getmembers(table, inspect.isfunction)
         if function.__module__ == table.__name__ and not name.startswith("_")
     }

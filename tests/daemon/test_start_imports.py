@@ -42,6 +42,8 @@ SINGLE = {
     "chat.family_table",
     "chat.messages",
     "chat.tool_formats",
+    "encoders",
+    "encoders.vision",
 }
 #: Packages from an index: our dependencies and theirs. The second line is Twisted's choice where
 #: they are installed.

@@ -29,6 +29,9 @@ from rkllm_twisted.methods.tokens_count import tokens_count
 from rkllm_twisted.methods.tokens_decode import tokens_decode
 from rkllm_twisted.methods.tokens_encode import tokens_encode
 from rkllm_twisted.methods.version import version
+from rkllm_twisted.methods.vision_encode import vision_encode
+from rkllm_twisted.methods.vision_load import vision_load
+from rkllm_twisted.methods.vision_unload import vision_unload
 
 __all__ = [
     "abort",
@@ -60,4 +63,7 @@ __all__ = [
     "tokens_decode",
     "tokens_encode",
     "version",
+    "vision_encode",
+    "vision_load",
+    "vision_unload",
 ]
