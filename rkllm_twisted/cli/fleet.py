@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from rkllm_twisted.cli import fleet_status
+from rkllm_twisted.cli import fleet_key, fleet_router_config, fleet_status
 from rkllm_twisted.cli.command_group import debug_option
 
 
@@ -14,4 +14,6 @@ def command() -> None:
     """Look at boards that share the work."""
 
 
+command.add_command(fleet_key.command, "key")
+command.add_command(fleet_router_config.command, "router-config")
 command.add_command(fleet_status.command, "status")

@@ -26,3 +26,61 @@ def router(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CrossbarRouter]
 def fleet(router: CrossbarRouter) -> Iterator[Any]:
     yield router
     pytest_twisted.blockon(ensureDeferred(router.dismiss()))
+
+
+async def test_a_wrong_key_an_unknown_name_and_another_role_are_refused(
+    fleet: CrossbarRouter,
+) -> None:
+    other = fleet.key("b2", Role.BOARD)  # noqa: F405
+    fleet.key("b1", Role.BOARD)  # noqa: F405
+    for name, role in [("b1", Role.BOARD), ("stranger", Role.BOARD), ("b2", Role.ADMIN)]:  # noqa: F405
+        watcher = Watcher()  # noqa: F405
+        member = fleet.engine(name, role, key=other)
+        member.watch(watcher)
+        with pytest.raises(NotPermitted):  # noqa: F405
+            await member.join()
+        assert [type(reason) for reason in watcher.lost] == [NotPermitted]  # noqa: F405
+
+
+async def test_a_key_counts_from_the_moment_that_it_is_there(fleet: CrossbarRouter) -> None:
+    key = fleet.key("late", Role.BOARD)  # noqa: F405
+    public = fleet.directory / "keys" / "board" / "late"
+    text = public.read_text()
+    public.unlink()
+    with pytest.raises(NotPermitted):  # noqa: F405
+        await fleet.engine("late", Role.BOARD, key=key).join()  # noqa: F405
+    public.write_text(text)
+    await fleet.engine("late", Role.BOARD, key=key).join()  # noqa: F405
+
+
+async def test_boards_answers_are_not_kept_for_other_boards(fleet: CrossbarRouter) -> None:
+    """Crossbar keeps an authorizer's answer by role: what b1 may would hold for b2."""
+    first = await joined(fleet, "b1", Role.BOARD)  # noqa: F405
+    await first.offer(board_uri("b1", "run"), Served())  # noqa: F405
+    second = await joined(fleet, "b2", Role.BOARD)  # noqa: F405
+    with pytest.raises(NotPermitted):  # noqa: F405
+        await second.offer(board_uri("b1", "run"), Served())  # noqa: F405
+
+
+async def test_a_thousand_callers_that_break_off_take_no_place(fleet: CrossbarRouter) -> None:
+    served = Served()  # noqa: F405
+    for number in range(50):
+        await (await joined(fleet, f"b{number}", Role.BOARD)).offer(DEMO, served, 1)  # noqa: F405
+    boards = list(fleet.members)
+    front = await joined(fleet, "front", Role.FRONT)  # noqa: F405
+    for done in range(0, 1000, 50):
+        fleet.members.clear()
+        callers = [fleet.engine(f"f{number}", Role.FRONT) for number in range(50)]  # noqa: F405
+        for joining in [caller.join() for caller in callers]:
+            await joining
+        for caller in callers:
+            await place(caller, served)  # noqa: F405
+        for caller in callers:
+            fleet.cut(caller)
+            caller.leave()
+        await until(lambda: served.cancelled == done + 50)  # noqa: B023, F405
+    fleet.members[:] = [*boards, front]
+    answers = [await place(front, served) for _ in boards]  # noqa: F405
+    for one, answer in zip(served.answers[-50:], answers, strict=True):
+        one.callback("ok")
+        assert await answer == "ok"
