@@ -73,8 +73,13 @@ async def test_a_thousand_callers_that_break_off_take_no_place(fleet: CrossbarRo
         callers = [fleet.engine(f"f{number}", Role.FRONT) for number in range(50)]  # noqa: F405
         for joining in [caller.join() for caller in callers]:
             await joining
-        for caller in callers:
-            await place(caller, served)  # noqa: F405
+        waiting = callers
+        while waiting:  # a board whose caller has just broken off is not offered for a moment
+            answers = {caller: caller.call(DEMO, {}) for caller in waiting}  # noqa: F405
+            for answer in answers.values():
+                answer.addErrback(lambda failure: failure.value)
+            await deferLater(reactor, 0.1)  # noqa: F405
+            waiting = [caller for caller, answer in answers.items() if answer.called]
         for caller in callers:
             fleet.cut(caller)
             caller.leave()

@@ -12,7 +12,7 @@ from rkllm_twisted.errors import StartupError
 
 pytest.importorskip("cryptography", reason="the extra fleet is not installed")
 
-from rkllm_twisted.fleet import connect, keys
+from rkllm_twisted.fleet import keys
 from rkllm_twisted.fleet.values import Role
 
 
@@ -55,8 +55,9 @@ def test_what_is_wrong_about_a_key_is_a_sentence(tmp_path: Path, spoil: Any, sen
 
 
 @pytest.mark.parametrize("router", ["", "http://router", "wss://", "unix:"])
-def test_an_address_that_is_no_router_s_is_a_sentence(tmp_path: Path, router: str) -> None:
+def test_an_address_that_is_no_router_s_is_a_sentence(router: str) -> None:
     pytest.importorskip("autobahn", reason="the extra fleet is not installed")
-    keys.make(tmp_path / "key")
+    from rkllm_twisted.fleet.wamp.engine import WAMPEngine
+
     with pytest.raises(StartupError, match="is no router"):
-        connect.engine(None, router, "b1", Role.BOARD, tmp_path / "key")
+        WAMPEngine(None, router, "b1", Role.BOARD, None)
