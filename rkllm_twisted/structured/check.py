@@ -10,8 +10,8 @@ _FENCE = "```"
 class FormCheck:
     """The check of one answer.
 
-    White space at the ends of the answer is left out, and so are the marks of a Markdown block,
-    which models like to put around JSON.
+    White space at the ends of the answer is left out if the form does not allow it, and so are the
+    marks of a Markdown block, which models like to put around JSON.
 
     :param constraint: over tokens that are bytes, see :func:`.token_table.byte_table`.
     :param fenced: True if the answer may be a Markdown block.
@@ -25,7 +25,7 @@ class FormCheck:
         self._constraint = constraint
         self._fenced = fenced
         self._before = ""
-        self._begun = False
+        self._begun = not fenced
 
     @property
     def fits(self) -> bool:
@@ -52,6 +52,8 @@ class FormCheck:
         for letter in text:
             octets = [*letter.encode()]
             if self._constraint.consume(octets) < len(octets):
+                if letter.isspace() and not self.text:
+                    continue
                 # White space, a fence or the model's own words after a whole answer do no harm.
                 self.is_over = True
                 return

@@ -81,6 +81,15 @@ def test_a_text_ends_before_a_stop_text(client: Client) -> None:
     assert client.complete_text("Once", model="chat", stop=" time").text == " upon a"
 
 
+def test_an_answer_keeps_to_a_form(client: Client) -> None:
+    """On both, whether tokens can be chosen or not."""
+    done = client.structured_text("Once", choices=[ANSWER, " in May"], model="chat")
+    assert done.text in (ANSWER, " in May")
+    assert done.finish_reason == "stop"
+    with pytest.raises(InvalidParams, match="exactly one of"):
+        client.structured_text("Once", model="chat")
+
+
 def test_tokens_are_the_text_again(client: Client) -> None:
     tokens = client.encode_tokens("one two one", model="chat")
     assert client.decode_tokens(tokens, model="chat") == "one two one"

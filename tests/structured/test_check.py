@@ -57,5 +57,14 @@ def test_what_may_still_come_is_waited_for(text: str) -> None:
     assert not check.is_over
 
 
+@pytest.mark.parametrize(("text", "read"), [(" ab", " ab"), ("\n ab", " ab"), ("ab", "")])
+def test_white_space_that_belongs_to_the_form_is_kept(text: str, read: str) -> None:
+    form = Form("choices", '[" ab", " abc"]', "x")
+    check = FormCheck(llguidance_engine.constrain(TOKENS, form))
+    check.feed(text)
+    assert check.text == read
+    assert check.fits == bool(read)
+
+
 def test_a_fence_is_read_in_json_only() -> None:
     assert checked("```x", fenced=False).is_over
