@@ -48,7 +48,7 @@ def serve(crossbar: str | None) -> None:
             " --crossbar."
         )
     with tempfile.TemporaryDirectory(prefix="rkllm-fleet-") as name, ExitStack() as ends:
-        front = _start(Path(name), program, ends.enter_context)
+        front = start(Path(name), program, ends.enter_context)
         click.echo("Asking    four questions at once\n")
         with ThreadPoolExecutor(len(QUESTIONS)) as pool:
             for question, board, text in pool.map(lambda q: _asked(front, q), QUESTIONS):
@@ -67,14 +67,21 @@ def _asked(front: str, question: str) -> tuple[str, str, str]:
     return question, answer["board"], answer["text"]
 
 
-def _start(home: Path, program: str, enter: Enter) -> str:
-    """Start everything, and wait until all boards are free; return the front's socket."""
+def start(home: Path, program: str, enter: Enter, model: Path | None = None) -> str:
+    """Start everything, and wait until all boards are free.
+
+    :param home: a directory for sockets, keys and logs.
+    :param program: Crossbar's command.
+    :param enter: begins each process.
+    :param model: of the boards; the bundled one by default.
+    :returns: the path of the front's socket; those of the daemons are beside it.
+    """
     router = home / "router.sock"
     write(home / "router", RouterSettings(home / "keys", free_port(), "127.0.0.1", router))
     node = home / "router" / ".crossbar"
     click.echo(f"Starting  {program} start --cbdir {node}")
     enter(_process([program, "start", "--cbdir", str(node)], home / "router.log"))
-    model = demo_model()
+    model = model or demo_model()
     for board in BOARDS:
         path = str(home / f"{board}.sock")
         options = [f"--library={CPU}", "--history=connection", f"--model={model}"]

@@ -1,0 +1,1 @@
+"""A fleet beside the direct socket."""
