@@ -6,7 +6,7 @@ import {
 
 let clock = 0;
 const message = (id, role, content) => ({
-  id, role, content, created: (clock += 1), reasoning: "", calls: [], callId: "", model: "",
+  id, role, content, created: (clock += 1), images: [], reasoning: "", calls: [], callId: "", model: "",
   end: "stop", problem: "", notes: [], figures: "",
 });
 const ids = (conversation) => path(conversation).map((one) => one.id);
@@ -100,4 +100,25 @@ test("an imported file cannot bring what is not known", () => {
 test("a title is the beginning of the question", () => {
   assert.equal(titleOf("  What\nis it? "), "What is it?");
   assert.equal([...titleOf("😀".repeat(100))].length, 60);
+});
+
+const IMAGE = "data:image/png;base64,AAAA";
+
+test("images are sent as parts before the text", () => {
+  const conversation = newConversation("c", 1);
+  add(conversation, { ...message("q", "user", "What?"), images: [IMAGE] });
+  add(conversation, message("a", "assistant", ""));
+  assert.deepEqual(request(conversation, "a")[0].content, [
+    { type: "image_url", image_url: { url: IMAGE } },
+    { type: "text", text: "What?" },
+  ]);
+});
+
+test("an imported file brings images only, and no addresses", () => {
+  const conversation = newConversation("c", 1);
+  const images = [IMAGE, "http://a.example/b.png", "data:image/svg+xml;base64,AAAA", 1];
+  add(conversation, { ...message("q", "user", ""), images });
+  const [found] = imported(exported([conversation]));
+  assert.deepEqual(found.messages.q.images, [IMAGE]);
+  assert.equal(found.title, "Image");
 });
