@@ -10,6 +10,7 @@ import ctypes
 import math
 from collections.abc import Iterator
 from functools import cache
+from typing import NamedTuple
 
 import attrs
 
@@ -55,8 +56,7 @@ class ResultOffsets:
         return cls(text, hidden, hidden_counts, logits, logits_counts, struct.size)
 
 
-@attrs.frozen
-class ResultCopy:
+class ResultCopy(NamedTuple):
     """One RKLLMResult.
 
     :param structure: its bytes, whose pointers mean nothing here.
@@ -69,8 +69,7 @@ class ResultCopy:
     arrays: tuple[bytes, bytes] = (b"", b"")
 
 
-@attrs.frozen
-class CallbackCopy:
+class CallbackCopy(NamedTuple):
     """What one callback brought.
 
     :param userdata: of the run.

@@ -38,6 +38,9 @@ ENTRY = struct.Struct("=IIQ")
 CALLBACK = struct.Struct("=IIQ")
 #: The bytes of the text, of the hidden states and of the logits.
 ROW = struct.Struct("=3Q")
+#: The callback of one row without arrays, as most are.
+_TOKEN = struct.Struct("=IIQ3Q")
+_NO_ARRAYS = (b"", b"")
 #: The status, and whether there is a handle. The outputs follow.
 RETURN = struct.Struct("=iI")
 #: The text is NULL.
@@ -243,6 +246,15 @@ class HostReader:
         raise BadFrame(f"there is no kind {kind}")
 
     def _callback(self, body: bytes) -> CallbackCopy:
+        if len(body) >= _TOKEN.size + self._structure:
+            state, n_rows, userdata, *sizes = _TOKEN.unpack_from(body)
+            end = _TOKEN.size + self._structure
+            if n_rows == 1 and sizes == [len(body) - end, 0, 0]:
+                row = ResultCopy(body[_TOKEN.size : end], body[end:], _NO_ARRAYS)
+                return CallbackCopy(userdata, state, (row,))
+        return self._callback_of_any(body)
+
+    def _callback_of_any(self, body: bytes) -> CallbackCopy:
         state, n_rows, userdata = CALLBACK.unpack_from(body)
         if n_rows > MAX_ROWS:
             raise BadFrame(f"{n_rows} rows")

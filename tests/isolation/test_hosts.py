@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import attrs
 import pytest
 
 from rkllm_twisted import cpu
@@ -165,7 +164,7 @@ def comparable(received: Received, layout: Layout) -> Any:
     """What must be the same: without addresses, and without figures of time and memory."""
     if not isinstance(received, CallbackCopy):
         return received
-    return attrs.evolve(received, rows=tuple(masked(row, layout) for row in received.rows))
+    return received._replace(rows=tuple(masked(row, layout) for row in received.rows))
 
 
 def masked(row: ResultCopy, layout: Layout) -> ResultCopy:
@@ -174,7 +173,7 @@ def masked(row: ResultCopy, layout: Layout) -> ResultCopy:
     result.text = None
     if hasattr(result, "perf"):
         ctypes.memset(ctypes.addressof(result.perf), 0, ctypes.sizeof(result.perf))
-    return attrs.evolve(row, structure=bytes(result))
+    return row._replace(structure=bytes(result))
 
 
 @pytest.mark.parametrize("abi", ABIS)
