@@ -48,6 +48,7 @@ class DaemonLink:
         self.load_s = 0.0
         #: True if it loads a model now.
         self.is_loading = False
+        self._model_path: str | None = None
 
     @property
     def samples(self) -> bool:
@@ -88,6 +89,17 @@ class DaemonLink:
             self.load_s = status.get("load_s", 0.0)
         return self.load_s
 
+    async def has_changed(self) -> bool:
+        """True if another model may be loaded than at the last list; one question instead of three.
+
+        A model that was loaded by its path has no name that a request could give the daemon.
+        """
+        try:
+            status = await self.call("server.status")
+        except (RPCError, Unreachable):
+            return True
+        return bool(status["state"] == "loading" or status["model_path"] != self._model_path)
+
     async def models(self) -> list[ServedModel]:
         """Return the daemon's models."""
         asked = [self.call(name) for name in ("models.list", "server.status", "server.version")]
@@ -98,6 +110,7 @@ class DaemonLink:
             raise  # not reached: the line above raises what failed
         self.release = str(version["runtime"]["abi"])
         self.is_loading = status["state"] == "loading"
+        self._model_path = status["model_path"]
         self.load_s = status.get("load_s", 0.0)
         return models_of(self.number, listing, status)
 
@@ -142,7 +155,7 @@ class Daemons:
         :raises Unreachable, RPCError: no daemon answers.
         """
         model = find_model(await self.models(LISTING_S), name)
-        if model is None or model.target is None:  # what has no name may have changed
+        if model is None or (model.target is None and await self.links[model.daemon].has_changed()):
             model = find_model(await self.models(), name)
         while model is None and any(link.is_loading for link in self.links):
             await deferLater(self._reactor, LOADING_S)

@@ -64,6 +64,7 @@ class Metrics:
 
     def __init__(self, key_names: bool) -> None:
         self._key_names = key_names
+        self._children: dict[tuple[Any, tuple[object, ...]], Any] = {}
         self.registry = registry = CollectorRegistry()
 
         def counter(name: str, text: str, *labels: str) -> Counter:
@@ -125,24 +126,31 @@ class Metrics:
     def on_exchange(self, record: ExchangeRecord) -> None:
         """Count a request that is over."""
         status = LEFT_STATUS if record.left else record.status
-        self._requests.labels(record.api, record.path, status).inc()
+        self._child(self._requests, record.api, record.path, status).inc()
 
     def on_run(self, record: ModelAnswer) -> None:
         """Count a request that a model has answered."""
         usage, model = record.usage, record.model
         names = (model, record.client if self._key_names else "")
-        self._runs.labels(*names).inc()
+        self._child(self._runs, *names).inc()
         for name, counter in self._tokens.items():
-            counter.labels(*names).inc(usage.get(name, 0))
+            self._child(counter, *names).inc(usage.get(name, 0))
         if "generate_ms" not in usage:
             return  # no text was written
         reading_s, writing_s = usage["prefill_ms"] / 1000, usage["generate_ms"] / 1000
         waited_s = max(0.0, record.seconds - reading_s - writing_s)
-        self._queue_s.labels(model).observe(max(0.0, waited_s - record.load_s))
+        self._child(self._queue_s, model).observe(max(0.0, waited_s - record.load_s))
         first_s = waited_s + reading_s if record.first_s is None else record.first_s
-        self._first_s.labels(model).observe(first_s)
+        self._child(self._first_s, model).observe(first_s)
         if usage["completion_tokens"]:
-            self._token_s.labels(model).observe(writing_s / usage["completion_tokens"])
+            self._child(self._token_s, model).observe(writing_s / usage["completion_tokens"])
+
+    def _child(self, parent: Any, *labels: object) -> Any:
+        """Return the time series of labels. ``labels()`` takes a lock and makes texts each time."""
+        child = self._children.get((parent, labels))
+        if child is None:
+            child = self._children[parent, labels] = parent.labels(*labels)
+        return child
 
     def set_state(
         self,

@@ -36,10 +36,21 @@ def test_the_list_is_asked_for_once_for_requests_that_come_soon_after() -> None:
     for _ in range(3):
         assert rig.post("/v1/chat/completions", body).status == 200
     assert rig.clock.seconds() < LISTING_S
-    # One list is enough; but this model has no name in the daemon, so it is made sure of each time.
+    # This model has no name in the daemon, so it is made sure of each time, by one question.
     asked = [call.method for call in rig.daemon.calls]
     assert asked.count("chat.complete") == 3
-    assert asked.count("models.list") <= 4
+    assert asked.count("models.list") == 1
+    rig.close()
+
+
+def test_another_model_that_was_loaded_by_its_path_meanwhile_answers_by_its_name() -> None:
+    rig = HTTPRig()
+    body = {"messages": [{"role": "user", "content": "Hello"}]}
+    assert rig.post("/v1/chat/completions", body).json["model"] == "mine"
+    rig.service.daemons.links[0].call("rkllm.init", {"param": {"model_path": f"{HOME}/new.rkllm"}})
+    rig.settle()
+    assert rig.post("/v1/chat/completions", body).json["model"] == "new"
+    assert rig.clock.seconds() < LISTING_S
     rig.close()
 
 
