@@ -19,6 +19,7 @@ from rkllm_twisted.fleet.values import BoardState, Invocation, Payload, board_ur
 from rkllm_twisted.fleet_service.bridge import Bridge
 from rkllm_twisted.fleet_service.fleet_call import CallFailed
 from rkllm_twisted.fleet_service.messages import call_request, refusal_of, run_request
+from rkllm_twisted.rpc.access_log import one_line
 
 #: The seconds that a run may continue once the bridge stops.
 LEAVE_S = 60.0
@@ -140,6 +141,7 @@ class BoardService(Service):
     async def _run(self, invocation: Invocation) -> Payload:
         request = run_request(invocation.payload)
         default = f"of {invocation.caller}"
+        began, method = self._reactor.seconds(), request.method[:100]
 
         def on_results(results: Sequence[Mapping[str, Any]]) -> None:
             for result in results:
@@ -149,6 +151,12 @@ class BoardService(Service):
             result = await self.bridge.runs.run(request, on_results, default)
         except CallFailed as failed:
             raise refusal_of(failed, self.engine.name) from None
+        finally:
+            seconds = round(self._reactor.seconds() - began, 3)
+            name = one_line(request.call[:100]) or default
+            _log.info(
+                "{call}: {method} over after {seconds} s", call=name, method=method, seconds=seconds
+            )
         return {"board": self.engine.name, "result": result}
 
     def _serve_call(self, invocation: Invocation) -> Deferred[Payload]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -65,6 +66,7 @@ class FrontLink(Service):
         self._reactor = reactor
         self.engine = engine
         self._settling: IDelayedCall | None = None
+        self._numbers = itertools.count(1)
         engine.watch(self)
 
     def startService(self) -> None:
@@ -123,7 +125,9 @@ class FrontLink(Service):
             model=call.at_model,
             continues=call.continues,
             keeps_history=call.keeps_history,
+            call=f"{self.front.name}/{next(self._numbers)}",
         )
+        _log.info("{call}: {method} on {board}", call=request.call, method=call.method, board=board)
 
         def on_progress(result: Payload) -> None:
             self.front.line.came(call, [result])

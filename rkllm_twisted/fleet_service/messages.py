@@ -25,6 +25,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     :param model: the name of the model that it is for; None: whatever is loaded.
     :param continues: it continues the history that the conversation has left on this board.
     :param keeps_history: it leaves one.
+    :param call: its name in the logs of the front and of the board.
     """
 
     method: str = "rkllm.run_async"
@@ -33,6 +34,7 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
     continues: bool = False
     keeps_history: bool = False
+    call: str = ""
 
 
 class CallRequest(msgspec.Struct, frozen=True, kw_only=True):

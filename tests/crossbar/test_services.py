@@ -40,11 +40,15 @@ class Fleet:
             options = ("--history", "connection", "--model", str(model))
             self.daemons[name] = Daemon(place, *options)
             self.start_bridge(name)
+        self.start_front()
+        self.await_boards(3)
+
+    def start_front(self) -> None:
+        """Start the front."""
         self.front = self._twistd(
             *("rkllm-fleet", "front", Role.ADMIN, f"unix:{self.router.socket}"),
             *("--socket", self.path, "--admin"),
         )
-        self.await_boards(3)
 
     def start_bridge(self, name: str) -> None:
         """Start the bridge of a board."""
@@ -209,6 +213,24 @@ def test_a_router_that_dies_costs_the_runs_under_way(fleet: Fleet) -> None:
         fleet.router.start()
         waiting.join(60)
         assert texts == [TEXT]
+
+
+def test_a_front_that_dies_ends_its_runs(fleet: Fleet) -> None:
+    """The board is free soon, and another front finds it so."""
+    with Client(fleet.path, timeout=20) as client:
+        results, _ = first_tokens(client, 3)
+        name = fleet.busy()
+        fleet.front.kill()
+        with pytest.raises(Unreachable):
+            list(results)
+    began = time.monotonic()
+    with fleet.daemons[name].connect() as local:
+        while local.ask("server.status")["result"]["running"] is not None:
+            assert time.monotonic() - began < 10
+            time.sleep(0.02)  # the status is the only sign
+    fleet.front.wait(MAX_WAIT_S)
+    fleet.start_front()
+    fleet.await_boards(3)
 
 
 def test_a_bridge_leaves_in_order(fleet: Fleet) -> None:
