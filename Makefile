@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Each daemon of a test would compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-web demo-fleet test lint typecheck unit slow programs failed fast pythons guards runtime-check real-models soak packages \
+.PHONY: demo demo-web demo-vision demo-fleet test lint typecheck unit slow programs failed fast pythons guards runtime-check real-models soak packages \
         bench bench-check board docs html \
         release clean
 
@@ -17,6 +17,10 @@ demo: $(VENV)/installed
 # The same with a chat page: prints its address, and Ctrl-C ends everything.
 demo-web: $(VENV)/installed
 	@$(BIN)/rkllm demo --web $(if $(filter-out demo,$(MODEL)),--model $(MODEL))
+
+# From a JPEG to words about it, which are made up: no NPU, and a model that has never seen a picture.
+demo-vision: $(VENV)/vision-installed
+	@$(BIN)/rkllm demo --vision
 
 # Three boards that share the work: a router, which is installed once and is large, daemons, bridges,
 # a front, and four clients.
@@ -57,7 +61,7 @@ SLOW := tests/contract tests/contracts tests/abi/test_invalid_parameters.py test
     tests/inference/test_no_client_reads_another.py tests/npu/test_foreign_aborts.py \
     tests/inference/test_structured_on_cpu.py tests/structured/test_schemas.py \
     $(addprefix tests/endtoend/test_,$(addsuffix .py, \
-    big_messages chaos chaos_hangs check fleet cli cli_bad_days cli_terminal conversation hostile \
+    big_messages chaos chaos_hangs check fleet cli cli_bad_days cli_terminal conversation demo_vision hostile \
     isolation log methods_page models pauses public_reports quirks startup systemd systemd_http))
 slow: $(VENV)/test-installed
 	$(PYTEST:auto=4) $(SLOW)
@@ -174,6 +178,10 @@ $(VENV)/bin/pip:
 $(VENV)/installed: $(VENV)/bin/pip $(SOURCES)
 	@echo "Installing rkllm-twisted …"
 	@$(BIN)/pip install -qq --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/vision-installed: $(VENV)/installed
+	@$(BIN)/pip install -qq --disable-pip-version-check -e '.[vision]'
 	@touch $@
 
 $(VENV)/fleet-installed: $(VENV)/installed

@@ -17,6 +17,7 @@ import troubleshooting_page
 from rkllm_twisted.abi.release import releases
 from rkllm_twisted.board.checks import CHECKS
 from rkllm_twisted.board.http_checks import HTTP_CHECKS
+from rkllm_twisted.board.vision_checks import VISION_CHECKS
 from rkllm_twisted.daemon.option_table import SETTINGS
 from rkllm_twisted.description import examples
 from rkllm_twisted.description.describe import describe
@@ -39,7 +40,9 @@ def methods() -> str:
 #: File in docs/ -> what makes its text.
 PAGES: Mapping[str, Callable[[], str]] = {
     "methods.md": methods,
-    "troubleshooting.md": lambda: troubleshooting_page.render(BY_CODE, {**CHECKS, **HTTP_CHECKS}),
+    "troubleshooting.md": lambda: troubleshooting_page.render(
+        BY_CODE, {**CHECKS, **VISION_CHECKS, **HTTP_CHECKS}
+    ),
     "configuration.md": lambda: configuration_page.render(SETTINGS),
     "real-models.md": lambda: engine_limits.page(HERE / "real-models.md"),
     "../cpu_runtime/README.md": lambda: engine_limits.page(HERE / "../cpu_runtime/README.md"),

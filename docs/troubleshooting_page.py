@@ -15,7 +15,7 @@ INTRODUCTION = """\
 # When something goes wrong
 
 <!-- Made by docs/generate.py from docs/troubleshooting_page.py, rkllm_twisted/errors.py and
-     rkllm_twisted/board/{checks,http_checks}.py: change those. -->
+     rkllm_twisted/board/{checks,vision_checks,http_checks}.py: change those. -->
 
 Start with `rkllm doctor`: it checks the board, the library, the permissions, the daemon and the
 HTTP service, and prints a remedy for each finding. `rkllm status` shows what the daemon does now,

@@ -19,7 +19,7 @@ import attrs
 import click
 
 from rkllm_twisted.blocking import Client, Unreachable
-from rkllm_twisted.cli import demo_web
+from rkllm_twisted.cli import demo_vision, demo_web
 from rkllm_twisted.cli.command_group import debug_option
 from rkllm_twisted.cli.terminal import say
 from rkllm_twisted.client_core.results import Perf
@@ -66,10 +66,16 @@ BUNDLED = Demonstration(CPU, demo_model, "What is a module?")
     help="A real model, which is downloaded once together with llama.cpp.",
 )
 @click.option("--web", is_flag=True, help="Serve a chat page until Ctrl-C, in place of a prompt.")
+@click.option("--vision", is_flag=True, help="Ask about pictures; the answers are made up.")
 @click.option("--fleet", is_flag=True, help="Show three boards that share four questions.")
 @click.option("--crossbar", hidden=True, help="The router's command, for --fleet.")
 def command(
-    prompt: str | None, name: str | None, web: bool, fleet: bool, crossbar: str | None
+    prompt: str | None,
+    name: str | None,
+    web: bool,
+    vision: bool,
+    fleet: bool,
+    crossbar: str | None,
 ) -> None:
     """Start a daemon with a small model, run a prompt, show the figures, and stop it.
 
@@ -85,8 +91,12 @@ def command(
     prompt = prompt or chosen.prompt
     with tempfile.TemporaryDirectory(prefix="rkllm-demo-") as directory:
         path = str(Path(directory) / "rkllm.sock")
-        with daemon(path, chosen.library) as client:
+        more = ("--vision-library=scripted",) if vision else ()
+        with daemon(path, chosen.library, *more) as client:
             model = chosen.model()
+            if vision:
+                demo_vision.show(client, model, Path(directory))
+                return
             click.echo(f"Loading   {model} ({model.stat().st_size / 1e6:.1f} MB)")
             client.init(model, top_k=1)  # greedy, so that each demo prints the same answer
             if web:
@@ -144,13 +154,15 @@ def own_bin() -> str:
 
 
 @contextmanager
-def daemon(path: str, library: str) -> Iterator[Client]:
+def daemon(path: str, library: str, *more: str) -> Iterator[Client]:
     """Start a daemon, return a client of it, and stop the daemon at the end of the context.
 
+    :param more: further options.
     :raises Unreachable: if it did not start; the text has the daemon's output.
     """
     run = "from twisted.scripts.twistd import run; run()"
-    options = ["--nodaemon", "--pidfile=", "rkllm", f"--library={library}", f"--socket={path}"]
+    options = ["--nodaemon", "--pidfile=", "rkllm", f"--library={library}", *more]
+    options.append(f"--socket={path}")
     click.echo(f"Starting  twistd {shlex.join(options)}")
     with tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen(

@@ -20,6 +20,7 @@ from rkllm_twisted.board.finding import OK, SKIPPED, WARNING, WRONG, Finding
 from rkllm_twisted.board.http_checks import run_http_checks
 from rkllm_twisted.board.machine import Account, Daemon, look_at_machine
 from rkllm_twisted.board.sysfs import RootedFiles
+from rkllm_twisted.board.vision_checks import VisionFacts, run_vision_checks
 from rkllm_twisted.cli.command_group import debug_option
 from rkllm_twisted.cli.connected import ANY_PATH, dump, json_option, socket_option
 from rkllm_twisted.cli.doctor_http import look_at_http
@@ -29,6 +30,7 @@ from rkllm_twisted.client_core.address import start_command
 from rkllm_twisted.client_core.results import known
 from rkllm_twisted.contract.check import check_contract
 from rkllm_twisted.errors import LibraryError, NoDaemon, NoPermission, RPCError, Unreachable
+from rkllm_twisted.rknn.library import open_library
 from rkllm_twisted.runtime.probe import probe
 from rkllm_twisted.values import RuntimeVersion
 
@@ -99,7 +101,11 @@ def command(
         library_is_named=bool(library or os.environ.get("RKLLM_LIBRARY")),
     )
     http_service = look_at_http(RootedFiles(root), http_address)
-    findings = {**run_checks(machine), **run_http_checks(http_service)}
+    findings = {
+        **run_checks(machine),
+        **run_vision_checks(look_at_vision(daemon)),
+        **run_http_checks(http_service),
+    }
     if as_json:
         print(dump(_json(findings)))
     else:
@@ -120,6 +126,16 @@ def ask_daemon(path: str) -> Daemon:
     except (Unreachable, RPCError) as error:
         return Daemon(path, str(error), "see the daemon's log")
     return Daemon(path, version=version, status=status)
+
+
+def look_at_vision(daemon: Daemon) -> VisionFacts:
+    """Return what is known of vision encoders: of the daemon's, else of the library here."""
+    vision = daemon.status.get("vision")
+    status = vision if isinstance(vision, Mapping) else {}
+    try:
+        return VisionFacts(open_library().path, status=status)
+    except LibraryError as error:
+        return VisionFacts(None, str(error), status)
 
 
 def _runtime(daemon: Daemon, library: str | None, abi: str | None) -> RuntimeVersion | str:

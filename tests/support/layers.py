@@ -83,7 +83,7 @@ FOLDERS = (
     _folder(5, "fleet", _TWISTED),
     _folder(5, "fleet/wamp", f"{_TWISTED} autobahn"),
     _folder(5, "fleet_service", _TWISTED),
-    _folder(6, "cli", "attrs click prompt_toolkit pygal rich"),
+    _folder(6, "cli", "PIL attrs click prompt_toolkit pygal rich"),
     _folder(6, "contract", "attrs click"),
     _folder(6, "testing", f"{_TWISTED} click"),
 )
