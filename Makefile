@@ -61,7 +61,7 @@ SLOW := tests/contract tests/contracts tests/abi/test_invalid_parameters.py test
     tests/inference/test_no_client_reads_another.py tests/npu/test_foreign_aborts.py \
     tests/inference/test_structured_on_cpu.py tests/structured/test_schemas.py \
     $(addprefix tests/endtoend/test_,$(addsuffix .py, \
-    big_messages chaos chaos_hangs check fleet cli cli_bad_days cli_terminal conversation demo_vision hostile \
+    big_messages chaos chaos_hangs check fleet cli cli_bad_days cli_terminal conversation demo_vision vision_board hostile \
     isolation log methods_page models pauses public_reports quirks startup systemd systemd_http))
 slow: $(VENV)/test-installed
 	$(PYTEST:auto=4) $(SLOW)
@@ -154,11 +154,13 @@ bench-check: $(VENV)/installed
 
 # What the code assumes of librkllmrt, asked of a real one:
 # make board LIBRARY=/path/librkllmrt.so MODEL=/path/model.rkllm
+# With VISION=/path/encoder.rknn, and VISION_OPTIONS such as "--picture A.jpg --picture B.jpg", what
+# it assumes of librknnrt instead; docs/vision.md has the steps.
 LIBRARY ?= cpu
 MODEL ?= demo
-board: $(VENV)/installed
+board: $(VENV)/$(if $(VISION),vision-)installed
 	$(BIN)/rkllm doctor --contract --library $(LIBRARY) --model $(MODEL) \
-	    --report board-report
+	    --report board-report $(if $(VISION),--vision $(VISION) $(VISION_OPTIONS))
 
 # The package is installed in place, so that twistd, which puts its working directory first on the
 # path, finds one and the same package wherever it is started.

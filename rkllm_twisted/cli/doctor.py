@@ -26,6 +26,7 @@ from rkllm_twisted.cli.connected import ANY_PATH, dump, json_option, socket_opti
 from rkllm_twisted.cli.doctor_http import look_at_http
 from rkllm_twisted.cli.exit_codes import Exit
 from rkllm_twisted.cli.terminal import console
+from rkllm_twisted.cli.vision_board import check_vision
 from rkllm_twisted.client_core.address import start_command
 from rkllm_twisted.client_core.results import known
 from rkllm_twisted.contract.check import check_contract
@@ -53,6 +54,10 @@ MARKS = {OK: ("ok", "green"), WARNING: ("!", "yellow"), WRONG: ("WRONG", "red"),
     is_flag=True,
     help="Check what the daemon assumes about the library instead; needs --model, writes a report.",
 )
+@click.option("--vision", type=ANY_PATH, help="With --contract: a vision encoder to check instead.")
+@click.option("--vision-library", type=ANY_PATH, help="As for twistd rkllm.")
+@click.option("--picture", "pictures", type=ANY_PATH, multiple=True, help="With --vision: two.")
+@click.option("--vectors", type=ANY_PATH, help="With --vision: the vendor's img_vec.bin.")
 @click.option(
     "--report",
     type=click.Path(path_type=Path),
@@ -74,6 +79,10 @@ def command(
     abi: str | None,
     model: str | None,
     contract: bool,
+    vision: str | None,
+    vision_library: str | None,
+    pictures: tuple[str, ...],
+    vectors: str | None,
     report: Path,
     http_address: str | None,
     root: Path,
@@ -87,6 +96,13 @@ def command(
     if contract:
         if model is None:
             raise click.UsageError("--contract needs --model, a model to test the library with.")
+        if vision is not None:
+            if library is None or len(pictures) not in (0, 2):
+                raise click.UsageError("--vision needs --library, and two pictures or none.")
+            holds = check_vision(
+                *(library, model, vision, vision_library, pictures, vectors, report)
+            )
+            sys.exit(Exit.OK if holds else Exit.FAILED)
         sys.exit(Exit.OK if check_contract(library, abi, model, report) else Exit.FAILED)
     daemon = ask_daemon(socket_path)
     path = None if model is None else str(Path(model).absolute())

@@ -1,0 +1,35 @@
+"""``rkllm doctor --contract --vision``: the eight steps, with the scripted library."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from daemons import MAX_WAIT_S, environment
+
+from rkllm_twisted.cli.demo_vision import SCRIPT
+
+
+def test_the_steps_run_without_an_npu(tmp_path: Path) -> None:
+    """What needs a person or the vendor's file is not testable; nothing is contradicted."""
+    encoder = tmp_path / "encoder.rknn"
+    encoder.write_text(SCRIPT)
+    options = ["--library=cpu", "--model=demo", f"--vision={encoder}", "--vision-library=scripted"]
+    done = subprocess.run(
+        [sys.executable, "-m", "rkllm_twisted.cli", "doctor", "--contract", *options],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=MAX_WAIT_S,
+        cwd=tmp_path,
+        env=environment(),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = (tmp_path / "board-report-vision.md").read_text().splitlines()[2:]
+    verdicts = [line.partition(":")[0] for line in lines]
+    person = "- not testable here"
+    assert (
+        verdicts
+        == [*["- confirmed"] * 2, person, person, "- confirmed", person] + ["- confirmed"] * 2
+    )
