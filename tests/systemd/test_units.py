@@ -135,10 +135,11 @@ def test_the_users_are_made_once(tmp_path: Path) -> None:
     passwd = (tmp_path / "etc/passwd").read_text().splitlines()
     rows = [line.split(":") for line in (tmp_path / "etc/group").read_text().splitlines()]
     members_of = {row[0]: row[3] for row in rows}
-    assert [line.split(":")[0] for line in passwd] == ["rkllm", "rkllm-http"]
+    assert [line.split(":")[0] for line in passwd] == ["rkllm", "rkllm-http", "rkllm-fleet"]
     assert all(line.endswith("/nologin") for line in passwd)
-    assert sorted(members_of) == ["render", "rkllm", "rkllm-http", "video"]
-    assert members_of["rkllm"] == "rkllm-http", "it may connect to the daemon's socket"
+    assert sorted(members_of) == ["render", "rkllm", "rkllm-fleet", "rkllm-http", "video"]
+    may_connect = {"rkllm-fleet", "rkllm-http"}
+    assert set(members_of["rkllm"].split(",")) == may_connect, "to the daemon's socket"
 
 
 @needs("systemd-tmpfiles", "systemd")
