@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
+import shutil
 import socket
 import subprocess
 import sys
@@ -50,6 +52,12 @@ run
 token "Hello"
 token " world"
 finish
+"""
+#: A library that hangs while it is loaded.
+LOADS_AFTER_A_LINE = """#include <unistd.h>
+__attribute__((constructor)) static void hang(void) {
+    if (write(1, "loading\\n", 8) == 8) pause();
+}
 """
 
 
@@ -265,3 +273,21 @@ def test_a_processor_that_does_not_exist_is_said(name: str, start: Callable[...,
     host = start(cpu.library_path("1.3.0"), "1.3.0", name, cpus=(1023,))
     code, printed = host.end()
     assert (code, printed[:12]) == (1, b"--child-cpus")
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_no_heartbeat_comes_before_the_library_is_loaded(
+    name: str, start: Callable[..., Host], tmp_path: Path
+) -> None:
+    """A library that hangs while it is loaded is found by the silence."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("there is no C compiler")
+    source, library = tmp_path / "slow.c", tmp_path / "slow.so"
+    source.write_text(LOADS_AFTER_A_LINE)
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
+    host = start(library, "1.3.0", name)
+    assert host.process.stdout is not None
+    assert host.process.stdout.readline() == b"loading\n"
+    ready, _, _ = select.select([host.heartbeat], [], [], 0.2)
+    assert ready == []

@@ -101,10 +101,10 @@ int main(int argc, char **argv) {
     struct result_layout layout = read_layout(argv[2]);
     fcntl(CONNECTION, F_SETFD, FD_CLOEXEC); /* not for programs that the library may start */
     fcntl(HEARTBEAT, F_SETFD, FD_CLOEXEC);
-    pthread_t heart;
-    if (pthread_create(&heart, NULL, send_heartbeats, NULL) != 0)
-        host_fail("rkllm-host", "no thread can be started");
     void *library = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
     if (!library) host_fail("the library cannot be loaded", dlerror());
+    pthread_t heart; /* after the library, which may hang while it is loaded */
+    if (pthread_create(&heart, NULL, send_heartbeats, NULL) != 0)
+        host_fail("rkllm-host", "no thread can be started");
     host_serve(CONNECTION, library, &layout);
 }
