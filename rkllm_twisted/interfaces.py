@@ -266,7 +266,7 @@ class IImmediate(Interface):
 
 
 class INeedsModel(Interface):
-    """Marks an :class:`IRPCMethod` that fails with NoModel if no model is loaded."""
+    """Marks an :class:`IRPCMethod` that fails with NoModel if no model is loaded, or no encoder."""
 
 
 class IUsesNPU(Interface):

@@ -9,7 +9,7 @@ import attrs
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from rkllm_twisted.interfaces import ICall, IRPCMethod, IUsesNPU
+from rkllm_twisted.interfaces import ICall, INeedsModel, IRPCMethod, IUsesNPU
 
 
 @attrs.frozen
@@ -22,7 +22,7 @@ class Params:
     image: Mapping[str, Any]
 
 
-@implementer(IPlugin, IRPCMethod, IUsesNPU)
+@implementer(IPlugin, IRPCMethod, INeedsModel, IUsesNPU)
 @attrs.frozen
 class VisionEncode:
     """Makes a model's rows of a picture."""

@@ -6,11 +6,11 @@ import attrs
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
-from rkllm_twisted.interfaces import IAdministrative, ICall, IRPCMethod, IUsesNPU
+from rkllm_twisted.interfaces import IAdministrative, ICall, INeedsModel, IRPCMethod, IUsesNPU
 from rkllm_twisted.values import NoParams
 
 
-@implementer(IPlugin, IRPCMethod, IAdministrative, IUsesNPU)
+@implementer(IPlugin, IRPCMethod, IAdministrative, INeedsModel, IUsesNPU)
 @attrs.frozen
 class VisionUnload:
     """Unloads the vision encoder."""
