@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 from base64 import b64decode
 from collections.abc import Callable, Hashable, Mapping
 from functools import partial
@@ -139,7 +138,7 @@ def _reader(image: object, files: Files) -> Callable[[], bytes]:
 def _decoded(text: str) -> bytes:
     try:
         return b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii.Error, or letters beyond ASCII
         raise _wrong("image.base64", "is not base64") from None
 
 

@@ -105,6 +105,7 @@ async def test_a_path_obeys_model_dir(tmp_path: Path) -> None:
         ({"base64": "AA==", "path": "/x"}, "either base64 or path"),
         ("AA==", "either base64 or path"),
         ({"base64": "!"}, "image.base64: is not base64"),
+        ({"base64": "é"}, "image.base64: is not base64"),
         (encoded(b"broken"), "image: is no picture"),
     ],
 )
