@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import attrs
 
@@ -13,6 +13,9 @@ from rkllm_twisted.chat.messages import shown, wrong
 MAX_TEXT = 64 * 1024
 #: Of one request.
 MAX_CHOICES = 1000
+#: The greatest whole number that every double is exact up to. llguidance computes bounds in doubles
+#: and in 64 bits.
+EXACT = 2**53
 KINDS = ("schema", "regex", "choices", "grammar")
 
 
@@ -67,7 +70,24 @@ def the_form(given: Mapping[str, object]) -> Form:
 def _schema(value: object, place: str) -> str:
     if not isinstance(value, Mapping):
         raise wrong(place, f"must be a JSON schema, which is an object, not {shown(value)}")
+    large = next((one for one in _numbers(value) if abs(one) > EXACT), None)
+    if large is not None:
+        raise wrong(
+            place, f"has the number {large}, and numbers beyond {EXACT} cannot be kept to exactly"
+        )
     return json.dumps(value, ensure_ascii=False)
+
+
+def _numbers(value: object) -> Iterator[float]:
+    """Yield the numbers in a JSON value."""
+    if isinstance(value, int | float):
+        yield value
+    elif isinstance(value, Mapping):
+        for one in value.values():
+            yield from _numbers(one)
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for one in value:
+            yield from _numbers(one)
 
 
 def _text(value: object, place: str) -> str:

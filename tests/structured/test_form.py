@@ -11,6 +11,7 @@ from rkllm_twisted.structured.form import KINDS, MAX_TEXT, Form, response_form, 
 
 GOOD: list[tuple[dict[str, Any], Form]] = [
     ({"schema": {"a": "ä"}}, Form("schema", '{"a": "ä"}', "schema")),
+    ({"schema": {"const": 2**53}}, Form("schema", '{"const": 9007199254740992}', "schema")),
     ({"regex": "a+", "schema": None}, Form("regex", "a+", "regex")),
     ({"choices": ["a", "b"]}, Form("choices", '["a", "b"]', "choices")),
     ({"grammar": "start: x"}, Form("grammar", "start: x", "grammar")),
@@ -29,6 +30,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"schema": True}, "schema"),
     ({"schema": []}, "schema"),
     ({"schema": {"const": "a" * MAX_TEXT}}, "schema"),
+    ({"schema": {"properties": {"a": {"enum": [0, 2**53 + 1]}}}}, "schema"),
+    ({"schema": {"type": "integer", "minimum": -1e30}}, "schema"),
     ({"regex": ""}, "regex"),
     ({"regex": 1}, "regex"),
     ({"choices": "ab"}, "choices"),
