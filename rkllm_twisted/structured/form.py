@@ -15,7 +15,7 @@ MAX_TEXT = 64 * 1024
 MAX_CHOICES = 1000
 #: The greatest whole number that every double is exact up to. llguidance computes bounds in doubles
 #: and in 64 bits.
-EXACT = 2**53
+MAX_EXACT_NUMBER = 2**53
 KINDS = ("schema", "regex", "choices", "grammar")
 
 
@@ -70,10 +70,11 @@ def the_form(given: Mapping[str, object]) -> Form:
 def _schema(value: object, place: str) -> str:
     if not isinstance(value, Mapping):
         raise wrong(place, f"must be a JSON schema, which is an object, not {shown(value)}")
-    large = next((one for one in _numbers(value) if abs(one) > EXACT), None)
+    large = next((one for one in _numbers(value) if abs(one) > MAX_EXACT_NUMBER), None)
     if large is not None:
         raise wrong(
-            place, f"has the number {large}, and numbers beyond {EXACT} cannot be kept to exactly"
+            place,
+            f"has the number {large}, and numbers beyond {MAX_EXACT_NUMBER} cannot be kept to exactly",
         )
     return json.dumps(value, ensure_ascii=False)
 
