@@ -74,7 +74,7 @@ def _schema(value: object, place: str) -> str:
     if large is not None:
         raise wrong(
             place,
-            f"has the number {large}, and numbers beyond {MAX_EXACT_NUMBER} cannot be kept to exactly",
+            f"has the number {large}, and beyond {MAX_EXACT_NUMBER} none can be kept to exactly",
         )
     return json.dumps(value, ensure_ascii=False)
 
