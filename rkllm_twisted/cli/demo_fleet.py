@@ -114,7 +114,8 @@ def _await_boards(home: Path, front: str) -> None:
     while time.monotonic() < deadline:
         try:
             with Client(front) as client:
-                if client.call("server.status")["fleet"]["free"] == len(BOARDS):
+                fleet = client.call("server.status")["fleet"]
+                if fleet["is_reachable"] and fleet["free"] == len(BOARDS):
                     return
         except Unreachable:
             pass  # it starts

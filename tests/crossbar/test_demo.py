@@ -25,3 +25,4 @@ def test_four_clients_are_answered_by_three_boards() -> None:
     assert len(asked) == 4
     assert {line[:2] for line in asked} == {"b1", "b2", "b3"}
     assert "lost runs: 0" in lines[-1]
+    assert "router cannot be reached" not in lines[-1]
