@@ -29,10 +29,10 @@ PATIENCE = 120.0
 PROGRAMS: Mapping[str, tuple[str, ...]] = {
     "load": ("load.c", "connect.c", "frames.c", "samples.c"),
     "stream": ("stream.c", "connect.c", "frames.c", "samples.c"),
-    "echo": ("echo.c",),
+    "echo": ("echo.c", "listen.c"),
     "http": ("http.c", "samples.c"),
     "own": ("own.c",),
-    "relay": ("relay.c", "frames.c"),
+    "relay": ("relay.c", "frames.c", "listen.c"),
 }
 #: Those that open the library.
 LINKED = ("own", "relay")

@@ -47,6 +47,20 @@ def model_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return decorated
 
 
+def watch_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--watch`` and ``--interval``."""
+    watch = click.option("-w", "--watch", is_flag=True, help="Update the view until Ctrl-C.")
+    interval = click.option(
+        "--interval",
+        type=click.FloatRange(min=0.05),
+        default=1.0,
+        show_default=True,
+        help="Seconds between two updates.",
+    )
+    decorated: Callable[..., Any] = watch(interval(function))
+    return decorated
+
+
 def with_client(function: Callable[..., Any]) -> Callable[..., Any]:
     """Connect a client, and pass it to the function as the first argument."""
 

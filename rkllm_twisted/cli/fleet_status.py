@@ -10,21 +10,14 @@ import attrs
 import click
 
 from rkllm_twisted.blocking import Client
-from rkllm_twisted.cli.connected import dump, json_option, with_client
+from rkllm_twisted.cli.connected import dump, json_option, watch_options, with_client
 from rkllm_twisted.cli.fleet_view import HEADING, FleetView
 from rkllm_twisted.cli.terminal import console, is_terminal, printable, show_table
 
 
 @click.command("status")
 @with_client
-@click.option("-w", "--watch", is_flag=True, help="Update the view until Ctrl-C.")
-@click.option(
-    "--interval",
-    type=click.FloatRange(min=0.05),
-    default=1.0,
-    show_default=True,
-    help="Seconds between two updates.",
-)
+@watch_options
 @json_option
 def command(client: Client, watch: bool, interval: float, as_json: bool) -> None:
     """Show the boards of a fleet, and what waits for them.

@@ -12,21 +12,14 @@ import click
 from rkllm_twisted.blocking import Client
 from rkllm_twisted.board.sensors import read
 from rkllm_twisted.board.sysfs import RootedFiles
-from rkllm_twisted.cli.connected import dump, json_option, with_client
+from rkllm_twisted.cli.connected import dump, json_option, watch_options, with_client
 from rkllm_twisted.cli.status_view import StatusView
 from rkllm_twisted.cli.terminal import console, is_terminal
 
 
 @click.command()
 @with_client
-@click.option("-w", "--watch", is_flag=True, help="Update the view until Ctrl-C.")
-@click.option(
-    "--interval",
-    type=click.FloatRange(min=0.05),
-    default=1.0,
-    show_default=True,
-    help="Seconds between two updates.",
-)
+@watch_options
 @click.option("--root", type=click.Path(path_type=Path), default=Path("/"), hidden=True)
 @json_option
 def command(client: Client, watch: bool, interval: float, root: Path, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""Who may do what in a fleet: the rules that the router's authorizer asks.
+"""The rules of a fleet: what each role may register, call, publish and subscribe to.
 
 ``rkllm fleet router-config`` copies this module beside the router's configuration, so it imports
 the standard library only.

@@ -31,7 +31,7 @@ class FleetInference:
     def answer(
         self, method: str, params: Any, client: Hashable, stream: Callable[[Reply], object]
     ) -> Deferred[Reply]:
-        """Let a board answer a request.
+        """Return a board's answer to a request.
 
         :param method: such as ``chat.complete``.
         :param params: an instance of the method's class of parameters.

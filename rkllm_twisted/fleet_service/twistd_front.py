@@ -1,22 +1,16 @@
-"""``twistd rkllm-fleet``: the service of :mod:`.assembly` under twistd.
-
-A service that cannot start prints one sentence and exits with status 1; an application that embeds
-it gets the exception.
-"""
+"""``twistd rkllm-fleet``: the service of :mod:`.assembly` under twistd."""
 
 from __future__ import annotations
 
-import os
+from typing import Any
 
 from twisted.application.service import IService
 
-from rkllm_twisted.daemon.monotonic import use_monotonic_time
-from rkllm_twisted.daemon.program import ProgramOptions, Terminal, one_sentence
+from rkllm_twisted.daemon.program import ProgramOptions
 from rkllm_twisted.fleet_service.assembly import front_service
 from rkllm_twisted.fleet_service.front_options import FrontOptions
-from rkllm_twisted.runtime.malloc import return_freed_blocks
-from rkllm_twisted.systemd.sd_daemon import activated_socket, take_environment
-from rkllm_twisted.systemd.service import with_reports
+from rkllm_twisted.fleet_service.under_twistd import under_twistd
+from rkllm_twisted.systemd.sd_daemon import SystemdEnvironment, activated_socket
 
 __all__ = ["Options", "makeService"]
 
@@ -28,15 +22,9 @@ class Options(ProgramOptions, FrontOptions):
 
 
 def makeService(options: Options) -> IService:
-    """Make the service that twistd runs."""
-    return_freed_blocks()
-    terminal = Terminal(options.program)
-    with one_sentence(options.program):
-        from twisted.internet import reactor  # noqa: PLC0415 - importing it would install one
+    """Make the service that twistd runs; an application that embeds it uses :mod:`.assembly`."""
 
-        use_monotonic_time(reactor)
-        inherited = take_environment(os.environ)
-        source = activated_socket(inherited.sockets)
-        service = front_service(options, reactor, source=source)
-        with_reports(reactor, service, inherited).setServiceParent(terminal)
-    return terminal
+    def make(reactor: Any, inherited: SystemdEnvironment) -> Any:
+        return front_service(options, reactor, source=activated_socket(inherited.sockets))
+
+    return under_twistd(options.program, make)

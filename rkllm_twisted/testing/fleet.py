@@ -52,7 +52,7 @@ class InMemoryRouter:
         engine.lose(errors.RouterLost("The connection to the router was lost."))
 
     def reconnect(self, engine: InMemoryEngine) -> None:
-        """Let a member that was disconnected join again."""
+        """Join a member again that was disconnected."""
         self.admit(engine)
 
     def stop(self) -> None:

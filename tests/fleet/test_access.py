@@ -1,4 +1,4 @@
-"""Who may do what in a fleet."""
+"""The rules of a fleet allow each role its own actions, and no others."""
 
 from __future__ import annotations
 

@@ -259,8 +259,9 @@ def test_the_board_of_an_answer_is_in_it(rig: FleetRig) -> None:
     assert raw["board"] == "b1"
 
 
-#: Methods that need a model and that a board does for its own clients only, and for administrators.
-OWN_ONLY = {"server.sequence"}
+#: Methods that need a model, or an encoder, and that a board does for its own clients only, and for
+#: administrators.
+OWN_ONLY = {"server.sequence", "vision.encode"}
 
 
 def test_every_method_that_runs_a_model_is_a_boards() -> None:

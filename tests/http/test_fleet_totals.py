@@ -23,7 +23,7 @@ STATUS = {"state": "loaded", "running": None, "waiting": [], "client": 1}
 
 
 def samples(rows: list[dict[str, Any]]) -> dict[tuple[str, ...], float]:
-    """What is counted: the name and the labels of each sample, and its value."""
+    """Return the value of each sample, by its name and labels."""
     registry = CollectorRegistry()
     totals = FleetTotals()
     totals.rows = rows

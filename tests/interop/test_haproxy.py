@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import socket as sockets
 import subprocess
 import threading
 import time
@@ -17,6 +18,8 @@ from rkllm_twisted.blocking import Client
 
 CONFIGURATION = Path(__file__).parents[2] / "etc" / "haproxy-fleet.cfg"
 HAPROXY = shutil.which("haproxy", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
+
+START_S = 10.0
 
 pytestmark = pytest.mark.skipif(HAPROXY is None, reason="haproxy is not installed")
 
@@ -39,13 +42,26 @@ def socket(
     (tmp_path / "haproxy.cfg").write_text(text)
     assert ".lan" not in re.sub("#.*", "", text)
     process = subprocess.Popen([str(HAPROXY), "-db", "-f", str(tmp_path / "haproxy.cfg")])
-    for _ in range(200):
-        if path.exists():
-            break
-        time.sleep(0.05)
-    yield path
-    process.terminate()
-    process.wait()
+    try:
+        _await_listener(path, process)
+        yield path
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _await_listener(path: Path, process: subprocess.Popen[bytes]) -> None:
+    """Wait until haproxy takes connections; nothing but the socket says so."""
+    deadline = time.monotonic() + START_S
+    while True:
+        assert process.poll() is None, "haproxy has ended"
+        try:
+            with sockets.socket(sockets.AF_UNIX) as probe:
+                probe.connect(str(path))
+            return
+        except OSError:
+            assert time.monotonic() < deadline, "haproxy does not listen"
+            time.sleep(0.05)
 
 
 def test_nine_clients_at_once_get_their_answers_from_three_boards(socket: Path) -> None:

@@ -156,7 +156,7 @@ class FleetRig:
             self.clock.advance(0)
 
     def advance(self, seconds: float, step: float = 0.02) -> None:
-        """Let time pass."""
+        """Advance the clock."""
         for _ in range(round(seconds / step)):
             self.clock.advance(step)
             self.settle(6)
