@@ -11,6 +11,8 @@ from many_clients import child_of, children_of, run_params, status_of, wait_unti
 CRASHES, WARM = 100, 20
 #: KiB that are noise of the allocator.
 NOISE = 512
+#: CPython takes memory in arenas of 1 MiB: one may come in any stretch, a leak shows in each.
+STRETCHES = 3
 
 
 def state_of(daemon: Daemon) -> tuple[int, int, int]:
@@ -37,10 +39,14 @@ def test_a_hundred_crashes_leave_nothing_behind(
 
     for _ in range(WARM):
         crash()
-    memory, descriptors, children = state_of(daemon)
-    for _ in range(CRASHES):
-        crash()
-    grown, more, as_many = state_of(daemon)
-    print(f"{grown - memory} KiB, {more - descriptors} descriptors in {CRASHES} crashes")
-    assert grown - memory < NOISE
-    assert (more, as_many) == (descriptors, children)
+    before = state_of(daemon)
+    grown = []
+    for _ in range(STRETCHES):
+        for _ in range(CRASHES):
+            crash()
+        after = state_of(daemon)
+        assert after[1:] == before[1:]
+        grown.append(after[0] - before[0])
+        before = after
+    print(f"{grown} KiB in {CRASHES} crashes each")
+    assert min(grown) < NOISE
