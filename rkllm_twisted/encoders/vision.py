@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -23,14 +23,14 @@ from rkllm_twisted.vision_interfaces import EncoderFacts, EncoderLoad, IVision
 
 if TYPE_CHECKING:
     from rkllm_twisted.encoders.files import EncoderFile
-    from rkllm_twisted.encoders.messages import OpenEncoder
 
 _log = Logger("rkllm.vision")
 
 #: The states in which the NPU thread waits for the process.
 _BUSY = ("loading", "encoding")
-#: Opens what a message says: of a file of so many bytes, with these descriptors.
-OpenProcess = Callable[["OpenEncoder", int, tuple[int, ...]], Any]
+#: Opens what a message says: of a file of so many bytes, with these descriptors, for a turn whose
+#: ``check`` is called meanwhile.
+OpenProcess = Callable[..., Any]
 
 
 @implementer(IVision)
@@ -107,7 +107,7 @@ class Vision(Service):
         self._forget("loading")
         try:
             began = monotonic()
-            process = self._open(found, asked)
+            process = self._open(found, asked, turn)
             facts = EncoderFacts(
                 *(asked, process.about, process.width, process.height),
                 *(process.tokens, process.row_width, process.outputs),
@@ -115,7 +115,7 @@ class Vision(Service):
                 load_s=round(monotonic() - began, 3),
             )
             _check_context(facts, turn)
-        except RPCError:
+        except (RPCError, CancelledError):
             self._forget("empty")
             raise
         self.encoder, self._problem = facts, None
@@ -127,14 +127,14 @@ class Vision(Service):
 
         return find_encoder(path, self._files)
 
-    def _open(self, found: EncoderFile, asked: EncoderLoad) -> Any:
+    def _open(self, found: EncoderFile, asked: EncoderLoad, turn: ITurn) -> Any:
         from rkllm_twisted.encoders.messages import OpenEncoder  # noqa: PLC0415 - see __init__
         from rkllm_twisted.encoders.process import EncoderProcess  # noqa: PLC0415
 
         descriptors = () if found.descriptor is None else (found.descriptor.fd,)
         message = OpenEncoder(found.kind, found.path, asked.cores, self._library)
         open_encoder = self._open_encoder or EncoderProcess
-        process = self._process = open_encoder(message, found.size, descriptors)
+        process = self._process = open_encoder(message, found.size, descriptors, check=turn.check)
         if process.warning is not None:
             _log.warn("{warning}", warning=process.warning)
         if not process.about.is_real:
@@ -158,12 +158,16 @@ class Vision(Service):
                 {"parameter": "pixels"},
             )
         try:
-            if self._process is None:  # it was unloaded after the last picture
-                self._state = "loading"
-                self._open(self._find(encoder.asked.path), encoder.asked)
+            if self._process is None:  # it was closed after the last picture
+                self._reopen(encoder, turn)
             self._state = "encoding"
             began = monotonic()
-            rows: FloatArray = self._process.encode(pixels)
+            rows: FloatArray = self._process.encode(pixels, turn.check)
+        except CancelledError:
+            _log.warn("the vision encoder was ended: it hung on a picture whose client has left")
+            self._close()
+            self._rest()
+            raise
         except (RuntimeCrashed, TimedOut) as error:
             self._problem = error.message
             self._forget("empty")
@@ -176,14 +180,23 @@ class Vision(Service):
         self._rest()
         return rows
 
+    def _reopen(self, encoder: EncoderFacts, turn: ITurn) -> None:
+        self._state = "loading"
+        found = self._find(encoder.asked.path)
+        if found.identity != encoder.identity:
+            raise InvalidParams(
+                f"{encoder.asked.path} has changed since it was loaded; load it again with"
+                " vision.load.",
+                {"path": encoder.asked.path},
+            )
+        self._open(found, encoder.asked, turn)
+
     def _rest(self) -> None:
         """Keep the encoder for the next picture, or close it until then."""
         assert self.encoder is not None
-        if self.encoder.asked.keep_loaded:
-            self._state = "loaded"
-        else:
+        if not self.encoder.asked.keep_loaded:
             self._close()
-            self._state = "standby"
+        self._state = "standby" if self._process is None else "loaded"
 
     def _unload(self, turn: ITurn) -> EncoderFacts:
         turn.check()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
 from encoder_scripts import encoder_script
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from rkllm_twisted.encoders import process as process_module
@@ -62,10 +63,10 @@ def make() -> Iterator[Make]:
     """Make rigs, whose processes end with the test."""
     made: list[Rig] = []
 
-    def make_one(files: Files | None = None) -> Rig:
+    def make_one(files: Files | None = None, open_encoder: Callable[..., Any] | None = None) -> Rig:
         thread, runtime = StepThread(), FakeRuntime()
         npu = ThreadNPU(runtime, thread.in_thread, thread.from_thread)
-        rig = Rig(thread, runtime, npu, Vision(npu, files or Files(), SCRIPTED))
+        rig = Rig(thread, runtime, npu, Vision(npu, files or Files(), SCRIPTED, open_encoder))
         made.append(rig)
         return rig
 
@@ -183,6 +184,79 @@ def test_a_hang_is_ended(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(TimedOut, match=r"did not answer within 0\.2 s"):
         rig.result(rig.vision.encode(PIXELS))
     assert rig.vision.encoder is None
+
+
+@attrs.define
+class Leaving:
+    """Opens encoders whose client leaves as soon as the process has begun on what it asked for."""
+
+    leave: Callable[[], object] = bool
+
+    def __call__(self, *args: Any, check: Callable[[], object]) -> EncoderProcess:
+        """Open one."""
+        process = EncoderProcess(*args, check=partial(self._checked, check))
+        encode = process.encode
+        process.encode = lambda pixels, check: encode(  # type: ignore[method-assign]
+            pixels, partial(self._checked, check)
+        )
+        return process
+
+    def _checked(self, check: Callable[[], object]) -> None:
+        self.leave()
+        check()
+
+    def lose(self, work: Deferred[Any]) -> Deferred[Any]:
+        """Cancel a call while it is under way."""
+        self.leave = work.cancel
+        return work.addErrback(lambda failure: failure.trap(CancelledError))
+
+
+def test_a_hang_is_ended_once_its_client_has_left(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The queue goes on, and the next picture opens the encoder again."""
+    monkeypatch.setattr(process_module, "CANCEL_GRACE_S", 0.05)
+    leaving = Leaving()
+    rig = make(open_encoder=leaving)
+    path = encoder_script(tmp_path, "run hang")
+    rig.result(rig.vision.load(EncoderLoad(path)))
+    rig.result(leaving.lose(rig.vision.encode(PIXELS)))
+    assert rig.vision.status()["state"] == "standby"
+    leaving.leave = bool
+    monkeypatch.setattr(process_module, "ENCODE_TIMEOUT_S", 0.1)
+    with pytest.raises(TimedOut):  # a process that has begun anew hangs anew
+        rig.result(rig.vision.encode(PIXELS))
+
+
+def test_a_picture_that_is_ready_soon_keeps_the_encoder(make: Make, tmp_path: Path) -> None:
+    """Loading it again would take longer."""
+    leaving = Leaving()
+    rig = make(open_encoder=leaving)
+    rig.result(rig.vision.load(EncoderLoad(encoder_script(tmp_path, "delay 150"))))
+    rig.result(leaving.lose(rig.vision.encode(PIXELS)))
+    assert rig.vision.status()["state"] == "loaded"
+    assert rig.vision.status()["encoded"] == 1
+
+
+def test_a_load_that_hangs_is_ended_once_its_client_has_left(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is loaded then."""
+    monkeypatch.setattr(process_module, "CANCEL_GRACE_S", 0.05)
+    leaving = Leaving()
+    rig = make(open_encoder=leaving)
+    asked = EncoderLoad(encoder_script(tmp_path, "init hang"))
+    rig.result(leaving.lose(rig.vision.load(asked)))
+    assert rig.vision.status()["state"] == "empty"
+
+
+def test_a_file_that_has_changed_is_not_opened_again(make: Make, tmp_path: Path) -> None:
+    """What is known of it may be wrong by then."""
+    rig = make()
+    rig.result(rig.vision.load(EncoderLoad(encoder_script(tmp_path), keep_loaded=False)))
+    encoder_script(tmp_path, "outputs 3")
+    with pytest.raises(InvalidParams, match=r"has changed .* vision\.load"):
+        rig.result(rig.vision.encode(PIXELS))
 
 
 def test_a_refusal_costs_the_picture_only(make: Make, tmp_path: Path) -> None:
