@@ -142,7 +142,8 @@ def daemon_in(
     npu = thread_npu(reactor, pool, host.runtime, options["queue"], history, timeouts_of(options))
     reader = Reader(reactor)
     vision = vision_for(npu, options)
-    resident = resident_for(npu, options, reactor, beside(vision, npu.release, this_board()))
+    adapt = beside(vision, npu.release, this_board())
+    resident = resident_for(npu, options, reactor, adapt, vision)
     factory = factory_for(
         *(npu, options, methods, reactor, reader.read, resident),
         adapt_profile=adapt_profile,
@@ -172,14 +173,21 @@ def _model_services(
 
 
 def resident_for(
-    npu: INPU, options: Options, reactor: Any, adapt: AdaptParam = lambda param: param
+    npu: INPU,
+    options: Options,
+    reactor: Any,
+    adapt: AdaptParam = lambda param: param,
+    vision: IVision | None = None,
 ) -> ResidentModel:
     """Make what serves requests that name a model.
 
     :param adapt: see :class:`ResidentModel`.
+    :param vision: the encoder of pictures; None if the daemon has none.
     :raises LibraryError: a directory of the options does not exist.
     """
-    models = NamedModels(options["model-dir"], npu, reactor)
+    models = NamedModels(
+        options["model-dir"], npu, reactor, lambda: vision.encoder if vision else None
+    )
     return ResidentModel(reactor, npu, models, options["queue"], adapt=adapt)
 
 
@@ -248,7 +256,7 @@ def factory_for(
     :param adapt_profile: see :func:`daemon_in`.
     :param vision: the encoder of pictures; None if the daemon has none.
     """
-    resident = resident or resident_for(npu, options, reactor)
+    resident = resident or resident_for(npu, options, reactor, vision=vision)
     about = About(
         reactor,
         npu,

@@ -20,6 +20,7 @@ from rkllm_twisted.models.catalogue import Catalogue, loaded_kinds
 from rkllm_twisted.models.directories import ModelDirectories
 from rkllm_twisted.models.named_model import NamedModel
 from rkllm_twisted.models.summary import details, summary
+from rkllm_twisted.vision_interfaces import EncoderFacts
 
 _T = TypeVar("_T")
 
@@ -70,10 +71,18 @@ class NamedModels:
 
     :param directories: the directories of --model-dir; without any, no model has a name.
     :param reactor: its threads read the directories; a reactor without threads reads them itself.
+    :param encoder: returns the vision encoder that is loaded; None if none is.
     :raises LibraryError: a directory does not exist.
     """
 
-    def __init__(self, directories: Collection[str], npu: INPU, reactor: Any) -> None:
+    def __init__(
+        self,
+        directories: Collection[str],
+        npu: INPU,
+        reactor: Any,
+        encoder: Callable[[], EncoderFacts | None] = lambda: None,
+    ) -> None:
+        self._encoder = encoder
         self._npu = npu
         self._reactor = reactor
         self._release = npu.release
@@ -90,13 +99,13 @@ class NamedModels:
 
     def listing(self) -> Deferred[Mapping[str, object]]:
         """See :meth:`IModels.listing`."""
-        loaded = self._npu.status().model_path
-        return self._in_thread(lambda _: self._listing(loaded))
+        loaded, encoder = self._npu.status().model_path, self._encoder()
+        return self._in_thread(lambda _: self._listing(loaded, encoder))
 
     def show(self, name: str, digest: bool) -> Deferred[Mapping[str, object]]:
         """See :meth:`IModels.show`."""
-        loaded = self._npu.status().model_path
-        return self._in_thread(partial(self._show, name, digest, loaded))
+        loaded, encoder = self._npu.status().model_path, self._encoder()
+        return self._in_thread(partial(self._show, name, digest, loaded, encoder))
 
     def find(self, name: str) -> Deferred[NamedModel]:
         """See :meth:`IModels.find`."""
@@ -107,16 +116,21 @@ class NamedModels:
         model.check()
         return model
 
-    def _listing(self, loaded: str | None) -> Mapping[str, object]:
+    def _listing(self, loaded: str | None, encoder: EncoderFacts | None) -> Mapping[str, object]:
         listing = self.catalogue.listing()
         models = [
-            summary(model, self.catalogue.known_digest(model), _is_file(model, loaded))
+            summary(model, self.catalogue.known_digest(model), _is_file(model, loaded), encoder)
             for model in listing.models
         ]
         return {"models": models, "problems": list(listing.problems)}
 
     def _show(
-        self, name: str, digest: bool, loaded: str | None, is_cancelled: Callable[[], bool]
+        self,
+        name: str,
+        digest: bool,
+        loaded: str | None,
+        encoder: EncoderFacts | None,
+        is_cancelled: Callable[[], bool],
     ) -> Mapping[str, object]:
         model = self.catalogue.find(name)
         found = (
@@ -124,7 +138,7 @@ class NamedModels:
             if digest
             else self.catalogue.known_digest(model)
         )
-        return details(model, found, _is_file(model, loaded), self._release)
+        return details(model, found, _is_file(model, loaded), self._release, encoder)
 
     def _in_thread(self, work: Callable[[Callable[[], bool]], _T]) -> Deferred[_T]:
         """Do work in a thread.

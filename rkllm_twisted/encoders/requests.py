@@ -16,6 +16,7 @@ from rkllm_twisted.chat.families import named
 from rkllm_twisted.chat.family_table import FAMILIES
 from rkllm_twisted.encoders.vision import description_of
 from rkllm_twisted.errors import InternalError, InvalidParams, NoModel
+from rkllm_twisted.models.encoder_fit import family_of_encoder
 from rkllm_twisted.runtime.files import Files
 from rkllm_twisted.values import FloatArray
 from rkllm_twisted.vision.decode import PictureError, check_bytes
@@ -81,7 +82,7 @@ class VisionRequests:
     def _pixels(self, read: Callable[[], bytes], encoder: EncoderFacts) -> bytes:
         """Decode a picture. In a thread."""
         asked = encoder.asked
-        family = None if asked.family is None else named(asked.family, FAMILIES)
+        family = family_of_encoder(encoder)
         usual = Fit.STRETCH if family is not None and family.stretches_images else Fit.PAD
         fit = usual if asked.fit is None else Fit(asked.fit)
         how = Preparation(encoder.width, encoder.height, fit, Resample(asked.resample))

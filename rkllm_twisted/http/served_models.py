@@ -8,6 +8,8 @@ from typing import Any
 
 import attrs
 
+from rkllm_twisted.chat.families import family_of, named
+from rkllm_twisted.chat.family_table import FAMILIES
 from rkllm_twisted.errors import HTTPError
 from rkllm_twisted.http.error_table import model_not_found
 
@@ -81,8 +83,27 @@ def models_of(
         file = str(path).rpartition("/")[2]
         name = file.rpartition(".")[0] or file
         context = status["max_context_len"]
-        models.append(ServedModel(name, daemon, None, (file,), context=context, loaded=True))
+        raw = _what_is_seen(name, status)
+        models.append(
+            ServedModel(name, daemon, None, (file,), context=context, loaded=True, raw=raw)
+        )
     return models
+
+
+def _what_is_seen(name: str, status: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what is known of a model that no list has: it reads images if an encoder fits.
+
+    :param name: its file's, without the ending.
+    """
+    encoder = (status.get("vision") or {}).get("encoder")
+    if encoder is None:
+        return {}
+    family, wanted = family_of(name, FAMILIES), encoder["family"]
+    if wanted is not None and family is not None and wanted != family.name:
+        return {}
+    family = family or named(wanted or "", FAMILIES)
+    has_texts = encoder["tags"] is not None or (family is not None and family.image is not None)
+    return {"capabilities": ["completion", "vision"]} if has_texts else {}
 
 
 def find_model(models: Iterable[ServedModel], wanted: str | None) -> ServedModel | None:

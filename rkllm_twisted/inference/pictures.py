@@ -11,13 +11,17 @@ import attrs
 from rkllm_twisted.abi.release import Release
 from rkllm_twisted.abi.to_c import FileParameter, fields_of
 from rkllm_twisted.chat.extras import ExtraMissingError
-from rkllm_twisted.chat.families import ImageMarks, named
-from rkllm_twisted.chat.family_table import FAMILIES
+from rkllm_twisted.chat.families import ImageMarks
 from rkllm_twisted.chat.messages import NO_IMAGES, Image, wrong
 from rkllm_twisted.chat.prompts import Prompt
 from rkllm_twisted.errors import Busy, InternalError, InvalidParams
 from rkllm_twisted.inference.profile import ModelProfile
 from rkllm_twisted.interfaces import ITurn
+from rkllm_twisted.models.encoder_fit import (
+    family_of_encoder,
+    is_of_another_family,
+    marks_with,
+)
 from rkllm_twisted.offload.picture import pixels_of
 from rkllm_twisted.runtime.files import Files
 from rkllm_twisted.values import FloatArray
@@ -71,13 +75,13 @@ class Pictures:
         encoder = self.encoder
         if encoder is None:
             return f"{NO_IMAGES}: no vision encoder is loaded; load one with vision.load"
-        family = profile.chat.family
-        if encoder.asked.family and family and encoder.asked.family != family.name:
+        family = profile.chat.family.name if profile.chat.family else None
+        if is_of_another_family(encoder, family):
             return (
                 f"the vision encoder was loaded for the family {encoder.asked.family}, and"
-                f" {profile.name} is of the family {family.name}; load its own encoder"
+                f" {profile.name} is of the family {family}; load its own encoder"
             )
-        if _marks(encoder, profile) is None:
+        if marks_with(encoder, profile.image) is None:
             return (
                 f"{NO_IMAGES}: the texts around an image are not known; give image in its"
                 " rkllm.toml, or tags with vision.load"
@@ -98,7 +102,7 @@ class Pictures:
         if len(images) > 1 and "n_image" not in self.fields:
             what = "shows a second image, and this release of the runtime takes one in a prompt"
             raise wrong(images[1].place, what)
-        marks = _marks(encoder, profile) or ImageMarks("", "", "")
+        marks = marks_with(encoder, profile.image) or ImageMarks("", "", "")
         preparation = _preparation(encoder, profile)
         pictures = [self._prepared(image, encoder, preparation) for image in images]
         return PicturesOfPrompt(self, encoder, marks, tuple(pictures))
@@ -200,20 +204,9 @@ class PicturesOfPrompt:
             ) from None
 
 
-def _marks(encoder: EncoderFacts, profile: ModelProfile) -> ImageMarks | None:
-    """Return the texts around images: those that came with the encoder, else the model's."""
-    asked = encoder.asked
-    if asked.tags is not None:
-        return ImageMarks(asked.tags.start, asked.tags.content, asked.tags.end)
-    if profile.image is not None:
-        return profile.image
-    family = None if asked.family is None else named(asked.family, FAMILIES)
-    return None if family is None else family.image
-
-
 def _preparation(encoder: EncoderFacts, profile: ModelProfile) -> Preparation:
     asked = encoder.asked
-    family = profile.chat.family or (named(asked.family, FAMILIES) if asked.family else None)
+    family = profile.chat.family or family_of_encoder(encoder)
     usual = Fit.STRETCH if family is not None and family.stretches_images else Fit.PAD
     fit = usual if asked.fit is None else Fit(asked.fit)
     return Preparation(encoder.width, encoder.height, fit, Resample(asked.resample))

@@ -9,19 +9,25 @@ import attrs
 
 from rkllm_twisted.abi.release import Release
 from rkllm_twisted.chat.families import InfillMarks, InfillTokens
+from rkllm_twisted.models.encoder_fit import fits
 from rkllm_twisted.models.named_model import NamedModel
+from rkllm_twisted.models.setting_rules import CAPABILITIES
+from rkllm_twisted.vision_interfaces import EncoderFacts
 
 
-def summary(model: NamedModel, digest: str | None, is_loaded: bool) -> Mapping[str, object]:
+def summary(
+    model: NamedModel, digest: str | None, is_loaded: bool, encoder: EncoderFacts | None = None
+) -> Mapping[str, object]:
     """Return a model's entry in the result of ``models.list``.
 
     :param digest: the SHA-256 of its file in hexadecimal; None if it is not known yet.
+    :param encoder: the vision encoder that is loaded.
     """
     return {
         "name": model.name,
         "aliases": list(model.settings.aliases),
         "kind": model.kind,
-        "capabilities": list(model.capabilities),
+        "capabilities": _capabilities(model, encoder if is_loaded else None),
         "context": model.context,
         "size": model.identity.size,
         "modified": _time(model.identity.modified_ns),
@@ -31,8 +37,24 @@ def summary(model: NamedModel, digest: str | None, is_loaded: bool) -> Mapping[s
     }
 
 
+def _capabilities(model: NamedModel, encoder: EncoderFacts | None) -> list[str]:
+    """Return a model's abilities.
+
+    :param encoder: the one that is loaded together with the model. Beside a model that is not
+        loaded it shows nothing: a text model of its family may have rows of the same width.
+    """
+    found = set(model.capabilities)
+    if encoder is not None and fits(encoder, model):
+        found.add("vision")
+    return [name for name in CAPABILITIES if name in found]
+
+
 def details(
-    model: NamedModel, digest: str | None, is_loaded: bool, release: Release
+    model: NamedModel,
+    digest: str | None,
+    is_loaded: bool,
+    release: Release,
+    encoder: EncoderFacts | None = None,
 ) -> Mapping[str, object]:
     """Return the result of ``models.show``: the summary, and all other known facts.
 
@@ -40,7 +62,7 @@ def details(
     """
     header, settings = model.file.header, model.settings
     return {
-        **summary(model, digest, is_loaded),
+        **summary(model, digest, is_loaded, encoder),
         "path": model.path,
         "format": model.file.name,
         "toolkit": model.file.toolkit,

@@ -20,7 +20,9 @@ from rkllm_twisted.abi.release import releases
 from rkllm_twisted.daemon.named_models import IModels, NamedModels
 from rkllm_twisted.errors import InvalidParams, LibraryError
 from rkllm_twisted.models import file_cache
+from rkllm_twisted.testing import fake_encoder
 from rkllm_twisted.values import NPUStatus, RuntimeVersion
+from rkllm_twisted.vision_interfaces import EncoderFacts, EncoderLoad
 
 
 class NPU:
@@ -101,6 +103,16 @@ def test_the_marks_of_a_gap_are_shown(tmp_path: Path) -> None:
     shown = result(named_models(tmp_path).show("Qwen2.5-Coder", False))
     marks = {"prefix": "<|fim_prefix|>", "suffix": "<|fim_suffix|>", "middle": "<|fim_middle|>"}
     assert shown["infill"] == marks
+
+
+def test_the_loaded_model_reads_images_if_an_encoder_that_fits_is_loaded(tmp_path: Path) -> None:
+    path = put(tmp_path, "qwen2-vl.gguf")
+    loaded: list[EncoderFacts | None] = [None, fake_encoder(EncoderLoad("/e.rknn"))]
+    npu: Any = NPU(str(path))
+    models = NamedModels([os.fspath(tmp_path)], npu, Clock(), lambda: loaded.pop(0))  # type: ignore[arg-type]
+    listing, shown = result(models.listing()), result(models.show("qwen2-vl", False))
+    assert listing["models"][0]["capabilities"] == ["completion"]
+    assert shown["capabilities"] == ["completion", "vision"]
 
 
 def test_an_unknown_name_fails_the_deferred(tmp_path: Path) -> None:

@@ -79,6 +79,27 @@ def test_a_model_that_was_loaded_by_its_path_has_the_name_of_its_file() -> None:
     assert find_model([found], "mine.v1.rkllm") is found
 
 
+@pytest.mark.parametrize(
+    ("path", "encoder", "sees"),
+    [
+        ("/models/qwen2-vl.rkllm", {}, True),
+        ("/models/qwen2-vl.rkllm", {"family": "gemma"}, False),
+        ("/models/mine.rkllm", {}, False),
+        ("/models/mine.rkllm", {"family": "chatml"}, False),
+        ("/models/mine.rkllm", {"family": "gemma"}, True),
+        ("/models/mine.rkllm", {"tags": {"start": "", "content": "c", "end": ""}}, True),
+        ("/models/qwen2-vl.rkllm", None, False),
+    ],
+)
+def test_a_model_without_a_name_reads_images_if_an_encoder_fits(
+    path: str, encoder: dict[str, Any] | None, sees: bool
+) -> None:
+    whole = None if encoder is None else {"family": None, "tags": None, **encoder}
+    status = {"model_path": path, "max_context_len": 99, "vision": {"encoder": whole}}
+    (found,) = models_of(0, {"models": []}, status)
+    assert found.raw.get("capabilities", []) == (["completion", "vision"] if sees else [])
+
+
 def test_a_model_of_the_directories_is_there_once_if_it_is_loaded() -> None:
     status = {"model_path": "/models/m.rkllm", "max_context_len": 99}
     (found,) = models_of(0, {"models": [listed(loaded=True)]}, status)
