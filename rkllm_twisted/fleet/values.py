@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
-from twisted.internet.defer import Deferred
+
+if TYPE_CHECKING:  # the command, which writes a router's configuration, never loads Twisted
+    from twisted.internet.defer import Deferred
 
 #: The realm of a fleet.
 REALM = "rkllm"

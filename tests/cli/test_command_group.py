@@ -91,6 +91,13 @@ def test_a_run_imports_neither_twisted_nor_screens() -> None:
     assert packages.isdisjoint(("rich", "prompt_toolkit", "pygal", "twisted", "zope"))
 
 
+def test_a_router_s_configuration_is_written_without_twisted(tmp_path: Path) -> None:
+    """The commands of a fleet's operator start as quickly as the others."""
+    packages = imported("fleet", "router-config", str(tmp_path / "node"))
+    assert (tmp_path / "node" / ".crossbar" / "config.json").exists()
+    assert packages.isdisjoint(("twisted", "zope", "autobahn"))
+
+
 def test_the_pages_table_of_exit_codes_is_the_programs() -> None:
     """Numbers and meanings agree."""
     rows = re.findall(r"^\| (\d+) \| (.+) \|$", PAGE.read_text(), re.MULTILINE)

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,16 +44,30 @@ def free_port() -> int:
 
 
 class CrossbarRouter:
-    """The process, its keys, and its members."""
+    """The process, its keys, and its members.
 
-    def __init__(self, directory: Path) -> None:
+    :param directory: for its configuration, keys and log.
+    :param change: changes the configuration in place.
+    :param settings: of the configuration, beside keys, port and socket.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        change: Callable[[dict[str, Any]], object] | None = None,
+        **settings: Any,
+    ) -> None:
         self.directory = directory
         self.port = free_port()
         self.socket = directory / "fronts.sock"
         self.log = directory / "log"
         self.members: list[Any] = []
-        settings = RouterSettings(directory / "keys", self.port, "127.0.0.1", self.socket)
-        write(directory, settings)
+        where = (directory / "keys", self.port, "127.0.0.1", self.socket)
+        path = write(directory, RouterSettings(*where, **settings))
+        if change is not None:
+            configuration = json.loads(path.read_text())
+            change(configuration)
+            path.write_text(json.dumps(configuration))
         (directory / "private").mkdir()
         self.start()
 

@@ -22,6 +22,7 @@ import attrs
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "rkllm_twisted"
+CROSSBAR = ROOT / ".venv-crossbar" / "bin" / "crossbar"
 WORKERS = 4
 #: Seconds that the tests of one guard may take; a guard's absence may make them wait for ever.
 GUARD_TESTS_S = 60
@@ -1336,6 +1337,58 @@ GUARDS = [
         "fleet_service/test_board.py::test_what_a_board_does_not_do_for_a_front",
     ),
     _guard(
+        "fleet: the router has no store, whose queue ignores limits",
+        "fleet/router_config.py",
+        '"realms": [{"name": REALM, "roles": _roles()}]',
+        '"realms": [{"name": REALM, "roles": _roles(), "store": {"type": "memory"}}]',
+        "fleet/test_router_config.py::test_there_is_no_store_and_a_ping_finds_boards_that_hang",
+    ),
+    *(
+        _guard(
+            f"fleet: boards share a URI by roundrobin and not by {policy}",
+            "fleet/wamp/offers.py",
+            '"invoke": "roundrobin"',
+            f'"invoke": "{policy}"',
+            "crossbar/test_router.py::test_a_shared_uri_goes_to_boards_without_a_call",
+        )
+        for policy in ("random", "first", "last")
+    ),
+    _guard(
+        "fleet: a place whose call was interrupted is registered anew",
+        "fleet/wamp/offers.py",
+        "            offer.is_stale = True\n",
+        "            pass\n",
+        "crossbar/test_router.py::test_a_caller_that_breaks_off_frees_its_place",
+    ),
+    _guard(
+        "fleet: a call asks for no details, which end its session",
+        "fleet/wamp/engine.py",
+        "CallOptions(on_progress=progress)",
+        "CallOptions(on_progress=progress, details=True)",
+        "crossbar/test_router.py::test_progressive_results_come_in_order_before_the_answer",
+    ),
+    _guard(
+        "fleet: a call has no timeout, which keeps its place for ever",
+        "fleet/wamp/engine.py",
+        "CallOptions(on_progress=progress)",
+        "CallOptions(on_progress=progress, timeout=1)",
+        "crossbar/test_faults.py::test_a_call_takes_as_long_as_it_takes",
+    ),
+    _guard(
+        "fleet: a call is cancelled by a mode that waits for the work's end",
+        "fleet/wamp/session.py",
+        "mode=message.Cancel.KILL)",
+        "mode=message.Cancel.KILLNOWAIT)",
+        "crossbar/test_router.py::test_a_place_is_held_until_the_work_has_ended",
+    ),
+    _guard(
+        "fleet: what is too large for the router is not sent",
+        "fleet/payloads.py",
+        "    if len(text) > MAX_SIZE:\n",
+        "    if False:\n",
+        "crossbar/test_router.py::test_what_is_too_large_is_not_sent",
+    ),
+    _guard(
         "http: waiting requests of one client are bounded",
         "http/lane.py",
         "if self.waiting >= MAX_WAITING:",
@@ -1439,6 +1492,10 @@ def main(names: list[str]) -> int:
     :returns: how many nobody would miss.
     """
     guards = [g for g in GUARDS if not names or any(name in g.name for name in names)]
+    if not CROSSBAR.exists():
+        routers = [g for g in guards if any(test.startswith("crossbar/") for test in g.tests)]
+        guards = [g for g in guards if g not in routers]
+        print(f"without Crossbar (make .venv-crossbar/installed) {len(routers)} are left out")
     begun, missed = time.monotonic(), 0
     for guard, problem in check(guards):
         missed += bool(problem)

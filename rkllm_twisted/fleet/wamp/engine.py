@@ -211,7 +211,8 @@ def _call(
         if not answer.called:
             answer.callback(result)
 
-    # Without kwargs, ``details`` in the options would make autobahn close the connection.
+    # No ``timeout``: Crossbar counts it in seconds, and the place stays taken. No ``details``:
+    # a progressive result without kwargs would make autobahn close the connection.
     options = None if on_progress is None else CallOptions(on_progress=progress)
     reply, cancel = session.call_once(uri, text, options)
     answer: Deferred[Payload] = Deferred(lambda _: cancel())
