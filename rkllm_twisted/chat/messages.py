@@ -14,6 +14,7 @@ import attrs
 import msgspec
 
 from rkllm_twisted.errors import InvalidParams
+from rkllm_twisted.formats.picture_kind import READ, is_refused
 
 #: ``developer`` is OpenAI's newer word for ``system``.
 ROLES = {
@@ -29,8 +30,8 @@ REASONING = ("reasoning_content", "reasoning", "thinking")
 MAX_IMAGES = 8
 #: Why images are refused, if nothing else is known.
 NO_IMAGES = "this model does not read images"
-#: The beginning of a ``data:`` URI (RFC 2397) in base64.
-_DATA_URI = re.compile(r"data:[\w.+-]*/?[\w.+-]*(?:;[\w.+-]+=[^;,]*)*;base64,", re.ASCII)
+#: The beginning of a ``data:`` URI (RFC 2397): its type, and whether it is in base64.
+_DATA_URI = re.compile(r"data:([\w.+*/-]*)(?:;[^;,]*)*?(;base64)?,", re.ASCII)
 
 
 @attrs.frozen
@@ -210,7 +211,9 @@ def _image_of_uri(value: object, place: str) -> Image:
     if not isinstance(url, str) or not url.startswith("data:"):
         raise wrong(place, "must be a data: URI; nothing is fetched from elsewhere")
     start = _DATA_URI.match(url)
-    if start is None:
+    if start is not None and is_refused(start[1]):
+        raise wrong(place, f"is called {start[1][:100]}, and only {READ} pictures are read")
+    if start is None or start[2] is None:
         raise wrong(place, "must be a data: URI in base64, such as data:image/jpeg;base64,…")
     return Image(_from_base64(url[start.end() :], place), place=place)
 

@@ -8,6 +8,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from rkllm_twisted.chat.extras import ExtraMissingError
+from rkllm_twisted.formats.picture_kind import READ, name_of
 from rkllm_twisted.vision.limits import FORMATS, MAX_ENCODED_BYTES, MAX_PIXELS, MAX_SIDE
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ def decode(data: bytes) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Exception:  # noqa: BLE001  # a decoder may raise anything for a damaged header
+        name = name_of(data)
+        if name is not None:
+            raise PictureError(f"is {name}, and only {READ} pictures are read") from None
         raise PictureError("is no JPEG, PNG or WebP picture that can be read") from None
     check_size(*image.size)
     try:

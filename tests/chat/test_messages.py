@@ -144,7 +144,29 @@ def test_a_data_uri_is_base64(url: str) -> None:
         read_messages(value, no_images=None)
 
 
-@pytest.mark.parametrize("start", ["image/jpeg", "", "image/svg+xml;charset=utf-8"])
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [
+        ("image/svg+xml;base64", "image/svg+xml"),
+        ("image/svg+xml;utf8", "image/svg+xml"),
+        ("IMAGE/GIF;base64", "IMAGE/GIF"),
+        ("image/heic;base64", "image/heic"),
+        ("application/pdf;name=a.pdf;base64", "application/pdf"),
+        ("text/plain;charset=utf-8", "text/plain"),
+        ("video/mp4;base64", "video/mp4"),
+    ],
+)
+def test_what_is_no_picture_of_pixels_is_refused_by_its_type(start: str, kind: str) -> None:
+    value = part({"type": "image_url", "image_url": {"url": f"data:{start},AAAA"}})
+    with pytest.raises(InvalidParams) as error:
+        read_messages(value, no_images=None)
+    said = f"is called {kind}, and only JPEG, PNG and WebP pictures are read."
+    assert error.value.message == f"messages[0].content[1].image_url.url: {said}"
+
+
+@pytest.mark.parametrize(
+    "start", ["image/jpeg", "", "image/jpg;charset=utf-8", "application/octet-stream", "image/*"]
+)
 def test_any_kind_of_picture_may_be_announced(start: str) -> None:
     value = part({"type": "image_url", "image_url": f"data:{start};base64,AA\nAA"})
     assert read_messages(value, no_images=None)[0].images == (Image(bytes(3)),)

@@ -213,9 +213,8 @@ def test_too_many_images_for_the_context_are_refused_before_anything_runs(
 
 def test_what_is_no_picture_is_refused_with_its_place(rig: Rig) -> None:
     error = refusal(rig, user("Hi"), {"role": "assistant", "content": ""}, ask_about(b"GIF89a"))
-    assert error.message == (
-        "messages[2].content[0].image_url.url: is no JPEG, PNG or WebP picture that can be read."
-    )
+    said = "is a GIF picture, and only JPEG, PNG and WebP pictures are read."
+    assert error.message == f"messages[2].content[0].image_url.url: {said}"
 
 
 def test_a_failing_encoder_fails_the_request_and_spoils_nothing(

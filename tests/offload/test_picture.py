@@ -20,7 +20,9 @@ def test_the_process_returns_the_pixels() -> None:
 
 
 def test_its_sentence_comes_back() -> None:
-    with pytest.raises(PictureError, match="^is no JPEG, PNG or WebP picture that can be read$"):
+    with pytest.raises(
+        PictureError, match="^is a GIF picture, and only JPEG, PNG and WebP pictures are read$"
+    ):
         pixels_of(b"GIF89a", SMALL)
 
 

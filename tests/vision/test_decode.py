@@ -45,10 +45,32 @@ def test_a_picture_of_each_format_is_decoded(form: str) -> None:
     assert blue < 20
 
 
-@pytest.mark.parametrize("form", ["GIF", "BMP", "TIFF", "ICO"])
-def test_other_formats_are_refused(form: str) -> None:
-    with pytest.raises(PictureError, match="is no JPEG, PNG or WebP picture"):
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [("GIF", "a GIF picture"), ("BMP", "a BMP picture"), ("TIFF", "a TIFF"), ("ICO", "an icon")],
+)
+def test_other_formats_are_refused_by_name(form: str, name: str) -> None:
+    with pytest.raises(PictureError, match=f"^is {name}.*, and only JPEG, PNG and WebP pictures"):
         decode(picture(16, 16, form=form))
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (b"\0\0\0\x1cftypheic\0\0\0\0", "a HEIC picture"),
+        (b"\0\0\0\x1cftypavif\0\0\0\0", "an AVIF picture"),
+        (b"\0\0\0\x1cftypisom\0\0\0\0", "a video"),
+        (b"%PDF-1.7\n", "a PDF document"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG drawing"),
+        (b'\xef\xbb\xbf<?xml version="1.0"?>\n<!-- a -->\n<svg/>', "an SVG drawing"),
+        (b"\n<!DOCTYPE html><html>", "a page in HTML"),
+        (b"data:image/png;base64,AAAA", "a data: URI"),
+        (b"PK\3\4", "a ZIP archive"),
+    ],
+)
+def test_what_is_no_picture_is_named(data: bytes, name: str) -> None:
+    with pytest.raises(PictureError, match=f"^is {name}, and only JPEG, PNG and WebP pictures"):
+        decode(data)
 
 
 @pytest.mark.parametrize("orientation", CORNERS)
@@ -102,7 +124,7 @@ def test_a_truncated_picture_is_refused() -> None:
         decode(data[: len(data) // 2])
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff\xd8", b"<svg/>", b"\x89PNG\r\n\x1a\n"])
+@pytest.mark.parametrize("data", [b"", b"\xff\xd8", b"words", b"\x89PNG\r\n\x1a\n"])
 def test_no_picture_is_refused(data: bytes) -> None:
     with pytest.raises(PictureError, match="is empty|is no JPEG"):
         decode(data)
