@@ -43,11 +43,16 @@ FILES = {
     "etc/rkllm@.socket": "usr/lib/systemd/system/rkllm@.socket",
     "etc/rkllm-http.service": "usr/lib/systemd/system/rkllm-http.service",
     "etc/rkllm-http.socket": "usr/lib/systemd/system/rkllm-http.socket",
+    "etc/rkllm-board.service": "usr/lib/systemd/system/rkllm-board.service",
+    "etc/rkllm-fleet.service": "usr/lib/systemd/system/rkllm-fleet.service",
+    "etc/rkllm-fleet.socket": "usr/lib/systemd/system/rkllm-fleet.socket",
     "etc/70-rkllm.rules": "usr/lib/udev/rules.d/70-rkllm.rules",
     "etc/rkllm.sysusers": "usr/lib/sysusers.d/rkllm.conf",
     "etc/rkllm.tmpfiles": "usr/lib/tmpfiles.d/rkllm.conf",
     "etc/rkllm.toml": "etc/rkllm.toml",
     "etc/rkllm-http.toml": "etc/rkllm-http.toml",
+    "etc/rkllm-board.toml": "etc/rkllm-board.toml",
+    "etc/rkllm-fleet.toml": "etc/rkllm-fleet.toml",
     "etc/grafana-dashboard.json": "usr/share/doc/rkllm-twisted/grafana-dashboard.json",
     "packaging/debian/rkllm": "usr/bin/rkllm",
     "packaging/debian/venv-rkllm": f"{HOME}/bin/rkllm",
@@ -80,15 +85,33 @@ def compiled(packages: Path) -> list[str]:
 
 def fill(packages: Path, wheel: Path, machine: str) -> None:
     """Put everything that is imported into one directory, with machine code for every Python."""
-    oldest, *others = PYTHONS
+    oldest = PYTHONS[0]
     install(packages, oldest, machine, f"{wheel}[{EXTRAS}]", *CHAT, *FOR_THE_OLDEST)
     install(packages, oldest, machine, "--no-deps", *ALONE)
-    for python in others:
+    for_all_pythons(packages, machine)
+
+
+def fill_fleet(fleet: Path, packages: Path, wheel: Path, machine: str) -> None:
+    """Put what only the programs of a fleet import into a directory of its own.
+
+    Twisted imports pyOpenSSL wherever it finds it, which takes 12 MB of memory in each process.
+    """
+    install(fleet, PYTHONS[0], machine, f"{wheel}[fleet]")
+    for path in list(fleet.iterdir()):
+        if (packages / path.name).exists():
+            remove = shutil.rmtree if path.is_dir() else Path.unlink
+            remove(path)
+    for_all_pythons(fleet, machine)
+
+
+def for_all_pythons(packages: Path, machine: str) -> None:
+    """Add the machine code of the other Pythons to that of the oldest."""
+    for python in PYTHONS[1:]:
         with tempfile.TemporaryDirectory() as scratch:
             install(Path(scratch), python, machine, "--no-deps", *compiled(packages))
             for library in Path(scratch).rglob("*.so"):
                 shutil.copy(library, packages / library.relative_to(scratch))
-    shutil.rmtree(packages / "bin")
+    shutil.rmtree(packages / "bin", ignore_errors=True)
 
 
 def virtual_environment(root: Path) -> None:
@@ -124,7 +147,8 @@ def control(root: Path, version: str, architecture: str) -> None:
     values = {"version": version, "architecture": architecture, "size": str(size // 1024)}
     values |= {"oldest": PYTHONS[0], "after": after}
     (root / "DEBIAN/control").write_text(text.format_map(values))
-    (root / "DEBIAN/conffiles").write_text("/etc/rkllm.toml\n/etc/rkllm-http.toml\n")
+    settings = [f"/{target}\n" for target in FILES.values() if target.startswith("etc/")]
+    (root / "DEBIAN/conffiles").write_text("".join(settings))
     for script in SCRIPTS:
         shutil.copy(DEBIAN / script, root / "DEBIAN" / script)
 
@@ -139,6 +163,7 @@ def main(wheel: Path, directory: Path) -> None:
         root = Path(scratch) / "root"
         root.mkdir(mode=0o755)
         fill(root / HOME / "packages", wheel, machine)
+        fill_fleet(root / HOME / "fleet", root / HOME / "packages", wheel, machine)
         virtual_environment(root)
         copy_files(root)
         control(root, version, ARCHITECTURES[machine])

@@ -21,6 +21,8 @@ from rkllm_twisted.cli.command_group import PROGRAM
 from rkllm_twisted.daemon.options import Options
 from rkllm_twisted.daemon.settings import Setting
 from rkllm_twisted.daemon.table_options import TableOptions
+from rkllm_twisted.fleet_service.board_options import BoardOptions
+from rkllm_twisted.fleet_service.front_options import FrontOptions
 from rkllm_twisted.http_service.assembly import Options as HTTPOptions
 
 #: A shell -> where Debian's packages put its completion files.
@@ -34,6 +36,8 @@ MAN = "usr/share/man/man1"
 SERVICES: Mapping[str, tuple[str, type[TableOptions]]] = {
     "rkllm": ("serve Rockchip's RKLLM runtime on a UNIX socket", Options),
     "rkllm-http": ("serve rkllm daemons over HTTP", HTTPOptions),
+    "rkllm-board": ("give the runs of a fleet to an rkllm daemon", BoardOptions),
+    "rkllm-fleet": ("serve the boards of a fleet on a UNIX socket", FrontOptions),
 }
 SEE = "/usr/share/doc/rkllm-twisted/docs has the documentation."
 
@@ -68,9 +72,8 @@ def command_page() -> str:
         command = rkllm.get_command(context, name)
         assert command is not None
         lines += [f".SS {roff(name)}", *_command(command, click.Context(command, context, name))]
-    return "\n".join(
-        [*lines, ".SH SEE ALSO", roff(f"twistd-rkllm(1), twistd-rkllm-http(1). {SEE}"), ""]
-    )
+    services = ", ".join(f"twistd-{service}(1)" for service in SERVICES)
+    return "\n".join([*lines, ".SH SEE ALSO", roff(f"{services}. {SEE}"), ""])
 
 
 def _command(command: click.Command, context: click.Context) -> Iterator[str]:

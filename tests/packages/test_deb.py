@@ -78,9 +78,14 @@ def test_it_brings_units_user_rules_and_pages(root: Path) -> None:
         "etc/rkllm",
         "etc/rkllm.toml",
         "etc/rkllm-http.toml",
+        "etc/rkllm-board.toml",
+        "etc/rkllm-fleet.toml",
         "usr/bin/rkllm",
         "usr/lib/systemd/system/rkllm-http.service",
         "usr/lib/systemd/system/rkllm-http.socket",
+        "usr/lib/systemd/system/rkllm-board.service",
+        "usr/lib/systemd/system/rkllm-fleet.service",
+        "usr/lib/systemd/system/rkllm-fleet.socket",
         "usr/lib/systemd/system/rkllm.service",
         "usr/lib/systemd/system/rkllm.socket",
         "usr/lib/systemd/system/rkllm@.service",
@@ -91,6 +96,8 @@ def test_it_brings_units_user_rules_and_pages(root: Path) -> None:
         "usr/share/man/man1/rkllm.1.gz",
         "usr/share/man/man1/twistd-rkllm.1.gz",
         "usr/share/man/man1/twistd-rkllm-http.1.gz",
+        "usr/share/man/man1/twistd-rkllm-board.1.gz",
+        "usr/share/man/man1/twistd-rkllm-fleet.1.gz",
         "usr/share/bash-completion/completions/rkllm",
         "usr/share/zsh/vendor-completions/_rkllm",
         "usr/share/fish/vendor_completions.d/rkllm.fish",
@@ -98,7 +105,7 @@ def test_it_brings_units_user_rules_and_pages(root: Path) -> None:
         "var/lib/rkllm/models",
     } <= files(root)
     users = [line.split(":")[0] for line in (root / "etc/passwd").read_text().splitlines()]
-    assert {"rkllm", "rkllm-http"} <= set(users)
+    assert {"rkllm", "rkllm-fleet", "rkllm-http"} <= set(users)
     wanted = root / "etc/systemd/system/sockets.target.wants"
     assert (wanted / "rkllm.socket").readlink() == Path("/usr/lib/systemd/system/rkllm.socket")
 
@@ -106,6 +113,12 @@ def test_it_brings_units_user_rules_and_pages(root: Path) -> None:
 def test_http_is_not_served_until_it_is_enabled(root: Path) -> None:
     """It would let every user of the board use the models."""
     assert not list(root.glob("etc/systemd/system/*/rkllm-http*"))
+
+
+def test_no_fleet_is_joined_until_it_is_enabled(root: Path) -> None:
+    """A bridge and a front need a router and a key first."""
+    for unit in ("rkllm-board", "rkllm-fleet"):
+        assert not list(root.glob(f"etc/systemd/system/*/{unit}*"))
 
 
 def test_another_program_of_the_name_is_moved_aside_and_back(built: Path, tmp_path: Path) -> None:
@@ -136,6 +149,7 @@ def test_its_units_start_what_it_brings(root: Path) -> None:
     shutil.copy("/bin/kill", root / "bin")  # the package procps
     verify = ["systemd-analyze", "verify", f"--root={root}", "--man=no"]
     verify += ["rkllm.service", "rkllm-http.service", "rkllm@cpu.service"]
+    verify += ["rkllm-board.service", "rkllm-fleet.service"]
     done = subprocess.run(verify, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
     shutil.rmtree(root / "bin")
@@ -152,32 +166,92 @@ def test_the_host_in_c_may_be_started_by_everyone(root: Path) -> None:
 def test_every_python_has_machine_code_of_its_own(root: Path) -> None:
     """The package has modules for several Pythons, including Debian's next one."""
     found: dict[str, set[str]] = {}
-    for library in (root / HOME / "packages").rglob("*.cpython-*.so"):
+    for library in (root / HOME).rglob("*.cpython-*.so"):
         module, python = library.name.split(".")[:2]
         found.setdefault(f"{library.parent.name}/{module}", set()).add(python.split("-")[1])
-    assert "msgspec/_core" in found
+    assert {"msgspec/_core", "fleet/_cffi_backend"} <= set(found)
     assert all(pythons == {"310", "311", "312", "313"} for pythons in found.values()), found
 
 
+#: Directories of the package -> what Python finds there.
+IMPORTS = {
+    ("packages",): "rkllm_twisted.tap, rkllm_twisted.daemon.twistd, rkllm_twisted.cli,"
+    " msgspec._core, rkllm_twisted.http_service.twistd, prometheus_client, jinja2, tokenizers",
+    ("fleet", "packages"): "rkllm_twisted.fleet_service.twistd_board, rkllm_twisted.fleet.keys,"
+    " rkllm_twisted.fleet_service.twistd_front, rkllm_twisted.fleet.wamp.engine, OpenSSL.SSL",
+}
+
+
+@pytest.mark.parametrize("directories", IMPORTS, ids="-".join)
 @pytest.mark.parametrize("release", ["3.10", "3.11", "3.12", "3.13"])
-def test_every_python_imports_it(root: Path, release: str) -> None:
+def test_every_python_imports_it(root: Path, release: str, directories: tuple[str, ...]) -> None:
     """The test covers the Pythons on this machine."""
     where = [shutil.which(f"python{release}") or "false", "-c", "import sys; print(sys.executable)"]
     python = subprocess.run(where, capture_output=True, text=True).stdout.strip()
     if not python:
         pytest.skip(f"python{release} is not installed")
-    imports = (
-        "import rkllm_twisted.tap, rkllm_twisted.daemon.twistd, rkllm_twisted.cli, msgspec._core,"
-        " rkllm_twisted.http_service.twistd, prometheus_client, jinja2, tokenizers"
-    )
+    path = os.pathsep.join(str(root / HOME / directory) for directory in directories)
     done = subprocess.run(
-        [python, "-S", "-c", imports],
+        [python, "-S", "-c", f"import {IMPORTS[directories]}"],
         cwd="/",
-        env={"PYTHONPATH": str(root / HOME / "packages"), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_only_a_fleets_programs_find_pyopenssl(root: Path) -> None:
+    """Twisted imports it wherever it is, which takes 12 MB of memory."""
+    assert (root / HOME / "fleet/OpenSSL").is_dir()
+    assert not (root / HOME / "packages/OpenSSL").exists()
+
+
+def test_the_fleets_directory_repeats_nothing(root: Path) -> None:
+    """What lies twice could have two releases."""
+    names = [
+        {path.name for path in (root / HOME / directory).iterdir()}
+        for directory in ("fleet", "packages")
+    ]
+    assert not names[0] & names[1]
+    distributions = [
+        {name.partition("-")[0] for name in found if name.endswith(".dist-info")} for found in names
+    ]
+    assert not distributions[0] & distributions[1]
+
+
+def test_the_command_makes_a_fleets_key(root: Path, python: str, tmp_path: Path) -> None:
+    """The command rkllm finds what only a fleet needs."""
+    made = subprocess.run(
+        [root / "usr/bin/rkllm", "fleet", "key", tmp_path / "key"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert made.returncode == 0, made.stderr
+    assert len(bytes.fromhex(made.stdout.strip())) == 32
+
+
+@pytest.mark.parametrize("name", ["rkllm-board", "rkllm-fleet"])
+def test_a_fleets_unit_starts_a_program_that_knows_its_options(
+    root: Path, python: str, name: str
+) -> None:
+    """The environment is the unit's; the program asks for what the settings lack."""
+    unit = (root / f"usr/lib/systemd/system/{name}.service").read_text()
+    assert f"PYTHONPATH=/{HOME}/fleet" in unit
+    home = root / HOME
+    settings = {"PYTHONPATH": str(home / "fleet"), f"{name.upper().replace('-', '_')}_CONFIG": ""}
+    said = subprocess.run(
+        [home / "bin/python3", home / "bin/twistd", "--nodaemon", "--pidfile=", name],
+        cwd="/",
+        env={**environment(), **settings},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "router" in said.stdout + said.stderr
+    assert "Traceback" not in said.stderr
 
 
 @pytest.fixture
@@ -279,11 +353,12 @@ def test_nothing_stays_but_models_and_users(root: Path) -> None:
     (root / "var/lib/rkllm/models/mine.rkllm").touch()
     (root / "etc/rkllm/http-keys").write_text("anna: key-of-anna")
     enable = ["systemctl", f"--root={root}", "enable", "rkllm@cpu.socket", "rkllm-http.service"]
+    enable += ["rkllm-board.service", "rkllm-fleet.service"]
     subprocess.run(enable, check=True, capture_output=True)
     assert list(root.glob("etc/systemd/system/*/rkllm@cpu*"))
     dpkg(root, "--remove", "rkllm-twisted")
     assert not (root / HOME).exists()
-    for name in ("rkllm.toml", "rkllm-http.toml", "rkllm/http-keys"):
+    for name in ("rkllm.toml", "rkllm-http.toml", "rkllm-fleet.toml", "rkllm/http-keys"):
         assert (root / "etc" / name).exists(), "settings stay until the purge"
     dpkg(root, "--purge", "rkllm-twisted")
     left = {name for name in files(root) if "rkllm" in name}

@@ -15,8 +15,12 @@ import pytest
 from rkllm_twisted.cli import COMMANDS
 from rkllm_twisted.daemon.option_table import SETTINGS
 from rkllm_twisted.daemon.settings import Setting
+from rkllm_twisted.fleet_service.board_options import SETTINGS as BOARD_SETTINGS
+from rkllm_twisted.fleet_service.front_options import SETTINGS as FRONT_SETTINGS
 from rkllm_twisted.http_service.option_table import SETTINGS as HTTP_SETTINGS
 
+#: What twistd runs.
+SERVICES = ("rkllm", "rkllm-http", "rkllm-board", "rkllm-fleet")
 SOURCE = Path(__file__).parents[2] / "packaging" / "shell_files.py"
 
 
@@ -47,7 +51,13 @@ def test_the_commands_page_has_every_command(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "settings"), [("twistd-rkllm", SETTINGS), ("twistd-rkllm-http", HTTP_SETTINGS)]
+    ("name", "settings"),
+    [
+        ("twistd-rkllm", SETTINGS),
+        ("twistd-rkllm-http", HTTP_SETTINGS),
+        ("twistd-rkllm-board", BOARD_SETTINGS),
+        ("twistd-rkllm-fleet", FRONT_SETTINGS),
+    ],
 )
 def test_a_services_page_has_every_option(
     root: Path, name: str, settings: Mapping[str, Setting]
@@ -60,7 +70,10 @@ def test_a_services_page_has_every_option(
 
 
 @pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")
-@pytest.mark.parametrize("name", ["rkllm", "twistd-rkllm", "twistd-rkllm-http"])
+@pytest.mark.parametrize(
+    "name",
+    ["rkllm", *(f"twistd-{service}" for service in SERVICES)],
+)
 def test_groff_finds_nothing_wrong(root: Path, name: str) -> None:
     """groff prints no warning, either."""
     data = gzip.decompress((root / f"usr/share/man/man1/{name}.1.gz").read_bytes())

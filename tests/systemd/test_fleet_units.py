@@ -32,7 +32,7 @@ def test_systemd_has_nothing_to_say_against_the_units(tmp_path: Path) -> None:
 def test_the_services_options_are_the_programs(unit: str) -> None:
     known = {setting.variable_of(name) for name, setting in ALL[unit].items()}
     names = {variable.partition("=")[0] for variable in values("Environment", unit)}
-    assert names <= {*known, "RKLLM_UDS_PATH"}
+    assert names <= {*known, "RKLLM_UDS_PATH", "PYTHONPATH"}
     command = setting("ExecStart", unit).split()
     program = unit.removesuffix(".service")
     assert command == [f"/{DAEMON}", "--nodaemon", "--pidfile=", program]
