@@ -161,12 +161,15 @@ class ModelLimits:
     :param max_new_tokens: of an answer; -1: as many as the context holds.
     :param skip_special_token: True if the text of answers lacks the model's special tokens.
     :param sampling: the fields that RKLLMSamplingParam has since 1.3.0, too.
+    :param image: the texts around an image: start, content, end; None in releases that take them
+        with each input (since 1.3.0).
     """
 
     max_context_len: int
     max_new_tokens: int
     skip_special_token: bool
     sampling: Mapping[str, float] = attrs.field(factory=dict, hash=False)
+    image: tuple[str, str, str] | None = None
 
 
 @attrs.frozen

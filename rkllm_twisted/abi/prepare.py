@@ -85,6 +85,7 @@ class PreparedCall:
             param.max_new_tokens,
             bool(param.skip_special_token),
             {name: getattr(param, name) for name in _SAMPLING},
+            _image_texts(param),
         )
 
     @property
@@ -116,6 +117,15 @@ class PreparedCall:
         if self.function.name != "rkllm_load_lora":
             return None
         return text_of(self.arguments["lora_adapter"].lora_adapter_name)
+
+
+def _image_texts(param: CData) -> tuple[str, str, str] | None:
+    if not hasattr(param, "img_start"):
+        return None
+    start, content, end = (
+        text_of(text) or "" for text in (param.img_start, param.img_content, param.img_end)
+    )
+    return start, content, end
 
 
 def prepare(layout: Layout, defaults: bytes, function: str, params: Params) -> PreparedCall:

@@ -24,9 +24,9 @@ from rkllm_twisted.daemon.keep_alive import KeepAlive
 from rkllm_twisted.daemon.memory_domain import (
     AdaptParam,
     beside,
-    needs_domain,
     this_board,
-    with_domain,
+    unadapted,
+    with_encoder,
 )
 from rkllm_twisted.daemon.named_models import NamedModels
 from rkllm_twisted.daemon.options import Options
@@ -49,7 +49,7 @@ from rkllm_twisted.server.factory import RPCFactory
 from rkllm_twisted.server.service import UNIXSocketService, descriptors_for
 from rkllm_twisted.server.socket_file import SAME_ID, SocketFile
 from rkllm_twisted.values import SelfDescription
-from rkllm_twisted.vision_interfaces import IVision
+from rkllm_twisted.vision_interfaces import EncoderLoad, IVision
 from rkllm_twisted.wire.messages import Message
 
 _log = Logger("rkllm.daemon")
@@ -165,8 +165,10 @@ def _model_services(
     """Yield what loads and unloads a model by itself, if the options ask for it."""
     if options["model"] is not None:
         model = model_of(options, runtime)
-        if options["encoder"] is not None and needs_domain(runtime.release, this_board()):
-            model = attrs.evolve(model, param=with_domain(model.param))
+        if options["encoder"] is not None:  # it may be loaded later, if its first load fails
+            asked, board = EncoderLoad(options["encoder"]), this_board()
+            param = with_encoder(model.param, asked, model.named, runtime.release, board)
+            model = attrs.evolve(model, param=param)
         yield ConfiguredModel(reactor, npu, model.path, partial(model.load, npu, resident))
     if options["keep-alive"] is not None:
         yield KeepAlive(reactor, npu, options["keep-alive"])
@@ -176,7 +178,7 @@ def resident_for(
     npu: INPU,
     options: Options,
     reactor: Any,
-    adapt: AdaptParam = lambda param: param,
+    adapt: AdaptParam = unadapted,
     vision: IVision | None = None,
 ) -> ResidentModel:
     """Make what serves requests that name a model.

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from rkllm_twisted.abi.release import Release
 from rkllm_twisted.abi.to_c import fields_of
-from rkllm_twisted.vision_interfaces import IVision
+from rkllm_twisted.daemon.image_texts import takes_texts, with_image_texts
+from rkllm_twisted.models.named_model import NamedModel
+from rkllm_twisted.vision_interfaces import EncoderFacts, EncoderLoad, IVision
 
 #: The chips that need it, by the end of their names in the device tree.
 CHIPS = ("rk3588", "rk3588s", "rk3576")
@@ -22,8 +24,13 @@ WITHOUT = ("1.1.4",)
 COMPATIBLE = Path("/proc/device-tree/compatible")
 _STRUCTURE, _FIELD, _DOMAIN = "extend_param", "base_domain_id", 1
 
-#: Adds to the fields of an RKLLMParam what they do not say.
-AdaptParam = Callable[[Mapping[str, object]], Mapping[str, object]]
+#: Adds to the fields of an RKLLMParam what they do not say; gets the model, if it has a name.
+AdaptParam = Callable[[Mapping[str, object], "NamedModel | None"], Mapping[str, object]]
+
+
+def unadapted(param: Mapping[str, object], _: NamedModel | None = None) -> Mapping[str, object]:
+    """Return the fields as they are."""
+    return param
 
 
 def has_domains(compatible: str) -> bool:
@@ -47,19 +54,34 @@ def this_board() -> str:
 
 
 def beside(vision: IVision, release: Release, compatible: str) -> AdaptParam:
-    """Return what puts a model into a domain of its own while an encoder is loaded.
+    """Return what prepares a model for the encoder that is loaded with it.
 
-    A domain that the fields name stays.
+    It has a domain of its own, and the texts around an image if its release takes them with
+    ``rkllm_init``. What the fields name stays.
 
     :param compatible: the names of the board.
     """
-    if not needs_domain(release, compatible):
-        return lambda param: param
 
-    def adapt(param: Mapping[str, object]) -> Mapping[str, object]:
-        return param if vision.encoder is None else with_domain(param)
+    def adapt(param: Mapping[str, object], named: NamedModel | None) -> Mapping[str, object]:
+        encoder: EncoderFacts | None = vision.encoder
+        if encoder is None:
+            return param
+        return with_encoder(param, encoder.asked, named, release, compatible)
 
     return adapt
+
+
+def with_encoder(
+    param: Mapping[str, object],
+    asked: EncoderLoad,
+    named: NamedModel | None,
+    release: Release,
+    compatible: str,
+) -> Mapping[str, object]:
+    """Return the fields of a model that is loaded after an encoder; see :func:`beside`."""
+    if takes_texts(release):
+        param = with_image_texts(param, asked, named)
+    return with_domain(param) if needs_domain(release, compatible) else param
 
 
 def with_domain(param: Mapping[str, object]) -> Mapping[str, object]:

@@ -10,7 +10,7 @@ import attrs
 
 from rkllm_twisted.abi.release import Release
 from rkllm_twisted.abi.scalars import param_error
-from rkllm_twisted.daemon.memory_domain import AdaptParam
+from rkllm_twisted.daemon.memory_domain import AdaptParam, unadapted
 from rkllm_twisted.errors import NoModel, NotAllowed, RPCError
 from rkllm_twisted.interfaces import ITurn
 from rkllm_twisted.models.named_model import NamedModel
@@ -86,9 +86,7 @@ class NamedLoads:
     :param adapt: adds to the parameters of a load, see :mod:`.memory_domain`.
     """
 
-    def __init__(
-        self, seconds: Callable[[], float], adapt: AdaptParam = lambda param: param
-    ) -> None:
+    def __init__(self, seconds: Callable[[], float], adapt: AdaptParam = unadapted) -> None:
         self._seconds = seconds
         self._adapt = adapt
         self._last: tuple[ModelLoad, CurrentModel] | None = None
@@ -164,7 +162,7 @@ class NamedLoads:
             attempt.is_loading = False
 
     def _init(self, turn: ITurn, load: ModelLoad) -> None:
-        param = self._adapt(load.param)
+        param = self._adapt(load.param, load.named)
         prepared = turn.prepare("rkllm_init", [param])
         begun = self._seconds()
         turn.perform(prepared)

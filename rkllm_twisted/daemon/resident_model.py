@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rkllm_twisted.daemon.memory_domain import AdaptParam
+from rkllm_twisted.daemon.memory_domain import AdaptParam, unadapted
 from rkllm_twisted.daemon.named_loads import (
     LoadAttempt,
     ModelLoad,
@@ -83,7 +83,7 @@ class ResidentModel:
         models: IModels,
         limit: int = QUEUE_LIMIT,
         order: SwapOrder | None = None,
-        adapt: AdaptParam = lambda param: param,
+        adapt: AdaptParam = unadapted,
     ) -> None:
         self.models = models
         self._clock = clock

@@ -82,7 +82,7 @@ class VisionRequests:
     def _pixels(self, read: Callable[[], bytes], encoder: EncoderFacts) -> bytes:
         """Decode a picture. In a thread."""
         asked = encoder.asked
-        family = family_of_encoder(encoder)
+        family = family_of_encoder(asked)
         usual = Fit.STRETCH if family is not None and family.stretches_images else Fit.PAD
         fit = usual if asked.fit is None else Fit(asked.fit)
         how = Preparation(encoder.width, encoder.height, fit, Resample(asked.resample))

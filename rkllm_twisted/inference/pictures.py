@@ -12,7 +12,7 @@ from rkllm_twisted.abi.release import Release
 from rkllm_twisted.abi.to_c import FileParameter, fields_of
 from rkllm_twisted.chat.extras import ExtraMissingError
 from rkllm_twisted.chat.families import ImageMarks
-from rkllm_twisted.chat.messages import NO_IMAGES, Image, wrong
+from rkllm_twisted.chat.messages import NO_IMAGES, Image, shown, wrong
 from rkllm_twisted.chat.prompts import Prompt
 from rkllm_twisted.errors import Busy, InternalError, InvalidParams
 from rkllm_twisted.inference.profile import ModelProfile
@@ -76,12 +76,12 @@ class Pictures:
         if encoder is None:
             return f"{NO_IMAGES}: no vision encoder is loaded; load one with vision.load"
         family = profile.chat.family.name if profile.chat.family else None
-        if is_of_another_family(encoder, family):
+        if is_of_another_family(encoder.asked, family):
             return (
                 f"the vision encoder was loaded for the family {encoder.asked.family}, and"
                 f" {profile.name} is of the family {family}; load its own encoder"
             )
-        if marks_with(encoder, profile.image) is None:
+        if marks_with(encoder.asked, profile.image) is None:
             return (
                 f"{NO_IMAGES}: the texts around an image are not known; give image in its"
                 " rkllm.toml, or tags with vision.load"
@@ -102,7 +102,7 @@ class Pictures:
         if len(images) > 1 and "n_image" not in self.fields:
             what = "shows a second image, and this release of the runtime takes one in a prompt"
             raise wrong(images[1].place, what)
-        marks = marks_with(encoder, profile.image) or ImageMarks("", "", "")
+        marks = marks_with(encoder.asked, profile.image) or ImageMarks("", "", "")
         preparation = _preparation(encoder, profile)
         pictures = [self._prepared(image, encoder, preparation) for image in images]
         return PicturesOfPrompt(self, encoder, marks, tuple(pictures))
@@ -170,7 +170,10 @@ class PicturesOfPrompt:
 
         Before release 1.3.0 its fields are in the multimodal input itself; the daemon puts them
         there.
+
+        :raises InvalidParams: the model was loaded without the texts that this release wants then.
         """
+        self._check_texts(turn)
         each = [self._pictures.encode(turn, self.encoder, one) for one in self.prepared]
         columns = each[0].shape[-1]
         data = each[0].data if len(each) == 1 else b"".join(one.data for one in each)
@@ -183,6 +186,19 @@ class PicturesOfPrompt:
         }
         values |= {field: getattr(self.marks, part) for field, part in _MARKS.items()}
         return {name: value for name, value in values.items() if name in self._pictures.fields}
+
+    def _check_texts(self, turn: ITurn) -> None:
+        given = turn.limits.image if turn.limits is not None else None
+        marks = self.marks
+        if given is None or any(given) or not any(attrs.astuple(marks)):
+            return
+        raise wrong(
+            "messages",
+            "the model was loaded without the texts around an image, which this release of the"
+            " runtime takes with rkllm.init. Load it again while the encoder is loaded, with"
+            f" models.unload and models.load; or send img_start {shown(marks.start)}, img_content"
+            f" {shown(marks.content)} and img_end {shown(marks.end)} with rkllm.init",
+        )
 
     def newest(self, count: int) -> PicturesOfPrompt | None:
         """Return the last images; None for no image. Older turns may have been left out."""
@@ -206,7 +222,7 @@ class PicturesOfPrompt:
 
 def _preparation(encoder: EncoderFacts, profile: ModelProfile) -> Preparation:
     asked = encoder.asked
-    family = profile.chat.family or family_of_encoder(encoder)
+    family = profile.chat.family or family_of_encoder(asked)
     usual = Fit.STRETCH if family is not None and family.stretches_images else Fit.PAD
     fit = usual if asked.fit is None else Fit(asked.fit)
     return Preparation(encoder.width, encoder.height, fit, Resample(asked.resample))

@@ -7,36 +7,34 @@ import attrs
 from rkllm_twisted.chat.families import Family, ImageMarks, named
 from rkllm_twisted.chat.family_table import FAMILIES
 from rkllm_twisted.models.named_model import NamedModel
-from rkllm_twisted.vision_interfaces import EncoderFacts
+from rkllm_twisted.vision_interfaces import EncoderFacts, EncoderLoad
 
 
-def family_of_encoder(encoder: EncoderFacts) -> Family | None:
+def family_of_encoder(asked: EncoderLoad) -> Family | None:
     """Return the family that an encoder was loaded for; None if its client named none."""
-    return None if encoder.asked.family is None else named(encoder.asked.family, FAMILIES)
+    return None if asked.family is None else named(asked.family, FAMILIES)
 
 
-def marks_with(encoder: EncoderFacts, own: ImageMarks | None) -> ImageMarks | None:
+def marks_with(asked: EncoderLoad, own: ImageMarks | None) -> ImageMarks | None:
     """Return the texts around images: those that came with the encoder, else the model's.
 
     :param own: the model's; None if they are not known.
     :returns: None if no texts are known.
     """
-    tags = encoder.asked.tags
-    if tags is not None:
-        return ImageMarks(**attrs.asdict(tags))
+    if asked.tags is not None:
+        return ImageMarks(**attrs.asdict(asked.tags))
     if own is not None:
         return own
-    family = family_of_encoder(encoder)
+    family = family_of_encoder(asked)
     return None if family is None else family.image
 
 
-def is_of_another_family(encoder: EncoderFacts, family: str | None) -> bool:
+def is_of_another_family(asked: EncoderLoad, family: str | None) -> bool:
     """True if an encoder was loaded for another family than a model's.
 
     :param family: the name of the model's; None if it is not known.
     """
-    wanted = encoder.asked.family
-    return wanted is not None and family is not None and wanted != family
+    return asked.family is not None and family is not None and asked.family != family
 
 
 def fits(encoder: EncoderFacts, model: NamedModel) -> bool:
@@ -46,6 +44,6 @@ def fits(encoder: EncoderFacts, model: NamedModel) -> bool:
     return (
         "completion" in model.capabilities
         and width in (None, encoder.row_width)
-        and not is_of_another_family(encoder, model.family)
-        and marks_with(encoder, model.image) is not None
+        and not is_of_another_family(encoder.asked, model.family)
+        and marks_with(encoder.asked, model.image) is not None
     )

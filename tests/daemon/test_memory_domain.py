@@ -39,6 +39,6 @@ def test_without_an_encoder_nothing_changes() -> None:
     """The question is asked at each load."""
     vision = FakeVision()
     adapt = beside(vision, releases()["1.3.0"], RK3588)
-    assert adapt({"top_k": 1}) == {"top_k": 1}
+    assert adapt({"top_k": 1}, None) == {"top_k": 1}
     vision.encoder = fake_encoder()
-    assert adapt({"top_k": 1}) == {"top_k": 1, "extend_param": {"base_domain_id": 1}}
+    assert adapt({"top_k": 1}, None) == {"top_k": 1, "extend_param": {"base_domain_id": 1}}

@@ -139,9 +139,35 @@ def test_tags_that_came_with_the_encoder_go_first(tmp_path: Path) -> None:
     assert [given[f"image_{one}"] for one in ("start", "content", "end")] == ["<i>", "*", "</i>"]
 
 
+def load_with_texts(rig: Rig, path: Path, **texts: str) -> None:
+    texts = texts or {"img_start": "<|vision_start|>"}
+    loading = rig.npu.call("rkllm_init", [{"model_path": str(path), **texts}])
+    rig.settle()
+    assert loading.result["success"]  # type: ignore[attr-defined]
+
+
+def test_a_model_that_was_loaded_without_the_texts_is_not_shown_an_image(tmp_path: Path) -> None:
+    vision = FakeVision(facts())
+    path = furnish(tmp_path, "template")
+    rig = made_rig(path, vision, release="1.2.1")
+    error = refusal(rig, ask_about(RED))
+    assert error.data == {"parameter": "messages"}
+    assert error.message == (
+        "messages: the model was loaded without the texts around an image, which this release of"
+        " the runtime takes with rkllm.init. Load it again while the encoder is loaded, with"
+        ' models.unload and models.load; or send img_start "<|vision_start|>", img_content'
+        ' "<|image_pad|>" and img_end "<|vision_end|>" with rkllm.init.'
+    )
+    assert vision.encoded == []
+    load_with_texts(rig, path, img_content="<image>")
+    assert rig.ask([ask_about(RED)]).error is None
+
+
 @pytest.mark.parametrize("release", ["1.2.0", "1.2.1"])
 def test_older_releases_take_what_they_have(tmp_path: Path, release: str) -> None:
-    rig = made_rig(furnish(tmp_path, "template"), FakeVision(facts()), release=release)
+    path = furnish(tmp_path, "template")
+    rig = made_rig(path, FakeVision(facts()), release=release)
+    load_with_texts(rig, path)
     rig.ask([ask_about(RED)])
     [given] = inputs(rig)
     assert "image_start" not in given
