@@ -41,6 +41,10 @@ def with_tags(messages: Conversation) -> Tagged:
     first = next((at for at, one in enumerate(messages) if one.images), len(messages))
     if first >= len(messages) - 1:
         return Tagged(tagged, images)
+    while (
+        first and messages[first].role == "tool"
+    ):  # a template may want the results behind their calls
+        first -= 1
     rest = say("user", transcript(tagged[first:]))
     return Tagged((*tagged[:first], rest), images, (TURNS_AS_TEXT,))
 

@@ -26,6 +26,8 @@ ROLES = {
 }
 #: Members that may hold an earlier answer's reasoning, e.g. of DeepSeek, llama.cpp or Ollama.
 REASONING = ("reasoning_content", "reasoning", "thinking")
+#: The roles whose messages may have images: a tool may return a screenshot.
+SHOW_IMAGES = ("user", "tool")
 #: The most images of one message.
 MAX_IMAGES = 8
 #: Why images are refused, if nothing else is known.
@@ -149,8 +151,9 @@ def _read_message(value: object, place: str, no_images: str | None) -> Message:
     parts = _read_content(value.get("content"), f"{place}.content", no_images)
     if not parts and not calls:
         raise wrong(f"{place}.content", "is missing; it must be text or an array of parts")
-    if role != "user" and any(isinstance(part, Image) for part in parts):
-        raise wrong(f"{place}.content", f"only role user shows images, not role {role}")
+    if role not in SHOW_IMAGES and any(isinstance(part, Image) for part in parts):
+        showing = " and ".join(SHOW_IMAGES)
+        raise wrong(f"{place}.content", f"only roles {showing} show images, not role {role}")
     if sum(isinstance(part, Image) for part in parts) > MAX_IMAGES:
         raise wrong(f"{place}.content", f"has more than {MAX_IMAGES} images")
     return Message(

@@ -18,7 +18,7 @@ class Params:
 
     :param messages: the conversation, in the form of OpenAI's API: role (system, developer, user,
         assistant or tool), content (text or parts) … The last one is of role user or tool. A part
-        of a user's message may be an image, as a data: URI or a file, if a vision encoder is
+        of a user's or tool's message may be an image, a data: URI or a file, if an encoder is
         loaded.
     :param model: a model by its name or alias; null for the loaded one.
     :param tools: the functions that the model may call, in the form of OpenAI's API.

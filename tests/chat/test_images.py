@@ -11,7 +11,7 @@ from vocabularies import vocabulary
 from rkllm_twisted.chat.compose import compose
 from rkllm_twisted.chat.families import named
 from rkllm_twisted.chat.family_table import FAMILIES
-from rkllm_twisted.chat.messages import Conversation, Image, Message, Text, say
+from rkllm_twisted.chat.messages import Conversation, Image, Message, Text, ToolCall, say
 from rkllm_twisted.chat.model import ChatModel, chat_model
 from rkllm_twisted.chat.plan import Plan, Traits, plan
 from rkllm_twisted.chat.prompts import ChatRequest, PlainContent, Prompt, SlotContent
@@ -76,6 +76,26 @@ def test_what_follows_the_first_image_is_plain_text(tier: str) -> None:
     if isinstance(prompt.content, SlotContent):
         assert "Hello." in prompt.content.system
         assert "Hello." not in text
+
+
+CALLS = Message("assistant", tool_calls=(ToolCall("c1", "look", "{}"), ToolCall("c2", "ask", "{}")))
+SEEN = Message("tool", (Text("Seen: "), A), tool_call_id="c1")
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_a_tool_s_image_stands_in_its_result(tier: str) -> None:
+    prompt = composed(tier, (say("user", "Look."), CALLS, SEEN))
+    assert "Seen: <image>" in text_of(prompt)
+    assert prompt.images == (A,)
+
+
+@pytest.mark.parametrize("tier", TIERS)
+def test_results_of_tools_stay_behind_their_calls(tier: str) -> None:
+    talk = (say("user", "Look."), CALLS, SEEN, Message("tool", (Text("Blue."),), tool_call_id="c2"))
+    prompt = composed(tier, talk)
+    assert text_of(prompt).endswith("look({})\nask({})\nFunction: Seen: <image>\n\nBlue.")
+    if isinstance(prompt.content, SlotContent):
+        assert "look" not in prompt.content.system
 
 
 def test_a_tag_that_is_a_control_token_stays_whole() -> None:

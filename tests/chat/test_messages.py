@@ -192,10 +192,13 @@ def test_a_message_has_a_few_images_at_most() -> None:
         read_messages([{"role": "user", "content": images * 9}], no_images=None)
 
 
-def test_only_users_show_images() -> None:
+def test_users_and_tools_show_images() -> None:
     image = {"type": "image_url", "image_url": PICTURE}
-    with pytest.raises(InvalidParams, match="only role user shows images"):
+    with pytest.raises(InvalidParams, match="only roles user and tool show images, not role sys"):
         read_messages([{"role": "system", "content": [image]}, USER], no_images=None)
+    result = {"role": "tool", "tool_call_id": CALL["id"], "content": [image]}
+    messages = [USER, {"role": "assistant", "tool_calls": [CALL]}, result]
+    assert read_messages(messages, no_images=None)[-1].images == (Image(bytes(3)),)
 
 
 def test_results_of_one_answers_calls_come_in_any_order() -> None:

@@ -167,6 +167,19 @@ def test_an_image_is_a_part_of_a_question() -> None:
     ]
 
 
+def test_an_image_may_be_the_result_of_a_tool() -> None:
+    source = {"type": "base64", "media_type": "image/png", "data": "aGk="}
+    shown = {"type": "image", "source": source}
+    used = {"role": "assistant", "content": [USE]}
+    result = tool_result(content=[text("The screen:"), shown])
+    asked = {"role": "user", "content": [result, text("What is it?")]}
+    body = {"messages": [*HELLO, used, asked], "max_tokens": 5}
+    tool, user = read_message_call(body).params["messages"][-2:]
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}
+    assert (tool["role"], tool["content"]) == ("tool", [text("The screen:"), image])
+    assert user == {"role": "user", "content": "What is it?"}
+
+
 def content(*blocks: object, role: str = "user") -> dict[str, Any]:
     """A request with one more message."""
     return {"messages": [*HELLO, {"role": role, "content": list(blocks)}], "max_tokens": 5}

@@ -61,6 +61,28 @@ INPUTS: list[tuple[Any, list[Any]]] = [
         [
             HELLO,
             CALL,
+            {
+                "type": "function_call_output",
+                "call_id": "c1",
+                "output": [{"type": "input_image", "image_url": "data:image/png;base64,aGk="}],
+            },
+        ],
+        [
+            HELLO,
+            {"role": "assistant", "content": "", "tool_calls": [CHAT_CALL]},
+            {
+                "role": "tool",
+                "tool_call_id": "c1",
+                "content": [
+                    {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}
+                ],
+            },
+        ],
+    ),
+    (
+        [
+            HELLO,
+            CALL,
             {**CALL, "call_id": "c2"},
             {"type": "function_call_output", "call_id": "c1", "output": "1"},
             {"type": "function_call_output", "call_id": "c2", "output": "2"},

@@ -112,17 +112,24 @@ def _question(blocks: list[Mapping[str, Any]], place: str, known: Collection[str
     for number, block in enumerate(blocks):
         where = f"{place}[{number}]"
         match block.get("type"):
-            case "text":
-                parts.append({"type": "text", "text": required_text(block, "text", where)})
-            case "image":
-                parts.append(_image(block, f"{where}.source"))
             case "tool_result":
                 results.append(_result(block, where, known))
-            case other:
-                raise wrong(f"{where}.type", f"{shown(other)} is not read, only text and image")
+            case _:
+                parts.append(_shown(block, where))
     if parts or not results:
         return [*results, {"role": "user", "content": content_of(parts)}]
     return results
+
+
+def _shown(block: Mapping[str, Any], place: str) -> Message:
+    """Return the part for a text or an image."""
+    match block.get("type"):
+        case "text":
+            return {"type": "text", "text": required_text(block, "text", place)}
+        case "image":
+            return _image(block, f"{place}.source")
+        case other:
+            raise wrong(f"{place}.type", f"{shown(other)} is not read, only text and image")
 
 
 def _image(block: Mapping[str, Any], place: str) -> Message:
@@ -138,7 +145,8 @@ def _result(block: Mapping[str, Any], place: str, known: Collection[str]) -> Mes
     if call_id not in known:
         raise wrong(f"{place}.tool_use_id", f"no tool_use just before it has the id {call_id[:40]}")
     content = block.get("content")
-    text = "" if content is None else _text(content, f"{place}.content")
+    blocks = [] if content is None else _blocks(content, f"{place}.content")
+    parts = [_shown(one, f"{place}.content[{number}]") for number, one in enumerate(blocks)]
     if block.get("is_error"):
-        text = f"Error: {text}"
-    return {"role": "tool", "tool_call_id": call_id, "content": text}
+        parts = [{"type": "text", "text": "Error: "}, *parts]
+    return {"role": "tool", "tool_call_id": call_id, "content": content_of(parts)}

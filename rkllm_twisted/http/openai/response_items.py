@@ -62,11 +62,11 @@ class _ItemReader:
             case "function_call":
                 self._call(item, place)
             case "function_call_output":
-                text = text_of(item.get("output"), f"{place}.output")
+                output = _question(item.get("output"), f"{place}.output")
                 call_id = required_text(item, "call_id", place)
                 if call_id not in self._known():
                     raise wrong(f"{place}.call_id", f"no call just before it is {call_id[:40]}")
-                self.messages.append({"role": "tool", "tool_call_id": call_id, "content": text})
+                self.messages.append({"role": "tool", "tool_call_id": call_id, "content": output})
             case "reasoning":
                 thought = item.get("content") or item.get("summary")
                 if thought:
@@ -124,7 +124,7 @@ def text_of(value: object, place: str) -> str:
 
 
 def _question(value: object, place: str) -> str | list[Message]:
-    """Return the content of a user's message: text and images."""
+    """Return the content of a user's message, or of a tool's result: text and images."""
     if isinstance(value, str):
         return value
     return content_of([_text_or_image(part, where) for part, where in _parts(value, place)])
