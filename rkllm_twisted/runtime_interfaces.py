@@ -132,11 +132,14 @@ class ITurn(Interface):
     def prepare(function: str, params: Params) -> Any:
         """See :meth:`IRuntime.prepare`."""
 
-    def perform(prepared: Any, on_result: OnResult | None = None) -> Mapping[str, Any]:
+    def perform(
+        prepared: Any, on_result: OnResult | None = None, on_results: OnResults | None = None
+    ) -> Mapping[str, Any]:
         """Make one call and wait for its end.
 
         :param on_result: for runs, and for them only: called in the NPU thread with each result of
             state 0 or 1, in order.
+        :param on_results: in its place: called with those that came together.
         :returns: the outputs by name; of a run, as of :meth:`INPU.run`, the RKLLMResult that ends
             it.
         :raises CancelledError: Twisted's; the caller has its answer already, so the call was not
@@ -150,8 +153,8 @@ class ITurn(Interface):
         It is not called once the Deferred of the turn has fired.
         """
 
-    def stream(on_results: OnResults, result: Mapping[str, Any]) -> None:
-        """Deliver a result to a function that takes a list of them: those that came together.
+    def stream(on_results: OnResults, *results: Mapping[str, Any]) -> None:
+        """Deliver results to a function that takes a list of them: those that came together.
 
         For many results this costs less than :meth:`deliver`.
         """

@@ -6,7 +6,7 @@ Waking the reactor costs more than a token, and so does each write to a client.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import attrs
@@ -34,7 +34,7 @@ class DeliveryBatch:
     tokens: int = 0
     deliveries: list[Delivery] = attrs.field(factory=list)
 
-    def add_result(self, function: Callable[..., object], *results: object) -> None:
+    def add_results(self, function: Callable[..., object], results: Iterable[object]) -> None:
         """Add results for a function that takes a list of those that came together."""
         if self.deliveries:
             last = self.deliveries[-1]
@@ -50,7 +50,7 @@ class DeliveryBatch:
             if delivery.results is None:
                 self.deliveries.append(delivery)
             else:
-                self.add_result(delivery.function, *delivery.results)
+                self.add_results(delivery.function, delivery.results)
 
 
 class Deliveries:

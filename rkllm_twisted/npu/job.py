@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from rkllm_twisted.errors import RPCError
 from rkllm_twisted.interfaces import IRuntime, ITurn
 from rkllm_twisted.npu.deliveries import Delivery
-from rkllm_twisted.values import Procedure, Result
+from rkllm_twisted.values import OnResult, OnResults, Procedure, Result
 
 _log = Logger("rkllm.npu")
 
@@ -43,20 +43,34 @@ def one_call(prepared: Any) -> Procedure:
     return lambda turn: turn.perform(prepared)
 
 
-def one_run(
-    deliver: Callable[[ITurn, Result], object], transform: Transform
-) -> Callable[[Any], Procedure]:
+def run_of_each(on_result: OnResult, transform: Transform) -> Callable[[Any], Procedure]:
     """Return what makes the procedure of a run of its prepared call.
 
-    :param deliver: called in the NPU thread with each partial result, to deliver it.
+    :param on_result: gets each partial result, in the reactor thread.
     :param transform: changes each result before, in the NPU thread.
     """
 
-    def procedure(prepared: Any, turn: ITurn) -> Result:
-        def on_partial(result: Result) -> None:
-            deliver(turn, transform(result))
+    def deliver(turn: ITurn, results: Iterable[Result]) -> None:
+        for result in results:
+            turn.deliver(on_result, result)
 
-        return transform(turn.perform(prepared, on_partial))
+    return _one_run(deliver, transform)
+
+
+def run_of_lists(on_results: OnResults, transform: Transform) -> Callable[[Any], Procedure]:
+    """Return the same for a function that gets lists of the results that came together."""
+    return _one_run(lambda turn, results: turn.stream(on_results, *results), transform)
+
+
+def _one_run(
+    deliver: Callable[[ITurn, Iterable[Result]], object], transform: Transform
+) -> Callable[[Any], Procedure]:
+
+    def procedure(prepared: Any, turn: ITurn) -> Result:
+        def on_partials(results: Sequence[Result]) -> None:
+            deliver(turn, map(transform, results))
+
+        return transform(turn.perform(prepared, on_results=on_partials))
 
     return lambda prepared: partial(procedure, prepared)
 

@@ -96,6 +96,11 @@ class ModelRecord:
         """See :meth:`~rkllm_twisted.interfaces.ITurn.end_at`."""
         self._end_tokens = frozenset(tokens)
 
+    @property
+    def has_end_tokens(self) -> bool:
+        """True if there are tokens that end a run."""
+        return bool(self._end_tokens)
+
     def is_end(self, result: Result) -> bool:
         """True if a partial result is a token that must end the run."""
         if not self._end_tokens or "results" in result:

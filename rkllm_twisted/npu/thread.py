@@ -30,7 +30,8 @@ from rkllm_twisted.npu.job import (
     Transform,
     abort_quietly,
     one_call,
-    one_run,
+    run_of_each,
+    run_of_lists,
     unchanged,
 )
 from rkllm_twisted.npu.model_record import ModelRecord
@@ -109,7 +110,7 @@ class ThreadNPU(DirectCalls):
         transform: Transform = unchanged,
     ) -> Deferred[Result]:
         """See :meth:`INPU.run`."""
-        how = one_run(lambda turn, result: turn.deliver(on_result, result), transform)
+        how = run_of_each(on_result, transform)
         return self._single(function, params, client, how)
 
     def stream(
@@ -121,7 +122,7 @@ class ThreadNPU(DirectCalls):
         transform: Transform = unchanged,
     ) -> Deferred[Result]:
         """See :meth:`INPU.stream`."""
-        how = one_run(lambda turn, result: turn.stream(on_results, result), transform)
+        how = run_of_lists(on_results, transform)
         return self._single(function, params, client, how)
 
     def perform(

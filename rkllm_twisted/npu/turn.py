@@ -29,6 +29,14 @@ from rkllm_twisted.values import (
 )
 from rkllm_twisted.wire.encoded_result import EncodedResult
 
+#: The types of results that are nothing but tokens.
+_ONLY_TOKENS = {EncodedResult}
+
+
+def _each(on_result: OnResult, results: Sequence[Result]) -> None:
+    for result in results:
+        on_result(result)
+
 
 @implementer(ITurn)
 @attrs.define(eq=False)
@@ -54,6 +62,9 @@ class NPUTurn:
     _deliveries: Deliveries
     _batch: DeliveryBatch = attrs.field(factory=DeliveryBatch)
     _is_receiving: bool = False
+    #: Of the run under way: its last result, and whether an end token has come.
+    _final: Result | None = None
+    _has_ended: bool = False
 
     @property
     def loaded(self) -> bool:
@@ -107,9 +118,9 @@ class NPUTurn:
         if not self._is_receiving:
             self._send()
 
-    def stream(self, on_results: OnResults, result: Result) -> None:
+    def stream(self, on_results: OnResults, *results: Result) -> None:
         """See :class:`ITurn`."""
-        self._batch.add_result(on_results, result)
+        self._batch.add_results(on_results, results)
         if not self._is_receiving:
             self._send()
 
@@ -127,12 +138,18 @@ class NPUTurn:
         """See :class:`ITurn`."""
         abort_quietly(self._runtime)
 
-    def perform(self, prepared: Any, on_result: OnResult | None = None) -> Mapping[str, Any]:
+    def perform(
+        self,
+        prepared: Any,
+        on_result: OnResult | None = None,
+        on_results: OnResults | None = None,
+    ) -> Mapping[str, Any]:
         """See :class:`ITurn`."""
+        take_all = on_results if on_result is None else partial(_each, on_result)
         job, function = self._job, prepared.name
         job.aborted = job.aborted and job.in_run  # else the abort was another run's
         # Before the check: whoever abandons the job after it sees the run, and aborts it.
-        job.in_run = on_result is not None
+        job.in_run = take_all is not None
         try:
             job.check()
             announced, job.announced = job.announced, False
@@ -143,62 +160,66 @@ class NPUTurn:
             job.runs += job.in_run
             self._history.before(self._runtime, function, job.client, job.in_run)
             began = monotonic()
-            if on_result is None:
+            if take_all is None:
                 result: Result = self._runtime.perform(prepared)
             else:
-                result = self._run(prepared, on_result)
+                self._final, self._has_ended = None, False
+                result = self._run(prepared, take_all)
             self._history.after(function)
             self._model.add(prepared, monotonic() - began)
         finally:
             job.in_run = False
         return result
 
-    def _receive(self, take: OnResult, results: Sequence[Result]) -> None:
+    def _receive(self, on_partials: OnResults, results: Sequence[Result]) -> None:
         """Take the results that came together; send what they bring together, too."""
         self._is_receiving = True
+        may_end = self._job.abandoned or self._has_ended or self._model.has_end_tokens
         try:
-            for result in results:
-                take(result)
+            if may_end or {*map(type, results)} != _ONLY_TOKENS:
+                for result in results:
+                    self._take(on_partials, result)
+            else:
+                self._batch.tokens += len(results)
+                on_partials(results)
         finally:
             self._is_receiving = False
             self._send()
 
-    def _run(self, prepared: Any, on_partial: OnResult) -> Result:
+    def _take(self, on_partials: OnResults, result: Result) -> None:
+        if self._job.abandoned:
+            # The first abort may have come before the run had entered C.
+            abort_quietly(self._runtime)
+        elif type(result) is not EncodedResult and result["_callback_state"] in LAST_STATES:
+            self._final = result
+        elif self._has_ended or self._model.is_end(result):
+            self._has_ended = True  # a few tokens more may come
+            abort_quietly(self._runtime)
+        else:
+            self._batch.tokens += 1
+            on_partials((result,))
+
+    def _run(self, prepared: Any, on_partials: OnResults) -> Result:
         """Make a run.
 
         :returns: its last result; in some modes the runtime sends none, and it is empty.
         """
         job, runtime = self._job, self._runtime
-        final: Result | None = None
-        has_ended = False
-
-        def take(result: Result) -> None:
-            nonlocal final, has_ended
-            if job.abandoned:
-                # The first abort may have come before the run had entered C.
-                abort_quietly(runtime)
-            elif type(result) is not EncodedResult and result["_callback_state"] in LAST_STATES:
-                final = result
-            elif has_ended or self._model.is_end(result):
-                has_ended = True  # a few tokens more may come
-                abort_quietly(runtime)
-            else:
-                self._batch.tokens += 1
-                on_partial(result)
-
         try:
-            outputs = runtime.perform(prepared, partial(self._receive, take))
+            outputs = runtime.perform(prepared, partial(self._receive, on_partials))
             more = {name: outputs[name] for name in (SAVED, LINES) if name in outputs}
         except RPCError as error:
-            is_aborted = has_ended and isinstance(error, RuntimeRefused)
+            final = self._final
+            is_aborted = self._has_ended and isinstance(error, RuntimeRefused)
             is_error = final is not None and final["_callback_state"] == RunState.ERROR
             if not (is_aborted or is_error):
                 raise
             lines = (error.data or {}).get("lines")
             more = {LINES: lines} if lines else {}
+        final = self._final
         if not job.abandoned and final is not None and final.get("perf"):
             self._model.look_at_cache(prepared, runtime)
         last = self._empty() if final is None else {**final, **more}
-        if has_ended:
+        if self._has_ended:
             return {**last, "_callback_state": RunState.FINISH}
         return self._model.with_finish_reason(prepared, last, job.aborted)

@@ -24,19 +24,20 @@ from rkllm_twisted.wire.encoded_result import EncodedResult
 _log = Logger("rkllm.rpc")
 
 
-def _as_response(raw_id: bytes, _seq: int, result: bytes) -> bytes:
-    return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (raw_id, result)  # jsonrpc.response
+def _as_responses(raw_id: bytes, _seq: int, results: list[bytes]) -> list[bytes]:
+    head = b'{"jsonrpc":"2.0","id":%b,"result":' % raw_id  # jsonrpc.response
+    return [b"%b%b}" % (head, result) for result in results]
 
 
-def _as_notification(raw_id: bytes, seq: int, result: bytes) -> bytes:
-    head = b'{"jsonrpc":"2.0","method":"rkllm.result","params":'
-    return head + b'{"id":%b,"seq":%d,"result":%b}}' % (raw_id, seq, result)
+def _as_notifications(raw_id: bytes, seq: int, results: list[bytes]) -> list[bytes]:
+    head = b'{"jsonrpc":"2.0","method":"rkllm.result","params":{"id":%b,"seq":' % raw_id
+    return [b'%b%d,"result":%b}}' % (head, n, result) for n, result in enumerate(results, seq)]
 
 
-#: How a partial result is written: what ``server.configure {"stream": …}`` may choose.
-STREAM_FORMS: Mapping[str, Callable[[bytes, int, bytes], bytes]] = {
-    "responses": _as_response,
-    "notifications": _as_notification,
+#: How partial results are written: what ``server.configure {"stream": …}`` may choose.
+STREAM_FORMS: Mapping[str, Callable[[bytes, int, list[bytes]], list[bytes]]] = {
+    "responses": _as_responses,
+    "notifications": _as_notifications,
 }
 
 
@@ -114,17 +115,13 @@ class RPCCall(msgspec.Struct, eq=False, kw_only=True):
         entry, floats = self.entry, self.settings.floats
         if not self.is_open or entry.id is None:
             return
-        form, first = STREAM_FORMS[self.settings.stream], entry.tokens or 0
-        messages = [
-            form(
-                entry.id,
-                number,
-                result.json if type(result) is EncodedResult else encoding.encode(result, floats),
-            )
-            for number, result in enumerate(results, first)
+        first = entry.tokens or 0
+        encoded = [
+            result.json if type(result) is EncodedResult else encoding.encode(result, floats)
+            for result in results
         ]
-        entry.tokens = first + len(messages)
-        self.send(messages)
+        entry.tokens = first + len(encoded)
+        self.send(STREAM_FORMS[self.settings.stream](entry.id, first, encoded))
 
     def encode_floats(self, result: Result) -> Result:
         """See :meth:`rkllm_twisted.interfaces.ICall.encode_floats`."""

@@ -6,8 +6,10 @@ slices; each slice that the client takes shows that it still reads.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import accumulate
 from typing import Any
 
 from twisted.internet.interfaces import IPushProducer, IReactorTime, IWriteDescriptor
@@ -77,16 +79,19 @@ class Outbox:
 
     def send_all(self, messages: list[bytes]) -> None:
         """Send framed messages, in one write if the client keeps up."""
-        if len(messages) == 1 and not (self._is_gathering or self._closed or self._at_end):
+        if self._is_gathering or self._closed or self._at_end is not None:
+            for message in messages:
+                self.send(message)
+        elif len(messages) == 1:
             self._take(messages[0])
-            return
-        gathers = not self._is_gathering
-        if gathers:
-            self.gather()
-        for message in messages:
-            self.send(message)
-        if gathers:
-            self.flush()
+        else:
+            for piece in _joined(messages):
+                # The first one may have paused us: then each message is counted as it comes.
+                if self._paused or self._waiting:
+                    for message in piece:
+                        self.send(message)
+                else:
+                    self._take(b"".join(piece))
 
     def gather(self) -> None:
         """Hold messages until :meth:`flush`, to write them together.
@@ -214,3 +219,13 @@ class Outbox:
     def _give_up(self, reason: str) -> None:
         self.stopProducing()
         self._drop(reason)
+
+
+def _joined(messages: list[bytes]) -> Iterator[list[bytes]]:
+    """Divide messages into pieces that are written together: as many as a write may have."""
+    ends, at = list(accumulate(map(len, messages))), 0
+    while at < len(messages):
+        begin = ends[at - 1] if at else 0
+        stop = max(at + 1, bisect_right(ends, begin + WRITE_CHUNK))
+        yield messages[at:stop]
+        at = stop

@@ -77,7 +77,7 @@ class RPCProtocol(NetstringReceiver):
         self.conversation = Conversation(
             self._shared.dispatcher,
             self.peer,
-            lambda strings: self._outbox.send_all([self._input.frame(each) for each in strings]),
+            lambda strings: self._outbox.send_all([*map(self._input.frame, strings)]),
             self._settle,
             limits,
             self._shared.administers(self.peer),

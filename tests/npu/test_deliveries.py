@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -14,6 +14,8 @@ from rkllm_twisted.interfaces import IRuntime, ITurn
 from rkllm_twisted.npu.deliveries import Deliveries, Delivery, DeliveryBatch
 from rkllm_twisted.npu.thread import ThreadNPU
 from rkllm_twisted.testing import Answer, FakeRuntime, StepThread
+from rkllm_twisted.wire.encoded_result import EncodedResult
+from rkllm_twisted.wire.encoding import encode
 
 RUN = [{"prompt_input": "hi"}]
 
@@ -21,7 +23,7 @@ RUN = [{"prompt_input": "hi"}]
 def one(result: object) -> DeliveryBatch:
     """Return a batch with one token, for a function that takes a list."""
     batch = DeliveryBatch(tokens=1)
-    batch.add_result(print, result)
+    batch.add_results(print, [result])
     return batch
 
 
@@ -199,3 +201,33 @@ def test_a_new_call_does_not_begin_behind_its_own_tokens(results: int) -> None:
     rig.npu.perform(procedure)
     rig.thread.step()
     assert seen[-1] == ("begins", results)
+
+
+def encoded(results: Sequence[Any]) -> list[Any]:
+    """Return tokens as the runtime sends most of them; the last result stays a dict."""
+    return [
+        EncodedResult(encode(result)) if result["_callback_state"] == 0 else result
+        for result in results
+    ]
+
+
+@pytest.mark.parametrize("end", [None, "y"])
+def test_tokens_that_come_together_are_taken_together(end: str | None) -> None:
+    """Without end tokens, by one call; with them, one by one up to the first end."""
+    rig = Rig(5)
+    perform, lists = rig._perform, []
+    rig.runtime.perform = lambda prepared, on_results: perform(  # type: ignore[method-assign, assignment, misc]
+        prepared, lambda results: on_results(encoded(results))
+    )
+
+    def procedure(turn: ITurn) -> object:
+        turn.end_at([] if end is None else [end])
+        return turn.perform(turn.prepare("rkllm_run", RUN), on_results=lists.append)
+
+    results: list[Any] = []
+    rig.npu.perform(procedure).addCallback(results.append)
+    rig.thread.step()
+    tokens = [[one["token_id"] for one in each] for each in lists]
+    assert tokens == ([[0, 1, 2], [3], [4]] if end is None else [[0], [1], [2], [3], [4]])
+    assert results[0]["_callback_state"] == 2
+    assert rig.npu.status().tokens == 5

@@ -170,8 +170,8 @@ GUARDS = [
     _guard(
         "an abort that came before C is repeated",
         "npu/turn.py",
-        "                abort_quietly(runtime)\n            elif",
-        "                pass\n            elif",
+        "            abort_quietly(self._runtime)\n        elif type",
+        "            pass\n        elif type",
         f"{NPU}::test_a_cancel_that_comes_just_before_c_aborts_the_run_in_c",
     ),
     _guard(
@@ -1156,8 +1156,8 @@ GUARDS = [
     _guard(
         "a run ends at an end token that the runtime does not know",
         "npu/turn.py",
-        "elif has_ended or self._model.is_end(result):",
-        "elif has_ended:",
+        "elif self._has_ended or self._model.is_end(result):",
+        "elif self._has_ended:",
         "daemon/test_resident_model.py::test_a_run_of_any_client_ends_at_the_models_end_tokens",
     ),
     # HTTP
