@@ -26,12 +26,14 @@ class CallReader:
     :param named: the function's name if it stood before the object; otherwise None. With a name
         before it, the whole object is the arguments.
     :param name: the function's name; None until it is known.
+    :param since_name: the text that has come behind the name, before the arguments.
     :param done: True once the object is complete.
     :param position: the index of the last character that was read, in the text of the last feed.
     """
 
     def __init__(self, names: Collection[str], named: str | None = None) -> None:
         self.name: str | None = None
+        self.since_name = ""
         self.done = False
         self.position = 0
         self._names = names
@@ -63,6 +65,8 @@ class CallReader:
         :raises NotACallError: the character at :attr:`position` shows that this is not a call.
         """
         for self.position, character in enumerate(text):
+            if self.name is not None and not self._has_arguments:
+                self.since_name += character
             try:
                 self._step(character)
             except NotJSONError as error:

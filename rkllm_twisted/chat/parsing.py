@@ -15,7 +15,7 @@ from rkllm_twisted.chat.events import Content, Event, Finish
 from rkllm_twisted.chat.families import ReasoningMarks
 from rkllm_twisted.chat.reasoning import ReasoningSplitter
 from rkllm_twisted.chat.stops import StopMatcher
-from rkllm_twisted.chat.tool_calls import ToolCallParser
+from rkllm_twisted.chat.tool_calls import OpenCall, ToolCallParser
 from rkllm_twisted.chat.tool_formats import ToolFormat
 
 
@@ -69,6 +69,16 @@ class AnswerParser:
     def stopped(self) -> bool:
         """True once a stop text or an end token has come. The run can then be ended."""
         return self._stops.stopped or self._ends.stopped
+
+    @property
+    def calls(self) -> int:
+        """How many whole calls have come."""
+        return self._calls.calls if self._calls else 0
+
+    @property
+    def open_call(self) -> OpenCall | None:
+        """See :attr:`ToolCallParser.open_call`."""
+        return self._calls.open_call if self._calls else None
 
     def feed(self, text: str) -> list[Event]:
         """Read the text of one token. Return the events that are certain."""

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 
+import attrs
+
 from rkllm_twisted.chat.call_reader import CallReader, NotACallError
 from rkllm_twisted.chat.events import (
     Content,
@@ -20,8 +22,23 @@ from rkllm_twisted.chat.events import (
     ToolCallBegin,
     ToolCallBroken,
 )
+from rkllm_twisted.chat.families import marks_in
 from rkllm_twisted.chat.marks import Marks
 from rkllm_twisted.chat.tool_formats import MAX_HEADER_CHARACTERS, ToolFormat
+
+
+@attrs.frozen
+class OpenCall:
+    """A call that the model has begun, and whose arguments have not come.
+
+    :param name: the function's name; None if only a mark has come that nothing but a call has.
+    :param rest: what has to come before the arguments; without a name, before the name.
+    :param past: what of that, or of anything else, has come.
+    """
+
+    name: str | None
+    rest: str
+    past: str
 
 
 class ToolCallParser:
@@ -44,8 +61,10 @@ class ToolCallParser:
         self._step: Callable[[], Iterable[Event]] = self._text
         self._held = ""  # text that was not read yet
         self._opening = ""  # the mark of a possible call, and white space before the mark
+        self._mark = ""  # the same without the white space
         self._raw = ""  # text that was read since the mark
         self._reader = CallReader(())
+        self._is_headed = False  # the name stands before the object
         self._in_list = False
         self._index = 0
         self._begun = False  # ToolCallBegin was returned
@@ -67,6 +86,23 @@ class ToolCallParser:
         elif text.strip() or (text and not self.calls):
             yield Content(text)
 
+    @property
+    def open_call(self) -> OpenCall | None:
+        """The call that has begun, as long as its arguments have not; None if there is none.
+
+        A mark like a control token begins a call. Behind another, such as a fence, it is a call
+        once a function is named.
+        """
+        reader, form = self._reader, self._form
+        if self._step == self._object and reader.name is not None:
+            is_named = not (self._begun or reader.begun or self._is_headed)
+            rest = form.arguments.removeprefix('"')
+            return OpenCall(reader.name, rest, reader.since_name + self._held) if is_named else None
+        if self._step == self._text or not marks_in(self._mark):
+            return None
+        _, mark, rest = form.begin.partition(self._mark)
+        return OpenCall(None, rest if mark else form.begin, self._raw + self._held)
+
     def _text(self) -> Iterable[Event]:
         """Look for the beginning of a call."""
         bare = self._held.lstrip()
@@ -83,6 +119,7 @@ class ToolCallParser:
             self._held = space + found.rest
         else:
             self._opening, self._held = space + found.mark, found.rest
+            self._mark = found.mark
             self._step = self._header
         return _content(text)
 
@@ -116,7 +153,7 @@ class ToolCallParser:
 
     def _begin(self, named: str | None = None) -> None:
         """Prepare to read an object."""
-        self._reader = CallReader(self._names, named)
+        self._reader, self._is_headed = CallReader(self._names, named), named is not None
         self._step, self._at_start = self._object, False
 
     def _object(self) -> Iterator[Event]:
@@ -145,7 +182,7 @@ class ToolCallParser:
     def _call_over(self) -> None:
         self._index += 1
         self._begun = False
-        self._opening = self._raw = ""
+        self._opening = self._mark = self._raw = ""
         self._closes = Marks(self._form.closes)
 
     def _between(self) -> Iterable[Event]:
@@ -186,7 +223,7 @@ class ToolCallParser:
         text = self._raw + self._held
         length = 0 if self._opening else 1
         given, self._held = self._opening + text[:length], text[length:]
-        self._opening = self._raw = ""
+        self._opening = self._mark = self._raw = ""
         return _content(given)
 
 

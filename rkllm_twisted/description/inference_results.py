@@ -55,8 +55,8 @@ INFERENCE_RESULTS: Mapping[str, ResultModel] = {
         "With stream, partial results come first: content or reasoning_content, each a piece of"
         " text, or tool_call, with index and id and name at first, then pieces of arguments, or"
         " broken if what had begun is no call: forget it, content has its text. With"
-        " response_format, or a tool that has to be called, the result has structured, too: parsed,"
-        " tokens, runs, forced and guaranteed, as of text.structured.",
+        " response_format, and if calls keep to the schemas of their tools, the result has"
+        " structured, too: parsed, tokens, runs, forced and guaranteed, as of text.structured.",
         items=(
             _MODEL,
             _item(

@@ -15,29 +15,57 @@ from rkllm_twisted.inference.chat_turn import ChatTurn, TurnResult
 from rkllm_twisted.inference.model_turns import ModelTurns, TurnCalls
 from rkllm_twisted.inference.pictures import PicturesOfPrompt
 from rkllm_twisted.inference.profile import ModelProfile
-from rkllm_twisted.inference.replies import Reply, chat_reply, pieces_of
+from rkllm_twisted.inference.replies import Reply, call_figures, chat_reply, pieces_of
 from rkllm_twisted.inference.requests import chat_request
+from rkllm_twisted.inference.steered_calls import SteeredCalls
 
 Stream = Callable[[Reply], object]
 
 
-async def complete(turns: ModelTurns, params: Any, client: Hashable, stream: Stream) -> Reply:
-    """Answer a conversation."""
+FindCalls = Callable[[ModelProfile], SteeredCalls | None]
 
-    def prepare(profile: ModelProfile) -> tuple[Prompt, PicturesOfPrompt | None]:
-        prompt = _composed(turns, params, profile)
-        return prompt, turns.pictures.of(prompt, profile)
 
-    def work(
-        profile: ModelProfile, prepared: tuple[Prompt, PicturesOfPrompt | None]
-    ) -> Iterator[TurnCalls[TurnResult]]:
-        prompt, pictures = prepared
-        turn = turn_of(turns, params, profile, prompt, stream, params.conversation)
-        turn = attrs.evolve(turn, pictures=pictures)
+@attrs.frozen
+class _ReadyRequest:
+    """A request that is ready for the NPU.
+
+    :param profile: the model's; with a tokenizer, if the calls are steered.
+    """
+
+    profile: ModelProfile
+    prompt: Prompt
+    pictures: PicturesOfPrompt | None
+    calls: SteeredCalls | None
+
+
+async def complete(
+    turns: ModelTurns,
+    params: Any,
+    client: Hashable,
+    stream: Stream,
+    find_calls: FindCalls = lambda _: None,
+) -> Reply:
+    """Answer a conversation.
+
+    :param find_calls: returns what keeps the calls of the answer to their schemas, or None.
+    """
+
+    def prepare(profile: ModelProfile) -> _ReadyRequest:
+        calls = find_calls(profile)
+        own = profile if calls is None else calls.tokens.profile
+        prompt = _composed(turns, params, own)
+        return _ReadyRequest(own, prompt, turns.pictures.of(prompt, own), calls)
+
+    def work(_: ModelProfile, made: _ReadyRequest) -> Iterator[TurnCalls[TurnResult]]:
+        turn = turn_of(turns, params, made.profile, made.prompt, stream, params.conversation)
+        turn = attrs.evolve(turn, pictures=made.pictures, calls=made.calls)
         yield TurnCalls(turn.perform, turn.continues)
 
-    profile, (prompt, _), (result,) = await turns.answer(params.model, client, prepare, work)
-    return chat_reply(profile, prompt, result)
+    _, made, (result,) = await turns.answer(params.model, client, prepare, work)
+    reply = chat_reply(made.profile, made.prompt, result)
+    if made.calls is None or not made.calls.are_all(len(result.answer.tool_calls)):
+        return reply
+    return {**reply, "structured": call_figures(made.calls.made)}
 
 
 def turn_of(

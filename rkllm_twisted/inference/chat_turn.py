@@ -25,6 +25,7 @@ from rkllm_twisted.inference.pictures import PicturesOfPrompt
 from rkllm_twisted.inference.profile import ModelProfile
 from rkllm_twisted.inference.prompt_cache import PromptCache
 from rkllm_twisted.inference.slot_check import SET_TEMPLATE, check_slots
+from rkllm_twisted.inference.steered_calls import SteeredCalls
 from rkllm_twisted.inference.traits import RuntimeTraits
 from rkllm_twisted.interfaces import ITurn
 from rkllm_twisted.run_error import check_run
@@ -59,6 +60,7 @@ class ChatTurn:
     :param prompts: the saved prompts; None if none are saved.
     :param watched: called in the NPU thread with events; True ends the answer.
     :param pictures: the prompt's images; None if it has none.
+    :param calls: keeps calls to their schemas; None if that is not wanted.
     """
 
     profile: ModelProfile
@@ -73,6 +75,7 @@ class ChatTurn:
     prompts: PromptCache | None = None
     watched: Callable[[list[Event]], bool] | None = None
     pictures: PicturesOfPrompt | None = None
+    calls: SteeredCalls | None = None
 
     def continues(self) -> bool:
         """True if the cache holds the conversation. In the reactor thread, between two turns."""
@@ -110,6 +113,8 @@ class ChatTurn:
                 raise not_continued()
             if made.continued:
                 return self._answer(turn, known, None)
+        if self.calls is not None and made.trail is not None:
+            final = self.calls.go_on(turn, made.trail.tokens, reader, final)
         result = self._finish(turn, _with_held(made, held), known, reader, final)
         if not exact or self.watch.inexact_load == turn.loads:
             known.trail = None
@@ -164,6 +169,7 @@ class ChatTurn:
             self.profile.end_ids,
             self.limit,
             deliver,
+            until_call=self.calls is not None and self.calls.applies(turn),
         )
         if self.prompt.forced:
             reader.feed(self.prompt.forced)

@@ -11,6 +11,7 @@ from rkllm_twisted.chat.usage import Usage
 from rkllm_twisted.inference.chat_turn import TurnResult
 from rkllm_twisted.inference.profile import ModelProfile
 from rkllm_twisted.inference.structured_turn import StructuredResult
+from rkllm_twisted.structured.loop import StructuredAnswer
 
 Reply = Mapping[str, object]
 
@@ -46,6 +47,17 @@ def chat_reply(
         "changes": [*prompt.changes, *result.changes],
         "dropped_messages": prompt.dropped,
         "usage": usage_reply(result.usage),
+    }
+
+
+def call_figures(made: StructuredAnswer) -> Reply:
+    """Return what is said of calls that were made token by token."""
+    return {
+        "parsed": None,
+        "tokens": len(made.tokens),
+        "runs": made.runs,
+        "forced": made.forced,
+        "guaranteed": True,
     }
 
 

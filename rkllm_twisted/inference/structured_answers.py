@@ -20,11 +20,11 @@ from rkllm_twisted.inference.profile import ModelProfile
 from rkllm_twisted.inference.replies import Reply, pieces_of
 from rkllm_twisted.inference.structured_turn import (
     MAX_TOKENS,
-    NotAppendedError,
     StructuredResult,
     StructuredTurn,
 )
 from rkllm_twisted.inference.token_engines import ModelTokens
+from rkllm_twisted.inference.token_reader import NotAppendedError
 from rkllm_twisted.interfaces import ITurn
 from rkllm_twisted.structured.check import FormCheck
 from rkllm_twisted.structured.form import Form

@@ -11,12 +11,14 @@ from rkllm_twisted.chat.compose import compose
 from rkllm_twisted.chat.messages import Message, wrong
 from rkllm_twisted.chat.prompts import ChatRequest, TokenContent
 from rkllm_twisted.chat.tools import add_to_system
+from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.inference import chat_requests
 from rkllm_twisted.inference.chat_turn import ChatTurn
 from rkllm_twisted.inference.model_turns import ModelTurns
 from rkllm_twisted.inference.profile import ModelProfile
-from rkllm_twisted.inference.replies import Reply, chat_reply, usage_reply
+from rkllm_twisted.inference.replies import Reply, call_figures, chat_reply, usage_reply
 from rkllm_twisted.inference.requests import chat_request
+from rkllm_twisted.inference.steered_calls import SteeredCalls
 from rkllm_twisted.inference.structured_answers import (
     PreparedAnswer,
     Steered,
@@ -27,11 +29,15 @@ from rkllm_twisted.inference.structured_answers import (
     checked_turn,
     figures,
 )
-from rkllm_twisted.inference.structured_turn import NotAppendedError
 from rkllm_twisted.inference.text_requests import text_prompt
+from rkllm_twisted.inference.token_reader import NotAppendedError
 from rkllm_twisted.structured.form import KINDS, Form, response_form, the_form
 from rkllm_twisted.structured.instruction import instruction
+from rkllm_twisted.structured.sampling import read_sampling
 from rkllm_twisted.structured.tool_form import argument_forms, call_form
+
+#: Any form of the kind that a call has.
+_ANYTHING = Form("grammar", "start: /.*/", "tools")
 
 
 async def complete(turns: ModelTurns, params: Any, client: Hashable, stream: Stream) -> Reply:
@@ -75,7 +81,9 @@ async def chat(turns: ModelTurns, params: Any, client: Hashable, stream: Stream)
     if form is None:
         if _wants_call(params) and turns.traits.plan.history and turns.engines.has("grammar"):
             return await _call_tool(turns, params, client, stream)
-        return await chat_requests.complete(turns, params, client, stream)
+        return await chat_requests.complete(
+            turns, params, client, stream, lambda profile: _steered_calls(turns, params, profile)
+        )
     if params.tools and params.tool_choice != "none":
         raise wrong("response_format", "is for answers; with tools, leave it out")
     if params.enable_thinking:
@@ -121,8 +129,7 @@ async def _call_tool(turns: ModelTurns, params: Any, client: Hashable, stream: S
     """
 
     def prepare(profile: ModelProfile) -> PreparedAnswer:
-        anything = Form("grammar", "start: /.*/", "tools")
-        tokens = turns.engines.of(profile, anything)
+        tokens = turns.engines.of(profile, _ANYTHING)
         if tokens is None or tokens.profile.chat.renderer is None:
             raise _NotSteeredError
         request = chat_request(params, tokens.profile, turns.pictures)
@@ -141,11 +148,40 @@ async def _call_tool(turns: ModelTurns, params: Any, client: Hashable, stream: S
         profile, prompt, result = await answered(turns, params, client, stream, prepare)
     except (_NotSteeredError, NotAppendedError):
         return await chat_requests.complete(turns, params, client, stream)
-    figure = {"guaranteed": True, "runs": result.made.runs, "forced": result.made.forced}
-    return {
-        **chat_reply(profile, prompt, result),
-        "structured": {"parsed": None, "tokens": len(result.made.tokens), **figure},
-    }
+    return {**chat_reply(profile, prompt, result), "structured": call_figures(result.made)}
+
+
+def _steered_calls(turns: ModelTurns, params: Any, profile: ModelProfile) -> SteeredCalls | None:
+    """Return what keeps the calls that a model may make to their schemas.
+
+    :returns: None if that is not possible: the answer is then as without.
+    """
+    may_call = bool(params.tools) and params.tool_choice in (None, "auto")
+    can_steer = turns.traits.plan.history and turns.traits.sizes
+    if not (may_call and can_steer and turns.engines.has(_ANYTHING.kind)):
+        return None
+    request = chat_request(params, profile, turns.pictures)
+    tokens = turns.engines.of(profile, _ANYTHING)
+    if tokens is None or tokens.profile.chat.renderer is None:
+        return None
+    if any(message.images for message in request.messages):
+        return None
+    try:
+        read_sampling({}, {}, params.sampling)
+        tokens.constrain(call_form(request.tools, tokens.profile.chat.tool_format))
+    except InvalidParams:
+        return None
+    limits = turns.limits(params, tokens.profile)
+    return SteeredCalls(
+        tokens,
+        request.tools,
+        turns.traits,
+        turns.watch,
+        params.sampling,
+        turns.adapter(params.lora),
+        limits.infer,
+        params.max_new_tokens,
+    )
 
 
 def _in_form(request: ChatRequest, form: Form) -> ChatRequest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
@@ -14,36 +14,22 @@ from rkllm_twisted.chat.events import Event
 from rkllm_twisted.chat.parsing import AnswerParser
 from rkllm_twisted.chat.plan import CLEAR, Plan, plan
 from rkllm_twisted.chat.prompts import Prompt
-from rkllm_twisted.chat.trail import KnownCache, Trail, after_tokens, cache_size
+from rkllm_twisted.chat.trail import KnownCache, Trail, after_tokens
 from rkllm_twisted.chat.usage import Usage
 from rkllm_twisted.constraint_interfaces import IConstraint
-from rkllm_twisted.errors import RuntimeRefused
-from rkllm_twisted.inference.array_run import HIDDEN, LOGITS, NoArrayError, array_run, token_input
 from rkllm_twisted.inference.cache_watch import CacheWatch
 from rkllm_twisted.inference.chat_turn import new_call_id
 from rkllm_twisted.inference.token_engines import ModelTokens
-from rkllm_twisted.inference.tokenizer_check import check_tokenizer, require_own
+from rkllm_twisted.inference.token_reader import TokenReader
+from rkllm_twisted.inference.tokenizer_check import check_tokenizer
 from rkllm_twisted.inference.traits import RuntimeTraits
-from rkllm_twisted.inference.whole_run import RUN
 from rkllm_twisted.interfaces import ITurn
 from rkllm_twisted.structured.loop import StructuredAnswer, StructuredLoop
 from rkllm_twisted.structured.picker import Picker
 from rkllm_twisted.structured.sampling import SamplingSettings, read_sampling
 
-if TYPE_CHECKING:
-    from rkllm_twisted.structured.picker import Row
-
 #: The most tokens of an answer. A form that has no end of its own may go on for ever.
 MAX_TOKENS = 4096
-#: The tokens that one run for hidden states reads: they come back as many megabytes.
-TOKENS_PER_RUN = 512
-#: The most tokens of a run for logits, of which each brings a row; what goes before is read for
-#: hidden states, which are far shorter.
-TOKENS_WITH_ROWS = 16
-
-
-class NotAppendedError(RuntimeRefused):
-    """The runtime does not read tokens behind those in its cache, so no answer can be steered."""
 
 
 @attrs.frozen
@@ -149,7 +135,7 @@ class StructuredTurn:
             take(parser.feed(text))
             return parser.stopped
 
-        reader = _TokenReader(self, turn, cached)
+        reader = TokenReader(self.tokens, self.traits, self.infer, turn, cached)
         if self.prompt.forced:
             on_text(self.prompt.forced)
         began = monotonic()
@@ -192,60 +178,3 @@ class StructuredTurn:
     def _sampling(self, turn: ITurn) -> tuple[SamplingSettings, int | None]:
         loaded = {} if turn.limits is None else turn.limits.sampling
         return read_sampling(loaded, self.tokens.profile.sampling, self.asked)
-
-
-@attrs.define
-class _TokenReader:
-    """Reads tokens behind those in the cache, and checks once that this is what happens."""
-
-    structured: StructuredTurn
-    turn: ITurn
-    cached: int
-    picker: Picker | None = None
-    is_checked: bool = False
-
-    def read(self, tokens: Sequence[int]) -> None:
-        """Read tokens."""
-        for start in range(0, len(tokens), TOKENS_PER_RUN):
-            self._run(HIDDEN, tokens[start : start + TOKENS_PER_RUN])
-
-    def row(self, tokens: Sequence[int]) -> Row:
-        """Read tokens; return the row of logits behind the last one."""
-        self.read(tokens[:-TOKENS_WITH_ROWS])
-        data = self._run(LOGITS, tokens[-TOKENS_WITH_ROWS:])
-        if not self.is_checked:
-            self._check(data.shape[-1])
-        assert self.picker is not None
-        return self.picker.row(data.data, data.shape[-1])
-
-    def _run(self, mode: str, tokens: Sequence[int]) -> Any:
-        how = self.structured
-        infer = {**how.infer, "keep_history": 1}
-        context = how.tokens.profile.chat.context
-        try:
-            found = array_run(self.turn, mode, token_input(tokens), infer, context)
-        except NoArrayError as error:
-            if mode == LOGITS:
-                raise NotAppendedError(error.message, error.data) from None
-            return None
-        finally:
-            self.cached += len(tokens)
-        return found
-
-    def _check(self, columns: int) -> None:
-        """Check that the model is the tokenizer's, and that the tokens were read."""
-        vocabulary = self.structured.tokens.profile.chat.vocabulary
-        assert vocabulary is not None
-        require_own(vocabulary.width_mismatch(columns))
-        size = self.size()
-        if size is not None and size != self.cached:
-            raise NotAppendedError(
-                f"The runtime's cache holds {size} tokens after {self.cached} were read.", RUN
-            )
-        self.is_checked = True
-
-    def size(self) -> int | None:
-        """Return the size of the cache; None if the release cannot tell."""
-        if not self.structured.traits.sizes:
-            return None
-        return cache_size(self.turn.perform(self.turn.prepare("rkllm_get_kv_cache_size", None)))
