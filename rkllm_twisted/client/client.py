@@ -21,7 +21,7 @@ from rkllm_twisted.client_core.call import (
 from rkllm_twisted.client_core.events import Arrival, ErrorAnswer, FinalAnswer, Part
 from rkllm_twisted.client_core.method_table import DaemonMethods
 from rkllm_twisted.errors import NoAnswer
-from rkllm_twisted.values import Params
+from rkllm_twisted.values import OnResults, Params
 
 T = TypeVar("T")
 
@@ -66,17 +66,31 @@ class Client(DaemonMethods, ClientProtocol):
         await self.close()
 
     def call(
-        self, method: str, params: Params = None, *, timeout: float | None = None
+        self,
+        method: str,
+        params: Params = None,
+        *,
+        timeout: float | None = None,
+        on_results: OnResults | None = None,
     ) -> Deferred[Any]:
         """Send any request, such as one for a method of a third party.
 
         :param timeout: seconds for this call; None means the client's own timeout.
-        :returns: a Deferred of the result.
+        :param on_results: called with partial results, those that came together at once. What it
+            raises cancels the request, and becomes the failure of the Deferred.
+        :returns: a Deferred of the result; of a stream, the final one.
         """
         answer: Deferred[Any] = Deferred()
 
         def on_events(events: list[Arrival]) -> None:
             last = events[-1]
+            parts = events if isinstance(last, Part) else events[:-1]
+            if on_results is not None and parts:
+                try:
+                    on_results([part.result for part in parts if isinstance(part, Part)])
+                except Exception:  # noqa: BLE001 - it must not cost the connection
+                    answer.errback()
+                    return
             if isinstance(last, ErrorAnswer):
                 answer.errback(last.error)
             elif isinstance(last, FinalAnswer):

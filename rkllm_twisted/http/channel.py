@@ -16,6 +16,7 @@ from zope.interface import implementer
 
 from rkllm_twisted.errors import HTTPError
 from rkllm_twisted.http.error_bodies import BODIES, api_of, headers_of
+from rkllm_twisted.server.transport import unsent
 
 #: The seconds that a refused client has to read the answer, while it may still send its body.
 LINGER_S = 2.0
@@ -63,6 +64,17 @@ class ServiceChannel(http.HTTPChannel):
         """
         if self._give_to_kernel is not None and not self.transport.disconnecting:
             self._give_to_kernel()
+
+    def write_now(self, data: bytes) -> None:
+        """Send now what the socket takes; the rest waits as what is written otherwise.
+
+        Twisted's transports ask the kernel first whether a socket takes more: two calls of
+        epoll_ctl for each token.
+        """
+        rest = data if self._give_to_kernel is None else unsent(self.transport, data)
+        if rest:
+            self.transport.write(rest)
+            self.flush()
 
     # A request arrives
 

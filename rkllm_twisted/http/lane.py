@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredLock, DeferredSemaphore
@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, DeferredLock, DeferredSemaphore
 from rkllm_twisted.client import Client, connect
 from rkllm_twisted.client.endpoint import Address
 from rkllm_twisted.errors import HTTPError
+from rkllm_twisted.values import OnResults
 
 #: The requests under way of one connection; a daemon's default for --max-requests.
 MAX_UNDER_WAY = 8
@@ -50,29 +51,20 @@ class Lane:
         """The requests that wait here, before they reach the daemon."""
         return len(self._slots.waiting)
 
-    async def call(self, method: str, params: Mapping[str, Any] | None) -> Any:
+    async def call(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None,
+        on_results: OnResults | None = None,
+    ) -> Any:
         """Make a request and return its result.
 
+        :param on_results: called with partial results, those that came together at once.
         :raises HTTPError: too many requests of this client wait.
         :raises RPCError, Unreachable: as the client does.
         """
         async with self._slot() as client:
-            return await client.call(method, params)
-
-    async def batches(
-        self, method: str, params: Mapping[str, Any] | None
-    ) -> AsyncGenerator[Sequence[Any], None]:
-        """Make a request, and return the partial results and the final one, as they come together.
-
-        :raises HTTPError: too many requests of this client wait.
-        :raises RPCError, Unreachable: as the client does.
-        """
-        async with (
-            self._slot() as client,
-            contextlib.aclosing(client.batches(method, params)) as batches,
-        ):
-            async for batch in batches:
-                yield batch
+            return await client.call(method, params, on_results=on_results)
 
     @contextlib.asynccontextmanager
     async def _slot(self) -> AsyncGenerator[Client, None]:

@@ -99,9 +99,13 @@ class LimitedRequest(server.Request):
         if not self.channel.is_refused:
             super().process()
 
-    def flush(self) -> None:
-        """Send what has been written now; see :meth:`ServiceChannel.flush`."""
-        self.channel.flush()
+    def write_now(self, data: bytes) -> None:
+        """Write a part of the body; see :meth:`ServiceChannel.write_now`."""
+        if self.chunked and self.channel is not None:  # the headers have been sent
+            self.channel.write_now(b"%x\r\n%b\r\n" % (len(data), data))
+        else:
+            self.write(data)
+            self.channel.flush()
 
     def release(self) -> None:
         """Hold no part of the body any more."""

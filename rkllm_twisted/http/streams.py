@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -49,8 +50,8 @@ class Stream:
 
     Nothing is sent before the first piece, so that an error until then still has its HTTP status;
     but after some seconds of waiting the headers and a comment go out, before proxies give up.
-    While the client does not read, :meth:`send` waits. A client that reads nothing for
-    :data:`UNREAD_S` is dropped.
+    While the client does not read, pieces wait, and :meth:`send` with them. A client that reads
+    nothing for :data:`UNREAD_S` is dropped.
 
     :param api: the form of an error amid the stream.
     """
@@ -64,8 +65,10 @@ class Stream:
         self._is_paused = False
         self._is_over = False
         self._unread: Any = None
+        self._waiting: deque[bytes] = deque()
+        self._is_writing = False
         #: A site of an application's own sends in the reactor's next turn.
-        self._flush: Callable[[], object] = getattr(request, "flush", lambda: None)
+        self._write_now: Callable[[bytes], object] = getattr(request, "write_now", request.write)
         request.probe_bytes = framing.probe
         request.setHeader("Content-Type", framing.content_type)
         request.setHeader("Cache-Control", "no-cache")
@@ -79,41 +82,60 @@ class Stream:
         return bool(self._request.startedWriting)
 
     async def send(self, value: object, event: str = "") -> None:
-        """Send a piece, as soon as the client reads.
+        """Send a piece, and wait until the client reads.
 
         :param value: a JSON value, or bytes that are sent as they are.
         :param event: the name of a server-sent event; empty for none.
         """
+        self._waiting.append(self._framed(value, event))
         await self._until_read()
-        self.write(value, event)
 
     async def send_all(self, values: Iterable[Any], has_names: bool = False) -> None:
-        """Send pieces as soon as the client reads, several in one write.
+        """Send pieces, several in one write, and wait until the client reads; see :meth:`push`."""
+        self.push(values, has_names)
+        await self._until_read()
+
+    def push(self, values: Iterable[Any], has_names: bool = False) -> None:
+        """Send pieces, several in one write; what the client does not read yet waits here.
 
         :param values: as for :meth:`send`.
         :param has_names: True if each event is named by its ``type``.
         """
-        framed: list[bytes] = []
-        size = 0
-        for value in values:
-            framed.append(self._framed(value, value["type"] if has_names else ""))
-            size += len(framed[-1])
-            if size >= MOST_AT_ONCE:
-                await self._until_read()
-                self._write(b"".join(framed))
-                framed, size = [], 0
-        if framed:
-            await self._until_read()
-            self._write(b"".join(framed))
+        if not self._is_over:
+            framed = self._framed
+            self._waiting += [framed(value, value["type"] if has_names else "") for value in values]
+            self._pass_on()
 
     async def _until_read(self) -> None:
-        while self._is_paused and not self._is_over:
+        self._pass_on()
+        while self._waiting and not self._is_over:
             self._resumed = Deferred()
             await self._resumed
 
+    def _pass_on(self) -> None:
+        """Write what waits. After each write it is seen whether the client reads."""
+        waiting = self._waiting
+        while waiting and not (self._is_paused or self._is_over or self._is_writing):
+            now = waiting.popleft()
+            if waiting and len(now) < MOST_AT_ONCE:
+                now = self._joined(now)
+            self._is_writing = True  # a write may find that the client reads, and come back here
+            self._write(now)
+            self._is_writing = False
+
+    def _joined(self, first: bytes) -> bytes:
+        """Return what goes out in one write."""
+        pieces, size = [first], len(first)
+        while self._waiting and size < MOST_AT_ONCE:
+            pieces.append(self._waiting.popleft())
+            size += len(pieces[-1])
+        return b"".join(pieces)
+
     def write(self, value: object, event: str = "") -> None:
-        """Send a piece without waiting for the client."""
-        self._write(self._framed(value, event))
+        """Send a piece without waiting for the client, behind what waits."""
+        data = b"".join([*self._waiting, self._framed(value, event)])
+        self._waiting.clear()
+        self._write(data)
 
     def _framed(self, value: object, event: str) -> bytes:
         data = value if isinstance(value, bytes) else _encode(value)
@@ -128,13 +150,13 @@ class Stream:
         """Send nothing more. Idempotent."""
         if not self._is_over:
             self._is_over = True
+            self._waiting.clear()
             self._stop_timers()
             self._request.unregisterProducer()
 
     def _write(self, data: bytes) -> None:
         if not self._is_over:
-            self._request.write(data)
-            self._flush()
+            self._write_now(data)
             self._keep_alive.reset(KEEP_ALIVE_S)
 
     def _send_comment(self) -> None:
@@ -156,11 +178,14 @@ class Stream:
         if self._unread is not None:
             self._unread.cancel()
             self._unread = None
-        self._wake()
+        self._pass_on()
+        if not self._waiting:
+            self._wake()
 
     def stopProducing(self) -> None:
         """The client has left."""
         self._is_over = True
+        self._waiting.clear()
         self._stop_timers()
         self._wake()
 

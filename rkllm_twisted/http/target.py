@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from rkllm_twisted.http.precedence import is_background
 from rkllm_twisted.http.served_models import ServedModel
+from rkllm_twisted.values import OnResults
 
 if TYPE_CHECKING:
     from rkllm_twisted.http.daemons import DaemonLink
@@ -62,38 +62,31 @@ class Target:
             return params
         return {**params, "model": self.model.target}
 
-    async def call(self, method: str, params: Mapping[str, Any]) -> Any:
-        """Make a request for the model, and return its result."""
-        began, loading_s = self._seconds(), self.link.load_s
-        async with self.link.precedence.turn(is_background(params.get("messages"))):
-            result = await self.link.lane(self.client).call(method, self.params(params))
-        await self._has_run(result, began, loading_s, None)
-        return result
+    async def call(
+        self, method: str, params: Mapping[str, Any], on_results: OnResults | None = None
+    ) -> Any:
+        """Make a request for the model, and return its result; of a stream, the final one.
 
-    async def stream(self, method: str, params: Mapping[str, Any]) -> AsyncGenerator[Any, None]:
-        """Make a request for the model, and return its partial results and the final one."""
-        async with aclosing(self.batches(method, params)) as batches:
-            async for batch in batches:
-                for result in batch:
-                    yield result
-
-    async def batches(
-        self, method: str, params: Mapping[str, Any]
-    ) -> AsyncGenerator[Sequence[Any], None]:
-        """Make a request for the model, and return its results as they come together.
-
-        The final result is the last one of the last batch.
+        :param on_results: called with partial results, those that came together at once; None: the
+            answer is not streamed.
         """
-        began, loading_s, first = self._seconds(), self.link.load_s, None
-        wanted = {**self.params(params), "stream": True}
-        async with (
-            self.link.precedence.turn(is_background(params.get("messages"))),
-            aclosing(self.link.lane(self.client).batches(method, wanted)) as batches,
-        ):
-            async for batch in batches:
-                first = self._seconds() if first is None else first
-                await self._has_run(batch[-1], began, loading_s, first)
-                yield batch
+        began, loading_s = self._seconds(), self.link.load_s
+        first: float | None = None
+
+        def pass_on(results: Sequence[Any]) -> None:
+            nonlocal first
+            if first is None:
+                first = self._seconds()
+            if on_results is not None:
+                on_results(results)
+
+        asked = self.params(params)
+        if on_results is not None:
+            asked = {**asked, "stream": True}
+        async with self.link.precedence.turn(is_background(params.get("messages"))):
+            result = await self.link.lane(self.client).call(method, asked, pass_on)
+        await self._has_run(result, began, loading_s, first)
+        return result
 
     async def _has_run(
         self, result: Any, began: float, loading_s: float, first: float | None

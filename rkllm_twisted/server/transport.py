@@ -1,6 +1,6 @@
 """The listening port and the clients' transports: Twisted's, with fewer turns of the reactor.
 
-The only module of the server that uses names private to Twisted. What it adds is speed: answers are
+The only module of the edge that uses names private to Twisted. What it adds is speed: answers are
 written at once, and one turn of the reactor reads from many clients. The server
 works without it: the protocol serves any transport.
 """
@@ -130,6 +130,21 @@ class ReadGroup:
         self.close()
 
 
+def unsent(transport: Any, data: bytes) -> bytes:
+    """Send what a transport's socket takes now, and return the rest, which is to be written.
+
+    Nothing overtakes what was written before, and nothing is sent on a connection that closes.
+    """
+    is_behind = transport.dataBuffer or transport._tempDataBuffer
+    if is_behind or not transport.connected or transport.disconnecting or transport._aborting:
+        return data
+    try:
+        sent = transport.socket.send(data)
+    except OSError:  # nothing now, or never: the reactor finds out
+        return data
+    return data[sent:]
+
+
 class ClientTransport(unix.Server):
     """Writes at once what the socket takes, and pauses without telling the kernel.
 
@@ -182,15 +197,9 @@ class ClientTransport(unix.Server):
 
     def write(self, data: bytes) -> None:
         """See :meth:`twisted.internet.interfaces.ITransport.write`."""
-        is_behind = self.dataBuffer or self._tempDataBuffer
-        if self.connected and not (is_behind or self.disconnecting or self._aborting):
-            try:
-                sent = self.socket.send(data)
-            except OSError:  # nothing now, or never: the reactor finds out
-                sent = 0
-            data = data[sent:]
-        if data:
-            super().write(data)
+        rest = unsent(self, data)
+        if rest:
+            super().write(rest)
 
 
 class ClientAddress(address.UNIXAddress):

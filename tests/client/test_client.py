@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -348,6 +348,39 @@ def test_results_that_come_together_are_one_batch(
     there.client.dataReceived(netstring(PART % 2) + netstring(b'{"id":2,%b}' % ending))
     assert Deferred.fromCoroutine(anext(batches)).result == last
     assert issubclass(failed(Deferred.fromCoroutine(anext(batches))), after)
+
+
+@pytest.mark.parametrize("is_streamed", [True, False])
+def test_a_call_passes_on_partial_results_that_come_together(is_streamed: bool) -> None:
+    """The final result is the Deferred's. Without a function the partial ones are left out."""
+    there, came = InMemory(), list[Sequence[Any]]()
+    answer = there.client.call("a", on_results=came.append if is_streamed else None)
+    there.client.dataReceived(netstring(PART % 0) + netstring(PART % 1))
+    there.client.dataReceived(netstring(PART % 2) + netstring(b'{"id":2,"result":3}'))
+    assert came == ([[0, 1], [2]] if is_streamed else [])
+    assert answer.result == 3
+
+
+def test_an_error_comes_after_the_partial_results_before_it() -> None:
+    there, came = InMemory(), list[Sequence[Any]]()
+    answer = there.client.call("a", on_results=came.append)
+    error = netstring(b'{"id":2,"error":{"code":-32004,"message":"No."}}')
+    there.client.dataReceived(netstring(PART % 0) + error)
+    assert came == [[0]]
+    assert issubclass(failed(answer), RPCError)
+
+
+def test_what_cannot_take_a_partial_result_cancels_the_request_and_nothing_else() -> None:
+    there = InMemory()
+
+    def refuse(_: Sequence[Any]) -> None:
+        raise ZeroDivisionError
+
+    answer = there.client.call("a", on_results=refuse)
+    there.transport.clear()
+    there.client.dataReceived(netstring(PART % 0) + netstring(b'{"id":2,"result":3}'))
+    assert failed(answer) is ZeroDivisionError
+    assert there.client.state == "connected"
 
 
 def test_leaving_a_batch_cancels_its_request() -> None:

@@ -247,6 +247,64 @@ def test_what_is_flushed_goes_out_in_this_turn_unless_the_connection_closes() ->
     assert transport.flushes == 1
 
 
+@implementer(IWriteDescriptor)
+class OpenTransport(SocketTransport):
+    """A transport of a socket.
+
+    :ivar socket: itself.
+    :ivar takes: the bytes that the socket takes at once; None: it fails.
+    """
+
+    dataBuffer = b""
+    connected, _aborting = True, False
+
+    def __init__(self, takes: int | None) -> None:
+        super().__init__()
+        self.socket, self.takes, self.sent = self, takes, b""
+        self._tempDataBuffer: list[bytes] = []
+
+    def send(self, data: bytes) -> int:
+        if self.takes is None:
+            raise BlockingIOError
+        self.sent += data[: self.takes]
+        return len(data[: self.takes])
+
+    def write(self, data: bytes) -> None:
+        self._tempDataBuffer.append(data)
+
+
+@pytest.mark.parametrize(
+    ("takes", "sent", "rest"),
+    [(9, b"token", []), (2, b"to", [b"ken"]), (0, b"", [b"token"]), (None, b"", [b"token"])],
+)
+def test_what_the_socket_does_not_take_now_is_left_to_the_reactor(
+    takes: int | None, sent: bytes, rest: list[bytes]
+) -> None:
+    channel, transport = channel_on_a_clock(), OpenTransport(takes)
+    channel.makeConnection(transport)
+    channel.write_now(b"token")
+    assert transport.sent == sent
+    assert transport._tempDataBuffer == rest
+
+
+def test_nothing_overtakes_what_the_reactor_has_still_to_write() -> None:
+    channel, transport = channel_on_a_clock(), OpenTransport(9)
+    channel.makeConnection(transport)
+    transport.write(b"first")
+    channel.write_now(b"second")
+    assert transport.sent == b""
+    assert transport._tempDataBuffer == [b"first", b"second"]
+    assert transport.flushes == 1
+
+
+def test_nothing_is_sent_on_a_connection_that_closes() -> None:
+    channel, transport = channel_on_a_clock(), OpenTransport(9)
+    channel.makeConnection(transport)
+    transport.loseConnection()
+    channel.write_now(b"token")
+    assert transport.sent == b""
+
+
 def test_a_transport_that_is_no_socket_is_left_alone() -> None:
     channel = channel_on_a_clock()
     channel.makeConnection(StringTransport())

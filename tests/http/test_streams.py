@@ -51,8 +51,8 @@ class FakeRequest:
         self.startedWriting = True
         self.written += data
 
-    def flush(self) -> None:
-        """Nothing waits."""
+    def write_now(self, data: bytes) -> None:
+        self.write(data)
 
     def abortConnection(self) -> None:
         self.is_aborted = True
@@ -149,6 +149,35 @@ def test_many_pieces_wait_amid_them_for_a_client_that_does_not_read(rig: Rig) ->
         assert not sent.called or writes == 3
         rig.request.producer.resumeProducing()
     assert rig.request.written == (b"data: " + b"x" * size + b"\n\n") * 12
+
+
+def test_what_is_pushed_waits_for_the_client_and_nobody_waits_for_it(rig: Rig) -> None:
+    rig.request.producer.pauseProducing()
+    rig.stream.push([1, 2])
+    rig.stream.push([3])
+    assert rig.request.written == b""
+    rig.request.producer.resumeProducing()
+    assert rig.request.written == b"data: 1\n\ndata: 2\n\ndata: 3\n\n"
+
+
+def test_what_does_not_wait_goes_behind_what_does(rig: Rig) -> None:
+    """An error amid a stream comes after the pieces before it."""
+    rig.request.producer.pauseProducing()
+    rig.stream.push([1])
+    rig.stream.write(2)
+    assert rig.request.written == b"data: 1\n\ndata: 2\n\n"
+
+
+def test_a_client_that_reads_amid_a_write_gets_no_piece_twice_or_early(rig: Rig) -> None:
+    def write(data: bytes) -> None:
+        rig.request.producer.pauseProducing()
+        rig.request.producer.resumeProducing()
+        rig.request.written += data
+
+    rig.request.write = write  # type: ignore[assignment, method-assign]
+    pieces = [b"%d" % number + b"x" * MOST_AT_ONCE for number in range(3)]
+    rig.stream.push(pieces)
+    assert rig.request.written == b"".join(b"data: %b\n\n" % piece for piece in pieces)
 
 
 def test_what_waits_is_woken_when_the_client_leaves(rig: Rig) -> None:

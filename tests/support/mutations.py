@@ -1241,8 +1241,8 @@ GUARDS = [
     _guard(
         "http: a stream waits while its client does not read",
         "http/streams.py",
-        "while self._is_paused and not self._is_over:",
-        "while False:",
+        "while waiting and not (self._is_paused or self._is_over or self._is_writing):",
+        "while waiting:",
         "http/test_streams.py::test_a_client_that_does_not_read_is_dropped_and_costs_little",
     ),
     _guard(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
-from contextlib import aclosing
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rkllm_twisted.http.openai.chat_answer import Label
@@ -70,20 +69,18 @@ async def stream_run(
 
     :param has_names: True if each event is named by its ``type``.
     """
-    has_begun, final = False, None
-    async with aclosing(target.batches(method, params)) as batches:
-        async for batch in batches:
-            *parts, last = batch
-            if "finish_reason" in last:
-                final = last
-            else:
-                parts = [*batch]
-            made: list[Mapping[str, Any] | bytes] = [] if has_begun else [*answer.first()]
-            for part in parts:
-                made += answer.piece(part)
-            if parts:  # an error of the final result has a status of its own if it is alone
-                await stream.send_all(made, has_names)
-                has_begun, made = True, []
-            if final is not None:
-                await stream.send_all([*made, *answer.last(final)], has_names)
+    has_begun = False
+
+    def send(results: Sequence[Any]) -> None:
+        nonlocal has_begun
+        made: list[Mapping[str, Any] | bytes] = [] if has_begun else [*answer.first()]
+        has_begun = True
+        for result in results:
+            made += answer.piece(result)
+        stream.push(made, has_names)
+
+    final = await target.call(method, params, send)
+    before = [] if has_begun else answer.first()
+    # An error of the final result has a status of its own if it is alone.
+    await stream.send_all([*before, *answer.last(final)], has_names)
     return final
