@@ -176,7 +176,7 @@ def test_the_row_of_an_absent_daemon_has_its_reason() -> None:
 
 
 def test_the_page_is_small() -> None:
-    assert sum(path.stat().st_size for path in FILES) < 102_400
+    assert sum(path.stat().st_size for path in FILES) < 100_000
 
 
 class InlineCode(HTMLParser):

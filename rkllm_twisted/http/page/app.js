@@ -3,9 +3,9 @@
 import { answer } from "./answer.js";
 import * as api from "./api.js";
 import { showBanner, showBoard, showDaemonState, showState } from "./board.js";
-import { add, newConversation, path, request, show, siblings } from "./conversation.js";
+import { add, EMPTY, newConversation, path, request, show, siblings } from "./conversation.js";
 import { applyTheme, askForKey, openHelp, openSettings } from "./dialogs.js";
-import { $, announce, icon, iconButton, make } from "./dom.js";
+import { $, announce, icon, iconButton, make, on } from "./dom.js";
 import { filesOf, Tray } from "./images.js";
 import { MessageView, welcome } from "./message_view.js";
 import { Problem } from "./problems.js";
@@ -15,6 +15,8 @@ import * as store from "./store.js";
 import { Watch } from "./watch.js";
 
 const SAVE_EVERY_MS = 1000;
+// A setting -> its name in OpenAI's API.
+const NUMBERS = { temperature: "temperature", topP: "top_p", maxTokens: "max_tokens" };
 const SUGGESTIONS = [
 	"Explain how a transformer makes text, in simple words",
 	"Write a haiku about a small computer",
@@ -41,7 +43,7 @@ const sidebar = new Sidebar({
 });
 
 function fail(sentence) {
-	$("messages").append(make("p", { className: "problem", role: "alert" }, sentence));
+	$("messages").append(make("p.problem", { role: "alert" }, sentence));
 	scroll(true);
 }
 
@@ -74,11 +76,10 @@ const actions = {
 };
 
 function newMessage(role, further) {
-	const empty = { content: "", images: [], reasoning: "", calls: [], callId: "", model: "", problem: "", notes: [], figures: "" };
 	// A clock may stand still for two messages; their order must not.
 	const newest = Math.max(0, ...Object.values(conversation.messages).map((one) => one.created));
 	const created = Math.max(Date.now(), newest + 1);
-	return { id: newId(), role, created, end: "stop", ...empty, ...further };
+	return { id: newId(), role, created, ...EMPTY, ...further };
 }
 
 /** crypto.randomUUID() is for pages over HTTPS and of this machine only. */
@@ -230,9 +231,9 @@ function bodyFor(messages, id) {
 		stream: true,
 		prompt_cache_key: id, // its requests that wait are answered together
 	};
-	if (known.temperature !== "") body.temperature = Number(known.temperature);
-	if (known.topP !== "") body.top_p = Number(known.topP);
-	if (known.maxTokens !== "") body.max_tokens = Number(known.maxTokens);
+	for (const [name, field] of Object.entries(NUMBERS)) {
+		if (known[name] !== "") body[field] = Number(known[name]);
+	}
 	if (known.thinking) body.enable_thinking = known.thinking === "yes";
 	if (known.tools.trim()) body.tools = JSON.parse(known.tools);
 	return body;
@@ -377,14 +378,14 @@ function fitPrompt() {
 }
 
 function listen() {
-	$("composer").addEventListener("submit", (event) => {
+	on("composer", "submit", (event) => {
 		event.preventDefault();
 		if (!submit($("prompt").value)) return;
 		$("prompt").value = "";
 		fitPrompt();
 	});
-	$("prompt").addEventListener("input", fitPrompt);
-	$("prompt").addEventListener("keydown", (event) => {
+	on("prompt", "input", fitPrompt);
+	on("prompt", "keydown", (event) => {
 		const isPhone = matchMedia("(pointer: coarse)").matches;
 		if (event.key === "Enter" && !event.shiftKey && !event.isComposing && !isPhone) {
 			event.preventDefault();
@@ -394,24 +395,24 @@ function listen() {
 			editLast();
 		}
 	});
-	$("stop").addEventListener("click", stop);
-	$("files").addEventListener("change", () => {
+	on("stop", "click", stop);
+	on("files", "change", () => {
 		attach(Array.from($("files").files));
 		$("files").value = "";
 	});
-	$("prompt").addEventListener("paste", (event) => {
+	on("prompt", "paste", (event) => {
 		const files = filesOf(event.clipboardData);
 		if (files.length) (event.preventDefault(), attach(files));
 	});
 	for (const name of ["dragover", "drop"]) {
-		$("main").addEventListener(name, (event) => {
+		on("main", name, (event) => {
 			if (!event.dataTransfer?.types.includes("Files")) return;
 			event.preventDefault(); // else the browser leaves the page for the file
 			if (name === "drop") attach(filesOf(event.dataTransfer));
 		});
 	}
-	$("new").addEventListener("click", begin);
-	$("model").addEventListener("change", () => {
+	on("new", "click", begin);
+	on("model", "change", () => {
 		store.settings.set({ model: $("model").value });
 		showChosen();
 		watch.now();
@@ -435,7 +436,7 @@ function addIcons() {
 		iconButton("image", "Add images", () => $("files").click(), { id: "attach", hidden: true }),
 	);
 	$("sidebar-foot").append(
-		make("span", { className: "gap" }),
+		make("span.gap"),
 		iconButton("moon", "Dark or light", switchTheme, { id: "theme" }),
 		iconButton("help", "Keys", openHelp),
 		iconButton("gear", "Settings", settingsDialog, { id: "open-settings" }),

@@ -12,11 +12,11 @@ export function showBoard(status) {
 	$("board").replaceChildren(
 		...rows.map(({ name, text, shares }) =>
 			make(
-				"div",
-				{ className: "reading" },
-				make("span", { className: "name" }, name),
-				make("span", { className: "value" }, text),
-				make("span", { className: "meters" }, shares.map((share) => meter(name, share))),
+				"div.reading",
+				{},
+				make("span.name", {}, name),
+				make("span.value", {}, text),
+				make("span.meters", {}, shares.map((share) => meter(name, share))),
 			),
 		),
 	);
@@ -64,7 +64,7 @@ export function showBanner(problem, seconds, retry) {
 		banner.replaceChildren(
 			make("strong", {}, problem.message),
 			// Not said each second.
-			make("span", { className: "countdown", "aria-hidden": "true" }),
+			make("span.countdown", { "aria-hidden": "true" }),
 			textButton("Try now", retry),
 		);
 		banner.hidden = false;

@@ -8,6 +8,20 @@ export function newConversation(id, now) {
 	return { id, title: "", created: now, updated: now, system: "", messages: {}, leaf: null };
 }
 
+/** What a message has beside its id, role, parent and time. */
+export const EMPTY = {
+	content: "",
+	images: [],
+	reasoning: "",
+	calls: [],
+	callId: "",
+	model: "",
+	end: "stop",
+	problem: "",
+	notes: [],
+	figures: "",
+};
+
 /** Return the messages that are shown, from the first to the last. */
 export function path(conversation) {
 	const found = [];
@@ -115,6 +129,12 @@ const IMAGE = /^data:image\/(?:jpeg|png|webp);base64,[0-9A-Za-z+/]+={0,2}$/;
 const ID = /^[0-9A-Za-z-]{1,64}$/;
 const TEXT = (value) => (typeof value === "string" ? value : "");
 const NUMBER = (value) => (Number.isFinite(value) ? value : 0);
+// How the items of a message's lists are read; what comes out empty is left out.
+const ITEMS = {
+	images: (one) => IMAGE.test(TEXT(one)) && one,
+	calls: (one) => ({ id: TEXT(one?.id), name: TEXT(one?.name), arguments: TEXT(one?.arguments) }),
+	notes: TEXT,
+};
 
 function conversationOf(value) {
 	const messages = {};
@@ -140,27 +160,13 @@ function conversationOf(value) {
 function messageOf(value) {
 	if (!ID.test(TEXT(value?.id)) || !["user", "assistant", "tool"].includes(value.role)) return null;
 	const { id, role } = value;
-	const calls = Array.isArray(value.calls) ? value.calls : [];
-	return {
-		id,
-		role,
-		parent: TEXT(value.parent) || null,
-		created: NUMBER(value.created),
-		content: TEXT(value.content),
-		images: (Array.isArray(value.images) ? value.images : []).filter((one) => IMAGE.test(TEXT(one))),
-		reasoning: TEXT(value.reasoning),
-		calls: calls.map((call) => ({
-			id: TEXT(call?.id),
-			name: TEXT(call?.name),
-			arguments: TEXT(call?.arguments),
-		})),
-		callId: TEXT(value.callId),
-		model: TEXT(value.model),
-		end: TEXT(value.end) || "stop",
-		problem: TEXT(value.problem),
-		notes: (Array.isArray(value.notes) ? value.notes : []).map(TEXT).filter(Boolean),
-		figures: TEXT(value.figures),
-	};
+	const message = { id, role, parent: TEXT(value.parent) || null, created: NUMBER(value.created) };
+	for (const [name, empty] of Object.entries(EMPTY)) {
+		const given = value[name];
+		if (ITEMS[name]) message[name] = (Array.isArray(given) ? given : []).map(ITEMS[name]).filter(Boolean);
+		else message[name] = TEXT(given) || empty;
+	}
+	return message;
 }
 
 /** Cut a chain that ends nowhere, or in itself. */

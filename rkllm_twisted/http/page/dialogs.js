@@ -13,6 +13,10 @@ export function applyTheme() {
 	else document.documentElement.dataset.theme = theme;
 }
 
+function onSave(form, save) {
+	form.onsubmit = (event) => event.submitter?.value === "save" && save(event);
+}
+
 /**
  * Open the settings.
  * @param system the system prompt of the conversation.
@@ -26,13 +30,11 @@ export function openSettings(system, saved) {
 	form.elements.system.value = system;
 	form.elements.key.value = key.get();
 	$("settings-problem").hidden = true;
-	form.onsubmit = (event) => {
-		if (event.submitter?.value !== "save") return;
+	onSave(form, (event) => {
 		const problem = toolsProblem(form.elements.tools.value);
 		if (problem) {
 			event.preventDefault();
-			$("settings-problem").textContent = problem;
-			$("settings-problem").hidden = false;
+			Object.assign($("settings-problem"), { textContent: problem, hidden: false });
 			form.elements.tools.focus();
 			return;
 		}
@@ -41,7 +43,7 @@ export function openSettings(system, saved) {
 		key.set(form.elements.key.value.trim());
 		applyTheme();
 		saved(form.elements.system.value);
-	};
+	});
 	dialog.showModal();
 }
 
@@ -65,11 +67,10 @@ export function askForKey(saved) {
 		? "The service does not know this API key. Enter another one; it is kept in this browser."
 		: "This service needs an API key. It is kept in this browser.";
 	input.value = "";
-	form.onsubmit = (event) => {
-		if (event.submitter?.value !== "save") return;
+	onSave(form, () => {
 		key.set(input.value.trim());
 		saved();
-	};
+	});
 	dialog.showModal();
 }
 

@@ -3,14 +3,21 @@
 export const $ = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
 
+/** Listen to an element of the page. */
+export const on = (id, type, listener) => $(id).addEventListener(type, listener);
+
 /**
  * Make an element.
+ * @param tag its name, perhaps with a class behind a point. A button is no form's, unless it says so.
  * @param properties properties of the element; `on…` adds a listener, `aria-…`, `data-…`, `role`
  *   and `for` are attributes, and false, null or undefined leaves one out.
  * @param children nodes and texts; null and false are left out.
  */
-export function make(name, properties = {}, ...children) {
+export function make(tag, properties = {}, ...children) {
+	const [name, className] = tag.split(".");
 	const element = document.createElement(name);
+	if (className) element.className = className;
+	if (name === "button") element.type = "button";
 	for (const [key, value] of Object.entries(properties)) {
 		if (value === undefined || value === null || value === false) continue;
 		if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
@@ -54,16 +61,12 @@ export function icon(name) {
 
 /** Make a button with an icon; the label is its name and its tooltip. */
 export function iconButton(name, label, onclick, further = {}) {
-	return make(
-		"button",
-		{ type: "button", className: "icon-button", title: label, "aria-label": label, onclick, ...further },
-		icon(name),
-	);
+	return make("button.icon-button", { title: label, "aria-label": label, onclick, ...further }, icon(name));
 }
 
 /** Make a button with a text. */
 export function textButton(text, onclick, further = {}) {
-	return make("button", { type: "button", className: "plain", onclick, ...further }, text);
+	return make("button.plain", { onclick, ...further }, text);
 }
 
 /** Copy a text, and show on the button that it is done. */

@@ -61,8 +61,8 @@ export class Tray {
 			this.#draw();
 		};
 		return make(
-			"span",
-			{ className: "attached" },
+			"span.attached",
+			{},
 			make("img", { src: image, alt: `Image ${at + 1}` }),
 			iconButton("close", `Remove image ${at + 1}`, leave),
 		);

@@ -157,129 +157,111 @@ const WORD = /[\p{L}\p{N}]/u;
 
 /** Return the pieces of a text: `{type: "text"}`, `code`, `link`, `break`, and nested ones. */
 export function inline(text, depth = 0) {
-	return new InlineReader(text, depth).read();
-}
+	let at = 0;
+	let plain = "";
+	const pieces = [];
+	const absent = new Set(); // marks without an end in the rest of the text: each is looked for once
 
-class InlineReader {
-	#text;
-	#depth;
-	#at = 0;
-	#plain = "";
-	#pieces = [];
-	#absent = new Set(); // marks without an end in the rest of the text: each is looked for once
-
-	constructor(text, depth) {
-		this.#text = text;
-		this.#depth = depth;
+	function flush() {
+		if (plain) pieces.push({ type: "text", text: plain });
+		plain = "";
 	}
 
-	read() {
-		while (this.#at < this.#text.length) {
-			const letter = this.#text[this.#at];
-			const isTaken =
-				(letter === "\\" && this.#escape()) ||
-				(letter === "\n" && this.#push({ type: "break" }, 1)) ||
-				(letter === "`" && this.#code()) ||
-				(letter === "[" && this.#link(this.#at)) ||
-				(letter === "!" && this.#text[this.#at + 1] === "[" && this.#link(this.#at + 1)) ||
-				(letter === "<" && this.#bracketed()) ||
-				(letter === "h" && this.#address()) ||
-				("*_~".includes(letter) && this.#marked());
-			if (!isTaken) {
-				this.#plain += letter;
-				this.#at += 1;
-			}
-		}
-		this.#flush();
-		return this.#pieces;
+	function take(piece, length) {
+		flush();
+		pieces.push(piece);
+		at += length;
+		return true;
 	}
 
-	#flush() {
-		if (this.#plain) this.#pieces.push({ type: "text", text: this.#plain });
-		this.#plain = "";
-	}
-
-	#push(piece, length) {
-		this.#flush();
-		this.#pieces.push(piece);
-		this.#at += length;
+	function takePlain(letters, length) {
+		plain += letters;
+		at += length;
 		return true;
 	}
 
 	/** Return where a mark is next, or -1. */
-	#find(mark, from) {
-		if (this.#absent.has(mark)) return -1;
-		const end = this.#text.indexOf(mark, from);
-		if (end < 0) this.#absent.add(mark);
+	function find(mark, from) {
+		if (absent.has(mark)) return -1;
+		const end = text.indexOf(mark, from);
+		if (end < 0) absent.add(mark);
 		return end;
 	}
 
-	#escape() {
-		const next = this.#text[this.#at + 1];
-		if (next === undefined || !PUNCTUATION.test(next)) return false;
-		this.#plain += next;
-		this.#at += 2;
-		return true;
+	function escape() {
+		const next = text[at + 1];
+		return next !== undefined && PUNCTUATION.test(next) && takePlain(next, 2);
 	}
 
-	#code() {
+	function code() {
 		let width = 1;
-		while (this.#text[this.#at + width] === "`") width += 1;
+		while (text[at + width] === "`") width += 1;
 		const mark = "`".repeat(width);
-		const end = this.#find(mark, this.#at + width);
-		if (end < 0) {
-			this.#plain += mark;
-			this.#at += width;
-			return true;
-		}
-		const code = this.#text.slice(this.#at + width, end).replace(/\n/g, " ");
-		const trimmed = /^ .*[^ ].* $/.test(code) ? code.slice(1, -1) : code;
-		return this.#push({ type: "code", text: trimmed }, end + width - this.#at);
+		const end = find(mark, at + width);
+		if (end < 0) return takePlain(mark, width);
+		const inner = text.slice(at + width, end).replace(/\n/g, " ");
+		const trimmed = /^ .*[^ ].* $/.test(inner) ? inner.slice(1, -1) : inner;
+		return take({ type: "code", text: trimmed }, end + width - at);
 	}
 
-	#link(open) {
-		if (this.#depth >= DEEPEST) return false;
-		const close = this.#find("](", open);
-		const end = close < 0 ? -1 : this.#find(")", close);
-		if (end < 0 || this.#text.slice(open + 1, close).includes("[")) return false;
-		const target = this.#text.slice(close + 2, end).trim().split(/\s+/)[0].replace(/^<|>$/g, "");
-		const label = this.#text.slice(open + 1, close);
-		return this.#push(
-			{ type: "link", href: safeAddress(target), children: inline(label || target, this.#depth + 1) },
-			end + 1 - this.#at,
-		);
+	function link(open) {
+		if (depth >= DEEPEST) return false;
+		const close = find("](", open);
+		const end = close < 0 ? -1 : find(")", close);
+		const label = text.slice(open + 1, close);
+		if (end < 0 || label.includes("[")) return false;
+		const target = text.slice(close + 2, end).trim().split(/\s+/)[0].replace(/^<|>$/g, "");
+		const children = inline(label || target, depth + 1);
+		return take({ type: "link", href: safeAddress(target), children }, end + 1 - at);
 	}
 
-	#bracketed() {
-		const found = /^<(https?:\/\/[^\s<>]+)>/.exec(this.#text.slice(this.#at, this.#at + 2048));
-		if (!found) return false;
-		return this.#push(linkTo(found[1]), found[0].length);
+	function bracketed() {
+		const found = /^<(https?:\/\/[^\s<>]+)>/.exec(text.slice(at, at + 2048));
+		return found && take(linkTo(found[1]), found[0].length);
 	}
 
-	#address() {
-		URL_START.lastIndex = this.#at;
-		const found = URL_START.exec(this.#text);
-		if (!found || WORD.test(this.#text[this.#at - 1] ?? "")) return false;
-		const address = found[0].replace(/[.,;:!?*_~)\]]+$/, "");
-		return this.#push(linkTo(address), address.length);
+	function address() {
+		URL_START.lastIndex = at;
+		const found = URL_START.exec(text);
+		if (!found || WORD.test(text[at - 1] ?? "")) return false;
+		const inner = found[0].replace(/[.,;:!?*_~)\]]+$/, "");
+		return take(linkTo(inner), inner.length);
 	}
 
-	#marked() {
-		const [text, at] = [this.#text, this.#at];
+	function marked() {
 		const mark = Object.keys(MARKS).find((one) => text.startsWith(one, at));
-		if (!mark || this.#depth >= DEEPEST) return false;
+		if (!mark || depth >= DEEPEST) return false;
 		const from = at + mark.length;
 		const isWordInside = mark.includes("_") && WORD.test(text[at - 1] ?? "");
 		if (isWordInside || /\s/.test(text[from] ?? " ")) return false;
-		let end = this.#find(mark, from + 1);
+		let end = find(mark, from + 1);
 		// The end of a single mark is no half of a double one, and stands after a letter.
 		while (end > 0 && (/\s/.test(text[end - 1]) || (mark.length === 1 && text[end + 1] === mark))) {
-			end = this.#find(mark, end + (text[end + 1] === mark ? 2 : 1));
+			end = find(mark, end + (text[end + 1] === mark ? 2 : 1));
 		}
 		if (end < 0 || (mark.includes("_") && WORD.test(text[end + mark.length] ?? ""))) return false;
-		const children = inline(text.slice(from, end), this.#depth + 1);
-		return this.#push({ type: MARKS[mark], children }, end + mark.length - at);
+		const children = inline(text.slice(from, end), depth + 1);
+		return take({ type: MARKS[mark], children }, end + mark.length - at);
 	}
+
+	const readers = {
+		"\\": escape,
+		"\n": () => take({ type: "break" }, 1),
+		"`": code,
+		"[": () => link(at),
+		"!": () => text[at + 1] === "[" && link(at + 1),
+		"<": bracketed,
+		h: address,
+		"*": marked,
+		_: marked,
+		"~": marked,
+	};
+	while (at < text.length) {
+		const letter = text[at];
+		if (!readers[letter]?.()) takePlain(letter, 1);
+	}
+	flush();
+	return pieces;
 }
 
 function linkTo(address) {

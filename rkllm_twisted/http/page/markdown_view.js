@@ -67,17 +67,12 @@ function listElement({ ordered, start, items }) {
 
 function codeElement({ language, text }) {
 	const label = "Copy this code";
-	const button = make(
-		"button",
-		{ type: "button", className: "copy-code", "aria-label": label, title: label },
-		icon("copy"),
-		"Copy",
-	);
-	button.addEventListener("click", () => copy(text, button));
+	const onclick = () => copy(text, button);
+	const button = make("button.copy-code", { "aria-label": label, title: label, onclick }, icon("copy"), "Copy");
 	return make(
-		"div",
-		{ className: "code" },
-		make("div", { className: "code-head" }, make("span", {}, language || "text"), button),
+		"div.code",
+		{},
+		make("div.code-head", {}, make("span", {}, language || "text"), button),
 		make("pre", { tabIndex: 0 }, make("code", {}, text)),
 	);
 }
@@ -86,8 +81,8 @@ function tableElement({ align, head, rows }) {
 	const row = (name) => (cells) =>
 		make("tr", {}, cells.map((cell, column) => make(name, { className: align[column] }, inlineNodes(cell))));
 	return make(
-		"div",
-		{ className: "table", tabIndex: 0 },
+		"div.table",
+		{ tabIndex: 0 },
 		make("table", {}, make("thead", {}, row("th")(head)), make("tbody", {}, rows.map(row("td")))),
 	);
 }

@@ -26,7 +26,7 @@ export class MessageView {
 		);
 		if (message.role === "assistant") this.#buildAnswer();
 		else this.#buildOwn();
-		this.#parts.tools = make("div", { className: "tools" });
+		this.#parts.tools = make("div.tools");
 		this.element.append(this.#parts.tools);
 		this.refresh(versions);
 	}
@@ -59,22 +59,22 @@ export class MessageView {
 	#buildOwn() {
 		const { content, images = [] } = this.#message;
 		const shown = images.map((src, at) => make("img", { src, alt: `Image ${at + 1}` }));
-		if (shown.length) this.element.append(make("div", { className: "shown-images" }, shown));
-		this.element.append(make("div", { className: "bubble", hidden: !content }, content));
+		if (shown.length) this.element.append(make("div.shown-images", {}, shown));
+		this.element.append(make("div.bubble", { hidden: !content }, content));
 	}
 
 	#buildAnswer() {
 		const parts = this.#parts;
 		parts.bar = make("progress", { max: 1, value: 0, hidden: true, "aria-label": "About how far" });
-		parts.phase = make("div", { className: "phase", hidden: true }, make("span"), parts.bar);
-		parts.thought = make("div", { className: "markdown" });
+		parts.phase = make("div.phase", { hidden: true }, make("span"), parts.bar);
+		parts.thought = make("div.markdown");
 		parts.thoughtTitle = make("summary", {}, "Reasoning");
 		parts.reasoning = make("details", { hidden: true }, parts.thoughtTitle, parts.thought);
 		parts.body = make("div", { className: "markdown body" });
-		parts.calls = make("div", { className: "calls" });
-		parts.notes = make("div", { className: "notes" });
-		parts.problem = make("div", { className: "problem", hidden: true });
-		parts.figures = make("p", { className: "figures", hidden: true });
+		parts.calls = make("div.calls");
+		parts.notes = make("div.notes");
+		parts.problem = make("div.problem", { hidden: true });
+		parts.figures = make("p.figures", { hidden: true });
 		const { phase, reasoning, body, calls, notes, problem, figures } = parts;
 		this.element.append(phase, reasoning, body, calls, problem, notes, figures);
 	}
@@ -99,9 +99,9 @@ export class MessageView {
 
 	#callElement(call) {
 		const element = make(
-			"div",
-			{ className: "call" },
-			make("div", { className: "code-head" }, make("span", {}, "The model calls "), make("code", {}, call.name)),
+			"div.call",
+			{},
+			make("div.code-head", {}, make("span", {}, "The model calls "), make("code", {}, call.name)),
 			make("pre", { tabIndex: 0 }, make("code", {}, pretty(call.arguments))),
 		);
 		if (this.#message.end === "tool_calls" && this.#actions.waitsForCall(this.#message, call)) {
@@ -111,8 +111,8 @@ export class MessageView {
 	}
 
 	#callForm(call) {
-		const area = make("textarea", { rows: 2, "aria-label": `Result of ${call.name}` });
-		area.placeholder = "The result of this call";
+		const placeholder = "The result of this call";
+		const area = make("textarea", { rows: 2, placeholder, "aria-label": `Result of ${call.name}` });
 		const onsubmit = (event) => {
 			event.preventDefault();
 			this.#actions.answerCall(call, area.value);
@@ -141,8 +141,8 @@ export class MessageView {
 		const at = versions.indexOf(this.#message.id);
 		const go = (step) => () => this.#actions.show(versions[at + step]);
 		return make(
-			"span",
-			{ className: "versions", role: "group", "aria-label": "Versions" },
+			"span.versions",
+			{ role: "group", "aria-label": "Versions" },
 			iconButton("before", "Version before", go(-1), { disabled: at === 0 }),
 			make("span", {}, `${at + 1}/${versions.length}`),
 			iconButton("after", "Version after", go(1), { disabled: at === versions.length - 1 }),
@@ -164,9 +164,8 @@ export class MessageView {
 			if (area.value.trim()) this.#actions.edit(this.#message, area.value);
 		};
 		const form = make(
-			"form",
+			"form.editor",
 			{
-				className: "editor",
 				onsubmit: (event) => (event.preventDefault(), send()),
 				onkeydown: (event) => {
 					if (event.key === "Escape") {
@@ -200,17 +199,15 @@ function pretty(text) {
 /** Return the elements of an empty conversation. */
 export function welcome(model, suggestions, ask) {
 	return make(
-		"div",
-		{ className: "welcome" },
-		make("img", { className: "mark", src: "page/icon.svg", alt: "" }),
+		"div.welcome",
+		{},
+		make("img.mark", { src: "page/icon.svg", alt: "" }),
 		make("h2", {}, "What would you like to know?"),
 		make("p", {}, model ? `${model} runs on your own hardware.` : "No model is there yet."),
 		make(
-			"div",
-			{ className: "suggestions" },
-			suggestions.map((text) =>
-				textButton(text, () => ask(text), { className: "suggestion" }),
-			),
+			"div.suggestions",
+			{},
+			suggestions.map((text) => textButton(text, () => ask(text), { className: "suggestion" })),
 		),
 	);
 }

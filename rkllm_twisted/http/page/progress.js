@@ -51,10 +51,7 @@ export function figures({ sent, first, last }, timings, pieces) {
 	if (!first) return "";
 	const count = timings?.predicted_n || pieces;
 	const rate = timings?.predicted_per_second || (count > 1 ? ((count - 1) * 1000) / (last - first) : 0);
-	const parts = [
-		`first token after ${duration(first - sent)}`,
-		`${count} token${count === 1 ? "" : "s"}`,
-	];
+	const parts = [`first token after ${duration(first - sent)}`, `${count} token${count === 1 ? "" : "s"}`];
 	if (Number.isFinite(rate) && rate > 0) parts.push(`${number(rate)} tokens/s`);
 	if (timings) {
 		const whole = timings.cache_n + timings.prompt_n;

@@ -1,7 +1,7 @@
 // The list of conversations, and what is done with all of them.
 
 import { exported, imported } from "./conversation.js";
-import { $, announce, iconButton, make, textButton } from "./dom.js";
+import { $, announce, iconButton, make, on, textButton } from "./dom.js";
 import * as store from "./store.js";
 
 /** `actions`: open(id), removed(id), renamed(id, title), fail(sentence). */
@@ -12,18 +12,22 @@ export class Sidebar {
 
 	constructor(actions) {
 		this.#actions = actions;
-		$("find").addEventListener("input", () => this.#fill());
-		const file = make("input", { type: "file", accept: ".json,application/json", hidden: true });
-		file.id = "import-file";
-		file.addEventListener("change", () => this.#import(file));
-		file.setAttribute("aria-label", "A file with conversations");
+		on("find", "input", () => this.#fill());
+		const file = make("input", {
+			type: "file",
+			id: "import-file",
+			accept: ".json,application/json",
+			hidden: true,
+			"aria-label": "A file with conversations",
+			onchange: () => this.#import(file),
+		});
 		$("sidebar-foot").append(
 			textButton("Export", () => this.#export(), { id: "export" }),
 			textButton("Import", () => file.click(), { id: "import" }),
 			file,
 		);
-		$("veil").addEventListener("click", () => this.toggle(false));
-		$("sidebar").addEventListener("keydown", (event) => {
+		on("veil", "click", () => this.toggle(false));
+		on("sidebar", "keydown", (event) => {
 			if (event.key === "Escape" && this.isOver) this.toggle(false);
 		});
 		// What slides out of sight must not have the focus.
