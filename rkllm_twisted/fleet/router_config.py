@@ -6,6 +6,7 @@ Crossbar is never imported: it is a service with an environment of its own.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import attrs
 from rkllm_twisted.errors import StartupError
 from rkllm_twisted.fleet.values import REALM, Role
 
-#: Bytes of one WAMP message: the most that Crossbar's rawsocket takes.
+#: Bytes of one WAMP message: what :data:`~rkllm_twisted.fleet.values.MAX_SIZE` needs, and some.
 _MAX_MESSAGE = 16 * 1024 * 1024
 #: The modules that the router imports, and their names in its folder.
 _MODULES = {"access.py": "rkllm_access.py", "wamp/router.py": "rkllm_router.py"}
@@ -76,8 +77,7 @@ def _roles() -> list[dict[str, Any]]:
     ]
 
 
-def _transports(settings: RouterSettings) -> Any:
-    auth = {"cryptosign": {"type": "dynamic", "authenticator": "rkllm.router.authenticate"}}
+def _transports(settings: RouterSettings) -> Iterator[dict[str, Any]]:
     endpoint: dict[str, Any] = {
         "type": "tcp",
         "port": settings.port,
@@ -88,12 +88,20 @@ def _transports(settings: RouterSettings) -> Any:
             "certificate": str(settings.certificate.absolute()),
             "key": str((settings.private_key or settings.certificate).absolute()),
         }
-    yield {
+    yield _transport("boards", endpoint)
+    if settings.socket is not None:
+        path = str(settings.socket.absolute())
+        yield _transport("fronts", {"type": "unix", "path": path})
+
+
+def _transport(name: str, endpoint: dict[str, Any]) -> dict[str, Any]:
+    return {
+        # On a UNIX socket, too: Crossbar's rawsocket has no ping.
         "type": "websocket",
-        "id": "boards",
+        "id": name,
         "endpoint": endpoint,
         "serializers": ["msgpack"],
-        "auth": auth,
+        "auth": {"cryptosign": {"type": "dynamic", "authenticator": "rkllm.router.authenticate"}},
         # Without a ping a board that hangs would keep its call for minutes.
         "options": {
             "auto_ping_interval": 2000,
@@ -104,15 +112,6 @@ def _transports(settings: RouterSettings) -> Any:
             "fail_by_drop": True,
         },
     }
-    if settings.socket is not None:
-        yield {
-            "type": "rawsocket",
-            "id": "fronts",
-            "endpoint": {"type": "unix", "path": str(settings.socket.absolute())},
-            "serializers": ["msgpack"],
-            "auth": auth,
-            "options": {"max_message_size": _MAX_MESSAGE},
-        }
 
 
 def write(directory: Path, settings: RouterSettings) -> Path:

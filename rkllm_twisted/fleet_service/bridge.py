@@ -133,6 +133,8 @@ class Bridge:
         except (Unreachable, RPCError) as error:
             self.status = {}
             self._set_state(away(str(error), self._last_model))
+            if isinstance(error, Unreachable):  # what a daemon that hangs has under way is lost
+                self.conversations.close()
             return
         except CancelledError:
             return  # the bridge stops

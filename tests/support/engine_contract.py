@@ -338,6 +338,24 @@ async def test_a_lost_connection_fails_the_front_s_calls(fleet: Any) -> None:
     assert await answer == "back"
 
 
+async def test_what_is_asked_of_a_connection_that_ends_fails_like_what_is_under_way(
+    fleet: Any,
+) -> None:
+    board, front = await pair(fleet)
+    served = Served()
+    await board.offer(DEMO, served, 1)
+    answer = await place(front, served)
+    fleet.cut(board)
+    board.announce({"model": "late"})
+    served.calls[0].progress("late")
+    with pytest.raises(BoardLost):
+        await answer
+    fleet.cut(front)
+    with pytest.raises(RouterLost):
+        await front.call(DEMO, {})
+    await front.leave()
+
+
 async def test_an_engine_that_has_left_refuses_calls_and_ends_what_was_under_way(
     fleet: Any,
 ) -> None:

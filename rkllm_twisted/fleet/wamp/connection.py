@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from autobahn.twisted.rawsocket import WampRawSocketClientFactory
-from autobahn.twisted.websocket import WampWebSocketClientFactory
+from autobahn.twisted.websocket import WampWebSocketClientFactory, WampWebSocketClientProtocol
 from autobahn.wamp.serializer import MsgPackSerializer
 from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint, wrapClientTLS
 
@@ -17,7 +16,7 @@ from rkllm_twisted.errors import StartupError
 
 #: Seconds between two attempts: from the first to the last, and after a refusal.
 SHORTEST, LONGEST = 0.5, 30.0
-#: Bytes of one message: the most that Crossbar's rawsocket takes.
+#: Bytes of one message, as in the router's configuration.
 _MAX_MESSAGE = 16 * 1024 * 1024
 #: A peer that does not answer a ping is gone: seconds.
 _WEBSOCKET = {
@@ -50,19 +49,34 @@ def way_to(reactor: Any, url: str, ca: Path | None, make_session: Any) -> tuple[
     """
     parts = urlsplit(url)
     if parts.scheme == "unix" and parts.path:
-        factory = WampRawSocketClientFactory(make_session, serializer=MsgPackSerializer())
+        factory = _websocket("ws://localhost", make_session)
         return UNIXClientEndpoint(reactor, parts.path), factory
     if parts.scheme not in {"ws", "wss"} or not parts.hostname:
         raise StartupError(
             f"{url!r} is no router: it takes wss://host:port, ws://host:port or unix:/path."
         )
-    factory = WampWebSocketClientFactory(make_session, url=url, serializers=[MsgPackSerializer()])
-    factory.setProtocolOptions(**_WEBSOCKET)
+    factory = _websocket(url, make_session)
     port = parts.port or (443 if parts.scheme == "wss" else 80)
     endpoint: Any = HostnameEndpoint(reactor, parts.hostname, port)
     if parts.scheme == "wss":
         endpoint = wrapClientTLS(_tls(parts.hostname, ca), endpoint)
     return endpoint, factory
+
+
+class _Connection(WampWebSocketClientProtocol):  # type: ignore[misc]
+    """Loses what is sent while it ends, like what is under way; autobahn's own raises."""
+
+    def send(self, msg: Any) -> None:
+        """Send a WAMP message."""
+        if self.state == self.STATE_OPEN:
+            super().send(msg)
+
+
+def _websocket(url: str, make_session: Any) -> Any:
+    factory = WampWebSocketClientFactory(make_session, url=url, serializers=[MsgPackSerializer()])
+    factory.setProtocolOptions(**_WEBSOCKET)
+    factory.protocol = _Connection
+    return factory
 
 
 def _tls(host: str, ca: Path | None) -> Any:
