@@ -4,6 +4,8 @@ from __future__ import annotations
 
 #: The kinds that are read, for sentences.
 READ = "JPEG, PNG and WebP"
+#: Where the bytes are by which a picture that is read is known: JPEG, PNG, WebP.
+_PICTURES = ((0, b"\xff\xd8\xff"), (0, b"\x89PNG\r\n\x1a\n"), (8, b"WEBPVP8"))
 #: Types in ``data:`` URIs that say nothing.
 _UNKNOWN = ("", "application/octet-stream")
 #: Types of pictures that are none of pixels, or that are never read.
@@ -49,6 +51,11 @@ def is_refused(kind: str) -> bool:
     """
     kind = kind.lower()
     return kind in _REFUSED or not (kind in _UNKNOWN or kind.startswith("image/"))
+
+
+def begins_well(data: bytes) -> bool:
+    """True if a file begins as a picture that is read."""
+    return any(data.startswith(start, at) for at, start in _PICTURES)
 
 
 def name_of(data: bytes) -> str | None:

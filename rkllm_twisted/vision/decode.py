@@ -8,7 +8,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from rkllm_twisted.chat.extras import ExtraMissingError
-from rkllm_twisted.formats.picture_kind import READ, name_of
+from rkllm_twisted.formats.picture_kind import READ, begins_well, name_of
 from rkllm_twisted.vision.limits import FORMATS, MAX_ENCODED_BYTES, MAX_PIXELS, MAX_SIDE
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ def decode(data: bytes) -> Image.Image:
         name = name_of(data)
         if name is not None:
             raise PictureError(f"is {name}, and only {READ} pictures are read") from None
+        if begins_well(data):
+            raise PictureError("is damaged, or the rest of it is missing") from None
         raise PictureError("is no JPEG, PNG or WebP picture that can be read") from None
     check_size(*image.size)
     try:

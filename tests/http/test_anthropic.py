@@ -202,6 +202,15 @@ def content(*blocks: object, role: str = "user") -> dict[str, Any]:
             content({"type": "image", "source": {"type": "base64"}}),
             "messages[1].content[0].source.data",
         ),
+        (
+            content(
+                {
+                    "type": "image",
+                    "source": {"type": "base64", "media_type": "image/svg+xml", "data": "aGk="},
+                }
+            ),
+            "messages[1].content[0].source.media_type",
+        ),
         (content({"type": "document"}), "messages[1].content[0].type"),
         (content({"type": "text"}), "messages[1].content[0].text"),
         (content(tool_result()), "messages[1].content[0].tool_use_id"),

@@ -128,6 +128,7 @@ def test_a_result_keeps_the_id_of_a_call_that_has_it() -> None:
         ({"messages": ["x"]}, "messages[0]"),
         ({"messages": [{"role": "user", "images": "aGk="}]}, "messages[0].images"),
         ({"messages": [{"role": "user", "images": [1]}]}, "messages[0].images[0]"),
+        ({"messages": [{"role": "user", "images": ["https://a/b.png"]}]}, "messages[0].images[0]"),
         ({"messages": HELLO, "think": "much"}, "think"),
         ({"messages": HELLO, "format": 1}, "format"),
         ({"messages": HELLO, "stream": "yes"}, "stream"),

@@ -122,6 +122,12 @@ def test_what_is_no_picture_is_refused_in_the_page(chat: Any) -> None:
     assert chat.page.locator("#images img").count() == 0
 
 
+def test_what_is_no_picture_is_named_when_it_is_dropped(chat: Any) -> None:
+    drop = DROP.replace('"a.png", { type: "image/png" }', '"a.pdf", { type: "application/pdf" }')
+    chat.page.evaluate(drop, ["#log", "drop", ""])
+    chat.sees(".problem", "a.pdf is no JPEG, PNG or WebP picture")
+
+
 def test_a_model_that_reads_no_images_takes_none(chat: Any) -> None:
     assert chat.page.locator("#attach").is_visible()
     chat.choose("slow")

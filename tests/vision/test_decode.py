@@ -124,7 +124,15 @@ def test_a_truncated_picture_is_refused() -> None:
         decode(data[: len(data) // 2])
 
 
-@pytest.mark.parametrize("data", [b"", b"\xff\xd8", b"words", b"\x89PNG\r\n\x1a\n"])
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("length", [20, 1000])
+def test_what_is_left_of_a_picture_is_damaged(form: str, length: int) -> None:
+    data = encoded(Image.effect_noise((64, 64), 90).convert("RGB"), form)
+    with pytest.raises(PictureError, match="^is damaged"):
+        decode(data[:length])
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xd8", b"words", b"RIFF\x24\0\0\0WAVEfmt "])
 def test_no_picture_is_refused(data: bytes) -> None:
     with pytest.raises(PictureError, match="is empty|is no JPEG"):
         decode(data)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from rkllm_twisted.chat.messages import shown
+from rkllm_twisted.formats.picture_kind import READ, is_refused
 from rkllm_twisted.http.translation.images import IN_ITSELF, base64_part, content_of
 from rkllm_twisted.http.translation.reading import required_text, wrong
 
@@ -137,7 +138,11 @@ def _image(block: Mapping[str, Any], place: str) -> Message:
     kind = source.get("type") if isinstance(source, dict) else None
     if not isinstance(source, dict) or kind != "base64":
         raise wrong(f"{place}.type", f'must be "base64", not {shown(kind)}; {IN_ITSELF}')
-    return base64_part(source.get("data"), f"{place}.data", str(source.get("media_type", "")))
+    kind = str(source.get("media_type", ""))
+    if is_refused(kind):
+        what = f"{shown(kind)} is not read, only {READ} pictures are"
+        raise wrong(f"{place}.media_type", what)
+    return base64_part(source.get("data"), f"{place}.data", kind)
 
 
 def _result(block: Mapping[str, Any], place: str, known: Collection[str]) -> Message:

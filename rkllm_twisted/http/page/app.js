@@ -408,7 +408,7 @@ function listen() {
 		on("main", name, (event) => {
 			if (!event.dataTransfer?.types.includes("Files")) return;
 			event.preventDefault(); // else the browser leaves the page for the file
-			if (name === "drop") attach(filesOf(event.dataTransfer));
+			if (name === "drop") attach(Array.from(event.dataTransfer.files)); // what is no picture is named
 		});
 	}
 	on("new", "click", begin);

@@ -69,7 +69,7 @@ export class Tray {
 	}
 }
 
-/** Return the image files of a drop or of the clipboard. */
+/** Return the image files of the clipboard. */
 export function filesOf(transfer) {
 	return Array.from(transfer?.files ?? []).filter((file) => file.type.startsWith("image/"));
 }

@@ -25,8 +25,8 @@ def base64_part(data: object, place: str, kind: str = "") -> Part:
     :param kind: its type, such as ``image/png``. The daemon looks at the image itself.
     :raises HTTPError: it is no text.
     """
-    if not isinstance(data, str) or not data:
-        raise wrong(place, f"must be an image in base64, not {shown(data)}")
+    if not isinstance(data, str) or not data or "://" in data[:20]:
+        raise wrong(place, f"must be an image in base64, not {shown(data)}; nothing is fetched")
     return image_part(data if data.startswith(_DATA) else f"data:{kind};base64,{data}")
 
 
