@@ -81,6 +81,26 @@ class CallbackCopy(NamedTuple):
     rows: tuple[ResultCopy, ...]
 
 
+class TokenCopies(NamedTuple):
+    """What callbacks that followed each other brought: tokens, nearly all there is.
+
+    Each is in state NORMAL and has one row with a text and without arrays.
+
+    :param userdata: of the run.
+    :param structures: the bytes of each.
+    :param texts: the bytes of each one's text.
+    """
+
+    userdata: int
+    structures: list[bytes]
+    texts: list[bytes]
+
+    def copies(self) -> Iterator[CallbackCopy]:
+        """Yield each by itself."""
+        for structure, text in zip(self.structures, self.texts, strict=True):
+            yield CallbackCopy(self.userdata, 0, (ResultCopy(structure, text),))
+
+
 def structure_of(layout: Layout, copy: ResultCopy) -> CData:
     """Make the structure again, with pointers to the copies.
 

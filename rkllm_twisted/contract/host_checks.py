@@ -18,7 +18,8 @@ from rkllm_twisted.contract.raw_library import QUESTION, RawLibrary
 from rkllm_twisted.contract.run_checks import LOGITS
 from rkllm_twisted.contract.verdict import NotTestable, Verdict, judged
 from rkllm_twisted.isolation.config import ChildConfig, is_built
-from rkllm_twisted.isolation.frames import CallFrame, HostReader, ReturnFrame
+from rkllm_twisted.isolation.frames import CallFrame, ReturnFrame
+from rkllm_twisted.isolation.host_reader import HostReader, one_by_one
 from rkllm_twisted.runtime.local_caller import callback_argument
 from rkllm_twisted.values import RunState
 
@@ -67,7 +68,7 @@ class HostProcess:
             data = self._connection.recv(1 << 20)
             if not data:
                 raise EOFError(f"its process ended with {self._process.wait(5)}")
-            for one in self._reader.feed(data):
+            for one in one_by_one(self._reader.feed(data)):
                 if isinstance(one, ReturnFrame):
                     return one.status, copies
                 copies.append(one)

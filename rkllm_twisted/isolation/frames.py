@@ -7,14 +7,12 @@ sends callbacks and returns. ``cpu_runtime/src/host/frames.h`` says the same in 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
 from enum import IntEnum
-from typing import TypeAlias
 
 import attrs
 
 from rkllm_twisted.abi.image import Argument, ArgumentPlace, Buffer, CallImage, Relocation
-from rkllm_twisted.abi.result_copy import CallbackCopy, ResultCopy
+from rkllm_twisted.abi.result_copy import CallbackCopy
 
 
 class FrameKind(IntEnum):
@@ -38,9 +36,6 @@ ENTRY = struct.Struct("=IIQ")
 CALLBACK = struct.Struct("=IIQ")
 #: The bytes of the text, of the hidden states and of the logits.
 ROW = struct.Struct("=3Q")
-#: The callback of one row without arrays, as most are.
-_TOKEN = struct.Struct("=IIQ3Q")
-_NO_ARRAYS = (b"", b"")
 #: The status, and whether there is a handle. The outputs follow.
 RETURN = struct.Struct("=iI")
 #: The text is NULL.
@@ -51,6 +46,10 @@ MAX_BODY_BYTES = 2**31 - 1
 MAX_ROWS = 255
 #: A flag of a call: it returns when the run that it has begun has ended.
 AWAIT_END = 1
+
+
+#: The kind, the number and the body.
+Frame = tuple[int, int, bytes]
 
 
 class BadFrame(ValueError):
@@ -150,9 +149,6 @@ class ReturnFrame:
         return HEADER.pack(FrameKind.RETURN, 0, self.number, len(body)) + body
 
 
-Received: TypeAlias = CallbackCopy | ReturnFrame
-
-
 def signal_frame(kind: FrameKind, number: int) -> bytes:
     """Return the frame of an abort or a pause, of the call of this number."""
     return HEADER.pack(kind, 0, number, 0)
@@ -178,19 +174,28 @@ class FrameReader:
     def __init__(self) -> None:
         self._rest = bytearray()
 
-    def feed(self, data: Buffer) -> list[tuple[int, int, bytes]]:
-        """Add bytes; return the kind, the number and the body of each frame that is complete."""
-        rest: Buffer = data
-        if self._rest:
-            self._rest += data
-            rest = self._rest
-            if len(rest) < self._missing:
-                return []
-        whole = bytes(rest)
-        frames, at = _split(whole)
-        self._rest = bytearray(whole[at:]) if at < len(whole) else bytearray()
-        self._missing = _needed(self._rest)
+    def feed(self, data: Buffer) -> list[Frame]:
+        """Add bytes; return the frames that are complete."""
+        whole, at = self.join(data), 0
+        frames: list[Frame] = []
+        while (found := frame_at(whole, at)) is not None:
+            frame, at = found
+            frames.append(frame)
+        self.keep(whole, at)
         return frames
+
+    def join(self, data: Buffer) -> bytes:
+        """Return the bytes from the first frame on; none if that cannot be complete yet."""
+        if not self._rest:
+            return bytes(data)
+        self._rest += data
+        return b"" if len(self._rest) < self._missing else bytes(self._rest)
+
+    def keep(self, whole: bytes, at: int) -> None:
+        """Keep the bytes that :meth:`join` has returned from a place on."""
+        if whole:
+            self._rest = bytearray(whole[at:]) if at < len(whole) else bytearray()
+            self._missing = _needed(self._rest)
 
     _missing = 0
 
@@ -202,81 +207,16 @@ def _needed(rest: bytearray) -> int:
     return HEADER.size + int(HEADER.unpack_from(rest)[3])
 
 
-def _split(data: bytes) -> tuple[list[tuple[int, int, bytes]], int]:
-    frames = []
-    at, end = 0, len(data)
-    while end - at >= HEADER.size:
-        kind, zero, number, size = HEADER.unpack_from(data, at)
-        if zero or size > MAX_BODY_BYTES:
-            raise BadFrame("a header is wrong")
-        stop = at + HEADER.size + size
-        if stop > end:
-            break
-        frames.append((kind, number, data[at + HEADER.size : stop]))
-        at = stop
-    return frames, at
+def frame_at(data: bytes, at: int) -> tuple[Frame, int] | None:
+    """Return the frame at a place, and where it ends; None if it is not complete.
 
-
-class HostReader:
-    """Reads what the host sends.
-
-    :param structure_bytes: the size of an RKLLMResult.
+    :raises BadFrame: its header is wrong.
     """
-
-    def __init__(self, structure_bytes: int) -> None:
-        self._frames = FrameReader()
-        self._structure = structure_bytes
-
-    def feed(self, data: Buffer) -> list[Received]:
-        """Add bytes; return what is complete.
-
-        :raises BadFrame: the bytes are no frames, or none of these.
-        """
-        return [self._read(*frame) for frame in self._frames.feed(data)]
-
-    def _read(self, kind: int, number: int, body: bytes) -> Received:
-        try:
-            if kind == FrameKind.CALLBACK:
-                return self._callback(body)
-            if kind == FrameKind.RETURN:
-                status, has_handle = RETURN.unpack_from(body)
-                return ReturnFrame(number, status, bool(has_handle), body[RETURN.size :])
-        except struct.error as error:
-            raise BadFrame(str(error)) from None
-        raise BadFrame(f"there is no kind {kind}")
-
-    def _callback(self, body: bytes) -> CallbackCopy:
-        if len(body) >= _TOKEN.size + self._structure:
-            state, n_rows, userdata, *sizes = _TOKEN.unpack_from(body)
-            end = _TOKEN.size + self._structure
-            if n_rows == 1 and sizes == [len(body) - end, 0, 0]:
-                row = ResultCopy(body[_TOKEN.size : end], body[end:], _NO_ARRAYS)
-                return CallbackCopy(userdata, state, (row,))
-        return self._callback_of_any(body)
-
-    def _callback_of_any(self, body: bytes) -> CallbackCopy:
-        state, n_rows, userdata = CALLBACK.unpack_from(body)
-        if n_rows > MAX_ROWS:
-            raise BadFrame(f"{n_rows} rows")
-        at = CALLBACK.size
-        rows = []
-        for _ in range(n_rows):
-            text_bytes, *array_bytes = ROW.unpack_from(body, at)
-            at += ROW.size
-            has_text = text_bytes != NO_TEXT
-            sizes = (self._structure, text_bytes if has_text else 0, *array_bytes)
-            if at + sum(sizes) > len(body):
-                raise BadFrame("a row is longer than its frame")
-            parts = list(_cut(body, at, sizes))
-            at += sum(sizes)
-            text = parts[1] if has_text else None
-            rows.append(ResultCopy(parts[0], text, (parts[2], parts[3])))
-        if at != len(body):
-            raise BadFrame("a frame is longer than its rows")
-        return CallbackCopy(userdata, state, tuple(rows))
-
-
-def _cut(data: bytes, at: int, sizes: Sequence[int]) -> Iterator[bytes]:
-    for size in sizes:
-        yield data[at : at + size]
-        at += size
+    body = at + HEADER.size
+    if body > len(data):
+        return None
+    kind, zero, number, size = HEADER.unpack_from(data, at)
+    if zero or size > MAX_BODY_BYTES:
+        raise BadFrame("a header is wrong")
+    stop = body + size
+    return None if stop > len(data) else ((kind, number, data[body:stop]), stop)

@@ -23,8 +23,9 @@ from twisted.python.failure import Failure
 from rkllm_twisted.abi.image import Buffer
 from rkllm_twisted.errors import RuntimeCrashed
 from rkllm_twisted.isolation.config import CONNECTION_FD, HEARTBEAT_FD, ChildConfig
-from rkllm_twisted.isolation.frames import BadFrame, HostReader, Received
+from rkllm_twisted.isolation.frames import BadFrame
 from rkllm_twisted.isolation.heartbeat import Heartbeat
+from rkllm_twisted.isolation.host_reader import HostReader, Received
 from rkllm_twisted.isolation.marks import CallMarks
 from rkllm_twisted.isolation.output import ChildOutput, reason_in
 
@@ -37,8 +38,7 @@ MAX_CRASH_LINES = 20
 SILENT = "stopped answering and was killed"
 GARBLED = "sent what is no message and was killed"
 DISCONNECTED = "closed its connection and was killed"
-#: Bytes of one read, always into the same buffer: new buffers, cut to what came, leave holes in
-#: C's heap.
+#: Bytes of one read, always into the same buffer: new ones leave holes in C's heap.
 READ_BYTES = 2**20
 #: The most descriptors that starting a child takes at the same time.
 SPAWN_DESCRIPTORS = 12

@@ -17,16 +17,15 @@ from rkllm_twisted.abi.declarations import Function
 from rkllm_twisted.abi.image import ALIGNMENT_BYTES, CallImage, image_of
 from rkllm_twisted.abi.layouts import CData, Layout
 from rkllm_twisted.abi.prepare import PreparedCall
-from rkllm_twisted.abi.result_copy import CallbackCopy
 from rkllm_twisted.errors import RPCError
 from rkllm_twisted.isolation.frames import (
     AWAIT_END,
     CallFrame,
     FrameKind,
-    Received,
     ReturnFrame,
     signal_frame,
 )
+from rkllm_twisted.isolation.host_reader import Received
 from rkllm_twisted.isolation.process import GARBLED, Channel
 from rkllm_twisted.runtime.callback import ResultCallback
 from rkllm_twisted.runtime.local_caller import callback_argument
@@ -153,7 +152,7 @@ class RemoteCaller:
         """Pass on what came together; return the end of the call, if it is there."""
         if not received:
             raise self._end_of(self.channel, number)
-        copies = [one for one in received if type(one) is CallbackCopy]
+        copies = [one for one in received if not isinstance(one, ReturnFrame)]
         if copies:
             assert self._callback is not None
             try:

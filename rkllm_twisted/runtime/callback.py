@@ -6,7 +6,6 @@ ended belongs to no run, and the callback is ignored.
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import itertools
 import threading
@@ -14,9 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from rkllm_twisted.abi.from_c import to_json
 from rkllm_twisted.abi.layouts import CData, Layout
-from rkllm_twisted.abi.result_copy import CallbackCopy, structure_of
+from rkllm_twisted.abi.result_copy import CallbackCopy, TokenCopies, structure_of
 from rkllm_twisted.errors import RuntimeRefused
 from rkllm_twisted.runtime.result_encoder import RESULT, ResultEncoder
+from rkllm_twisted.runtime.run_text import RunText
 from rkllm_twisted.values import LAST_STATES, RunState
 from rkllm_twisted.wire.encoded_result import EncodedResult
 
@@ -27,62 +27,6 @@ _NORMAL = int(RunState.NORMAL)
 
 #: Takes the results of one callback: there is one.
 OnRKLLMResults = Callable[[Sequence[Mapping[str, object]]], object]
-
-
-#: Bytes of UTF-8 that only continue a character.
-_CONTINUATION = range(0x80, 0xC0)
-_decoder = codecs.getincrementaldecoder("utf-8")
-
-
-class RunText:
-    """Decodes the ``text`` of one run's results, whose ends may lie inside a character.
-
-    A WAITING callback says that a character is not complete. The runtime sends the whole character
-    in a later NORMAL one, or only the rest of it if that text begins inside a character. The second
-    of two NORMAL callbacks brings a character that is split over both. Bytes that are not UTF-8
-    become U+FFFD.
-    """
-
-    def __init__(self) -> None:
-        self._decoder = _decoder("replace")
-        self._waiting = b""
-        #: True if the last text has ended inside a character.
-        self._is_inside = False
-
-    def normal(self, text: bytes | None) -> str | None:
-        """Decode the text of a result in state NORMAL."""
-        if text is None:
-            return None
-        if self._is_inside:
-            return self._go_on(text)
-        try:
-            return text.decode()
-        except UnicodeDecodeError:
-            return self._go_on(text)
-
-    def _go_on(self, text: bytes) -> str:
-        """Decode a text that begins or ends inside a character, or is no UTF-8."""
-        waiting, self._waiting = self._waiting, b""
-        if text and text[0] in _CONTINUATION:
-            text = waiting + text
-        complete = self._decoder.decode(text)
-        self._is_inside = bool(self._decoder.getstate()[0])
-        return complete
-
-    def waiting(self, text: bytes | None) -> str | None:
-        """Decode the text of a result in state WAITING, without its incomplete character."""
-        if text is None:
-            return None
-        decoder = _decoder("replace")
-        complete = decoder.decode(text)
-        self._waiting = decoder.getstate()[0]
-        self._is_inside = self._is_inside or bool(self._waiting)
-        return complete
-
-    def last(self, text: bytes | None) -> str | None:
-        """Decode the text of the last result, and the bytes that were never completed."""
-        complete = self._decoder.decode(text or b"", final=True)
-        return complete if complete or text is not None else None
 
 
 class RunCallbacks:
@@ -147,20 +91,23 @@ class RunCallbacks:
         keeps = self._layout.release.keeps_arrays and bool(pointer)
         return _RELEASE if keeps and self._encoder.has_arrays(pointer.contents) else _CONTINUE
 
-    def take(self, copies: Sequence[CallbackCopy]) -> None:
+    def take(self, copies: Sequence[CallbackCopy | TokenCopies]) -> None:
         """Pass on the results of callbacks that another process has copied and returned from.
 
         :raises ValueError: one is not what its process must send.
         """
-        results = []
+        results: list[Mapping[str, object]] = []
         for copy in copies:
             self.begun = True
             if self._failure is None and self._on_results is not None:
                 try:
-                    results.append(self._read_copy(copy))
+                    if isinstance(copy, TokenCopies):
+                        results += self._read_tokens(copy)
+                    else:
+                        results.append(self._read_copy(copy))
                 except RuntimeRefused as failure:
                     self._fail(failure)
-            if copy.state in LAST_STATES:
+            if isinstance(copy, CallbackCopy) and copy.state in LAST_STATES:
                 self.ended.set()
         if results and self._on_results is not None:
             try:
@@ -187,18 +134,29 @@ class RunCallbacks:
         encoded = self._encoder.encode(bytes(result), text)
         return self._with_text(result, text) if encoded is None else encoded
 
+    def _read_tokens(self, copies: TokenCopies) -> Sequence[Mapping[str, object]]:
+        if len(self._texts) > 1:
+            return [self._read_copy(copy) for copy in copies.copies()]
+        texts = self._texts[0].normals(copies.texts)
+        encoded = self._encoder.encode_all(copies.structures, texts)
+        if encoded is not None:
+            return encoded
+        return [self._read_token(*parts) for parts in zip(copies.copies(), texts, strict=True)]
+
+    def _read_token(self, copy: CallbackCopy, text: str | None) -> Mapping[str, object]:
+        [row] = copy.rows
+        encoded = self._encoder.encode(row.structure, text)
+        if encoded is not None:
+            return encoded
+        return self._with_text(structure_of(self._layout, row), text)
+
     def _read_copy(self, copy: CallbackCopy) -> Mapping[str, object]:
         layout, state = self._layout, copy.state
         expected = 1 if state in LAST_STATES else len(self._texts)
         if len(copy.rows) not in (0, expected):
             raise ValueError(f"{len(copy.rows)} rows, not {expected}")
         if state == _NORMAL and len(copy.rows) == 1:
-            row = copy.rows[0]
-            text = self._texts[0].normal(row.text)
-            encoded = self._encoder.encode(row.structure, text)
-            if encoded is not None:
-                return encoded
-            return self._with_text(structure_of(layout, row), text)
+            return self._read_token(copy, self._texts[0].normal(copy.rows[0].text))
         made = [structure_of(layout, row) for row in copy.rows] or [layout.structs[RESULT]()]
         if state == _NORMAL and len(made) == 1:
             return self._with_text(made[0], self._texts[0].normal(None))
@@ -215,7 +173,7 @@ class RunCallbacks:
 
     def _row(self, result: CData, text: RunText, state: int) -> dict[str, object]:
         row = to_json(self._layout, result)
-        row["text"] = _reading(text, state)(result.text)
+        row["text"] = text.reading(state)(result.text)
         return row
 
     def _fail(self, failure: BaseException) -> None:
@@ -226,12 +184,6 @@ class RunCallbacks:
                 stopper = threading.Thread(target=self._stop, name="rkllm-stop", daemon=True)
                 stopper.start()
                 self._stopper = stopper
-
-
-def _reading(text: RunText, state: int) -> Callable[[bytes | None], str | None]:
-    if state in LAST_STATES:
-        return text.last
-    return text.waiting if state == RunState.WAITING else text.normal
 
 
 class ResultCallback:
@@ -285,7 +237,7 @@ class ResultCallback:
             return run.receive(pointer, state)
         return _CONTINUE
 
-    def take(self, copies: Sequence[CallbackCopy]) -> None:
+    def take(self, copies: Sequence[CallbackCopy | TokenCopies]) -> None:
         """Take what another process was called back with; see :meth:`RunCallbacks.take`."""
         run = self._run
         if run is not None:

@@ -7,7 +7,7 @@ structure are compared as bytes, and converted only if they differ.
 from __future__ import annotations
 
 import struct as packing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from operator import attrgetter
 
 import msgspec
@@ -44,6 +44,24 @@ class ResultEncoder:
         self._constant: bytes | None = None
         self._rest = b""
 
+    def encode_all(
+        self, structures: Sequence[bytes], texts: Sequence[str | None]
+    ) -> list[EncodedResult] | None:
+        """Encode results that follow each other; None if one has arrays. See :meth:`encode`."""
+        begin, end, at, token_ids_at = self._begin, self._end, self._token_id, _INT32.unpack_from
+        constant, rest = self._constant, self._rest
+        results: list[EncodedResult] = []
+        for structure, text in zip(structures, texts, strict=True):
+            if structure[begin:end] != constant:
+                made = self._encode_rest(structure)
+                if made is None:
+                    return None
+                constant = self._constant = structure[begin:end]
+                rest = self._rest = made
+            token = _text(text), *token_ids_at(structure, at), rest
+            results.append(EncodedResult(b'{"text":%b,"token_id":%d,%b' % token))
+        return results
+
     def encode(self, structure: bytes, text: str | None) -> EncodedResult | None:
         """Encode a result. Pure: no pointer is followed.
 
@@ -51,15 +69,8 @@ class ResultEncoder:
         :param text: its text, decoded.
         :returns: None for a result with arrays: it must be converted while C's memory is valid.
         """
-        constant = structure[self._begin : self._end]
-        if constant != self._constant:
-            rest = self._encode_rest(structure)
-            if rest is None:
-                return None
-            self._constant, self._rest = constant, rest
-        (token_id,) = _INT32.unpack_from(structure, self._token_id)
-        parts = (b'{"text":', _text(text), b',"token_id":', b"%d," % token_id, self._rest)
-        return EncodedResult(b"".join(parts))
+        results = self.encode_all((structure,), (text,))
+        return None if results is None else results[0]
 
     def has_arrays(self, result: CData) -> bool:
         """True if an RKLLMResult points to hidden states or logits."""

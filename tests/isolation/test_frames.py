@@ -10,18 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rkllm_twisted.abi.image import Argument, ArgumentPlace, CallImage, Relocation
-from rkllm_twisted.abi.result_copy import CallbackCopy, ResultCopy
+from rkllm_twisted.abi.result_copy import CallbackCopy, ResultCopy, TokenCopies
 from rkllm_twisted.isolation.frames import (
     HEADER,
     BadFrame,
     CallFrame,
     FrameKind,
     FrameReader,
-    HostReader,
     ReturnFrame,
     encode_callback,
     signal_frame,
 )
+from rkllm_twisted.isolation.host_reader import MAX_HEADS, HostReader, one_by_one
 
 SIZE = 32
 NUMBERS = st.integers(0, 2**64 - 1)
@@ -42,6 +42,13 @@ COPIES = st.builds(
         max_size=3,
     ).map(tuple),
 )
+#: What most callbacks are: of one of two runs, of one row without arrays.
+TOKENS = st.builds(
+    lambda userdata, structure, text: CallbackCopy(userdata, 0, (ResultCopy(structure, text),)),
+    st.sampled_from([1, 2]),
+    st.binary(min_size=SIZE, max_size=SIZE),
+    BYTES,
+)
 RETURNS = st.builds(
     ReturnFrame,
     number=NUMBERS,
@@ -56,16 +63,34 @@ def encoded(frame: CallbackCopy | ReturnFrame) -> bytes:
     return encode_callback(frame) if isinstance(frame, CallbackCopy) else frame.encode()
 
 
-@given(st.lists(COPIES | RETURNS, max_size=4), st.lists(st.integers(1, 90)))
+@given(st.lists(TOKENS | COPIES | RETURNS, max_size=6), st.lists(st.integers(1, 90)))
 def test_what_a_host_sends_is_read_whole_and_in_parts(frames: list[Any], cuts: list[int]) -> None:
     """Byte by byte at the end, and with the beginning of another frame behind."""
     data = b"".join(map(encoded, frames)) + HEADER.pack(FrameKind.RETURN, 0, 0, 99)[:-1]
-    assert HostReader(SIZE).feed(data) == frames
+    assert [*one_by_one(HostReader(SIZE).feed(data))] == frames
     reader, found = HostReader(SIZE), []
     for size in [*cuts, *[1] * len(data)]:
-        found += reader.feed(data[:size])
+        found += one_by_one(reader.feed(data[:size]))
         data = data[size:]
     assert found == frames
+
+
+def test_tokens_that_follow_each_other_are_read_together() -> None:
+    """Up to what is none, or is of another run; however many lengths they have."""
+    structure = bytes(range(SIZE))
+
+    def token(userdata: int, text: bytes) -> CallbackCopy:
+        return CallbackCopy(userdata, 0, (ResultCopy(structure, text),))
+
+    texts = [b"x" * length for length in (*range(MAX_HEADS + 5), 3)]
+    waiting = token(1, b"half")._replace(state=1)
+    end = ReturnFrame(1, 0, has_handle=True)
+    others = [token(1, b"a"), token(2, b"b"), token(2, b"c")]
+    frames = [*[token(1, text) for text in texts], waiting, *others, end]
+    found = HostReader(SIZE).feed(b"".join(map(encoded, frames)))
+    many = TokenCopies(1, [structure] * len(texts), texts)
+    a, c = TokenCopies(1, [structure], [b"a"]), TokenCopies(2, [structure], [b"c"])
+    assert found == [many, waiting, a, others[1], c, end]
 
 
 @given(

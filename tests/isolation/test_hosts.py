@@ -26,11 +26,10 @@ from rkllm_twisted.isolation.config import ChildConfig
 from rkllm_twisted.isolation.frames import (
     CallFrame,
     FrameKind,
-    HostReader,
-    Received,
     ReturnFrame,
     signal_frame,
 )
+from rkllm_twisted.isolation.host_reader import HostReader, one_by_one
 from rkllm_twisted.runtime.local_caller import callback_argument
 
 ABIS = ["1.1.4", "1.2.0", "1.2.1", "1.3.0"]
@@ -92,15 +91,15 @@ class Host:
             data = data[sent:]
         self.connection.sendall(data)
 
-    def receive(self) -> list[Received]:
+    def receive(self) -> list[CallbackCopy | ReturnFrame]:
         """What one read brings."""
         data = self.connection.recv(1 << 20)
         assert data, "the host has ended"
-        return self._reader.feed(data)
+        return [*one_by_one(self._reader.feed(data))]
 
-    def until_return(self) -> list[Received]:
+    def until_return(self) -> list[CallbackCopy | ReturnFrame]:
         """Everything to the return of a call."""
-        received: list[Received] = []
+        received: list[CallbackCopy | ReturnFrame] = []
         while not any(isinstance(one, ReturnFrame) for one in received):
             received += self.receive()
         return received
@@ -168,7 +167,7 @@ def corpus(layout: Layout, model: str) -> Iterator[bytes]:
             yield b"".join(bytes(part) for part in frame.encode())
 
 
-def comparable(received: Received, layout: Layout) -> Any:
+def comparable(received: CallbackCopy | ReturnFrame, layout: Layout) -> Any:
     """What must be the same: without addresses, and without figures of time and memory."""
     if not isinstance(received, CallbackCopy):
         return received

@@ -14,6 +14,7 @@ from token_corpus import corpus
 from rkllm_twisted.abi.from_c import to_json
 from rkllm_twisted.abi.layouts import CData, Layout, layout_of
 from rkllm_twisted.abi.release import releases
+from rkllm_twisted.abi.result_copy import TokenCopies
 from rkllm_twisted.runtime.callback import RunCallbacks
 from rkllm_twisted.runtime.result_encoder import ResultEncoder
 from rkllm_twisted.wire.encoded_result import EncodedResult
@@ -63,6 +64,34 @@ def test_five_thousand_tokens_are_the_bytes_that_they_were(name: str, rows: int)
     assert digest.hexdigest() == DIGESTS[name, rows]
     assert len(seen) >= 5000
     assert seen.count(True) > 2500 or rows > 1, "most take the short way"
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("rows", [1, 2])
+def test_tokens_of_another_process_are_the_same_together_and_by_themselves(
+    name: str, rows: int
+) -> None:
+    """Half characters, figures that change, and pointers to arrays that were not sent."""
+    layout = LAYOUTS[name]
+    structure = layout.structs["RKLLMResult"]
+    pointing = structure(token_id=7)
+    pointing.last_hidden_layer.hidden_states = ctypes.pointer(ctypes.c_float(0))
+    made = [structure(token_id=-1), structure(token_id=2), pointing, structure(token_id=3)]
+    euro = "€".encode()
+    texts = [b"a", euro[:1], euro[1:], b"", b"\xff", euro, b'"\n', b"z"]
+    tokens = TokenCopies(1, [bytes(each) for each in made] * 2, texts)
+    together: list[Any] = []
+    each: list[Any] = []
+    if rows == 1:
+        callbacks(layout, together.extend).take([tokens])
+        run = callbacks(layout, each.extend)
+        for copy in tokens.copies():
+            run.take([copy])
+        assert len(together) == len(texts)
+        assert [encode(result) for result in together] == [encode(result) for result in each]
+    else:
+        with pytest.raises(ValueError, match="1 rows, not 2"):
+            callbacks(layout, together.extend, rows).take([tokens])
 
 
 @st.composite

@@ -16,12 +16,12 @@ from rkllm_twisted.abi.result_copy import CallbackCopy, ResultOffsets
 from rkllm_twisted.isolation.frames import (
     CallFrame,
     FrameReader,
-    HostReader,
     ReturnFrame,
     encode_callback,
 )
 from rkllm_twisted.isolation.host import LAST_STATES
 from rkllm_twisted.isolation.host_memory import ResultLayout
+from rkllm_twisted.isolation.host_reader import HostReader
 from rkllm_twisted.isolation.remote_caller import outputs_to
 from rkllm_twisted.runtime.callback import ResultCallback
 from rkllm_twisted.runtime.local_caller import LocalCaller, callback_argument

@@ -168,6 +168,35 @@ GUARDS = [
         f"{NPU}::test_cancelling_before_the_thread_has_begun_keeps_the_run_out_of_c",
     ),
     _guard(
+        "a token of another run is not read with those before it",
+        "isolation/host_reader.py",
+        "            if is_same_run:\n                return None\n",
+        "",
+        "isolation/test_frames.py::test_tokens_that_follow_each_other_are_read_together",
+    ),
+    _guard(
+        "a head that says another size is no token",
+        "isolation/host_reader.py",
+        "if not is_token or hidden or logits or size != _IN_BODY + self._structure + text:",
+        "if not is_token or hidden or logits:",
+        "isolation/test_channel.py::test_what_is_no_frame_is_the_fault_of_the_child",
+    ),
+    _guard(
+        "tokens one after another are not decoded by themselves amid a character",
+        "runtime/run_text.py",
+        "        if not self._is_inside:\n            with",
+        "        if True:\n            with",
+        "runtime/test_result_encoder.py"
+        "::test_tokens_of_another_process_are_the_same_together_and_by_themselves",
+    ),
+    _guard(
+        "end tokens are looked for among tokens that come together",
+        "npu/turn.py",
+        "self._job.abandoned or self._has_ended or self._model.has_end_tokens",
+        "self._job.abandoned or self._has_ended",
+        "npu/test_deliveries.py::test_tokens_that_come_together_are_taken_together",
+    ),
+    _guard(
         "an abort that came before C is repeated",
         "npu/turn.py",
         "            abort_quietly(self._runtime)\n        elif type",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rkllm_twisted.runtime.callback import RunText
+from rkllm_twisted.runtime.run_text import RunText
 
 TEXT = "aé€😀\U0010ffff"
 
