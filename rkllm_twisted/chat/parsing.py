@@ -76,6 +76,16 @@ class AnswerParser:
         return self._calls.calls if self._calls else 0
 
     @property
+    def is_reasoning(self) -> bool:
+        """True while the next text is reasoning."""
+        return self._reasoning is not None and self._reasoning.reasoning
+
+    @property
+    def past_reasoning(self) -> str | None:
+        """See :attr:`ReasoningSplitter.past`."""
+        return self._reasoning.past if self._reasoning else None
+
+    @property
     def open_call(self) -> OpenCall | None:
         """See :attr:`ToolCallParser.open_call`."""
         return self._calls.open_call if self._calls else None
@@ -85,7 +95,7 @@ class AnswerParser:
         if self.stopped:
             return []
         events = list(self._outer(self._reason(self._ends.feed(text))))
-        if self._reasoning and self._reasoning.reasoning:
+        if self.is_reasoning:
             self.reasoning_tokens += 1
         return events
 

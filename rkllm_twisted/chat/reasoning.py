@@ -25,6 +25,8 @@ class ReasoningSplitter:
     marks belongs to neither part.
 
     :param opened: True if the prompt ends inside the reasoning.
+    :ivar past: the text that has come behind the reasoning, with the white space; all text, if
+        there is no reasoning. None before that.
     """
 
     def __init__(self, marks: ReasoningMarks, *, opened: bool) -> None:
@@ -34,6 +36,7 @@ class ReasoningSplitter:
         self._state = _State.BEGIN
         self._held = ""
         self._first = True
+        self.past: str | None = None
 
     @property
     def reasoning(self) -> bool:
@@ -43,6 +46,8 @@ class ReasoningSplitter:
     def feed(self, text: str) -> Iterator[Event]:
         """Read a chunk of text. Yield the events that are certain."""
         self._held += text
+        if self.past is not None:
+            self.past += text
         before = None
         while self._state is not before:
             before = self._state
@@ -60,6 +65,7 @@ class ReasoningSplitter:
         if found.before:
             self._state = _State.REASONING if self._opened else _State.CONTENT
             self._held = text if self._opened else self._held
+            self.past = None if self._opened else self._held
         elif found.mark:
             self._state = _State.REASONING
             self._held = found.rest
@@ -75,6 +81,7 @@ class ReasoningSplitter:
             yield Reasoning(text)
         if found.mark:
             self._state, self._held = _State.AFTER, found.rest
+            self.past = found.rest
         else:
             self._held = self._held[len(text) :]
 

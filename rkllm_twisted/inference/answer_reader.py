@@ -8,7 +8,6 @@ import attrs
 
 from rkllm_twisted.chat.events import Event
 from rkllm_twisted.chat.parsing import AnswerParser
-from rkllm_twisted.chat.tool_calls import OpenCall
 from rkllm_twisted.chat.vocabulary import Decoder, Vocabulary
 from rkllm_twisted.inference.tokenizer_check import require_own
 from rkllm_twisted.values import Result, RunState
@@ -26,9 +25,8 @@ class AnswerReader:
     :param end_ids: the ids of tokens that end the answer.
     :param limit: the most tokens, if the run itself has no limit; None for any number.
     :param on_events: called with the events of each token.
-    :param until_call: True if the run is to end where the model has begun a call.
-    :ivar call: that call.
-    :ivar cut_at: how many tokens had come then.
+    :param until: True if the run is to end where the parser is; None if it is never to.
+    :ivar cut_at: how many tokens had come there; None if it was not reached.
     :ivar tokens: the ids that came.
     :ivar events: all events.
     :ivar ended: True if an end token has come.
@@ -41,9 +39,8 @@ class AnswerReader:
     end_ids: frozenset[int]
     limit: int | None
     on_events: Callable[[list[Event]], object]
-    until_call: bool = False
-    call: OpenCall | None = None
-    cut_at: int = 0
+    until: Callable[[AnswerParser], bool] | None = None
+    cut_at: int | None = None
     tokens: list[int] = attrs.field(factory=list)
     events: list[Event] = attrs.field(factory=list)
     ended: bool = False
@@ -76,8 +73,7 @@ class AnswerReader:
             return True
         self.feed(self._text(result, token, state))
         self.is_full = self.limit is not None and len(self.tokens) >= self.limit
-        self.call = self.parser.open_call if self.until_call else None
-        if self.call is not None:
+        if self.until is not None and self.until(self.parser):
             self.is_cut, self.cut_at = True, len(self.tokens)
         return self.is_over
 

@@ -25,7 +25,7 @@ from rkllm_twisted.inference.pictures import PicturesOfPrompt
 from rkllm_twisted.inference.profile import ModelProfile
 from rkllm_twisted.inference.prompt_cache import PromptCache
 from rkllm_twisted.inference.slot_check import SET_TEMPLATE, check_slots
-from rkllm_twisted.inference.steered_calls import SteeredCalls
+from rkllm_twisted.inference.steered_calls import SteeredCalls, has_begun_call
 from rkllm_twisted.inference.traits import RuntimeTraits
 from rkllm_twisted.interfaces import ITurn
 from rkllm_twisted.run_error import check_run
@@ -136,6 +136,9 @@ class ChatTurn:
         if fills and not self.traits.reads_slot_marks:
             known.empty_slot = made.empty_slot
             check_slots(turn, made, self.watch)
+        if made.tier is Tier.TOKENS and known.empty_slot is not None:
+            call, known.empty_slot = known.empty_slot, None
+            _call(turn, call.function, list(call.params))
         for call in made.calls:
             if call.function == SET_TEMPLATE:
                 self._fill_slots(turn, made, known, list(call.params))
@@ -169,7 +172,7 @@ class ChatTurn:
             self.profile.end_ids,
             self.limit,
             deliver,
-            until_call=self.calls is not None and self.calls.applies(turn),
+            has_begun_call if self.calls is not None and self.calls.applies(turn) else None,
         )
         if self.prompt.forced:
             reader.feed(self.prompt.forced)

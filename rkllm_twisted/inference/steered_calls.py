@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from rkllm_twisted.chat.plan import CLEAR
+from rkllm_twisted.chat.parsing import AnswerParser
 from rkllm_twisted.chat.tool_calls import OpenCall
 from rkllm_twisted.chat.tools import Tools
 from rkllm_twisted.constraint_interfaces import IConstraint
@@ -21,11 +21,11 @@ from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.inference.answer_reader import AnswerReader
 from rkllm_twisted.inference.array_run import token_input
 from rkllm_twisted.inference.cache_watch import CacheWatch
+from rkllm_twisted.inference.free_run import free_run, place_of_end, text_of_tokens
 from rkllm_twisted.inference.token_engines import ModelTokens
 from rkllm_twisted.inference.token_reader import NotAppendedError, TokenReader
 from rkllm_twisted.inference.traits import RuntimeTraits
 from rkllm_twisted.interfaces import ITurn
-from rkllm_twisted.run_error import check_run
 from rkllm_twisted.structured.begun_call import rest_of_call
 from rkllm_twisted.structured.loop import StructuredAnswer, StructuredLoop
 from rkllm_twisted.structured.picker import Picker
@@ -87,36 +87,41 @@ class SteeredCalls:
         :param final: the last result of the run up to there.
         :returns: the last result of the whole answer.
         """
-        if reader.call is None:
+        if reader.cut_at is None:
             return final
         began, perf = monotonic(), {**(final.get("perf") or {})}
-        while reader.call is not None:
-            call, reader.call, reader.is_cut = reader.call, None, False
+        while reader.cut_at is not None:
+            cut_at, reader.cut_at, reader.is_cut = reader.cut_at, None, False
             unread: Sequence[int] = ()
             if not self._is_full(turn, prompt, reader):
-                unread = self._finish_call(turn, prompt, reader, call)
+                unread = self._finish_call(turn, prompt, reader, cut_at)
             if reader.is_over or self._is_full(turn, prompt, reader):
                 break
-            final = self._run_freely(turn, unread, reader, self._room(turn, prompt, reader))
+            infer = {**self.infer}
+            if "max_new_tokens" in self.traits.run_fields:
+                infer["max_new_tokens"] = self._room(turn, prompt, reader)
+            context = self.tokens.profile.chat.context
+            final = free_run(turn, token_input(unread), infer, reader, context)
         # The number of tokens of a part is not that of the answer.
         perf["generate_tokens"] = 0
         perf["generate_time_ms"] = perf.get("generate_time_ms", 0) + 1000 * (monotonic() - began)
         return {**final, "perf": perf}
 
     def _finish_call(
-        self, turn: ITurn, prompt: Sequence[int], reader: AnswerReader, call: OpenCall
+        self, turn: ITurn, prompt: Sequence[int], reader: AnswerReader, cut_at: int
     ) -> Sequence[int]:
         """Make the rest of a call. :returns: the tokens that the cache does not hold yet."""
         came = list(reader.tokens)
-        begun = self._begun(came, reader.cut_at, call)
+        call = reader.parser.open_call
+        begun = None if call is None else self._begun(came, cut_at, call)
         source = TokenReader(self.tokens, self.traits, self.adapter, turn, 0)
         if begun is None:
-            reader.tokens[:] = came[: reader.cut_at]
-            reader.until_call = False
-            return self._unread(source, prompt, reader.tokens, len(came))
+            reader.tokens[:] = came[:cut_at]
+            reader.until = None
+            return source.rest(prompt, reader.tokens, whole=len(came) == cut_at)
         reader.tokens[:] = begun.kept
-        written = len(came) if begun.is_whole else None
-        unread = self._unread(source, prompt, begun.kept, written)
+        is_forced = bool(begun.constraint.forced())
+        unread = source.rest(prompt, begun.kept, whole=begun.is_whole, may_be_none=is_forced)
         if begun.text:
             reader.feed(begun.text)
         loaded = {} if turn.limits is None else turn.limits.sampling
@@ -138,8 +143,8 @@ class SteeredCalls:
         except NotAppendedError:
             self.watch.unsteered_load = turn.loads
             reader.tokens += loop.answer.tokens
-            reader.until_call = False
-            return self._unread(source, prompt, reader.tokens, None)
+            reader.until = None
+            return source.rest(prompt, reader.tokens, whole=False)
         turn.check()
         reader.tokens += answer.tokens
         reader.is_full = answer.reason == "length"
@@ -153,7 +158,7 @@ class SteeredCalls:
     def _begun(self, came: Sequence[int], cut_at: int, call: OpenCall) -> _Begun | None:
         """Return what stays of a call; None if what the parser has read cannot go on well."""
         texts = self.tokens.table.texts
-        at, held = _place(texts, came[:cut_at], call.past)
+        at, held = place_of_end(texts, came[:cut_at], call.past)
         chat = self.tokens.profile.chat
         control = chat.vocabulary.control if chat.vocabulary else {}
         best = None
@@ -166,31 +171,14 @@ class SteeredCalls:
             except InvalidParams:
                 return None
             end = at + constraint.consume(came[at:])
-            text = b"".join(texts[one] for one in came[cut_at:end])
-            if end < cut_at or not _is_text(text):
+            text = text_of_tokens(texts, came[cut_at:end])
+            if end < cut_at or text is None:
                 continue
-            begun = _Begun(constraint, came[:end], end == len(came), text.decode())
+            begun = _Begun(constraint, came[:end], end == len(came), text)
             if begun.is_whole:
                 return begun
             best = best or begun
         return best
-
-    def _unread(
-        self, source: TokenReader, prompt: Sequence[int], kept: Sequence[int], written: int | None
-    ) -> Sequence[int]:
-        """Return the tokens to read next. If the cache cannot be used as it stands, it is cleared.
-
-        :param written: how many tokens of an answer the cache may hold; None if it cannot be used.
-        """
-        size = source.size()
-        if written == len(kept) and size is not None:
-            unread = len(prompt) + len(kept) - size
-            if 0 < unread <= len(kept):
-                source.cached = size
-                return kept[len(kept) - unread :]
-        source.turn.perform(source.turn.prepare(CLEAR.function, list(CLEAR.params)))
-        source.cached = 0
-        return [*prompt, *kept]
 
     def _is_full(self, turn: ITurn, prompt: Sequence[int], reader: AnswerReader) -> bool:
         reader.is_full = reader.is_full or self._room(turn, prompt, reader) < 1
@@ -203,39 +191,12 @@ class SteeredCalls:
         asked = self.limit or (own if own > 0 else context)
         return min(asked, context - len(prompt)) - len(reader.tokens)
 
-    def _run_freely(
-        self, turn: ITurn, unread: Sequence[int], reader: AnswerReader, room: int
-    ) -> Result:
-        def on_result(result: Result) -> None:
-            if reader.take(result):
-                turn.abort()
-
-        infer = {**self.infer, "keep_history": 1}
-        if "max_new_tokens" in self.traits.run_fields:
-            infer["max_new_tokens"] = room
-        params: Any = [token_input(unread), infer]
-        final = turn.perform(turn.prepare("rkllm_run", params), on_result)
-        turn.check()
-        return check_run(final, self.tokens.profile.chat.context)
-
 
 def _feed(reader: AnswerReader, text: str) -> bool:
     reader.feed(text)
     return reader.parser.stopped
 
 
-def _place(texts: Sequence[bytes], came: Sequence[int], past: str) -> tuple[int, str]:
-    """Return where a text at the end of tokens begins: the token, and its text before that."""
-    room, at = len(past.encode()), len(came)
-    while room > 0 and at > 0:
-        at -= 1
-        room -= len(texts[came[at]])
-    return at, texts[came[at]][:-room].decode(errors="replace") if room < 0 else ""
-
-
-def _is_text(text: bytes) -> bool:
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+def has_begun_call(parser: AnswerParser) -> bool:
+    """True if the model has begun a call."""
+    return parser.open_call is not None

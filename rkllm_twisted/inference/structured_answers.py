@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -35,11 +35,15 @@ Stream = Callable[[Reply], object]
 
 @attrs.frozen
 class Steered:
-    """What the choice of tokens needs."""
+    """What the choice of tokens needs.
+
+    :param reasons: True if the model is to reason first.
+    """
 
     prompt: Prompt
     tokens: ModelTokens
     begin: Callable[[], IConstraint]
+    reasons: bool = False
 
 
 @attrs.frozen
@@ -123,7 +127,14 @@ def _steered_turn(
         params.max_new_tokens,
         _on_events(params, stream),
         getattr(params, "conversation", None),
+        _free(turns, params, steered.tokens.profile) if steered.reasons else None,
     )
+
+
+def _free(turns: ModelTurns, params: Any, profile: ModelProfile) -> Mapping[str, object]:
+    """Return the fields of the run that the model reasons in."""
+    quiet = attrs.evolve(params, sampling=_run_sampling(turns, params), max_new_tokens=None)
+    return turns.limits(quiet, profile).infer
 
 
 def checked(

@@ -86,8 +86,6 @@ async def chat(turns: ModelTurns, params: Any, client: Hashable, stream: Stream)
         )
     if params.tools and params.tool_choice != "none":
         raise wrong("response_format", "is for answers; with tools, leave it out")
-    if params.enable_thinking:
-        raise wrong("enable_thinking", "an answer in a form begins at once; leave it out")
     check_limits(params)
 
     def prepare(profile: ModelProfile) -> PreparedAnswer:
@@ -99,7 +97,8 @@ async def chat(turns: ModelTurns, params: Any, client: Hashable, stream: Stream)
         pictures = turns.pictures.of(prompt, own)
         if tokens is not None and isinstance(prompt.content, TokenContent):
             tokens.constrain(form)
-            steered = Steered(prompt, tokens, lambda: tokens.constrain(form))
+            reasons = not request.at_once and own.chat.reasoning is not None
+            steered = Steered(prompt, tokens, lambda: tokens.constrain(form), reasons)
         plain = attrs.evolve(request, at_once=False)
 
         def turn_of(said: tuple[Message, ...]) -> ChatTurn:
@@ -185,10 +184,14 @@ def _steered_calls(turns: ModelTurns, params: Any, profile: ModelProfile) -> Ste
 
 
 def _in_form(request: ChatRequest, form: Form) -> ChatRequest:
-    """Return the request with the form in its system message, and without reasoning before it."""
+    """Return the request with the form in its system message.
+
+    The model does not reason first unless that is asked for.
+    """
+    reasons = bool(request.thinking)
     text = instruction(form)
     messages = request.messages if text is None else add_to_system(request.messages, text)
-    return attrs.evolve(request, messages=messages, thinking=False, at_once=True)
+    return attrs.evolve(request, messages=messages, thinking=reasons, at_once=not reasons)
 
 
 def _asked(prompt: Any, form: Form) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from rkllm_twisted.chat.answer import ChatAnswer, collect
-from rkllm_twisted.chat.events import Event
+from rkllm_twisted.chat.events import Event, Finish
 from rkllm_twisted.chat.parsing import AnswerParser
 from rkllm_twisted.chat.plan import CLEAR, Plan, plan
 from rkllm_twisted.chat.prompts import Prompt
@@ -19,6 +19,7 @@ from rkllm_twisted.chat.usage import Usage
 from rkllm_twisted.constraint_interfaces import IConstraint
 from rkllm_twisted.inference.cache_watch import CacheWatch
 from rkllm_twisted.inference.chat_turn import new_call_id
+from rkllm_twisted.inference.reasoned_start import ReasonedStart, reason
 from rkllm_twisted.inference.token_engines import ModelTokens
 from rkllm_twisted.inference.token_reader import TokenReader
 from rkllm_twisted.inference.tokenizer_check import check_tokenizer
@@ -55,6 +56,7 @@ class StructuredTurn:
     :param asked: the request's sampling parameters.
     :param infer: further fields of each run's RKLLMInferParam.
     :param limit: the most tokens that the client wants; None for the model's own limit.
+    :param free: the same of a run that no form constrains: the model reasons first. None if not.
     :param on_events: called in the reactor thread with events; None if the client does not stream.
     """
 
@@ -69,6 +71,7 @@ class StructuredTurn:
     limit: int | None
     on_events: Callable[[list[Event]], object] | None = None
     conversation: str | None = None
+    free: Mapping[str, object] | None = None
 
     def continues(self) -> bool:
         """True if the cache holds the conversation. In the reactor thread, between two turns."""
@@ -117,29 +120,26 @@ class StructuredTurn:
         assert vocabulary is not None
         assert made.trail is not None
         new: Sequence[int] = made.run_input["token_input"]["input_ids"]
-        cached = len(made.trail.tokens) - len(new)
-        events: list[Event] = []
-        parser = AnswerParser(self.prompt.reading, new_call_id)
-
-        sent = 0
-
-        def take(more: list[Event]) -> None:
-            nonlocal sent
-            events.extend(more)
-            # Before the first row nothing is certain, and another way may have to be taken.
-            if self.on_events is not None and reader.is_checked and len(events) > sent:
-                turn.deliver(self.on_events, events[sent:])
-                sent = len(events)
+        prompt = made.trail.tokens
+        cached = len(prompt) - len(new)
+        limit = self._limit(turn, len(prompt))
+        reader = TokenReader(self.tokens, self.traits, self.infer, turn, cached)
+        stream = _AnswerEvents(self, turn, reader)
+        began = monotonic()
+        start = self._start(reader, made, new, limit, stream)
+        if not start.unread:
+            return self._unbegun(stream, start, made, cached)
+        reading = self.prompt.reading
+        if self.free is not None:
+            reading = attrs.evolve(reading, reasoning=None)
+        parser = AnswerParser(reading, new_call_id)
 
         def on_text(text: str) -> bool:
-            take(parser.feed(text))
+            stream.take(parser.feed(text))
             return parser.stopped
 
-        reader = TokenReader(self.tokens, self.traits, self.infer, turn, cached)
         if self.prompt.forced:
             on_text(self.prompt.forced)
-        began = monotonic()
-        reader.read(new[:-1])
         read = monotonic()
         sampling, seed = self._sampling(turn)
         loop = StructuredLoop(
@@ -147,27 +147,51 @@ class StructuredTurn:
             self.begin(),
             Picker(sampling, secrets.randbits(64) if seed is None else seed),
             reader.row,
-            made.trail.tokens,
-            new[-1:],
-            self._limit(turn, len(made.trail.tokens)),
+            [*prompt, *start.tokens],
+            start.unread,
+            limit - len(start.tokens),
             on_text,
         )
         reader.picker = loop.picker
         answer = loop.run()
         turn.check()
         reader.is_checked = True
-        take(parser.finish(answer.reason))
-        held = answer.tokens[: answer.read] if answer.read >= 0 else None
-        if held is not None:
+        stream.take(parser.finish(answer.reason))
+        if answer.read >= 0:
+            held = [*start.tokens, *answer.tokens[: answer.read]]
             known.trail = after_tokens(made.trail, held, reader.size(), vocabulary)
         usage = Usage(
-            len(made.trail.tokens),
+            len(prompt),
             cached,
-            len(answer.tokens),
-            prefill_ms=1000 * (read - began),
-            generate_ms=1000 * (monotonic() - read),
+            len(start.tokens) + len(answer.tokens),
+            start.reasoning,
+            1000 * (read - began),
+            1000 * (monotonic() - read),
         )
-        return StructuredResult(collect(events), answer, made, usage)
+        return StructuredResult(collect(stream.events), answer, made, usage)
+
+    def _start(
+        self, reader: TokenReader, made: Plan, new: Sequence[int], limit: int, stream: _AnswerEvents
+    ) -> ReasonedStart:
+        """Read the prompt, but for its last token; with ``free``, run up to the answer."""
+        assert made.trail is not None
+        if self.free is None:
+            reader.read(new[:-1])
+            return ReasonedStart((), new[-1:], 0)
+        prompt, reading = made.trail.tokens, self.prompt.reading
+        return reason(
+            reader, prompt, made.run_input, self.free, limit, reading, stream.take_reasoning
+        )
+
+    def _unbegun(
+        self, stream: _AnswerEvents, start: ReasonedStart, made: Plan, cached: int
+    ) -> StructuredResult:
+        """Return the result of reasoning that the limit has cut off."""
+        assert made.trail is not None
+        stream.take_reasoning([Finish("length")])
+        usage = Usage(len(made.trail.tokens), cached, len(start.tokens), start.reasoning)
+        answer = StructuredAnswer(reason="length")
+        return StructuredResult(collect(stream.events), answer, made, usage)
 
     def _limit(self, turn: ITurn, prompt: int) -> int:
         """Return the most tokens of the answer."""
@@ -178,3 +202,33 @@ class StructuredTurn:
     def _sampling(self, turn: ITurn) -> tuple[SamplingSettings, int | None]:
         loaded = {} if turn.limits is None else turn.limits.sampling
         return read_sampling(loaded, self.tokens.profile.sampling, self.asked)
+
+
+@attrs.define
+class _AnswerEvents:
+    """The events of an answer, on their way to the client.
+
+    :param reader: what knows whether it is certain that the answer can be made so.
+    """
+
+    structured: StructuredTurn
+    turn: ITurn
+    reader: TokenReader
+    events: list[Event] = attrs.field(factory=list)
+    _sent: int = 0
+
+    def take(self, more: list[Event]) -> None:
+        """Take in events. Before the first row another way may have to be taken."""
+        self.events += more
+        if self.reader.is_checked:
+            self._send()
+
+    def take_reasoning(self, more: list[Event]) -> None:
+        """Take in events that stay in any case."""
+        self.events += more
+        self._send()
+
+    def _send(self) -> None:
+        if self.structured.on_events is not None and len(self.events) > self._sent:
+            self.turn.deliver(self.structured.on_events, self.events[self._sent :])
+            self._sent = len(self.events)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from rkllm_twisted.chat.plan import CLEAR
 from rkllm_twisted.chat.trail import cache_size
 from rkllm_twisted.errors import RuntimeRefused
 from rkllm_twisted.inference.array_run import HIDDEN, LOGITS, NoArrayError, array_run, token_input
@@ -64,6 +65,32 @@ class TokenReader:
             self._check(data.shape[-1])
         assert self.picker is not None
         return self.picker.row(data.data, data.shape[-1])
+
+    def rest(
+        self,
+        prompt: Sequence[int],
+        kept: Sequence[int],
+        given: Sequence[int] = (),
+        *,
+        whole: bool,
+        may_be_none: bool = False,
+    ) -> Sequence[int]:
+        """Return the tokens to read next. If the cache cannot be used as it stands, it is cleared.
+
+        :param kept: what the model has written behind the prompt, and stays.
+        :param given: what comes behind that.
+        :param whole: True if nothing else was written.
+        :param may_be_none: True if there is more to read, so that these may be none.
+        """
+        size = self.size() if whole else None
+        if size is not None:
+            unread = len(prompt) + len(kept) - size
+            if 0 <= unread <= len(kept) and (unread or given or may_be_none):
+                self.cached = size
+                return [*kept[len(kept) - unread :], *given]
+        self.turn.perform(self.turn.prepare(CLEAR.function, list(CLEAR.params)))
+        self.cached = 0
+        return [*prompt, *kept, *given]
 
     def size(self) -> int | None:
         """Return the size of the cache; None if the release cannot tell."""

@@ -288,6 +288,15 @@ def test_a_call_that_has_to_come_has_valid_arguments(
     assert done["structured"]["guaranteed"] is True
 
 
+def test_calls_are_read_as_tokens_after_a_conversation_in_the_slots(model: Model) -> None:
+    """Without tools the bundled model's conversations are in the slots of its template."""
+    assert chat(model)["tier"] == "template"
+    with_tools = chat(model, tools=[STOP], max_new_tokens=8)
+    assert with_tools["tier"] == "tokens"
+    assert model.rig.turns.watch.known.empty_slot is None
+    assert model.rig.turns.watch.known.trail is not None  # so nothing else was read
+
+
 def test_a_tools_schema_that_cannot_be_kept_to_is_named(model: Model) -> None:
     bad = {"type": "function", "function": {"name": "x", "parameters": {"not": {}}}}
     with pytest.raises(InvalidParams, match='"not"') as caught:
@@ -300,7 +309,6 @@ def test_a_tools_schema_that_cannot_be_kept_to_is_named(model: Model) -> None:
     [
         ({"response_format": json_schema({"not": {}})}, "response_format.json_schema.schema"),
         ({"response_format": json_schema({}), "tools": [STOP]}, "response_format"),
-        ({"response_format": json_schema({}), "enable_thinking": True}, "enable_thinking"),
     ],
 )
 def test_what_cannot_be_done_in_a_conversation_is_named(
