@@ -16,6 +16,7 @@ from rkllm_twisted.client_core.address import PING_AFTER_S, PING_TIMEOUT_S, lost
 from rkllm_twisted.client_core.connection import ClientConnection
 from rkllm_twisted.client_core.events import Arrival, ErrorAnswer, Notified, Part
 from rkllm_twisted.errors import Closed, NoAnswer
+from rkllm_twisted.server.bare_socket import is_bare, unsent
 from rkllm_twisted.values import Params
 
 #: Called with what comes for one request: all that is read at once, in order.
@@ -73,6 +74,7 @@ class ClientProtocol(Protocol, TimeoutMixin):
         self._greeted = _OneTimeEvent()
         self._lost = _OneTimeEvent()
         self._has_pinged = False
+        self._is_bare = False
 
     @property
     def state(self) -> str:
@@ -122,10 +124,13 @@ class ClientProtocol(Protocol, TimeoutMixin):
         return number
 
     def _write(self, data: bytes) -> None:
-        self.transport.write(data)
+        rest = unsent(self.transport, data) if self._is_bare else data
+        if rest:
+            self.transport.write(rest)
 
     def connectionMade(self) -> None:
         """Send the greeting; the next requests do not wait for its answer."""
+        self._is_bare = is_bare(self.transport)
 
         def on_events(events: list[Arrival]) -> None:
             (answer,) = events

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import select
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote
 
 import msgspec
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IHalfCloseableProtocol, IWriteDescriptor
+from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.python.failure import Failure
 from twisted.web import http
 from zope.interface import implementer
 
 from rkllm_twisted.errors import HTTPError
 from rkllm_twisted.http.error_bodies import BODIES, api_of, headers_of
-from rkllm_twisted.server.transport import unsent
+from rkllm_twisted.server.bare_socket import is_bare, unsent
 
 #: The seconds that a refused client has to read the answer, while it may still send its body.
 LINGER_S = 2.0
@@ -48,33 +48,44 @@ class ServiceChannel(http.HTTPChannel):
         self._is_half_closed = False
         self._timers: list[Any] = []
         self._arrival: Any = None
-        self._give_to_kernel: Callable[[], object] | None = None
+        self._is_bare = False
+        self._head = b""
 
     def connectionMade(self) -> None:
-        """See whether the transport is a socket's: TLS and tests have others."""
+        """See whether the transport is a socket's."""
         super().connectionMade()
-        if IWriteDescriptor.providedBy(self.transport):
-            self._give_to_kernel = self.transport.doWrite
+        self._is_bare = is_bare(self.transport)
 
-    def flush(self) -> None:
-        """Send what has been written now, not in the reactor's next turn.
+    def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Any) -> None:
+        """Keep the head of an answer until there is something of its body: they go out together."""
+        lines = [b"%b %b %b\r\n" % (version, code, reason)]
+        for name, values in headers.getAllRawHeaders():
+            lines += [b"%b: %b\r\n" % (name, value) for value in values]
+        self._head = b"".join([*lines, b"\r\n"])
 
-        A token costs one turn instead of two. What the kernel does not take, and errors, are left
-        to the reactor, which still watches the socket then.
+    def write(self, data: bytes) -> None:
+        """Send a part of an answer now, not in the reactor's next turn.
+
+        Twisted's transports ask the kernel first whether a socket takes more: a turn, and two calls
+        of epoll_ctl, for each token. What the kernel does not take, and errors, are left to the
+        reactor.
         """
-        if self._give_to_kernel is not None and not self.transport.disconnecting:
-            self._give_to_kernel()
-
-    def write_now(self, data: bytes) -> None:
-        """Send now what the socket takes; the rest waits as what is written otherwise.
-
-        Twisted's transports ask the kernel first whether a socket takes more: two calls of
-        epoll_ctl for each token.
-        """
-        rest = data if self._give_to_kernel is None else unsent(self.transport, data)
+        if self._head:
+            data, self._head = self._head + data, b""
+        rest = unsent(self.transport, data) if self._is_bare else data
         if rest:
             self.transport.write(rest)
-            self.flush()
+            if self._is_bare and not self.transport.disconnecting:
+                self.transport.doWrite()  # the client may have read since the reactor looked
+
+    def writeSequence(self, iovec: Iterable[bytes]) -> None:
+        """Send parts of an answer now."""
+        self.write(b"".join(iovec))
+
+    def flush(self) -> None:
+        """Send the head of an answer without waiting for its body."""
+        if self._head:
+            self.write(b"")
 
     # A request arrives
 
@@ -132,11 +143,11 @@ class ServiceChannel(http.HTTPChannel):
         """Nothing more can be sent, as was asked for."""
 
     def requestDone(self, request: Any) -> None:
-        """Send the answer's end; close after the last one to a client that sends nothing more."""
+        """Go on with the next one; close after the last one to a client that sends nothing more."""
+        self.flush()  # an answer may have no body
         super().requestDone(request)
         if self._is_half_closed and not self.requests:
             self.transport.loseConnection()
-        self.flush()
 
     def probe(self) -> None:
         """Send what a client reads over, and see whether it makes the kernel reset."""
@@ -149,7 +160,7 @@ class ServiceChannel(http.HTTPChannel):
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
         """Stop the timers."""
-        self._give_to_kernel = None
+        self._is_bare = False
         self._has_arrived()
         for timer in self._timers:
             if timer.active():

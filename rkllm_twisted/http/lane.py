@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredLock, DeferredSemaphore
@@ -34,6 +33,7 @@ class Lane:
         self._connecting = DeferredLock()
         self._slots = DeferredSemaphore(MAX_UNDER_WAY)
         self._idle: Any = None
+        self._idle_since = 0.0
         self._users = 0
 
     @property
@@ -63,12 +63,6 @@ class Lane:
         :raises HTTPError: too many requests of this client wait.
         :raises RPCError, Unreachable: as the client does.
         """
-        async with self._slot() as client:
-            return await client.call(method, params, on_results=on_results)
-
-    @contextlib.asynccontextmanager
-    async def _slot(self) -> AsyncGenerator[Client, None]:
-        """Wait until a request may be made."""
         if self.waiting >= MAX_WAITING:
             raise HTTPError(
                 429,
@@ -83,7 +77,10 @@ class Lane:
             await self._slots.acquire()
             try:
                 client = self._open_client()
-                yield await self._connecting.run(self._connected) if client is None else client
+                if client is None:
+                    connecting: Deferred[Client] = self._connecting.run(self._connected)
+                    client = await connecting
+                return await client.call(method, params, on_results=on_results)
             finally:
                 self._slots.release()
         finally:
@@ -92,9 +89,6 @@ class Lane:
 
     def _open_client(self) -> Client | None:
         """Return the client if it is connected."""
-        if self._idle is not None:
-            self._idle.cancel()
-            self._idle = None
         if self._client is not None and self._client.state != "connected":
             self._client = None
         return self._client
@@ -109,12 +103,20 @@ class Lane:
         return self._client
 
     def _start_idling(self) -> None:
-        if not self._users and self._client is not None and self._idle is None:
-            self._idle = self._reactor.callLater(IDLE_S, self._close_idle)
+        """Note the time. One timer serves many requests: it looks when it fires."""
+        if not self._users and self._client is not None:
+            self._idle_since = self._reactor.seconds()
+            if self._idle is None:
+                self._idle = self._reactor.callLater(IDLE_S, self._close_idle)
 
     def _close_idle(self) -> None:
         self._idle = None
-        if not self._users:
+        left_s = self._idle_since + IDLE_S - self._reactor.seconds()
+        if self._users:
+            return
+        if left_s > 0:
+            self._idle = self._reactor.callLater(left_s, self._close_idle)
+        else:
             self.close()
 
     def close(self) -> Deferred[None] | None:

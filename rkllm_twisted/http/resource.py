@@ -19,6 +19,7 @@ from rkllm_twisted.http.error_table import http_error
 from rkllm_twisted.http.exchange import Exchange
 from rkllm_twisted.http.registry import FoundRoute, Routes
 from rkllm_twisted.http.trust import Trust
+from rkllm_twisted.rpc.access_log import LINE, one_line
 
 _log = Logger("rkllm.http")
 
@@ -217,19 +218,27 @@ async def _awaited(result: Any) -> None:
 
 def printable(path: str) -> str:
     """Return a path for the log: one that holds a line break must not begin a line there."""
-    return "".join(letter if letter.isprintable() else "?" for letter in path[:200])
+    text = path[:200]
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def log_exchange(record: ExchangeRecord) -> None:
-    """Write a line of the log."""
+    """Write a line of the log, formatted here: Twisted's formatter takes ten times as long."""
     is_quiet = record.method in ("GET", "HEAD", "OPTIONS") and record.status < 400
     log = _log.debug if is_quiet else _log.info
+    method, path = printable(record.method)[:20], printable(record.asked)
+    left = ", the client left" if record.left else ""
+    outcome = f"{record.status} in {record.seconds:.3f} s{left}"
+    line = one_line(f"{record.client}: {method} {path} {outcome}")
     log(
-        "{client}: {method} {path} {status} in {seconds:.3f} s{left}",
+        line.replace("{", "{{").replace("}", "}}"),
         client=record.client,
-        method=printable(record.method)[:20],
-        path=printable(record.asked),
+        method=method,
+        path=path,
         status=record.status,
         seconds=record.seconds,
-        left=", the client left" if record.left else "",
+        left=left,
+        **{LINE: line},
     )

@@ -100,11 +100,12 @@ class LimitedRequest(server.Request):
             super().process()
 
     def write_now(self, data: bytes) -> None:
-        """Write a part of the body; see :meth:`ServiceChannel.write_now`."""
-        if self.chunked and self.channel is not None:  # the headers have been sent
-            self.channel.write_now(b"%x\r\n%b\r\n" % (len(data), data))
-        else:
-            self.write(data)
+        """Write a part of the body, and with the first one the headers, even if it is empty."""
+        if self.chunked and data and self.channel is not None:
+            self.channel.write(b"%x\r\n%b\r\n" % (len(data), data))
+            return
+        self.write(data)
+        if self.channel is not None:
             self.channel.flush()
 
     def release(self) -> None:

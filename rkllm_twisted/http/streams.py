@@ -67,7 +67,7 @@ class Stream:
         self._unread: Any = None
         self._waiting: deque[bytes] = deque()
         self._is_writing = False
-        #: A site of an application's own sends in the reactor's next turn.
+        #: The site of an application of its own sends in the reactor's next turn.
         self._write_now: Callable[[bytes], object] = getattr(request, "write_now", request.write)
         request.probe_bytes = framing.probe
         request.setHeader("Content-Type", framing.content_type)
@@ -162,7 +162,7 @@ class Stream:
     def _send_comment(self) -> None:
         self._keep_alive = self._clock.callLater(KEEP_ALIVE_S, self._send_comment)
         if not self._is_paused:
-            self._request.write(self._framing.comment)
+            self._write_now(self._framing.comment)
 
     # The client's pace
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import socket
 from collections.abc import Callable, Collection
@@ -15,6 +16,25 @@ from rkllm_twisted.http.keys import KeyRing
 #: Returns a header of a request.
 Header = Callable[[str], str | None]
 _LOCAL = ("localhost", ".localhost", ".local", ".internal")
+
+
+@functools.lru_cache(maxsize=64)  # a client sends the same one with each request
+def _named(host: str) -> tuple[str | None, bool]:
+    """Return the name in a Host header, and whether it is an address or means any machine.
+
+    :returns: no name if it is a broken address.
+    """
+    try:
+        name = (urlsplit(f"//{host}").hostname or "").rstrip(".").lower()
+    except ValueError:  # a broken IPv6 address
+        return None, False
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return name, any(
+            name == own.removeprefix(".") if own[0] != "." else name.endswith(own) for own in _LOCAL
+        )
+    return name, True
 
 
 def own_names(further: Collection[str] = ()) -> frozenset[str]:
@@ -83,19 +103,8 @@ class Trust:
 
     def is_own(self, host: str) -> bool:
         """True if a Host header means this machine: an address, a local name, or its own."""
-        try:
-            name = (urlsplit(f"//{host}").hostname or "").rstrip(".").lower()
-        except ValueError:  # a broken IPv6 address
-            return False
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            is_local = any(
-                name == own.removeprefix(".") if own[0] != "." else name.endswith(own)
-                for own in _LOCAL
-            )
-            return is_local or name in self.hosts
-        return True
+        name, is_local = _named(host)
+        return is_local or name in self.hosts
 
     def allows(self, origin: str, host: str | None) -> bool:
         """True if pages of an origin may ask: those of this service, and those of the options."""

@@ -1,8 +1,7 @@
 """The listening port and the clients' transports: Twisted's, with fewer turns of the reactor.
 
-The only module of the edge that uses names private to Twisted. What it adds is speed: answers are
-written at once, and one turn of the reactor reads from many clients. The server
-works without it: the protocol serves any transport.
+Uses names private to Twisted. What it adds is speed: answers are written at once, and one turn of
+the reactor reads from many clients. The server works without it: the protocol serves any transport.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rkllm_twisted.interfaces import IListeningSocket
+from rkllm_twisted.server.bare_socket import unsent
 from rkllm_twisted.server.peer import has_gone
 
 #: Connections that are accepted in one turn of the reactor.
@@ -128,21 +128,6 @@ class ReadGroup:
         for transport in list(self._members.values()):
             transport.connectionLost(_REASONS[CONNECTION_LOST])
         self.close()
-
-
-def unsent(transport: Any, data: bytes) -> bytes:
-    """Send what a transport's socket takes now, and return the rest, which is to be written.
-
-    Nothing overtakes what was written before, and nothing is sent on a connection that closes.
-    """
-    is_behind = transport.dataBuffer or transport._tempDataBuffer
-    if is_behind or not transport.connected or transport.disconnecting or transport._aborting:
-        return data
-    try:
-        sent = transport.socket.send(data)
-    except OSError:  # nothing now, or never: the reactor finds out
-        return data
-    return data[sent:]
 
 
 class ClientTransport(unix.Server):

@@ -10,13 +10,13 @@ import pytest
 from http_rig import HTTPRig, request_bytes
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectError, ConnectionDone
-from twisted.internet.interfaces import IWriteDescriptor
 from twisted.internet.task import Clock
+from twisted.internet.tcp import Connection
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
+from twisted.web.http_headers import Headers
 from twisted.web.resource import Resource
 from twisted.web.server import Site
-from zope.interface import implementer
 
 from rkllm_twisted.http.channel import ARRIVAL_S, LINGER_S, ServiceChannel
 from rkllm_twisted.http.site import FULL_BODIES
@@ -209,58 +209,24 @@ def test_stopping_ends_idle_connections_now_and_the_others_when_they_are_answere
     assert stopped.called
 
 
-@implementer(IWriteDescriptor)
-class SocketTransport(StringTransport):
-    """A transport that writes in the reactor's next turn, or when it is told to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.flushes = 0
-
-    def doWrite(self) -> None:
-        self.flushes += 1
-
-    def fileno(self) -> int:
-        return -1
-
-    def logPrefix(self) -> str:
-        return ""
-
-    def connectionLost(self, reason: object) -> None:
-        """Nothing is open."""
-
-
 def channel_on_a_clock() -> Any:
     channel: Any = ServiceChannel()
     channel.callLater = Clock().callLater
     return channel
 
 
-def test_what_is_flushed_goes_out_in_this_turn_unless_the_connection_closes() -> None:
-    """A transport that closes must write itself: it closes once that is done."""
-    channel, transport = channel_on_a_clock(), SocketTransport()
-    channel.makeConnection(transport)
-    channel.flush()
-    assert transport.flushes == 1
-    transport.loseConnection()
-    channel.flush()
-    assert transport.flushes == 1
+class OpenTransport(Connection):
+    """The transport of a socket.
 
-
-@implementer(IWriteDescriptor)
-class OpenTransport(SocketTransport):
-    """A transport of a socket.
-
-    :ivar socket: itself.
-    :ivar takes: the bytes that the socket takes at once; None: it fails.
+    :param takes: the bytes that the socket takes at once; None: it fails.
+    :ivar flushes: how often it was told to write what waits.
     """
 
-    dataBuffer = b""
-    connected, _aborting = True, False
+    connected = True
 
     def __init__(self, takes: int | None) -> None:
-        super().__init__()
-        self.socket, self.takes, self.sent = self, takes, b""
+        self.socket: Any = self
+        self.takes, self.sent, self.flushes = takes, b"", 0
         self._tempDataBuffer: list[bytes] = []
 
     def send(self, data: bytes) -> int:
@@ -272,6 +238,18 @@ class OpenTransport(SocketTransport):
     def write(self, data: bytes) -> None:
         self._tempDataBuffer.append(data)
 
+    def doWrite(self) -> None:
+        self.flushes += 1
+
+    def registerProducer(self, producer: object, streaming: bool) -> None:
+        """It is not asked."""
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """It has none."""
+
+    def loseConnection(self) -> None:
+        self.disconnecting = True
+
 
 @pytest.mark.parametrize(
     ("takes", "sent", "rest"),
@@ -282,16 +260,25 @@ def test_what_the_socket_does_not_take_now_is_left_to_the_reactor(
 ) -> None:
     channel, transport = channel_on_a_clock(), OpenTransport(takes)
     channel.makeConnection(transport)
-    channel.write_now(b"token")
+    channel.write(b"token")
     assert transport.sent == sent
     assert transport._tempDataBuffer == rest
+
+
+def test_an_answers_head_and_the_first_of_its_body_are_sent_at_once() -> None:
+    channel, transport = channel_on_a_clock(), OpenTransport(99)
+    channel.makeConnection(transport)
+    channel.writeHeaders(b"HTTP/1.1", b"200", b"OK", Headers({b"A": [b"1", b"2"]}))
+    assert transport.sent == b""
+    channel.writeSequence([b"bo", b"dy"])
+    assert transport.sent == b"HTTP/1.1 200 OK\r\nA: 1\r\nA: 2\r\n\r\nbody"
 
 
 def test_nothing_overtakes_what_the_reactor_has_still_to_write() -> None:
     channel, transport = channel_on_a_clock(), OpenTransport(9)
     channel.makeConnection(transport)
     transport.write(b"first")
-    channel.write_now(b"second")
+    channel.write(b"second")
     assert transport.sent == b""
     assert transport._tempDataBuffer == [b"first", b"second"]
     assert transport.flushes == 1
@@ -301,14 +288,16 @@ def test_nothing_is_sent_on_a_connection_that_closes() -> None:
     channel, transport = channel_on_a_clock(), OpenTransport(9)
     channel.makeConnection(transport)
     transport.loseConnection()
-    channel.write_now(b"token")
+    channel.write(b"token")
     assert transport.sent == b""
+    assert transport.flushes == 0  # it closes once it has written the rest itself
 
 
 def test_a_transport_that_is_no_socket_is_left_alone() -> None:
-    channel = channel_on_a_clock()
-    channel.makeConnection(StringTransport())
-    channel.flush()
+    channel, transport = channel_on_a_clock(), StringTransport()
+    channel.makeConnection(transport)
+    channel.write(b"token")
+    assert transport.value() == b"token"
 
 
 def test_a_head_request_has_no_body(rig: HTTPRig) -> None:

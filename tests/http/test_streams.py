@@ -222,6 +222,13 @@ def hanging() -> Iterator[HTTPRig]:
     rig.close()
 
 
+def test_the_headers_of_lines_go_out_in_a_long_prefill(hanging: HTTPRig) -> None:
+    visitor = hanging.start("POST", "/api/chat", HELLO)
+    hanging.advance(KEEP_ALIVE_S + 1)
+    assert visitor.data.startswith(b"HTTP/1.1 200")
+    assert visitor.data.endswith(b"\r\n\r\n")
+
+
 def test_a_prefill_that_takes_long_keeps_the_connection(hanging: HTTPRig) -> None:
     visitor = hanging.start("POST", PATH, HELLO)
     hanging.advance(1)

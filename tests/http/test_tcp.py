@@ -146,15 +146,17 @@ async def test_a_client_is_served_over_tls(tmp_path: Path) -> None:
     authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(pem))
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
-    question = json.dumps({"messages": [{"role": "user", "content": "Hello"}]}).encode()
+    question = {"messages": [{"role": "user", "content": "Hello"}]}
     listen = f"ssl:0:interface=127.0.0.1:privateKey={pem}"
     async with serving(listen) as site:
         port = site.service.ports[0].getHost().port
 
-        def ask() -> Any:
+        def ask(is_streamed: bool) -> bytes:
             address = f"https://localhost:{port}{PATH}"
-            with urllib.request.urlopen(address, question, 10, context=trusting) as answer:
-                return json.loads(answer.read())
+            body = json.dumps({**question, "stream": is_streamed}).encode()
+            with urllib.request.urlopen(address, body, 10, context=trusting) as answer:
+                return bytes(answer.read())
 
-        answer = await deferToThread(ask)
-    assert answer["choices"][0]["message"]["content"] == "Hi"
+        whole, streamed = [await deferToThread(ask, is_streamed) for is_streamed in (False, True)]
+    assert json.loads(whole)["choices"][0]["message"]["content"] == "Hi"
+    assert streamed.endswith(b"data: [DONE]\n\n")
