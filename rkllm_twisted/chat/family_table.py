@@ -17,6 +17,7 @@ _QWEN_INFILL = InfillMarks(
     *("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),
     models=("qwen2.5-coder", "qwen3-coder", "codeqwen"),
 )
+_INTERN_IMAGE = ImageMarks("<img>", "<IMG_CONTEXT>", "</img>")
 
 FAMILIES: tuple[Family, ...] = (
     Family(
@@ -153,7 +154,17 @@ FAMILIES: tuple[Family, ...] = (
         tool=Wrap("<|im_start|>environment name=<|plugin|>\n", "<|im_end|>\n"),
         end_tokens=("<|im_end|>", "</s>"),
         tool_format="internlm",
-        image=ImageMarks("<img>", "<IMG_CONTEXT>", "</img>"),
+        image=_INTERN_IMAGE,
         source="InternLM/InternLM, chat/chat_format.md; InternVL2's conversation.py",
+    ),
+    Family(
+        "internvl3",  # of Qwen2.5 and Qwen3: nothing comes before the first message
+        models=("internvl3",),
+        system=_IM_SYSTEM,
+        user=_IM_USER,
+        assistant=_IM_ASSISTANT,
+        end_tokens=("<|im_end|>", "<|endoftext|>"),
+        image=_INTERN_IMAGE,
+        source="InternVL3's conversation.py, template internvl2_5",
     ),
 )

@@ -20,7 +20,7 @@ from rkllm_twisted.cli.chat_input import input_history, key_bindings
 from rkllm_twisted.cli.chat_session import ChatSession, chat_options
 from rkllm_twisted.cli.connected import model_options, params_option, with_client
 from rkllm_twisted.cli.exit_codes import exit_reason
-from rkllm_twisted.cli.images import image_option
+from rkllm_twisted.cli.images import image_option, named_file
 from rkllm_twisted.cli.load import ensure_loaded
 from rkllm_twisted.cli.terminal import is_terminal, say, show_wait, without_echo
 from rkllm_twisted.cli.word_wrap import WordWrap
@@ -151,7 +151,7 @@ class Chat:
             print("Give the name of a file: /image FILE")
             return
         attached = self._conversation.attached
-        attached.append(image_part(Path(name).expanduser()))
+        attached.append(image_part(named_file(name)))
         words = "a picture" if len(attached) == 1 else f"{len(attached)} pictures"
         print(f"The next question shows {words}.")
 

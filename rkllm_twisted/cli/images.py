@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import click
@@ -18,6 +21,18 @@ def _read(context: click.Context, _: click.Parameter, files: Sequence[str]) -> A
         raise click.UsageError(f"{error.filename}: {error.strerror}", context) from None
     except ValueError as error:
         raise click.UsageError(str(error).rstrip("."), context) from None
+
+
+def named_file(name: str) -> Path:
+    """Return the path that a user has typed; terminals quote one that is dropped on them."""
+    path = Path(name).expanduser()
+    if path.exists():
+        return path
+    with suppress(ValueError):  # a quote that is not closed
+        words = shlex.split(name)
+        if len(words) == 1:
+            return Path(words[0]).expanduser()
+    return path
 
 
 #: ``--image FILE``, any number of times; its value is the parts of a message.

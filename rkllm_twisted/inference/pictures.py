@@ -115,7 +115,8 @@ class Pictures:
             data = self._files.read(FileParameter(image.place, image.path), MAX_ENCODED_BYTES + 1)
         with _named(image.place):
             check_bytes(len(data))
-            key = picture_key(encoder.identity, data, how.fit.value, how.resample.value)
+            options = (encoder.asked.cores, how.fit.value, how.resample.value)
+            key = picture_key(encoder.identity, data, *options)
             rows = self.kept(key)
             if rows is not None:
                 return _Picture(key, b"", rows)

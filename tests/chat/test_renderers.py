@@ -140,6 +140,10 @@ BY_FAMILY = {
         "<s><|im_start|>system\nS<|im_end|>\n<|im_start|>user\na<|im_end|>\n"
         "<|im_start|>assistant\nb<|im_end|>\n<|im_start|>user\nc<|im_end|>\n<|im_start|>assistant\n"
     ),
+    "internvl3": (
+        "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\na<|im_end|>\n"
+        "<|im_start|>assistant\nb<|im_end|>\n<|im_start|>user\nc<|im_end|>\n<|im_start|>assistant\n"
+    ),
 }
 
 
@@ -221,6 +225,9 @@ def test_each_row_of_the_table_is_whole(row: Family) -> None:
         ("DeepSeek-R1-Distill-Qwen-1.5B", "deepseek-r1"),
         ("Mistral-7B-Instruct-v0.3", "mistral"),
         ("internlm2-chat-1_8b", "internlm2"),
+        ("InternVL2-2B", "internlm2"),
+        ("InternVL3-1B_rk3588", "internvl3"),
+        ("InternVL3_5-2B", "internvl3"),
         ("my-own-model", None),
         ("TinyLlama", None),
     ],

@@ -83,6 +83,17 @@ def test_what_is_no_image_is_said_and_the_chat_goes_on(
     assert "none" in err
 
 
+@pytest.mark.parametrize("typed_name", ["{}", "'{}'", '"{}"', "{escaped}"])
+def test_a_name_may_be_quoted_as_terminals_quote_a_dropped_file(
+    session: ChatSession, tmp_path: Path, typed_name: str
+) -> None:
+    path = tmp_path / "my picture.png"
+    path.write_bytes(PNG)
+    name = typed_name.format(path, escaped=str(path).replace(" ", "\\ "))
+    typed(session, f"/image {name}", "What?")
+    assert sent(session) == [QUESTION]
+
+
 def test_a_saved_conversation_has_its_images(session: ChatSession, tmp_path: Path) -> None:
     session.turns = [Turn("user", "What?", (image_part(PNG),)), Turn("assistant", "Yes.")]
     session.save(tmp_path / "c.json")

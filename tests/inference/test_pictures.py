@@ -102,6 +102,16 @@ def test_an_image_is_encoded_once(rig: Rig, vision: FakeVision) -> None:
     assert [given["n_image"] for given in inputs(rig)] == [1, 1, 2]
 
 
+def test_other_cores_of_the_npu_encode_it_anew(tmp_path: Path) -> None:
+    """Some encoders give other rows on three cores (rknn-toolkit2 #228)."""
+    vision = FakeVision(facts())
+    rig = made_rig(furnish(tmp_path, "template"), vision)
+    rig.ask([ask_about(RED)])
+    vision.encoder = facts(cores="0")
+    rig.ask([ask_about(RED)])
+    assert len(vision.encoded) == 2
+
+
 def test_a_conversation_that_goes_on_is_read_whole(rig: Rig) -> None:
     first = rig.ask([ask_about(RED)])
     second = rig.ask([ask_about(RED), first.result["message"], user(TWO)])
