@@ -123,6 +123,11 @@ SYMPTOMS: Mapping[str, Sequence[Symptom]] = {
             " `max_context_len`, or stop other programs.",
         ),
         (
+            "`the model's files cannot be opened`",
+            "The library has opened as many files as its process may: one for each NPU buffer.",
+            "Raise the limit that the message names: `LimitNOFILE=` of the unit, or `ulimit -Hn`.",
+        ),
+        (
             "-32003 during `rkllm.init`",
             "Loading took longer than `--init-timeout`.",
             "Slow storage: raise `--init-timeout`. Otherwise another program may hold the NPU:"

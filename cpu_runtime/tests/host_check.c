@@ -98,7 +98,8 @@ static void get(void *data, size_t size) {
 
 static void send_call(uint64_t number, const char *function, const struct frame_entry *arguments,
                       uint32_t n, const void *block, uint32_t size, uint32_t outputs) {
-    struct frame_call call = {.n_arguments = n, .block_size = size, .outputs = outputs, .rows = 1};
+    struct frame_call call = {.userdata = 99, .n_arguments = n, .block_size = size,
+                              .outputs = outputs, .rows = 1};
     strcpy(call.function, function);
     uint64_t body = sizeof call + n * sizeof *arguments + size;
     struct frame_header header = {FRAME_CALL, 0, number, body};

@@ -27,9 +27,9 @@ class FrameKind(IntEnum):
 
 #: kind, zero, number of the call, bytes of the body.
 HEADER = struct.Struct("=IIQQ")
-#: The numbers of arguments, relocations and descriptors, the size of the block, the offset of its
-#: outputs, the rows of a result, flags, the function, the mark.
-CALL = struct.Struct("=7I40s44s")
+#: The userdata of a run, the numbers of arguments, relocations and descriptors, the size of the
+#: block, the offset of its outputs, the rows of a result, flags, the function, the mark.
+CALL = struct.Struct("=Q7I40s44s")
 #: place, offset, value.
 ENTRY = struct.Struct("=IIQ")
 #: state, number of rows, userdata.
@@ -62,6 +62,7 @@ class CallFrame:
 
     :param mark: see :class:`~rkllm_twisted.isolation.marks.CallMarks`.
     :param rows: of a run: ``n_batch`` of the loaded model; 0: it is no run.
+    :param userdata: of a run: what its callbacks bring. Those with another are of a former run.
     """
 
     number: int
@@ -70,12 +71,14 @@ class CallFrame:
     mark: bytes = b""
     rows: int = 0
     flags: int = 0
+    userdata: int = 0
 
     def encode(self) -> list[Buffer]:
         """Return the frame in parts; large arrays are not copied."""
         image = self.image
         head = bytearray(
             CALL.pack(
+                self.userdata,
                 len(image.arguments),
                 len(image.relocations),
                 len(image.descriptors),
@@ -109,9 +112,10 @@ class CallFrame:
 
     @classmethod
     def _decode(cls, number: int, body: Buffer) -> CallFrame:
-        (n_arguments, n_relocations, n_descriptors, size, outputs, rows, flags, name, mark) = (
+        userdata, n_arguments, n_relocations, n_descriptors, size, outputs, rows, *rest = (
             CALL.unpack_from(body)
         )
+        flags, name, mark = rest
         at = CALL.size
         start = at + ENTRY.size * (n_arguments + n_relocations)
         if start + size != len(body) or outputs > size:
@@ -127,7 +131,7 @@ class CallFrame:
         descriptors = (-1,) * n_descriptors
         image = CallImage(arguments, relocations, segments, size, outputs, descriptors)
         function = name.rstrip(b"\0").decode("ascii")
-        return cls(number, function, image, mark.rstrip(b"\0"), rows, flags)
+        return cls(number, function, image, mark.rstrip(b"\0"), rows, flags, userdata)
 
 
 @attrs.frozen

@@ -9,33 +9,28 @@ daemon's connection ends. One sends a heartbeat. There is no reactor and no Twis
 
 from __future__ import annotations
 
-import array
 import contextlib
 import ctypes
 import os
 import queue
 import resource
 import signal
-import socket
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from rkllm_twisted.abi.image import NUMBER_BYTES, Argument, ArgumentPlace
 from rkllm_twisted.abi.result_copy import CallbackCopy
 from rkllm_twisted.isolation import frames
 from rkllm_twisted.isolation.config import CONNECTION_FD, HEARTBEAT_FD, HEARTBEAT_INTERVAL_S
 from rkllm_twisted.isolation.frames import BadFrame, CallFrame, FrameKind, ReturnFrame
+from rkllm_twisted.isolation.host_connection import HostConnection
 from rkllm_twisted.isolation.host_memory import CallMemory, HostCall, ResultLayout
 from rkllm_twisted.runtime.malloc import return_freed_blocks
 
-#: Bytes of one read, always into the same buffer.
-READ_BYTES = 2**20
-#: The most descriptors of one call; SCM_MAX_FD of the kernel.
-MAX_DESCRIPTORS = 253
 #: Seconds between two looks at whether an asynchronous run is still under way.
 POLL_INTERVAL_S = 0.5
 #: What a callback returns: continue, pause, continue and release the arrays.
@@ -55,16 +50,18 @@ class Host:
     :param connection: to the daemon.
     """
 
-    def __init__(self, native: Any, layout: ResultLayout, connection: socket.socket) -> None:
+    def __init__(self, native: Any, layout: ResultLayout, connection: HostConnection) -> None:
         self._native = native
         self._layout = layout
         self._connection = connection
-        self._sending = threading.Lock()
         #: Guards the handle, and what is under way.
         self._lock = threading.Lock()
         self._handle = ctypes.c_void_p()
         self._calls: queue.SimpleQueue[HostCall] = queue.SimpleQueue()
-        self._last: HostCall | None = None
+        #: By number, those that have not returned.
+        self._asked: dict[int, HostCall] = {}
+        #: The one that is made.
+        self._current: HostCall | None = None
         self._kept: dict[str, tuple[CallMemory, HostCall]] = {}
         returns = ctypes.c_int if layout.returns_int else None
         prototype = ctypes.CFUNCTYPE(returns, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)
@@ -78,56 +75,39 @@ class Host:
     def listen(self) -> None:
         """Read frames until the daemon's connection ends, then exit, whatever C does."""
         reader = frames.FrameReader()
-        buffer = memoryview(bytearray(READ_BYTES))
-        arrived: list[int] = []
-        room = socket.CMSG_SPACE(MAX_DESCRIPTORS * array.array("i").itemsize)
         with contextlib.suppress(OSError, BadFrame):
-            while True:
-                size, ancillary, _, _ = self._connection.recvmsg_into(
-                    [buffer], room, socket.MSG_CMSG_CLOEXEC
-                )
-                if not size:
-                    break
-                for _, _, numbers in ancillary:
-                    arrived += array.array("i", numbers)
-                for kind, number, body in reader.feed(buffer[:size]):
-                    self._take(kind, number, body, arrived)
+            while data := self._connection.receive():
+                for kind, number, body in reader.feed(data):
+                    self._take(kind, number, body)
         os._exit(0)
 
-    def _take(self, kind: int, number: int, body: bytes, arrived: list[int]) -> None:
+    def _take(self, kind: int, number: int, body: bytes) -> None:
         if kind == FrameKind.CALL:
             frame = CallFrame.decode(number, body)
-            count = len(frame.image.descriptors)
-            call = HostCall(frame, tuple(arrived[:count]))
-            del arrived[:count]
+            call = HostCall(frame, self._connection.descriptors(len(frame.image.descriptors)))
             with self._lock:
-                self._last = call
+                self._asked[number] = call
             self._calls.put(call)
         elif kind == FrameKind.ABORT:
             self._abort(number)
         elif kind == FrameKind.PAUSE:
             with self._lock:
-                if self._last is not None and self._last.frame.number == number:
-                    self._last.pausing = True
+                if number in self._asked:
+                    self._asked[number].pausing = True
         else:
             raise BadFrame(str(kind))
 
     def _abort(self, number: int) -> None:
         with self._lock:
-            call = self._last
-            if call is None or call.frame.number != number or not self._handle:
+            call = self._asked.get(number)
+            if call is None:
                 return  # it has ended
             call.aborted = call.called_back = True
-            if call.began:
+            if call.began and self._handle:
                 self._native.rkllm_abort(self._handle)
 
-    def _send(self, data: bytes) -> None:
-        with self._sending, contextlib.suppress(OSError):
-            self._connection.sendall(data)  # listen() sees the end, too
-
     def _perform(self, call: HostCall) -> None:
-        frame = call.frame
-        _mark_start(frame.mark)
+        frame = self._begin(call)
         block = CallMemory(frame.image)
         for one in frame.image.relocations:
             block.put(one.at, self._relocated(one.place, one.value, block, call))
@@ -142,14 +122,24 @@ class Host:
         function = getattr(self._native, frame.function)
         function.argtypes = [ctypes.c_uint64] * len(arguments)
         status = function(*arguments) if call.began else 0
-        if frame.flags & frames.AWAIT_END and status == 0:
+        if frame.flags & frames.AWAIT_END and status == 0 and call.began:
             self._await_end(call)
         outputs = block.tail(frame.image.outputs, frame.image.size)
         with self._lock:
-            if self._last is call:
-                self._last = None
+            self._current = None
+            del self._asked[frame.number]
         self._keep(block, call)
-        self._send(ReturnFrame(frame.number, status, bool(self._handle), outputs).encode())
+        end = ReturnFrame(frame.number, status, bool(self._handle), outputs)
+        self._connection.send(end.encode())
+
+    def _begin(self, call: HostCall) -> CallFrame:
+        """Mark the start of a call, which is the current one from now on."""
+        with self._lock:
+            self._current = call
+        _mark_start(call.frame.mark)
+        if call.lacks_descriptors:
+            _fail_without_room()
+        return call.frame
 
     def _relocated(
         self, place: ArgumentPlace, value: int, block: CallMemory, call: HostCall
@@ -188,13 +178,14 @@ class Host:
                 break
 
     def _receive(self, address: int | None, userdata: int | None, state: int) -> int:
-        call, layout = self._last, self._layout
-        several = call is not None and call.frame.rows > 1 and state not in LAST_STATES
-        n_rows = 0 if not address else call.frame.rows if several and call else 1
-        rows = tuple(layout.copy((address or 0) + i * layout.size) for i in range(n_rows))
-        self._send(frames.encode_callback(CallbackCopy(userdata or 0, state, rows)))
-        if call is None:
+        call, layout = self._current, self._layout
+        if call is None or not call.frame.rows or call.frame.userdata != (userdata or 0):
+            # Of a former run: its results are no longer waited for, and may be gone.
             return CONTINUE
+        n_rows = 1 if state in LAST_STATES else call.frame.rows
+        size = layout.size
+        rows = tuple(layout.copy(address + i * size) for i in range(n_rows)) if address else ()
+        self._connection.send(frames.encode_callback(CallbackCopy(userdata or 0, state, rows)))
         call.called_back = True
         if state in LAST_STATES:
             call.ended.set()
@@ -218,6 +209,21 @@ def _mark_start(mark: bytes) -> None:
     for descriptor in (1, 2):
         with contextlib.suppress(OSError):
             os.write(descriptor, mark)
+
+
+def _fail(what: str) -> NoReturn:
+    """Write one sentence to stderr, which is the daemon's log, and end the process."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"E host: {what}.\n".encode())
+    os._exit(1)
+
+
+def _fail_without_room() -> NoReturn:
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _fail(
+        f"the model's files cannot be opened: this process may open {most} files, and the library"
+        " has opened them; raise LimitNOFILE= of the daemon's unit, or ulimit -Hn"
+    )
 
 
 def send_heartbeats() -> None:
@@ -252,7 +258,7 @@ def _blaming(option: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        sys.exit(f"{option} is not possible here: {error.strerror}.")
+        _fail(f"{option} is not possible here: {error.strerror}")
 
 
 def main(argv: list[str]) -> None:
@@ -268,8 +274,8 @@ def main(argv: list[str]) -> None:
     try:
         native = ctypes.CDLL(library)
     except OSError as error:
-        sys.exit(f"{library} cannot be loaded: {error}.")
-    connection = socket.socket(fileno=CONNECTION_FD)
+        _fail(f"the library cannot be loaded: {error}")
+    connection = HostConnection(CONNECTION_FD, _fail)
     host = Host(native, ResultLayout(*map(int, layout.split(","))), connection)
     for task in (host.listen, send_heartbeats):
         threading.Thread(target=task, name=task.__name__, daemon=True).start()

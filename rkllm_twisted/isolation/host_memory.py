@@ -68,6 +68,7 @@ def _array(structure: bytes, at: int, counts: int) -> bytes:
 class HostCall:
     """A call that was asked for.
 
+    :param descriptors: fewer than the frame has if the kernel has left out some.
     :ivar began: True once it is in C.
     """
 
@@ -78,6 +79,11 @@ class HostCall:
     pausing: bool = False
     called_back: bool = False
     ended: threading.Event = attrs.field(factory=threading.Event)
+
+    @property
+    def lacks_descriptors(self) -> bool:
+        """True if there was no room for all of its descriptors."""
+        return len(self.descriptors) < len(self.frame.image.descriptors)
 
 
 class CallMemory:

@@ -132,9 +132,9 @@ class RemoteCaller:
         number = self.number = next(self._numbers)
         flags = _RUNS.get(function)
         assert self._callback is not None
-        rows = 0 if flags is None else self._callback.rows
+        rows, userdata = (0, 0) if flags is None else self._callback.expected
         mark = self.channel.marks.of(number)
-        frame = CallFrame(number, function, image, mark, rows, flags or 0)
+        frame = CallFrame(number, function, image, mark, rows, flags or 0, userdata)
         self._run = 0 if flags is None else number
         try:
             self.channel.send(*frame.encode(), descriptors=image.descriptors)

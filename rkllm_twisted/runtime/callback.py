@@ -206,9 +206,9 @@ class ResultCallback:
         return self._run
 
     @property
-    def rows(self) -> int:
-        """``n_batch`` of the current run; 1 if there is none."""
-        return 1 if self._run is None else self._run.rows
+    def expected(self) -> tuple[int, int]:
+        """``n_batch`` and the userdata of the current run; 1 and 0 if there is none."""
+        return (1, 0) if self._run is None else (self._run.rows, self._run.number)
 
     def aborted(self) -> None:
         """Record that the current run, if there is one, was aborted: C may send nothing more."""

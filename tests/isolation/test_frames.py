@@ -110,6 +110,7 @@ def test_tokens_that_follow_each_other_are_read_together() -> None:
         mark=st.binary(max_size=44).map(lambda data: data.replace(b"\0", b"x")),
         rows=st.integers(0, 255),
         flags=st.integers(0, 1),
+        userdata=NUMBERS,
     )
 )
 def test_a_call_is_read_as_it_was_written(frame: CallFrame) -> None:

@@ -3,41 +3,31 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import select
 import shutil
-import socket
 import subprocess
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from host_driver import HOSTS, TIMEOUT_S, USERDATA, Host, image, whole
 
 from rkllm_twisted import cpu
-from rkllm_twisted.abi.from_c import output_buffers
-from rkllm_twisted.abi.image import CallImage, image_of
-from rkllm_twisted.abi.layouts import CData, Layout, layout_of
-from rkllm_twisted.abi.prepare import inputs_for, prepare
+from rkllm_twisted.abi.layouts import Layout, layout_of
 from rkllm_twisted.abi.release import releases
 from rkllm_twisted.abi.result_copy import CallbackCopy, ResultCopy
-from rkllm_twisted.isolation.config import ChildConfig
 from rkllm_twisted.isolation.frames import (
     CallFrame,
     FrameKind,
     ReturnFrame,
     signal_frame,
 )
-from rkllm_twisted.isolation.host_reader import HostReader, one_by_one
-from rkllm_twisted.runtime.local_caller import callback_argument
 
 ABIS = ["1.1.4", "1.2.0", "1.2.1", "1.3.0"]
-HOSTS = ["c", "python"]
-TIMEOUT_S = 20
 SCRIPT = """#!rkllm-script 1
 run when "endless"
-delay 1
+delay 20
 repeat 1000000 token "x"
 finish
 run when "half"
@@ -60,92 +50,6 @@ __attribute__((constructor)) static void hang(void) {
 """
 
 
-class Host:
-    """A host process, and its connection."""
-
-    def __init__(self, library: Path, abi: str, name: str, **options: Any) -> None:
-        config = ChildConfig(str(library), abi, host=name, **options)
-        ours, theirs = socket.socketpair()
-        heartbeat, beats = os.pipe()
-        numbers = (theirs.fileno(), beats)
-        place = 'exec "$@" 3<&{} 4>&{}'.format(*numbers)
-        self.process = subprocess.Popen(
-            ["bash", "-c", place, "bash", *config.command()],
-            pass_fds=numbers,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        theirs.close()
-        os.close(beats)
-        self.heartbeat = heartbeat
-        self.connection = ours
-        ours.settimeout(TIMEOUT_S)
-        self.size = config.offsets.size
-        self._reader = HostReader(self.size)
-
-    def send(self, data: bytes, descriptors: Sequence[int] = ()) -> None:
-        """Send bytes, and descriptors beside them."""
-        if descriptors:
-            sent = socket.send_fds(self.connection, [data], list(descriptors))
-            data = data[sent:]
-        self.connection.sendall(data)
-
-    def receive(self) -> list[CallbackCopy | ReturnFrame]:
-        """What one read brings."""
-        data = self.connection.recv(1 << 20)
-        assert data, "the host has ended"
-        return [*one_by_one(self._reader.feed(data))]
-
-    def until_return(self) -> list[CallbackCopy | ReturnFrame]:
-        """Everything to the return of a call."""
-        received: list[CallbackCopy | ReturnFrame] = []
-        while not any(isinstance(one, ReturnFrame) for one in received):
-            received += self.receive()
-        return received
-
-    def end(self) -> tuple[int, bytes]:
-        """End it; return its exit code and what was printed."""
-        self.connection.close()
-        os.close(self.heartbeat)
-        output, _ = self.process.communicate(timeout=TIMEOUT_S)
-        return self.process.returncode, output
-
-
-@pytest.fixture
-def start() -> Iterator[Callable[..., Host]]:
-    """Starts hosts, which are killed after the test."""
-    hosts: list[Host] = []
-
-    def start_one(*args: Any, **options: Any) -> Host:
-        hosts.append(Host(*args, **options))
-        return hosts[-1]
-
-    yield start_one
-    for host in hosts:
-        host.process.kill()
-        host.process.wait()
-        host.connection.close()
-        assert host.process.stdout is not None
-        host.process.stdout.close()
-
-
-def image(layout: Layout, function: str, params: Any, descriptors: Sequence[int] = ()) -> CallImage:
-    """The image of a call, with the slots of the daemon filled."""
-    defaults = layout.structs["RKLLMParam"](max_context_len=512, max_new_tokens=64, top_k=1)
-    if hasattr(defaults.extend_param, "n_batch"):
-        defaults.extend_param.n_batch = 1
-    call = prepare(layout, bytes(defaults), function, params)
-    declared = call.function
-    null = layout.callbacks["LLMResultCallback"]()
-    slots: dict[str, CData] = {"userdata": 7, "callback": callback_argument(layout, null)}
-    slots |= {"handle": None, **output_buffers(layout, declared, 1), **call.arguments}
-    if "rkllm_input" in slots:
-        slots["rkllm_input"] = inputs_for(call, 1)
-    values = [slots[parameter.name] for parameter in declared.parameters]
-    return image_of(layout, declared, values, call.alive, descriptors)
-
-
 def corpus(layout: Layout, model: str) -> Iterator[bytes]:
     """Frames of every function that the embedded runtime has."""
     calls: list[tuple[str, Any, int]] = [
@@ -163,8 +67,8 @@ def corpus(layout: Layout, model: str) -> Iterator[bytes]:
     for number, (function, params, rows) in enumerate(calls, 1):
         if function in layout.release.functions:
             made = image(layout, function, params)
-            frame = CallFrame(number, function, made, b"mark %d\n" % number, rows)
-            yield b"".join(bytes(part) for part in frame.encode())
+            mark = b"mark %d\n" % number
+            yield whole(CallFrame(number, function, made, mark, rows, userdata=USERDATA))
 
 
 def comparable(received: CallbackCopy | ReturnFrame, layout: Layout) -> Any:
@@ -218,14 +122,18 @@ def test_an_abort_ends_the_run_of_its_number_only(
     frames = [
         CallFrame(1, "rkllm_init", image(layout, "rkllm_init", [{"model_path": str(model)}])),
         CallFrame(
-            2, "rkllm_run", image(layout, "rkllm_run", [{"prompt_input": "endless"}]), rows=1
+            2,
+            "rkllm_run",
+            image(layout, "rkllm_run", [{"prompt_input": "endless"}]),
+            rows=1,
+            userdata=USERDATA,
         ),
     ]
     for frame in frames:
-        host.send(b"".join(bytes(part) for part in frame.encode()))
+        host.send(whole(frame))
     host.until_return()
     host.send(signal_frame(FrameKind.ABORT, 1))
-    for _ in range(20):
+    for _ in range(5):
         assert not any(isinstance(one, ReturnFrame) for one in host.receive())
     host.send(signal_frame(FrameKind.ABORT, 2))
     assert any(one == ReturnFrame(2, 0, True) for one in host.until_return())
@@ -244,7 +152,7 @@ def test_a_descriptor_is_opened_by_the_number_that_it_has_here(
         path = f"/proc/self/fd/{opened.fileno()}"
         made = image(layout, "rkllm_init", [{"model_path": path}], [opened.fileno()])
         frame = CallFrame(1, "rkllm_init", made)
-        host.send(b"".join(bytes(part) for part in frame.encode()), [opened.fileno()])
+        host.send(whole(frame), [opened.fileno()])
     assert host.until_return() == [ReturnFrame(1, 0, True)]
 
 
@@ -271,7 +179,7 @@ def test_a_processor_that_does_not_exist_is_said(name: str, start: Callable[...,
     """With the option that names it."""
     host = start(cpu.library_path("1.3.0"), "1.3.0", name, cpus=(1023,))
     code, printed = host.end()
-    assert (code, printed[:12]) == (1, b"--child-cpus")
+    assert (code, printed[:20]) == (1, b"E host: --child-cpus")
 
 
 @pytest.mark.parametrize("name", HOSTS)
@@ -290,3 +198,24 @@ def test_no_heartbeat_comes_before_the_library_is_loaded(
     assert host.process.stdout.readline() == b"loading\n"
     ready, _, _ = select.select([host.heartbeat], [], [], 0.2)
     assert ready == []
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_files_for_which_there_is_no_room_are_said(
+    name: str, start: Callable[..., Host], tmp_path: Path
+) -> None:
+    """After the call's mark, so that its client learns why, and what to raise."""
+    layout = layout_of(releases()["1.3.0"])
+    limit = 12
+    host = start(cpu.library_path("1.3.0"), "1.3.0", name, descriptors=limit)
+    with Path("/dev/null").open() as opened:
+        numbers = [opened.fileno()] * limit
+        made = image(layout, "rkllm_init", [{"model_path": "/nowhere"}], numbers)
+        host.send(whole(CallFrame(1, "rkllm_init", made, b"mark\n")), numbers)
+    assert host.process.wait(TIMEOUT_S) == 1
+    _, printed = host.end()
+    *marks, sentence, _ = printed.split(b"\n")  # one on each stream
+    assert marks == [b"mark", b"mark"]
+    assert sentence.startswith(b"E host: the model's files cannot be opened: this process may open")
+    assert b" 12 files" in sentence
+    assert b"LimitNOFILE=" in sentence

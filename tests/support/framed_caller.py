@@ -70,7 +70,7 @@ class FramedCaller:
             return self._local.call(function, arguments)
         declared = self._layout.release.functions[function]
         assert self._callback is not None
-        self._rows = self._callback.rows
+        self._rows, _ = self._callback.expected
         alive = prepared.alive if prepared else ()
         descriptors = prepared.descriptors if prepared else ()
         image = crossed(image_of(self._layout, declared, arguments, alive, descriptors), function)

@@ -14,6 +14,7 @@ struct call {
     unsigned char *body;
     struct frame_parts parts;
     int descriptors[FRAME_MAX_DESCRIPTORS]; /* parts.call->n_descriptors of them */
+    bool lacks_descriptors;                 /* the kernel has left out some */
     /* Guarded by the host's state lock. */
     bool began;       /* C has been entered */
     bool aborted;     /* before that: C is not called */

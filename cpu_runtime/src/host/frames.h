@@ -43,6 +43,7 @@ struct frame_header {
 
 /* Then the arguments, the relocations, and the block. */
 struct frame_call {
+    uint64_t userdata; /* of a run: what its callbacks bring */
     uint32_t n_arguments, n_relocations, n_descriptors, block_size, outputs, rows, flags;
     char function[40], mark[44];
 };
@@ -69,7 +70,7 @@ struct frame_return {
 };
 
 _Static_assert(sizeof(struct frame_header) == 24, "frames.py: HEADER");
-_Static_assert(sizeof(struct frame_call) == 112, "frames.py: CALL");
+_Static_assert(sizeof(struct frame_call) == 120, "frames.py: CALL");
 _Static_assert(sizeof(struct frame_entry) == 16, "frames.py: ENTRY");
 _Static_assert(sizeof(struct frame_callback) == 16, "frames.py: CALLBACK");
 _Static_assert(sizeof(struct frame_row) == 24, "frames.py: ROW");

@@ -2,17 +2,17 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "call.h"
 #include "callback.h"
+#include "connection.h"
 #include "frames.h"
 #include "receive.h"
 
@@ -29,44 +29,34 @@ static struct {
     void *handle;
     int (*abort_run)(void *handle);
     int (*is_running)(void *handle);
-    pthread_mutex_t sending;
     pthread_mutex_t using_handle; /* held while C aborts; never by a callback */
     pthread_mutex_t state;        /* never held while C is called */
     pthread_cond_t changed;
     struct call *first;   /* of those that wait */
-    struct call *current; /* the last one that came, until it has returned */
-} host = {.sending = PTHREAD_MUTEX_INITIALIZER,
-          .using_handle = PTHREAD_MUTEX_INITIALIZER,
-          .state = PTHREAD_MUTEX_INITIALIZER};
+    struct call *current; /* the one that is made, until it has returned */
+} host = {.using_handle = PTHREAD_MUTEX_INITIALIZER, .state = PTHREAD_MUTEX_INITIALIZER};
 
+/* Not by stdio: the library may hold a stream's lock. */
 void host_fail(const char *what, const char *why) {
-    fprintf(stderr, "%s: %s.\n", what, why);
-    fflush(NULL);
+    char line[1024];
+    int length = snprintf(line, sizeof line, "E host: %s: %s.\n", what, why);
+    size_t most = sizeof line - 1;
+    if (write(STDERR_FILENO, line, (size_t)length < most ? (size_t)length : most) < 0) _exit(2);
     _exit(1);
 }
 
-/* An error is not reported: the thread that reads sees that the connection has ended. */
-static void send_all(struct iovec *parts, int n) {
-    pthread_mutex_lock(&host.sending);
-    while (n > 0) {
-        struct msghdr message = {.msg_iov = parts, .msg_iovlen = n < IOV_MAX ? (size_t)n : IOV_MAX};
-        ssize_t sent = sendmsg(host.connection, &message, MSG_NOSIGNAL);
-        if (sent < 0 && errno == EINTR) continue;
-        if (sent < 0) break;
-        while (n > 0 && (size_t)sent >= parts->iov_len) {
-            sent -= (ssize_t)parts->iov_len;
-            parts++;
-            n--;
-        }
-        if (n > 0) {
-            parts->iov_base = (char *)parts->iov_base + sent;
-            parts->iov_len -= (size_t)sent;
-        }
-    }
-    pthread_mutex_unlock(&host.sending);
-}
+static void send_all(struct iovec *parts, int n) { connection_send(host.connection, parts, n); }
 
 /* ---- What the library calls, in any thread ---- */
+
+/* The run that a callback belongs to, under the lock. NULL: a former one, whose results are no longer
+ * waited for, and may be gone.
+ */
+static struct call *run_of(uint64_t userdata) {
+    struct call *call = host.current;
+    bool is_its = call && call->parts.call->rows > 0 && call->parts.call->userdata == userdata;
+    return is_its ? call : NULL;
+}
 
 static int reply_of(struct call *call, int state, bool has_arrays) {
     if (!call) return CALLBACK_CONTINUE;
@@ -81,15 +71,18 @@ static int reply_of(struct call *call, int state, bool has_arrays) {
 }
 
 static int take(void *results, void *userdata, int state) {
+    uint64_t whose = (uint64_t)(uintptr_t)userdata;
     pthread_mutex_lock(&host.state);
-    uint32_t batch = host.current ? host.current->parts.call->rows : 0;
+    struct call *run = run_of(whose);
+    uint32_t batch = run ? run->parts.call->rows : 0;
     pthread_mutex_unlock(&host.state);
+    if (batch == 0) return CALLBACK_CONTINUE;
     bool is_last = state == STATE_FINISH || state == STATE_ERROR;
-    uint32_t rows = !results ? 0 : is_last || batch < 1 ? 1 : batch;
-    callback_send(&host.layout, results, rows, (uint64_t)(uintptr_t)userdata, state, send_all);
+    uint32_t rows = !results ? 0 : is_last ? 1 : batch;
+    callback_send(&host.layout, results, rows, whose, state, send_all);
     bool has_arrays = rows > 0 && callback_has_arrays(&host.layout, results);
     pthread_mutex_lock(&host.state);
-    int reply = reply_of(host.current, state, has_arrays);
+    int reply = reply_of(run_of(whose), state, has_arrays);
     pthread_mutex_unlock(&host.state);
     return reply;
 }
@@ -103,25 +96,31 @@ static void add(struct call *call) {
     struct call **end = &host.first;
     while (*end) end = &(*end)->next;
     *end = call;
-    host.current = call;
     pthread_cond_broadcast(&host.changed);
     pthread_mutex_unlock(&host.state);
 }
 
+/* The call of a number, under the lock; NULL if it has returned. */
+static struct call *call_of(uint64_t number) {
+    if (host.current && host.current->number == number) return host.current;
+    struct call *call = host.first;
+    while (call && call->number != number) call = call->next;
+    return call;
+}
+
 static void pause_run(uint64_t number) {
     pthread_mutex_lock(&host.state);
-    if (host.current && host.current->number == number) host.current->pausing = true;
+    struct call *call = call_of(number);
+    if (call) call->pausing = true;
     pthread_mutex_unlock(&host.state);
 }
 
 static void abort_run(uint64_t number) {
-    bool began = false;
     pthread_mutex_lock(&host.using_handle);
     pthread_mutex_lock(&host.state);
-    if (host.current && host.current->number == number) {
-        host.current->aborted = host.current->called_back = true;
-        began = host.current->began;
-    }
+    struct call *call = call_of(number);
+    bool began = call && call->began;
+    if (call) call->aborted = call->called_back = true;
     pthread_mutex_unlock(&host.state);
     if (began && host.handle && host.abort_run) host.abort_run(host.handle);
     pthread_mutex_unlock(&host.using_handle);
@@ -146,6 +145,7 @@ static struct call *next_call(void) {
     while (!host.first) pthread_cond_wait(&host.changed, &host.state);
     struct call *call = host.first;
     host.first = call->next;
+    host.current = call;
     pthread_mutex_unlock(&host.state);
     return call;
 }
@@ -189,6 +189,18 @@ static int enter(struct call *call) {
     return began ? call_enter(call, function, &host.places) : 0;
 }
 
+/* The kernel leaves out the descriptors for which this process has no room. */
+static _Noreturn void fail_without_room(void) {
+    struct rlimit limit = {0};
+    char why[200];
+    getrlimit(RLIMIT_NOFILE, &limit);
+    snprintf(why, sizeof why,
+             "this process may open %llu files, and the library has opened them; raise LimitNOFILE= "
+             "of the daemon's unit, or ulimit -Hn",
+             (unsigned long long)limit.rlim_cur);
+    host_fail("the model's files cannot be opened", why);
+}
+
 /* No abort may use a handle that is being destroyed. */
 static int destroy(struct call *call) {
     pthread_mutex_lock(&host.using_handle);
@@ -217,11 +229,12 @@ static void send_return(const struct call *call, int status) {
 static void perform(struct call *call) {
     const struct frame_call *asked = call->parts.call;
     print_mark(asked);
+    if (call->lacks_descriptors) fail_without_room();
     bool is_end = strcmp(asked->function, "rkllm_destroy") == 0;
     int status = is_end ? destroy(call) : enter(call);
-    if (status == 0 && asked->flags & FRAME_AWAIT_END) await_end(call);
+    if (status == 0 && call->began && asked->flags & FRAME_AWAIT_END) await_end(call);
     pthread_mutex_lock(&host.state);
-    if (host.current == call) host.current = NULL;
+    host.current = NULL;
     pthread_mutex_unlock(&host.state);
     send_return(call, status);
     call_keep(call);

@@ -1,18 +1,19 @@
 #include "receive.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
+#include "connection.h"
 #include "host.h"
 
 /* Descriptors that no call has taken yet. */
 static int arrived[FRAME_MAX_DESCRIPTORS];
 static size_t n_arrived;
+static bool is_truncated; /* the kernel has left out some of those of the next call */
 
 static void take_descriptors(struct msghdr *message) {
+    if (message->msg_flags & MSG_CTRUNC) is_truncated = true;
     for (struct cmsghdr *head = CMSG_FIRSTHDR(message); head; head = CMSG_NXTHDR(message, head)) {
         if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS) continue;
         size_t n = (head->cmsg_len - CMSG_LEN(0)) / sizeof(int);
@@ -36,11 +37,9 @@ static void read_all(int connection, void *buffer, size_t size) {
                                  .msg_iovlen = 1,
                                  .msg_control = control.room,
                                  .msg_controllen = sizeof control.room};
-        ssize_t got = recvmsg(connection, &message, MSG_CMSG_CLOEXEC);
-        if (got < 0 && errno == EINTR) continue;
-        if (got <= 0) _exit(0); /* the daemon has ended, or wants this process to end */
+        size_t got = connection_receive(connection, &message);
         take_descriptors(&message);
-        at += (size_t)got;
+        at += got;
     }
 }
 
@@ -51,10 +50,15 @@ static struct call *read_call(int connection, const struct frame_header *header)
     read_all(connection, body, (size_t)header->size);
     call->number = header->number;
     call->body = body;
-    if (!frame_divide(body, (size_t)header->size, &call->parts) ||
-        call->parts.call->n_descriptors > n_arrived)
+    if (!frame_divide(body, (size_t)header->size, &call->parts))
         host_fail("rkllm-host", "a call is damaged");
     size_t taken = call->parts.call->n_descriptors;
+    memset(call->descriptors, -1, sizeof call->descriptors);
+    if (taken > n_arrived) {
+        if (!is_truncated) host_fail("rkllm-host", "a call is damaged");
+        call->lacks_descriptors = true;
+        return call;
+    }
     memcpy(call->descriptors, arrived, taken * sizeof *arrived);
     n_arrived -= taken;
     memmove(arrived, arrived + taken, n_arrived * sizeof *arrived);
