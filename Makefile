@@ -75,7 +75,8 @@ failed: $(VENV)/test-installed
 PROGRAMS := tests/crossbar tests/interop tests/page tests/real_models tests/testing/test_docs.py \
     $(addprefix tests/endtoend/test_,$(addsuffix .py,benchmarks confidence_example docs_build guides \
     plugins typing website_example))
-programs: $(VENV)/test-installed $(VENV)/browser-installed .venv-crossbar/installed
+OTHERS := .venv-crossbar/installed .venv-open-webui/installed
+programs: $(VENV)/test-installed $(VENV)/browser-installed $(OTHERS)
 	$(PYTEST) $(filter-out tests/real_models,$(PROGRAMS))
 
 # What takes seconds, under each supported Python that is installed here, pyenv's included.
@@ -201,12 +202,18 @@ $(VENV)/browser-installed: $(VENV)/bin/pip setup.cfg
 
 # A fleet's router, in an environment of its own: 143 packages, which take some minutes. Its numpy has
 # wheels for Python 3.11 and 3.12. Without them, or without an index, its tests are skipped.
-FIND_CROSSBAR_PYTHON = $(firstword $(foreach name,python3.11 python3.12, \
+FIND_OLDER_PYTHON = $(firstword $(foreach name,python3.11 python3.12, \
     $(wildcard $(PYENV)/versions/*/bin/$(name)) $(shell command -v $(name))))
 .venv-crossbar/installed:
-	-@python=$(FIND_CROSSBAR_PYTHON); if [ -n "$$python" ]; then \
+	-@python=$(FIND_OLDER_PYTHON); if [ -n "$$python" ]; then \
 	    echo "Installing Crossbar in .venv-crossbar …"; $$python -m venv .venv-crossbar && \
 	    .venv-crossbar/bin/pip install -qq --disable-pip-version-check 'crossbar >= 26.10' && touch $@; fi
+
+# Open WebUI in its slim form, 0.8 GB; it needs Python 3.11 or 3.12, too.
+.venv-open-webui/installed: tests/support/open_webui.py
+	-@python=$(FIND_OLDER_PYTHON); if [ -n "$$python" ]; then \
+	    echo "Installing Open WebUI in .venv-open-webui …"; $$python -m venv .venv-open-webui && \
+	    $$python tests/support/open_webui.py .venv-open-webui && touch $@; fi
 
 # Without npm its servers are left out, and without xllamacpp llama.cpp's.
 $(VENV)/bench-installed: $(VENV)/bin/pip $(SOURCES) benchmarks/peers/package.json
