@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 import attrs
 
 from rkllm_twisted.chat.answer import ChatAnswer
-from rkllm_twisted.chat.events import Content, Event
+from rkllm_twisted.chat.events import Content, Event, ToolCallArguments, ToolCallBegin
 from rkllm_twisted.chat.messages import Message, say
 from rkllm_twisted.errors import RuntimeRefused
 from rkllm_twisted.inference.chat_turn import ChatTurn, TurnResult
@@ -82,15 +82,26 @@ class CheckedTurns:
         made = attrs.evolve(chat, watched=watch).perform(turn)
         if made.answer.finish_reason == "cancelled":
             raise RuntimeRefused("The run was aborted; send the request again.", _RUN)
+        if made.answer.tool_calls:
+            return self._take(turn, self._call(made))
         is_cut = made.answer.finish_reason == "length" and not check.is_over
         if not check.fits and not is_cut:
             wrong = (made.answer.content or "")[:MAX_SHOWN]
             self._said = (say("assistant", wrong or "…"), say("user", _CORRECTION))
             return None
-        self.result = self._whole(made, check, is_cut and not check.fits)
+        return self._take(turn, self._whole(made, check, is_cut and not check.fits))
+
+    def _take(self, turn: ITurn, result: StructuredResult) -> StructuredResult:
+        """Take an answer as the one, and send it."""
+        self.result = result
         if self.on_events is not None:
-            turn.deliver(self.on_events, [Content(self.result.answer.content or "")])
-        return self.result
+            turn.deliver(self.on_events, _events(result.answer))
+        return result
+
+    def _call(self, made: TurnResult) -> StructuredResult:
+        """Return the result for an answer that is a call. Its arguments are the model's own."""
+        made_of = StructuredAnswer([-1] * made.usage.completion_tokens, runs=self._runs)
+        return StructuredResult(made.answer, made_of, made.plan, made.usage, guaranteed=False)
 
     def _whole(self, made: TurnResult, check: FormCheck, is_cut: bool) -> StructuredResult:
         reason = "length" if is_cut else "stop"
@@ -102,6 +113,14 @@ class CheckedTurns:
             made.usage,
             guaranteed=False,
         )
+
+
+def _events(answer: ChatAnswer) -> list[Event]:
+    found: list[Event] = [Content(answer.content)] if answer.content else []
+    for index, call in enumerate(answer.tool_calls):
+        found.append(ToolCallBegin(index, call.id, call.name))
+        found.append(ToolCallArguments(index, call.arguments))
+    return found
 
 
 _CORRECTION = "That does not have the form that was asked for. Answer again, with nothing else."

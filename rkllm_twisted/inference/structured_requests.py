@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from rkllm_twisted.chat.compose import compose
-from rkllm_twisted.chat.messages import Message, wrong
+from rkllm_twisted.chat.messages import Message
 from rkllm_twisted.chat.prompts import ChatRequest, TokenContent
 from rkllm_twisted.chat.tools import add_to_system
 from rkllm_twisted.errors import InvalidParams
@@ -30,7 +30,9 @@ from rkllm_twisted.inference.structured_answers import (
     figures,
 )
 from rkllm_twisted.inference.text_requests import text_prompt
+from rkllm_twisted.inference.token_engines import ModelTokens
 from rkllm_twisted.inference.token_reader import NotAppendedError
+from rkllm_twisted.structured.begun_call import call_or
 from rkllm_twisted.structured.form import KINDS, Form, response_form, the_form
 from rkllm_twisted.structured.instruction import instruction
 from rkllm_twisted.structured.sampling import read_sampling
@@ -78,14 +80,12 @@ async def complete(turns: ModelTurns, params: Any, client: Hashable, stream: Str
 async def chat(turns: ModelTurns, params: Any, client: Hashable, stream: Stream) -> Reply:
     """Answer a conversation; in a given form, if one is asked for."""
     form = response_form(params.response_format)
-    if form is None:
+    if form is None or _wants_call(params):
         if _wants_call(params) and turns.traits.plan.history and turns.engines.has("grammar"):
             return await _call_tool(turns, params, client, stream)
         return await chat_requests.complete(
             turns, params, client, stream, lambda profile: _steered_calls(turns, params, profile)
         )
-    if params.tools and params.tool_choice != "none":
-        raise wrong("response_format", "is for answers; with tools, leave it out")
     check_limits(params)
 
     def prepare(profile: ModelProfile) -> PreparedAnswer:
@@ -97,8 +97,9 @@ async def chat(turns: ModelTurns, params: Any, client: Hashable, stream: Stream)
         pictures = turns.pictures.of(prompt, own)
         if tokens is not None and isinstance(prompt.content, TokenContent):
             tokens.constrain(form)
+            whole = _with_calls(form, request, tokens)
             reasons = not request.at_once and own.chat.reasoning is not None
-            steered = Steered(prompt, tokens, lambda: tokens.constrain(form), reasons)
+            steered = Steered(prompt, tokens, lambda: tokens.constrain(whole), reasons)
         plain = attrs.evolve(request, at_once=False)
 
         def turn_of(said: tuple[Message, ...]) -> ChatTurn:
@@ -111,6 +112,19 @@ async def chat(turns: ModelTurns, params: Any, client: Hashable, stream: Stream)
 
     profile, prompt, result = await answered(turns, params, client, stream, prepare)
     return {**chat_reply(profile, prompt, result), "structured": figures(form, result)}
+
+
+def _with_calls(form: Form, request: ChatRequest, tokens: ModelTokens) -> Form:
+    """Return the form of an answer that may be a call, too, if there are tools."""
+    if not request.tools:
+        return form
+    for arguments in argument_forms(request.tools):
+        tokens.constrain(arguments)
+    chat = tokens.profile.chat
+    control = chat.vocabulary.control if chat.vocabulary else {}
+    whole = call_or(form, request.tools, chat.tool_format, control)
+    tokens.constrain(whole)
+    return whole
 
 
 class _NotSteeredError(Exception):
@@ -189,7 +203,7 @@ def _in_form(request: ChatRequest, form: Form) -> ChatRequest:
     The model does not reason first unless that is asked for.
     """
     reasons = bool(request.thinking)
-    text = instruction(form)
+    text = instruction(form, has_tools=bool(request.tools))
     messages = request.messages if text is None else add_to_system(request.messages, text)
     return attrs.evolve(request, messages=messages, thinking=reasons, at_once=not reasons)
 

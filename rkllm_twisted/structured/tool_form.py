@@ -18,7 +18,9 @@ def argument_forms(tools: Tools) -> Iterator[Form]:
     :raises InvalidParams: one is no schema.
     """
     for number, tool in enumerate(tools.definitions):
-        yield form_of("schema", _schema(tool, number), f"tools[{number}].function.parameters")
+        yield form_of(
+            "schema", arguments_schema(tool, number), f"tools[{number}].function.parameters"
+        )
 
 
 def call_form(tools: Tools, form: ToolFormat) -> Form:
@@ -36,7 +38,7 @@ def call_form(tools: Tools, form: ToolFormat) -> Form:
         written = json.dumps(name, ensure_ascii=False)[1:-1]
         before = "" if tools.only else _quoted(f"{written}{form.arguments}")
         heads.append(f"{before} arguments_{number} {end}".strip())
-        schema = {**_schema(tool, number), "x-guidance": {"whitespace_flexible": False}}
+        schema = {**arguments_schema(tool, number), "x-guidance": {"whitespace_flexible": False}}
         rules.append(f"arguments_{number}: %json {json.dumps(schema, ensure_ascii=False)}")
     text = "\n".join([f"start: {' | '.join(heads)}", *rules])
     if len(text) > MAX_TEXT:
@@ -44,7 +46,7 @@ def call_form(tools: Tools, form: ToolFormat) -> Form:
     return Form("grammar", f"%llguidance {{}}\n{text}", "tools")
 
 
-def _schema(tool: Mapping[str, Any], number: int) -> Mapping[str, Any]:
+def arguments_schema(tool: Mapping[str, Any], number: int) -> Mapping[str, Any]:
     """Return the schema of a function's arguments, which are an object.
 
     Arguments that it does not name are left out, unless it says something of them: a small model

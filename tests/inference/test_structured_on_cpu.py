@@ -270,6 +270,7 @@ ARGUMENTS = {
     "required": ["place", "days"],
 }
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": ARGUMENTS}}
+IMPOSSIBLE = {"type": "function", "function": {"name": "x", "parameters": {"not": {}}}}
 STOP = {"type": "function", "function": {"name": "stop"}}
 WEATHER_ONLY = {"type": "function", "function": {"name": "weather"}}
 
@@ -308,7 +309,19 @@ def test_a_tools_schema_that_cannot_be_kept_to_is_named(model: Model) -> None:
     ("params", "place"),
     [
         ({"response_format": json_schema({"not": {}})}, "response_format.json_schema.schema"),
-        ({"response_format": json_schema({}), "tools": [STOP]}, "response_format"),
+        (
+            {"response_format": {"type": "grammar", "grammar": "start: /a/"}, "tools": [STOP]},
+            "response_format.grammar",
+        ),
+        (
+            {
+                "response_format": json_schema({}),
+                "tools": [
+                    {"type": "function", "function": {"name": "x", "parameters": {"not": 1}}}
+                ],
+            },
+            "tools[0].function.parameters",
+        ),
     ],
 )
 def test_what_cannot_be_done_in_a_conversation_is_named(
