@@ -71,8 +71,9 @@ def configuration(settings: RouterSettings) -> dict[str, Any]:
 def _roles() -> list[dict[str, Any]]:
     """Return the members' roles, which the authorizer decides, and that of the authorizer."""
     register = {"uri": "rkllm.router.", "match": "prefix", "allow": {"register": True}}
+    end = {"uri": "wamp.session.kill_by_authid", "match": "exact", "allow": {"call": True}}
     return [
-        {"name": "access", "permissions": [register]},
+        {"name": "access", "permissions": [register, end]},
         *({"name": role.value, "authorizer": "rkllm.router.authorize"} for role in Role),
     ]
 

@@ -6,7 +6,7 @@ What may happen to a request is decided in :mod:`.choice`, :mod:`.retries` and :
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -124,16 +124,20 @@ class Line:
 
     def _round(self) -> None:
         """Decide about everything that waits, in the order of the turns."""
+        now = self._clock.seconds()
+        names = self.boards.models(now)
         until: list[float] = []
-        settled: set[tuple[str | None, bool]] = set()
+        settled: set[tuple[str | None, bool] | None] = set()
         for call in [*self._again, *self._order]:
-            kind = (call.model, call.is_run)
-            if kind in settled and not call.is_history_run and call.key is None:
+            must = self._board_of_history(call)
+            call.continues = must is not None
+            kind = None if call.continues or call.key else (call.model, call.is_run)
+            if kind in settled:
                 continue  # one before it waits for the same
-            choice = self._decide(call)
+            choice = self._decide(call, must, names, now)
             if isinstance(choice, Wait):
                 until += [] if choice.until is None else [choice.until]
-                if call.board is None and not call.continues and call.key is None:
+                if call.board is None and kind is not None:
                     settled.add(kind)
                 continue
             self._take(call)
@@ -143,13 +147,15 @@ class Line:
                 self._give(call, choice)
         self._set_timer(min(until, default=None))
 
-    def _decide(self, call: FleetCall) -> Choice:
-        now = self._clock.seconds()
+    def _board_of_history(self, call: FleetCall) -> str | None:
+        """Return the only board that has what a run continues; None: it continues nothing."""
         place = self.affinity.of_client(call.client) if call.is_history_run else None
-        call.continues = place is not None and place.has_history
-        must = place.board if place is not None and place.has_history else None
+        return place.board if place is not None and place.has_history else None
+
+    def _decide(
+        self, call: FleetCall, must: str | None, names: Mapping[str, int], now: float
+    ) -> Choice:
         prefers = self.affinity.of_conversation(call.key)
-        names = self.boards.models(now)
         try:
             if call.model is None:
                 model = default_model(names, self._model)

@@ -53,6 +53,20 @@ async def test_a_key_counts_from_the_moment_that_it_is_there(fleet: CrossbarRout
     await fleet.engine("late", Role.BOARD, key=key).join()  # noqa: F405
 
 
+async def test_a_key_that_is_removed_ends_the_session_of_its_member(fleet: CrossbarRouter) -> None:
+    """And keeps it out until the key is there again."""
+    key = fleet.key("gone", Role.BOARD)  # noqa: F405
+    other = await joined(fleet, "b1", Role.BOARD)  # noqa: F405
+    board, watcher = fleet.engine("gone", Role.BOARD, key=key), Watcher()  # noqa: F405
+    board.watch(watcher)
+    await board.join()
+    (fleet.directory / "keys" / "board" / "gone").unlink()
+    await until(lambda: watcher.lost)  # noqa: F405
+    assert isinstance(watcher.lost[0], NotPermitted)  # noqa: F405
+    assert not board.joined
+    assert other.joined
+
+
 async def test_boards_answers_are_not_kept_for_other_boards(fleet: CrossbarRouter) -> None:
     """Crossbar keeps an authorizer's answer by role: what b1 may would hold for b2."""
     first = await joined(fleet, "b1", Role.BOARD)  # noqa: F405

@@ -17,6 +17,7 @@ from rkllm_twisted.errors import (
     NoModel,
     RuntimeCrashed,
 )
+from rkllm_twisted.fleet_service import line
 from rkllm_twisted.fleet_service.retries import Cause
 from rkllm_twisted.testing import Answer, Crash
 
@@ -108,6 +109,28 @@ def test_a_request_beyond_the_line_is_refused() -> None:
     assert failure.value.data == {"queue_length": 2}
     rig.advance(2.0)
     assert [each[0].text for each in waiting[:3]] == [TEXT] * 3
+
+
+def test_a_long_line_is_decided_once_for_all_that_wait_for_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Otherwise each event of a board would cost as much as there are requests."""
+    rig = FleetRig(["b1"])
+    waiting = [outcome(rig.client().run("Hello")) for _ in range(6)]
+    rig.settle()
+    decided: list[Any] = []
+
+    def choose(*args: Any) -> Any:
+        decided.append(args)
+        return really_choose(*args)
+
+    really_choose = line.choose
+    monkeypatch.setattr(line, "choose", choose)
+    rig.front.line.go_on()
+    assert len(rig.front.line) == 5
+    assert len(decided) == 1
+    rig.advance(4.0)
+    assert all(waiting)
 
 
 def test_a_client_that_cancels_ends_its_run() -> None:

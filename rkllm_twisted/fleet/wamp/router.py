@@ -13,21 +13,29 @@ from typing import Any
 from autobahn.twisted.wamp import ApplicationSession
 from autobahn.wamp.exception import ApplicationError
 from twisted.internet.defer import inlineCallbacks
+from twisted.internet.task import LoopingCall
 
 from rkllm_twisted.fleet.access import allowed
+
+#: Seconds between two looks at the keys of those that have joined.
+LOOK_S = 2.0
 
 _NAME = re.compile(r"[a-z0-9_]{1,64}")
 _PUBLIC_KEY = re.compile(r"[0-9a-f]{64}")
 
 
 class Access(ApplicationSession):  # type: ignore[misc]
-    """Answers the router's two questions. It reads the public keys at each joining."""
+    """Answers the router's two questions, and ends the sessions of keys that are removed."""
 
     @inlineCallbacks
     def onJoin(self, details: Any) -> Any:
         """Offer the two procedures that the configuration names."""
+        #: The role and the name of each that has proved a key -> the key.
+        self._proved: dict[tuple[str, str], str] = {}
+        self._missed: set[tuple[str, str]] = set()
         yield self.register(self.authenticate, "rkllm.router.authenticate")
         yield self.register(self.authorize, "rkllm.router.authorize")
+        LoopingCall(self._look).start(LOOK_S, now=False)
 
     def authenticate(self, realm: str, name: str, details: Any) -> dict[str, str]:
         """Return the public key that a member must prove.
@@ -41,15 +49,34 @@ class Access(ApplicationSession):  # type: ignore[misc]
             raise ApplicationError(
                 "wamp.error.not_authorized", f"There is no such key of a {role} named {name}."
             )
+        self._proved[role, str(name)] = key
         return {"pubkey": key, "role": role, "realm": realm, "authid": str(name)}
 
     def authorize(self, session: Any, uri: str, action: str, options: Any) -> dict[str, bool]:
         """Return whether a member may do something."""
         match = str((options or {}).get("match") or "exact")
         name, role = str(session["authid"]), str(session["authrole"])
-        is_allowed = allowed(role, name, action, uri, match)
+        is_allowed = self._key(role, name) is not None and allowed(role, name, action, uri, match)
         # Crossbar 26.10.1 keeps an answer for the role, so it may keep what holds for each name.
         return {"allow": is_allowed, "cache": is_allowed and action == "call", "disclose": True}
+
+    def _look(self) -> None:
+        """End the sessions of members whose key is another, or none, for the second time."""
+        missing = {
+            (role, name)
+            for (role, name), key in self._proved.items()
+            if self._key(role, name) != key
+        }
+        for member in missing & self._missed:
+            del self._proved[member]
+            ended = self.call(
+                "wamp.session.kill_by_authid",
+                member[1],
+                reason="wamp.error.not_authorized",
+                message="The key was removed from the router's directory.",
+            )
+            ended.addErrback(lambda failure: self.log.error("{reason}", reason=failure.value))
+        self._missed = missing
 
     def _key(self, role: str, name: str) -> str | None:
         """Return the public key in the file ``<keys>/<role>/<name>``."""

@@ -1,0 +1,144 @@
+"""The page of the simulation, made of what was measured. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import attrs
+
+#: What a board streams, in tokens per second.
+TOKENS_S = 20
+#: Boards of a cell, and of the fleet that is made of cells.
+CELL, FLEET = 200, 10_000
+_HEAD = """# Fleets
+
+```
+python -m benchmarks.fleet.simulation
+```
+
+writes this page. Light boards are members of a real fleet that play their runs themselves, many in
+a process; router and front are real. {where}. All of it shared the machine, so how long a call
+takes, and how late a token is, are pessimistic; the processor time of router and front is what
+carries over. Nothing here was measured on a board.
+"""
+_CALLS = """
+## {callers} clients, runs that end at once
+
+| boards | calls/s | p50 | p99 | router, a call | front, a call |
+|---|---|---|---|---|---|
+"""
+_STREAMS = f"""
+## Every board streams {TOKENS_S} tokens/s
+
+Joining, and the memory of the router's two processes, are of the same fleet.
+
+A run is lost if a process has no processor for the five seconds of a ping.
+
+| boards | tokens/s | age, p50 / p99 | lost | router, a token | front, a token | a join | memory |
+|---|---|---|---|---|---|---|---|
+"""
+_ARITHMETIC = f"""
+## {FLEET:,} boards, by arithmetic
+
+Not measured: it follows from the last row of each table. A cell is a router with {CELL} boards and
+fronts of its own. Routers are not linked; what chooses a cell is in front of the fronts.
+
+| what | arithmetic | result |
+|---|---|---|
+"""
+
+
+@attrs.frozen
+class Step:
+    """What was measured with so many boards.
+
+    :param join_ms: the router's processor time for each board that joined, in milliseconds.
+    :param router_mb: the resident memory of the router's two processes, in MB.
+    :param calls: what :mod:`benchmarks.fleet.callers` says of runs that end at once.
+    :param call_ms: the processor time of router and of front for a call.
+    :param streams: the same of runs that stream.
+    :param token_ms: the processor time of router and of front for a token.
+    """
+
+    boards: int
+    join_ms: float
+    router_mb: float
+    calls: dict[str, Any]
+    call_ms: tuple[float, float]
+    streams: dict[str, Any]
+    token_ms: tuple[float, float]
+
+
+def page(steps: Sequence[Step], callers: int, where: str) -> str:
+    """Return the page.
+
+    :param steps: in the order of their boards; the arithmetic takes the last.
+    :param where: the machine and its load.
+    """
+    return "".join(
+        [
+            _HEAD.format(where=where),
+            _CALLS.format(callers=callers),
+            *(_row(_calls(step)) for step in steps),
+            _STREAMS,
+            *(_row(_streams(step)) for step in steps),
+            _ARITHMETIC,
+            *(_row(cells) for cells in _arithmetic(steps[-1])),
+        ]
+    )
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _calls(step: Step) -> Sequence[str]:
+    rate = step.calls["runs"] / step.calls["seconds"]
+    times = (f"{seconds:.2f} s" for seconds in step.calls["took"])
+    return (f"{step.boards}", f"{rate:.0f}", *times, *(f"{ms:.2f} ms" for ms in step.call_ms))
+
+
+def _streams(step: Step) -> Sequence[str]:
+    rate = step.streams["tokens"] / step.streams["seconds"]
+    half, most = (1000 * age for age in step.streams["aged"])
+    return (
+        f"{step.boards}",
+        f"{rate:.0f}",
+        f"{half:.1f} / {most:.1f} ms",
+        f"{step.streams['lost']}",
+        *(f"{ms:.3f} ms" for ms in step.token_ms),
+        f"{step.join_ms:.1f} ms",
+        f"{step.router_mb:.0f} MB",
+    )
+
+
+def _arithmetic(step: Step) -> Iterator[Sequence[str]]:
+    """Yield what follows, a row each: the load of a cell, then of all."""
+    cells = FLEET // CELL
+    for name, token in zip(("router", "front"), step.token_ms, strict=True):
+        most, load = 1000 / token, TOKENS_S * token / 1000
+        yield (
+            f"tokens/s that keep a core of a {name} busy",
+            f"1,000 ms ÷ {token:.3f} ms",
+            f"{most:,.0f}, of {most / TOKENS_S:,.0f} boards",
+        )
+        yield (
+            f"cores for the {name} of a cell, all boards streaming",
+            f"{CELL} × {TOKENS_S}/s × {token:.3f} ms",
+            f"{CELL * load:.2f}",
+        )
+        yield (
+            f"cores for all {name}s",
+            f"{FLEET:,} × {TOKENS_S}/s × {token:.3f} ms",
+            f"{FLEET * load:,.0f}",
+        )
+    yield "cells", f"{FLEET:,} ÷ {CELL}", f"{cells}"
+    memory = cells * step.router_mb / 1000
+    yield "memory of all routers", f"{cells} × {step.router_mb:.0f} MB", f"{memory:.0f} GB"
+    for what, boards in (("a cell", CELL), ("all boards at one router", FLEET)):
+        yield (
+            f"processor time until {what} has come back after a restart",
+            f"{boards:,} × {step.join_ms:.1f} ms",
+            f"{boards * step.join_ms / 1000:.0f} s",
+        )

@@ -1,0 +1,153 @@
+"""How many boards a fleet carries: python -m benchmarks.fleet.simulation.
+
+1 to 200 light boards and 200 clients at a real router and a real front. What is measured is the
+processor time of router and front for each call, token and board; fleets that do not fit on this
+machine follow from it by arithmetic. The page is written to docs/performance/fleet.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.fleet.light_boards import MODEL
+from benchmarks.fleet.page import TOKENS_S, Step, page
+from benchmarks.processes import (
+    accepts,
+    ending,
+    environment,
+    processor_times,
+    resident,
+    spent_since,
+    wait_for,
+)
+from benchmarks.tables import loads, machine
+from rkllm_twisted.blocking import Client, Unreachable
+from rkllm_twisted.cli.demo_fleet import free_port
+from rkllm_twisted.fleet import keys
+from rkllm_twisted.fleet.router_config import RouterSettings, write
+from rkllm_twisted.fleet.values import Role
+
+BOARDS = (1, 3, 10, 30, 100, 200)
+CALLERS = 200
+SECONDS = 5.0
+PAGE = Path(__file__).parents[2] / "docs" / "performance" / "fleet.md"
+
+
+class Simulation:
+    """A router, a front, and more and more boards.
+
+    :param enter: begins what ends with the simulation.
+    """
+
+    def __init__(self, home: Path, crossbar: str, enter: Any) -> None:
+        self._home, self._enter, self._names = home, enter, 0
+        self._router = home / "router.sock"
+        write(home / "router", RouterSettings(home / "keys", free_port(), socket=self._router))
+        node = str(home / "router" / ".crossbar")
+        self._crossbar = self._process("router", crossbar, "start", "--cbdir", node)
+        wait_for(lambda: accepts(self._router))
+        self._socket = home / "front.sock"
+        self._key("front", Role.FRONT)
+        run = "from twisted.scripts.twistd import run; run()"
+        self._front = self._process(
+            *("front", sys.executable, "-c", run, "--nodaemon", "--pidfile=", "rkllm-fleet"),
+            *(f"--router=unix:{self._router}", "--name=front", f"--key={home / 'front.key'}"),
+            *(f"--socket={self._socket}", f"--model={MODEL}", "--log-level=warn"),
+            *(f"--queue={4 * CALLERS}", f"--max-clients={2 * CALLERS}"),
+            f"--max-clients-per-user={2 * CALLERS}",
+        )
+
+    def _process(self, name: str, *command: str) -> int:
+        with (self._home / f"{name}.log").open("wb") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log, env=environment())
+        self._enter(ending(process))
+        return process.pid
+
+    def _key(self, name: str, role: Role) -> None:
+        public = keys.make(self._home / f"{name}.key")
+        (self._home / "keys" / role.value / name).write_text(f"{public}\n")
+
+    def grow(self, count: int) -> float:
+        """Let boards join, in one more process; return the router's milliseconds for each."""
+        more = [f"b{number}" for number in range(self._names, count)]
+        for name in more:
+            self._key(name, Role.BOARD)
+        before = processor_times(self._crossbar)
+        module = "benchmarks.fleet.light_boards"
+        command = [sys.executable, "-m", module, f"unix:{self._router}", str(self._home), *more]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self._enter(ending(process))
+        assert process.stdout is not None
+        self._enter(closing(process.stdout))
+        assert process.stdout.readline() == "joined\n"
+        self._names = count
+        wait_for(lambda: self._free() == count)
+        return 1000 * spent_since(before, self._crossbar) / len(more)
+
+    def _free(self) -> int:
+        try:
+            with Client(str(self._socket)) as client:
+                free: int = client.call("server.status")["fleet"]["free"]
+                return free
+        except Unreachable:
+            return -1  # it starts
+
+    def measure(self, boards: int) -> Step:
+        """Measure with so many boards."""
+        join_ms = self.grow(boards)
+        calls, call_ms = self._ask(CALLERS, SECONDS, "1 0", "runs")
+        played = f"{int(SECONDS * TOKENS_S)} {1000 // TOKENS_S}"
+        streams, token_ms = self._ask(boards, 0.0, played, "tokens")
+        mb = resident(self._crossbar)
+        return Step(boards, join_ms, mb, calls, call_ms, streams, token_ms)
+
+    def _ask(
+        self, callers: int, seconds: float, plays: str, what: str
+    ) -> tuple[dict[str, Any], tuple[float, float]]:
+        """Ask, and return what came of it, with the milliseconds of router and front for each."""
+        command = [sys.executable, "-m", "benchmarks.fleet.callers", str(self._socket)]
+        pids = (self._crossbar, self._front)
+        before = [processor_times(pid) for pid in pids]
+        done = subprocess.run(
+            [*command, str(callers), str(seconds), plays],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+            timeout=300,
+        )
+        figures: dict[str, Any] = json.loads(done.stdout)
+        router, front = (
+            1000 * spent_since(start, pid) / figures[what]
+            for start, pid in zip(before, pids, strict=True)
+        )
+        return figures, (router, front)
+
+
+@contextmanager
+def simulation(crossbar: str) -> Iterator[Simulation]:
+    """Run a router and a front for the time of a context."""
+    with tempfile.TemporaryDirectory(prefix="rkllm-sim-") as name, ExitStack() as ends:
+        yield Simulation(Path(name), crossbar, ends.enter_context)
+
+
+def main(crossbar: str) -> None:
+    """Measure, and write the page."""
+    before = os.getloadavg()[0]
+    steps = []
+    with simulation(crossbar) as fleet:
+        for boards in BOARDS:
+            steps.append(fleet.measure(boards))
+            print(steps[-1], flush=True)
+    PAGE.write_text(page(steps, CALLERS, f"{machine()}, {loads(before)}"))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else ".venv-crossbar/bin/crossbar")
