@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from threading import BoundedSemaphore, Lock
+from threading import Lock
 
 import attrs
 
@@ -31,8 +31,6 @@ from rkllm_twisted.vision.limits import MAX_ENCODED_BYTES
 from rkllm_twisted.vision.pixels import Fit, Preparation, Resample
 from rkllm_twisted.vision_interfaces import EncoderFacts, IVision
 
-#: Pictures that are decoded at once: each may take a gigabyte.
-MAX_DECODERS = 2
 #: The fields of the input that hold the texts around images, since release 1.3.0.
 _MARKS = {"image_start": "start", "image_content": "content", "image_end": "end"}
 
@@ -52,7 +50,6 @@ class Pictures:
         self._files = files
         self._kept = RowCache[FloatArray]()
         self._lock = Lock()
-        self._decoders = BoundedSemaphore(MAX_DECODERS)
         structs = release.structs
         nested = structs.get("RKLLMMultiModalInput.image") or structs["RKLLMMultiModelInput"]
         self.fields = frozenset(fields_of(release, nested))
@@ -120,8 +117,7 @@ class Pictures:
             rows = self.kept(key)
             if rows is not None:
                 return _Picture(key, b"", rows)
-            with self._decoders:
-                return _Picture(key, pixels_of(data, how), None)
+            return _Picture(key, pixels_of(data, how), None)
 
     def encode(self, turn: ITurn, encoder: EncoderFacts, picture: _Picture) -> FloatArray:
         """Return the rows of an image. In the NPU thread.

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from threading import BoundedSemaphore
 
 from rkllm_twisted.chat.extras import ExtraMissingError
 from rkllm_twisted.errors import InternalError
@@ -13,8 +14,13 @@ from rkllm_twisted.offload.picture_worker import MISSING, REFUSED
 from rkllm_twisted.vision.decode import PictureError
 from rkllm_twisted.vision.pixels import Preparation
 
+#: Pictures that are decoded at once: each may take a gigabyte. The others wait.
+MAX_AT_ONCE = 2
 #: Seconds until the process is ended, even if it waits for a busy machine.
 LIMIT_S = 60.0
+
+#: Taken while a picture is decoded.
+PLACES = BoundedSemaphore(MAX_AT_ONCE)
 
 
 def pixels_of(data: bytes, preparation: Preparation) -> bytes:
@@ -26,7 +32,8 @@ def pixels_of(data: bytes, preparation: Preparation) -> bytes:
     :raises PictureError: the picture cannot be used.
     :raises ExtraMissingError: Pillow is not installed.
     """
-    done = _run(data, preparation)
+    with PLACES:
+        done = _run(data, preparation)
     match done.returncode:
         case 0:
             return done.stdout

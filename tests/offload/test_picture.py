@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 from pictures import Image, encoded, picture
 
 from rkllm_twisted.chat.extras import ExtraMissingError
+from rkllm_twisted.offload import picture as decoding
 from rkllm_twisted.offload.picture import pixels_of
 from rkllm_twisted.offload.picture_worker import CPU_LIMIT_VARIABLE
 from rkllm_twisted.vision.decode import PictureError
@@ -24,6 +27,21 @@ def test_its_sentence_comes_back() -> None:
         PictureError, match="^is a GIF picture, and only JPEG, PNG and WebP pictures are read$"
     ):
         pixels_of(b"GIF89a", SMALL)
+
+
+def test_few_are_decoded_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever method asks: chat.complete and vision.encode share the places."""
+    left: list[int] = []
+
+    def run(*_: object) -> subprocess.CompletedProcess[bytes]:
+        taken = iter(lambda: decoding.PLACES.acquire(blocking=False), False)
+        left.append(sum(taken))
+        decoding.PLACES.release(left[-1])
+        return subprocess.CompletedProcess((), 0, b"pixels")
+
+    monkeypatch.setattr(decoding, "_run", run)
+    assert [pixels_of(b"", SMALL) for _ in range(2)] == [b"pixels"] * 2
+    assert left == [decoding.MAX_AT_ONCE - 1] * 2
 
 
 def test_too_many_bytes_are_refused_here() -> None:
