@@ -149,8 +149,10 @@ class ClientProtocol(Protocol, TimeoutMixin):
                 self._notify(event)
             elif event.id is None:
                 failure = event
+            elif event.id in came:
+                came[event.id].append(event)
             else:
-                came.setdefault(event.id, []).append(event)
+                came[event.id] = [event]
         for number, events in came.items():
             self._pass_on(number, events)
         if failure is not None:

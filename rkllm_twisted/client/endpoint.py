@@ -12,7 +12,7 @@ from twisted.application.internet import ClientService
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import UNIXClientEndpoint, clientFromString
 from twisted.internet.error import ConnectError
-from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.interfaces import IReactorFDSet, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
@@ -20,6 +20,7 @@ from zope.interface import implementer
 
 from rkllm_twisted.client.client import Client
 from rkllm_twisted.client.connection import OnNotification
+from rkllm_twisted.client.unix_reads import PlainReads
 from rkllm_twisted.client_core.address import checked_path, connect_error, default_socket
 from rkllm_twisted.errors import Unreachable
 
@@ -83,7 +84,9 @@ def daemon_endpoint(reactor: Any, description: Address | None) -> DaemonEndpoint
 
 
 def _path_endpoint(reactor: Any, path: str) -> DaemonEndpoint:
-    endpoint = UNIXClientEndpoint(reactor, checked_path(path))
+    # The reactor of a test has no descriptors.
+    reads = PlainReads(reactor) if IReactorFDSet.providedBy(reactor) else reactor
+    endpoint = UNIXClientEndpoint(reads, checked_path(path))
     return DaemonEndpoint(endpoint, path, is_path=True)
 
 

@@ -110,49 +110,49 @@ class ClientConnection:
             messages, broken = self._frames.feed(data), False
         except FramingError as error:
             messages, broken = list(error.messages), True
-        events = [event for message in messages for event in self._read(message)]
+        events = [event for message in messages if (event := self._read(message)) is not None]
         if broken and not self._broken:
             events.append(self._not_ours())
         return events
 
-    def _read(self, text: bytes) -> list[Event]:
+    def _read(self, text: bytes) -> Event | None:
         if self._broken:
-            return []
+            return None
         try:
             if text.startswith(_PART_BEGINS):
                 part = _read_part_message(text)
-                return self._part(part.params) if part.id is UNSET else []
+                return self._part(part.params) if part.id is UNSET else None
             message = _read_message(text)
             if isinstance(message.method, str):
                 return self._notified(message.method, message)
         except (msgspec.DecodeError, RecursionError):
-            return [self._not_ours()]
+            return self._not_ours()
         return self._answered(message)
 
-    def _notified(self, method: str, message: _ReceivedMessage) -> list[Event]:
+    def _notified(self, method: str, message: _ReceivedMessage) -> Event | None:
         if message.id is not UNSET:  # a request: no daemon known to us sends any
-            return []
+            return None
         if method == PARTIAL:
             return self._part(_read_stream_params(message.params or b""))
-        return [Notified(method, msgspec.json.decode(message.params or b"null"))]
+        return Notified(method, msgspec.json.decode(message.params or b"null"))
 
-    def _part(self, part: _StreamParams) -> list[Event]:
-        return [Part(part.id, part.result)] if part.id in self._open else []
+    def _part(self, part: _StreamParams) -> Part | None:
+        return Part(part.id, part.result) if part.id in self._open else None
 
-    def _answered(self, message: _ReceivedMessage) -> list[Event]:
+    def _answered(self, message: _ReceivedMessage) -> Event | None:
         if message.id is None and message.error is not UNSET:
             self._open.clear()
-            return [ErrorAnswer(None, _error(message))]
+            return ErrorAnswer(None, _error(message))
         if not isinstance(message.id, int) or message.id not in self._open:
-            return []
+            return None
         self._open.remove(message.id)
         if message.error is not UNSET:
-            return [ErrorAnswer(message.id, _error(message))]
+            return ErrorAnswer(message.id, _error(message))
         try:
-            return [FinalAnswer(message.id, msgspec.json.decode(message.result or b"null"))]
+            return FinalAnswer(message.id, msgspec.json.decode(message.result or b"null"))
         except (ValueError, RecursionError) as error:
             problem = f"The daemon's answer cannot be read: {error}."
-            return [ErrorAnswer(message.id, InternalError(problem))]
+            return ErrorAnswer(message.id, InternalError(problem))
 
     def _not_ours(self) -> ErrorAnswer:
         self._broken = True

@@ -67,6 +67,7 @@ class Stream:
         self._unread: Any = None
         self._waiting: deque[bytes] = deque()
         self._is_writing = False
+        self._has_written = False  # since the timer of comments was started
         #: The site of an application of its own sends in the reactor's next turn.
         self._write_now: Callable[[bytes], object] = getattr(request, "write_now", request.write)
         request.probe_bytes = framing.probe
@@ -120,8 +121,9 @@ class Stream:
             if waiting and len(now) < MOST_AT_ONCE:
                 now = self._joined(now)
             self._is_writing = True  # a write may find that the client reads, and come back here
-            self._write(now)
+            self._write_now(now)
             self._is_writing = False
+            self._has_written = True
 
     def _joined(self, first: bytes) -> bytes:
         """Return what goes out in one write."""
@@ -139,8 +141,8 @@ class Stream:
 
     def _framed(self, value: object, event: str) -> bytes:
         data = value if isinstance(value, bytes) else _encode(value)
-        name = f"event: {event}\n".encode() if event else b""
-        return b"".join((name, self._framing.before, data, self._framing.after))
+        framed = self._framing.before + data + self._framing.after
+        return f"event: {event}\n".encode() + framed if event else framed
 
     def fail(self, error: HTTPError) -> None:
         """Send an error amid the stream, as the last piece."""
@@ -157,12 +159,13 @@ class Stream:
     def _write(self, data: bytes) -> None:
         if not self._is_over:
             self._write_now(data)
-            self._keep_alive.reset(KEEP_ALIVE_S)
+            self._has_written = True
 
     def _send_comment(self) -> None:
         self._keep_alive = self._clock.callLater(KEEP_ALIVE_S, self._send_comment)
-        if not self._is_paused:
+        if not (self._is_paused or self._has_written):
             self._write_now(self._framing.comment)
+        self._has_written = False
 
     # The client's pace
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, gatherResults
 from twisted.internet.defer import TimeoutError as TooLate
 from twisted.internet.endpoints import UNIXClientEndpoint
+from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
@@ -320,6 +322,28 @@ def test_what_ends_the_connection_says_so_to_everything_that_waits() -> None:
 
 
 PART = b'{"jsonrpc":"2.0","method":"rkllm.result","params":{"id":2,"result":%d}}'
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_descriptor_that_a_false_daemon_passes_is_not_taken(tmp_path: Path) -> None:
+    came: Deferred[bytes] = Deferred()
+
+    class Reader(Protocol):
+        def dataReceived(self, data: bytes) -> None:
+            came.callback(data)
+
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "s"))
+        listening.listen()
+        endpoint = daemon_endpoint(reactor, tmp_path / "s")
+        reader = await endpoint.connect(Factory.forProtocol(Reader))
+        false_daemon, _ = listening.accept()
+        with false_daemon:
+            open_before = len([*Path("/proc/self/fd").iterdir()])
+            socket.send_fds(false_daemon, [b"x"], [false_daemon.fileno()])
+            assert await came == b"x"
+            assert len([*Path("/proc/self/fd").iterdir()]) == open_before
+            reader.transport.abortConnection()
 
 
 def failed(of: Deferred[Any]) -> type[BaseException]:

@@ -142,16 +142,18 @@ class ChatChunks:
         """Yield the first chunk."""
         yield self._chunk({"role": "assistant", "content": ""})
 
-    def piece(self, piece: JSON) -> Iterator[JSON | bytes]:
-        """Yield the chunks for a partial result of ``chat.complete``."""
-        yield from self._call(self._calls.feed(piece))
+    def piece(self, piece: JSON) -> Sequence[JSON | bytes]:
+        """Return the chunks for a partial result of ``chat.complete``."""
+        call = self._calls.feed(piece)
+        chunks: list[JSON | bytes] = [] if call is None else [*self._call(call)]
         delta = {name: piece[name] for name in _TEXTS if piece.get(name)}
         if len(delta) == 1:
             ((name, text),) = delta.items()
             before, after = self._texts[name]
-            yield b"".join((before, _encode(text), after))
+            chunks.append(before + _encode(text) + after)
         elif delta:
-            yield self._chunk(delta)
+            chunks.append(self._chunk(delta))
+        return chunks
 
     def last(self, result: JSON) -> Iterator[JSON]:
         """Yield the chunks for the final result.

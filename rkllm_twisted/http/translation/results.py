@@ -47,7 +47,7 @@ class WholeCalls:
         """
         call = piece.get("tool_call")
         if call is None:
-            return self.end()
+            return self.end() if self._call else None
         if call.get("broken"):
             self._call = {}
             return None
