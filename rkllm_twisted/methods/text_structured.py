@@ -23,7 +23,7 @@ class Params:
     :param grammar: a grammar in Lark's or GBNF's form.
     :param model: a model by its name or alias; null for the loaded one.
     :param sampling: fields of RKLLMSamplingParam, on any release, and seed.
-    :param max_new_tokens: the most tokens of the answer, up to 4096.
+    :param max_new_tokens: the most tokens of the answer; more than 4096 is as 4096.
     :param stop: a text, or up to 16, of at most 1,000 characters each; the answer ends before the
         first that it would contain.
     :param lora: the name of a loaded LoRA adapter.

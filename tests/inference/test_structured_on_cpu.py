@@ -136,7 +136,7 @@ def test_a_prompt_that_goes_on_is_not_read_again(model: Model) -> None:
         ({"regex": "[a"}, "regex", "unclosed character class"),
         ({"grammar": "start: b"}, "grammar", 'unknown name: "b"'),
         ({"grammar": "root ::= (("}, "grammar", "cannot be"),
-        ({"schema": {}, "max_new_tokens": 5000}, "max_new_tokens", "from 1 to 4096"),
+        ({"schema": {}, "max_new_tokens": 0}, "max_new_tokens", "at least 1"),
         ({"schema": {}, "sampling": {"heat": 1}}, "sampling.heat", "no such field"),
         ({"schema": {}, "lora": "x"}, "lora", "no adapter"),
     ],

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import attrs
 from zope.interface import implementer
 
-from rkllm_twisted.http.translation.results import JSON, WholeCalls, check_result
+from rkllm_twisted.http.translation.results import JSON, WholeCalls, check_result, own_members
 from rkllm_twisted.http_interfaces import IStreamedAnswer
 
 #: ``finish_reason`` -> ``stop_reason``. The daemon does not say which text ended an answer.
@@ -53,6 +53,7 @@ def message_answer(message_id: str, model: str, result: JSON) -> JSON:
         "content": content,
         "stop_reason": _REASONS.get(result["finish_reason"], "end_turn"),
         "usage": usage_of_message(result),
+        "rkllm": own_members(result),
     }
 
 
@@ -108,7 +109,8 @@ class MessageEvents:
         yield from self._end()
         reason = _REASONS.get(result["finish_reason"], "end_turn")
         delta = {"stop_reason": reason, "stop_sequence": None}
-        yield {"type": "message_delta", "delta": delta, "usage": usage_of_message(result)}
+        usage, own = usage_of_message(result), own_members(result)
+        yield {"type": "message_delta", "delta": delta, "usage": usage, "rkllm": own}
         yield {"type": "message_stop"}
 
     def _tool_use(self, call: JSON | None) -> Iterator[JSON]:

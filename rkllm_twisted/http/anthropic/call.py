@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,12 @@ from rkllm_twisted.http.translation.call import ModelCall
 from rkllm_twisted.http.translation.fields import Ignored, ignored_fields
 from rkllm_twisted.http.translation.reading import Body, count, mapping, wrong
 
+#: The daemon's names of values, and those that they have here.
+NAMES = (
+    (re.compile(r"response_format\.json_schema"), "output_config.format"),
+    (re.compile(r"(tools\[\d+\])\.function\.parameters"), r"\1.input_schema"),
+    (re.compile("max_new_tokens"), "max_tokens"),
+)
 #: ``tool_choice.type`` -> OpenAI's ``tool_choice``.
 _CHOICES: Mapping[object, str] = {"auto": "auto", "any": "required", "none": "none"}
 _THINKING: Mapping[object, bool | None] = {"enabled": True, "disabled": False, "adaptive": None}

@@ -108,7 +108,7 @@ def chat_completion(label: Label, results: Sequence[JSON]) -> JSON:
         choices,
         usage=usage_of(results),
         timings=timings_of(results[-1]),
-        rkllm=own_members(results[-1]),
+        rkllm=own_members(*results),
     )
 
 

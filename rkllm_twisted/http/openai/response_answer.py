@@ -9,7 +9,7 @@ import attrs
 from zope.interface import implementer
 
 from rkllm_twisted.errors import HTTPError
-from rkllm_twisted.http.translation.results import JSON, WholeCalls, check_result
+from rkllm_twisted.http.translation.results import JSON, WholeCalls, check_result, own_members
 from rkllm_twisted.http_interfaces import IStreamedAnswer
 
 #: Fields of the request that the answer repeats -> what it has without them.
@@ -73,11 +73,11 @@ class ResponseLabel:
         :raises HTTPError: the run was aborted.
         """
         check_result(result)
-        usage = response_usage(result)
+        further = {"usage": response_usage(result), "rkllm": own_members(result)}
         if result["finish_reason"] == "length":
             details = {"reason": "max_output_tokens"}
-            return self.response("incomplete", output, usage=usage, incomplete_details=details)
-        return self.response("completed", output, usage=usage)
+            return self.response("incomplete", output, incomplete_details=details, **further)
+        return self.response("completed", output, **further)
 
     def whole(self, result: JSON) -> JSON:
         """Return the whole answer.

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from rkllm_twisted.chat.messages import shown
-from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.http.openai.response_items import read_input
 from rkllm_twisted.http.openai.responses_fields import RESPONSES
 from rkllm_twisted.http.translation.call import ModelCall
 from rkllm_twisted.http.translation.fields import ignored_fields
 from rkllm_twisted.http.translation.reading import Body, count, mapping, text, wrong
 
-#: The beginning of a field's name at the daemon; it is ``text.format`` here.
-_DAEMONS_FORM = "response_format"
+#: The daemon's names of values, and those that they have here.
+NAMES = (
+    (re.compile(r"response_format(\.json_schema)?"), "text.format"),
+    (re.compile(r"(tools\[\d+\])\.function"), r"\1"),
+    (re.compile("max_new_tokens"), "max_output_tokens"),
+)
 _CHOICES = ("auto", "none", "required")
 
 
@@ -82,16 +86,6 @@ def _choice(value: object) -> object:
     if isinstance(value, dict) and value.get("type") == "function":
         return {"type": "function", "function": {"name": value.get("name")}}
     return None
-
-
-def with_own_names(error: InvalidParams) -> InvalidParams:
-    """Return a daemon's error with the names that the fields have in this API."""
-    data = error.data or {}
-    place = data.get("parameter")
-    if not isinstance(place, str) or not place.startswith(_DAEMONS_FORM):
-        return error
-    own = place.replace(_DAEMONS_FORM, "text.format", 1).replace(".json_schema", "", 1)
-    return InvalidParams(str(error).replace(place, own, 1), {**data, "parameter": own})
 
 
 def _format(form: Body) -> Mapping[str, Any] | None:

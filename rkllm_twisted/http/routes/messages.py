@@ -6,12 +6,14 @@ import attrs
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
+from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.http.anthropic.answer import MessageEvents, message_answer
-from rkllm_twisted.http.anthropic.call import read_message_call
+from rkllm_twisted.http.anthropic.call import NAMES, read_message_call
 from rkllm_twisted.http.anthropic.fields import MESSAGES
 from rkllm_twisted.http.routes._answers import find, make_run, new_id, stream_run
 from rkllm_twisted.http.schemas import OBJECT
 from rkllm_twisted.http.translation.fields import body_schema
+from rkllm_twisted.http.translation.names import with_own_names
 from rkllm_twisted.http_interfaces import IExchange, IHTTPRoute
 
 METHOD = "chat.complete"
@@ -32,6 +34,12 @@ class AnthropicMessages:
 
     async def respond(self, exchange: IExchange) -> None:
         """Translate the request and the results."""
+        try:
+            await self._respond(exchange)
+        except InvalidParams as error:
+            raise with_own_names(error, NAMES) from None
+
+    async def _respond(self, exchange: IExchange) -> None:
         call = read_message_call(exchange.json())
         stream = exchange.events() if call.stream else None
         target, call = await find(exchange, call)

@@ -11,11 +11,12 @@ from zope.interface import implementer
 from rkllm_twisted.errors import HTTPError, InvalidParams, RPCError, Unreachable
 from rkllm_twisted.http.error_table import http_error
 from rkllm_twisted.http.openai.response_answer import ResponseEvents, ResponseLabel
-from rkllm_twisted.http.openai.response_call import read_response, with_own_names
+from rkllm_twisted.http.openai.response_call import NAMES, read_response
 from rkllm_twisted.http.openai.responses_fields import RESPONSES
 from rkllm_twisted.http.routes._answers import find, make_run, new_id, stream_run
 from rkllm_twisted.http.schemas import OBJECT
 from rkllm_twisted.http.translation.fields import body_schema
+from rkllm_twisted.http.translation.names import with_own_names
 from rkllm_twisted.http_interfaces import IExchange, IHTTPRoute
 
 METHOD = "chat.complete"
@@ -39,7 +40,7 @@ class Responses:
         try:
             await self._respond(exchange)
         except InvalidParams as error:
-            raise with_own_names(error) from None
+            raise with_own_names(error, NAMES) from None
 
     async def _respond(self, exchange: IExchange) -> None:
         body = exchange.json()

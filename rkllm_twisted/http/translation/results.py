@@ -12,9 +12,19 @@ JSON = Mapping[str, Any]
 _OWN = ("tier", "flattened", "changes", "dropped_messages")
 
 
-def own_members(result: JSON) -> JSON:
-    """Return how the conversation was read, see docs/chat.md."""
-    return {name: result[name] for name in _OWN if name in result}
+def own_members(*results: JSON) -> JSON:
+    """Return how the conversation was read, see docs/chat.md, and how its form was kept to.
+
+    :param results: the answers to one request; of what differs, the last one's counts.
+    """
+    last = results[-1]
+    made = {name: last[name] for name in _OWN if name in last}
+    figures = [one["structured"] for one in results if "structured" in one]
+    if figures:
+        guaranteed = all(one["guaranteed"] for one in figures)
+        made["structured"] = {**figures[-1], "guaranteed": guaranteed}
+        del made["structured"]["parsed"]  # the client has the text
+    return made
 
 
 def check_result(result: JSON) -> None:
