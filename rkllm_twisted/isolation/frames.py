@@ -185,7 +185,8 @@ class FrameReader:
         while (found := frame_at(whole, at)) is not None:
             frame, at = found
             frames.append(frame)
-        self.keep(whole, at)
+        if at < len(whole):
+            self.keep(whole[at:])
         return frames
 
     def join(self, data: Buffer) -> bytes:
@@ -193,13 +194,15 @@ class FrameReader:
         if not self._rest:
             return bytes(data)
         self._rest += data
-        return b"" if len(self._rest) < self._missing else bytes(self._rest)
+        if len(self._rest) < self._missing:
+            return b""
+        whole, self._rest = bytes(self._rest), bytearray()
+        return whole
 
-    def keep(self, whole: bytes, at: int) -> None:
-        """Keep the bytes that :meth:`join` has returned from a place on."""
-        if whole:
-            self._rest = bytearray(whole[at:]) if at < len(whole) else bytearray()
-            self._missing = _needed(self._rest)
+    def keep(self, rest: bytes) -> None:
+        """Keep the end of what :meth:`join` has returned, which is no whole frame."""
+        self._rest = bytearray(rest)
+        self._missing = _needed(self._rest)
 
     _missing = 0
 

@@ -52,7 +52,7 @@ class TokenFrames:
         structures: list[bytes] = []
         texts: list[bytes] = []
         size, end, length_of = self._structure, len(data), self._heads.get
-        while True:
+        while at < end:
             begin = at + _TOKEN.size
             head = data[at:begin]
             length = length_of(head)
@@ -108,16 +108,17 @@ class HostReader:
         """
         received: list[Received] = []
         whole, at = self._frames.join(data), 0
-        while True:
+        while at < len(whole):
             tokens, at = self._tokens.read(whole, at)
             if tokens is not None:
                 received.append(tokens)
-            found = frame_at(whole, at)
+            found = frame_at(whole, at) if at < len(whole) else None
             if found is None:
                 break
             frame, at = found
             received.append(self._read(*frame))
-        self._frames.keep(whole, at)
+        if at < len(whole):
+            self._frames.keep(whole[at:])
         return received
 
     def _read(self, kind: int, number: int, body: bytes) -> Received:

@@ -17,6 +17,7 @@ from rkllm_twisted.abi.declarations import Function
 from rkllm_twisted.abi.image import ALIGNMENT_BYTES, CallImage, image_of
 from rkllm_twisted.abi.layouts import CData, Layout
 from rkllm_twisted.abi.prepare import PreparedCall
+from rkllm_twisted.abi.result_copy import CallbackCopy, TokenCopies
 from rkllm_twisted.errors import RPCError
 from rkllm_twisted.isolation.frames import (
     AWAIT_END,
@@ -152,15 +153,19 @@ class RemoteCaller:
         """Pass on what came together; return the end of the call, if it is there."""
         if not received:
             raise self._end_of(self.channel, number)
-        copies = [one for one in received if not isinstance(one, ReturnFrame)]
-        if copies:
-            assert self._callback is not None
-            try:
-                self._callback.take(copies)
-            except ValueError:
-                raise self._garbled(number) from None
-        ends = (one for one in received if type(one) is ReturnFrame and one.number == number)
-        return next(ends, None)
+        assert self._callback is not None
+        end: ReturnFrame | None = None
+        copies: list[CallbackCopy | TokenCopies] = []
+        for one in received:
+            if not isinstance(one, ReturnFrame):
+                copies.append(one)
+            elif one.number == number and end is None:
+                end = one
+        try:
+            self._callback.take(copies)
+        except ValueError:
+            raise self._garbled(number) from None
+        return end
 
     def _garbled(self, number: int) -> RPCError:
         self.channel.fault = GARBLED

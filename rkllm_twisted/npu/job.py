@@ -50,27 +50,28 @@ def run_of_each(on_result: OnResult, transform: Transform) -> Callable[[Any], Pr
     :param transform: changes each result before, in the NPU thread.
     """
 
-    def deliver(turn: ITurn, results: Iterable[Result]) -> None:
+    def deliver(turn: ITurn, results: Sequence[Result]) -> None:
         for result in results:
-            turn.deliver(on_result, result)
+            turn.deliver(on_result, transform(result))
 
     return _one_run(deliver, transform)
 
 
 def run_of_lists(on_results: OnResults, transform: Transform) -> Callable[[Any], Procedure]:
     """Return the same for a function that gets lists of the results that came together."""
-    return _one_run(lambda turn, results: turn.stream(on_results, *results), transform)
+
+    def deliver(turn: ITurn, results: Sequence[Result]) -> None:
+        turn.stream(on_results, *map(transform, results))
+
+    return _one_run(deliver, transform)
 
 
 def _one_run(
-    deliver: Callable[[ITurn, Iterable[Result]], object], transform: Transform
+    deliver: Callable[[ITurn, Sequence[Result]], object], transform: Transform
 ) -> Callable[[Any], Procedure]:
 
     def procedure(prepared: Any, turn: ITurn) -> Result:
-        def on_partials(results: Sequence[Result]) -> None:
-            deliver(turn, map(transform, results))
-
-        return transform(turn.perform(prepared, on_results=on_partials))
+        return transform(turn.perform(prepared, on_results=partial(deliver, turn)))
 
     return lambda prepared: partial(procedure, prepared)
 

@@ -19,13 +19,14 @@ class ModelRecord:
     They are read only while a model is loaded: a model that a crash takes along needs no record.
 
     :ivar loads: the number of models that were loaded.
+    :ivar end_tokens: the tokens that end a run.
     :ivar load_s: seconds that these loads have taken.
     """
 
     def __init__(self) -> None:
         self.loads = 0
         self.load_s = 0.0
-        self._end_tokens: frozenset[int | str] = frozenset()
+        self.end_tokens: frozenset[int | str] = frozenset()
         self._limits: ModelLimits | None = None
         self._adapters: list[str] = []
         self._has_history = False
@@ -53,7 +54,7 @@ class ModelRecord:
         """
         if prepared.name == "rkllm_init":
             self._limits, self._adapters = prepared.checked.model_limits, []
-            self._end_tokens = frozenset()
+            self.end_tokens = frozenset()
             self._has_history, self._cached = False, 0
             self.loads += 1
             self.load_s += seconds
@@ -94,18 +95,13 @@ class ModelRecord:
 
     def end_at(self, tokens: Iterable[int | str]) -> None:
         """See :meth:`~rkllm_twisted.interfaces.ITurn.end_at`."""
-        self._end_tokens = frozenset(tokens)
-
-    @property
-    def has_end_tokens(self) -> bool:
-        """True if there are tokens that end a run."""
-        return bool(self._end_tokens)
+        self.end_tokens = frozenset(tokens)
 
     def is_end(self, result: Result) -> bool:
         """True if a partial result is a token that must end the run."""
-        if not self._end_tokens or "results" in result:
+        if not self.end_tokens or "results" in result:
             return False
-        return result["token_id"] in self._end_tokens or result["text"] in self._end_tokens
+        return result["token_id"] in self.end_tokens or result["text"] in self.end_tokens
 
     def with_finish_reason(self, prepared: Any, result: Result, aborted: bool) -> Result:
         """Add to a run's last result why the answer ended, if the model has not ended it.

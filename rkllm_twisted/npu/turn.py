@@ -174,7 +174,7 @@ class NPUTurn:
     def _receive(self, on_partials: OnResults, results: Sequence[Result]) -> None:
         """Take the results that came together; send what they bring together, too."""
         self._is_receiving = True
-        may_end = self._job.abandoned or self._has_ended or self._model.has_end_tokens
+        may_end = self._job.abandoned or self._has_ended or self._model.end_tokens
         try:
             if may_end or {*map(type, results)} != _ONLY_TOKENS:
                 for result in results:

@@ -94,10 +94,14 @@ class RunCallbacks:
     def take(self, copies: Sequence[CallbackCopy | TokenCopies]) -> None:
         """Pass on the results of callbacks that another process has copied and returned from.
 
+        Those of another run are ignored.
+
         :raises ValueError: one is not what its process must send.
         """
         results: list[Mapping[str, object]] = []
         for copy in copies:
+            if copy.userdata != self.number:
+                continue
             self.begun = True
             if self._failure is None and self._on_results is not None:
                 try:
@@ -239,10 +243,8 @@ class ResultCallback:
 
     def take(self, copies: Sequence[CallbackCopy | TokenCopies]) -> None:
         """Take what another process was called back with; see :meth:`RunCallbacks.take`."""
-        run = self._run
-        if run is not None:
-            own = [copy for copy in copies if copy.userdata == run.number]
-            run.take(own)
+        if self._run is not None:
+            self._run.take(copies)
 
     def returned(self) -> None:
         """Record that the current run has ended in another process."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import contextlib
 from collections.abc import Callable, Sequence
 
 from rkllm_twisted.values import LAST_STATES, RunState
@@ -42,8 +41,10 @@ class RunText:
     def normals(self, texts: list[bytes]) -> Sequence[str | None]:
         """Decode the texts of results in state NORMAL that follow each other."""
         if not self._is_inside:
-            with contextlib.suppress(UnicodeDecodeError):
+            try:  # contextlib.suppress would be three calls more, for each read
                 return [text.decode() for text in texts]
+            except UnicodeDecodeError:
+                pass
         return [self.normal(text) for text in texts]
 
     def _go_on(self, text: bytes) -> str:

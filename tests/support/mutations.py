@@ -184,15 +184,15 @@ GUARDS = [
     _guard(
         "tokens one after another are not decoded by themselves amid a character",
         "runtime/run_text.py",
-        "        if not self._is_inside:\n            with",
-        "        if True:\n            with",
+        "        if not self._is_inside:\n            try:",
+        "        if True:\n            try:",
         "runtime/test_result_encoder.py"
         "::test_tokens_of_another_process_are_the_same_together_and_by_themselves",
     ),
     _guard(
         "end tokens are looked for among tokens that come together",
         "npu/turn.py",
-        "self._job.abandoned or self._has_ended or self._model.has_end_tokens",
+        "self._job.abandoned or self._has_ended or self._model.end_tokens",
         "self._job.abandoned or self._has_ended",
         "npu/test_deliveries.py::test_tokens_that_come_together_are_taken_together",
     ),
