@@ -17,6 +17,7 @@ from rkllm_twisted.fleet_service.conversations import Conversations
 from rkllm_twisted.fleet_service.published import (
     away,
     has_changed,
+    loaded_of,
     model_name,
     needs_load,
     offered_model,
@@ -128,7 +129,7 @@ class Bridge:
     async def _look(self) -> None:
         try:
             status = await self._ask_status()
-            if self._facts.get("loads") != status.get("loads"):
+            if self._facts.get("loaded") != loaded_of(status):
                 self._facts = await self._learn(status)
         except (Unreachable, RPCError) as error:
             self.status = {}
@@ -154,14 +155,14 @@ class Bridge:
         return status
 
     async def _learn(self, status: Mapping[str, Any]) -> dict[str, Any]:
-        """Ask for what changes only when a model is loaded."""
+        """Ask for what changes only when a model or a vision encoder is loaded."""
         client = await self._control.whenConnected(failAfterFailures=1)
         version = await client.call("server.version", timeout=PATIENCE_S)
         entry = None
         if status.get("model") is not None:
             listing = await client.call("models.list", timeout=PATIENCE_S)
             entry = next((one for one in listing["models"] if one["loaded"]), None)
-        return {"loads": status.get("loads"), "abi": version["runtime"]["abi"], "entry": entry}
+        return {"loaded": loaded_of(status), "abi": version["runtime"]["abi"], "entry": entry}
 
     def _set_state(self, state: Mapping[str, Any]) -> None:
         if has_changed(self._last, state):

@@ -26,7 +26,7 @@ _PASSED_ON = (
 #: Members whose change alone is published; counts go along with the next change.
 _CHANGES = (
     *("state", "model", "offered", "queue_length", "running"),
-    *("loads", "crashes", "celsius", "problem"),
+    *("loads", "crashes", "celsius", "problem", "entry"),
 )
 #: Why a board offers nothing whose daemon would let a conversation read another's history.
 SHARED_HISTORY = (
@@ -97,6 +97,14 @@ def away(problem: str, model: str | None) -> dict[str, Any]:
 def has_changed(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> bool:
     """True if there is something to publish."""
     return before is None or any(before.get(name) != now.get(name) for name in _CHANGES)
+
+
+def loaded_of(status: Mapping[str, Any]) -> tuple[object, object]:
+    """Return what the facts of the loaded model depend on: the load, and the vision encoder.
+
+    :param status: the result of ``server.status``.
+    """
+    return status.get("loads"), (status.get("vision") or {}).get("encoder")
 
 
 def has_shared_history(status: Mapping[str, Any]) -> bool:

@@ -20,7 +20,7 @@ from rkllm_twisted.fleet_service.board_runs import HISTORY_RUNS, RUNS
 from rkllm_twisted.fleet_service.conversations import MAX_CONVERSATIONS
 from rkllm_twisted.fleet_service.fleet_call import WITHOUT_TURN
 from rkllm_twisted.fleet_service.history_mark import HistoryMark, mark_after, why_lost
-from rkllm_twisted.fleet_service.published import needs_load
+from rkllm_twisted.fleet_service.published import has_changed, loaded_of, needs_load
 from rkllm_twisted.interfaces import IAdministrative, INeedsModel
 from rkllm_twisted.rpc.registry import find_methods
 from rkllm_twisted.testing import Answer, Crash
@@ -111,6 +111,16 @@ def test_the_configured_model_is_loaded_at_the_start_and_after_a_crash() -> None
 def test_a_model_that_somebody_has_unloaded_stays_unloaded(status: Any, expected: bool) -> None:
     """The bridge undoes crashes only."""
     assert needs_load(status) is expected
+
+
+def test_an_encoder_that_is_loaded_later_changes_what_is_published() -> None:
+    """The model's entry has the capability vision then."""
+    bare = {"loads": 1, "vision": {"encoder": None}}
+    seeing = {"loads": 1, "vision": {"encoder": {"path": "/e.rknn"}}}
+    assert loaded_of(bare) != loaded_of(seeing)
+    assert loaded_of({"loads": 1}) == loaded_of(bare)
+    before = {"state": "loaded", "entry": {"capabilities": []}}
+    assert has_changed(before, {**before, "entry": {"capabilities": ["vision"]}})
 
 
 def test_a_second_run_is_refused_while_one_is_under_way(rig: FleetRig) -> None:
