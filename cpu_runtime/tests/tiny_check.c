@@ -98,6 +98,7 @@ int main(int count, char **arguments)
     }
     const char *adapter = arguments[2], *first = arguments[3];
     engine_model *one = open_or_die(current = arguments[1]), *other = open_or_die(current);
+    check_matrices();
     check_merges(one);
     check_erase_middle(one, other);
     for (int i = 3; i < count; i++)

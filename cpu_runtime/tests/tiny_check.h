@@ -20,6 +20,8 @@ float distance(const float *a, const float *b, size_t n);
 float *copy_logits(const engine_model *model);
 float logits_differ(const engine_model *model, const float *expected);
 
+void check_matrices(void);
+
 void check_text(const engine_model *model);
 void check_long_text(const engine_model *model);
 void check_merges(const engine_model *model);
