@@ -14,9 +14,10 @@ from typing import NamedTuple
 
 import attrs
 
-from rkllm_twisted.abi.from_c import MAX_ARRAY_BYTES, SHAPES
+from rkllm_twisted.abi.from_c import SHAPES
 from rkllm_twisted.abi.layouts import CData, Layout
 from rkllm_twisted.abi.release import Release
+from rkllm_twisted.errors import RuntimeRefused
 
 RESULT = "RKLLMResult"
 
@@ -105,6 +106,7 @@ def structure_of(layout: Layout, copy: ResultCopy) -> CData:
     """Make the structure again, with pointers to the copies.
 
     :raises ValueError: an array has another length than its counts say.
+    :raises RuntimeRefused: an array was left out: it is larger than one message may be.
     """
     result = layout.structs[RESULT].from_buffer_copy(copy.structure)
     result.text = copy.text
@@ -112,8 +114,12 @@ def structure_of(layout: Layout, copy: ResultCopy) -> CData:
         holder = getattr(result, parent)
         shape = tuple(getattr(holder, count) for count in SHAPES[name])
         due = 4 * math.prod(shape) if min(shape) > 0 and getattr(holder, name) else 0
-        if due > MAX_ARRAY_BYTES and not data:
-            continue  # it is never read: the reader says that it is absurdly large
+        if due and not data:
+            raise RuntimeRefused(
+                f"The runtime says that its {name} has {shape[0]} * {shape[1]} floats; its process"
+                " sends at most 2 GiB together. Make the prompt shorter.",
+                {"field": name, "shape": list(shape)},
+            )
         if len(data) != due:
             raise ValueError(f"{name} has {len(data)} bytes, not {due}")
         kind = type(getattr(holder, name))

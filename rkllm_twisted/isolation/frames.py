@@ -36,6 +36,9 @@ ENTRY = struct.Struct("=IIQ")
 CALLBACK = struct.Struct("=IIQ")
 #: The bytes of the text, of the hidden states and of the logits.
 ROW = struct.Struct("=3Q")
+#: The head of a token: HEADER, CALLBACK and ROW.
+TOKEN = struct.Struct("=IIQQIIQ3Q")
+_TOKEN_BYTES = CALLBACK.size + ROW.size
 #: The status, and whether there is a handle. The outputs follow.
 RETURN = struct.Struct("=iI")
 #: The text is NULL.
@@ -74,8 +77,15 @@ class CallFrame:
     userdata: int = 0
 
     def encode(self) -> list[Buffer]:
-        """Return the frame in parts; large arrays are not copied."""
+        """Return the frame in parts; large arrays are not copied.
+
+        :raises OverflowError: it is longer than a frame may be.
+        """
         image = self.image
+        entries = len(image.arguments) + len(image.relocations)
+        size = CALL.size + ENTRY.size * entries + image.size
+        if size > MAX_BODY_BYTES:
+            raise OverflowError(f"a call of {size} bytes")
         head = bytearray(
             CALL.pack(
                 self.userdata,
@@ -94,9 +104,6 @@ class CallFrame:
             head += ENTRY.pack(argument.place, 0, argument.value)
         for one in image.relocations:
             head += ENTRY.pack(one.place, one.at, one.value)
-        size = len(head) + image.size
-        if size > MAX_BODY_BYTES:
-            raise OverflowError(f"a call of {size} bytes")
         return [HEADER.pack(FrameKind.CALL, 0, self.number, size) + head, *image.segments]
 
     @classmethod
@@ -160,10 +167,18 @@ def signal_frame(kind: FrameKind, number: int) -> bytes:
 
 def encode_callback(copy: CallbackCopy) -> bytes:
     """Return the frame of a callback."""
+    if len(copy.rows) == 1:
+        [(structure, text, arrays)] = copy.rows
+        if text is not None and not (arrays[0] or arrays[1]):  # a token, as most are
+            body_bytes = _TOKEN_BYTES + len(structure) + len(text)
+            head = TOKEN.pack(
+                FrameKind.CALLBACK, 0, 0, body_bytes, copy.state, 1, copy.userdata, len(text), 0, 0
+            )
+            return head + structure + text
     parts = [CALLBACK.pack(copy.state, len(copy.rows), copy.userdata)]
     for row in copy.rows:
-        text = NO_TEXT if row.text is None else len(row.text)
-        parts.append(ROW.pack(text, *map(len, row.arrays)))
+        text_bytes = NO_TEXT if row.text is None else len(row.text)
+        parts.append(ROW.pack(text_bytes, *map(len, row.arrays)))
         parts += (row.structure, row.text or b"", *row.arrays)
     body = b"".join(parts)
     return HEADER.pack(FrameKind.CALLBACK, 0, 0, len(body)) + body

@@ -183,8 +183,7 @@ class Host:
             # Of a former run: its results are no longer waited for, and may be gone.
             return CONTINUE
         n_rows = 1 if state in LAST_STATES else call.frame.rows
-        size = layout.size
-        rows = tuple(layout.copy(address + i * size) for i in range(n_rows)) if address else ()
+        rows = layout.copies(address, n_rows) if address else ()
         self._connection.send(frames.encode_callback(CallbackCopy(userdata or 0, state, rows)))
         call.called_back = True
         if state in LAST_STATES:

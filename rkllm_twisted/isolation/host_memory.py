@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import struct
 import sys
 import threading
 
@@ -10,7 +11,9 @@ import attrs
 
 from rkllm_twisted.abi.image import CallImage
 from rkllm_twisted.abi.result_copy import ResultCopy
-from rkllm_twisted.isolation.frames import MAX_BODY_BYTES, CallFrame
+from rkllm_twisted.isolation.frames import CALLBACK, MAX_BODY_BYTES, ROW, CallFrame
+
+_NULL = bytes(8)
 
 
 @attrs.frozen
@@ -30,38 +33,57 @@ class ResultLayout:
     returns_int: int
     keeps_arrays: int
 
-    def copy(self, address: int) -> ResultCopy:
-        """Copy a result and what it points to."""
-        structure = ctypes.string_at(address, self.size)
-        text = _pointer(structure, self.text)
-        return ResultCopy(
-            structure,
-            ctypes.string_at(text) if text else None,
-            (
-                _array(structure, self.hidden_states, self.hidden_counts),
-                _array(structure, self.logits, self.logits_counts),
-            ),
-        )
+    def copies(self, address: int, rows: int) -> tuple[ResultCopy, ...]:
+        """Copy results that follow each other, and what they point to.
+
+        Arrays that do not fit into a frame are left out: the daemon then says so.
+        """
+        if rows == 1:
+            structure = ctypes.string_at(address, self.size)
+            if not self.has_arrays(structure):
+                return (ResultCopy(structure, self._text(structure)),)
+        structures = [ctypes.string_at(address + i * self.size, self.size) for i in range(rows)]
+        texts = [self._text(structure) for structure in structures]
+        room = MAX_BODY_BYTES - CALLBACK.size - rows * (ROW.size + self.size)
+        room -= sum(len(text) for text in texts if text)
+        made = []
+        for structure, text in zip(structures, texts, strict=True):
+            arrays = self._arrays(structure, room)
+            room -= sum(map(len, arrays))
+            made.append(ResultCopy(structure, text, arrays))
+        return tuple(made)
 
     def has_arrays(self, structure: bytes) -> bool:
         """True if a result points to hidden states or logits."""
-        places = (self.hidden_states, self.logits)
-        return any(place and _pointer(structure, place) for place in places)
+        hidden, logits = self.hidden_states, self.logits
+        return bool(
+            (hidden and structure[hidden : hidden + 8] != _NULL)
+            or (logits and structure[logits : logits + 8] != _NULL)
+        )
+
+    def _text(self, structure: bytes) -> bytes | None:
+        address = _pointer(structure, self.text)
+        return ctypes.string_at(address) if address else None
+
+    def _arrays(self, structure: bytes, room: int) -> tuple[bytes, bytes]:
+        hidden = _array_at(structure, self.hidden_states, self.hidden_counts)
+        logits = _array_at(structure, self.logits, self.logits_counts)
+        if hidden[1] + logits[1] > room:
+            return b"", b""
+        return ctypes.string_at(*hidden), ctypes.string_at(*logits)
 
 
 def _pointer(structure: bytes, at: int) -> int:
     return int.from_bytes(structure[at : at + 8], sys.byteorder)
 
 
-def _array(structure: bytes, at: int, counts: int) -> bytes:
+def _array_at(structure: bytes, at: int, counts: int) -> tuple[int, int]:
+    """Return the address of an array and its bytes; 0 and 0 if there is none."""
     address = _pointer(structure, at) if at else 0
-    if not address:
-        return b""
-    rows, columns = memoryview(structure)[counts : counts + 8].cast("i")
-    size = 4 * rows * columns
-    if rows <= 0 or columns <= 0 or size > MAX_BODY_BYTES // 2:
-        return b""
-    return ctypes.string_at(address, size)
+    rows, columns = struct.unpack_from("=2i", structure, counts)
+    if not address or rows <= 0 or columns <= 0:
+        return 0, 0
+    return address, 4 * rows * columns
 
 
 @attrs.define(eq=False)

@@ -14,6 +14,7 @@ from rkllm_twisted.isolation.frames import (
     NO_TEXT,
     RETURN,
     ROW,
+    TOKEN,
     BadFrame,
     FrameKind,
     FrameReader,
@@ -22,8 +23,6 @@ from rkllm_twisted.isolation.frames import (
 )
 from rkllm_twisted.values import RunState
 
-#: The head of a token: its frame's header, CALLBACK and ROW.
-_TOKEN = struct.Struct("=IIQQIIQ3Q")
 #: The bytes of it that belong to the frame's body.
 _IN_BODY = CALLBACK.size + ROW.size
 #: The heads of tokens that are kept: most texts have one of a few lengths.
@@ -53,7 +52,7 @@ class TokenFrames:
         texts: list[bytes] = []
         size, end, length_of = self._structure, len(data), self._heads.get
         while at < end:
-            begin = at + _TOKEN.size
+            begin = at + TOKEN.size
             head = data[at:begin]
             length = length_of(head)
             if length is None:
@@ -74,9 +73,9 @@ class TokenFrames:
 
         :param is_same_run: one of another run must not follow.
         """
-        if len(head) < _TOKEN.size:
+        if len(head) < TOKEN.size:
             return None
-        kind, zero, _, size, state, rows, userdata, text, hidden, logits = _TOKEN.unpack(head)
+        kind, zero, _, size, state, rows, userdata, text, hidden, logits = TOKEN.unpack(head)
         is_token = (kind, zero, state, rows) == (FrameKind.CALLBACK, 0, RunState.NORMAL, 1)
         if not is_token or hidden or logits or size != _IN_BODY + self._structure + text:
             return None

@@ -18,7 +18,7 @@ from rkllm_twisted.abi.image import ALIGNMENT_BYTES, CallImage, image_of
 from rkllm_twisted.abi.layouts import CData, Layout
 from rkllm_twisted.abi.prepare import PreparedCall
 from rkllm_twisted.abi.result_copy import CallbackCopy, TokenCopies
-from rkllm_twisted.errors import RPCError
+from rkllm_twisted.errors import InvalidParams, RPCError
 from rkllm_twisted.isolation.frames import (
     AWAIT_END,
     CallFrame,
@@ -129,16 +129,26 @@ class RemoteCaller:
         return self._layout.structs["RKLLMParam"].from_buffer_copy(self.defaults)
 
     def _exchange(self, function: str, image: CallImage) -> ReturnFrame:
-        """Send a call and deliver its callbacks until it has returned."""
+        """Send a call and deliver its callbacks until it has returned.
+
+        :raises InvalidParams: it is too large.
+        """
         number = self.number = next(self._numbers)
         flags = _RUNS.get(function)
         assert self._callback is not None
         rows, userdata = (0, 0) if flags is None else self._callback.expected
         mark = self.channel.marks.of(number)
         frame = CallFrame(number, function, image, mark, rows, flags or 0, userdata)
+        try:
+            parts = frame.encode()
+        except OverflowError:
+            raise InvalidParams(
+                f"The arguments of {function} have {image.size} bytes; at most 2 GiB go to the"
+                " runtime's process. Send less."
+            ) from None
         self._run = 0 if flags is None else number
         try:
-            self.channel.send(*frame.encode(), descriptors=image.descriptors)
+            self.channel.send(*parts, descriptors=image.descriptors)
             end: ReturnFrame | None = None
             while end is None:
                 end = self._deliver(self.channel.receive(), number)

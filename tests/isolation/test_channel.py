@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import socket
 from collections.abc import Iterator
 
@@ -9,10 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rkllm_twisted.abi.layouts import layout_of
+from rkllm_twisted.abi.release import releases
 from rkllm_twisted.abi.result_copy import CallbackCopy, ResultCopy
-from rkllm_twisted.isolation.frames import CALLBACK, HEADER, ROW, FrameKind, encode_callback
+from rkllm_twisted.errors import InvalidParams, RuntimeCrashed
+from rkllm_twisted.isolation import frames
+from rkllm_twisted.isolation.frames import (
+    CALLBACK,
+    HEADER,
+    ROW,
+    FrameKind,
+    ReturnFrame,
+    encode_callback,
+)
 from rkllm_twisted.isolation.host_reader import one_by_one
 from rkllm_twisted.isolation.process import GARBLED, Channel, ChildExit
+from rkllm_twisted.isolation.remote_caller import Defaults, RemoteCaller
+from rkllm_twisted.runtime.callback import ResultCallback
 
 SIZE = 72
 TOKEN = CallbackCopy(1, 0, (ResultCopy(bytes(SIZE), b"word"),))
@@ -76,3 +90,18 @@ def test_no_bytes_raise_an_error(data: bytes) -> None:
     while channel.receive():
         pass
     channel.set_exit(ChildExit(None, 0, ()))
+
+
+def test_a_call_that_no_frame_can_have_is_refused(
+    ends: tuple[Channel, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client learns why, and the child nothing: it makes the next call."""
+    layout = layout_of(releases()["1.3.0"])
+    caller = RemoteCaller(ends[0], layout, Defaults(b"", ()), lambda *_: RuntimeCrashed("ended"))
+    caller.listen(ResultCallback(layout, lambda: None))
+    with monkeypatch.context() as patches:
+        patches.setattr(frames, "MAX_BODY_BYTES", 100)
+        with pytest.raises(InvalidParams, match="rkllm_destroy have 0 bytes; at most 2 GiB go"):
+            caller.call("rkllm_destroy", [ctypes.c_void_p()])
+    ends[1].sendall(ReturnFrame(2, 5, False).encode())
+    assert caller.call("rkllm_destroy", [ctypes.c_void_p()]) == 5

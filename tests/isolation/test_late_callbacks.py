@@ -1,24 +1,33 @@
-"""A library that calls back late, or changes the connection, disturbs no other run."""
+"""A library that calls back late, too much, or changes the connection, disturbs no other run."""
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from host_driver import HOSTS, Host, compiled, image, whole
 
 from rkllm_twisted.abi.layouts import Layout, layout_of
 from rkllm_twisted.abi.release import releases
-from rkllm_twisted.abi.result_copy import CallbackCopy
+from rkllm_twisted.abi.result_copy import CallbackCopy, ResultOffsets, structure_of
+from rkllm_twisted.errors import RuntimeRefused
+from rkllm_twisted.isolation import host_memory
 from rkllm_twisted.isolation.frames import (
     AWAIT_END,
+    CALLBACK,
+    HEADER,
+    ROW,
     CallFrame,
     FrameKind,
     ReturnFrame,
+    encode_callback,
     signal_frame,
 )
+from rkllm_twisted.isolation.host_memory import ResultLayout
 
 ABI = "1.3.0"
 #: The userdata of the former run, and of the one under way.
@@ -111,3 +120,40 @@ def test_a_connection_that_the_library_made_non_blocking_loses_nothing(
         *texts, end = host.until_return()
         assert end == ReturnFrame(number, 0, True)
         assert [len(one[2]) for one in seen(texts)] == [99_999] * 100 + [5]
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_arrays_that_no_frame_can_have_are_left_out(
+    name: str, late: Path, start: Callable[..., Host]
+) -> None:
+    """From 2 GiB to far beyond what 32 bits can say; their memory is not read."""
+    layout = layout_of(releases()[ABI])
+    host = start(late, ABI, name)
+    host.send(whole(call(layout, 1, "rkllm_init")))
+    host.until_return()
+    host.send(whole(call(layout, 2, "rkllm_run", "large", OWN)))
+    *results, _own, end = host.until_return()
+    assert end == ReturnFrame(2, 0, True)
+    assert len(results) == 4
+    for one in results:
+        assert isinstance(one, CallbackCopy)
+        [row] = one.rows
+        assert row.arrays == (b"", b"")
+        with pytest.raises(RuntimeRefused, match="Make the prompt shorter"):
+            structure_of(layout, row)
+
+
+def test_arrays_of_several_rows_share_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a row that do not fit are left out; those of a later one may fit."""
+    offsets = ResultOffsets.of(releases()[ABI])
+    numbers = (ctypes.c_float * 8)(*range(8))
+    results = (layout_of(releases()[ABI]).structs["RKLLMResult"] * 3)()
+    for result, count in zip(results, (6, 8, 2), strict=True):
+        result.logits.logits = numbers
+        result.logits.vocab_size, result.logits.num_tokens = count, 1
+    room = 4 * 8 + CALLBACK.size + 3 * (ROW.size + offsets.size)
+    monkeypatch.setattr(host_memory, "MAX_BODY_BYTES", room)
+    places = ResultLayout(*attrs.astuple(offsets), returns_int=1, keeps_arrays=1)
+    copies = places.copies(ctypes.addressof(results), 3)
+    assert [len(copy.arrays[1]) for copy in copies] == [24, 0, 8]
+    assert len(encode_callback(CallbackCopy(1, 0, copies))) == HEADER.size + room

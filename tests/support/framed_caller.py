@@ -90,9 +90,8 @@ class FramedCaller:
     def _receive(self, address: int | None, userdata: int | None, state: int) -> int:
         assert self._callback is not None
         batch = self._rows if state not in LAST_STATES else 1
-        size = self._results.size
-        rows = [self._results.copy(address + i * size) for i in range(batch)] if address else []
-        copy = CallbackCopy(userdata or 0, state, tuple(rows))
+        rows = self._results.copies(address, batch) if address else ()
+        copy = CallbackCopy(userdata or 0, state, rows)
         self._callback.take([*self._reader.feed(encode_callback(copy))])  # type: ignore[arg-type]
         return 0
 

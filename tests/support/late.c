@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -49,6 +50,19 @@ static void *call_late(void *userdata) {
     return NULL;
 }
 
+/* Results whose counts say more than a frame may have, with no such memory behind them. */
+static void claim(void *userdata) {
+    static float numbers[1];
+    const int sides[][2] = {{1 << 15, 1 << 15}, {1 << 29, 1}, {INT32_MAX, INT32_MAX}, {1 << 30, 4}};
+    for (size_t i = 0; i < sizeof sides / sizeof *sides; i++) {
+        RKLLMResult result = {0};
+        result.last_hidden_layer.hidden_states = numbers;
+        result.last_hidden_layer.num_tokens = sides[i][0];
+        result.last_hidden_layer.embd_size = sides[i][1];
+        callback(&result, userdata, RKLLM_RUN_NORMAL);
+    }
+}
+
 /* Makes the daemon's connection non-blocking, and sends more than it holds. */
 static void flood(void *userdata) {
     static char text[100000];
@@ -67,6 +81,7 @@ RKLLM_CPU_API int rkllm_run(LLMHandle handle, RKLLMInput *input, RKLLMInferParam
     is_held = strcmp(input->prompt_input, "hold") == 0;
     while (is_held && !aborts) usleep(1000);
     if (strcmp(input->prompt_input, "flood") == 0) flood(userdata);
+    if (strcmp(input->prompt_input, "large") == 0) claim(userdata);
     if (!is_held) call_back("own", userdata, "first", RKLLM_RUN_NORMAL);
     is_held = aborts = 0;
     return 0;

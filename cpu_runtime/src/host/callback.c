@@ -10,14 +10,14 @@ static const void *pointer_at(const unsigned char *result, uint32_t at) {
     return pointer;
 }
 
-/* The bytes of an array; 0 for a count that is absurd: the daemon then says so. */
+/* The bytes of an array; 0 for more than a frame may have: the daemon then says so. */
 static uint64_t array_bytes(const unsigned char *result, uint32_t at, uint32_t counts_at) {
     int32_t counts[2];
     if (at == 0 || !pointer_at(result, at)) return 0;
     memcpy(counts, result + counts_at, sizeof counts);
     if (counts[0] <= 0 || counts[1] <= 0) return 0;
     uint64_t numbers = (uint64_t)counts[0] * (uint64_t)counts[1];
-    return numbers > FRAME_MAX_BODY / 2 / sizeof(float) ? 0 : numbers * sizeof(float);
+    return numbers > FRAME_MAX_BODY / sizeof(float) ? 0 : numbers * sizeof(float);
 }
 
 bool callback_has_arrays(const struct result_layout *layout, const unsigned char *result) {
@@ -34,9 +34,18 @@ static struct frame_row row_of(const struct result_layout *layout, const unsigne
     };
 }
 
-static uint64_t row_bytes(const struct result_layout *layout, const struct frame_row *row) {
+static uint64_t bytes_without_arrays(const struct result_layout *layout,
+                                     const struct frame_row *row) {
     uint64_t text = row->text == FRAME_NO_TEXT ? 0 : row->text;
-    return sizeof *row + layout->size + text + row->hidden_states + row->logits;
+    return sizeof *row + layout->size + text;
+}
+
+/* Adds a row's arrays to a frame's size, or leaves them out if they do not fit. */
+static uint64_t add_arrays(uint64_t size, struct frame_row *row) {
+    uint64_t with = size + row->hidden_states + row->logits;
+    if (with <= FRAME_MAX_BODY) return with;
+    row->hidden_states = row->logits = 0;
+    return size;
 }
 
 static struct iovec part(const void *data, uint64_t size) {
@@ -69,10 +78,12 @@ void callback_send(const struct result_layout *layout, const unsigned char *resu
     struct frame_row sizes[FRAME_MAX_ROWS];
     struct iovec parts[1 + PARTS * FRAME_MAX_ROWS] = {part(&head, sizeof head)};
     for (uint32_t i = 0; i < rows; i++) {
-        const unsigned char *result = results + (size_t)i * layout->size;
-        sizes[i] = row_of(layout, result);
-        head.header.size += row_bytes(layout, &sizes[i]);
-        add_row(layout, result, &sizes[i], &parts[1 + PARTS * i]);
+        sizes[i] = row_of(layout, results + (size_t)i * layout->size);
+        head.header.size += bytes_without_arrays(layout, &sizes[i]);
+    }
+    for (uint32_t i = 0; i < rows; i++) {
+        head.header.size = add_arrays(head.header.size, &sizes[i]);
+        add_row(layout, results + (size_t)i * layout->size, &sizes[i], &parts[1 + PARTS * i]);
     }
     send(parts, (int)(1 + PARTS * rows));
 }
