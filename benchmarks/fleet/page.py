@@ -18,9 +18,10 @@ python -m benchmarks.fleet.simulation
 ```
 
 writes this page. Light boards are members of a real fleet that play their runs themselves, many in
-a process; router and front are real. {where}. All of it shared the machine, so how long a call
-takes, and how late a token is, are pessimistic; the processor time of router and front is what
-carries over. Nothing here was measured on a board.
+a process; router and front are real. The machine, which all of it shared with other programs:
+{where}.
+So how long a call takes and how late a token is are pessimistic; the processor time of router and
+front is what carries over. Nothing here was measured on a board.
 """
 _CALLS = """
 ## {callers} clients, runs that end at once
@@ -28,21 +29,24 @@ _CALLS = """
 | boards | calls/s | p50 | p99 | router, a call | front, a call |
 |---|---|---|---|---|---|
 """
-_STREAMS = f"""
-## Every board streams {TOKENS_S} tokens/s
+_STREAMS = """
+## Every board streams
 
-Joining, and the memory of the router's two processes, are of the same fleet.
+As many tokens in a second as two cores carry beside clients and boards. Router and front without
+calls answer pings; that is a column of its own, in milliseconds of each second.
 
-A run is lost if a process has no processor for the five seconds of a ping.
-
-| boards | tokens/s | age, p50 / p99 | lost | router, a token | front, a token | a join | memory |
-|---|---|---|---|---|---|---|---|
+| boards | tokens/s | age, p50 / p99 | lost | router, a token | front, a token | router, idle |\
+ front, idle | a join | memory |
+|---|---|---|---|---|---|---|---|---|---|
 """
 _ARITHMETIC = f"""
 ## {FLEET:,} boards, by arithmetic
 
-Not measured: it follows from the last row of each table. A cell is a router with {CELL} boards and
-fronts of its own. Routers are not linked; what chooses a cell is in front of the fronts.
+Not measured: it follows from the last rows. A cell is a router with {CELL} boards and fronts of its
+own, and every board streams {TOKENS_S} tokens/s, which is the worst case. A token costs less where
+more are read at once, so this is an upper limit. A router is one process, so where more than one
+core follows, fewer boards of the cell may stream at once. Routers are not linked; what chooses a
+cell is in front of the fronts.
 
 | what | arithmetic | result |
 |---|---|---|
@@ -55,6 +59,7 @@ class Step:
 
     :param join_ms: the router's processor time for each board that joined, in milliseconds.
     :param router_mb: the resident memory of the router's two processes, in MB.
+    :param idle: the processor time of router and of front in a second without calls.
     :param calls: what :mod:`benchmarks.fleet.callers` says of runs that end at once.
     :param call_ms: the processor time of router and of front for a call.
     :param streams: the same of runs that stream.
@@ -64,6 +69,7 @@ class Step:
     boards: int
     join_ms: float
     router_mb: float
+    idle: tuple[float, float]
     calls: dict[str, Any]
     call_ms: tuple[float, float]
     streams: dict[str, Any]
@@ -108,6 +114,7 @@ def _streams(step: Step) -> Sequence[str]:
         f"{half:.1f} / {most:.1f} ms",
         f"{step.streams['lost']}",
         *(f"{ms:.3f} ms" for ms in step.token_ms),
+        *(f"{ms:.0f} ms/s" for ms in step.idle),
         f"{step.join_ms:.1f} ms",
         f"{step.router_mb:.0f} MB",
     )
@@ -116,29 +123,26 @@ def _streams(step: Step) -> Sequence[str]:
 def _arithmetic(step: Step) -> Iterator[Sequence[str]]:
     """Yield what follows, a row each: the load of a cell, then of all."""
     cells = FLEET // CELL
-    for name, token in zip(("router", "front"), step.token_ms, strict=True):
-        most, load = 1000 / token, TOKENS_S * token / 1000
+    yield "tokens/s of a cell", f"{CELL} × {TOKENS_S}/s", f"{CELL * TOKENS_S:,}"
+    for name, token, idle in zip(("router", "fronts"), step.token_ms, step.idle, strict=True):
+        cores = (CELL * TOKENS_S * token + idle) / 1000
         yield (
-            f"tokens/s that keep a core of a {name} busy",
-            f"1,000 ms ÷ {token:.3f} ms",
-            f"{most:,.0f}, of {most / TOKENS_S:,.0f} boards",
+            f"cores for the {name} of a cell",
+            f"{CELL * TOKENS_S:,}/s × {token:.3f} ms + {idle:.0f} ms/s",
+            f"{cores:.2f}",
         )
         yield (
-            f"cores for the {name} of a cell, all boards streaming",
-            f"{CELL} × {TOKENS_S}/s × {token:.3f} ms",
-            f"{CELL * load:.2f}",
+            f"streaming boards that keep one core for the {name} busy",
+            f"(1,000 − {idle:.0f}) ms/s ÷ ({TOKENS_S}/s × {token:.3f} ms)",
+            f"{(1000 - idle) / (TOKENS_S * token):.0f}",
         )
-        yield (
-            f"cores for all {name}s",
-            f"{FLEET:,} × {TOKENS_S}/s × {token:.3f} ms",
-            f"{FLEET * load:,.0f}",
-        )
+        yield f"cores for the {name} of all cells", f"{cells} × {cores:.2f}", f"{cells * cores:.0f}"
     yield "cells", f"{FLEET:,} ÷ {CELL}", f"{cells}"
     memory = cells * step.router_mb / 1000
     yield "memory of all routers", f"{cells} × {step.router_mb:.0f} MB", f"{memory:.0f} GB"
-    for what, boards in (("a cell", CELL), ("all boards at one router", FLEET)):
+    for what, boards in (("a cell", CELL), ("a router with all boards", FLEET)):
         yield (
-            f"processor time until {what} has come back after a restart",
+            f"processor time of the router until {what} is back",
             f"{boards:,} × {step.join_ms:.1f} ms",
             f"{boards * step.join_ms / 1000:.0f} s",
         )

@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -38,6 +39,8 @@ from rkllm_twisted.fleet.values import Role
 BOARDS = (1, 3, 10, 30, 100, 200)
 CALLERS = 200
 SECONDS = 5.0
+#: Tokens in a second, of all boards together, that this machine carries beside its other work.
+CARRIED = 400
 PAGE = Path(__file__).parents[2] / "docs" / "performance" / "fleet.md"
 
 
@@ -64,6 +67,7 @@ class Simulation:
             *(f"--queue={4 * CALLERS}", f"--max-clients={2 * CALLERS}"),
             f"--max-clients-per-user={2 * CALLERS}",
         )
+        self._pids = (self._crossbar, self._front)
 
     def _process(self, name: str, *command: str) -> int:
         with (self._home / f"{name}.log").open("wb") as log:
@@ -103,19 +107,40 @@ class Simulation:
     def measure(self, boards: int) -> Step:
         """Measure with so many boards."""
         join_ms = self.grow(boards)
+        idle = self._idle()
         calls, call_ms = self._ask(CALLERS, SECONDS, "1 0", "runs")
-        played = f"{int(SECONDS * TOKENS_S)} {1000 // TOKENS_S}"
-        streams, token_ms = self._ask(boards, 0.0, played, "tokens")
+        pace_ms = max(1000 // TOKENS_S, 1000 * boards // CARRIED)
+        played = f"{int(SECONDS * 1000 / pace_ms)} {pace_ms}"
+        streams, token_ms = self._ask(boards, 0.0, played, "tokens", idle, call_ms)
         mb = resident(self._crossbar)
-        return Step(boards, join_ms, mb, calls, call_ms, streams, token_ms)
+        return Step(boards, join_ms, mb, idle, calls, call_ms, streams, token_ms)
+
+    def _idle(self) -> tuple[float, float]:
+        """Return the milliseconds of router and front in each second without calls."""
+        before = [processor_times(pid) for pid in self._pids]
+        time.sleep(SECONDS)
+        router, front = (
+            1000 * spent_since(start, pid) / SECONDS
+            for start, pid in zip(before, self._pids, strict=True)
+        )
+        return router, front
 
     def _ask(
-        self, callers: int, seconds: float, plays: str, what: str
+        self,
+        callers: int,
+        seconds: float,
+        plays: str,
+        what: str,
+        idle: tuple[float, float] = (0.0, 0.0),
+        call_ms: tuple[float, float] = (0.0, 0.0),
     ) -> tuple[dict[str, Any], tuple[float, float]]:
-        """Ask, and return what came of it, with the milliseconds of router and front for each."""
+        """Ask, and return what came of it, with the milliseconds of router and front for each.
+
+        :param idle: the milliseconds in each second that do not count.
+        :param call_ms: those of each run that do not count.
+        """
         command = [sys.executable, "-m", "benchmarks.fleet.callers", str(self._socket)]
-        pids = (self._crossbar, self._front)
-        before = [processor_times(pid) for pid in pids]
+        before = [processor_times(pid) for pid in self._pids]
         done = subprocess.run(
             [*command, str(callers), str(seconds), plays],
             stdout=subprocess.PIPE,
@@ -125,8 +150,9 @@ class Simulation:
         )
         figures: dict[str, Any] = json.loads(done.stdout)
         router, front = (
-            1000 * spent_since(start, pid) / figures[what]
-            for start, pid in zip(before, pids, strict=True)
+            (1000 * spent_since(start, pid) - rest * figures["seconds"] - call * figures["runs"])
+            / figures[what]
+            for start, pid, rest, call in zip(before, self._pids, idle, call_ms, strict=True)
         )
         return figures, (router, front)
 
