@@ -14,6 +14,7 @@ from twisted.plugin import IPlugin
 from zope.interface import implementer
 
 from rkllm_twisted.chat.token_table import TokenTable
+from rkllm_twisted.chat.tool_formats import ToolFormat
 from rkllm_twisted.constraint_interfaces import IConstraint, IConstraintEngine
 from rkllm_twisted.cpu import demo_model
 from rkllm_twisted.errors import InvalidParams, RuntimeRefused
@@ -359,3 +360,23 @@ def test_without_logits_three_attempts_are_made(old: Model) -> None:
 def test_without_logits_tools_are_asked_for_as_before(old: Model) -> None:
     done = chat(old, tools=[STOP], tool_choice="required")
     assert "structured" not in done
+
+
+def test_a_call_that_the_model_begins_is_made_behind_what_the_cache_holds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The bundled model writes no marks of calls, so one of its words is taken for one."""
+    form = ToolFormat("word", ' number{"name": "', '", "arguments": ', "}", (" number",))
+    monkeypatch.setattr("rkllm_twisted.chat.model.INSTRUCTION_FORMAT", form)
+    monkeypatch.setattr("rkllm_twisted.chat.tool_calls.marks_in", lambda *texts: texts)
+    model = Model("1.3.0")
+    how = {"sampling": {"top_k": 1}, "max_new_tokens": 90}
+    for stream in (False, True):
+        done = chat(model, tools=[WEATHER], stream=stream, **how)
+        assert done["message"]["content"].startswith("The")
+        calls = done["message"]["tool_calls"]
+        for call in calls:
+            jsonschema.validate(json.loads(call["function"]["arguments"]), ARGUMENTS)
+        assert done["structured"]["guaranteed"] is True
+        assert model.rig.turns.watch.known.trail is not None
+    model.close()
