@@ -14,6 +14,7 @@ from rkllm_twisted.inference.answer_reader import AnswerReader
 from rkllm_twisted.inference.chat_turn import new_call_id
 from rkllm_twisted.inference.free_run import free_run, place_of_end
 from rkllm_twisted.inference.token_reader import TokenReader
+from rkllm_twisted.inference.whole_run import check_whole
 
 #: What templates put between the reasoning and the answer.
 _GAP = "\n\n"
@@ -49,6 +50,7 @@ def reason(
     :param infer: further fields of the run's RKLLMInferParam.
     :param limit: the most tokens.
     :param on_events: called with the reasoning.
+    :raises RPCError: the run failed, was aborted, or the client has cancelled.
     """
 
     def only_reasoning(events: list[Event]) -> None:
@@ -66,7 +68,8 @@ def reason(
         _is_past,
     )
     more = {"max_new_tokens": limit} if has_limit else {}
-    free_run(source.turn, new, {**infer, **more}, reader, profile.chat.context)
+    final = free_run(source.turn, new, {**infer, **more}, reader, profile.chat.context)
+    check_whole(final)  # else an answer would follow that a client has aborted
     reader.finish("stop")
     count = reader.parser.reasoning_tokens
     if reader.cut_at is None and len(reader.tokens) >= limit:

@@ -30,7 +30,7 @@ from rkllm_twisted.structured.begun_call import rest_of_call
 from rkllm_twisted.structured.loop import StructuredAnswer, StructuredLoop
 from rkllm_twisted.structured.picker import Picker
 from rkllm_twisted.structured.sampling import read_sampling
-from rkllm_twisted.values import Result
+from rkllm_twisted.values import FINISH_REASON, Result
 
 
 @attrs.frozen
@@ -92,6 +92,8 @@ class SteeredCalls:
         began, perf = monotonic(), {**(final.get("perf") or {})}
         while reader.cut_at is not None:
             cut_at, reader.cut_at, reader.is_cut = reader.cut_at, None, False
+            if final.get(FINISH_REASON) == "cancelled":  # by a client, at the same time
+                break
             unread: Sequence[int] = ()
             if not self._is_full(turn, prompt, reader):
                 unread = self._finish_call(turn, prompt, reader, cut_at)

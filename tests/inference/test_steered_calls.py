@@ -200,3 +200,12 @@ def test_without_an_engine_or_with_a_schema_that_it_cannot_do_it_is_as_without(
 
 def test_none_is_a_choice_that_leaves_everything_as_text(model: Model) -> None:
     assert model.ask(WRONG, tool_choice="none")["message"]["content"] == WRONG
+
+
+@pytest.mark.parametrize("text", ["It will rain all day.", WRONG])
+def test_an_answer_that_a_client_aborts_is_cut_off(model: Model, text: str) -> None:
+    """Before a call, and at its mark."""
+    model.runtime.on_token = model.rig.npu.abort
+    assert model.ask(text, "\n</tool_call>")["finish_reason"] == "cancelled"
+    model.runtime.on_token = lambda: None
+    assert valid(*model.ask(WRONG, "\n</tool_call>")["message"]["tool_calls"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from echo_runtime import EchoRuntime
@@ -15,6 +16,7 @@ class WritingRuntime(EchoRuntime):
 
     :ivar answers: what the next runs write.
     :ivar lag: how many tokens still come after an abort.
+    :ivar on_token: called after each token.
     :ivar lacks_last: True if the last token before an abort was not read.
     """
 
@@ -23,6 +25,7 @@ class WritingRuntime(EchoRuntime):
         self.answers: list[str] = []
         self.lag = 0
         self.lacks_last = True
+        self.on_token: Callable[[], object] = lambda: None
         self._late: int | None = None
         self._is_cut = False
         self._limit: int | None = None
@@ -43,6 +46,9 @@ class WritingRuntime(EchoRuntime):
 
     def _call_back(self, on_results: Any, result: Any) -> None:
         super()._call_back(on_results, result)
+        self._is_calling = True
+        self.on_token()
+        self._is_calling = False
         if self._late == 0:
             self._stopped.set()
             self._is_cut = True
