@@ -11,6 +11,12 @@ from typing import Any
 
 import attrs
 
+#: The tokens of a batch beyond which the NPU thread waits for the reactor: with some 200 bytes for
+#: each, a fifth of what may wait for a client.
+MAX_TOKENS = 1000
+#: The longest such wait.
+MAX_WAIT_S = 0.25
+
 
 @attrs.define(eq=False)
 class Delivery:
@@ -54,7 +60,10 @@ class DeliveryBatch:
 
 
 class Deliveries:
-    """The batches of one turn. One that the reactor has not taken yet grows.
+    """The batches of one turn. One that the reactor has not taken yet grows, up to a bound.
+
+    Beyond it the NPU thread waits, and so does what it reads from: a client that reads at once must
+    not get more at once than may wait for one that does not read.
 
     :param from_thread: ``reactor.callFromThread``.
     :param deliver: called with each batch, in the reactor thread.
@@ -65,13 +74,17 @@ class Deliveries:
     ) -> None:
         self._from_thread = from_thread
         self._deliver = deliver
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._growing: DeliveryBatch | None = None
 
     def put(self, batch: DeliveryBatch) -> None:
         """Deliver a batch soon. In the NPU thread."""
         with self._lock:
             growing = self._growing
+            if growing is not None and growing.tokens >= MAX_TOKENS:
+                # Not for ever: the reactor may wait for this thread, or have ended.
+                self._lock.wait_for(lambda: self._growing is not growing, MAX_WAIT_S)
+                growing = self._growing
             if growing is None:
                 self._growing = batch
             else:
@@ -88,4 +101,5 @@ class Deliveries:
         with self._lock:
             if self._growing is batch:
                 self._growing = None
+                self._lock.notify()
         self._deliver(batch)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from twisted.internet.defer import Deferred
@@ -11,6 +13,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from rkllm_twisted.interfaces import IRuntime, ITurn
+from rkllm_twisted.npu import deliveries
 from rkllm_twisted.npu.deliveries import Deliveries, Delivery, DeliveryBatch
 from rkllm_twisted.npu.thread import ThreadNPU
 from rkllm_twisted.testing import Answer, FakeRuntime, StepThread
@@ -49,6 +52,37 @@ def test_what_comes_before_the_reactor_looks_goes_along() -> None:
     taken.thread.deliver()
     assert taken.results == [[0, 1, 2]]
     assert taken.batches[0].tokens == 3
+
+
+def test_the_npu_thread_waits_while_the_reactor_is_far_behind() -> None:
+    """It goes on as soon as the reactor has taken what there is."""
+    taken, added = Taken(), threading.Event()
+    full = DeliveryBatch(tokens=deliveries.MAX_TOKENS)
+
+    def put() -> None:
+        taken.deliveries.put(one("next"))
+        added.set()
+
+    taken.deliveries.put(full)
+    thread = threading.Thread(target=put)
+    with patch.object(deliveries, "MAX_WAIT_S", 60):
+        thread.start()
+        assert not added.wait(0.05)
+        taken.thread.deliver()
+        thread.join(30)
+    assert added.is_set()
+    taken.thread.deliver()
+    assert [batch.tokens for batch in taken.batches] == [deliveries.MAX_TOKENS, 1]
+
+
+def test_a_reactor_that_takes_nothing_does_not_hold_the_npu_thread() -> None:
+    """It may have ended, or wait for this thread: then the batch grows."""
+    taken = Taken()
+    with patch.object(deliveries, "MAX_WAIT_S", 0.01):
+        for tokens in (deliveries.MAX_TOKENS, 1, 1):
+            taken.deliveries.put(DeliveryBatch(tokens=tokens))
+    taken.thread.deliver()
+    assert [batch.tokens for batch in taken.batches] == [deliveries.MAX_TOKENS + 2]
 
 
 def test_what_comes_after_it_has_looked_wakes_it_again() -> None:
