@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 from autobahn.wamp.types import SubscribeOptions
@@ -13,6 +14,9 @@ from rkllm_twisted.fleet.values import Offer, board_uri
 from rkllm_twisted.fleet.wamp.translation import from_text
 
 _log = Logger("rkllm.fleet")
+#: Questions to the router at once. It answers a ping only after what was asked before it, and
+#: hundreds of questions may take longer than a ping may.
+AT_ONCE = 20
 
 
 class Presence:
@@ -42,8 +46,9 @@ class Presence:
         await subscribe(self._published, board_uri("", "status"), options=options)
         await subscribe(self._created, "wamp.registration.on_create")
         await subscribe(self._deleted, "wamp.registration.on_delete")
-        for details in await registrations(self._session):
-            self._created(None, details)
+        async for some in registrations(self._session):
+            for details in some:
+                self._created(None, details)
 
     def _created(self, _session: Any, details: Any) -> None:
         match str(details["uri"]).split("."):
@@ -74,20 +79,23 @@ class Presence:
         self._watcher.board_changed(board, state)
 
 
-async def registrations(session: Any) -> list[dict[str, Any]]:
-    """Return the router's details of each registration of members that still exists."""
+async def registrations(session: Any) -> AsyncIterator[list[dict[str, Any]]]:
+    """Yield the router's details of the members' registrations that still exist, some at once."""
     numbers = (await session.call("wamp.registration.list"))["exact"]
-    got = await DeferredList(
-        [session.call("wamp.registration.get", number) for number in numbers], consumeErrors=True
-    )
-    found = [details for is_there, details in got if is_there]
-    return [one for one in found if one["uri"].startswith(("rkllm.model.", "rkllm.board."))]
+    for at in range(0, len(numbers), AT_ONCE):
+        some = numbers[at : at + AT_ONCE]
+        got = await DeferredList(
+            [session.call("wamp.registration.get", number) for number in some], consumeErrors=True
+        )
+        found = [details for is_there, details in got if is_there]
+        yield [one for one in found if one["uri"].startswith(("rkllm.model.", "rkllm.board."))]
 
 
 async def list_offers(session: Any) -> tuple[Offer, ...]:
     """See :meth:`~rkllm_twisted.fleet.interfaces.IEngine.list_offers`."""
     offers = []
-    for details in await registrations(session):
+    found = [details async for some in registrations(session) for details in some]
+    for details in found:
         if details["uri"].endswith(".state"):
             continue
         boards = await session.call("wamp.registration.count_callees", details["id"])

@@ -1,0 +1,48 @@
+"""How a front learns which boards there are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from engine_contract import Watcher
+from twisted.internet.defer import Deferred, ensureDeferred, succeed
+
+pytest.importorskip("autobahn", reason="the extra fleet is not installed")
+
+from rkllm_twisted.fleet.wamp.presence import AT_ONCE, Presence
+
+
+class SlowSession:
+    """A session of a router that answers when the test says so."""
+
+    def __init__(self, boards: int) -> None:
+        self.numbers = [*range(boards)]
+        self.asked: list[tuple[Deferred[Any], Any]] = []
+
+    def subscribe(self, *_: Any, **__: Any) -> Deferred[None]:
+        return succeed(None)
+
+    def call(self, uri: str, *args: Any) -> Deferred[Any]:
+        match uri.split("."):
+            case ["wamp", "registration", "list"]:
+                return succeed({"exact": self.numbers})
+            case ["wamp", "registration", "get"]:
+                answer: Any = {"id": args[0], "uri": f"rkllm.board.b{args[0]}.state"}
+            case _:
+                answer = '{"model": null}'
+        waiting: Deferred[Any] = Deferred()
+        self.asked.append((waiting, answer))
+        return waiting
+
+
+def test_a_front_that_joins_many_boards_does_not_flood_the_router() -> None:
+    session, watcher = SlowSession(3 * AT_ONCE + 1), Watcher()
+    presence = Presence(session, watcher)
+    done = ensureDeferred(presence.start())
+    while session.asked:
+        assert len(session.asked) <= 2 * AT_ONCE  # what is there, and the states of those before
+        waiting, answer = session.asked.pop(0)
+        waiting.callback(answer)
+    assert done.called
+    assert len(watcher.boards) == len(session.numbers)
