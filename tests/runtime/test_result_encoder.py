@@ -80,14 +80,18 @@ def test_tokens_of_another_process_are_the_same_together_and_by_themselves(
     euro = "€".encode()
     texts = [b"a", euro[:1], euro[1:], b"", b"\xff", euro, b'"\n', b"z"]
     tokens = TokenCopies(1, [bytes(each) for each in made] * 2, texts)
+    # The last read ended inside a character, of which no more comes.
+    half, whole = (TokenCopies(1, [bytes(made[0])], [text]) for text in (euro[:1], b"b"))
+    reads = [tokens, half, whole]
     together: list[Any] = []
     each: list[Any] = []
     if rows == 1:
-        callbacks(layout, together.extend).take([tokens])
+        callbacks(layout, together.extend).take(reads)
         run = callbacks(layout, each.extend)
-        for copy in tokens.copies():
-            run.take([copy])
-        assert len(together) == len(texts)
+        for read in reads:
+            for copy in read.copies():
+                run.take([copy])
+        assert len(together) == len(texts) + 2
         assert [encode(result) for result in together] == [encode(result) for result in each]
     else:
         with pytest.raises(ValueError, match="1 rows, not 2"):
