@@ -10,7 +10,7 @@ import attrs
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from rkllm_twisted import __version__
+import rkllm_twisted
 from rkllm_twisted.daemon.resident_model import ResidentModel
 from rkllm_twisted.interfaces import INPU, IConversation, IDaemon
 from rkllm_twisted.values import MAX_WAITING, NPUStatus, SelfDescription
@@ -91,7 +91,7 @@ class About:
 
     def version(self) -> Mapping[str, object]:
         """See :meth:`IDaemon.version`."""
-        return {"version": __version__, "runtime": attrs.asdict(self._npu.version())}
+        return {"version": rkllm_twisted.__version__, "runtime": attrs.asdict(self._npu.version())}
 
     def status(self) -> Mapping[str, object]:
         """See :meth:`IDaemon.status`."""

@@ -18,11 +18,6 @@ from twisted.python import usage
 
 from rkllm_twisted.daemon.coercions import NUMBERS, switch
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 
 @attrs.frozen
 class Setting:
@@ -126,6 +121,10 @@ def read_file(
     :returns: for each setting in the file, the texts that would stand for it on a command line.
     :raises usage.UsageError: the file cannot be read, or is not TOML.
     """
+    if sys.version_info >= (3, 11):
+        import tomllib  # noqa: PLC0415 - for a file only
+    else:
+        import tomli as tomllib  # noqa: PLC0415 - as above
     try:
         values = tomllib.loads(Path(path).read_text("utf-8"))
     except OSError as error:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from twisted.python import usage
 
-from rkllm_twisted import __version__
+import rkllm_twisted
 from rkllm_twisted.daemon.help_text import help_text
 from rkllm_twisted.daemon.settings import Setting, collected, collecting, read_file
 
@@ -83,7 +83,7 @@ class TableOptions(usage.Options):
 
     def opt_version(self) -> None:
         """Print the version and exit."""
-        print(f"rkllm_twisted {__version__}")
+        print(f"rkllm_twisted {rkllm_twisted.__version__}")
         sys.exit()
 
     def getUsage(self, width: int | None = None) -> str:

@@ -20,11 +20,6 @@ from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.models import setting_rules
 from rkllm_twisted.models.setting_rules import AdapterFile
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 #: The file's name; beside a flat file ``NAME.gguf`` it is ``NAME.rkllm.toml``.
 FILE_NAME = "rkllm.toml"
 #: The largest file, in bytes; real files have a few kilobytes.
@@ -92,6 +87,10 @@ def read_settings(name: str, data: bytes, layout: Layout) -> ModelSettings:
 
 
 def _parsed(data: bytes) -> Mapping[str, object]:
+    if sys.version_info >= (3, 11):
+        import tomllib  # noqa: PLC0415 - for a file only
+    else:
+        import tomli as tomllib  # noqa: PLC0415 - as above
     if len(data) > MAX_SETTINGS_BYTES:
         raise InvalidParams(f"It is larger than {MAX_SETTINGS_BYTES} bytes.")
     try:

@@ -70,6 +70,8 @@ OUTSIDE = frozenset(
         "service_identity",
     )
 )
+#: Modules of Python that our code asks for when it first needs them.
+LATER = {"importlib.metadata", "tomllib", "tomli"}
 PROGRAM = """
 import json, sys
 before = set(sys.modules)
@@ -92,5 +94,6 @@ def test_a_start_imports_only_what_it_uses(tmp_path: Path) -> None:
     } - set(sys.stdlib_module_names)
     assert {name for name in own if name.partition(".")[0] not in WHOLE} <= SINGLE
     assert others <= OUTSIDE, others - OUTSIDE
+    assert not LATER & set(imported), "each is for a file or a question"
     assert "daemon.about" in own, "the program has made the service"
     assert "daemon.self_description" not in own

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 
 import pytest
@@ -15,6 +16,11 @@ from rkllm_twisted.chat.families import ImageMarks, InfillMarks
 from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.models.setting_rules import AdapterFile
 from rkllm_twisted.models.settings import MAX_SETTINGS_BYTES, ModelSettings, read_settings
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 WHOLE = """
 kind = "vision"
@@ -134,8 +140,6 @@ WRONG: Mapping[str, str] = {
 def test_a_wrong_parameter_has_the_error_of_an_init_after_the_files_name(wrong: str) -> None:
     error = error_of(f"[param]\n{WRONG[wrong]}")
     layout = layout_of(release_for("1.3.0"))
-    from rkllm_twisted.models.settings import tomllib
-
     param = {"model_path": "x", **tomllib.loads(WRONG[wrong])}
     with pytest.raises(InvalidParams) as of_init:
         prepare(layout, bytes(4096), "rkllm_init", {"param": param})
