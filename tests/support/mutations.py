@@ -1261,6 +1261,13 @@ GUARDS = [
         "http/test_streams.py::test_a_client_that_leaves_during_the_prefill_ends_the_run",
     ),
     _guard(
+        "server: what goes to a transport of TLS is not sent as plain text",
+        "server/bare_socket.py",
+        "isinstance(transport, tcp.Connection) and not transport.TLS",
+        'hasattr(transport, "socket")',
+        "http/test_tcp.py::test_a_client_is_served_over_tls",
+    ),
+    _guard(
         "http: a client that does not read is dropped",
         "http/streams.py",
         "self._clock.callLater(UNREAD_S, self._drop)",
