@@ -18,6 +18,7 @@ from rkllm_twisted.abi.layouts import Layout, layout_of
 from rkllm_twisted.abi.release import releases
 from rkllm_twisted.abi.result_copy import CallbackCopy, ResultCopy
 from rkllm_twisted.isolation.frames import (
+    HEADER,
     CallFrame,
     FrameKind,
     ReturnFrame,
@@ -162,6 +163,19 @@ def test_damaged_frames_end_the_host(name: str, data: bytes, start: Callable[...
     """It does not guess."""
     host = start(cpu.library_path("1.3.0"), "1.3.0", name)
     host.send(data)
+    assert host.process.wait(TIMEOUT_S) in (0, 1)
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_a_call_that_is_longer_than_its_parts_ends_the_host(
+    name: str, start: Callable[..., Host]
+) -> None:
+    """Without its last bytes it would be one."""
+    layout = layout_of(releases()["1.3.0"])
+    host = start(cpu.library_path("1.3.0"), "1.3.0", name)
+    frame = whole(CallFrame(1, "rkllm_destroy", image(layout, "rkllm_destroy", [])))
+    body = frame[HEADER.size :] + bytes(8)
+    host.send(HEADER.pack(FrameKind.CALL, 0, 1, len(body)) + body)
     assert host.process.wait(TIMEOUT_S) in (0, 1)
 
 

@@ -22,6 +22,8 @@ import attrs
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "rkllm_twisted"
+#: The host in C.
+HOST, BUILT_HOST = Path("cpu_runtime/src/host"), Path(PACKAGE, "isolation", "rkllm-host")
 CROSSBAR = ROOT / ".venv-crossbar" / "bin" / "crossbar"
 WORKERS = 4
 #: Seconds that the tests of one guard may take; a guard's absence may make them wait for ever.
@@ -36,7 +38,7 @@ PASSED, FAILED = 0, 1
 class Guard:
     """One guard.
 
-    :param file: in the package.
+    :param file: in the package, or of the host in C, which is built without it.
     :param text: what stands there, exactly once.
     :param without: what stands there instead while the guard is disabled.
     :param tests: pytest's names of tests, under ``tests/``.
@@ -53,6 +55,7 @@ def _guard(name: str, file: str, text: str, without: str, *tests: str) -> Guard:
     return Guard(name, file, text, without, tests)
 
 
+OUTPUT, LATE = "isolation/test_output.py", "isolation/test_late_callbacks.py"
 TURN, SEQUENCE = "npu/test_turn.py", "methods/test_sequence.py"
 ORDER, SAVED = "npu/test_turn_order.py", "inference/test_prompt_cache.py"
 NPU, TURNS, TALK, WIRE = (
@@ -1425,6 +1428,133 @@ GUARDS = [
         "crossbar/test_router.py::test_what_is_too_large_is_not_sent",
     ),
     _guard(
+        "isolation: a mark has the word of its call",
+        "isolation/marks.py",
+        "        if not hmac.compare_digest(word, self._word(number)):\n",
+        "        if False:\n",
+        f"{OUTPUT}::test_a_printed_mark_without_a_calls_word_changes_nothing",
+        f"{OUTPUT}::test_another_childs_mark_is_a_line",
+    ),
+    _guard(
+        "isolation: a mark that is printed again is a line",
+        "isolation/output.py",
+        "if call is not None and call <= self.call:",
+        "if False:",
+        f"{OUTPUT}::test_the_mark_of_an_earlier_call_printed_again_is_a_line",
+    ),
+    _guard(
+        "isolation: a header of a frame is checked",
+        "isolation/frames.py",
+        "if zero or size > MAX_BODY_BYTES:",
+        "if False:",
+        "isolation/test_channel.py::test_what_is_no_frame_is_the_fault_of_the_child",
+    ),
+    _guard(
+        "isolation: a frame is not longer than its rows",
+        "isolation/host_reader.py",
+        "if at != len(body):",
+        "if False:",
+        "isolation/test_channel.py::test_what_is_no_frame_is_the_fault_of_the_child",
+    ),
+    _guard(
+        "isolation: a call has a greatest length",
+        "isolation/frames.py",
+        "        if size > MAX_BODY_BYTES:\n            raise OverflowError",
+        "        if False:\n            raise OverflowError",
+        "isolation/test_frames.py::test_a_call_that_is_too_large_is_refused",
+    ),
+    _guard(
+        "isolation: a call that is too large is the client's error",
+        "isolation/remote_caller.py",
+        "except OverflowError:",
+        "except ZeroDivisionError:",
+        "isolation/test_channel.py::test_a_call_that_no_frame_can_have_is_refused",
+    ),
+    _guard(
+        "isolation: an array that was left out is said",
+        "abi/result_copy.py",
+        "if due and not data:",
+        "if False:",
+        f"{LATE}::test_arrays_that_no_frame_can_have_are_left_out",
+    ),
+    _guard(
+        "host: a former run's callback is not taken",
+        "isolation/host.py",
+        " or call.frame.userdata != (userdata or 0):",
+        ":",
+        f"{LATE}::test_a_late_callback_neither_ends_nor_pauses_the_next_run",
+    ),
+    _guard(
+        "host: the end of a run that was not entered is not waited for",
+        "isolation/host.py",
+        " and status == 0 and call.began:",
+        " and status == 0:",
+        f"{LATE}::test_a_run_that_was_aborted_before_it_was_entered_returns_at_once",
+    ),
+    _guard(
+        "host: a connection that is full is waited for",
+        "isolation/host_connection.py",
+        "if isinstance(error, BlockingIOError):",
+        "if False:",
+        f"{LATE}::test_a_connection_that_the_library_made_non_blocking_loses_nothing",
+    ),
+    _guard(
+        "host: files for which there is no room are said",
+        "isolation/host.py",
+        "if call.lacks_descriptors:",
+        "if False:",
+        "isolation/test_hosts.py::test_files_for_which_there_is_no_room_are_said",
+    ),
+    _guard(
+        "host: arrays have room in their frame",
+        "isolation/host_memory.py",
+        "if hidden[1] + logits[1] > room:",
+        "if False:",
+        f"{LATE}::test_arrays_of_several_rows_share_a_frame",
+    ),
+    _guard(
+        "host in C: a former run's callback is not taken",
+        "../cpu_runtime/src/host/host.c",
+        " && call->parts.call->userdata == userdata;",
+        " && (userdata | 1);",
+        f"{LATE}::test_a_late_callback_neither_ends_nor_pauses_the_next_run",
+    ),
+    _guard(
+        "host in C: the end of a run that was not entered is not waited for",
+        "../cpu_runtime/src/host/host.c",
+        "if (status == 0 && call->began && ",
+        "if (status == 0 && ",
+        f"{LATE}::test_a_run_that_was_aborted_before_it_was_entered_returns_at_once",
+    ),
+    _guard(
+        "host in C: a connection that is full is waited for",
+        "../cpu_runtime/src/host/connection.c",
+        "    case EAGAIN:\n        poll(&one, 1, -1);\n        return true;\n",
+        "    case EAGAIN:\n        return (void)one, false;\n",
+        f"{LATE}::test_a_connection_that_the_library_made_non_blocking_loses_nothing",
+    ),
+    _guard(
+        "host in C: files for which there is no room are said",
+        "../cpu_runtime/src/host/host.c",
+        "if (call->lacks_descriptors) fail_without_room();",
+        "(void)fail_without_room;",
+        "isolation/test_hosts.py::test_files_for_which_there_is_no_room_are_said",
+    ),
+    _guard(
+        "host in C: arrays have room in their frame",
+        "../cpu_runtime/src/host/callback.c",
+        "return numbers > FRAME_MAX_BODY / sizeof(float) ? 0 : numbers * sizeof(float);",
+        "return numbers * sizeof(float) & FRAME_MAX_BODY;",
+        f"{LATE}::test_arrays_that_no_frame_can_have_are_left_out",
+    ),
+    _guard(
+        "host in C: a call whose size is not that of its parts is damaged",
+        "../cpu_runtime/src/host/frames.c",
+        "start + call->block_size != size || ",
+        "",
+        "isolation/test_hosts.py::test_a_call_that_is_longer_than_its_parts_ends_the_host",
+    ),
+    _guard(
         "http: waiting requests of one client are bounded",
         "http/lane.py",
         "if self.waiting >= MAX_WAITING:",
@@ -1443,6 +1573,7 @@ class Copy:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         shutil.copytree(ROOT / PACKAGE, directory / PACKAGE)
+        shutil.copytree(ROOT / HOST, directory / HOST)
 
     def without(self, guard: Guard) -> str:
         """Run the guard's tests without it; what is wrong with the outcome, or nothing."""
@@ -1454,9 +1585,17 @@ class Copy:
         times = source.stat()
         os.utime(target, (times.st_atime, times.st_mtime + 100))
         try:
+            if target.suffix == ".c":
+                self._build_host()
             return self._verdict(guard.tests)
         finally:
             shutil.copy2(source, target)
+            shutil.copy2(ROOT / BUILT_HOST, self.directory / BUILT_HOST)
+
+    def _build_host(self) -> None:
+        sources = sorted((self.directory / HOST).glob("*.c"))
+        command = ["cc", "-std=c11", "-D_GNU_SOURCE", "-O1", *sources, "-lpthread", "-ldl"]
+        subprocess.run([*command, "-o", self.directory / BUILT_HOST], check=True)
 
     def _verdict(self, tests: tuple[str, ...]) -> str:
         try:
