@@ -16,6 +16,10 @@ MAX_CHOICES = 1000
 #: The greatest whole number that every double is exact up to. llguidance computes bounds in doubles
 #: and in 64 bits.
 MAX_EXACT_NUMBER = 2**53
+#: Levels of arrays and objects in a schema, of which llguidance reads fewer than 128.
+MAX_DEPTH = 120
+#: Members of one object that may be left out. The time to compile them grows with the square.
+MAX_OPTIONAL = 500
 KINDS = ("schema", "regex", "choices", "grammar")
 
 
@@ -51,6 +55,10 @@ def form_of(kind: str, value: object, place: str | None = None) -> Form:
     form = Form(kind, _READ[kind](value, place), place)
     if len(form.text) > MAX_TEXT:
         raise wrong(place, f"has {len(form.text)} characters, and at most {MAX_TEXT} are possible")
+    if any("\ud800" <= letter <= "\udfff" for letter in form.text):
+        raise wrong(
+            place, "has half of a surrogate pair (\\ud800 to \\udfff), which is no character"
+        )
     return form
 
 
@@ -70,25 +78,42 @@ def the_form(given: Mapping[str, object]) -> Form:
 def _schema(value: object, place: str) -> str:
     if not isinstance(value, Mapping):
         raise wrong(place, f"must be a JSON schema, which is an object, not {shown(value)}")
-    large = next((one for one in _numbers(value) if abs(one) > MAX_EXACT_NUMBER), None)
-    if large is not None:
-        raise wrong(
-            place,
-            f"has the number {large}, and beyond {MAX_EXACT_NUMBER} none can be kept to exactly",
-        )
+    for depth, one in _parts(value):
+        _check_part(depth, one, place)
     return json.dumps(value, ensure_ascii=False)
 
 
-def _numbers(value: object) -> Iterator[float]:
-    """Yield the numbers in a JSON value."""
-    if isinstance(value, int | float):
-        yield value
-    elif isinstance(value, Mapping):
-        for one in value.values():
-            yield from _numbers(one)
-    elif isinstance(value, Sequence) and not isinstance(value, str):
-        for one in value:
-            yield from _numbers(one)
+def _check_part(depth: int, part: object, place: str) -> None:
+    """:raises InvalidParams: llguidance cannot do this part of a schema, or not in good time."""
+    if isinstance(part, int | float) and abs(part) > MAX_EXACT_NUMBER:
+        raise wrong(
+            place,
+            f"has the number {part}, and beyond {MAX_EXACT_NUMBER} none can be kept to exactly",
+        )
+    if depth > MAX_DEPTH:
+        raise wrong(place, f"has more than {MAX_DEPTH} levels, and no more are possible")
+    if isinstance(part, Mapping) and isinstance(part.get("properties"), Mapping):
+        required = part.get("required")
+        needed = set(map(str, required)) if isinstance(required, Sequence) else set()
+        optional = sum(name not in needed for name in part["properties"])
+        if optional > MAX_OPTIONAL:
+            raise wrong(
+                place,
+                f"has an object with {optional} properties that are not required, and at most"
+                f" {MAX_OPTIONAL} are possible; name more of them in required",
+            )
+
+
+def _parts(value: object) -> Iterator[tuple[int, object]]:
+    """Yield the values in a JSON value, each with how many arrays and objects it is in."""
+    waiting = [(0, value)]
+    while waiting:
+        depth, one = waiting.pop()
+        yield depth, one
+        if isinstance(one, Mapping):
+            waiting += [(depth + 1, inner) for inner in one.values()]
+        elif isinstance(one, Sequence) and not isinstance(one, str):
+            waiting += [(depth + 1, inner) for inner in one]
 
 
 def _text(value: object, place: str) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
+import attrs
 from twisted.plugin import IPlugin
 from zope.interface import implementer
 
@@ -19,6 +21,22 @@ from rkllm_twisted.structured.form import KINDS, Form
 PACKAGES = ("llguidance", "numpy")
 #: Stands before the name of a control token, so that no text of an answer can be read as one.
 _CONTROL = b"\xff"
+#: Forms of one model that are kept compiled: a large schema takes a second.
+KEPT_FORMS = 16
+#: How llguidance says that no token may come next.
+_DEAD_END = "NoExtensionBias"
+
+
+@attrs.frozen(eq=False)
+class _CompiledForms:
+    """A model's tokens, and the forms that were compiled for them last.
+
+    :param kept: matchers that nothing was read by.
+    """
+
+    tokenizer: Any
+    size: int
+    kept: OrderedDict[Form, Any] = attrs.field(factory=OrderedDict)
 
 
 @implementer(IPlugin, IConstraintEngine)
@@ -43,16 +61,18 @@ class LLGuidance:
         from llguidance import LLTokenizer, TokenizerWrapper  # noqa: PLC0415 - an extra
 
         wrapped = TokenizerWrapper(_WrappedTable(table))
-        return LLTokenizer(wrapped, n_vocab=table.size, eos_token=sorted(table.ends))
+        ends = sorted(table.ends)
+        return _CompiledForms(LLTokenizer(wrapped, n_vocab=table.size, eos_token=ends), table.size)
 
     def constrain(self, tokens: Any, form: Form) -> IConstraint:
         """See :class:`IConstraintEngine`."""
-        from llguidance import LLMatcher  # noqa: PLC0415 - an extra
-
-        matcher = LLMatcher(tokens, _grammar(form), log_level=0)
-        if matcher.is_error():
-            raise wrong(form.place, f"cannot be kept to: {_sentence(matcher.get_error())}")
-        return LLGuidanceConstraint(matcher)
+        matcher = tokens.kept.get(form)
+        if matcher is None:
+            matcher = tokens.kept[form] = _compiled(tokens, form)
+            # Threads may compile at the same time, so that another may have removed it already.
+            while len(tokens.kept) > KEPT_FORMS:
+                tokens.kept.popitem(last=False)
+        return LLGuidanceConstraint(matcher.deep_copy())
 
 
 class _WrappedTable:
@@ -93,11 +113,7 @@ class LLGuidanceConstraint:
 
     def fill(self, mask: bytearray) -> None:
         """See :class:`IConstraint`."""
-        import numpy as np  # noqa: PLC0415 - an extra
-
-        # Of all its ways, this one copies nothing and lets other threads run.
-        view = np.frombuffer(mask, np.uint8)
-        self._matcher.unsafe_compute_mask_ptr(view.ctypes.data, view.size)
+        _fill(self._matcher, mask)
         self._check()
 
     def consume(self, tokens: Sequence[int]) -> int:
@@ -119,6 +135,37 @@ class LLGuidanceConstraint:
                 f"The answer's form is too complex to go on: {why}; make it simpler.",
                 {"function": "llguidance", "status_code": -1},
             )
+
+
+def _fill(matcher: Any, mask: bytearray) -> None:
+    import numpy as np  # noqa: PLC0415 - an extra
+
+    # Of all its ways, this one copies nothing and lets other threads run.
+    view = np.frombuffer(mask, np.uint8)
+    matcher.unsafe_compute_mask_ptr(view.ctypes.data, view.size)
+
+
+def _compiled(tokens: _CompiledForms, form: Form) -> Any:
+    """Return a matcher that nothing was read by. :raises InvalidParams: no answer is possible."""
+    from llguidance import LLMatcher  # noqa: PLC0415 - an extra
+
+    try:
+        matcher = LLMatcher(tokens.tokenizer, _grammar(form), log_level=0)
+    except ValueError as error:
+        raise wrong(form.place, f"cannot be read: {_sentence(str(error))}") from None
+    if not matcher.is_error():
+        # A form that is only itself, as the grammar `start: start`, is known by its first mask.
+        trial = matcher.deep_copy()
+        trial.try_consume_tokens(trial.compute_ff_tokens())
+        if not trial.is_stopped():
+            _fill(trial, bytearray(-(-tokens.size // 32) * 4))
+        if not trial.is_error():
+            return matcher
+        matcher = trial
+    words = matcher.get_error()
+    if _DEAD_END in words:
+        raise wrong(form.place, "cannot be kept to: there is no text that it allows")
+    raise wrong(form.place, f"cannot be kept to: {_sentence(words)}")
 
 
 def _grammar(form: Form) -> str:

@@ -107,8 +107,11 @@ class Picker:
         if not 0 < count < scores.size:
             return np.argsort(-scores, kind="stable")
         least = np.partition(scores, scores.size - count)[scores.size - count]
-        places = np.flatnonzero(scores >= least)
-        return places[np.argsort(-scores[places], kind="stable")][:count]
+        above = np.flatnonzero(scores > least)
+        above = above[np.argsort(-scores[above], kind="stable")]
+        # All scores of a row may be equal, and sorting them takes milliseconds.
+        equal = np.flatnonzero(scores == least)[: count - above.size]
+        return np.concatenate((above, equal))
 
     def _reaching(self, scores: Row) -> int:
         """Return how many of the likeliest it takes to reach ``top_p``."""

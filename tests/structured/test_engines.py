@@ -15,7 +15,11 @@ from rkllm_twisted.constraint_interfaces import IConstraint, IConstraintEngine
 from rkllm_twisted.errors import InternalError
 from rkllm_twisted.structured.engines import find_engine
 from rkllm_twisted.structured.form import KINDS, Form
-from rkllm_twisted.structured.llguidance_engine import LLGuidance, llguidance_engine
+from rkllm_twisted.structured.llguidance_engine import (
+    KEPT_FORMS,
+    LLGuidance,
+    llguidance_engine,
+)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -90,3 +94,18 @@ def test_the_tokens_without_a_choice_are_forced() -> None:
         )
         constraint.consume([ord("a")])
         assert [*constraint.forced()] == [*b"bc"]
+
+
+def test_an_answer_leaves_the_compiled_form_as_it_was() -> None:
+    tokens = llguidance_engine.tokens(byte_table())
+    first, second = (llguidance_engine.constrain(tokens, CHOICES) for _ in range(2))
+    assert first.consume([*b"abd"]) == 3
+    assert second.consume([*b"abc"]) == 3
+    assert llguidance_engine.constrain(tokens, CHOICES).consume([*b"ab"]) == 2
+
+
+def test_the_forms_used_last_are_kept() -> None:
+    tokens = llguidance_engine.tokens(byte_table())
+    for number in range(2 * KEPT_FORMS):
+        llguidance_engine.constrain(tokens, Form("regex", f"a{{{number + 1}}}", "regex"))
+    assert len(tokens.kept) == KEPT_FORMS

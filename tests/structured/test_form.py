@@ -6,8 +6,19 @@ from typing import Any
 
 import pytest
 
+from rkllm_twisted.chat.token_table import byte_table
 from rkllm_twisted.errors import InvalidParams
-from rkllm_twisted.structured.form import KINDS, MAX_TEXT, Form, response_form, the_form
+from rkllm_twisted.structured.form import (
+    KINDS,
+    MAX_DEPTH,
+    MAX_OPTIONAL,
+    MAX_TEXT,
+    Form,
+    form_of,
+    response_form,
+    the_form,
+)
+from rkllm_twisted.structured.llguidance_engine import llguidance_engine
 
 GOOD: list[tuple[dict[str, Any], Form]] = [
     ({"schema": {"a": "ä"}}, Form("schema", '{"a": "ä"}', "schema")),
@@ -22,6 +33,19 @@ GOOD: list[tuple[dict[str, Any], Form]] = [
 def test_one_form_is_read(given: dict[str, Any], form: Form) -> None:
     assert the_form(given) == form
     assert form.is_json == (form.kind == "schema")
+
+
+def nested(levels: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "null"}
+    for _ in range(levels - 1):
+        schema = {"type": "array", "items": schema}
+    return schema
+
+
+def with_optional(count: int) -> dict[str, Any]:
+    names = [f"p{number}" for number in range(count)]
+    properties = {name: {"type": "null"} for name in ("needed", *names)}
+    return {"type": "object", "properties": properties, "required": ["needed"]}
 
 
 BAD: list[tuple[dict[str, Any], str]] = [
@@ -39,6 +63,11 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"choices": ["a", ""]}, "choices[1]"),
     ({"choices": ["a"] * 1001}, "choices"),
     ({"grammar": None}, "schema"),
+    ({"schema": nested(MAX_DEPTH + 1)}, "schema"),
+    ({"schema": {"anyOf": [with_optional(MAX_OPTIONAL + 1)]}}, "schema"),
+    ({"schema": {"const": "\ud800"}}, "schema"),
+    ({"choices": ["\udfff"]}, "choices"),
+    ({"regex": "a\udc00"}, "regex"),
 ]
 
 
@@ -89,3 +118,57 @@ def test_a_wrong_response_format_is_named(value: Any, place: str) -> None:
 def test_the_error_lists_the_kinds() -> None:
     with pytest.raises(InvalidParams, match=", ".join(KINDS)):
         the_form({})
+
+
+TOKENS = llguidance_engine.tokens(byte_table())
+NO_TEXT = "there is no text that it allows"
+#: The kind, the value, and what the error says.
+IMPOSSIBLE: list[tuple[str, Any, str]] = [
+    ("grammar", "start: start", NO_TEXT),
+    ("grammar", "start: a\na: b\nb: a", NO_TEXT),
+    ("grammar", "root ::= root", NO_TEXT),
+    ("grammar", "start: missing", "missing"),
+    ("grammar", "start: " + "(" * 500 + '"a"' + ")" * 500, "too deeply nested"),
+    ("regex", r"[^\s\S]", NO_TEXT),
+    ("regex", "(?=a)b", "look-ahead"),
+    ("regex", "(a", "unclosed group"),
+    ("regex", r"(a)\1", "backreferences"),
+    ("schema", {"$ref": "#"}, NO_TEXT),
+    ("schema", {"$ref": "#/$defs/a", "$defs": {"a": {"allOf": [{"$ref": "#/$defs/a"}]}}}, NO_TEXT),
+    (
+        "schema",
+        {"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}, "required": ["a"]}
+        | {"additionalProperties": False, "$defs": {"a": {"$ref": "#/$defs/a"}}},
+        NO_TEXT,
+    ),
+    ("schema", {"$ref": "#/$defs/missing"}, "/$defs/missing"),
+    ("schema", {"$ref": "https://example.com/a.json"}, "does not fetch"),
+    ("schema", {"type": "string", "pattern": "(?!a)b"}, "look-ahead"),
+    ("schema", {"enum": []}, "empty"),
+    ("schema", {"type": "text"}, "text"),
+    ("schema", {"minimum": 2, "maximum": 1, "type": "integer"}, "minimum"),
+    ("schema", {"not": {}}, "not"),
+    ("schema", {"type": "array", "uniqueItems": True}, "uniqueItems"),
+]
+
+
+@pytest.mark.parametrize(("kind", "value", "said"), IMPOSSIBLE)
+def test_what_cannot_be_kept_to_is_refused_in_one_sentence(
+    kind: str, value: Any, said: str
+) -> None:
+    with pytest.raises(InvalidParams) as caught:
+        llguidance_engine.constrain(TOKENS, form_of(kind, value))
+    assert caught.value.data == {"parameter": kind}
+    assert said in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize("schema", [nested(MAX_DEPTH), with_optional(MAX_OPTIONAL)])
+def test_the_deepest_and_the_widest_schema_can_be_kept_to(schema: Any) -> None:
+    assert not llguidance_engine.constrain(TOKENS, form_of("schema", schema)).stopped
+
+
+@pytest.mark.parametrize("pattern", ["a{0,100000}", "(a{0,1000}){0,1000}"])
+def test_large_repetitions_can_be_kept_to(pattern: str) -> None:
+    constraint = llguidance_engine.constrain(TOKENS, form_of("regex", pattern))
+    assert constraint.consume([*b"aa"]) == 2

@@ -103,6 +103,12 @@ def test_top_k_leaves_the_likeliest() -> None:
     assert drawn == {1, 4}
 
 
+@given(st.lists(st.integers(-2, 2), min_size=2, max_size=30), st.integers(1, 29), st.integers(0, 9))
+def test_of_equal_ones_top_k_leaves_the_first(row: list[int], top_k: int, seed: int) -> None:
+    left = sorted(range(len(row)), key=lambda one: -row[one])[:top_k]
+    assert pick(row, *range(len(row)), seed=seed, top_k=top_k, top_p=1.0, temperature=99.0) in left
+
+
 def test_top_p_leaves_what_it_takes_to_reach_it() -> None:
     row = np.log([0.1, 0.5, 0.4])
     drawn = {pick(row, *range(3), seed=s, top_k=0, top_p=0.8, temperature=1) for s in range(99)}
