@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from schema_cases import pairs, rows
+from schema_facts import FAMILIES
 
 from rkllm_twisted.chat.token_table import byte_table
 from rkllm_twisted.structured.form import Form, form_of
@@ -26,7 +27,8 @@ TABLE = byte_table()
 TOKENS = llguidance_engine.tokens(TABLE)
 #: Python has no year 0, which RFC 3339 has, so dates are checked by their pattern only.
 FORMATS = jsonschema.FormatChecker(("ipv4", "email", "uuid"))
-PAIRS = pairs()
+FACTS = [row for family in FAMILIES for row in family()]
+PAIRS = [*pairs(rows()), *pairs(FACTS)]
 #: What ends an answer soon, the likeliest first.
 CLOSING = (256, *b'"}]0e')
 
@@ -66,8 +68,8 @@ def check(schema: Any, made: StructuredAnswer) -> Any:
     return value
 
 
-def test_there_are_five_hundred_pairs() -> None:
-    assert len(PAIRS) >= 500
+def test_there_are_eight_hundred_pairs() -> None:
+    assert len(PAIRS) >= 800
 
 
 @pytest.mark.parametrize("start", range(0, len(PAIRS), 50))

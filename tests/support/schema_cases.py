@@ -204,11 +204,11 @@ def rows() -> list[Row]:
     return [row for family in FAMILIES for row in family()]
 
 
-def pairs() -> list[tuple[dict[str, Any], Any, bool]]:
+def pairs(rows: list[Row]) -> list[tuple[dict[str, Any], Any, bool]]:
     """Each schema with each of its instances, and whether it is valid."""
     return [
         (schema, instance, is_valid)
-        for schema, good, bad in rows()
+        for schema, good, bad in rows
         for instances, is_valid in ((good, True), (bad, False))
         for instance in instances
     ]
