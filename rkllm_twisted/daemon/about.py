@@ -105,6 +105,8 @@ class About:
         loaded, running = self.resident.loaded, whole.running
         return {
             **attrs.asdict(whole, recurse=False),
+            # A list, as all else here: then the answer is encoded as it is.
+            "lora_adapters": [*whole.lora_adapters],
             "running": None
             if running is None
             else {"client": _number(running.client), "function": running.function},
