@@ -254,7 +254,7 @@ static void mean_colour(const struct encoder *encoder, uint32_t token, float mea
 static void fill(const struct encoder *encoder, uint32_t output, float *rows) {
     const struct rknn_script *script = &encoder->script;
     uint32_t n = count_of(script), width = script->row_width;
-    float mean[COLOURS];
+    float mean[COLOURS] = {0}; /* gcc does not see that all are set */
     for (uint32_t i = 0; i < n; i++) {
         if (i % width == 0) mean_colour(encoder, i / width, mean);
         rows[i] = 0;
