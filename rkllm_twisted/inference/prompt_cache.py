@@ -103,7 +103,8 @@ class PromptCache:
                 raise
             self._store.stop_saving(error.message)
             if run.results:  # all have come, and then the file could not be moved
-                return {"_callback_state": RunState.FINISH}
+                reason = {FINISH_REASON: "cancelled"} if run.turn.aborted else {}
+                return {"_callback_state": RunState.FINISH, **reason}
             run.call(CLEAR.function, *CLEAR.params)
             return run.perform()
         except BaseException:

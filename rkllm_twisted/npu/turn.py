@@ -99,6 +99,11 @@ class NPUTurn:
         return self._model.skip_special_token
 
     @property
+    def aborted(self) -> bool:
+        """See :class:`ITurn`."""
+        return self._job.aborted
+
+    @property
     def problem(self) -> str | None:
         """See :class:`ITurn`."""
         problem: str | None = self._runtime.problem

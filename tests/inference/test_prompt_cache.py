@@ -259,6 +259,20 @@ def test_a_prompt_that_cannot_be_saved_costs_no_answer(
     assert "until the daemon starts again" in warning
 
 
+def test_an_aborted_answer_whose_prompt_cannot_be_saved_is_cancelled(make: Any) -> None:
+    talk = make(paced=True)
+    talk.say()
+    talk.more, talk.rig.runtime.saving = {"stream": True}, "error after"
+    asked = talk.start()
+    while not asked.pieces:
+        talk.rig.thread.go()
+        while talk.rig.thread.calls:
+            talk.rig.thread.deliver()
+    talk.rig.npu.abort()
+    talk.rig.settle()
+    assert asked.result["finish_reason"] == "cancelled"
+
+
 @pytest.mark.parametrize("fault", ["a file", "others may read it", "it is in use"])
 def test_a_directory_that_cannot_be_used_costs_one_warning(
     make: Callable[..., Talk], directory: Path, fault: str
