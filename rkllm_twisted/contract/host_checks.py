@@ -57,7 +57,9 @@ class HostProcess:
         values = [given[parameter.name] for parameter in function.parameters]
         image = image_of(layout, function, values, prepared.alive)
         self._number += 1
-        frame = CallFrame(self._number, function.name, image, rows=int("userdata" in slots))
+        userdata: int = slots.get("userdata", 0)
+        rows = int("userdata" in slots)
+        frame = CallFrame(self._number, function.name, image, rows=rows, userdata=userdata)
         for part in frame.encode():
             self._connection.sendall(part)
         return self._until_return()
