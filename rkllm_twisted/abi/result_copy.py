@@ -116,8 +116,8 @@ def structure_of(layout: Layout, copy: ResultCopy) -> CData:
         due = 4 * math.prod(shape) if min(shape) > 0 and getattr(holder, name) else 0
         if due and not data:
             raise RuntimeRefused(
-                f"The runtime says that its {name} has {shape[0]} * {shape[1]} floats; its process"
-                " sends at most 2 GiB together. Make the prompt shorter.",
+                f"The run's {name} would be {shape[0]} * {shape[1]} floats; at most 2 GiB of arrays"
+                " reach the daemon. Make the prompt shorter.",
                 {"field": name, "shape": list(shape)},
             )
         if len(data) != due:

@@ -104,7 +104,7 @@ def host_of(library: RawLibrary) -> Iterator[HostProcess]:
 def works_without_python(library: RawLibrary) -> Verdict:
     """The same answer comes in the program in C."""
     if not is_built():
-        raise NotTestable("The program in C was not built: there was no C compiler at install.")
+        raise NotTestable("The program in C is missing: there was no C compiler at install.")
     library.load()
     here = library.run()
     library.destroy()

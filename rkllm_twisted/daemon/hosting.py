@@ -29,8 +29,8 @@ from rkllm_twisted.runtime.runtime import open_runtime
 
 _log = Logger("rkllm.daemon")
 NOT_BUILT = (
-    "--runtime-host c: the program in C was not built when the package was installed, because there"
-    " was no C compiler; install one and the package again, or use --runtime-host auto."
+    "--runtime-host c: the program in C is missing or may not be executed; install a C compiler and"
+    " the package again, or use --runtime-host auto."
 )
 #: The processors that are online, such as ``0-7`` (Documentation/admin-guide/cputopology.rst).
 ONLINE = Path("/sys/devices/system/cpu/online")

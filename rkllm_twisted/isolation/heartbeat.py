@@ -15,7 +15,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 CHECK_INTERVAL_S = 1.0
 #: Checks without a heartbeat after which a child has stopped.
 MAX_MISSED = 10
-#: Checks to the first heartbeat: at boot, Python and the library are read from a slow card.
+#: Checks to the first heartbeat: at boot, the program and the library are read from a slow card.
 MAX_START_CHECKS = 60
 #: A child is alive after at most so many checks without a heartbeat.
 MAX_MISSED_ALIVE = 5

@@ -36,7 +36,7 @@ LAST_OUTPUT_S = 0.05
 MAX_CRASH_LINES = 20
 #: What the daemon kills a child for: (how it failed), as the rest of a sentence.
 SILENT = "stopped answering and was killed"
-GARBLED = "sent what is no message and was killed"
+GARBLED = "sent bytes that are no message, and was killed"
 DISCONNECTED = "closed its connection and was killed"
 #: Bytes of one read, always into the same buffer: new ones leave holes in C's heap.
 READ_BYTES = 2**20

@@ -59,8 +59,8 @@ class Supervisor(Service):
             )
         if self._config.host == "auto" and not is_built():
             _log.info(
-                "the program of the runtime's process is the one in Python: the one in C was not"
-                " built when the package was installed, because there was no C compiler"
+                "the program of the runtime's process is the one in Python: the one in C is"
+                " missing, or may not be executed; install a C compiler and the package again"
             )
         self._spawn()
 

@@ -60,7 +60,7 @@ def test_bytes_that_are_no_message_end_the_child(
         child = child_of(daemon)
         error = client.ask("rkllm.run", run_params(prompt))["error"]
         assert error["code"] == -32004
-        assert "sent what is no message and was killed" in error["message"]
+        assert "sent bytes that are no message, and was killed" in error["message"]
         load(client)
         assert child_of(daemon) != child
 
