@@ -29,6 +29,8 @@ python-headless opensearch-py pandas psycopg pyarrow pydub pymysql pypandoc pyth
 pptx pyxlsb rank-bm25 rapidocr sentence-transformers sentencepiece soundfile transformers xlrd
 youtube-transcript-api
 """
+#: What it imports, and would get with one of those.
+FOUND_WITH_THEM = ("typer",)
 #: Seconds until it serves: the first start makes its database.
 MAX_START_S = 120
 
@@ -51,7 +53,8 @@ def requirements(wheel: Path) -> list[str]:
         about = Parser().parsestr(archive.read(name).decode())
     unused = UNUSED.split()
     required = [text for text in about.get_all("Requires-Dist", []) if "extra ==" not in text]
-    return [text for text in required if re.split(r"[\[=<>~! ]", text)[0].lower() not in unused]
+    own = [text for text in required if re.split(r"[\[=<>~! ]", text)[0].lower() not in unused]
+    return [*own, *FOUND_WITH_THEM]
 
 
 class OpenWebUI:
