@@ -203,7 +203,7 @@ async def test_a_timeout_is_counted_in_seconds_and_not_in_milliseconds(
 
 
 async def test_details_of_a_progressive_result_without_keywords_end_the_session(
-    fleet: CrossbarRouter, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    fleet: CrossbarRouter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_more(monkeypatch, engine_module, "CallOptions", details=True)
     board, front = await pair(fleet)
@@ -214,7 +214,6 @@ async def test_details_of_a_progressive_result_without_keywords_end_the_session(
     served.calls[0].progress("token")
     with pytest.raises(RouterLost):
         await answer
-    assert "TypeError" in capsys.readouterr().err, "autobahn prints it"
     monkeypatch.undo()
     await until(lambda: front.joined)
 
