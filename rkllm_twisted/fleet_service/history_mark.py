@@ -56,7 +56,9 @@ def why_lost(
     """
     if connection is None:
         return "its connection to the daemon was closed"
-    if mark is None or mark.conversation != conversation or mark.connection is not connection:
+    if mark is None:
+        return "its last run did not end, or another run has used the board since"
+    if mark.conversation != conversation or mark.connection is not connection:
         return "another run has used the board since"
     loads, crashes, runs = mark.counts
     if status.get("crashes") != crashes:

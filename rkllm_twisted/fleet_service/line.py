@@ -250,22 +250,23 @@ class Line:
             call.retries += counts(cause)
             self._again.append(call)
         else:
+            self.figures.lost += 1
             self._fail(call, lost(call.board, call.results, holds))
 
     def _refused(self, call: FleetCall, error: RPCError) -> None:
         """Pass on the error of a board's daemon."""
         if isinstance(error, RuntimeCrashed):
             holds = call.keeps_history or call.continues
+            # A board that refuses to continue a lost history has made no run.
+            self.figures.lost += (error.data or {}).get("history") != "lost"
             error = crashed(error, str(call.board), call.results, holds)
         elif call.results:
             self._has_run(call)
         self._fail(call, error)
 
     def _fail(self, call: FleetCall, error: RPCError) -> None:
-        if isinstance(error, RuntimeCrashed):
-            self.figures.lost += 1
-            if (error.data or {}).get("history") == "lost":
-                self.affinity.lost(call.client)
+        if isinstance(error, RuntimeCrashed) and (error.data or {}).get("history") == "lost":
+            self.affinity.lost(call.client)
         call.fail(error)
 
     def drain(self) -> Deferred[None]:

@@ -54,7 +54,7 @@ def _counters(fleets: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterable[Metri
         "rkllm_fleet_retries", "Requests that were tried again.", labels=["daemon", "cause"]
     )
     lost = CounterMetricFamily(
-        "rkllm_fleet_lost_runs", "Runs that ended with a board.", labels=["daemon"]
+        "rkllm_fleet_lost_runs", "Runs lost with a board or its runtime.", labels=["daemon"]
     )
     runs = CounterMetricFamily(
         "rkllm_fleet_runs", "Requests that a board has answered.", labels=["daemon", "board"]

@@ -222,6 +222,7 @@ def test_a_history_that_another_run_has_replaced_is_an_error() -> None:
         rig.result(client.run("Go on", keep_history=1), 1.0)
     assert caught.value.data == {"board": "b1", "history": "lost", "tokens": 0}
     assert "another run" in str(caught.value)
+    assert rig.front.line.figures.lost == 0, "no run was lost"
     assert rig.result(client.run("Hello", keep_history=1), 1.0).text == TEXT
 
 
