@@ -14,15 +14,18 @@ from typing import Any
 import attrs
 import click
 
+from rkllm_twisted.abi.release import releases
 from rkllm_twisted.blocking import Client
 from rkllm_twisted.cli import demo
 from rkllm_twisted.cli.demo_vision import COLOURS, TAGS, paint
 from rkllm_twisted.contract.verdict import CONTRADICTED, UNTESTED, NotTestable, Verdict, judged
 from rkllm_twisted.cpu import demo_model
+from rkllm_twisted.daemon.image_texts import takes_texts, with_image_texts
 from rkllm_twisted.encoders.messages import OpenEncoder
 from rkllm_twisted.encoders.process import EncoderProcess
 from rkllm_twisted.errors import RPCError, StartupError
 from rkllm_twisted.rknn.library import SCRIPTED
+from rkllm_twisted.vision_interfaces import EncoderLoad, ImageTags
 
 #: The most tokens of an answer that a person reads.
 MAX_TOKENS = 64
@@ -48,10 +51,24 @@ class VisionBoard:
     vectors: str | None
     library: str | None
 
+    @property
+    def tags(self) -> Mapping[str, str] | None:
+        """The texts around a picture. The bundled model's family, which has them, is not known."""
+        return TAGS if self.library == SCRIPTED else None
+
     def load(self, cores: str = "auto") -> Any:
-        """Load the encoder. The bundled model's family is not known, so it needs tags."""
-        tags = TAGS if self.library == SCRIPTED else None
-        return self.client.load_encoder(self.encoder, cores=cores, tags=tags, timeout=300).raw
+        """Load the encoder."""
+        return self.client.load_encoder(self.encoder, cores=cores, tags=self.tags, timeout=300).raw
+
+    def param(self) -> Mapping[str, object]:
+        """Return the fields that the model is loaded with, as the daemon would load it."""
+        param = {"top_k": 1, "extend_param": {"base_domain_id": 1}}
+        if not takes_texts(releases()[self.client.version().runtime.abi]):
+            return param
+        tags = None if self.tags is None else ImageTags(**self.tags)
+        asked = EncoderLoad(self.encoder, tags=tags)
+        given = with_image_texts({"model_path": self.model, **param}, asked)
+        return {name: value for name, value in given.items() if name != "model_path"}
 
     def rows(self, number: int = 0) -> Any:
         """Return the rows of a picture."""
@@ -74,8 +91,7 @@ def _file(board: VisionBoard) -> Verdict:
 
 
 def _order(board: VisionBoard) -> Verdict:
-    param = {"top_k": 1, "extend_param": {"base_domain_id": 1}}
-    board.client.init(board.model, param=param, timeout=600)
+    board.client.init(board.model, param=board.param(), timeout=600)
     return judged(True, "the encoder, then the model in domain 1: both are loaded")
 
 

@@ -6,16 +6,27 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from daemons import MAX_WAIT_S, environment
 
 from rkllm_twisted.cli.demo_vision import SCRIPT
+from rkllm_twisted.cpu import library_path
 
 
-def test_the_steps_run_without_an_npu(tmp_path: Path) -> None:
-    """What needs a person or the vendor's file is not testable; nothing is contradicted."""
+@pytest.mark.parametrize("release", ["1.2.1", "1.3.0"])
+def test_the_steps_run_without_an_npu(tmp_path: Path, release: str) -> None:
+    """What needs a person or the vendor's file is not testable; nothing is contradicted.
+
+    Before 1.3.0 the texts around an image go to rkllm.init.
+    """
     encoder = tmp_path / "encoder.rknn"
     encoder.write_text(SCRIPT)
-    options = ["--library=cpu", "--model=demo", f"--vision={encoder}", "--vision-library=scripted"]
+    options = [
+        f"--library={library_path(release)}",
+        "--model=demo",
+        f"--vision={encoder}",
+        "--vision-library=scripted",
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "rkllm_twisted.cli", "doctor", "--contract", *options],
         capture_output=True,
