@@ -80,7 +80,7 @@ class Simulation:
         (self._home / "keys" / role.value / name).write_text(f"{public}\n")
 
     def grow(self, count: int) -> float:
-        """Let boards join, in one more process; return the router's milliseconds for each."""
+        """Start boards in one more process; return the router's milliseconds for each."""
         more = [f"b{number}" for number in range(self._names, count)]
         for name in more:
             self._key(name, Role.BOARD)
@@ -118,7 +118,7 @@ class Simulation:
     def _idle(self) -> tuple[float, float]:
         """Return the milliseconds of router and front in each second without calls."""
         before = [processor_times(pid) for pid in self._pids]
-        time.sleep(SECONDS)
+        time.sleep(SECONDS)  # what is measured is the time itself
         router, front = (
             1000 * spent_since(start, pid) / SECONDS
             for start, pid in zip(before, self._pids, strict=True)

@@ -7,33 +7,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import light_board
 import pytest
-import pytest_twisted
 from crossbar_router import CrossbarRouter, require_crossbar
 from engine_contract import DEMO, Served, Watcher, pair, place, until
-from twisted.internet.defer import CancelledError, ensureDeferred
+from twisted.internet.defer import CancelledError
 
 from rkllm_twisted.fleet.errors import BoardLost, RouterLost
 from rkllm_twisted.fleet.values import Role
 
 require_crossbar()
-
-
-@pytest.fixture(scope="module")
-def router(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CrossbarRouter]:
-    router = CrossbarRouter(Path(tmp_path_factory.mktemp("router")))
-    yield router
-    router.stop()
-
-
-@pytest.fixture
-def fleet(router: CrossbarRouter) -> Iterator[CrossbarRouter]:
-    yield router
-    pytest_twisted.blockon(ensureDeferred(router.dismiss()))
 
 
 @pytest.fixture

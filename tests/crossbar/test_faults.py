@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_twisted
 from autobahn.wamp.types import CallOptions, RegisterOptions
 from crossbar_router import CrossbarRouter, require_crossbar
 from engine_contract import DEMO, Served, joined, pair, place, until
 from twisted.internet import reactor
-from twisted.internet.defer import CancelledError, Deferred, ensureDeferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
 
 from rkllm_twisted.errors import InvalidParams
@@ -50,12 +49,6 @@ def router(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CrossbarRouter]
 
 
 @pytest.fixture
-def fleet(router: CrossbarRouter) -> Iterator[CrossbarRouter]:
-    yield router
-    pytest_twisted.blockon(ensureDeferred(router.dismiss()))
-
-
-@pytest.fixture
 def queued(fleet: CrossbarRouter, monkeypatch: pytest.MonkeyPatch) -> CrossbarRouter:
     """Members join the realm that has a queue."""
     monkeypatch.setattr(session_module, "REALM", QUEUED)
@@ -70,7 +63,7 @@ def without_registering_anew(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def with_more(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, **more: Any) -> None:
-    """Let autobahn's class of options of this name always have some more."""
+    """Add options to all of autobahn's class of this name."""
     options: Callable[..., Any] = {"CallOptions": CallOptions, "RegisterOptions": RegisterOptions}[
         name
     ]
