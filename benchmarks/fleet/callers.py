@@ -18,7 +18,7 @@ from twisted.internet.task import react
 
 from benchmarks.tables import percentile
 from rkllm_twisted.client import Client, connect
-from rkllm_twisted.errors import RuntimeCrashed
+from rkllm_twisted.errors import RPCError
 
 
 @attrs.define
@@ -40,7 +40,7 @@ async def asked(client: Client, until: float, plays: str, figures: Figures) -> N
                     age = time.monotonic() - int(part["text"]) / 1e6
                     figures.ages.append(age)
             figures.runs.append(time.monotonic() - began)
-        except RuntimeCrashed:  # a process had no processor for the time of a ping
+        except RPCError:  # a process had no processor for the time of a ping
             figures.lost += 1
         if time.monotonic() >= until:
             return

@@ -11,6 +11,9 @@ import attrs
 TOKENS_S = 20
 #: Boards of a cell, and of the fleet that is made of cells.
 CELL, FLEET = 200, 10_000
+#: Figures beyond these, in seconds, are those of a machine that has too little processor time: a
+#: connection is lost when a ping is not answered for 3 s.
+_LATE, _SLOW = 1.0, 20.0
 _HEAD = """# Fleets
 
 ```
@@ -21,7 +24,9 @@ writes this page. Light boards are members of a real fleet that play their runs 
 a process; router and front are real. The machine, which all of it shared with other programs:
 {where}.
 So how long a call takes and how late a token is are pessimistic; the processor time of router and
-front is what carries over. Nothing here was measured on a board.
+front is what carries over. Nothing here was measured on a board. A row says so where the machine
+was overloaded: where a router, a front or a board cannot answer a ping for 3 s, its connection is
+lost with all of its runs, and figures of that would say nothing.
 """
 _CALLS = """
 ## {callers} clients, runs that end at once
@@ -35,21 +40,24 @@ _STREAMS = """
 As many tokens in a second as two cores carry beside clients and boards. Router and front without
 calls answer pings; that is a column of its own, in milliseconds of each second.
 
-| boards | tokens/s | age, p50 / p99 | lost | router, a token | front, a token | router, idle |\
+| boards | tokens/s | age, p50 / p99 | router, a token | front, a token | router, idle |\
  front, idle | a join | memory |
-|---|---|---|---|---|---|---|---|---|---|
+|---|---|---|---|---|---|---|---|---|
 """
-_ARITHMETIC = f"""
-## {FLEET:,} boards, by arithmetic
+_ARITHMETIC = """
+## {fleet:,} boards, by arithmetic
 
-Not measured: it follows from the last rows. A cell is a router with {CELL} boards and fronts of its
-own, and every board streams {TOKENS_S} tokens/s, which is the worst case. A token costs less where
-more are read at once, so this is an upper limit. A router is one process, so where more than one
-core follows, fewer boards of the cell may stream at once. Routers are not linked; what chooses a
-cell is in front of the fronts.
+Not measured: it follows from the {boards} boards above. A cell is a router with {cell} boards and
+fronts of its own, and every board streams {tokens_s} tokens/s, which is the worst case. A token
+costs less where more are read at once, so this is an upper limit. A router is one process, so where
+more than one core follows, fewer boards of the cell may stream at once. Routers are not linked;
+what chooses a cell is in front of the fronts.
 
 | what | arithmetic | result |
 |---|---|---|
+"""
+_NO_ARITHMETIC = """
+The machine was overloaded with every number of boards, so nothing follows about more of them.
 """
 
 
@@ -79,9 +87,10 @@ class Step:
 def page(steps: Sequence[Step], callers: int, where: str) -> str:
     """Return the page.
 
-    :param steps: in the order of their boards; the arithmetic takes the last.
+    :param steps: in the order of their boards; the arithmetic takes the last good one.
     :param where: the machine and its load.
     """
+    good = [step for step in steps if not overload(step.calls) and not overload(step.streams)]
     return "".join(
         [
             _HEAD.format(where=where),
@@ -89,10 +98,26 @@ def page(steps: Sequence[Step], callers: int, where: str) -> str:
             *(_row(_calls(step)) for step in steps),
             _STREAMS,
             *(_row(_streams(step)) for step in steps),
-            _ARITHMETIC,
-            *(_row(cells) for cells in _arithmetic(steps[-1])),
+            *(_cells(good[-1]) if good else [_NO_ARITHMETIC]),
         ]
     )
+
+
+def overload(figures: dict[str, Any]) -> str:
+    """Return what shows that the machine had too little processor time; empty: nothing does.
+
+    :param figures: what :mod:`benchmarks.fleet.callers` says, and ``again``, the runs that the
+        front has made again because a connection was lost.
+    """
+    late, slow = (max(figures[name], default=0.0) for name in ("aged", "took"))
+    signs = [
+        (figures["lost"] > 0, f"{figures['lost']} runs were lost"),
+        (figures["again"] > 0, f"{figures['again']} runs were made again"),
+        (late > _LATE, f"tokens were late by {late:.1f} s"),
+        (slow > _SLOW, f"runs took {slow:.0f} s"),
+    ]
+    seen = [text for is_seen, text in signs if is_seen]
+    return f"machine overloaded: {', '.join(seen)}" if seen else ""
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -100,24 +125,33 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _calls(step: Step) -> Sequence[str]:
+    if why := overload(step.calls):
+        return (f"{step.boards}", why, *[""] * 4)
     rate = step.calls["runs"] / step.calls["seconds"]
     times = (f"{seconds:.2f} s" for seconds in step.calls["took"])
     return (f"{step.boards}", f"{rate:.0f}", *times, *(f"{ms:.2f} ms" for ms in step.call_ms))
 
 
 def _streams(step: Step) -> Sequence[str]:
+    if why := overload(step.streams):
+        return (f"{step.boards}", why, *[""] * 7)
     rate = step.streams["tokens"] / step.streams["seconds"]
     half, most = (1000 * age for age in step.streams["aged"])
     return (
         f"{step.boards}",
         f"{rate:.0f}",
         f"{half:.1f} / {most:.1f} ms",
-        f"{step.streams['lost']}",
         *(f"{ms:.3f} ms" for ms in step.token_ms),
         *(f"{ms:.0f} ms/s" for ms in step.idle),
         f"{step.join_ms:.1f} ms",
         f"{step.router_mb:.0f} MB",
     )
+
+
+def _cells(step: Step) -> Iterator[str]:
+    yield _ARITHMETIC.format(boards=step.boards, fleet=FLEET, cell=CELL, tokens_s=TOKENS_S)
+    for cells in _arithmetic(step):
+        yield _row(cells)
 
 
 def _arithmetic(step: Step) -> Iterator[Sequence[str]]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.fleet.light_boards import MODEL
-from benchmarks.fleet.page import TOKENS_S, Step, page
+from benchmarks.fleet.page import TOKENS_S, Step, overload, page
 from benchmarks.processes import (
     accepts,
     ending,
@@ -35,6 +35,7 @@ from rkllm_twisted.cli.demo_fleet import free_port
 from rkllm_twisted.fleet import keys
 from rkllm_twisted.fleet.router_config import RouterSettings, write
 from rkllm_twisted.fleet.values import Role
+from rkllm_twisted.fleet_service.retries import Cause, counts
 
 BOARDS = (1, 3, 10, 30, 100, 200)
 CALLERS = 200
@@ -96,13 +97,19 @@ class Simulation:
         wait_for(lambda: self._free() == count)
         return 1000 * spent_since(before, self._crossbar) / len(more)
 
+    def _fleet(self) -> Any:
+        with Client(str(self._socket)) as client:
+            return client.call("server.status")["fleet"]
+
     def _free(self) -> int:
         try:
-            with Client(str(self._socket)) as client:
-                free: int = client.call("server.status")["fleet"]["free"]
-                return free
+            return int(self._fleet()["free"])
         except Unreachable:
             return -1  # it starts
+
+    def _again(self) -> int:
+        """Return how many runs the front has made again because a connection was lost."""
+        return sum(self._fleet()["retries"][cause.value] for cause in Cause if counts(cause))
 
     def measure(self, boards: int) -> Step:
         """Measure with so many boards."""
@@ -140,6 +147,8 @@ class Simulation:
         :param call_ms: those of each run that do not count.
         """
         command = [sys.executable, "-m", "benchmarks.fleet.callers", str(self._socket)]
+        wait_for(lambda: self._free() == self._names)  # all, if connections were lost before
+        again = self._again()
         before = [processor_times(pid) for pid in self._pids]
         done = subprocess.run(
             [*command, str(callers), str(seconds), plays],
@@ -149,9 +158,10 @@ class Simulation:
             timeout=300,
         )
         figures: dict[str, Any] = json.loads(done.stdout)
+        figures["again"] = self._again() - again
         router, front = (
             (1000 * spent_since(start, pid) - rest * figures["seconds"] - call * figures["runs"])
-            / figures[what]
+            / max(1, figures[what])
             for start, pid, rest, call in zip(before, self._pids, idle, call_ms, strict=True)
         )
         return figures, (router, front)
@@ -165,13 +175,16 @@ def simulation(crossbar: str) -> Iterator[Simulation]:
 
 
 def main(crossbar: str) -> None:
-    """Measure, and write the page."""
+    """Measure, and write the page; what an overloaded machine shows is no figure."""
     before = os.getloadavg()[0]
     steps = []
     with simulation(crossbar) as fleet:
         for boards in BOARDS:
             steps.append(fleet.measure(boards))
             print(steps[-1], flush=True)
+            for figures in (steps[-1].calls, steps[-1].streams):
+                if why := overload(figures):
+                    print(f"{boards} boards: {why}; measure again at rest", flush=True)
     PAGE.write_text(page(steps, CALLERS, f"{machine()}, {loads(before)}"))
 
 
