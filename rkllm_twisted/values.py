@@ -122,6 +122,7 @@ class RuntimeVersion:
     :param limits: what each engine of an embedded runtime cannot do.
     :param host: what calls the library: ``c`` or ``python``, the program of the runtime's process;
         ``thread``, the daemon itself.
+    :param host_reason: why it is ``python`` where ``c`` would be used, and what to do; else None.
     """
 
     library: str
@@ -131,6 +132,7 @@ class RuntimeVersion:
     backend: str
     limits: Mapping[str, Sequence[str]] = attrs.field(factory=dict)
     host: str = "thread"
+    host_reason: str | None = None
 
 
 @attrs.frozen

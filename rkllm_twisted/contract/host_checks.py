@@ -17,7 +17,8 @@ from rkllm_twisted.abi.result_copy import CallbackCopy
 from rkllm_twisted.contract.raw_library import QUESTION, RawLibrary
 from rkllm_twisted.contract.run_checks import LOGITS
 from rkllm_twisted.contract.verdict import NotTestable, Verdict, judged
-from rkllm_twisted.isolation.config import ChildConfig, is_built
+from rkllm_twisted.isolation.c_host import c_host_problem
+from rkllm_twisted.isolation.config import ChildConfig
 from rkllm_twisted.isolation.frames import CallFrame, ReturnFrame
 from rkllm_twisted.isolation.host_reader import HostReader, one_by_one
 from rkllm_twisted.runtime.local_caller import callback_argument
@@ -103,8 +104,8 @@ def host_of(library: RawLibrary) -> Iterator[HostProcess]:
 
 def works_without_python(library: RawLibrary) -> Verdict:
     """The same answer comes in the program in C."""
-    if not is_built():
-        raise NotTestable("The program in C is missing: there was no C compiler at install.")
+    if (problem := c_host_problem()) is not None:
+        raise NotTestable(f"The program in C {problem}.")
     library.load()
     here = library.run()
     library.destroy()

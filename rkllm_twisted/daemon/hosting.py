@@ -18,7 +18,8 @@ from rkllm_twisted.daemon.coercions import processors
 from rkllm_twisted.daemon.options import Options
 from rkllm_twisted.errors import StartupError
 from rkllm_twisted.interfaces import IRuntime
-from rkllm_twisted.isolation.config import ChildConfig, is_built
+from rkllm_twisted.isolation.c_host import c_host_problem
+from rkllm_twisted.isolation.config import ChildConfig
 from rkllm_twisted.isolation.output import log_line
 from rkllm_twisted.isolation.process_runtime import ProcessRuntime
 from rkllm_twisted.isolation.supervisor import Supervisor
@@ -28,10 +29,6 @@ from rkllm_twisted.runtime.probe import probe
 from rkllm_twisted.runtime.runtime import open_runtime
 
 _log = Logger("rkllm.daemon")
-NOT_BUILT = (
-    "--runtime-host c: the program in C is missing or may not be executed; install a C compiler and"
-    " the package again, or use --runtime-host auto."
-)
 #: The processors that are online, such as ``0-7`` (Documentation/admin-guide/cputopology.rst).
 ONLINE = Path("/sys/devices/system/cpu/online")
 
@@ -88,17 +85,17 @@ def in_process(options: Options, reactor: Any) -> RuntimeHost:
     _choose_llama(options)
     _check_processors(options["child-cpus"] or ())
     findings = probe(options["library"], options["abi"], os.environ)
-    if options["runtime-host"] == "c" and not is_built():
-        raise StartupError(NOT_BUILT)
+    host, host_reason = _host(options["runtime-host"])
     config = ChildConfig(
         library=findings.version.library,
         abi=findings.version.abi,
-        host=options["runtime-host"],
+        host=host,
+        host_reason=host_reason,
         cpus=options["child-cpus"] or (),
         oom_score_adj=options["child-oom-score"],
         log_prompts=options["log-prompts"],
     )
-    version = attrs.evolve(findings.version, host=config.host_in_use)
+    version = attrs.evolve(findings.version, host=host, host_reason=host_reason)
     findings = attrs.evolve(findings, version=version)
     supervisor = Supervisor(reactor, config)
     in_reactor = partial(blockingCallFromThread, reactor)
@@ -106,6 +103,22 @@ def in_process(options: Options, reactor: Any) -> RuntimeHost:
     native_async = options["native-async"]
     runtime = ProcessRuntime(findings, supervisor, in_reactor, files, native_async=native_async)
     return RuntimeHost(runtime, supervisor, supervisor.is_alive)
+
+
+def _host(wanted: str) -> tuple[str, str | None]:
+    """Return the program of the runtime's process, and why it is not the one in C.
+
+    :param wanted: ``c``, ``python``, or ``auto``: the one in C where it can run.
+    :raises StartupError: the one in C is asked for, and cannot run.
+    """
+    if wanted == "python":
+        return wanted, None
+    problem = c_host_problem()
+    if problem is not None and wanted == "c":
+        raise StartupError(
+            f"--runtime-host c: the program in C {problem}, or use --runtime-host auto."
+        )
+    return ("c", None) if problem is None else ("python", problem)
 
 
 def _choose_llama(options: Options) -> None:

@@ -117,7 +117,7 @@ SETTINGS: Mapping[str, Setting] = {
     "runtime-host": Setting(
         "auto",
         "The program of the runtime's process: 'c'; 'python', which takes more memory and time;"
-        " 'auto', the one in C where it was built.",
+        " 'auto', the one in C where it can run.",
         parse=one_of({"auto": None, "c": None, "python": None}),
     ),
     "child-cpus": Setting(

@@ -206,8 +206,8 @@ RESULTS: Mapping[str, ResultModel] = {
                 "object",
                 "The runtime: library (its path), version (what it says of itself, or null), abi"
                 " (the layout in use), recognised_by (how that was chosen), backend, limits (what"
-                " each engine of an embedded runtime cannot do), and host (what calls the library:"
-                " c or python, the program of its process; thread, the daemon itself).",
+                " each engine of an embedded runtime cannot do), host (what calls the library:"
+                " c or python, its process; thread, the daemon), host_reason (why not c, or null).",
             ),
         )
     ),

@@ -5,24 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 
 import attrs
 
 from rkllm_twisted.abi.release import releases
 from rkllm_twisted.abi.result_copy import ResultOffsets
+from rkllm_twisted.isolation.c_host import C_HOST
 from rkllm_twisted.runtime.library import without_prompts
 
 #: The program's descriptors: its end of the socket pair, and of the pipe for its heartbeat.
 CONNECTION_FD, HEARTBEAT_FD = 3, 4
 HEARTBEAT_INTERVAL_S = 1.0
-#: The host in C, where setup.py has built it.
-C_HOST = Path(__file__).with_name("rkllm-host")
-
-
-def is_built() -> bool:
-    """True if there is a host in C."""
-    return os.access(C_HOST, os.X_OK)
 
 
 @attrs.frozen
@@ -35,7 +28,9 @@ class ChildConfig:
     :param cpus: the processors to run on; empty: all.
     :param oom_score_adj: see proc(5); None: the daemon's own.
     :param log_prompts: may the runtime print prompts?
-    :param host: ``c``, ``python``, or ``auto``: the one in C where it was built.
+    :param host: ``c`` or ``python``.
+    :param host_reason: why it is not the one in C, see
+        :func:`~rkllm_twisted.isolation.c_host.c_host_problem`; None: it is, or was not asked for.
     """
 
     library: str
@@ -44,12 +39,8 @@ class ChildConfig:
     cpus: tuple[int, ...] = ()
     oom_score_adj: int | None = None
     log_prompts: bool = False
-    host: str = "auto"
-
-    @property
-    def host_in_use(self) -> str:
-        """``c`` or ``python``."""
-        return self.host if self.host != "auto" else "c" if is_built() else "python"
+    host: str = "c"
+    host_reason: str | None = None
 
     @property
     def offsets(self) -> ResultOffsets:
@@ -71,7 +62,7 @@ class ChildConfig:
             ",".join(map(str, self.cpus)),
             "" if self.oom_score_adj is None else str(self.oom_score_adj),
         ]
-        if self.host_in_use == "c":
+        if self.host == "c":
             return [str(C_HOST), *words]
         return [sys.executable, "-m", "rkllm_twisted.isolation.host", *words]
 

@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from rkllm_twisted.errors import RuntimeCrashed
-from rkllm_twisted.isolation.config import ChildConfig, is_built
+from rkllm_twisted.isolation.config import ChildConfig
 from rkllm_twisted.isolation.process import Channel, ChildProcess
 from rkllm_twisted.runtime.library import LOG_LEVEL, MAX_LEVEL_WITHOUT_PROMPTS
 
@@ -57,10 +57,11 @@ class Supervisor(Service):
                 value=os.environ.get(LOG_LEVEL),
                 instead=MAX_LEVEL_WITHOUT_PROMPTS,
             )
-        if self._config.host == "auto" and not is_built():
-            _log.info(
-                "the program of the runtime's process is the one in Python: the one in C is"
-                " missing, or may not be executed; install a C compiler and the package again"
+        if self._config.host_reason is not None:
+            _log.warn(
+                "the program of the runtime's process is the one in Python, which takes more memory"
+                " and time: the one in C {reason}",
+                reason=self._config.host_reason,
             )
         self._spawn()
 

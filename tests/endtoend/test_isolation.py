@@ -117,6 +117,27 @@ def test_a_process_that_the_runtime_started_does_not_hide_its_end(
         assert error["data"]["lines"][-1] == "argh"
 
 
+def test_without_the_program_in_c_the_daemon_serves_with_the_one_in_python(
+    start: Start, script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log and server.version say so, and what to do."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "from pathlib import Path\n"
+        "from rkllm_twisted.isolation import c_host\n"
+        "c_host.C_HOST = Path('/nowhere/rkllm-host')\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    daemon = start()
+    daemon.load(script('run\ntoken "Hello"\nfinish\n'))
+    with daemon.connect() as client:
+        runtime = client.ask("server.version")["result"]["runtime"]
+        assert client.ask("rkllm.run", run_params())["result"]["text"] == "Hello"
+    why = "is missing; install a C compiler and the package again"
+    assert (runtime["host"], runtime["host_reason"]) == ("python", why)
+    [line] = [line for line in daemon.log.read_text().splitlines() if why in line]
+    assert "warn" in line
+
+
 def test_the_child_dies_with_its_daemon(start: Start, script: Script) -> None:
     """After kill -9, no child holds the NPU for over a second, not even one that hangs in C."""
     daemon = start()

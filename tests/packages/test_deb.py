@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -299,7 +300,9 @@ def test_the_daemon_answers_and_the_command_asks_it(root: Path, daemon: Path) ->
     model = rkllm(root, daemon, "demo-model").strip()
     assert Path(model).is_relative_to(root)
     assert len(rkllm(root, daemon, "run", "--model", model, "What is a module?").split()) > 3
-    assert str(root) in rkllm(root, daemon, "call", "server.version")
+    version = json.loads(rkllm(root, daemon, "call", "server.version"))
+    assert Path(version["runtime"]["library"]).is_relative_to(root)
+    assert (version["runtime"]["host"], version["runtime"]["host_reason"]) == ("c", None)
 
 
 def test_the_http_service_asks_the_daemon(root: Path, daemon: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from daemons import environment
+from daemons import Daemon, environment
 
 WHEEL = f"rkllm_twisted-*-py3-none-linux_{os.uname().machine}.whl"
 
@@ -78,6 +78,12 @@ def test_the_installed_package_gives_the_demo(built: Path, tmp_path: Path, patte
     demo = told(rkllm, "demo", cwd=tmp_path)
     assert "tokens/s" in demo
     assert "time to first token" in demo
+    daemon = Daemon(tmp_path, program=[str(python.with_name("twistd"))])
+    with daemon.connect() as client:
+        runtime = client.ask("server.version")["result"]["runtime"]
+    assert daemon.stop() == 0
+    assert Path(runtime["library"]).is_relative_to(tmp_path)
+    assert (runtime["host"], runtime["host_reason"]) == ("c", None)
 
 
 def told(*command: str | Path, cwd: Path) -> str:

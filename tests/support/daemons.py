@@ -100,6 +100,7 @@ class Daemon:
     :param twistd_options: before it.
     :param wrapper: a command that starts the daemon in its place.
     :param stdout: a descriptor for its output; a file by default.
+    :param program: another twistd than that of this Python.
     """
 
     def __init__(
@@ -110,12 +111,13 @@ class Daemon:
         twistd_options: Sequence[str] = ("--nodaemon", "--pidfile="),
         wrapper: Sequence[str] = (),
         stdout: int | None = None,
+        program: Sequence[str] | None = None,
     ) -> None:
         self.path = directory / "rkllm.sock"
         self.log = directory / "daemon.log"
         command = [
             *wrapper,
-            *twistd(),
+            *(twistd() if program is None else program),
             *twistd_options,
             "rkllm",
             f"--socket={self.path}",

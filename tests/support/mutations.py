@@ -1478,6 +1478,13 @@ GUARDS = [
         f"{LATE}::test_arrays_that_no_frame_can_have_are_left_out",
     ),
     _guard(
+        "host in C: that it starts does not say that it can run",
+        "isolation/c_host.py",
+        "if done.stderr.startswith(USAGE):",
+        "if True:",
+        "isolation/test_c_host.py::test_a_host_that_cannot_run_is_said_with_what_to_do",
+    ),
+    _guard(
         "host: a former run's callback is not taken",
         "isolation/host.py",
         " or call.frame.userdata != (userdata or 0):",
