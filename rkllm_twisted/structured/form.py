@@ -88,11 +88,16 @@ def _check_part(depth: int, part: object, place: str) -> None:
     if isinstance(part, int | float) and abs(part) > MAX_EXACT_NUMBER:
         raise wrong(
             place,
-            f"has the number {part}, and beyond {MAX_EXACT_NUMBER} none can be kept to exactly",
+            f"has a number beyond {MAX_EXACT_NUMBER}, {shown(part)}, and none can be kept to"
+            " exactly there",
         )
     if depth > MAX_DEPTH:
         raise wrong(place, f"has more than {MAX_DEPTH} levels, and no more are possible")
-    if isinstance(part, Mapping) and isinstance(part.get("properties"), Mapping):
+    if not isinstance(part, Mapping):
+        return
+    for pattern in (part.get("pattern"), *_names(part.get("patternProperties"))):
+        _check_pattern(pattern, place)
+    if isinstance(part.get("properties"), Mapping):
         required = part.get("required")
         needed = set(map(str, required)) if isinstance(required, Sequence) else set()
         optional = sum(name not in needed for name in part["properties"])
@@ -102,6 +107,16 @@ def _check_part(depth: int, part: object, place: str) -> None:
                 f"has an object with {optional} properties that are not required, and at most"
                 f" {MAX_OPTIONAL} are possible; name more of them in required",
             )
+
+
+def _check_pattern(pattern: object, place: str) -> None:
+    """:raises InvalidParams: it ends amid an escape, which llguidance would leave out."""
+    if isinstance(pattern, str) and (len(pattern) - len(pattern.rstrip("\\"))) % 2:
+        raise wrong(place, "has a pattern that ends with a backslash, which escapes nothing")
+
+
+def _names(value: object) -> Iterator[object]:
+    yield from value if isinstance(value, Mapping) else ()
 
 
 def _parts(value: object) -> Iterator[tuple[int, object]]:
@@ -122,6 +137,12 @@ def _text(value: object, place: str) -> str:
     return value
 
 
+def _regex(value: object, place: str) -> str:
+    pattern = _text(value, place)
+    _check_pattern(pattern, place)
+    return pattern
+
+
 def _choices(value: object, place: str) -> str:
     if not isinstance(value, Sequence) or isinstance(value, str) or not value:
         raise wrong(place, f"must be an array of texts, not {shown(value)}")
@@ -133,7 +154,7 @@ def _choices(value: object, place: str) -> str:
     return json.dumps(list(value), ensure_ascii=False)
 
 
-_READ = {"schema": _schema, "regex": _text, "choices": _choices, "grammar": _text}
+_READ = {"schema": _schema, "regex": _regex, "choices": _choices, "grammar": _text}
 
 #: Any JSON object.
 ANY_OBJECT: Mapping[str, object] = {"type": "object"}

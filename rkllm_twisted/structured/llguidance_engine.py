@@ -23,6 +23,8 @@ PACKAGES = ("llguidance", "numpy")
 _CONTROL = b"\xff"
 #: Forms of one model that are kept compiled: a large schema takes a second.
 KEPT_FORMS = 16
+#: llguidance's words that name no keyword -> what is wrong.
+_PLAINER = {"decimal literal invalid": "minLength and maxLength are at most 4294967295"}
 #: How llguidance says that no token may come next.
 _DEAD_END = "NoExtensionBias"
 
@@ -193,7 +195,9 @@ def _sentence(words: str) -> str:
     """Return the engine's words on one line, without a full stop and the text that it points at."""
     first, *others = [line.strip() for line in words.strip().splitlines()] or [""]
     said = [first, *(line for line in others if line.startswith("error:"))]
-    return " ".join(said).rstrip(".:")[:500] or "no reason is given"
+    text = " ".join(said)
+    plainer = next((plain for known, plain in _PLAINER.items() if known in text), text)
+    return plainer.rstrip(".:")[:500] or "no reason is given"
 
 
 llguidance_engine = LLGuidance()

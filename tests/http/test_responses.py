@@ -233,6 +233,29 @@ def test_an_answer_that_was_cut_is_incomplete() -> None:
     assert body["incomplete_details"] == {"reason": "max_output_tokens"}
 
 
+@pytest.mark.parametrize("reason", ["stop", "length"])
+@pytest.mark.parametrize(
+    "parts",
+    [("content",), ("reasoning_content",), ("reasoning_content", "content")],
+    ids="+".join,
+)
+def test_only_the_text_that_was_cut_is_an_incomplete_item(
+    parts: tuple[str, ...], reason: str
+) -> None:
+    given_ = result(reason, **dict.fromkeys(parts, "Hi"))
+    whole: Any = label().whole(given_)
+    events = ResponseEvents(label())
+    sent: list[Any] = [*events.first()]
+    for part in parts:
+        sent += events.piece({part: "Hi"})
+    sent += events.last(given_)
+    end = "incomplete" if reason == "length" else "completed"
+    wanted = [*["completed"] * (len(parts) - 1), end]
+    assert [item["status"] for item in whole["output"]] == wanted
+    assert sent[-1]["response"]["output"] == whole["output"]
+    assert (sent[-1]["type"], sent[-2]["item"]["status"]) == (f"response.{end}", end)
+
+
 PIECES = st.lists(
     st.one_of(
         st.builds(lambda words: {"content": words}, st.text(min_size=1)),

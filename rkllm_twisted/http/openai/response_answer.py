@@ -86,11 +86,14 @@ class ResponseLabel:
         """
         message = result["message"]
         calls = message.get("tool_calls") or ()
+        end = last_status(result)
+        thought, content = message.get("reasoning_content"), message.get("content")
         output: list[JSON] = []
-        if message.get("reasoning_content"):
-            output.append(self.reasoning(self.new_id("rs"), message["reasoning_content"]))
-        if message.get("content") or not calls:
-            output.append(self.message(self.new_id("msg"), message.get("content") or ""))
+        if thought:
+            status = "completed" if content else end
+            output.append(self.reasoning(self.new_id("rs"), thought, status))
+        if content or not (thought or calls):
+            output.append(self.message(self.new_id("msg"), content or "", end))
         output += [
             self.call(self.new_id("fc"), {"id": call["id"], **call["function"]}) for call in calls
         ]
@@ -115,6 +118,11 @@ class ResponseLabel:
         """
         item = {"id": item_id, "type": "function_call", "status": status, "call_id": call["id"]}
         return {**item, "name": call["name"], "arguments": call["arguments"]}
+
+
+def last_status(result: JSON) -> str:
+    """Return the status of the text that the run has ended in."""
+    return "incomplete" if result["finish_reason"] == "length" else "completed"
 
 
 def text_part(text: str) -> JSON:
@@ -187,7 +195,7 @@ class ResponseEvents:
         yield from self._call(self._calls.end())
         if not self._output and self._open is None:
             yield from self._grow("content", "")
-        yield from self._close()
+        yield from self._close(last_status(result))
         response = self.label.ended(result, self._output)
         yield self._event(f"response.{response['status']}", response=response)
 
@@ -220,13 +228,13 @@ class ResponseEvents:
         yield self._event("response.output_item.added", output_index=item.index, item=begun)
         yield self._event("response.content_part.added", **_place(item), part=item.part(""))
 
-    def _close(self) -> Iterator[JSON]:
+    def _close(self, status: str = "completed") -> Iterator[JSON]:
         item, self._open = self._open, None
         if item is None:
             return
         yield self._event(f"{item.event}.done", **_place(item), text=item.text, **_logs(item.event))
         yield self._event("response.content_part.done", **_place(item), part=item.part(item.text))
-        yield from self._done(item.make(item.id, item.text))
+        yield from self._done(item.make(item.id, item.text, status))
 
     def _done(self, item: JSON) -> Iterator[JSON]:
         index = len(self._output)
