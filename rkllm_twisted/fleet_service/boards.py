@@ -10,6 +10,11 @@ import attrs
 #: Seconds for which a model counts as the fleet's after its last board has gone: a board that loads
 #: its model again, or a router that starts again, costs time but no answer.
 GRACE_S = 60.0
+#: Seconds for which a conversation waits for the board that has its history, once that board's
+#: connection was lost: it may come back with it. A board tries again after 0.5 to 2 s at first.
+RETURN_S = 10.0
+#: The same after this front was away itself: all boards may have been, and try every 30 s at last.
+RETURN_ALL_S = 35.0
 #: Seconds before a board that said it is busy is asked again without an event from it: the first
 #: time, and at most.
 BACK_OFF_S, MAX_BACK_OFF_S = 0.1, 1.0
@@ -21,8 +26,10 @@ class Board:
 
     :param name: its id.
     :param status: what it publishes; see :mod:`rkllm_twisted.fleet_service.published`.
-    :param seen: when its last event came, in seconds of the front's clock.
+    :param seen: when its last event came, in seconds of the front's clock; of one that is away,
+        when this front has last found it so.
     :param is_here: False once it has left or its connection was lost.
+    :param returns_by: of one that is away: it may come back with its histories until then.
     :param given: runs of this front that it has and has not ended.
     :param idle_since: when its last run ended, as far as this front knows.
     :param refusals: how often it has said that it is busy since its last event.
@@ -33,6 +40,7 @@ class Board:
     status: Mapping[str, Any]
     seen: float
     is_here: bool = True
+    returns_by: float = 0.0
     given: int = 0
     idle_since: float = 0.0
     refusals: int = 0
@@ -83,15 +91,28 @@ class Boards(Mapping[str, Board]):
             idle_since=now if has_ended else known.idle_since,
         )
 
-    def left(self, name: str, now: float) -> None:
-        """Take in that a board is gone. Its runs end by themselves."""
+    def left(self, name: str, now: float, patience: float = RETURN_S) -> None:
+        """Take in that a board is gone. Its runs end by themselves.
+
+        :param patience: seconds for which conversations wait for it, unless it has said before that
+            it leaves: then it offers nothing.
+        """
         if name in self._boards:
-            self._boards[name] = attrs.evolve(self._boards[name], is_here=False, seen=now)
+            board = self._boards[name]
+            has_offered = board.status.get("offered") is not None
+            returns_by = now + patience if has_offered else now
+            self._boards[name] = attrs.evolve(board, is_here=False, seen=now, returns_by=returns_by)
 
     def lost_all(self, now: float) -> None:
         """Take in that the router is gone."""
         for name in self._boards:
-            self.left(name, now)
+            self.left(name, now, RETURN_ALL_S)
+
+    def joined(self, now: float) -> None:
+        """Take in that this front has joined again: those that are not here yet may still come."""
+        for name, board in self._boards.items():
+            if not board.is_here:
+                self.left(name, now, RETURN_ALL_S)
 
     def forget(self, now: float) -> None:
         """Forget the boards that have been away for longer than a model is waited for."""

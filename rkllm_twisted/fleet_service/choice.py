@@ -97,10 +97,13 @@ def _wait_for(able: list[Board], now: float) -> Wait:
 
 
 def _only(name: str, model: str, boards: Mapping[str, Board], now: float) -> Choice:
+    """Decide about a run whose history is on this board, which may be back soon."""
     board = boards.get(name)
-    if board is None or board.model != model:
-        return Refuse(history_lost(name, "the board is gone"))
-    return Give(name) if _is_free(board, now) else _wait_for([board], now)
+    if board is not None and board.model == model:
+        return Give(name) if _is_free(board, now) else _wait_for([board], now)
+    if board is not None and board.status.get("offered") == model and now < board.returns_by:
+        return Wait(board.returns_by)
+    return Refuse(history_lost(name, "the board is gone"))
 
 
 def _nowhere(wanted: Wanted, boards: Mapping[str, Board], now: float) -> Choice:

@@ -86,6 +86,7 @@ class Front:
     def joined(self) -> None:
         """Take in that the front is joined, and knows the boards that were there before."""
         self.is_joined = True
+        self.line.boards.joined(self._reactor.seconds())
         self.line.go_on()
 
     def lost(self) -> None:
@@ -105,7 +106,8 @@ class Front:
 
     def sweep(self) -> None:
         """Forget the boards that have been away for long; what waits for them alone is refused."""
-        self.line.boards.forget(self._reactor.seconds())
+        if self.is_joined:  # else nobody knows whether they are
+            self.line.boards.forget(self._reactor.seconds())
         if len(self.line):
             self.line.go_on()
 

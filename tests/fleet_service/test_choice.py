@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rkllm_twisted.errors import InvalidParams, NoModel, RuntimeCrashed
-from rkllm_twisted.fleet_service.boards import GRACE_S, MAX_BACK_OFF_S, Board, Boards
+from rkllm_twisted.fleet_service.boards import (
+    GRACE_S,
+    MAX_BACK_OFF_S,
+    RETURN_ALL_S,
+    RETURN_S,
+    Board,
+    Boards,
+)
 from rkllm_twisted.fleet_service.choice import (
     PREFERENCE_S,
     Give,
@@ -22,12 +29,14 @@ from rkllm_twisted.fleet_service.choice import (
 from rkllm_twisted.fleet_service.published import READY_STATES
 
 NOW = 100.0
+#: What a front knows of a board, beside what that publishes.
+FACTS = ("is_here", "given", "seen", "returns_by")
 
 
 def board(name: str, **status: Any) -> Board:
     """A free board with the model tiny, seen just now."""
     idle = status.pop("idle_since", 0.0)
-    facts = {name: status.pop(name) for name in ("is_here", "given", "seen") if name in status}
+    facts = {name: status.pop(name) for name in FACTS if name in status}
     here = {"state": "loaded", "model": "tiny", "running": False, "queue_length": 0, **status}
     here["offered"] = here["model"] if here["state"] in READY_STATES else None
     return Board(name, here, **{"seen": NOW, "idle_since": idle, **facts})
@@ -95,6 +104,12 @@ BUSY = {"state": "running", "running": True}
             id="its history is there only",
         ),
         pytest.param(
+            Wanted("tiny", must="b2"),
+            [board("b1"), board("b2", is_here=False, returns_by=NOW + RETURN_S)],
+            Wait(NOW + RETURN_S),
+            id="its history may come back",
+        ),
+        pytest.param(
             Wanted("tiny"), [board("b1", is_here=False)], Wait(NOW + GRACE_S + 0.001), id="away"
         ),
         pytest.param(
@@ -112,6 +127,7 @@ def test_the_board_of_a_run(wanted: Wanted, known: list[Board], expected: object
     [
         pytest.param([board("b1")], id="unknown"),
         pytest.param([board("b1"), board("b2", is_here=False)], id="gone"),
+        pytest.param([board("b1"), board("b2", is_here=False, returns_by=NOW)], id="gone for long"),
         pytest.param([board("b1"), board("b2", model="other")], id="another model"),
         pytest.param([board("b1"), board("b2", state="empty")], id="no model"),
     ],
@@ -225,6 +241,36 @@ def test_boards_that_are_away_for_long_are_forgotten() -> None:
     assert fleet.models(NOW) == {"tiny": 0}
     fleet.forget(NOW + GRACE_S + 1)
     assert not fleet
+
+
+@pytest.mark.parametrize(
+    ("offered", "loses", "seconds"),
+    [
+        ("tiny", Boards.left, RETURN_S),
+        ("tiny", Boards.lost_all, RETURN_ALL_S),
+        (None, Boards.left, 0.0),
+        (None, Boards.lost_all, 0.0),
+    ],
+)
+def test_histories_wait_for_a_board_that_has_not_said_that_it_leaves(
+    offered: str | None, loses: Any, seconds: float
+) -> None:
+    """Longer if this front was away, since all boards may have been."""
+    fleet = Boards()
+    fleet.saw("b1", {**board("b1").status, "offered": offered}, NOW - 1)
+    loses(fleet, *(["b1"] if loses is Boards.left else []), NOW)
+    assert fleet["b1"].returns_by == NOW + seconds
+
+
+def test_a_front_that_has_joined_again_waits_for_the_boards_anew() -> None:
+    """However long the router was away."""
+    fleet = Boards()
+    fleet.saw("b1", board("b1").status, NOW)
+    fleet.lost_all(NOW)
+    later = NOW + 10 * GRACE_S
+    fleet.joined(later)
+    assert fleet.models(later) == {"tiny": 0}
+    assert fleet["b1"].returns_by == later + RETURN_ALL_S
 
 
 def test_the_model_of_a_run_that_names_none() -> None:

@@ -18,6 +18,8 @@ from rkllm_twisted.errors import (
     RuntimeCrashed,
 )
 from rkllm_twisted.fleet_service import line
+from rkllm_twisted.fleet_service.boards import GRACE_S, RETURN_S
+from rkllm_twisted.fleet_service.front_link import SETTLE_S
 from rkllm_twisted.fleet_service.retries import Cause
 from rkllm_twisted.testing import Answer, Crash
 
@@ -244,10 +246,67 @@ def test_a_history_goes_with_its_board() -> None:
     rig.result(client.run("Hello", keep_history=1), 1.0)
     [used] = [name for name, calls in asked(rig).items() if calls]
     rig.boards[used].crash()
-    with pytest.raises(RuntimeCrashed) as caught:
-        rig.result(client.run("Go on"), 1.0)
-    assert caught.value.data == {"board": used, "history": "lost"}
+    waiting = outcome(client.run("Go on"))
+    rig.advance(RETURN_S - 0.1)
+    assert not waiting
+    rig.advance(0.2)
+    assert waiting[0].value.data == {"board": used, "history": "lost"}
     assert rig.result(client.run("Hello"), 1.0).text == TEXT
+
+
+@pytest.mark.parametrize("lost", ["board", "router"])
+def test_a_history_is_continued_after_a_lost_connection(lost: str) -> None:
+    """The daemon still has it: what is asked meanwhile waits for the board, whichever are free."""
+    rig = FleetRig(["b1", "b2"])
+    client = rig.client()
+    rig.result(client.run("Hello", keep_history=1), 1.0)
+    [used] = [name for name, calls in asked(rig).items() if calls]
+    engine = rig.boards[used].engine
+    if lost == "board":
+        rig.router.disconnect(engine)
+    else:
+        rig.router.stop()
+    meanwhile = outcome(client.run("Go on", keep_history=1))
+    rig.advance(0.2)
+    assert not meanwhile
+    if lost == "board":
+        rig.router.reconnect(engine)
+    else:
+        rig.router.start()
+    rig.advance(SETTLE_S + 1.0)
+    assert meanwhile[0].text == TEXT
+    assert rig.result(client.run("And on", keep_history=1), 1.0).text == TEXT
+    assert sorted(len(calls) for calls in asked(rig).values()) == [0, 3]
+
+
+def test_a_history_whose_board_has_left_in_order_is_lost_at_once() -> None:
+    """It has said that it offers nothing more."""
+    rig = FleetRig(["b1", "b2"])
+    client = rig.client()
+    rig.result(client.run("Hello", keep_history=1), 1.0)
+    [used] = [name for name, calls in asked(rig).items() if calls]
+    outcome(rig.boards[used].stop())
+    rig.settle()
+    with pytest.raises(RuntimeCrashed, match="the board is gone"):
+        rig.result(client.run("Go on"))
+
+
+def test_what_waits_outlives_a_long_absence_of_the_router() -> None:
+    """The boards may come back later than the front."""
+    rig = FleetRig(["b1"])
+    engine = rig.boards["b1"].engine
+    rig.router.stop()
+    run = outcome(rig.client().run("Hello"))
+    rig.advance(3 * GRACE_S, 5.0)
+    rig.front.sweep()
+    engine.wanted = False
+    rig.router.start()
+    rig.advance(20.0, 2.0)
+    rig.front.sweep()
+    assert not run
+    rig.router.reconnect(engine)
+    rig.advance(1.0)
+    assert run[0].text == TEXT
 
 
 def test_without_a_model_a_board_gets_nothing() -> None:

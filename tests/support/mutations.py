@@ -1355,6 +1355,20 @@ GUARDS = [
         "fleet_service/test_choice.py::test_a_history_that_is_gone_is_an_error",
     ),
     _guard(
+        "fleet: a history waits for its board when the connection was lost",
+        "fleet_service/choice.py",
+        '    if board is not None and board.status.get("offered") == model',
+        '    if False and board is not None and board.status.get("offered") == model',
+        "fleet_service/test_front.py::test_a_history_is_continued_after_a_lost_connection",
+    ),
+    _guard(
+        "fleet: a front that has joined again waits for boards that come later",
+        "fleet_service/front.py",
+        "        self.line.boards.joined(self._reactor.seconds())\n",
+        "",
+        "fleet_service/test_front.py::test_what_waits_outlives_a_long_absence_of_the_router",
+    ),
+    _guard(
         "fleet: a board makes one run at a time, by whichever URI",
         "fleet_service/board_runs.py",
         "        if self.under_way:\n            raise",
