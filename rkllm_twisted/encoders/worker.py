@@ -99,7 +99,8 @@ def main(argv: list[str]) -> None:
 
     :param argv: its second member is the descriptor of the connection.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the daemon handles the Ctrl-C of a terminal
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # the daemon gets them, too, and ends this process
     os.set_inheritable(int(argv[1]), False)
     worker = EncoderWorker(socket.socket(fileno=int(argv[1])))
     threading.Thread(target=worker.listen, name="listen", daemon=True).start()

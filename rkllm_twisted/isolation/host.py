@@ -235,7 +235,8 @@ def send_heartbeats() -> None:
 
 def apply_limits(descriptors: int, cpus: str, oom_score_adj: str) -> None:
     """Set the signals, limits and processors of this process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the daemon handles the Ctrl-C of a terminal
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # the daemon gets them, too, and ends this process
     libc = ctypes.CDLL(None)
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     # C buffers a whole block of what it prints to a pipe; a crash would lose it.

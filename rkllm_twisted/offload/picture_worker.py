@@ -46,6 +46,8 @@ def answer(data: bytes, arguments: Sequence[str]) -> tuple[int, bytes]:
 
 def main() -> None:
     """Decode the picture on the standard input."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # the daemon gets them, too, and ends this process
     signal.signal(signal.SIGPROF, signal.SIG_DFL)  # nothing handles it: the kernel ends the process
     limit = float(os.environ.get(CPU_LIMIT_VARIABLE, CPU_LIMIT_S))
     signal.setitimer(signal.ITIMER_PROF, limit)
@@ -54,7 +56,7 @@ def main() -> None:
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE_ADJ))
     code, output = answer(sys.stdin.buffer.read(MAX_ENCODED_BYTES + 1), sys.argv[1:])
-    with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
+    with contextlib.suppress(BrokenPipeError):
         sys.stdout.buffer.write(output)
         sys.stdout.buffer.flush()
     os._exit(code)

@@ -86,12 +86,14 @@ def serve(requests: int, answers: BinaryIO) -> None:
 
 def main() -> None:
     """Serve the daemon that started this process, on its standard streams."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # the daemon gets them, too, and ends this process
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE_ADJ))
-    with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
+    with contextlib.suppress(BrokenPipeError):
         serve(sys.stdin.fileno(), sys.stdout.buffer)
     os._exit(0)  # nothing is to be flushed to a daemon that has gone
 

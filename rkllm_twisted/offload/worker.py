@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 from io import BufferedIOBase
 from pathlib import Path
@@ -59,10 +60,12 @@ def serve(requests: BufferedIOBase, answers: BinaryIO) -> None:
 
 def main() -> None:
     """Serve the daemon that started this process, on its standard streams."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # the daemon gets them, too, and ends this process
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE_ADJ))
     with (
-        contextlib.suppress(KeyboardInterrupt, BrokenPipeError),
+        contextlib.suppress(BrokenPipeError),
         open(sys.stdin.fileno(), "rb", closefd=False) as requests,
     ):
         serve(requests, sys.stdout.buffer)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -299,3 +301,23 @@ def test_what_the_library_prints_is_a_line_of_the_log(tmp_path: Path) -> None:
     with pytest.raises(RuntimeRefused):
         EncoderProcess(OpenEncoder("rknn", broken, "auto", SCRIPTED), take_line=lines.append)
     assert lines == ["E RKNN: line 6 of the script is wrong"]
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_whole_group_does_not_end_its_process(
+    tmp_path: Path, how: signal.Signals
+) -> None:
+    """The daemon gets it, too, and ends the process."""
+    encoder = EncoderProcess(OpenEncoder("rknn", encoder_script(tmp_path), "auto", SCRIPTED))
+    started = [p for task in Path("/proc/self/task").iterdir() for p in children_of(task)]
+    [process] = [
+        p for p in started if b"encoders.worker" in Path(f"/proc/{p}/cmdline").read_bytes()
+    ]
+    os.kill(process, how)
+    assert encoder.encode(PIXELS).shape == (4, 6)
+    encoder.close()
+
+
+def children_of(task: Path) -> list[int]:
+    """Return the processes that a thread has started."""
+    return [int(process) for process in (task / "children").read_text().split()]

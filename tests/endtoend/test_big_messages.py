@@ -158,6 +158,21 @@ def test_who_leaves_meanwhile_is_forgotten(start: Start) -> None:
         assert client.ask("server.status")["result"]["clients"] == 1
 
 
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_whole_group_does_not_end_the_reader(
+    start: Start, how: signal.Signals
+) -> None:
+    """The daemon ends it; a message that is under way is still answered."""
+    daemon = start()
+    with daemon.connect() as client:
+        for _ in range(2):
+            send(client, SWARM + b"\n")
+            assert client.line()["id"] == "big"
+            (reader,) = readers_of(daemon)
+            os.kill(reader, how)
+    assert "ended" not in daemon.log.read_text()
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_the_reader_ends_with_the_daemon(start: Start, how: signal.Signals) -> None:
     """The process that parses ends with it, whichever signal ends the daemon."""

@@ -163,6 +163,29 @@ def test_a_stream_may_end_when_the_daemon_is_told_to_stop(
     assert "stopping: rkllm_run_async for client" in daemon.log.read_text()
 
 
+@pytest.mark.parametrize(
+    ("how", "host"),
+    [(signal.SIGTERM, "c"), (signal.SIGTERM, "python"), (signal.SIGINT, "c")],
+    ids=["SIGTERM-c", "SIGTERM-python", "Ctrl-C"],
+)
+def test_a_stream_may_end_when_the_whole_group_is_told_to_stop(
+    start: Start, script: Callable[[str], Path], tmp_path: Path, how: signal.Signals, host: str
+) -> None:
+    """Terminals and containers signal all processes; the runtime's waits for the daemon."""
+    daemon, gate = start(f"--runtime-host={host}", wrapper=["setsid"]), tmp_path / "gate"
+    daemon.load(script(f'run\ntoken "first"\nwait "{gate}"\ntoken " second"\nfinish\n'))
+    with daemon.connect() as client:
+        client.ask("rkllm.run_async", [{"prompt_input": "hi"}])
+        os.killpg(daemon.process.pid, how)
+        wait_until(lambda: not daemon.path.exists())
+        gate.touch()
+        assert client.line()["result"]["text"] == " second"
+        assert client.line()["result"]["_callback_state"] == 2
+        assert client.eof() == b""
+    assert daemon.process.wait(10) == 0
+    assert "the runtime's process" not in daemon.log.read_text()
+
+
 def test_a_stream_that_does_not_end_is_ended(start: Start, script: Callable[[str], Path]) -> None:
     """The stream ends with -32802 after ten seconds, and the daemon within fifteen."""
     daemon = start()

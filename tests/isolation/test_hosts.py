@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import select
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -194,6 +196,21 @@ def test_a_processor_that_does_not_exist_is_said(name: str, start: Callable[...,
     host = start(cpu.library_path("1.3.0"), "1.3.0", name, cpus=(1023,))
     code, printed = host.end()
     assert (code, printed[:20]) == (1, b"E host: --child-cpus")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("name", HOSTS)
+def test_a_signal_to_the_whole_group_does_not_end_the_host(
+    name: str, number: signal.Signals, start: Callable[..., Host]
+) -> None:
+    """The daemon gets it, too, lets the run end, and ends the host."""
+    host = start(cpu.library_path("1.3.0"), "1.3.0", name)
+    assert os.read(host.heartbeat, 1) == b"."
+    host.process.send_signal(number)
+    layout = layout_of(releases()["1.3.0"])
+    host.send(whole(CallFrame(1, "rkllm_destroy", image(layout, "rkllm_destroy", []))))
+    assert [type(one) for one in host.until_return()] == [ReturnFrame]
+    assert host.end()[0] == 0
 
 
 @pytest.mark.parametrize("name", HOSTS)

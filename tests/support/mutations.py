@@ -1534,6 +1534,13 @@ GUARDS = [
         f"{LATE}::test_arrays_of_several_rows_share_a_frame",
     ),
     _guard(
+        "host in C: a SIGTERM to the whole group does not end it",
+        "../cpu_runtime/src/host/main.c",
+        "signal(SIGTERM, SIG_IGN);",
+        "",
+        "isolation/test_hosts.py::test_a_signal_to_the_whole_group_does_not_end_the_host",
+    ),
+    _guard(
         "host in C: a former run's callback is not taken",
         "../cpu_runtime/src/host/host.c",
         " && call->parts.call->userdata == userdata;",

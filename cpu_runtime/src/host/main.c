@@ -87,7 +87,9 @@ static void *send_heartbeats(void *unused) {
 
 int main(int argc, char **argv) {
     if (argc != 6) host_fail("rkllm-host", "twistd rkllm starts this program");
-    signal(SIGINT, SIG_IGN); /* the daemon handles the Ctrl-C of a terminal */
+    /* Both may go to the whole group: the daemon lets the run end, and ends this process. */
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a full disk is an error of write(2) */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
