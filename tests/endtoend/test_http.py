@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
 import signal
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from daemons import MAX_WAIT_S, environment, twistd
+from daemons import MAX_WAIT_S
 from documented_answers import fits
+from http_program import HTTPProgram
 from twisted.application.service import IServiceCollection
 
 from rkllm_twisted.cpu import demo_model
@@ -25,49 +23,17 @@ QUESTION = {"messages": [{"role": "user", "content": "What is a generator?"}]}
 ANSWER = "A function which returns a generator iterator."
 
 
-class Program:
-    """The program, and a client of it."""
-
-    def __init__(self, directory: Path, *options: str) -> None:
-        self.log = directory / "http.log"
-        command = [*twistd(), "--nodaemon", "rkllm-http", *options]
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, cwd=directory, env=environment()
-            )
-
-    def port(self) -> int:
-        deadline = time.monotonic() + MAX_WAIT_S
-        while self.process.poll() is None and time.monotonic() < deadline:
-            match = re.search(r"listening on 127.0.0.1:(\d+)", self.log.read_text())
-            if match:
-                return int(match[1])
-            time.sleep(0.02)  # nothing to wait for but the file
-        pytest.fail(f"it does not listen:\n{self.log.read_text()}")
-
-    def ask(self, method: str, path: str, body: object = None) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port(), timeout=MAX_WAIT_S)
-        try:
-            connection.request(method, path, None if body is None else json.dumps(body))
-            response = connection.getresponse()
-            return response.status, response.read()
-        finally:
-            connection.close()
-
-
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HTTPProgram]:
     directory = tmp_path_factory.mktemp("http")
     daemon = f"--library cpu --socket {directory}/rkllm.sock --model {demo_model()}"
     options = ["--listen", "tcp:0:interface=127.0.0.1", "--embed"]
-    running = Program(directory, *options, f"{daemon} --model-param top_k=1")
+    running = HTTPProgram(directory, *options, f"{daemon} --model-param top_k=1")
     yield running
-    if running.process.poll() is None:
-        running.process.kill()
-        running.process.wait()
+    running.kill()
 
 
-def test_the_pages_requests_are_answered_as_it_shows(program: Program) -> None:
+def test_the_pages_requests_are_answered_as_it_shows(program: HTTPProgram) -> None:
     """The model may still be loading: the first request waits for it."""
     for direction, line in re.findall(r"^([→←]) (.+)$", PAGE.read_text(), re.MULTILINE):
         if direction == "→":
@@ -87,7 +53,7 @@ def test_the_pages_application_has_the_service(tmp_path: Path) -> None:
     assert isinstance(service, HTTPService)
 
 
-def test_a_stream_has_the_same_text(program: Program) -> None:
+def test_a_stream_has_the_same_text(program: HTTPProgram) -> None:
     _, body = program.ask("POST", "/v1/chat/completions", {**QUESTION, "stream": True})
     events = [line.removeprefix("data: ") for line in body.decode().split("\n\n") if line]
     assert events.pop() == "[DONE]"
@@ -95,15 +61,15 @@ def test_a_stream_has_the_same_text(program: Program) -> None:
     assert "".join(delta.get("content", "") for delta in deltas) == ANSWER
 
 
-def test_embeddings_are_of_length_one(program: Program) -> None:
+def test_embeddings_are_of_length_one(program: HTTPProgram) -> None:
     status, body = program.ask("POST", "/v1/embeddings", {"input": ["a list", "a set"]})
     assert status == 200
     for item in json.loads(body)["data"]:
         assert sum(number**2 for number in item["embedding"]) == pytest.approx(1, abs=1e-3)
 
 
-def test_a_port_in_use_is_one_sentence(program: Program, tmp_path: Path) -> None:
-    other = Program(tmp_path, "--listen", f"tcp:{program.port()}:interface=127.0.0.1")
+def test_a_port_in_use_is_one_sentence(program: HTTPProgram, tmp_path: Path) -> None:
+    other = HTTPProgram(tmp_path, "--listen", f"tcp:{program.port()}:interface=127.0.0.1")
     assert other.process.wait(MAX_WAIT_S) == 1
     log = other.log.read_text()
     assert "interface=127.0.0.1: Address already in use; name another with --listen." in log
@@ -111,12 +77,12 @@ def test_a_port_in_use_is_one_sentence(program: Program, tmp_path: Path) -> None
 
 
 def test_a_wrong_option_is_one_sentence(tmp_path: Path) -> None:
-    other = Program(tmp_path, "--listen", "tcp:8080")
+    other = HTTPProgram(tmp_path, "--listen", "tcp:8080")
     assert other.process.wait(MAX_WAIT_S) == 1
     assert "can be reached from other machines" in other.log.read_text()
 
 
-def test_it_stops_in_order(program: Program) -> None:
+def test_it_stops_in_order(program: HTTPProgram) -> None:
     """The last test of the module: the daemon inside stops, too."""
     program.process.send_signal(signal.SIGTERM)
     assert program.process.wait(MAX_WAIT_S) == 0

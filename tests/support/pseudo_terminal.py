@@ -71,9 +71,12 @@ class Terminal:
 
 
 @contextmanager
-def terminal(*words: str, daemon: Daemon, state: Path | None = None) -> Iterator[Terminal]:
+def terminal(
+    *words: str, daemon: Daemon | None = None, state: Path | None = None
+) -> Iterator[Terminal]:
     """Run the command on a terminal of its own.
 
+    :param daemon: whose socket it finds in its environment; None: the words name one.
     :param state: its XDG_STATE_HOME.
     """
     env = {**surroundings(daemon), "TERM": "xterm-256color", "PROMPT_TOOLKIT_NO_CPR": "1"}
