@@ -39,3 +39,14 @@ class TooLarge(FleetError):
 
 class NoExtra(StartupError):
     """The packages of the extra ``fleet`` are not installed."""
+
+
+def replaced(name: str) -> NotPermitted:
+    """Make the error for a member whose name a later connection has.
+
+    :param name: the member's.
+    """
+    return NotPermitted(
+        f"Another process has joined as {name}, and has its place. Give each board a name and a key"
+        " of its own; this one comes back when the other has left."
+    )

@@ -65,12 +65,14 @@ class IEngine(Interface):
             exception is logged, and the caller gets an InternalError. It is cancelled if the caller
             cancels, leaves or loses its connection, or if the own connection is lost. Until it has
             fired, the call counts as under way.
-        :param concurrency: None: the URI is this member's alone, and calls are not counted; if a
-            member of the same name has it, that one loses it, because it is an older connection. 1:
-            members share the URI, a call goes to one of those that have none, by turns, and fails
-            with BoardsBusy if there is none. Counts are per URI. No caller that leaves, and no
-            cancelled call, takes a member's place for longer than its ``serve`` takes to end. While
-            a call of an earlier offer of this URI is being served, the offer is not in force.
+        :param concurrency: None: the URI is this member's alone, and calls are not counted; if an
+            earlier connection of the same name has it, that is replaced: a warning is logged here,
+            and the other is disconnected with NotPermitted. It tries every 30 s whether the name is
+            free again, without replacing anyone. 1: members share the URI, a call goes to one of
+            those that have none, by turns, and fails with BoardsBusy if there is none. Counts are
+            per URI. No caller that leaves, and no cancelled call, takes a member's place for longer
+            than its ``serve`` takes to end. While a call of an earlier offer of this URI is being
+            served, the offer is not in force.
         :returns: fires when the offer is in force for the first time; if the engine has not joined,
             that is later. It fails with :exc:`~rkllm_twisted.fleet.errors.NotPermitted`, and the
             offer is forgotten, if this member may not offer the URI, and with CancelledError if the
@@ -141,7 +143,8 @@ class IWatcher(Interface):
         What was known of the boards is void: no ``board_left`` follows, and each board is shown
         again after the next ``connected``.
 
-        :param reason: RouterLost, or NotPermitted if the router refuses the key or the name.
+        :param reason: RouterLost, or NotPermitted if the router refuses the key or the name, or if
+            a later connection of the same name has replaced this one.
         """
 
     def board_changed(board: str, state: BoardState) -> None:

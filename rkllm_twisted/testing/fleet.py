@@ -16,10 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from twisted.logger import Logger
+
 from rkllm_twisted.fleet import errors
 from rkllm_twisted.fleet.access import allowed
 from rkllm_twisted.fleet.values import Offer, Role
 from rkllm_twisted.testing.fleet_engine import InMemoryEngine, copied
+
+_log = Logger("rkllm.fleet")
 
 
 class InMemoryRouter:
@@ -77,7 +81,10 @@ class InMemoryRouter:
             engine.refuse(
                 errors.NotPermitted(f"The router does not know the key of {engine.name}.")
             )
+        elif engine.yields and self._named(engine):
+            engine.refuse(errors.replaced(engine.name))
         else:
+            engine.yields = False
             engine.enter()
             self.show(engine)
             for board in self._joined(Role.BOARD):
@@ -104,11 +111,13 @@ class InMemoryRouter:
         raise errors.BoardsBusy(f"Every board that offers {uri} has a call.")
 
     def take_from_others(self, uri: str, engine: InMemoryEngine, concurrency: int | None) -> None:
-        """For engines: end older offers of a URI that is one member's alone."""
+        """For engines: end the earlier connection that has a URI which is one member's alone."""
         if concurrency is None:
             for other in self._offering(uri):
                 if other is not engine:
-                    other.offers[uri].is_open = False
+                    _log.warn("{name} replaces an earlier connection", name=engine.name)
+                    other.yields = True
+                    other.lose(errors.replaced(other.name))
 
     def list_offers(self) -> tuple[Offer, ...]:
         """For engines: see :meth:`IEngine.list_offers`."""
@@ -122,11 +131,14 @@ class InMemoryRouter:
 
     def hide(self, board: InMemoryEngine) -> None:
         """For engines: a member has left."""
-        if board.role is not Role.BOARD or board.state is None:
+        if board.role is not Role.BOARD or board.state is None or self._named(board):
             return
         for front in [*self._joined(Role.FRONT), *self._joined(Role.ADMIN)]:
             if front.watcher is not None:
                 front.watcher.board_left(board.name)
+
+    def _named(self, engine: InMemoryEngine) -> list[InMemoryEngine]:
+        return [one for one in self._joined(engine.role) if one.name == engine.name]
 
     def _tell(self, front: InMemoryEngine, board: InMemoryEngine) -> None:
         if front.role is Role.BOARD or front.watcher is None:

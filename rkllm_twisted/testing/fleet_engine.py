@@ -113,6 +113,8 @@ class InMemoryEngine:
         self.role = role
         self.joined = False
         self.wanted = False
+        #: True if a later member of its name has its place.
+        self.yields = False
         self.state: BoardState | None = None
         self.offers: dict[str, _OfferInMemory] = {}
         self.serving: list[_CallInMemory] = []

@@ -6,6 +6,8 @@ import pytest
 from crossbar_router import CrossbarRouter, require_crossbar
 from engine_contract import *  # noqa: F403 - the tests are the names
 
+from rkllm_twisted.fleet.wamp import connection
+
 require_crossbar()
 
 
@@ -55,6 +57,35 @@ async def test_boards_answers_are_not_kept_for_other_boards(fleet: CrossbarRoute
     second = await joined(fleet, "b2", Role.BOARD)  # noqa: F405
     with pytest.raises(NotPermitted):  # noqa: F405
         await second.offer(board_uri("b1", "run"), Served())  # noqa: F405
+
+
+async def test_a_member_that_was_replaced_comes_back_when_its_name_is_free(
+    fleet: CrossbarRouter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until then its attempts take nothing from the newer one."""
+    monkeypatch.setattr(connection, "LONGEST", 0.2)
+    served, others = Served(), Served()  # noqa: F405
+    older, watcher = fleet.engine("b1", Role.BOARD), Watcher()  # noqa: F405
+    older.watch(watcher)
+    await older.join()
+    await older.offer(board_uri("b1", "run"), served)  # noqa: F405
+    await older.offer(DEMO, served, 1)  # noqa: F405
+    front = await joined(fleet, "f1", Role.FRONT)  # noqa: F405
+    newer, newer_watcher = fleet.engine("b1", Role.BOARD), Watcher()  # noqa: F405
+    newer.watch(newer_watcher)
+    await newer.join()
+    await newer.offer(board_uri("b1", "run"), others)  # noqa: F405
+    await until(lambda: len(watcher.lost) > 2)  # noqa: F405
+    assert not newer_watcher.lost
+    answer = await place(front, others, board_uri("b1", "run"))  # noqa: F405
+    others.answers[0].callback("newer")
+    assert await answer == "newer"
+    await newer.leave()
+    await until(lambda: older.joined and not older._offers.yields)  # noqa: F405
+    for uri in (board_uri("b1", "run"), DEMO):  # noqa: F405
+        answer = await place(front, served, uri)  # noqa: F405
+        served.answers[-1].callback("older")
+        assert await answer == "older"
 
 
 async def test_a_thousand_callers_that_break_off_take_no_place(fleet: CrossbarRouter) -> None:

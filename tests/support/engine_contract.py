@@ -16,6 +16,7 @@ import pytest
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import deferLater
+from twisted.logger import capturedLogs
 
 from rkllm_twisted.errors import InternalError, RuntimeCrashed
 from rkllm_twisted.fleet.errors import (
@@ -454,17 +455,37 @@ async def test_boards_call_nothing_and_fronts_no_administration(fleet: Any) -> N
     assert await answer == "done"
 
 
-async def test_the_newer_member_of_a_name_takes_its_own_uris(fleet: Any) -> None:
-    board, front = await pair(fleet)
+async def test_the_newer_member_of_a_name_replaces_the_older_one(fleet: Any) -> None:
+    """Both are told, and the older one does not come back while the newer one is there."""
+    board, watcher = fleet.engine("b1", Role.BOARD), Watcher()
+    board.watch(watcher)
+    await board.join()
+    front, seen = fleet.engine("f1", Role.FRONT), Watcher()
+    front.watch(seen)
+    await front.join()
     old, new = Served(), Served()
     uri = board_uri("b1", "run")
+    board.announce({"state": "old"})
     await board.offer(uri, old)
-    newer = await joined(fleet, "b1", Role.BOARD)
-    await newer.offer(uri, new)
+    await board.offer(DEMO, old, 1)
+    with capturedLogs() as logged:
+        newer = await joined(fleet, "b1", Role.BOARD)
+        newer.announce({"state": "new"})
+        await newer.offer(uri, new)
+        await until(lambda: watcher.lost)
+    assert sum("replaces" in str(event.get("log_format")) for event in logged) == 1
+    assert isinstance(watcher.lost[0], NotPermitted)
+    assert "Another process has joined as b1" in str(watcher.lost[0])
+    assert not board.joined
     answer = await place(front, new, uri)
     new.answers[0].callback("newer")
     assert await answer == "newer"
     assert not old.calls
+    with pytest.raises(NotOffered):
+        await front.call(DEMO, {})
+    await until(lambda: seen.boards == {"b1": {"state": "new"}})
+    await newer.leave()
+    await until(lambda: not seen.boards)
 
 
 async def test_what_is_too_large_is_not_sent(fleet: Any) -> None:

@@ -1369,6 +1369,27 @@ GUARDS = [
         "fleet_service/test_front.py::test_what_waits_outlives_a_long_absence_of_the_router",
     ),
     _guard(
+        "fleet: a board that was replaced takes nothing back by force",
+        "fleet/wamp/offers.py",
+        "            if self.yields:\n                self._give_way()\n                return\n",
+        "",
+        "crossbar/test_router.py::test_a_member_that_was_replaced_comes_back_when_its_name_is_free",
+    ),
+    _guard(
+        "fleet: a board that was replaced is told",
+        "fleet/wamp/session.py",
+        "            self._unregistered(msg.registration)\n",
+        "            pass\n",
+        "crossbar/test_router.py::test_the_newer_member_of_a_name_replaces_the_older_one",
+    ),
+    _guard(
+        "fleet: a board that has replaced another is seen to leave",
+        "fleet/wamp/presence.py",
+        "                    del self._boards[number]\n",
+        "                    pass\n",
+        "crossbar/test_router.py::test_the_newer_member_of_a_name_replaces_the_older_one",
+    ),
+    _guard(
         "fleet: a board makes one run at a time, by whichever URI",
         "fleet_service/board_runs.py",
         "        if self.under_way:\n            raise",
@@ -1400,8 +1421,8 @@ GUARDS = [
         _guard(
             f"fleet: boards share a URI by roundrobin and not by {policy}",
             "fleet/wamp/offers.py",
-            '"invoke": "roundrobin"',
-            f'"invoke": "{policy}"',
+            'invoke="roundrobin"',
+            f'invoke="{policy}"',
             "crossbar/test_router.py::test_a_shared_uri_goes_to_boards_without_a_call",
         )
         for policy in ("random", "first", "last")

@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from rkllm_twisted.fleet.errors import FleetError, NotPermitted, RouterLost
+from rkllm_twisted.fleet.errors import FleetError, NotPermitted, RouterLost, replaced
 from rkllm_twisted.fleet.interfaces import IEngine
 from rkllm_twisted.fleet.payloads import checked_state
 from rkllm_twisted.fleet.values import (
@@ -57,10 +57,12 @@ class WAMPEngine:
         self._presence: Any = None
         self._state: str | None = None
         self._failures = 0
+        #: True if the next attempt is to come late.
         self._is_refused = False
+        self._has_taken_over = False
         #: True if the watcher knows why there is no connection.
         self._is_told = False
-        self._offers = Offers()
+        self._offers = Offers(self._takes_over, self._replaced)
         self._first: Deferred[None] = Deferred(self._stop_joining)
         endpoint, factory = connection.way_to(reactor, url, ca, self._make_session)
         self._service = ClientService(endpoint, factory, self._delay, reactor)
@@ -140,11 +142,15 @@ class WAMPEngine:
             _log.error("The router lets no front see this board: {reason}", reason=failure.value)
 
     def _make_session(self) -> Session:
-        return Session(self.name, self.role, self._key, self._accepted, self._left)
+        return Session(
+            *(self.name, self.role, self._key, self._accepted, self._left),
+            self._offers.unregistered,
+        )
 
     def _accepted(self, session: Session) -> None:
         """The router has accepted this member."""
-        self._session, self._failures, self._is_refused = session, 0, False
+        self._session, self._failures = session, 0
+        self._is_refused = self._has_taken_over = False
         if self._watcher is not None:
             self._watcher.connected()
             if self.role is not Role.BOARD:
@@ -164,19 +170,38 @@ class WAMPEngine:
     def _left(self, session: Session, reason: str) -> None:
         """The session has ended, or was refused."""
         error = meaning_of(reason, "The connection to the router has ended.")
-        self._is_refused = isinstance(error, NotPermitted)
+        is_refused = isinstance(error, NotPermitted)
         if session is self._session:
             self._session = None
             if self._presence is not None:
                 self._presence.stop()
             self._offers.disconnected()
-        elif not self._is_refused:
+        elif not is_refused:
             return
-        self._is_told = True
+        self._is_told, self._is_refused = True, is_refused
         if self._watcher is not None and reason != "wamp.close.normal":
             self._watcher.disconnected(error)
-        if self._is_refused and not self._first.called:
+        if is_refused and not self._first.called:
             self._first.errback(error)
+
+    def _takes_over(self) -> None:
+        """The router still has an earlier connection of this name, perhaps one that was lost."""
+        if not self._has_taken_over:
+            self._has_taken_over = True
+            _log.warn(
+                "The router still had a connection of {name}, which this one replaces. If another"
+                " process runs as {name}, give each a name and a key of its own.",
+                name=self.name,
+            )
+
+    def _replaced(self) -> None:
+        """A later connection of this name has come: leave the name to it until it ends."""
+        session, self._session = self._session, None
+        self._is_told = self._is_refused = True
+        self._offers.disconnected()
+        if self._watcher is not None:
+            self._watcher.disconnected(replaced(self.name))
+        session.drop()
 
     def _stop_joining(self, _: Deferred[None]) -> None:
         self.leave()
@@ -185,9 +210,9 @@ class WAMPEngine:
         """Return the seconds before the next attempt: a connection has ended or was not made."""
         if not self._is_told and self._watcher is not None:
             self._watcher.disconnected(RouterLost("The router cannot be reached."))
-        self._is_told = False
+        is_refused, self._is_told, self._is_refused = self._is_refused, False, False
         self._failures += 1
-        return connection.LONGEST if self._is_refused else connection.delay(self._failures)
+        return connection.LONGEST if is_refused else connection.delay(self._failures)
 
 
 def _no_connection() -> RouterLost:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
+from autobahn.wamp.exception import ApplicationError
 from autobahn.wamp.types import RegisterOptions
 from twisted.internet.defer import Deferred, ensureDeferred, succeed
 from twisted.python.failure import Failure
@@ -14,6 +15,9 @@ from rkllm_twisted.fleet.errors import NotPermitted
 from rkllm_twisted.fleet.values import Serve
 from rkllm_twisted.fleet.wamp.serving import Serving
 from rkllm_twisted.fleet.wamp.translation import error_from_wamp
+
+#: What the router says about a URI that is another connection's alone.
+_TAKEN = "wamp.error.procedure_already_exists"
 
 
 @attrs.define(eq=False)
@@ -37,18 +41,40 @@ class _WAMPOffer:
 
 
 class Offers:
-    """The offers of one member. They are registered on each session anew."""
+    """The offers of one member. They are registered on each session anew.
 
-    def __init__(self) -> None:
+    :param takes_over: called when URIs that are this member's alone are those of an earlier
+        connection of its name, which loses them.
+    :param replaced: called when a later connection of this member's name has taken them.
+    :ivar yields: True if a later connection has them; then this member takes none of them by force.
+    """
+
+    def __init__(self, takes_over: Callable[[], object], replaced: Callable[[], object]) -> None:
+        self.yields = False
+        self._takes_over, self._replaced = takes_over, replaced
         self._session: Any = None
         self._offers: dict[str, _WAMPOffer] = {}
         self._serving: list[Serving] = []
 
     def connected(self, session: Any) -> None:
-        """Register everything."""
+        """Register everything; what is shared only if nobody has what is this member's alone."""
         self._session = session
-        for offer in list(self._offers.values()):
+        offers = list(self._offers.values())
+        alone = [offer for offer in offers if offer.concurrency is None]
+        for offer in alone[:1] if self.yields and alone else offers:
             self._settle(offer)
+
+    def unregistered(self, registration: int) -> None:
+        """Take in that the router has ended a registration, which a later connection has now."""
+        if any(
+            offer.registration is not None and offer.registration.id == registration
+            for offer in self._offers.values()
+        ):
+            self._give_way()
+
+    def _give_way(self) -> None:
+        self.yields = True
+        self._replaced()
 
     def disconnected(self) -> None:
         """The session is lost: end what is being served."""
@@ -114,24 +140,31 @@ class Offers:
         )
 
     async def _register(self, offer: _WAMPOffer) -> None:
-        # Only "roundrobin" looks for a member without a call; "random" ignores the limit.
-        shared = {"invoke": "roundrobin", "concurrency": offer.concurrency}
-        alone = {"force_reregister": True}
-        options = RegisterOptions(
-            details_arg="details", **(alone if offer.concurrency is None else shared)
-        )
-
         def serve(text: Any = None, details: Any = None) -> Deferred[Any]:
             serving = Serving(offer.uri, lambda one: self._ended(one, offer))
             self._serving.append(serving)
             return serving.begin(offer.serve, text, details)
 
         session = self._session
-        registration = await session.register(serve, offer.uri, options=options)
+        try:
+            registration = await session.register(serve, offer.uri, options=_options(offer))
+        except ApplicationError as error:
+            if error.error != _TAKEN or session is not self._session:
+                raise
+            if self.yields:
+                self._give_way()
+                return
+            self._takes_over()
+            options = _options(offer, by_force=True)
+            registration = await session.register(serve, offer.uri, options=options)
         if session is self._session:
             offer.registration = registration
             if not offer.in_force.called:
                 offer.in_force.callback(None)
+            if self.yields:  # the later connection has ended
+                self.yields = False
+                for one in list(self._offers.values()):
+                    self._settle(one)
 
     async def _unregister(self, offer: _WAMPOffer) -> None:
         registration, offer.registration = offer.registration, None
@@ -152,3 +185,12 @@ class Offers:
         for one in [offer, self._offers.get(offer.uri)]:
             if one is not None:
                 self._settle(one)
+
+
+def _options(offer: _WAMPOffer, by_force: bool = False) -> RegisterOptions:
+    if offer.concurrency is None:
+        return RegisterOptions(details_arg="details", force_reregister=by_force)
+    # Only "roundrobin" looks for a member without a call; "random" ignores the limit.
+    return RegisterOptions(
+        details_arg="details", invoke="roundrobin", concurrency=offer.concurrency
+    )

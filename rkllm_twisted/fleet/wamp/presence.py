@@ -53,6 +53,10 @@ class Presence:
     def _created(self, _session: Any, details: Any) -> None:
         match str(details["uri"]).split("."):
             case ["rkllm", "board", board, "state"]:
+                # A later connection of a board takes its name without an event of the end.
+                former = [number for number, name in self._boards.items() if name == board]
+                for number in former:
+                    del self._boards[number]
                 self._boards[int(details["id"])] = board
                 ensureDeferred(self._ask(board)).addErrback(lambda _: None)  # it has left again
 

@@ -20,6 +20,7 @@ class Session(ApplicationSession):  # type: ignore[misc]
     :param key: the member's private key.
     :param joined: called with the session when the router has accepted it.
     :param left: called with the session and the reason, a URI, when it has ended or was refused.
+    :param unregistered: called with the number of a registration that the router has ended.
     """
 
     def __init__(
@@ -29,10 +30,11 @@ class Session(ApplicationSession):  # type: ignore[misc]
         key: Any,
         joined: Callable[[Session], object],
         left: Callable[[Session, str], object],
+        unregistered: Callable[[int], object],
     ) -> None:
         super().__init__(ComponentConfig(REALM))
         self._name, self._role, self._key = name, role, key
-        self._joined, self._left = joined, left
+        self._joined, self._left, self._unregistered = joined, left, unregistered
 
     def onConnect(self) -> None:
         """Say who this is."""
@@ -58,6 +60,12 @@ class Session(ApplicationSession):  # type: ignore[misc]
         """The session has ended. The base class then fails what is under way."""
         self._left(self, str(details.reason))
         return super().onLeave(details)
+
+    def onMessage(self, msg: Any) -> None:
+        """A message has come. autobahn keeps to itself that a registration was taken away."""
+        super().onMessage(msg)
+        if isinstance(msg, message.Unregistered) and not msg.request:
+            self._unregistered(msg.registration)
 
     def onUserError(self, fail: Any, msg: str) -> None:
         """Errors of what is served are the business of Serving, which logs what is to be logged."""
