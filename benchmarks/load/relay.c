@@ -22,7 +22,7 @@
 #include "listen.h"
 #include "rkllm_cpu.h"
 
-#define MOST_CLIENTS 64
+#define MOST_CLIENTS 256
 #define REQUEST_BYTES (1 << 16)
 #define MESSAGE_BYTES (1 << 12)
 

@@ -43,11 +43,14 @@ def start_up(bench: Bench) -> list[Row]:
 
     names = (*MEASURED, ECHO)
     found = in_turns({name: partial(ready, name) for name in names}, bench.size.turns)
-    return [Row("start until it accepts", "ms", found["ready"], more_is_better=False, limit=400.0)]
+    return [Row("start until it accepts", "ms", found["ready"], more_is_better=False, limit=275.0)]
 
 
 def loading(bench: Bench) -> list[Row]:
-    """Measure from the moment when a new daemon accepts until it has loaded the bundled model."""
+    """Measure from the moment when a new daemon accepts until it has loaded the bundled model.
+
+    What a second load in the same daemon takes is the library's own time and the file's.
+    """
 
     def loaded(name: str) -> Mapping[str, float]:
         path = bench.directory / "loading.sock"
@@ -55,14 +58,24 @@ def loading(bench: Bench) -> list[Row]:
             running(MEASURED[name], bench.programs.directory, path),
             contextlib.closing(Client(path)) as client,
         ):
-            begun = time.monotonic()
-            init(client, demo_model())
-            return {"loaded": 1000 * (time.monotonic() - begun)}
+            first, later = _load(client), _load(client)
+            return {"loaded": first, "beyond": max(0.0, first - later)}
 
     measures = {name: partial(loaded, name) for name in MEASURED}
     found = in_turns(measures, bench.size.turns)
     title = "from accepting to the bundled model loaded"
-    return [Row(title, "ms", found["loaded"], more_is_better=False)]
+    beyond = f"{title}, beyond a later load"
+    return [
+        Row(title, "ms", found["loaded"], more_is_better=False),
+        Row(beyond, "ms", found["beyond"], more_is_better=False, limit=20.0),
+    ]
+
+
+def _load(client: Client) -> float:
+    """Load the bundled model; return the milliseconds."""
+    begun = time.monotonic()
+    init(client, demo_model())
+    return 1000 * (time.monotonic() - begun)
 
 
 def recovery(bench: Bench) -> list[Row]:
@@ -77,7 +90,7 @@ def recovery(bench: Bench) -> list[Row]:
             measures[name] = partial(_again, server, client, has_status=name == PROCESS)
         found = in_turns(measures, bench.size.turns)
     title = "from the kill of the runtime's process to the bundled model loaded again"
-    return [Row(title, "ms", found["again"], more_is_better=False)]
+    return [Row(title, "ms", found["again"], more_is_better=False, limit=30.0)]
 
 
 def _again(server: Server, client: Client, has_status: bool) -> Mapping[str, float]:
@@ -119,7 +132,7 @@ def memory(bench: Bench) -> list[Row]:
             "MB",
             values,
             more_is_better=False,
-            limit=70.0 if what == "resident, idle" else None,
+            limit=48.0 if what == "resident, idle" else None,
         )
         for what, values in found.items()
     ]

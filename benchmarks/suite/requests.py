@@ -12,8 +12,8 @@ import attrs
 
 from benchmarks.clients import Client, clients
 from benchmarks.processes import processor_time, wait_for
-from benchmarks.suite.bench import PROCESS, Bench, init
-from benchmarks.suite.contenders import Server, daemon, running
+from benchmarks.suite.bench import PROCESS, RELAY, Bench, init
+from benchmarks.suite.contenders import Server, daemon, relay, running
 from benchmarks.suite.ratios import Row, in_turns
 
 #: Requests a second: fewer than the lines that the log writes in one.
@@ -64,10 +64,20 @@ def requests(bench: Bench) -> list[Row]:
             name: partial(_cost, *servers[request.log], request, bench.size.seconds)
             for name, request in REQUESTS.items()
         }
+        path = bench.directory / f"{RELAY}.sock"
+        server = stack.enter_context(running(relay, bench.programs.directory, path))
+        [client] = stack.enter_context(clients(path, 1))
+        measures[RELAY] = partial(_cost, server, client, REQUESTS[PING], bench.size.seconds)
         found = in_turns(measures, bench.size.turns)["cost"]
+    # The relay says yes to whatever is asked: to all requests in the time of a ping.
     rows = [
-        Row(f"processor time of {name}", "µs", {PROCESS: values}, more_is_better=False)
-        for name, values in found.items()
+        Row(
+            f"processor time of {name}",
+            "µs",
+            {PROCESS: found[name], RELAY: found[RELAY]},
+            more_is_better=False,
+        )
+        for name in REQUESTS
     ]
     for name, other in COMPARED.items():
         ratios = [ours / theirs for ours, theirs in zip(found[name], found[other], strict=True)]

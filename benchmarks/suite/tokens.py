@@ -9,7 +9,7 @@ from functools import partial
 import attrs
 
 from benchmarks.processes import processor_times, spent_since
-from benchmarks.suite.bench import Bench, run
+from benchmarks.suite.bench import RELAY, Bench, run
 from benchmarks.suite.contenders import CONTENDERS, OURS, Server
 from benchmarks.suite.programs import Load
 from benchmarks.suite.ratios import Row, in_turns
@@ -95,7 +95,7 @@ def latency(bench: Bench) -> list[Row]:
     """Measure each token's age at its client, and whether other clients slow the runtime."""
     rows = []
     rates: dict[str, Mapping[str, list[float]]] = {}
-    with bench.daemons() as servers:
+    with bench.daemons_and_relay() as servers:
         for company in COMPANIES:
 
             def measure(name: str, company: Company = company) -> Mapping[str, float]:
@@ -114,7 +114,10 @@ def latency(bench: Bench) -> list[Row]:
 
 
 def _slowed(rates: Mapping[str, Mapping[str, list[float]]]) -> list[Row]:
-    """Return by how many per cent other clients slow the runtime itself."""
+    """Return by how many per cent other clients slow the runtime itself.
+
+    The relay's have no share: both are a share already.
+    """
     rows = []
     alone = rates[COMPANIES[0].title]
     for company in COMPANIES[1:]:
@@ -124,6 +127,7 @@ def _slowed(rates: Mapping[str, Mapping[str, list[float]]]) -> list[Row]:
                 for there, here in zip(rates[company.title][name], alone[name], strict=True)
             ]
             for name in alone
+            if name != RELAY
         }
         limit = 5.0 if company.limit else None
         title = f"generation slowed by {company.title}"

@@ -44,7 +44,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_suite_writes_its_report(report: Path) -> None:
     """The report has a page, figures and plots."""
     figures = json.loads((report / "figures.json").read_text())
-    assert len(figures["rows"]) == 54
+    assert len(figures["rows"]) == 55
     assert all(min(ratio.values()) > 0 for ratio in figures["ratios"]["1 connection"].values())
     page = (report / "figures.md").read_text()
     plots = re.findall(r"\((\S+\.svg)\)", page)
