@@ -118,7 +118,7 @@ class ITurn(Interface):
     max_context_len = Attribute("int or None: the tokens that the model was loaded with room for.")
     limits = Attribute("The :class:`ModelLimits` that the model was loaded with, or None.")
     skip_special_token = Attribute("bool: True if texts lack the model's special tokens.")
-    aborted = Attribute("bool: True if ``rkllm_abort`` was called during the last run.")
+    aborted = Attribute("bool: True if ``rkllm_abort`` was called in the last run or before it.")
     problem = Attribute("str or None: see :class:`IRuntime`.")
 
     def end_at(tokens: Iterable[int | str]) -> None:

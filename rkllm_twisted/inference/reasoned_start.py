@@ -14,7 +14,7 @@ from rkllm_twisted.inference.answer_reader import AnswerReader
 from rkllm_twisted.inference.chat_turn import new_call_id
 from rkllm_twisted.inference.free_run import free_run, place_of_end
 from rkllm_twisted.inference.token_reader import TokenReader
-from rkllm_twisted.inference.whole_run import check_whole
+from rkllm_twisted.values import FINISH_REASON
 
 #: What templates put between the reasoning and the answer.
 _GAP = "\n\n"
@@ -27,11 +27,13 @@ class ReasonedStart:
     :param tokens: all tokens behind the prompt.
     :param unread: those, and others before, that are to be read next; empty if none may follow.
     :param reasoning: how many were reasoning.
+    :param reason: why the answer ends here, if none may follow.
     """
 
     tokens: Sequence[int]
     unread: Sequence[int]
     reasoning: int
+    reason: str = "length"
 
 
 def reason(
@@ -50,7 +52,7 @@ def reason(
     :param infer: further fields of the run's RKLLMInferParam.
     :param limit: the most tokens.
     :param on_events: called with the reasoning.
-    :raises RPCError: the run failed, was aborted, or the client has cancelled.
+    :raises RPCError: the run failed, or the client has cancelled.
     """
 
     def only_reasoning(events: list[Event]) -> None:
@@ -69,9 +71,11 @@ def reason(
     )
     more = {"max_new_tokens": limit} if has_limit else {}
     final = free_run(source.turn, new, {**infer, **more}, reader, profile.chat.context)
-    check_whole(final)  # else an answer would follow that a client has aborted
-    reader.finish("stop")
+    is_aborted = final.get(FINISH_REASON) == "cancelled"
+    reader.finish("cancelled" if is_aborted else "stop")
     count = reader.parser.reasoning_tokens
+    if is_aborted:
+        return ReasonedStart(reader.tokens, (), count, "cancelled")
     if reader.cut_at is None and len(reader.tokens) >= limit:
         return ReasonedStart(reader.tokens, (), count)
     kept, closing = _kept(source, reader)

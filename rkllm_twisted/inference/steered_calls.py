@@ -25,6 +25,7 @@ from rkllm_twisted.inference.free_run import free_run, place_of_end, text_of_tok
 from rkllm_twisted.inference.token_engines import ModelTokens
 from rkllm_twisted.inference.token_reader import NotAppendedError, TokenReader
 from rkllm_twisted.inference.traits import RuntimeTraits
+from rkllm_twisted.inference.whole_run import RunAbortedError
 from rkllm_twisted.interfaces import ITurn
 from rkllm_twisted.structured.begun_call import rest_of_call
 from rkllm_twisted.structured.loop import StructuredAnswer, StructuredLoop
@@ -96,7 +97,11 @@ class SteeredCalls:
                 break
             unread: Sequence[int] = ()
             if not self._is_full(turn, prompt, reader):
-                unread = self._finish_call(turn, prompt, reader, cut_at)
+                try:
+                    unread = self._finish_call(turn, prompt, reader, cut_at)
+                except RunAbortedError:
+                    final = {**final, FINISH_REASON: "cancelled"}
+                    break
             if reader.is_over or self._is_full(turn, prompt, reader):
                 break
             infer = {**self.infer}
@@ -112,7 +117,11 @@ class SteeredCalls:
     def _finish_call(
         self, turn: ITurn, prompt: Sequence[int], reader: AnswerReader, cut_at: int
     ) -> Sequence[int]:
-        """Make the rest of a call. :returns: the tokens that the cache does not hold yet."""
+        """Make the rest of a call.
+
+        :returns: the tokens that the cache does not hold yet.
+        :raises RunAbortedError: a client has ended the answer.
+        """
         came = list(reader.tokens)
         call = reader.parser.open_call
         begun = None if call is None else self._begun(came, cut_at, call)
@@ -126,19 +135,7 @@ class SteeredCalls:
         unread = source.rest(prompt, begun.kept, whole=begun.is_whole, may_be_none=is_forced)
         if begun.text:
             reader.feed(begun.text)
-        loaded = {} if turn.limits is None else turn.limits.sampling
-        sampling, seed = read_sampling(loaded, self.tokens.profile.sampling, self.asked)
-        loop = StructuredLoop(
-            self.tokens.table,
-            begun.constraint,
-            Picker(sampling, secrets.randbits(64) if seed is None else seed),
-            source.row,
-            [*prompt, *begun.kept],
-            unread,
-            self._room(turn, prompt, reader),
-            lambda text: _feed(reader, text),
-        )
-        source.picker = loop.picker
+        loop = self._loop(source, begun, prompt, unread, reader)
         before = reader.parser.calls
         try:
             answer = loop.run()
@@ -148,14 +145,45 @@ class SteeredCalls:
             reader.until = None
             return source.rest(prompt, reader.tokens, whole=False)
         turn.check()
+        self._count(answer, reader.parser.calls - before)
         reader.tokens += answer.tokens
         reader.is_full = answer.reason == "length"
+        reader.ended = answer.read == len(answer.tokens)
+        return [*unread, *answer.tokens][len(unread) + answer.read :]
+
+    def _loop(
+        self,
+        source: TokenReader,
+        begun: _Begun,
+        prompt: Sequence[int],
+        unread: Sequence[int],
+        reader: AnswerReader,
+    ) -> StructuredLoop:
+        """Return what makes the rest of a call."""
+        turn = source.turn
+        loaded = {} if turn.limits is None else turn.limits.sampling
+        sampling, seed = read_sampling(loaded, self.tokens.profile.sampling, self.asked)
+        source.picker = Picker(sampling, secrets.randbits(64) if seed is None else seed)
+        return StructuredLoop(
+            self.tokens.table,
+            begun.constraint,
+            source.picker,
+            source.row,
+            [*prompt, *begun.kept],
+            unread,
+            self._room(turn, prompt, reader),
+            lambda text: _feed(reader, text),
+        )
+
+    def _count(self, answer: StructuredAnswer, calls: int) -> None:
+        """Add what was made token by token to the figures.
+
+        :param calls: how many calls it has completed.
+        """
         self.made.tokens += answer.tokens
         self.made.runs += answer.runs
         self.made.forced += answer.forced
-        self._whole += reader.parser.calls - before
-        reader.ended = answer.read == len(answer.tokens)
-        return [*unread, *answer.tokens][len(unread) + answer.read :]
+        self._whole += calls
 
     def _begun(self, came: Sequence[int], cut_at: int, call: OpenCall) -> _Begun | None:
         """Return what stays of a call; None if what the parser has read cannot go on well."""

@@ -24,6 +24,7 @@ from rkllm_twisted.inference.token_engines import ModelTokens
 from rkllm_twisted.inference.token_reader import TokenReader
 from rkllm_twisted.inference.tokenizer_check import check_tokenizer
 from rkllm_twisted.inference.traits import RuntimeTraits
+from rkllm_twisted.inference.whole_run import RunAbortedError
 from rkllm_twisted.interfaces import ITurn
 from rkllm_twisted.structured.loop import StructuredAnswer, StructuredLoop
 from rkllm_twisted.structured.picker import Picker
@@ -126,7 +127,10 @@ class StructuredTurn:
         reader = TokenReader(self.tokens, self.traits, self.infer, turn, cached)
         stream = _AnswerEvents(self, turn, reader)
         began = monotonic()
-        start = self._start(reader, made, new, limit, stream)
+        try:
+            start = self._start(reader, made, new, limit, stream)
+        except RunAbortedError:
+            start = ReasonedStart((), (), 0, "cancelled")
         if not start.unread:
             return self._unbegun(stream, start, made, cached)
         reading = self.prompt.reading
@@ -153,11 +157,11 @@ class StructuredTurn:
             on_text,
         )
         reader.picker = loop.picker
-        answer = loop.run()
+        answer = _made(loop)
         turn.check()
         reader.is_checked = True
         stream.take(parser.finish(answer.reason))
-        if answer.read >= 0:
+        if answer.reason != "cancelled":
             held = [*start.tokens, *answer.tokens[: answer.read]]
             known.trail = after_tokens(made.trail, held, reader.size(), vocabulary)
         usage = Usage(
@@ -186,11 +190,11 @@ class StructuredTurn:
     def _unbegun(
         self, stream: _AnswerEvents, start: ReasonedStart, made: Plan, cached: int
     ) -> StructuredResult:
-        """Return the result of reasoning that the limit has cut off."""
+        """Return the result of an answer that ends before its form begins."""
         assert made.trail is not None
-        stream.take_reasoning([Finish("length")])
+        stream.take_reasoning([Finish(start.reason)])
         usage = Usage(len(made.trail.tokens), cached, len(start.tokens), start.reasoning)
-        answer = StructuredAnswer(reason="length")
+        answer = StructuredAnswer(reason=start.reason)
         return StructuredResult(collect(stream.events), answer, made, usage)
 
     def _limit(self, turn: ITurn, prompt: int) -> int:
@@ -202,6 +206,14 @@ class StructuredTurn:
     def _sampling(self, turn: ITurn) -> tuple[SamplingSettings, int | None]:
         loaded = {} if turn.limits is None else turn.limits.sampling
         return read_sampling(loaded, self.tokens.profile.sampling, self.asked)
+
+
+def _made(loop: StructuredLoop) -> StructuredAnswer:
+    """Make an answer, or what a client lets it become: its abort ends it."""
+    try:
+        return loop.run()
+    except RunAbortedError:
+        return attrs.evolve(loop.answer, reason="cancelled")
 
 
 @attrs.define

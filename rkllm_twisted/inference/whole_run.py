@@ -9,11 +9,15 @@ from rkllm_twisted.values import FINISH_REASON, Result
 RUN = {"function": "rkllm_run", "status_code": 0}
 
 
+class RunAbortedError(RuntimeRefused):
+    """A client has aborted the run."""
+
+
 def check_whole(final: Result) -> None:
     """Check that a run was not aborted: what has come may be a part.
 
     :param final: its last result.
-    :raises RuntimeRefused: it was.
+    :raises RunAbortedError: it was.
     """
     if final.get(FINISH_REASON) == "cancelled":
-        raise RuntimeRefused("The run was aborted; send the request again.", RUN)
+        raise RunAbortedError("The run was aborted; send the request again.", RUN)

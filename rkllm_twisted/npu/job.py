@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import partial
 from typing import Any
@@ -12,7 +13,8 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from rkllm_twisted.errors import RPCError
+from rkllm_twisted.abi.return_codes import outputs_of
+from rkllm_twisted.errors import RPCError, RuntimeRefused
 from rkllm_twisted.interfaces import IRuntime, ITurn
 from rkllm_twisted.npu.deliveries import Delivery
 from rkllm_twisted.values import OnResult, OnResults, Procedure, Result
@@ -91,10 +93,11 @@ class Job:
     :param function: of the call under way, or of the last one.
     :param model_path: of the model that the first call loads, if that is known.
     :param announced: the reactor knows already that the call of this function begins.
+    :param is_single: the procedure is this one call.
     :ivar in_run: a run is about to enter C, or there.
     :ivar runs: how many runs it has begun.
     :ivar abandoned: the caller has its answer; what the thread still does is dropped.
-    :ivar aborted: ``rkllm_abort`` was called during the run.
+    :ivar aborted: ``rkllm_abort`` was called during the run, or before it between two calls.
     :ivar outcome: the caller's Deferred.
     """
 
@@ -103,11 +106,51 @@ class Job:
     function: str = PROCEDURE
     model_path: str | None = None
     announced: bool = False
+    is_single: bool = False
     in_run: bool = False
     runs: int = 0
     abandoned: bool = False
     aborted: bool = False
     outcome: Deferred[Any] = attrs.field(factory=Deferred)
+    #: ``rkllm_abort`` was called between two calls: it concerns the next run.
+    _abort_waits: bool = False
+    _lock: threading.Lock = attrs.field(factory=threading.Lock, repr=False)
+
+    def abort(self, runtime: IRuntime) -> Result:
+        """Abort the run under way or, between the calls of a turn, the next one.
+
+        In the reactor thread.
+
+        :raises RPCError: the library has refused it.
+        """
+        with self._lock:
+            is_between = not (self.is_single or self.in_run)
+            if is_between:
+                self._abort_waits = True
+            else:
+                self.aborted = True
+        if not is_between:
+            try:
+                result: Result = runtime.abort()
+            except RuntimeRefused:
+                if self.is_single:
+                    raise
+                # The run has not entered C yet, so that its first result repeats the abort.
+            else:
+                return result
+        return outputs_of("rkllm_abort", 0)
+
+    def enter(self, *, is_run: bool) -> None:
+        """Begin a call. In the NPU thread.
+
+        :param is_run: it is a run; it must not be made if :attr:`aborted` is True then.
+        """
+        with self._lock:
+            # An abort during a run concerns no other one.
+            self.aborted = self.aborted and self.in_run
+            self.in_run = is_run
+            if is_run and self._abort_waits:
+                self.aborted, self._abort_waits = True, False
 
     def abandon(self, error: Exception) -> None:
         """Answer the caller now; drop what the thread still does."""

@@ -103,7 +103,7 @@ class ModelRecord:
             return False
         return result["token_id"] in self.end_tokens or result["text"] in self.end_tokens
 
-    def with_finish_reason(self, prepared: Any, result: Result, aborted: bool) -> Result:
+    def with_finish_reason(self, prepared: Any, result: Result, *, aborted: bool) -> Result:
         """Add to a run's last result why the answer ended, if the model has not ended it.
 
         :param prepared: the call of the run.

@@ -87,10 +87,7 @@ class ThreadNPU(DirectCalls):
         self._awaiting_idle: list[Deferred[None]] = []
 
     def set_timeouts(self, clock: IReactorTime, timeouts: Timeouts) -> None:
-        """End calls that take too long.
-
-        If the runtime cannot be killed, the NPU is ``stuck`` and refuses calls until C returns.
-        """
+        """End calls that take too long. If the runtime cannot be killed, the NPU is ``stuck``."""
         self._timer = CallTimer(clock, timeouts, self._on_timeout, self._on_abort_timeout)
 
     def observe(self, observer: ICallObserver) -> None:
@@ -133,9 +130,8 @@ class ThreadNPU(DirectCalls):
 
     def abort(self) -> Deferred[Result]:
         """See :meth:`INPU.abort`."""
-        if self._under_way is not None:
-            self._under_way.aborted = True
-        return execute(self._runtime.abort)
+        job = self._under_way
+        return execute(self._runtime.abort) if job is None else execute(job.abort, self._runtime)
 
     def status(self, most_waiting: int = 0) -> NPUStatus:
         """See :meth:`INPU.status`."""
@@ -216,7 +212,8 @@ class ThreadNPU(DirectCalls):
             prepared = self._runtime.prepare(function, params)
         except RPCError:
             return self._refusal() or fail()
-        job = Job(procedure_of(prepared), client, function, prepared.model_path, announced=True)
+        job = Job(procedure_of(prepared), client, function, prepared.model_path)
+        job.announced = job.is_single = True
         job.in_run = STATES.get(function) == "running"
         return self._submit(job)
 

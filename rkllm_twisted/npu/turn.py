@@ -152,11 +152,12 @@ class NPUTurn:
         """See :class:`ITurn`."""
         take_all = on_results if on_result is None else partial(_each, on_result)
         job, function = self._job, prepared.name
-        job.aborted = job.aborted and job.in_run  # else the abort was another run's
-        # Before the check: whoever abandons the job after it sees the run, and aborts it.
-        job.in_run = take_all is not None
+        # Before the check: what abandons the job after it sees the run, and aborts it.
+        job.enter(is_run=take_all is not None)
         try:
             job.check()
+            if job.in_run and job.aborted and not job.is_single:
+                return self._model.with_finish_reason(prepared, self._empty(), aborted=True)
             announced, job.announced = job.announced, False
             if not announced:
                 self._deliveries.end_batch()  # what comes after the call has begun stays after it
@@ -179,7 +180,8 @@ class NPUTurn:
     def _receive(self, on_partials: OnResults, results: Sequence[Result]) -> None:
         """Take the results that came together; send what they bring together, too."""
         self._is_receiving = True
-        may_end = self._job.abandoned or self._has_ended or self._model.end_tokens
+        job = self._job
+        may_end = job.abandoned or job.aborted or self._has_ended or self._model.end_tokens
         try:
             if may_end or {*map(type, results)} != _ONLY_TOKENS:
                 for result in results:
@@ -201,6 +203,8 @@ class NPUTurn:
             self._has_ended = True  # a few tokens more may come
             abort_quietly(self._runtime)
         else:
+            if self._job.aborted:  # the abort may have come before the run had entered C, too
+                abort_quietly(self._runtime)
             self._batch.tokens += 1
             on_partials((result,))
 
@@ -227,4 +231,4 @@ class NPUTurn:
         last = self._empty() if final is None else {**final, **more}
         if self._has_ended:
             return {**last, "_callback_state": RunState.FINISH}
-        return self._model.with_finish_reason(prepared, last, job.aborted)
+        return self._model.with_finish_reason(prepared, last, aborted=job.aborted)

@@ -32,7 +32,7 @@ class StructuredAnswer:
     :ivar tokens: all its tokens, without the one that ends it.
     :ivar read: how many of them the cache holds.
     :ivar text: their text.
-    :ivar reason: why it ended: ``stop`` or ``length``.
+    :ivar reason: why it ended: ``stop``, ``length``, or ``cancelled`` if a run was aborted.
     :ivar runs: how many rows of logits it has taken.
     :ivar forced: how many of its tokens were not chosen.
     """

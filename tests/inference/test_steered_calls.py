@@ -209,3 +209,18 @@ def test_an_answer_that_a_client_aborts_is_cut_off(model: Model, text: str) -> N
     assert model.ask(text, "\n</tool_call>")["finish_reason"] == "cancelled"
     model.runtime.on_token = lambda: None
     assert valid(*model.ask(WRONG, "\n</tool_call>")["message"]["tool_calls"])
+
+
+def test_a_call_that_a_client_aborts_while_it_is_made_is_cut_off(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = model.runtime._send_arrays
+
+    def abort_and_send(*args: Any) -> None:
+        model.rig.npu.abort()
+        send(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(model.runtime, "_send_arrays", abort_and_send)
+        assert model.ask(WRONG, "\n</tool_call>")["finish_reason"] == "cancelled"
+    assert valid(*model.ask(WRONG, "\n</tool_call>")["message"]["tool_calls"])

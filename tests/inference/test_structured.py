@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import count, product
 from pathlib import Path
 from typing import Any
 
 import pytest
-from inference_rig import Rig, furnish, user
+from inference_rig import Asked, Rig, furnish, user
 from made_up_constraint import MadeUp
-from vocabularies import vocabulary
+from twisted.internet.defer import CancelledError
 
 from rkllm_twisted.errors import InternalError, RuntimeRefused
 from rkllm_twisted.inference.token_engines import TokenEngines
@@ -94,27 +96,99 @@ def test_no_engine_is_one_sentence(rig: Rig) -> None:
     assert rig.ask([user("zq1q")]).text == "saw zq1q"
 
 
-def test_it_is_cancelled_at_every_token(tmp_path: Path) -> None:
-    """The NPU is free again, and the next answer is whole."""
-    rig = Rig(furnish(tmp_path, "tokens"), "tokens", paced=True)
-    rig.turns.engines = TokenEngines(lambda _: MadeUp())
-    texts = ["".join(letters) for letters in ("abcdefgh", "abcdefgx", "axcdefgh", "abxdefgh")]
-    for steps in range(30):
-        asked = rig.begin("text.structured", Params("The", choices=texts))
-        for _ in range(steps):
-            if getattr(rig.thread, "busy", False):
-                rig.thread.step()
-        was_over = asked.is_over
-        asked.done.cancel()
-        rig.settle()
-        if was_over:
+class Paced:
+    """Answers that a test can stop at: in each run and, in the loop, between two runs."""
+
+    texts = tuple(map("".join, product("zq", "xj", "zq", "xj")))
+
+    def __init__(self, directory: Path) -> None:
+        self.rig = Rig(furnish(directory, "tokens"), "tokens", paced=True)
+        self.rig.turns.engines = TokenEngines(lambda _: MadeUp(pace=self._pace))
+        self.is_between_runs = False
+
+    def _pace(self) -> None:
+        self.is_between_runs = True
+        self.rig.thread.pace()
+        self.is_between_runs = False
+
+    @property
+    def runs(self) -> int:
+        """How many runs the runtime has begun."""
+        return int(self.rig.runtime.performed.count("rkllm_run"))
+
+    def begin(self) -> Asked:
+        """Begin an answer."""
+        return self.rig.begin("text.structured", Params("The", choices=self.texts))
+
+    def go(self, stops: int, asked: Asked) -> bool:
+        """Go on to the next stop so many times. :returns: True if the answer is not over."""
+        thread = self.rig.thread
+        for _ in range(stops):
+            if asked.is_over:
+                return False
+            if thread.calls:
+                thread.deliver()
+            else:
+                thread.go()
+        return not asked.is_over
+
+    def whole(self) -> Any:
+        """Return the result of an answer that is left alone."""
+        asked = self.begin()
+        self.rig.settle()
+        return asked.result
+
+
+@pytest.fixture
+def paced(tmp_path: Path) -> Paced:
+    return Paced(tmp_path)
+
+
+def places(paced: Paced) -> Iterator[Asked]:
+    """Yield an answer at each of its stops."""
+    for stops in count(1):
+        asked = paced.begin()
+        if not paced.go(stops, asked):
             break
-    whole = rig.begin("text.structured", Params("The", choices=texts))
-    while not whole.is_over:
-        rig.settle()
-    assert whole.result["text"] in texts
-    assert rig.npu.status().state == "loaded"
-    assert vocabulary("byte_level").size
+        yield asked
+    assert stops > 20
+
+
+def test_it_is_cancelled_at_every_step(paced: Paced) -> None:
+    """In a run and between two, the NPU is free again, and the next answer is whole."""
+    between = 0
+    for asked in places(paced):
+        between += paced.is_between_runs
+        asked.done.cancel()
+        assert isinstance(asked.error, CancelledError)
+        before = paced.runs
+        paced.rig.settle()
+        assert paced.runs == before
+        assert paced.whole()["text"] in paced.texts
+        assert paced.rig.npu.status().state == "loaded"
+    assert between > 3
+
+
+def test_an_abort_at_any_step_ends_it_with_what_it_has(paced: Paced) -> None:
+    """Behind the last run it comes too late; the tokenizer's own run cannot be left out."""
+    between: list[str] = []
+    for asked in places(paced):
+        was_in_run = paced.rig.thread.busy and not paced.is_between_runs
+        was_between, answers = paced.is_between_runs, list[Any]()
+        paced.rig.npu.abort().addBoth(answers.append)
+        paced.rig.settle()
+        assert answers == [{"success": True, "status_code": 0}]
+        if asked.error is not None:
+            assert not between
+            assert str(asked.error) == "The run was aborted; send the request again."
+            continue
+        reason, text = asked.result["finish_reason"], asked.result["text"]
+        assert (text in paced.texts) is (reason == "stop")
+        assert any(one.startswith(text) for one in paced.texts)
+        assert reason == "cancelled" or not was_in_run
+        between += [reason] if was_between else []
+        assert paced.whole()["text"] in paced.texts
+    assert between.count("cancelled") > 1
 
 
 def test_two_clients_at_once_get_their_own(rig: Rig) -> None:

@@ -9,7 +9,9 @@ import pytest
 from twisted.internet.defer import CancelledError, Deferred
 from zope.interface import implementer
 
+from rkllm_twisted.abi.return_codes import outputs_of
 from rkllm_twisted.interfaces import IRuntime, ITurn
+from rkllm_twisted.npu.history import Observed, Shared
 from rkllm_twisted.npu.thread import ThreadNPU
 from rkllm_twisted.testing import FakeRuntime, StepThread
 from rkllm_twisted.values import FINISH_REASON
@@ -62,6 +64,61 @@ def test_an_abort_concerns_only_the_run_during_which_it_came(rig: Rig) -> None:
     rig.turn(procedure)
     rig.thread.run()
     assert reasons == ["cancelled", None]
+
+
+def test_an_abort_between_two_calls_of_a_turn_ends_the_next_run(rig: Rig) -> None:
+    """C, which refuses an abort without a run, is not asked, and the run does not enter it."""
+    results: list[Any] = []
+    answers: list[Any] = []
+
+    def procedure(turn: ITurn) -> None:
+        rig.run(turn)
+        rig.npu.abort().addCallback(answers.append)
+        turn.perform(turn.prepare("rkllm_get_kv_cache_size", []))
+        results.extend(rig.run(turn) for _ in range(2))
+
+    rig.turn(procedure)
+    rig.thread.run()
+    assert answers == [{"success": True, "status_code": 0}]
+    assert rig.runtime.aborts == 0
+    assert [one.get(FINISH_REASON) for one in results] == ["cancelled", None]
+    assert rig.runtime.performed == ["rkllm_run", "rkllm_get_kv_cache_size", "rkllm_run"]
+    assert rig.npu.status().runs == 2
+
+
+def test_an_abort_just_before_c_is_repeated_in_the_run(rig: Rig) -> None:
+    """C has refused it, because no run was under way."""
+    answers: list[Any] = []
+    abort = rig.runtime.abort
+
+    def refuse() -> dict[str, Any]:
+        rig.runtime.abort = abort  # type: ignore[method-assign]
+        return outputs_of("rkllm_abort", -1)
+
+    class Before(Shared):
+        def before(self, *_: object) -> None:
+            rig.npu.abort().addBoth(answers.append)
+
+    rig.npu._history = Observed(Before())
+    rig.runtime.abort = refuse  # type: ignore[method-assign]
+    texts: list[str] = []
+    reasons: list[object] = []
+
+    def procedure(turn: ITurn) -> None:
+        reasons.append(rig.run(turn, lambda one: texts.append(one["text"])).get(FINISH_REASON))
+
+    rig.turn(procedure)
+    rig.thread.run()
+    assert answers == [{"success": True, "status_code": 0}]
+    assert (texts, reasons) == (["Hello"], ["cancelled"])
+
+
+def test_an_abort_while_another_call_than_a_run_is_made_alone_is_cs_own(rig: Rig) -> None:
+    """No run follows in the turn, so that the library's own answer is returned."""
+    rig.npu.call("rkllm_get_kv_cache_size", [])
+    rig.npu.abort()
+    rig.thread.run()
+    assert rig.runtime.aborts == 1
 
 
 def test_a_turn_that_is_given_up_between_its_calls_aborts_nothing(rig: Rig) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
@@ -19,9 +19,15 @@ from rkllm_twisted.structured.form import Form
 class OneOf:
     """The answer is one of some texts, which no token may lead away from."""
 
-    def __init__(self, table: TokenTable, texts: Sequence[bytes]) -> None:
+    def __init__(
+        self,
+        table: TokenTable,
+        texts: Sequence[bytes],
+        pace: Callable[[], object] = lambda: None,
+    ) -> None:
         self._table = table
         self._texts = texts
+        self._pace = pace
         self.said = b""
 
     @property
@@ -56,6 +62,7 @@ class OneOf:
 
     def forced(self) -> Sequence[int]:
         """Whole texts only: those that no choice is left about."""
+        self._pace()
         rest = [one[len(self.said) :] for one in self._texts if one.startswith(self.said)]
         if len(rest) != 1 or not rest[0]:
             return []
@@ -65,11 +72,15 @@ class OneOf:
 @implementer(IPlugin, IConstraintEngine)
 @attrs.frozen
 class MadeUp:
-    """An engine that can do choices only."""
+    """An engine that can do choices only.
+
+    :param pace: called before each token.
+    """
 
     name = "made up"
     kinds = frozenset({"choices"})
     lacks: str | None = None
+    pace: Callable[[], object] = lambda: None
 
     def missing(self) -> str | None:
         return self.lacks
@@ -78,4 +89,4 @@ class MadeUp:
         return table
 
     def constrain(self, tokens: TokenTable, form: Form) -> IConstraint:
-        return OneOf(tokens, [one.encode() for one in json.loads(form.text)])
+        return OneOf(tokens, [one.encode() for one in json.loads(form.text)], self.pace)
