@@ -195,8 +195,8 @@ GUARDS = [
     _guard(
         "end tokens are looked for among tokens that come together",
         "npu/turn.py",
-        "self._job.abandoned or self._has_ended or self._model.end_tokens",
-        "self._job.abandoned or self._has_ended",
+        "job.aborted or self._has_ended or self._model.end_tokens",
+        "job.aborted or self._has_ended",
         "npu/test_deliveries.py::test_tokens_that_come_together_are_taken_together",
     ),
     _guard(
@@ -216,8 +216,8 @@ GUARDS = [
     _guard(
         "a turn that is given up makes no further call",
         "npu/turn.py",
-        "            job.check()\n            announced",
-        "            announced",
+        "            job.check()\n            if job.in_run",
+        "            if job.in_run",
         f"{TURN}::test_a_turn_that_is_given_up_between_its_calls_aborts_nothing",
     ),
     _guard(
@@ -229,10 +229,17 @@ GUARDS = [
     ),
     _guard(
         "an abort concerns one run of a turn",
-        "npu/turn.py",
-        "job.aborted = job.aborted and job.in_run",
+        "npu/job.py",
+        "self.aborted = self.aborted and self.in_run",
         "pass",
         f"{TURN}::test_an_abort_concerns_only_the_run_during_which_it_came",
+    ),
+    _guard(
+        "an abort between two calls of a turn concerns the next run",
+        "npu/job.py",
+        "                self._abort_waits = True\n",
+        "                pass\n",
+        f"{TURN}::test_an_abort_between_two_calls_of_a_turn_ends_the_next_run",
     ),
     _guard(
         "each call of a turn has timeouts of its own",
