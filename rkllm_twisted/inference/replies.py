@@ -50,14 +50,17 @@ def chat_reply(
     }
 
 
-def call_figures(made: StructuredAnswer) -> Reply:
-    """Return what is said of calls that were made token by token."""
+def call_figures(made: StructuredAnswer, *, guaranteed: bool = True) -> Reply:
+    """Return what is said of calls.
+
+    :param guaranteed: False if they were not made token by token, but checked.
+    """
     return {
         "parsed": None,
         "tokens": len(made.tokens),
         "runs": made.runs,
         "forced": made.forced,
-        "guaranteed": True,
+        "guaranteed": guaranteed,
     }
 
 

@@ -11,6 +11,7 @@ import attrs
 from rkllm_twisted.chat.events import Event
 from rkllm_twisted.chat.messages import Message, wrong
 from rkllm_twisted.chat.prompts import Prompt
+from rkllm_twisted.chat.tools import Tools
 from rkllm_twisted.constraint_interfaces import IConstraint
 from rkllm_twisted.inference import chat_requests
 from rkllm_twisted.inference.chat_turn import ChatTurn
@@ -25,6 +26,7 @@ from rkllm_twisted.inference.structured_turn import (
 from rkllm_twisted.inference.token_engines import ModelTokens
 from rkllm_twisted.inference.token_reader import NotAppendedError
 from rkllm_twisted.interfaces import ITurn
+from rkllm_twisted.structured.call_check import call_check
 from rkllm_twisted.structured.check import FormCheck
 from rkllm_twisted.structured.form import Form
 from rkllm_twisted.structured.sampling import read_sampling
@@ -52,13 +54,13 @@ class PreparedAnswer:
     :param profile: the model's.
     :param prompt: for the result: what was changed, and what was left out.
     :param steered: None if the tokens cannot be chosen.
-    :param checked: the turns of answers that are only checked; None if that does not do.
+    :param checked: the turns of answers that are only checked.
     """
 
     profile: ModelProfile
     prompt: Prompt
     steered: Steered | None
-    checked: CheckedTurns | None
+    checked: CheckedTurns
 
 
 async def answered(
@@ -73,7 +75,7 @@ async def answered(
     def work(
         _: ModelProfile, prepared: PreparedAnswer
     ) -> Iterator[TurnCalls[StructuredResult | None]]:
-        failed: list[NotAppendedError] = []
+        has_failed: list[bool] = []
         if prepared.steered is not None and turns.traits.plan.history:
             turn = _steered_turn(turns, params, prepared.steered, stream)
 
@@ -82,16 +84,14 @@ async def answered(
                     if turns.watch.unsteered_load == npu.loads:
                         raise NotAppendedError("The runtime cannot steer an answer.")
                     return turn.perform(npu)
-                except NotAppendedError as error:
+                except NotAppendedError:
                     turns.watch.unsteered_load = npu.loads
-                    failed.append(error)
+                    has_failed.append(True)
                     return None
 
             yield TurnCalls(perform, turn.continues)
-            if not failed:
+            if not has_failed:
                 return
-        if prepared.checked is None:
-            raise failed[0]
         yield from prepared.checked.attempts()
 
     _, prepared, results = await turns.answer(params.model, client, prepare, work)
@@ -139,18 +139,29 @@ def _free(turns: ModelTurns, params: Any, profile: ModelProfile) -> Mapping[str,
 def checked(
     turns: ModelTurns,
     params: Any,
-    form: Form,
+    form: Form | None,
+    tools: Tools,
     turn_of: Callable[[tuple[Message, ...]], ChatTurn],
     stream: Stream,
 ) -> CheckedTurns:
-    """Return the turns of an answer that is checked when it is there."""
-    begin = turns.engines.text_constraint(attrs.evolve(form, flexible=True))
+    """Return the turns of an answer that is checked when it is there.
+
+    :param form: of the answer's text; None if it has to be a call.
+    :param tools: the functions that it may call.
+    :raises InvalidParams: the form, or the schema of a function, cannot be kept to.
+    """
     return CheckedTurns(
         turn_of,
-        lambda: FormCheck(begin(), fenced=form.is_json),
+        None if form is None else _text_check(turns, form),
+        call_check(tools, turns.engines.text_constraint) if tools else None,
         "sampling_params" in turns.traits.run_fields,
         _on_events(params, stream),
     )
+
+
+def _text_check(turns: ModelTurns, form: Form) -> Callable[[], FormCheck]:
+    begin = turns.engines.text_constraint(attrs.evolve(form, flexible=True))
+    return lambda: FormCheck(begin(), fenced=form.is_json)
 
 
 def checked_turn(turns: ModelTurns, params: Any, profile: ModelProfile, prompt: Prompt) -> ChatTurn:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import attrs
@@ -10,11 +10,12 @@ import attrs
 from rkllm_twisted.chat.compose import compose
 from rkllm_twisted.chat.messages import Message
 from rkllm_twisted.chat.prompts import ChatRequest, TokenContent
-from rkllm_twisted.chat.tools import add_to_system
+from rkllm_twisted.chat.tools import NO_TOOLS, add_to_system
 from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.inference import chat_requests
 from rkllm_twisted.inference.chat_turn import ChatTurn
 from rkllm_twisted.inference.model_turns import ModelTurns
+from rkllm_twisted.inference.pictures import PicturesOfPrompt
 from rkllm_twisted.inference.profile import ModelProfile
 from rkllm_twisted.inference.replies import Reply, call_figures, chat_reply, usage_reply
 from rkllm_twisted.inference.requests import chat_request
@@ -31,7 +32,6 @@ from rkllm_twisted.inference.structured_answers import (
 )
 from rkllm_twisted.inference.text_requests import text_prompt
 from rkllm_twisted.inference.token_engines import ModelTokens
-from rkllm_twisted.inference.token_reader import NotAppendedError
 from rkllm_twisted.structured.begun_call import call_or
 from rkllm_twisted.structured.form import KINDS, Form, response_form, the_form
 from rkllm_twisted.structured.instruction import instruction
@@ -59,12 +59,12 @@ async def complete(turns: ModelTurns, params: Any, client: Hashable, stream: Str
             tokens.constrain(form)
             steered = Steered(prompt, tokens, lambda: tokens.constrain(form))
 
-        def turn_of(_: tuple[Message, ...]) -> ChatTurn:
-            asked = attrs.evolve(params, prompt=_asked(params.prompt, form))
+        def turn_of(said: tuple[Message, ...]) -> ChatTurn:
+            asked = attrs.evolve(params, prompt=_asked(params.prompt, form, said))
             return checked_turn(turns, params, own, text_prompt(asked, own))
 
         return PreparedAnswer(
-            own, prompt, steered, checked(turns, params, form, turn_of, stream_text)
+            own, prompt, steered, checked(turns, params, form, NO_TOOLS, turn_of, stream_text)
         )
 
     profile, _, result = await answered(turns, params, client, stream_text, prepare)
@@ -81,7 +81,7 @@ async def chat(turns: ModelTurns, params: Any, client: Hashable, stream: Stream)
     """Answer a conversation; in a given form, if one is asked for."""
     form = response_form(params.response_format)
     if form is None or _wants_call(params):
-        if _wants_call(params) and turns.traits.plan.history and turns.engines.has("grammar"):
+        if _wants_call(params) and turns.engines.has("schema"):
             return await _call_tool(turns, params, client, stream)
         return await chat_requests.complete(
             turns, params, client, stream, lambda profile: _steered_calls(turns, params, profile)
@@ -101,17 +101,31 @@ async def chat(turns: ModelTurns, params: Any, client: Hashable, stream: Stream)
             reasons = not request.at_once and own.chat.reasoning is not None
             steered = Steered(prompt, tokens, lambda: tokens.constrain(whole), reasons)
         plain = attrs.evolve(request, at_once=False)
-
-        def turn_of(said: tuple[Message, ...]) -> ChatTurn:
-            anew = attrs.evolve(plain, messages=(*plain.messages, *said))
-            again = compose(own.chat, anew, turns.now())
-            turn = checked_turn(turns, params, own, again)
-            return attrs.evolve(turn, pictures=pictures and pictures.newest(len(again.images)))
-
-        return PreparedAnswer(own, prompt, steered, checked(turns, params, form, turn_of, stream))
+        anew = _anew(turns, params, own, plain, pictures)
+        return PreparedAnswer(
+            own, prompt, steered, checked(turns, params, form, request.tools, anew, stream)
+        )
 
     profile, prompt, result = await answered(turns, params, client, stream, prepare)
     return {**chat_reply(profile, prompt, result), "structured": figures(form, result)}
+
+
+def _anew(
+    turns: ModelTurns,
+    params: Any,
+    profile: ModelProfile,
+    request: ChatRequest,
+    pictures: PicturesOfPrompt | None,
+) -> Callable[[tuple[Message, ...]], ChatTurn]:
+    """Return what makes the turn of an answer that is checked, after what was said before it."""
+
+    def turn_of(said: tuple[Message, ...]) -> ChatTurn:
+        again = attrs.evolve(request, messages=(*request.messages, *said))
+        prompt = compose(profile.chat, again, turns.now())
+        turn = checked_turn(turns, params, profile, prompt)
+        return attrs.evolve(turn, pictures=pictures and pictures.newest(len(prompt.images)))
+
+    return turn_of
 
 
 def _with_calls(form: Form, request: ChatRequest, tokens: ModelTokens) -> Form:
@@ -127,41 +141,36 @@ def _with_calls(form: Form, request: ChatRequest, tokens: ModelTokens) -> Form:
     return whole
 
 
-class _NotSteeredError(Exception):
-    """The model's tokens are not known, or it reads images, too."""
-
-
 def _wants_call(params: Any) -> bool:
     return bool(params.tools) and params.tool_choice not in (None, "auto", "none")
 
 
 async def _call_tool(turns: ModelTurns, params: Any, client: Hashable, stream: Stream) -> Reply:
-    """Answer with a call of a tool whose arguments keep to its schema.
-
-    A model whose tokens are not known is asked as without that.
-    """
+    """Answer with a call of a tool whose arguments keep to its schema."""
+    check_limits(params)
 
     def prepare(profile: ModelProfile) -> PreparedAnswer:
-        tokens = turns.engines.of(profile, _ANYTHING)
-        if tokens is None or tokens.profile.chat.renderer is None:
-            raise _NotSteeredError
-        request = chat_request(params, tokens.profile, turns.pictures)
-        if any(message.images for message in request.messages):
-            raise _NotSteeredError
-        for arguments in argument_forms(request.tools):
-            tokens.constrain(arguments)
-        form = call_form(request.tools, tokens.profile.chat.tool_format)
-        prompt = compose(tokens.profile.chat, request, turns.now())
-        tokens.constrain(form)
-        steered = Steered(prompt, tokens, lambda: tokens.constrain(form))
-        return PreparedAnswer(tokens.profile, prompt, steered, None)
+        has_grammars = turns.engines.has(_ANYTHING.kind)
+        tokens = turns.engines.of(profile, _ANYTHING) if has_grammars else None
+        own = profile if tokens is None or tokens.profile.chat.renderer is None else tokens.profile
+        request = chat_request(params, own, turns.pictures)
+        prompt = compose(own.chat, request, turns.now())
+        pictures = turns.pictures.of(prompt, own)
+        steered = None
+        if tokens is not None and isinstance(prompt.content, TokenContent):
+            for arguments in argument_forms(request.tools):
+                tokens.constrain(arguments)
+            form = call_form(request.tools, own.chat.tool_format)
+            tokens.constrain(form)
+            steered = Steered(prompt, tokens, lambda: tokens.constrain(form))
+        anew = _anew(turns, params, own, request, pictures)
+        return PreparedAnswer(
+            own, prompt, steered, checked(turns, params, None, request.tools, anew, stream)
+        )
 
-    check_limits(params)
-    try:
-        profile, prompt, result = await answered(turns, params, client, stream, prepare)
-    except (_NotSteeredError, NotAppendedError):
-        return await chat_requests.complete(turns, params, client, stream)
-    return {**chat_reply(profile, prompt, result), "structured": call_figures(result.made)}
+    profile, prompt, result = await answered(turns, params, client, stream, prepare)
+    said = call_figures(result.made, guaranteed=result.guaranteed)
+    return {**chat_reply(profile, prompt, result), "structured": said}
 
 
 def _steered_calls(turns: ModelTurns, params: Any, profile: ModelProfile) -> SteeredCalls | None:
@@ -208,9 +217,12 @@ def _in_form(request: ChatRequest, form: Form) -> ChatRequest:
     return attrs.evolve(request, messages=messages, thinking=reasons, at_once=not reasons)
 
 
-def _asked(prompt: Any, form: Form) -> Any:
-    """Return a prompt that says what the form is; tokens are left as they are."""
-    text = instruction(form)
-    if not isinstance(prompt, str) or text is None:
+def _asked(prompt: Any, form: Form, said: tuple[Message, ...]) -> Any:
+    """Return a prompt that says what the form is; tokens are left as they are.
+
+    :param said: an answer that was wrong, and what was said of it.
+    """
+    if not isinstance(prompt, str):
         return prompt
-    return f"{prompt}\n{text}\n"
+    further = [instruction(form), *(message.text for message in said)]
+    return "\n".join([prompt, *filter(None, further), ""]) if any(further) else prompt

@@ -52,12 +52,21 @@ def arguments_schema(tool: Mapping[str, Any], number: int) -> Mapping[str, Any]:
     Arguments that it does not name are left out, unless it says something of them: a small model
     would go on and on.
     """
+    closed = {"type": "object", "properties": {}, "additionalProperties": False}
+    return {**closed, **parameters(tool, number)}
+
+
+def parameters(tool: Mapping[str, Any], number: int) -> Mapping[str, Any]:
+    """Return what a function says of its arguments.
+
+    :raises InvalidParams: that is no schema.
+    """
     given = tool["function"].get("parameters")
     if given is None:
-        given = {}
+        return {}
     if not isinstance(given, Mapping):
         raise wrong(f"tools[{number}].function.parameters", "must be a JSON schema")
-    return {"type": "object", "properties": {}, "additionalProperties": False, **given}
+    return given
 
 
 def _quoted(text: str) -> str:

@@ -308,8 +308,9 @@ def test_tools_work_with_images(tmp_path: Path) -> None:
 def test_a_tool_that_has_to_be_called_is_not_forced(tmp_path: Path) -> None:
     rig = made_rig(furnish(tmp_path, "tokens"), FakeVision(facts()), "tokens")
     tool = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
-    asked = rig.ask([ask_about(RED)], tools=[tool], tool_choice="required")
+    asked = rig.ask([ask_about(RED)], tools=[tool], tool_choice="required", max_new_tokens=2)
     assert "tool_choice_not_forced" in asked.result["changes"]
+    assert asked.result["structured"]["guaranteed"] is False
 
 
 def test_an_answer_in_a_form_is_checked(rig: Rig, vision: FakeVision) -> None:

@@ -11,21 +11,12 @@ import jsonschema
 import pytest
 from chat_templates import CHATML, QWEN3
 from inference_rig import Asked, Rig, furnish, user
+from weather_tool import ARGUMENTS, STOP, WEATHER
 from writing_runtime import WritingRuntime
 
 from rkllm_twisted.errors import InternalError
 from rkllm_twisted.inference.token_engines import TokenEngines
 
-ARGUMENTS = {
-    "type": "object",
-    "properties": {
-        "place": {"type": "string", "maxLength": 9},
-        "days": {"type": "integer", "minimum": 1, "maximum": 7},
-    },
-    "required": ["place", "days"],
-}
-WEATHER = {"type": "function", "function": {"name": "weather", "parameters": ARGUMENTS}}
-STOP = {"type": "function", "function": {"name": "stop"}}
 #: What a model writes that does not know the schema.
 WRONG = '<tool_call>\n{"name": "weather", "arguments": {"city": "Bonn"}}\n</tool_call>'
 

@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 from inference_rig import Asked, Rig
 from twisted.plugin import IPlugin
+from weather_tool import ARGUMENTS, STOP, WEATHER, WEATHER_ONLY
 from zope.interface import implementer
 
 from rkllm_twisted.chat.token_table import TokenTable
@@ -262,18 +263,7 @@ def test_other_forms_of_answers_are_kept_to(model: Model) -> None:
         assert (cut["finish_reason"], cut["structured"]["parsed"]) == ("length", None)
 
 
-ARGUMENTS = {
-    "type": "object",
-    "properties": {
-        "place": {"type": "string", "maxLength": 9},
-        "days": {"type": "integer", "minimum": 1, "maximum": 7},
-    },
-    "required": ["place", "days"],
-}
-WEATHER = {"type": "function", "function": {"name": "weather", "parameters": ARGUMENTS}}
 IMPOSSIBLE = {"type": "function", "function": {"name": "x", "parameters": {"not": {}}}}
-STOP = {"type": "function", "function": {"name": "stop"}}
-WEATHER_ONLY = {"type": "function", "function": {"name": "weather"}}
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -300,9 +290,8 @@ def test_calls_are_read_as_tokens_after_a_conversation_in_the_slots(model: Model
 
 
 def test_a_tools_schema_that_cannot_be_kept_to_is_named(model: Model) -> None:
-    bad = {"type": "function", "function": {"name": "x", "parameters": {"not": {}}}}
     with pytest.raises(InvalidParams, match='"not"') as caught:
-        chat(model, tools=[STOP, bad], tool_choice="required")
+        chat(model, tools=[STOP, IMPOSSIBLE], tool_choice="required")
     assert caught.value.data == {"parameter": "tools[1].function.parameters"}
 
 
@@ -317,9 +306,7 @@ def test_a_tools_schema_that_cannot_be_kept_to_is_named(model: Model) -> None:
         (
             {
                 "response_format": json_schema({}),
-                "tools": [
-                    {"type": "function", "function": {"name": "x", "parameters": {"not": 1}}}
-                ],
+                "tools": [IMPOSSIBLE],
             },
             "tools[0].function.parameters",
         ),
@@ -357,9 +344,10 @@ def test_without_logits_three_attempts_are_made(old: Model) -> None:
         old.ask(schema=SCHEMA)
 
 
-def test_without_logits_tools_are_asked_for_as_before(old: Model) -> None:
-    done = chat(old, tools=[STOP], tool_choice="required")
-    assert "structured" not in done
+def test_without_logits_a_call_that_has_to_come_is_asked_for_three_times(old: Model) -> None:
+    with pytest.raises(RuntimeRefused, match="did not call a function .* in 3 attempts"):
+        chat(old, tools=[STOP], tool_choice="required")
+    assert "structured" not in chat(old, tools=[STOP], max_new_tokens=8)
 
 
 def test_a_call_that_the_model_begins_is_made_behind_what_the_cache_holds(
