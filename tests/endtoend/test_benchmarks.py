@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.suite.requests import REQUESTS
+from benchmarks.suite.tokens import COMPANIES
 from rkllm_twisted.cpu import library_path
 
 PROJECT = Path(__file__).parents[2]
@@ -67,7 +69,7 @@ def test_logits_and_embeddings_are_measured_in_both_forms(report: Path) -> None:
 
 
 def test_what_a_token_costs_has_the_limit_of_a_path_in_c(report: Path) -> None:
-    """So have the start, the recovery and the memory; the relay in C does nothing else."""
+    """So have requests, the start, the recovery and the memory; the relay does nothing else."""
     rows = {row["title"]: row for row in json.loads((report / "figures.json").read_text())["rows"]}
     limited = {title for title, row in rows.items() if "relay" in row["values"]}
     assert limited == {
@@ -78,8 +80,11 @@ def test_what_a_token_costs_has_the_limit_of_a_path_in_c(report: Path) -> None:
             for figure in ("processor time per token", *LATENCIES)
             for rate in ("20", "1,000")
         ),
+        *(f"{figure}, {company.title}" for figure in LATENCIES for company in COMPANIES),
+        *(f"processor time of {name}" for name in REQUESTS),
         "start until it accepts",
         "from accepting to the bundled model loaded",
+        "from accepting to the bundled model loaded, beyond a later load",
         "from the kill of the runtime's process to the bundled model loaded again",
         "resident, idle",
         "proportional, idle",
