@@ -66,6 +66,16 @@ class IRuntime(Interface):
         :raises NotInRelease: in this release a callback returns nothing.
         """
 
+    def embedding_width() -> int:
+        """Return the width of the loaded model's embeddings, in numbers per token.
+
+        The first question about a model runs one token; its history stays as it was.
+
+        :returns: 0 if the runtime does not show it.
+        :raises NoModel: there is no handle.
+        :raises RuntimeCrashed: its process has ended.
+        """
+
     def is_running() -> bool:
         """Return True if a run is under way, whatever number the release uses for it."""
 
@@ -128,6 +138,12 @@ class ITurn(Interface):
         with one row ends as if the model had ended it, and the token is not delivered.
 
         :param tokens: the ids, or the texts as the runtime sends them.
+        """
+
+    def embedding_width() -> int:
+        """See :meth:`IRuntime.embedding_width`.
+
+        :raises CancelledError: Twisted's; see :meth:`perform`.
         """
 
     def prepare(function: str, params: Params) -> Any:

@@ -148,6 +148,15 @@ class EncoderFacts:
     load_s: float = 0.0
 
 
+def none_is_loaded(problem: str | None) -> str:
+    """Return the words for a daemon without an encoder, without a full stop.
+
+    :param problem: how the last one ended; None if it was unloaded, or there was none.
+    """
+    because = "" if problem is None else f" ({problem.rstrip('.')})"
+    return f"no vision encoder is loaded{because}; load one with vision.load"
+
+
 class IVision(Interface):
     """The daemon's one encoder. It shares the NPU: a run and an encoding never overlap.
 
@@ -156,6 +165,7 @@ class IVision(Interface):
     """
 
     encoder = Attribute("The :class:`EncoderFacts`; None if no encoder is loaded.")
+    problem = Attribute("str or None: how the last encoder crashed; None once one is loaded.")
 
     def load(asked: EncoderLoad, client: Hashable = None) -> Any:
         """Load an encoder, in a turn of the NPU; one that is loaded already is unloaded first.

@@ -85,6 +85,8 @@ class Family:
     :param tool_format: the name of a row of :mod:`.tool_formats`.
     :param alternates: True if user and assistant have to take turns.
     :param image: the texts around an image's rows; None if its models read none.
+    :param image_outputs: the numbers of outputs that its encoders may have; more than one output is
+        deepstack.
     :param stretches_images: True if its encoders take an image stretched, not padded.
     """
 
@@ -101,6 +103,7 @@ class Family:
     tool_format: str = "fenced"
     infill: InfillMarks | None = None
     image: ImageMarks | None = None
+    image_outputs: tuple[int, ...] = (1,)
     alternates: bool = False
     stretches_images: bool = False
 

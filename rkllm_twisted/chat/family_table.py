@@ -54,6 +54,7 @@ FAMILIES: tuple[Family, ...] = (
         tool_format="hermes",
         infill=_QWEN_INFILL,
         image=ImageMarks("<|vision_start|>", "<|image_pad|>", "<|vision_end|>"),
+        image_outputs=(1, 4),  # Qwen3-VL of rkllm-toolkit 1.2.3 and later: deepstack
         source="Qwen3's and Qwen3-VL's tokenizer_config.json",
     ),
     Family(

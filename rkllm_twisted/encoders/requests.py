@@ -14,8 +14,8 @@ from rkllm_twisted.abi.to_c import FileParameter
 from rkllm_twisted.chat.extras import ExtraMissingError
 from rkllm_twisted.chat.families import named
 from rkllm_twisted.chat.family_table import FAMILIES
-from rkllm_twisted.encoders.vision import description_of
-from rkllm_twisted.errors import InternalError, InvalidParams, NoModel
+from rkllm_twisted.encoders.vision import description_of, no_encoder
+from rkllm_twisted.errors import InternalError, InvalidParams
 from rkllm_twisted.models.encoder_fit import family_of_encoder
 from rkllm_twisted.runtime.files import Files
 from rkllm_twisted.values import FloatArray
@@ -74,7 +74,7 @@ class VisionRequests:
         """
         encoder = self._vision.encoder
         if encoder is None:
-            raise NoModel("No vision encoder is loaded; load one with vision.load.")
+            raise no_encoder(self._vision.problem)
         decoded: Deferred[bytes] = deferToThread(self._pixels, _reader(image, self._files), encoder)
         encoded = decoded.addCallback(self._vision.encode, client)
         return encoded.addCallback(partial(_answer, encoder))

@@ -19,7 +19,7 @@ from rkllm_twisted.errors import InvalidParams, NoModel, RPCError, RuntimeCrashe
 from rkllm_twisted.interfaces import INPU, ITurn
 from rkllm_twisted.runtime.files import Files
 from rkllm_twisted.values import FloatArray
-from rkllm_twisted.vision_interfaces import EncoderFacts, EncoderLoad, IVision
+from rkllm_twisted.vision_interfaces import EncoderFacts, EncoderLoad, IVision, none_is_loaded
 
 if TYPE_CHECKING:
     from rkllm_twisted.encoders.files import EncoderFile
@@ -59,7 +59,7 @@ class Vision(Service):
         self._state = "empty"
         self._process: Any = None
         self.encoder: EncoderFacts | None = None
-        self._problem: str | None = None
+        self.problem: str | None = None
         self._encoded = 0
         self._encode_s = 0.0
 
@@ -86,7 +86,7 @@ class Vision(Service):
         return {
             "state": self._state,
             "encoder": None if encoder is None else description_of(encoder),
-            "problem": self._problem,
+            "problem": self.problem,
             "encoded": self._encoded,
             "encode_s": round(self._encode_s, 3),
         }
@@ -118,7 +118,7 @@ class Vision(Service):
         except (RPCError, CancelledError):
             self._forget("empty")
             raise
-        self.encoder, self._problem = facts, None
+        self.encoder, self.problem = facts, None
         self._rest()
         return facts
 
@@ -169,7 +169,7 @@ class Vision(Service):
             self._rest()
             raise
         except (RuntimeCrashed, TimedOut) as error:
-            self._problem = error.message
+            self.problem = error.message
             self._forget("empty")
             raise
         except RPCError:
@@ -207,11 +207,7 @@ class Vision(Service):
         return encoder
 
     def _none(self) -> NoModel:
-        because = "" if self._problem is None else f" ({self._problem.rstrip('.')})"
-        return NoModel(
-            f"No vision encoder is loaded{because}; load one with vision.load.",
-            None if self._problem is None else {"problem": self._problem},
-        )
+        return no_encoder(self.problem)
 
     def _forget(self, state: str) -> None:
         self.encoder = None
@@ -237,6 +233,15 @@ def _check_context(encoder: EncoderFacts, turn: ITurn) -> None:
             f" model has a context of {room}; load the model with a greater max_context_len.",
             {"parameter": "path", "tokens": encoder.tokens, "max_context_len": room},
         )
+
+
+def no_encoder(problem: str | None) -> NoModel:
+    """Return the error of a call that needs an encoder.
+
+    :param problem: see :func:`none_is_loaded`.
+    """
+    text = f"{none_is_loaded(problem)}."
+    return NoModel(text[0].upper() + text[1:], None if problem is None else {"problem": problem})
 
 
 def description_of(encoder: EncoderFacts) -> dict[str, object]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -195,8 +194,7 @@ class ChatTurn:
             held, final = self.prompts.run(turn, made, infer, on_result)
         else:
             params: Params = [made.run_input, infer]
-            with self.pictures.explained() if self.pictures else contextlib.nullcontext():
-                held, final = None, turn.perform(turn.prepare("rkllm_run", params), on_result)
+            held, final = None, turn.perform(turn.prepare("rkllm_run", params), on_result)
         turn.check()  # else an aborted answer would count as whole
         return held, check_run(final, self.profile.chat.context)
 

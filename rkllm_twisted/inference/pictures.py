@@ -21,6 +21,8 @@ from rkllm_twisted.models.encoder_fit import (
     family_of_encoder,
     is_of_another_family,
     marks_with,
+    reason_against_outputs,
+    reason_against_width,
 )
 from rkllm_twisted.offload.picture import pixels_of
 from rkllm_twisted.runtime.files import Files
@@ -29,7 +31,7 @@ from rkllm_twisted.vision.cache import RowCache, picture_key
 from rkllm_twisted.vision.decode import PictureError, check_bytes
 from rkllm_twisted.vision.limits import MAX_ENCODED_BYTES
 from rkllm_twisted.vision.pixels import Fit, Preparation, Resample
-from rkllm_twisted.vision_interfaces import EncoderFacts, IVision
+from rkllm_twisted.vision_interfaces import EncoderFacts, IVision, none_is_loaded
 
 #: The fields of the input that hold the texts around images, since release 1.3.0.
 _MARKS = {"image_start": "start", "image_content": "content", "image_end": "end"}
@@ -71,13 +73,16 @@ class Pictures:
             return NO_IMAGES
         encoder = self.encoder
         if encoder is None:
-            return f"{NO_IMAGES}: no vision encoder is loaded; load one with vision.load"
+            return f"{NO_IMAGES}: {none_is_loaded(self._vision.problem)}"
         family = profile.chat.family.name if profile.chat.family else None
         if is_of_another_family(encoder.asked, family):
             return (
                 f"the vision encoder was loaded for the family {encoder.asked.family}, and"
                 f" {profile.name} is of the family {family}; load its own encoder"
             )
+        against = reason_against_outputs(encoder, profile.chat.family)
+        if against is not None:
+            return against
         if marks_with(encoder.asked, profile.image) is None:
             return (
                 f"{NO_IMAGES}: the texts around an image are not known; give image in its"
@@ -168,9 +173,11 @@ class PicturesOfPrompt:
         Before release 1.3.0 its fields are in the multimodal input itself; the daemon puts them
         there.
 
-        :raises InvalidParams: the model was loaded without the texts that this release wants then.
+        :raises InvalidParams: the model was loaded without the texts that this release wants then,
+            or has embeddings of another width.
         """
         self._check_texts(turn)
+        self._check_width(turn)
         each = [self._pictures.encode(turn, self.encoder, one) for one in self.prepared]
         columns = each[0].shape[-1]
         data = each[0].data if len(each) == 1 else b"".join(one.data for one in each)
@@ -197,24 +204,20 @@ class PicturesOfPrompt:
             f" {shown(marks.content)} and img_end {shown(marks.end)} with rkllm.init",
         )
 
+    def _check_width(self, turn: ITurn) -> None:
+        """Compare the widths before anything is encoded."""
+        width = turn.embedding_width()
+        reason = reason_against_width(self.encoder, width)
+        if reason is not None:
+            raise InvalidParams(
+                f"messages: {reason}.",
+                {"parameter": "messages", "row_width": self.encoder.row_width, "width": width},
+            )
+
     def newest(self, count: int) -> PicturesOfPrompt | None:
         """Return the last images; None for no image. Older turns may have been left out."""
         left = self.prepared[len(self.prepared) - count :]
         return attrs.evolve(self, prepared=left) if left else None
-
-    @contextmanager
-    def explained(self) -> Iterator[None]:
-        """Say that the encoder is another model's, if the rows have another width."""
-        try:
-            yield
-        except InvalidParams as error:
-            if "image_embed" not in str((error.data or {}).get("parameter")):
-                raise
-            raise InvalidParams(
-                f"The vision encoder's rows have {self.encoder.row_width} numbers, and the loaded"
-                " model's embeddings another number: load the encoder that belongs to the model.",
-                {"parameter": "messages", "row_width": self.encoder.row_width},
-            ) from None
 
 
 def _preparation(encoder: EncoderFacts, profile: ModelProfile) -> Preparation:

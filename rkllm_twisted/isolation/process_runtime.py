@@ -229,6 +229,14 @@ class ProcessRuntime:
         """See :meth:`IRuntime.is_running`: true until a run has returned from C."""
         return self.loaded and self._running
 
+    def embedding_width(self) -> int:
+        """See :meth:`IRuntime.embedding_width`."""
+        try:
+            return self._model().runtime.embedding_width()
+        except RuntimeCrashed:
+            self._child = None
+            raise
+
     def close(self) -> None:
         """See :meth:`IRuntime.close`."""
         was_closed, self._closed = self._closed, True

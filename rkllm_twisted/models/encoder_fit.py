@@ -37,6 +37,37 @@ def is_of_another_family(asked: EncoderLoad, family: str | None) -> bool:
     return asked.family is not None and family is not None and asked.family != family
 
 
+def reason_against_outputs(encoder: EncoderFacts, family: Family | None) -> str | None:
+    """Return why models of a family cannot read an encoder's rows; None if they can.
+
+    :param family: None if it is not known.
+    """
+    if family is None or family.image is None or encoder.outputs in family.image_outputs:
+        return None
+    counts = " or ".join(map(str, family.image_outputs))
+    return (
+        f"the vision encoder has {encoder.outputs} outputs, and those of the family {family.name}"
+        f" have {counts}; load the encoder that was exported with the model"
+    )
+
+
+def reason_against_width(encoder: EncoderFacts, width: int) -> str | None:
+    """Return why a model cannot read an encoder's rows; None if it can.
+
+    A row of one output must be as wide as the model's embeddings. A row that is twice as wide is
+    another model's: deepstack has more outputs, not wider ones.
+
+    :param width: of the model's embeddings; 0 if it is not known.
+    """
+    if width in (0, encoder.row_width):
+        return None
+    return (
+        f"the vision encoder's rows have {encoder.row_width} numbers, and the loaded model's"
+        f" embeddings have {width}: they belong to different models. Load the encoder that was"
+        " exported with the model"
+    )
+
+
 def fits(encoder: EncoderFacts, model: NamedModel) -> bool:
     """True if a model would read an encoder's rows, as far as its files show."""
     header = model.file.header
@@ -45,5 +76,10 @@ def fits(encoder: EncoderFacts, model: NamedModel) -> bool:
         "completion" in model.capabilities
         and width in (None, encoder.row_width)
         and not is_of_another_family(encoder.asked, model.family)
+        and reason_against_outputs(encoder, _family_named(model.family)) is None
         and marks_with(encoder.asked, model.image) is not None
     )
+
+
+def _family_named(name: str | None) -> Family | None:
+    return None if name is None else named(name, FAMILIES)

@@ -113,6 +113,20 @@ class NPUTurn:
         """See :class:`ITurn`."""
         self._model.end_at(tokens)
 
+    def embedding_width(self) -> int:
+        """See :class:`ITurn`. The first question is a run: with its timeout, and aborted as one."""
+        job = self._job
+        job.aborted, job.in_run = False, True
+        try:
+            job.check()
+            self._deliveries.end_batch()
+            self._on_call(job, "rkllm_run", None)
+            width: int = self._runtime.embedding_width()
+        finally:
+            job.in_run = False  # what is encoded next is not aborted as a run
+        job.check()
+        return width
+
     def prepare(self, function: str, params: Params) -> Any:
         """See :class:`ITurn`."""
         return self._runtime.prepare(function, params)

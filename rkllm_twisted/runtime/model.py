@@ -18,7 +18,7 @@ import attrs
 from rkllm_twisted.abi.layouts import CData
 from rkllm_twisted.abi.prepare import PreparedCall
 from rkllm_twisted.abi.to_c import Embeddings
-from rkllm_twisted.errors import RPCError
+from rkllm_twisted.errors import RPCError, RuntimeCrashed
 
 #: Calls a function with parameters; the last argument gets the results of a run.
 CallFunction = Callable[
@@ -64,10 +64,18 @@ def check_widths(embeddings: Iterable[Embeddings], model: LoadedModel, call: Cal
     :raises InvalidParams: stating both numbers.
     """
     for each in embeddings:
-        if model.width is None:
-            model.width = learn_width(call)
-        if model.width:
-            each.check(model.width)
+        if width := width_of(model, call):
+            each.check(width)
+
+
+def width_of(model: LoadedModel, call: CallFunction) -> int:
+    """Return the width of a model's embeddings, which the first question makes it learn.
+
+    :returns: see :func:`learn_width`.
+    """
+    if model.width is None:
+        model.width = learn_width(call)
+    return model.width
 
 
 def learn_width(call: CallFunction) -> int:
@@ -77,6 +85,7 @@ def learn_width(call: CallFunction) -> int:
     (airockchip/rknn-llm#278); from 1.2.1 on the size of the cache shows it, and it is cleared.
 
     :returns: the width in numbers per token; 0 if the runtime gave no hidden state.
+    :raises RuntimeCrashed: its process has ended.
     """
     widths = [0]
 
@@ -87,8 +96,12 @@ def learn_width(call: CallFunction) -> int:
 
     before = _sizes(call)
     # If the runtime refuses, its answer to the real run says more than one to this.
-    with contextlib.suppress(RPCError):
+    try:
         call("rkllm_run", _LOOK, look)
+    except RuntimeCrashed:
+        raise
+    except RPCError:
+        pass
     after = _sizes(call)
     if len(after) == len(before) and after != before:
         ranges = {"keep_system_prompt": 0, "start_pos": before, "end_pos": after}

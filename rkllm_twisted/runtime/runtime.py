@@ -29,7 +29,7 @@ from rkllm_twisted.runtime.detect import detect_release
 from rkllm_twisted.runtime.files import Files
 from rkllm_twisted.runtime.library import open_file
 from rkllm_twisted.runtime.local_caller import LocalCaller
-from rkllm_twisted.runtime.model import LoadedModel, check_widths
+from rkllm_twisted.runtime.model import LoadedModel, check_widths, width_of
 from rkllm_twisted.runtime.model_file import check_model_file
 from rkllm_twisted.runtime_interfaces import ICaller
 from rkllm_twisted.values import SAVED, Params, RuntimeVersion
@@ -171,6 +171,14 @@ class Runtime:
                 return False
             # Headers up to 1.2.3 say the opposite; every library says 1 for running.
             return bool(self._caller.call("rkllm_is_running", [self._loaded.handle]) == 1)
+
+    def embedding_width(self) -> int:
+        """See :meth:`IRuntime.embedding_width`."""
+        model, aborts = self._model(), self._aborts
+        width = width_of(model, self._ask)
+        if self._aborts != aborts:  # it may have ended before it had an answer
+            model.width = width or None
+        return width
 
     def close(self) -> None:
         """See :meth:`IRuntime.close`."""

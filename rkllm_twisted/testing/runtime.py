@@ -45,6 +45,7 @@ class FakeRuntime:
     :param disconnect: closes the connection of the current call. Called in the NPU thread.
     :param killable: True if a call that hangs can be killed, as in a child process.
     :ivar vocabulary: the tokens of prompts and answers, if a prompt is tokens.
+    :ivar width: of the embeddings; 0: it does not show it.
     :ivar performed: the functions called in "C", in order.
     :ivar prompt: the prompt of the run that is in "C" now.
     """
@@ -81,6 +82,7 @@ class FakeRuntime:
         self.problem: str | None = None
         self.crashes = 0
         self.model_path: str | None = None
+        self.width = 0
         self.loaded = False
         self.performed: list[str] = []
         self.prompt: str | None = None
@@ -275,6 +277,10 @@ class FakeRuntime:
     def is_running(self) -> bool:
         """See :meth:`IRuntime.is_running`."""
         return self._running
+
+    def embedding_width(self) -> int:
+        """See :meth:`IRuntime.embedding_width`."""
+        return self.width
 
     def close(self) -> None:
         """See :meth:`IRuntime.close`."""

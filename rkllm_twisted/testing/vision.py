@@ -40,12 +40,14 @@ class FakeVision:
 
     :param encoder: what is loaded at first.
     :param error: what the next encoding fails with.
+    :ivar problem: how the last encoder crashed.
     :ivar encoded: the pixels of each encoding, in order.
     """
 
     def __init__(self, encoder: EncoderFacts | None = None) -> None:
         self.encoder = encoder
         self.error: RPCError | None = None
+        self.problem: str | None = None
         self.encoded: list[bytes] = []
 
     def load(self, asked: EncoderLoad, client: Hashable = None) -> Deferred[EncoderFacts]:

@@ -128,6 +128,19 @@ async def test_a_picture_is_not_decoded_without_an_encoder() -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_after_a_crash_the_reason_is_said() -> None:
+    """As a request for an answer says it."""
+    vision = FakeVision()
+    vision.problem = "The vision encoder's process was killed by SIGSEGV; load it again."
+    answering = VisionRequests(vision, Files(), Pictures().pixels_of)
+    with pytest.raises(
+        NoModel, match=r"No vision encoder is loaded \(.* SIGSEGV; .*\); load"
+    ) as it:
+        await answering.encode(encoded(b"picture"))
+    assert it.value.data == {"problem": vision.problem}
+
+
+@pytest_twisted.ensureDeferred
 async def test_loading_says_what_the_file_says() -> None:
     """And how it was asked for."""
     answering, vision = requests(Pictures())

@@ -211,10 +211,15 @@ def refusal(rig: Rig, *messages: Any, **params: Any) -> RPCError:
 
 
 def test_without_an_encoder_images_are_refused_with_what_to_do(tmp_path: Path) -> None:
-    rig = made_rig(furnish(tmp_path, "template"), FakeVision())
+    vision = FakeVision()
+    rig = made_rig(furnish(tmp_path, "template"), vision)
     assert refusal(rig, ask_about(RED)).message == (
         "messages[0].content[0].type: this model does not read images: no vision encoder is"
         " loaded; load one with vision.load."
+    )
+    vision.problem = "Its process was killed by SIGSEGV."
+    assert "no vision encoder is loaded (Its process was killed by SIGSEGV); load one" in (
+        refusal(rig, ask_about(RED)).message
     )
     rig.turns.pictures = made.Pictures(rig.npu.release)
     assert refusal(rig, ask_about(RED)).message == (
@@ -261,12 +266,38 @@ def test_a_failing_encoder_fails_the_request_and_spoils_nothing(
     assert secrets_in(rig.ask([ask_about(RED)]).text) == {ONE}
 
 
-def test_rows_of_another_width_say_that_the_encoder_is_another_models(rig: Rig) -> None:
-    where = "rkllm_input.multimodal_input.image.image_embed"
-    rig.runtime.refusal = InvalidParams(f"{where}: …", {"parameter": where})
-    error = rig.ask([ask_about(RED)]).error
-    assert isinstance(error, InvalidParams)
-    assert "load the encoder that belongs to the model" in error.message
+@pytest.mark.parametrize("row_width", [7, 16, 32])
+def test_rows_of_another_width_are_refused_before_an_image_is_encoded(
+    rig: Rig, vision: FakeVision, row_width: int
+) -> None:
+    """Also rows whose width is a multiple of the model's: deepstack has more outputs."""
+    rig.runtime.width = 8
+    vision.encoder = attrs.evolve(facts(), row_width=row_width)
+    error = refusal(rig, ask_about(RED))
+    assert f"rows have {row_width} numbers, and the loaded model's embeddings have 8" in (
+        error.message
+    )
+    assert "Load the encoder that was exported with the model" in error.message
+    assert vision.encoded == []
+    assert inputs(rig) == []
+
+
+@pytest.mark.parametrize(("outputs", "width"), [(1, 8), (4, 8), (1, 0)])
+def test_rows_of_the_models_width_are_read(
+    rig: Rig, vision: FakeVision, outputs: int, width: int
+) -> None:
+    """Also those of four outputs, which the family qwen3 has; or if the width is not known."""
+    rig.runtime.width = width
+    vision.encoder = attrs.evolve(facts(), outputs=outputs)
+    assert secrets_in(rig.ask([ask_about(RED)]).text) == {ONE}
+    assert len(vision.encoded) == 1
+
+
+def test_outputs_that_the_models_family_does_not_have_are_refused(tmp_path: Path) -> None:
+    vision = FakeVision(attrs.evolve(facts(family=None), outputs=4))
+    error = refusal(made_rig(furnish(tmp_path, "template", "qwen2-vl"), vision), ask_about(RED))
+    assert "has 4 outputs, and those of the family qwen2 have 1" in error.message
+    assert vision.encoded == []
 
 
 def test_another_encoder_in_between_is_noticed(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ class EchoRuntime(FakeRuntime):
     :ivar extra: how many tokens come before those of a prompt; called with whether the cache holds
         something.
     :ivar reads: how many words or tokens each run has read.
-    :ivar multimodal: the multimodal inputs, and what the next ones are refused with, if not None.
+    :ivar multimodal: the multimodal inputs.
     :ivar at_hand: how many of these the next runs report as not read.
     :ivar seconds: the time that has passed: :attr:`costs` of reading a token, of saving a prompt
         and of loading one.
@@ -74,7 +74,6 @@ class EchoRuntime(FakeRuntime):
         self.extra: Callable[[bool], int] = lambda _: 0
         self.reads: list[int] = []
         self.multimodal: list[Mapping[str, Any]] = []
-        self.refusal: InvalidParams | None = None
         self.at_hand = 0
         self._is_calling = self._is_spoilt = False
         self.seconds = 0.0
@@ -241,8 +240,6 @@ class EchoRuntime(FakeRuntime):
             return
         text = given.get("prompt_input")
         if given.get("multimodal_input"):
-            if self.refusal is not None:
-                raise self.refusal
             self.multimodal.append(given["multimodal_input"])
             text = given["multimodal_input"]["prompt"]
         system, prefix, postfix = self._slots
