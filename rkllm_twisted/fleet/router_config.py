@@ -71,9 +71,12 @@ def configuration(settings: RouterSettings) -> dict[str, Any]:
 def _roles() -> list[dict[str, Any]]:
     """Return the members' roles, which the authorizer decides, and that of the authorizer."""
     register = {"uri": "rkllm.router.", "match": "prefix", "allow": {"register": True}}
-    end = {"uri": "wamp.session.kill_by_authid", "match": "exact", "allow": {"call": True}}
+    ends = [
+        {"uri": f"wamp.session.{name}", "match": "exact", "allow": {"call": True}}
+        for name in ("list", "get", "kill")
+    ]
     return [
-        {"name": "access", "permissions": [register, end]},
+        {"name": "access", "permissions": [register, *ends]},
         *({"name": role.value, "authorizer": "rkllm.router.authorize"} for role in Role),
     ]
 

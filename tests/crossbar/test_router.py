@@ -50,6 +50,52 @@ async def test_a_key_that_is_removed_ends_the_session_of_its_member(fleet: Cross
     assert other.joined
 
 
+async def test_a_key_that_is_replaced_ends_the_session_that_proved_the_old_one(
+    fleet: CrossbarRouter,
+) -> None:
+    """Even if the new one has joined before the next look at the keys."""
+    old = await replaced_key(fleet, "swapped")
+    newer = fleet.engine("swapped", Role.BOARD)  # noqa: F405
+    await newer.join()
+    await until(lambda: old.lost)  # noqa: F405
+    assert isinstance(old.lost[0], NotPermitted)  # noqa: F405
+    await deferLater(reactor, 5)  # noqa: F405 - two looks
+    assert newer.joined
+
+
+async def test_a_key_that_is_replaced_ends_the_session_before_another_joins(
+    fleet: CrossbarRouter,
+) -> None:
+    old = await replaced_key(fleet, "later")
+    await until(lambda: old.lost)  # noqa: F405
+    assert isinstance(old.lost[0], NotPermitted)  # noqa: F405
+
+
+async def replaced_key(fleet: CrossbarRouter, name: str) -> Watcher:  # noqa: F405
+    """Join a board, then give its name another key; what the board's watcher sees."""
+    board, watcher = fleet.engine(name, Role.BOARD), Watcher()  # noqa: F405
+    board.watch(watcher)
+    await board.join()
+    (fleet.directory / "private" / f"board-{name}").unlink()
+    fleet.key(name, Role.BOARD)  # noqa: F405
+    return watcher
+
+
+async def test_a_key_that_is_removed_ends_no_session_of_another_role(fleet: CrossbarRouter) -> None:
+    """A front and a board may have one name."""
+    board, watcher = fleet.engine("twin", Role.BOARD), Watcher()  # noqa: F405
+    front, other = fleet.engine("twin", Role.FRONT), Watcher()  # noqa: F405
+    board.watch(watcher)
+    front.watch(other)
+    await board.join()
+    await front.join()
+    (fleet.directory / "keys" / "board" / "twin").unlink()
+    await until(lambda: watcher.lost)  # noqa: F405
+    await deferLater(reactor, 0.2)  # noqa: F405 - the router has ended all that it would
+    assert front.joined
+    assert not other.lost
+
+
 async def test_boards_answers_are_not_kept_for_other_boards(fleet: CrossbarRouter) -> None:
     """Crossbar keeps an authorizer's answer by role: what b1 may would hold for b2."""
     first = await joined(fleet, "b1", Role.BOARD)  # noqa: F405

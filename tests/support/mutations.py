@@ -1470,6 +1470,27 @@ GUARDS = [
         "crossbar/test_router.py::test_what_is_too_large_is_not_sent",
     ),
     _guard(
+        "fleet: a key that is replaced ends its session at the next looks",
+        "fleet/wamp/router.py",
+        "            if self._key(role, name) != key\n",
+        "            if self._key(role, name) is None\n",
+        "crossbar/test_router.py::test_a_key_that_is_replaced_ends_the_session_before_another_joins",
+    ),
+    _guard(
+        "fleet: a key that is replaced ends its session before the new one's",
+        "fleet/wamp/router.py",
+        "            yield self._end(role, str(name))\n",
+        "            pass\n",
+        "crossbar/test_router.py::test_a_key_that_is_replaced_ends_the_session_that_proved_the_old_one",
+    ),
+    _guard(
+        "fleet: a key that is removed ends the sessions of its role alone",
+        "fleet/wamp/router.py",
+        'self.call("wamp.session.list", [role])',
+        'self.call("wamp.session.list")',
+        "crossbar/test_router.py::test_a_key_that_is_removed_ends_no_session_of_another_role",
+    ),
+    _guard(
         "isolation: a mark has the word of its call",
         "isolation/marks.py",
         "        if not hmac.compare_digest(word, self._word(number)):\n",

@@ -20,12 +20,14 @@ from rkllm_twisted.fleet.access import allowed
 #: Seconds between two looks at the keys of those that have joined.
 LOOK_S = 2.0
 
+_REFUSED = "wamp.error.not_authorized"
+_ENDED = "The key was removed from the router's directory, or replaced by another."
 _NAME = re.compile(r"[a-z0-9_]{1,64}")
 _PUBLIC_KEY = re.compile(r"[0-9a-f]{64}")
 
 
 class Access(ApplicationSession):  # type: ignore[misc]
-    """Answers the router's two questions, and ends the sessions of keys that are removed."""
+    """Answers the router's two questions, and ends the sessions of keys that no longer count."""
 
     @inlineCallbacks
     def onJoin(self, details: Any) -> Any:
@@ -37,8 +39,9 @@ class Access(ApplicationSession):  # type: ignore[misc]
         yield self.register(self.authorize, "rkllm.router.authorize")
         LoopingCall(self._look).start(LOOK_S, now=False)
 
-    def authenticate(self, realm: str, name: str, details: Any) -> dict[str, str]:
-        """Return the public key that a member must prove.
+    @inlineCallbacks
+    def authenticate(self, realm: str, name: str, details: Any) -> Any:
+        """Return the public key that a member must prove; sessions that proved another end first.
 
         :raises ApplicationError: there is none.
         """
@@ -46,9 +49,9 @@ class Access(ApplicationSession):  # type: ignore[misc]
         key = self._key(role, str(name))
         claimed = (details.get("authextra") or {}).get("pubkey", key)
         if key is None or claimed != key:
-            raise ApplicationError(
-                "wamp.error.not_authorized", f"There is no such key of a {role} named {name}."
-            )
+            raise ApplicationError(_REFUSED, f"There is no such key of a {role} named {name}.")
+        if self._proved.get((role, str(name)), key) != key:
+            yield self._end(role, str(name))
         self._proved[role, str(name)] = key
         return {"pubkey": key, "role": role, "realm": realm, "authid": str(name)}
 
@@ -56,7 +59,9 @@ class Access(ApplicationSession):  # type: ignore[misc]
         """Return whether a member may do something."""
         match = str((options or {}).get("match") or "exact")
         name, role = str(session["authid"]), str(session["authrole"])
-        is_allowed = self._key(role, name) is not None and allowed(role, name, action, uri, match)
+        key = self._key(role, name)
+        is_proved = key is not None and key == self._proved.get((role, name))
+        is_allowed = is_proved and allowed(role, name, action, uri, match)
         # Crossbar 26.10.1 keeps an answer for the role, so it may keep what holds for each name.
         return {"allow": is_allowed, "cache": is_allowed and action == "call", "disclose": True}
 
@@ -69,14 +74,27 @@ class Access(ApplicationSession):  # type: ignore[misc]
         }
         for member in missing & self._missed:
             del self._proved[member]
-            ended = self.call(
-                "wamp.session.kill_by_authid",
-                member[1],
-                reason="wamp.error.not_authorized",
-                message="The key was removed from the router's directory.",
-            )
+            ended = self._end(*member)
             ended.addErrback(lambda failure: self.log.error("{reason}", reason=failure.value))
         self._missed = missing
+
+    @inlineCallbacks
+    def _end(self, role: str, name: str) -> Any:
+        """End the sessions of a member. ``kill_by_authid`` would end those of its other roles."""
+        numbers = yield self.call("wamp.session.list", [role])
+        for number in numbers:
+            yield self._end_if(number, name)
+
+    @inlineCallbacks
+    def _end_if(self, number: int, name: str) -> Any:
+        """End a session if it is this member's."""
+        try:
+            session = yield self.call("wamp.session.get", number)
+            if session is not None and session["authid"] == name:
+                yield self.call("wamp.session.kill", number, reason=_REFUSED, message=_ENDED)
+        except ApplicationError as error:
+            if error.error != ApplicationError.NO_SUCH_SESSION:  # it has left meanwhile
+                raise
 
     def _key(self, role: str, name: str) -> str | None:
         """Return the public key in the file ``<keys>/<role>/<name>``."""
