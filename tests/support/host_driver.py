@@ -105,8 +105,12 @@ def image(
     params: Any,
     descriptors: Sequence[int] = (),
     userdata: int = USERDATA,
+    rows: int = 1,
 ) -> CallImage:
-    """The image of a call, with the slots of the daemon filled."""
+    """The image of a call, with the slots of the daemon filled.
+
+    :param rows: of a run: how many inputs it has.
+    """
     defaults = layout.structs["RKLLMParam"](max_context_len=512, max_new_tokens=64, top_k=1)
     if hasattr(defaults.extend_param, "n_batch"):
         defaults.extend_param.n_batch = 1
@@ -116,6 +120,6 @@ def image(
     slots: dict[str, CData] = {"userdata": userdata, "callback": callback_argument(layout, null)}
     slots |= {"handle": None, **output_buffers(layout, declared, 1), **call.arguments}
     if "rkllm_input" in slots:
-        slots["rkllm_input"] = inputs_for(call, 1)
+        slots["rkllm_input"] = inputs_for(call, rows)
     values = [slots[parameter.name] for parameter in declared.parameters]
     return image_of(layout, declared, values, call.alive, descriptors)
