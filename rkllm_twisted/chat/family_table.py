@@ -17,12 +17,13 @@ _QWEN_INFILL = InfillMarks(
     *("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),
     models=("qwen2.5-coder", "qwen3-coder", "codeqwen"),
 )
+_QWEN_IMAGE = ImageMarks("<|vision_start|>", "<|image_pad|>", "<|vision_end|>")
 _INTERN_IMAGE = ImageMarks("<img>", "<IMG_CONTEXT>", "</img>")
 
 FAMILIES: tuple[Family, ...] = (
     Family(
         "chatml",
-        models=("smollm2", "smolvlm", "minicpm3", "minicpm4", "telechat2"),
+        models=("smollm2", "minicpm3", "minicpm4", "telechat2"),
         system=_IM_SYSTEM,
         user=_IM_USER,
         assistant=_IM_ASSISTANT,
@@ -39,7 +40,7 @@ FAMILIES: tuple[Family, ...] = (
         end_tokens=("<|im_end|>", "<|endoftext|>"),
         tool_format="hermes",
         infill=_QWEN_INFILL,
-        image=ImageMarks("<|vision_start|>", "<|image_pad|>", "<|vision_end|>"),
+        image=_QWEN_IMAGE,
         source="Qwen2.5's tokenizer_config.json; Qwen2.5-Coder's README, Fill in the middle",
     ),
     Family(
@@ -53,7 +54,7 @@ FAMILIES: tuple[Family, ...] = (
         reasoning=ReasoningMarks(),
         tool_format="hermes",
         infill=_QWEN_INFILL,
-        image=ImageMarks("<|vision_start|>", "<|image_pad|>", "<|vision_end|>"),
+        image=_QWEN_IMAGE,
         image_outputs=(1, 4),  # Qwen3-VL of rkllm-toolkit 1.2.3 and later: deepstack
         source="Qwen3's and Qwen3-VL's tokenizer_config.json",
     ),
@@ -167,5 +168,37 @@ FAMILIES: tuple[Family, ...] = (
         end_tokens=("<|im_end|>", "<|endoftext|>"),
         image=_INTERN_IMAGE,
         source="InternVL3's conversation.py, template internvl2_5",
+    ),
+    Family(
+        "minicpm-v",
+        models=("minicpm-v-2-6", "minicpm-v-2.6", "minicpmv2.6", "minicpm-v-4", "minicpm-o"),
+        system=_IM_SYSTEM,
+        user=_IM_USER,
+        assistant=_IM_ASSISTANT,
+        end_tokens=("<|im_end|>", "<|endoftext|>"),
+        image=ImageMarks("<image>", "<unk>", "</image>\n"),
+        source="rknn-llm 1.1.0, rkllm_api_demo/src/multimodel_demo.cpp; MiniCPM-V 2.6's tokenizer",
+    ),
+    Family(
+        # Its own texts are others. A port for RK3588 sends these; no source has tried its own.
+        "smolvlm",
+        models=("smolvlm",),
+        system=_IM_SYSTEM,
+        user=_IM_USER,
+        assistant=_IM_ASSISTANT,
+        end_tokens=("<|im_end|>", "<end_of_utterance>"),
+        image=_QWEN_IMAGE,
+        source="thanhtantran/SmolVLM2-2B-NPU, src/RK35llm.cpp, for RK3588",
+    ),
+    Family(
+        "deepseek-ocr",
+        models=("deepseek-ocr", "deepseekocr"),
+        begin="<｜begin▁of▁sentence｜>",
+        user=Wrap(""),
+        assistant=Wrap("", "<｜end▁of▁sentence｜>"),
+        end_tokens=("<｜end▁of▁sentence｜>",),
+        image=ImageMarks("", "<｜▁pad▁｜>", ""),
+        alternates=True,
+        source="rknn-llm 1.3.0, README (DeepSeekOCR); DeepSeek-OCR's conversation.py, plain",
     ),
 )

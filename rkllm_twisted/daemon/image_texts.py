@@ -13,7 +13,7 @@ from rkllm_twisted.abi.release import Release
 from rkllm_twisted.abi.to_c import fields_of
 from rkllm_twisted.chat.families import ImageMarks, family_of
 from rkllm_twisted.chat.family_table import FAMILIES
-from rkllm_twisted.models.encoder_fit import is_of_another_family, marks_with
+from rkllm_twisted.models.encoder_fit import marks_with, reason_against_family
 from rkllm_twisted.models.named_model import NamedModel
 from rkllm_twisted.vision_interfaces import EncoderLoad
 
@@ -37,7 +37,7 @@ def with_image_texts(
     family, own = _facts_of(param, named)
     marks = marks_with(asked, own)
     given = param.keys() | (named.settings.param.keys() if named else set())
-    if marks is None or FIELDS.keys() & given or is_of_another_family(asked, family):
+    if marks is None or FIELDS.keys() & given or reason_against_family(asked, family):
         return param
     return {**param, **{field: getattr(marks, place) for field, place in FIELDS.items()}}
 

@@ -19,8 +19,8 @@ from rkllm_twisted.inference.profile import ModelProfile
 from rkllm_twisted.interfaces import ITurn
 from rkllm_twisted.models.encoder_fit import (
     family_of_encoder,
-    is_of_another_family,
     marks_with,
+    reason_against_family,
     reason_against_outputs,
     reason_against_width,
 )
@@ -75,18 +75,19 @@ class Pictures:
         if encoder is None:
             return f"{NO_IMAGES}: {none_is_loaded(self._vision.problem)}"
         family = profile.chat.family.name if profile.chat.family else None
-        if is_of_another_family(encoder.asked, family):
+        another = reason_against_family(encoder.asked, family)
+        if another is not None:
             return (
-                f"the vision encoder was loaded for the family {encoder.asked.family}, and"
-                f" {profile.name} is of the family {family}; load its own encoder"
+                f"{another}, and {profile.name} is of the family {family}; load its own encoder, or"
+                " say the right family with vision.load or in rkllm.toml"
             )
         against = reason_against_outputs(encoder, profile.chat.family)
         if against is not None:
             return against
         if marks_with(encoder.asked, profile.image) is None:
             return (
-                f"{NO_IMAGES}: the texts around an image are not known; give image in its"
-                " rkllm.toml, or tags with vision.load"
+                f"{NO_IMAGES}: the texts around an image are not known; give family or tags with"
+                " vision.load, or image in its rkllm.toml"
             )
         return None
 

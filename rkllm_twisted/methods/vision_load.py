@@ -18,7 +18,8 @@ class Params:
 
     :param path: of the encoder's file, such as ``.rknn``.
     :param cores: the NPU's cores: auto, 0, 1, 2, 0_1, 0_1_2 or all.
-    :param family: the name of the model's family, for the texts around an image and for fit.
+    :param family: the name of the model's family, for the texts around an image and for fit; null:
+        the family that the name of the file says, if it does.
     :param tags: these texts in place of the family's: start, end and content.
     :param fit: pad or stretch, in place of the family's.
     :param resample: vendor, as Rockchip's demonstration resizes; or smooth, with averaging.

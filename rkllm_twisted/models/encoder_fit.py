@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
 import attrs
 
-from rkllm_twisted.chat.families import Family, ImageMarks, named
+from rkllm_twisted.chat.families import Family, ImageMarks, family_of, named
 from rkllm_twisted.chat.family_table import FAMILIES
 from rkllm_twisted.models.named_model import NamedModel
 from rkllm_twisted.vision_interfaces import EncoderFacts, EncoderLoad
 
 
 def family_of_encoder(asked: EncoderLoad) -> Family | None:
-    """Return the family that an encoder was loaded for; None if its client named none."""
-    return None if asked.family is None else named(asked.family, FAMILIES)
+    """Return the family that an encoder was loaded for; None if it is not known.
+
+    If its client has named none, the name of the file says it: Rockchip's export names encoders
+    after their model, e.g. ``qwen3-vl_vision_rk3588.rknn``. The file itself has no such name.
+    """
+    if asked.family is not None:
+        return named(asked.family, FAMILIES)
+    family = family_of(PurePath(asked.path).name, FAMILIES)
+    return family if family is not None and family.image is not None else None
 
 
 def marks_with(asked: EncoderLoad, own: ImageMarks | None) -> ImageMarks | None:
@@ -29,12 +38,19 @@ def marks_with(asked: EncoderLoad, own: ImageMarks | None) -> ImageMarks | None:
     return None if family is None else family.image
 
 
-def is_of_another_family(asked: EncoderLoad, family: str | None) -> bool:
-    """True if an encoder was loaded for another family than a model's.
+def reason_against_family(asked: EncoderLoad, family: str | None) -> str | None:
+    """Return why an encoder is another family's than a model, in words; None if it is not.
 
     :param family: the name of the model's; None if it is not known.
     """
-    return asked.family is not None and family is not None and asked.family != family
+    own, theirs = family_of_encoder(asked), _family_named(family)
+    if own is None or theirs is None or own is theirs:
+        return None
+    if asked.family is not None:
+        return f"the vision encoder was loaded for the family {own.name}"
+    if theirs.image is None:  # its rkllm.toml may have the texts
+        return None
+    return f"the vision encoder's file is named after the family {own.name}"
 
 
 def reason_against_outputs(encoder: EncoderFacts, family: Family | None) -> str | None:
@@ -75,7 +91,7 @@ def fits(encoder: EncoderFacts, model: NamedModel) -> bool:
     return (
         "completion" in model.capabilities
         and width in (None, encoder.row_width)
-        and not is_of_another_family(encoder.asked, model.family)
+        and reason_against_family(encoder.asked, model.family) is None
         and reason_against_outputs(encoder, _family_named(model.family)) is None
         and marks_with(encoder.asked, model.image) is not None
     )

@@ -89,12 +89,16 @@ def test_a_model_that_was_loaded_by_its_path_has_the_name_of_its_file() -> None:
         ("/models/mine.rkllm", {"family": "gemma"}, True),
         ("/models/mine.rkllm", {"tags": {"start": "", "content": "c", "end": ""}}, True),
         ("/models/qwen2-vl.rkllm", None, False),
+        ("/models/qwen2-vl.rkllm", {"path": "/models/qwen3-vl_vision_rk3588.rknn"}, False),
+        ("/models/mine.rkllm", {"path": "/models/qwen3-vl_vision_rk3588.rknn"}, True),
     ],
 )
 def test_a_model_without_a_name_reads_images_if_an_encoder_fits(
     path: str, encoder: dict[str, Any] | None, sees: bool
 ) -> None:
-    whole = None if encoder is None else {"family": None, "tags": None, **encoder}
+    whole = (
+        None if encoder is None else {"path": "/e.rknn", "family": None, "tags": None, **encoder}
+    )
     status = {"model_path": path, "max_context_len": 99, "vision": {"encoder": whole}}
     (found,) = models_of(0, {"models": []}, status)
     assert found.raw.get("capabilities", []) == (["completion", "vision"] if sees else [])

@@ -230,7 +230,7 @@ def test_without_an_encoder_images_are_refused_with_what_to_do(tmp_path: Path) -
 def test_a_model_whose_texts_around_images_are_unknown_refuses_them(tmp_path: Path) -> None:
     rig = made_rig(furnish(tmp_path, "template"), FakeVision(facts(family=None)))
     assert (
-        "give image in its rkllm.toml, or tags with vision.load"
+        "give family or tags with vision.load, or image in its rkllm.toml"
         in refusal(rig, ask_about(RED)).message
     )
 
@@ -239,6 +239,14 @@ def test_an_encoder_of_another_family_is_refused(tmp_path: Path) -> None:
     path = furnish(tmp_path, "template", "qwen2-vl")
     error = refusal(made_rig(path, FakeVision(facts())), ask_about(RED))
     assert "was loaded for the family qwen3, and qwen2-vl is of the family qwen2" in error.message
+
+
+def test_an_encoder_whose_file_is_named_after_another_family_is_refused(tmp_path: Path) -> None:
+    vision = FakeVision(fake_encoder(EncoderLoad("/models/qwen3-vl_vision_rk3588.rknn")))
+    error = refusal(made_rig(furnish(tmp_path, "template", "qwen2-vl"), vision), ask_about(RED))
+    assert "file is named after the family qwen3, and qwen2-vl is of the family qwen2" in (
+        error.message
+    )
 
 
 def test_too_many_images_for_the_context_are_refused_before_anything_runs(
