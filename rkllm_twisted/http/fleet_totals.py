@@ -8,6 +8,9 @@ from typing import Any
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+#: So many models have a row of their own, those on most boards; what the others have is summed up.
+MAX_MODELS = 50
+
 
 class FleetTotals(Collector):
     """What fronts say of their fleets.
@@ -28,6 +31,11 @@ def _gauges(fleets: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterable[Metric]
     boards = GaugeMetricFamily(
         "rkllm_fleet_boards", "Boards of the fleet.", labels=["daemon", "state"]
     )
+    models = GaugeMetricFamily(
+        "rkllm_fleet_model_boards",
+        "Boards that have a model loaded; of the models on fewest boards in one row without a name.",
+        labels=["daemon", "model"],
+    )
     free = GaugeMetricFamily("rkllm_fleet_free", "Boards that are free.", labels=["daemon"])
     waiting = GaugeMetricFamily(
         "rkllm_fleet_waiting", "Requests that wait for a board.", labels=["daemon"]
@@ -41,12 +49,22 @@ def _gauges(fleets: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterable[Metric]
         states = [str(board["state"]) for board in fleet["boards"]]
         for state in sorted(set(states)):
             boards.add_metric([daemon, state], states.count(state))
+        for model, count in _bounded(fleet["models"]):
+            models.add_metric([daemon, model], count)
         free.add_metric([daemon], fleet["free"])
         waiting.add_metric([daemon], fleet["waiting"])
         for quantile, name in (("0.5", "p50"), ("0.99", "p99")):
             if fleet["line_s"][name] is not None:
                 line.add_metric([daemon, quantile], fleet["line_s"][name])
-    return boards, free, waiting, line
+    return boards, models, free, waiting, line
+
+
+def _bounded(models: Mapping[str, int]) -> Iterable[tuple[str, int]]:
+    """Yield at most :data:`MAX_MODELS` models with their boards, and the sum of the others."""
+    most_first = sorted(models.items(), key=lambda item: (-item[1], item[0]))
+    yield from most_first[:MAX_MODELS]
+    if len(most_first) > MAX_MODELS:
+        yield "", sum(count for _, count in most_first[MAX_MODELS:])
 
 
 def _counters(fleets: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterable[Metric]:

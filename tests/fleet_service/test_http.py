@@ -66,8 +66,10 @@ def test_other_apis_work_as_well(http: FleetHTTP) -> None:
 
 
 def test_the_fleets_numbers_are_in_the_metrics(http: FleetHTTP) -> None:
-    """Boards, free, waiting, retries, lost runs."""
+    """Boards, models, free, waiting, retries, lost runs."""
     http.post(CHAT, {**ASKED, "model": "other"})
     text = http.ask("GET", "/metrics").body.decode()
+    assert 'rkllm_fleet_model_boards{daemon="0",model="tiny"} 2.0' in text
+    assert 'rkllm_fleet_model_boards{daemon="0",model="other"} 1.0' in text
     assert 'rkllm_fleet_free{daemon="0"} 3.0' in text
     assert 'rkllm_fleet_runs_total{board="b3",daemon="0"} 1.0' in text

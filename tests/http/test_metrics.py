@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from twisted.internet.defer import Deferred
 
 from rkllm_twisted.board.sensors import Readings
+from rkllm_twisted.http.fleet_totals import FleetTotals
 from rkllm_twisted.http.metrics import Metrics
 from rkllm_twisted.http.routes.metrics import MetricsRoute
 from rkllm_twisted.http.served_models import ServedModel
@@ -24,6 +25,17 @@ from rkllm_twisted.testing import Answer, Crash
 DASHBOARD = Path(__file__).parents[2] / "etc" / "grafana-dashboard.json"
 CHAT = "/v1/chat/completions"
 ASKED = {"messages": [{"role": "user", "content": "Hello"}]}
+#: What a front says of its fleet.
+FLEET: dict[str, Any] = {
+    "boards": [],
+    "models": {},
+    "free": 0,
+    "waiting": 0,
+    "retries": {},
+    "lost_runs": 0,
+    "runs_by_board": {},
+    "line_s": {"p50": None, "p99": None},
+}
 NO_READINGS = Readings(None, None, None, None, None, None)
 
 Sample = Callable[..., float | None]
@@ -207,8 +219,10 @@ def test_without_the_package_the_answer_names_it() -> None:
 
 def test_the_dashboard_shows_what_there_is() -> None:
     """Each name of a metric in etc/grafana-dashboard.json is one that /metrics has."""
-    metrics = Metrics(key_names=False)
-    families = {family.name for family in metrics.registry.collect()}
+    metrics, fleets = Metrics(key_names=False), FleetTotals()
+    fleets.rows = [{"number": 0, "fleet": FLEET}]
+    collected = [*metrics.registry.collect(), *fleets.collect()]
+    families = {family.name for family in collected}
     suffixes = ("", "_total", "_bucket", "_sum", "_count")
     known = {name + suffix for name in families for suffix in suffixes}
     used: set[str] = set()
