@@ -33,7 +33,7 @@ def _gauges(fleets: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterable[Metric]
     )
     models = GaugeMetricFamily(
         "rkllm_fleet_model_boards",
-        "Boards that have a model loaded; of the models on fewest boards in one row without a name.",
+        "Boards that have a model loaded; those on fewest in one row without a name.",
         labels=["daemon", "model"],
     )
     free = GaugeMetricFamily("rkllm_fleet_free", "Boards that are free.", labels=["daemon"])
