@@ -11,7 +11,24 @@ import pytest
 from daemons import Daemon, environment, twistd
 from rkllm_command import rkllm
 
+from rkllm_twisted.blocking import Client
+from rkllm_twisted.cpu import demo_model
+
 DOC = Path(__file__).parents[2] / "docs" / "writing-methods.md"
+#: A module without imports of other modules of the tests.
+ENGINE = Path(__file__).parents[1] / "support" / "made_up_constraint.py"
+#: An engine for answers in a form, which can be told from others by its letters.
+CAPITALS = """
+import attrs
+from made_up_constraint import MadeUp
+
+class Capitals(MadeUp):
+    name = "capitals"
+    def constrain(self, tokens, form):
+        return super().constrain(tokens, attrs.evolve(form, text=form.text.upper()))
+
+capitals = Capitals()
+"""
 CLASH = """
 import attrs
 from twisted.plugin import IPlugin
@@ -122,3 +139,23 @@ def test_two_plugins_with_one_name_are_refused_naming_both(tmp_path: Path, site:
     assert "server.ping" in said
     assert "clashing_methods" in said
     assert "rkllm_twisted.methods.ping" in said
+
+
+def test_another_packages_engine_makes_the_answers_that_it_can(tmp_path: Path, site: Site) -> None:
+    """The others are made by llguidance, as without it."""
+    site.add("made_up_constraint.py", ENGINE.read_text())
+    site.add("twisted/plugins/capitals_engine.py", CAPITALS)
+    daemon = Daemon(tmp_path, library="cpu")
+    try:
+        with Client(daemon.path, timeout=60) as client:
+            client.init(str(demo_model()), top_k=1, max_context_len=512)
+            prompt, choices = "A list is", ["one", "an object"]
+            answer = client.structured_text(prompt, choices=choices)
+            assert answer.text in ("ONE", "AN OBJECT")
+            assert answer.raw["guaranteed"] is True
+            form = {"type": "choices", "choices": choices}
+            chat = client.chat("What is a list?", response_format=form)
+            assert chat.text in ("ONE", "AN OBJECT")
+            assert client.structured_text(prompt, regex="[a-c]{3}").text.islower()
+    finally:
+        assert daemon.stop() == 0

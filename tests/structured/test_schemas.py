@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -68,8 +67,8 @@ def check(schema: Any, made: StructuredAnswer) -> Any:
     return value
 
 
-def test_there_are_eight_hundred_pairs() -> None:
-    assert len(PAIRS) >= 800
+def test_there_are_a_thousand_pairs() -> None:
+    assert len(PAIRS) >= 1000
 
 
 @pytest.mark.parametrize("start", range(0, len(PAIRS), 50))
@@ -91,12 +90,13 @@ def test_a_wish_that_fits_is_granted_and_another_becomes_what_fits(start: int) -
 @pytest.mark.parametrize("seed", range(3))
 def test_a_model_that_knows_nothing_keeps_to_the_schema_or_reaches_the_limit(seed: int) -> None:
     ended = 0
-    for number, (schema, _, _) in enumerate(rows()):
+    every = [*rows(), *FACTS]
+    for number, (schema, _, _) in enumerate(every):
         made = answer(form_of("schema", schema), random_rows(1000 * seed + number), 300)
         if made.reason == "stop":
             check(schema, made)
             ended += 1
-    assert ended > len(rows()) / 2
+    assert ended > len(every) / 2
 
 
 LEAVES = st.sampled_from(
@@ -158,5 +158,61 @@ def test_made_up_patterns_are_kept_to(pattern: str, seed: int) -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.text(min_size=1, max_size=8), min_size=1, max_size=5), st.integers(0, 2**32))
 def test_made_up_choices_are_kept_to(choices: list[str], seed: int) -> None:
-    random.seed(seed)
     assert answer(form_of("choices", choices), random_rows(seed)).text in choices
+
+
+#: Some begin alike, some are equal, some look like marks or escapes.
+CHOICES = ["a", "ab", "abc", "a", "\u00e9", "e\u0301", "\U0001f600", "\U0001f601", "\0", "\n", " "]
+CHOICES += ['"', "\\", "\\u0041", '"]}', "<|im_end|>", "\u2028", "a | b", "/a/", "# a"]
+
+
+@pytest.mark.parametrize("wish", CHOICES)
+def test_each_of_the_choices_can_be_taken(wish: str) -> None:
+    made = answer(form_of("choices", CHOICES), Wishing(wish.encode()).row)
+    assert (made.text, made.reason) == (wish, "stop")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "wish"),
+    [
+        ("^abc$", "abc"),
+        ("^a|b$", "b"),
+        ("(?i)ab", "AB"),
+        ("(?s).", "\n"),
+        (r"\p{Lu}\d", "\u00c4\u0663"),
+        ("[\U0001f600-\U0001f602]+", "\U0001f601"),
+        ("\u00e9{2}", "\u00e9\u00e9"),
+        ("a/b[/]//", "a/b///"),
+        ("a\nb", "a\nb"),
+        ('"#', '"#'),
+        (r"\\", "\\"),
+        ("a?", ""),
+    ],
+)
+def test_a_pattern_is_that_of_the_whole_answer(pattern: str, wish: str) -> None:
+    made = answer(form_of("regex", pattern), Wishing(wish.encode()).row)
+    assert (made.text, made.reason) == (wish, "stop")
+
+
+#: What has no end, and what a model may write of it for ever.
+ENDLESS: list[tuple[str, Any, str]] = [
+    ("schema", {"type": "number"}, "1" * 99),
+    ("schema", {"type": "number", "minimum": 0, "maximum": 1}, "0." + "1" * 99),
+    ("schema", {"type": "integer", "minimum": 3}, "9" * 99),
+    ("schema", {"type": "string"}, '"' + "a" * 99),
+    ("schema", {"type": "array", "items": {"type": "null"}}, "[" + "null," * 20),
+    ("schema", {}, "[" * 99),
+    ("regex", "a+", "a" * 99),
+    ("grammar", 'start: "ab"+', "ab" * 50),
+]
+
+
+@pytest.mark.parametrize(("kind", "value", "wish"), ENDLESS)
+def test_a_form_without_an_end_ends_at_the_limit(kind: str, value: Any, wish: str) -> None:
+    made = answer(form_of(kind, value), Wishing(wish.encode()).row, 50)
+    assert (made.reason, made.text) == ("length", wish[:50])
+
+
+def test_ten_thousand_values_are_compiled() -> None:
+    form = form_of("schema", {"enum": [*range(10_000)]})
+    assert answer(form, Wishing(b"9876").row).text == "9876"

@@ -167,7 +167,102 @@ def together() -> Iterator[Row]:
     yield {**DIGIT, **says}, [4], ["far"]
 
 
+def counts_of_members() -> Iterator[Row]:
+    """``minProperties`` and ``maxProperties`` count all members, and only those of objects."""
+    yield {"minProperties": 1}, [{"a": 1}, [], "", 7], [{}]
+    yield {"maxProperties": 0}, [{}, [1], "a", None], [{"a": 1}]
+    yield {"type": "object", "maxProperties": 1}, [{}, {"x": [2]}], [{"x": 1, "y": 2}]
+    two = {"type": "object", "minProperties": 2, "maxProperties": 3, "additionalProperties": DIGIT}
+    yield two, [{"a": 1, "b": 2}, {"a": 1, "b": 2, "c": 3}], [{"a": 1}, dict.fromkeys("abcd", 1)]
+
+
+def small_steps() -> Iterator[Row]:
+    """``multipleOf`` has decimal places, takes both signs and 0, and no other types."""
+    yield {"type": "number", "multipleOf": 1.5}, [0, 4.5, -3], [1, 35.25]
+    yield {"type": "number", "multipleOf": 0.001}, [0.007, 0.075], [0.00751]
+    yield {"multipleOf": 2}, [10, -4, "odd", None, [3]], [7]
+    yield {"type": "integer", "multipleOf": 0.5}, [3, -12], [0.5]
+
+
+def allowed_or_not() -> Iterator[Row]:
+    """``true`` and ``false`` as schemas of members, items and parts."""
+    either = {"type": "object", "properties": {"yes": True, "no": False}}
+    yield either, [{}, {"yes": [1]}, {"other": None}], [{"no": 1}, {"yes": 1, "no": None}]
+    named = {"type": "object", "patternProperties": {"^y": True, "^n": False}}
+    yield named, [{}, {"yes": 1}, {"other": 2}], [{"no": 1}, {"yes": 1, "no": 2}]
+    yield {"type": "array", "prefixItems": [True, False]}, [[], [3]], [[3, 4], [3, None]]
+    yield {"oneOf": [False, DIGIT]}, [4], ["x"]
+    yield {"$defs": {"any": True}, "$ref": "#/$defs/any"}, [None, "x", [1]], []
+    yield {"type": "object", "additionalProperties": True}, [{}, {"a": [{}]}], [[], "a"]
+    yield {"anyOf": [{"const": 1}, True]}, [1, "x", None], []
+
+
+def which_schema_counts() -> Iterator[Row]:
+    """``properties``, then ``patternProperties``, then ``additionalProperties``."""
+    three = {
+        "type": "object",
+        "properties": {"fix": {"type": "array", "maxItems": 1}},
+        "patternProperties": {"^x": DIGIT},
+        "additionalProperties": {"type": "boolean"},
+    }
+    yield (
+        three,
+        [{"fix": []}, {"fix": [1], "x1": 2, "z": True}, {"x": 0}, {"z": False}],
+        [{"fix": [1, 2]}, {"x1": True}, {"z": 3}, {"fix": 1}],
+    )
+    yield (
+        {"type": "object", "patternProperties": {"a+b": DIGIT, "^[0-9]+$": SHORT}},
+        [{"xaab": 1}, {"12": "x"}, {"ba": "free"}, {}],
+        [{"xaab": "1"}, {"12": 3}],
+    )
+    inherited = ["toString", "hasOwnProperty", "length"]
+    yield (
+        {"type": "object", "properties": dict.fromkeys(inherited, DIGIT)},
+        [{}, {"toString": 1}, {"length": 3, "other": "x"}],
+        [{"toString": "x"}, {"hasOwnProperty": None}],
+    )
+    yield {"type": "object", "properties": {"a": {"default": 3, **DIGIT}}}, [{}, {"a": 4}], [[]]
+
+
+def types_in_lists() -> Iterator[Row]:
+    """``type`` takes several, and a whole number may be written with a point."""
+    yield {"type": ["string"]}, ["a"], [1]
+    yield {"type": ["array", "object"]}, [[1], {"a": 1}], [1, "a", None]
+    yield {"type": ["array", "object", "null"]}, [[], {}, None], [0, False, ""]
+    yield {"type": ["integer", "string"]}, [1, "1"], [1.5, True, {}]
+    yield {"type": "integer"}, [1.0, -7], ["1", 1.25]
+    yield {"type": "number"}, [1, 1.5, -0.5, 1e9], ["1.5", None, True]
+
+
+def references() -> Iterator[Row]:
+    """``$ref`` to any part, by a name of its own, and to what refers on."""
+    root = {"type": "object", "properties": {"a": DIGIT, "b": {"$ref": "#/properties/a"}}}
+    yield root, [{"a": 1}, {"b": 2}, {"a": 1, "b": 2}], [{"b": "x"}, {"a": 1, "b": 10}]
+    tail = {"type": "array", "prefixItems": [DIGIT, {"$ref": "#/prefixItems/0"}]}
+    yield tail, [[1], [1, 2]], [[1, "x"]]
+    yield {"$defs": {"x": {"$anchor": "here", **DIGIT}}, "$ref": "#here"}, [1], ["x"]
+    chain = {"a": DIGIT, "b": {"$ref": "#/$defs/a"}, "c": {"$ref": "#/$defs/b"}}
+    yield {"$defs": chain, "$ref": "#/$defs/c"}, [5], ["x", 55]
+    yield (
+        {"type": "object", "properties": {"$ref": {"$ref": "#/$defs/d"}}, "$defs": {"d": DIGIT}},
+        [{"$ref": 1}, {}],
+        [{"$ref": "x"}],
+    )
+    within = {"$id": "http://example.com/top", "$defs": {"i": {"$id": "inner", **DIGIT}}}
+    yield {**within, "$ref": "inner"}, [6], ["x"]
+    yield {"type": "array", "items": {"$ref": "#"}, "maxItems": 2}, [[], [[], [[]]]], [[1], [[[3]]]]
+    yield {"enum": [{"$ref": "a"}]}, [{"$ref": "a"}], [{"a": 1}]
+    yield {"const": {"$ref": "#/x", "type": "poem"}}, [{"$ref": "#/x", "type": "poem"}], [{}]
+
+
+def formats_of_texts() -> Iterator[Row]:
+    """``format`` says nothing about what is no text."""
+    for name in ("date", "ipv4", "email", "uuid", "time", "uri", "hostname", "ipv6"):
+        yield {"format": name}, [12, 1.5, None, {}, [], False], []
+
+
 FAMILIES = (
     *(equal_values, other_types, names, open_objects, parts_of_texts, number_forms),
-    *(places_in_lists, together),
+    *(places_in_lists, together, counts_of_members, small_steps, allowed_or_not),
+    *(which_schema_counts, types_in_lists, references, formats_of_texts),
 )
