@@ -65,6 +65,7 @@ def corpus(layout: Layout, directory: Path) -> Iterator[Made]:
     model.write_text(SCRIPT)
     init = {"model_path": str(model)}
     saving = {"prompt_cache_params": {"save_prompt_cache": 1, "prompt_cache_path": str(cache)}}
+    keeping = {"keep_history": 1} if has(layout, "RKLLMInferParam", "keep_history") else {}
     lora = {"lora_adapter_path": "/nowhere", "lora_adapter_name": "a", "scale": 1.0}
     every = [
         Made("rkllm_init", [{"model_path": "/nowhere"}]),
@@ -83,7 +84,7 @@ def corpus(layout: Layout, directory: Path) -> Iterator[Made]:
         Made("rkllm_load_lora", [{**lora, "lora_adapter_path": str(model)}]),
         Made("rkllm_set_chat_template", ["s", "<", ">"]),
         Made("rkllm_set_function_tools", ["s", TOOLS, "<r>"]),
-        Made("rkllm_run", [{"prompt_input": "hi"}, {"keep_history": 1}], 1),
+        Made("rkllm_run", [{"prompt_input": "hi"}, keeping], 1),
         Made("rkllm_set_cross_attn_params", [{"num_tokens": 0}]),
         Made("rkllm_get_kv_cache_size"),
         Made("rkllm_clear_kv_cache", {"keep_system_prompt": 0}),
@@ -91,7 +92,7 @@ def corpus(layout: Layout, directory: Path) -> Iterator[Made]:
         Made("rkllm_abort"),
         Made("rkllm_destroy"),
     ]
-    if "n_batch" in {each.name for each in layout.release.structs["RKLLMExtendParam"].members}:
+    if has(layout, "RKLLMExtendParam", "n_batch"):
         prompts = [{"prompt_input": each} for each in ("hi", "error", "hi")]
         every += [
             Made("rkllm_init", [{**init, "extend_param": {"n_batch": BATCH}}]),
@@ -104,6 +105,11 @@ def corpus(layout: Layout, directory: Path) -> Iterator[Made]:
     for each in every:
         if each.function in layout.release.functions and (LOGITS in modes or not asks_logits(each)):
             yield each
+
+
+def has(layout: Layout, structure: str, member: str) -> bool:
+    """True if a structure of the release has a member."""
+    return member in {each.name for each in layout.release.structs[structure].members}
 
 
 def asks_logits(call: Made) -> bool:
