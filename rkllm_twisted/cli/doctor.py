@@ -21,6 +21,7 @@ from rkllm_twisted.board.http_checks import run_http_checks
 from rkllm_twisted.board.machine import Account, Daemon, look_at_machine
 from rkllm_twisted.board.sysfs import RootedFiles
 from rkllm_twisted.board.vision_checks import VisionFacts, run_vision_checks
+from rkllm_twisted.chat.family_table import FAMILIES
 from rkllm_twisted.cli.command_group import debug_option
 from rkllm_twisted.cli.connected import ANY_PATH, dump, json_option, socket_option
 from rkllm_twisted.cli.doctor_http import look_at_http
@@ -34,6 +35,7 @@ from rkllm_twisted.errors import LibraryError, NoDaemon, NoPermission, RPCError,
 from rkllm_twisted.rknn.library import open_library
 from rkllm_twisted.runtime.probe import probe
 from rkllm_twisted.values import RuntimeVersion
+from rkllm_twisted.vision_interfaces import EncoderLoad, ImageTags
 
 #: The longest wait for the daemon's version and status.
 DOCTOR_TIMEOUT_S = 5.0
@@ -57,6 +59,17 @@ MARKS = {OK: ("ok", "green"), WARNING: ("!", "yellow"), WRONG: ("WRONG", "red"),
 @click.option("--vision", type=ANY_PATH, help="With --contract: a vision encoder to check instead.")
 @click.option("--vision-library", type=ANY_PATH, help="As for twistd rkllm.")
 @click.option("--picture", "pictures", type=ANY_PATH, multiple=True, help="With --vision: two.")
+@click.option(
+    "--family",
+    type=click.Choice([row.name for row in FAMILIES if row.image is not None]),
+    help="With --vision: the model's family, if neither file's name says it.",
+)
+@click.option(
+    "--tags",
+    nargs=3,
+    metavar="START END CONTENT",
+    help="With --vision: the texts around a picture, if the family's are not known.",
+)
 @click.option("--vectors", type=ANY_PATH, help="With --vision: the vendor's img_vec.bin.")
 @click.option(
     "--report",
@@ -82,6 +95,8 @@ def command(
     vision: str | None,
     vision_library: str | None,
     pictures: tuple[str, ...],
+    family: str | None,
+    tags: tuple[str, str, str] | None,
     vectors: str | None,
     report: Path,
     http_address: str | None,
@@ -99,8 +114,9 @@ def command(
         if vision is not None:
             if library is None or len(pictures) not in (0, 2):
                 raise click.UsageError("--vision needs --library, and two pictures or none.")
+            asked = EncoderLoad(vision, family=family, tags=ImageTags(*tags) if tags else None)
             holds = check_vision(
-                *(library, model, vision, vision_library, pictures, vectors, report)
+                *(library, model, asked, vision_library, pictures, vectors, report)
             )
             sys.exit(Exit.OK if holds else Exit.FAILED)
         sys.exit(Exit.OK if check_contract(library, abi, model, report) else Exit.FAILED)

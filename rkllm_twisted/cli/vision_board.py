@@ -34,40 +34,48 @@ QUESTION = "What is in the image?"
 MAX_DIFFERENCE = 0.05
 
 
+#: What vision.load says of an encoder, as far as the report shows it.
+_FACTS = (
+    *("version", "driver", "memory", "width", "height", "tokens", "row_width", "outputs"),
+    *("family", "tags"),
+)
+
+
 @attrs.frozen
 class VisionBoard:
     """What the steps use.
 
-    :param encoder: the path of the encoder's file.
+    :param asked: how the encoder is loaded.
     :param pictures: the paths of two.
     :param vectors: the path of the vendor's ``img_vec.bin`` of the first picture, or None.
     :param library: the value of ``--vision-library``.
     """
 
     client: Client
-    encoder: str
+    asked: EncoderLoad
     model: str
     pictures: Sequence[str]
     vectors: str | None
     library: str | None
 
     @property
-    def tags(self) -> Mapping[str, str] | None:
-        """The texts around a picture. The bundled model's family, which has them, is not known."""
-        return TAGS if self.library == SCRIPTED else None
+    def encoder(self) -> str:
+        """The path of the encoder's file."""
+        return self.asked.path
 
     def load(self, cores: str = "auto") -> Any:
         """Load the encoder."""
-        return self.client.load_encoder(self.encoder, cores=cores, tags=self.tags, timeout=300).raw
+        tags = None if self.asked.tags is None else attrs.asdict(self.asked.tags)
+        return self.client.load_encoder(
+            self.encoder, cores=cores, family=self.asked.family, tags=tags, timeout=300
+        ).raw
 
     def param(self) -> Mapping[str, object]:
         """Return the fields that the model is loaded with, as the daemon would load it."""
         param = {"top_k": 1, "extend_param": {"base_domain_id": 1}}
         if not takes_texts(releases()[self.client.version().runtime.abi]):
             return param
-        tags = None if self.tags is None else ImageTags(**self.tags)
-        asked = EncoderLoad(self.encoder, tags=tags)
-        given = with_image_texts({"model_path": self.model, **param}, asked)
+        given = with_image_texts({"model_path": self.model, **param}, self.asked)
         return {name: value for name, value in given.items() if name != "model_path"}
 
     def rows(self, number: int = 0) -> Any:
@@ -85,8 +93,7 @@ class VisionBoard:
 def _file(board: VisionBoard) -> Verdict:
     head = Path(board.encoder).read_bytes()[:24]
     loaded = board.load()
-    names = ("version", "driver", "memory", "width", "height", "tokens", "row_width", "outputs")
-    facts = ", ".join(f"{name} {loaded[name]}" for name in names)
+    facts = ", ".join(f"{name} {loaded[name]}" for name in _FACTS)
     return judged(head.startswith((b"RKNN\0\0\0\0", b"#!rknn")), f"begins {head!r}; {facts}")
 
 
@@ -160,7 +167,7 @@ STEPS: Mapping[str, Callable[[VisionBoard], Verdict]] = {
 def check_vision(
     library: str,
     model: str,
-    encoder: str,
+    asked: EncoderLoad,
     vision_library: str | None,
     pictures: Sequence[str],
     vectors: str | None,
@@ -168,6 +175,7 @@ def check_vision(
 ) -> bool:
     """Make the eight steps, print each result, and write the report.
 
+    :param asked: how the encoder is loaded.
     :returns: True if none is contradicted.
     :raises StartupError: the report cannot be written.
     """
@@ -178,7 +186,10 @@ def check_vision(
         socket = str(Path(directory) / "rkllm.sock")
         with demo.daemon(socket, library, *more) as client:
             client.configure(floats="base64")
-            whole = str(Path(encoder).absolute())
+            whole = attrs.evolve(asked, path=str(Path(asked.path).absolute()))
+            if vision_library == SCRIPTED and not (asked.family or asked.tags):
+                # The family of the bundled model has no images.
+                whole = attrs.evolve(whole, tags=ImageTags(**TAGS))
             board = VisionBoard(client, whole, path, given, vectors, vision_library)
             results = {name: _judged(step, board) for name, step in STEPS.items()}
     lines = [f"- {verdict.verdict}: {name}: {verdict.seen}\n" for name, verdict in results.items()]
