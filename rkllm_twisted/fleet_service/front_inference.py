@@ -7,12 +7,15 @@ from typing import Any
 
 import attrs
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
+from rkllm_twisted.errors import RuntimeRefused
 from rkllm_twisted.fleet_service.affinity import conversation_key
 from rkllm_twisted.fleet_service.fleet_call import FleetCall
 from rkllm_twisted.fleet_service.front_npu import name_of
 from rkllm_twisted.fleet_service.line import Line
 from rkllm_twisted.fleet_service.wire_values import with_arrays
+from rkllm_twisted.inference.exact_reading import NOT_CONTINUED
 
 Reply = Mapping[str, Any]
 
@@ -38,17 +41,36 @@ class FleetInference:
         :param stream: called with each partial result.
         :raises RPCError: the board's error, or there is no such board.
         """
-
-        def on_results(results: Sequence[Any]) -> None:
-            for result in results:
-                stream(with_arrays(result))
-
+        is_quiet = getattr(params, "stream", None) is False
         given = attrs.asdict(params, filter=_is_given)
         model = given.pop("model", None)
         key = conversation_key(given.get("conversation"), given.get("messages"))
         name = f"{self._front}/{key}" if key else name_of(client, self._front)
-        call = FleetCall(method, given, client, name, on_results, model=model, key=key)
-        return self._line.submit(call).addCallback(with_arrays)
+
+        def on_results(results: Sequence[Any]) -> None:
+            if not is_quiet:
+                for result in results:
+                    stream(with_arrays(result))
+
+        def asked(given: Mapping[str, Any]) -> Deferred[Reply]:
+            call = FleetCall(method, given, client, name, on_results, model=model, key=key)
+            return self._line.submit(call).addCallback(with_arrays)
+
+        if not is_quiet:
+            return asked(given)
+        # The board streams, so that the front knows whether an answer has begun: then it is not
+        # made again elsewhere.
+        return asked({**given, "stream": True}).addErrback(_unless_not_continued, asked, given)
+
+
+def _unless_not_continued(
+    failure: Failure,
+    asked: Callable[[Mapping[str, Any]], Deferred[Reply]],
+    given: Mapping[str, Any],
+) -> Any:
+    """Ask again without a stream where a daemon begins an answer anew that it cannot take back."""
+    data = failure.value.data if isinstance(failure.value, RuntimeRefused) else None
+    return asked(given) if (data or {}).get("reason") == NOT_CONTINUED else failure
 
 
 def _is_given(attribute: Any, value: object) -> bool:

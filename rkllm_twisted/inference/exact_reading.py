@@ -12,6 +12,9 @@ from rkllm_twisted.inference.cache_watch import CacheWatch
 from rkllm_twisted.inference.whole_run import RUN
 from rkllm_twisted.interfaces import ITurn
 
+#: The reason in the data of :func:`not_continued`.
+NOT_CONTINUED = "not_continued"
+
 _log = Logger("rkllm.chat")
 
 
@@ -45,5 +48,5 @@ def not_continued() -> RuntimeRefused:
     return RuntimeRefused(
         "The runtime did not go on with the conversation as it should; send the request again, and"
         " the conversation is read whole.",
-        RUN,
+        {**RUN, "reason": NOT_CONTINUED},
     )

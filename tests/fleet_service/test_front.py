@@ -16,11 +16,13 @@ from rkllm_twisted.errors import (
     MethodNotFound,
     NoModel,
     RuntimeCrashed,
+    RuntimeRefused,
 )
 from rkllm_twisted.fleet_service import line
 from rkllm_twisted.fleet_service.boards import GRACE_S, RETURN_S
 from rkllm_twisted.fleet_service.front_link import SETTLE_S
 from rkllm_twisted.fleet_service.retries import Cause
+from rkllm_twisted.inference.exact_reading import NOT_CONTINUED
 from rkllm_twisted.testing import Answer, Crash
 
 TEXT = "one two three four five"
@@ -406,6 +408,55 @@ def test_chat_goes_to_a_board_and_back_to_it() -> None:
         messages += [answer["message"], {"role": "user", "content": "And?"}]
     assert answer["model"]
     assert sorted(map(len, asked(rig, "chat.complete").values())) == [0, 0, 3]
+
+
+MESSAGES = [{"role": "user", "content": "Hello"}]
+UNSTREAMED: list[tuple[str, dict[str, Any]]] = [
+    ("rkllm.run", {"rkllm_input": {"prompt_input": "Hello"}}),
+    ("chat.complete", {"messages": MESSAGES}),
+    ("text.complete", {"prompt": "Hello"}),
+]
+
+
+@pytest.mark.parametrize(("method", "params"), UNSTREAMED)
+def test_an_answer_that_has_begun_is_not_made_again(method: str, params: Any) -> None:
+    """Whether its client streams or not: the board does, so the front knows."""
+    rig = FleetRig(["b1", "b2"])
+    client = rig.client()
+    answer = outcome(client.call(method, params))
+    rig.advance(0.3)
+    [used] = [name for name, board in rig.boards.items() if board.service.bridge.runs.under_way]
+    rig.boards[used].crash()
+    rig.advance(2.0)
+    assert answer[0].check(RuntimeCrashed)
+    assert answer[0].value.data["board"] == used
+    assert answer[0].value.data["tokens"] > 0
+    figures = rig.front.line.figures
+    assert (figures.lost, figures.retries["board_gone"]) == (1, 0)
+
+
+@pytest.mark.parametrize(("method", "params"), UNSTREAMED)
+def test_a_client_that_does_not_stream_gets_one_answer(method: str, params: Any) -> None:
+    """Its parts stay in the front."""
+    rig = FleetRig(["b1"])
+    events: list[Any] = []
+    rig.client().ask(method, params, events.extend)
+    rig.advance(1.0)
+    [answer] = events
+    assert TEXT in str(answer.result)
+
+
+def test_an_answer_that_a_daemon_begins_anew_is_asked_for_anew() -> None:
+    """A stream cannot be taken back, so the daemon refuses; this client has seen nothing of it."""
+    refused = RuntimeRefused("It did not go on.", {"reason": NOT_CONTINUED})
+    rig = FleetRig(["b1"], default=Answer("one two", then=refused, delay=0.1))
+    answer = outcome(rig.client().call("chat.complete", {"messages": MESSAGES}))
+    rig.advance(0.15)
+    rig.boards["b1"].daemon.answers["Hello"] = PACED
+    rig.advance(2.0)
+    assert answer[0]["message"]["content"] == TEXT
+    calls = asked(rig, "chat.complete")["b1"]
+    assert [call.get("stream", False) for call in calls] == [True, False]
 
 
 def test_a_conversation_takes_another_board_after_a_second() -> None:

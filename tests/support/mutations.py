@@ -1470,6 +1470,13 @@ GUARDS = [
         "crossbar/test_router.py::test_what_is_too_large_is_not_sent",
     ),
     _guard(
+        "fleet: an answer that is not streamed is not made twice",
+        "fleet_service/front_inference.py",
+        'asked({**given, "stream": True})',
+        "asked(given)",
+        "fleet_service/test_front.py::test_an_answer_that_has_begun_is_not_made_again",
+    ),
+    _guard(
         "fleet: a key that is replaced ends its session at the next looks",
         "fleet/wamp/router.py",
         "            if self._key(role, name) != key\n",
