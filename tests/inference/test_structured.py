@@ -12,7 +12,7 @@ from inference_rig import Asked, Rig, furnish, user
 from made_up_constraint import MadeUp
 from twisted.internet.defer import CancelledError
 
-from rkllm_twisted.errors import InternalError, RuntimeRefused
+from rkllm_twisted.errors import InternalError, InvalidParams, RuntimeRefused
 from rkllm_twisted.inference.token_engines import TokenEngines
 from rkllm_twisted.methods.text_structured import Params
 
@@ -57,6 +57,33 @@ def test_a_model_of_another_width_is_refused(rig: Rig, columns: int) -> None:
     rig.runtime.columns = columns
     with pytest.raises(RuntimeRefused, match="tokenizer has"):
         ask(rig, user("What?"))
+
+
+FUNCTION = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{"response_format": FORM}, {"tools": [FUNCTION], "tool_choice": "required"}],
+    ids=["a form", "a call"],
+)
+def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path, params: dict[str, Any]) -> None:
+    """The answer is not made in another way, and the tokens of the prompt are not read."""
+    rig = Rig(furnish(tmp_path, "tokens"), "runtime")  # the runtime's ids are numbers of words
+    for _ in range(2):
+        error = rig.ask([user("What?")], **params).error
+        assert isinstance(error, RuntimeRefused)
+        assert "another model's; put the model's own there: token 0" in error.message
+    assert rig.turns.watch.unsteered_load is None
+    assert len(rig.runtime.reads) == 2
+
+
+def test_a_text_without_a_tokenizer_is_refused_by_what_is_missing(tmp_path: Path) -> None:
+    rig = Rig(furnish(tmp_path, "runtime"), "runtime")
+    asked = rig.begin("text.structured", Params("The", choices=["a"]))
+    rig.settle()
+    assert isinstance(asked.error, InvalidParams)
+    assert "put the model's tokenizer.json beside m" in asked.error.message
 
 
 @pytest.mark.parametrize(

@@ -280,6 +280,20 @@ def test_a_call_that_has_to_come_has_valid_arguments(
     assert done["structured"]["guaranteed"] is True
 
 
+def test_a_call_that_the_limit_cuts_is_text(model: Model) -> None:
+    cut = []
+    for limit in range(1, 80, 6):
+        done = chat(model, tools=[WEATHER], tool_choice="required", max_new_tokens=limit)
+        message, reason = done["message"], done["finish_reason"]
+        calls = message.get("tool_calls", ())
+        assert reason == ("tool_calls" if calls else "length")
+        assert bool(message["content"]) is not bool(calls)
+        for call in calls:
+            jsonschema.validate(json.loads(call["function"]["arguments"]), ARGUMENTS)
+        cut.append(not calls)
+    assert {*cut} == {True, False}
+
+
 def test_calls_are_read_as_tokens_after_a_conversation_in_the_slots(model: Model) -> None:
     """Without tools the bundled model's conversations are in the slots of its template."""
     assert chat(model)["tier"] == "template"
