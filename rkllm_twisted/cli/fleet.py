@@ -11,7 +11,7 @@ from rkllm_twisted.cli.command_group import debug_option
 @click.group()
 @debug_option
 def command() -> None:
-    """Look at boards that share the work."""
+    """Boards that share the work: keys, the router, and what goes on."""
 
 
 command.add_command(fleet_key.command, "key")

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 _PATH = click.Path(path_type=Path)
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
 @click.command("router-config")
@@ -16,8 +17,8 @@ _PATH = click.Path(path_type=Path)
 @click.option("--port", type=int, default=9000, show_default=True, help="For boards and fronts.")
 @click.option("--interface", default="0.0.0.0", show_default=True, help="Address to listen at.")
 @click.option("--socket", type=_PATH, help="A UNIX socket for fronts of the router's host.")
-@click.option("--certificate", type=_PATH, help="A PEM file with the chain, for TLS.")
-@click.option("--private-key", type=_PATH, help="Its key.  [default: in the same file]")
+@click.option("--certificate", type=_FILE, help="A PEM file with the chain, for TLS.")
+@click.option("--private-key", type=_FILE, help="Its key.  [default: in the same file]")
 def command(directory: Path, keys: Path | None, **options: Any) -> None:
     """Write the configuration of a fleet's router into DIRECTORY.
 

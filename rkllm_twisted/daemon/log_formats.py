@@ -204,11 +204,19 @@ class Observer:
         wanted = [LogLevel.lookupByName(name) for name in LEVELS[LEVELS.index(level) :]]
         # An event without a level has the level info.
         self._wanted = frozenset([*wanted, *([None] if LogLevel.info in wanted else [])])
+        self._is_debugging = LogLevel.debug in wanted
 
     def __call__(self, event: LogEvent) -> None:
         """Write an event, if its level is high enough."""
-        if event.get("log_level") in self._wanted:
+        if event.get("log_level") in self._wanted and (self._is_debugging or not _is_retry(event)):
             self._out.write(self._form(event))
+
+
+def _is_retry(event: LogEvent) -> bool:
+    """True if Twisted's ClientService says that it tries again: twice a second, for as long as a
+    daemon is away. The services say once what is missing.
+    """
+    return str(event.get("log_format")).startswith("Scheduling retry ")
 
 
 def observer_for(twistd: Mapping[str, Any], form: str, level: str) -> Observer | None:

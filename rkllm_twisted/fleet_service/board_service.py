@@ -54,6 +54,7 @@ class BoardService(Service):
         self._offers: dict[str, ServeCall] = {}
         self._wanted: dict[str, ServeCall] = {}
         self._is_offering = False
+        self._said = ""  # why it is not in the fleet
         self._when_offered: list[Deferred[None]] = []
         self._call_uri = board_uri(engine.name, "call")
         engine.watch(self)
@@ -177,9 +178,13 @@ class BoardService(Service):
     def connected(self) -> None:
         """See :class:`IWatcher`."""
         _log.info("{board} has joined the fleet", board=self.engine.name)
+        self._said = ""
 
     def disconnected(self, reason: FleetError) -> None:
         """See :class:`IWatcher`."""
+        if str(reason) == self._said:
+            return  # another attempt has failed
+        self._said = str(reason)
         _log.warn(
             "{board} is not in the fleet now: {reason}", board=self.engine.name, reason=reason
         )

@@ -66,6 +66,7 @@ class FrontLink(Service):
         self._reactor = reactor
         self.engine = engine
         self._settling: IDelayedCall | None = None
+        self._said = ""  # why it is not in the fleet
         self._numbers = itertools.count(1)
         engine.watch(self)
 
@@ -86,6 +87,7 @@ class FrontLink(Service):
     def connected(self) -> None:
         """See :class:`IWatcher`."""
         _log.info("joined the fleet")
+        self._said = ""
         self._stop_settling()
         self._settling = self._reactor.callLater(SETTLE_S, self._settled)
 
@@ -100,7 +102,8 @@ class FrontLink(Service):
 
     def disconnected(self, reason: FleetError) -> None:
         """See :class:`IWatcher`."""
-        if self.front.is_joined or isinstance(reason, NotPermitted):
+        if str(reason) != self._said:
+            self._said = str(reason)
             _log.warn("not in the fleet now: {reason}", reason=reason)
         self._stop_settling()
         self.front.lost()

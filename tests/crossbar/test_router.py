@@ -46,6 +46,7 @@ async def test_a_key_that_is_removed_ends_the_session_of_its_member(fleet: Cross
     (fleet.directory / "keys" / "board" / "gone").unlink()
     await until(lambda: watcher.lost)  # noqa: F405
     assert isinstance(watcher.lost[0], NotPermitted)  # noqa: F405
+    assert "The key was removed from the router's directory" in str(watcher.lost[0])
     assert not board.joined
     assert other.joined
 

@@ -238,3 +238,14 @@ def test_the_time_of_each_second_is_its_own() -> None:
         line = as_text({**event, "log_time": second})
         assert line == formatEventAsClassicLogText({**event, "log_time": second})
         assert formatTime(second)[:19] in as_json({**event, "log_time": second})
+
+
+@pytest.mark.parametrize(("level", "is_there"), [("debug", True), ("info", False)])
+def test_what_is_said_at_each_attempt_to_connect_is_for_debugging(
+    level: str, is_there: bool
+) -> None:
+    """A bridge tries twice a second; it says once what it does not reach."""
+    written = Written("text", level)
+    retry = "Scheduling retry {attempt} to connect {endpoint} in {delay} seconds."
+    written.log.info(retry, attempt=1, endpoint="x", delay=0.5)
+    assert bool(written.text) is is_there

@@ -35,6 +35,10 @@ def test_the_command_writes_a_folder_that_crossbar_can_start(tmp_path: Path) -> 
     node = tmp_path / "node"
     words = ["fleet", "router-config", str(node), "--port=8443", f"--certificate={tmp_path}/tls"]
     done = CliRunner().invoke(main, words)
+    assert f"'{tmp_path}/tls' does not exist" in done.output
+    assert not node.exists()
+    (tmp_path / "tls").touch()
+    done = CliRunner().invoke(main, words)
     assert done.exit_code == 0, done.output
     written = json.loads((node / ".crossbar" / "config.json").read_text())
     endpoint = written["workers"][0]["transports"][0]["endpoint"]

@@ -10,7 +10,11 @@ from urllib.parse import urlsplit
 
 from autobahn.twisted.websocket import WampWebSocketClientFactory, WampWebSocketClientProtocol
 from autobahn.wamp.serializer import MsgPackSerializer
+from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint, wrapClientTLS
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from rkllm_twisted.errors import StartupError
 
@@ -40,27 +44,63 @@ def delay(failures: int, uniform: Callable[[float, float], float] = random.unifo
     return uniform(SHORTEST, min(LONGEST, 2.0 ** min(failures, 10)))
 
 
-def way_to(reactor: Any, url: str, ca: Path | None, make_session: Any) -> tuple[Any, Any]:
+def way_to(
+    reactor: Any,
+    url: str,
+    ca: Path | None,
+    make_session: Any,
+    failed: Callable[[str], object] = lambda _: None,
+) -> tuple[Any, Any]:
     """Return the endpoint and the protocol's factory for a router.
 
     :param url: ``wss://host:port``, ``ws://host:port`` or ``unix:/path``.
     :param ca: a PEM file with the certificate that signs the router's; None for the system's.
+    :param failed: called with a sentence when no connection was made.
     :raises StartupError: the address is none of these.
     """
     parts = urlsplit(url)
     if parts.scheme == "unix" and parts.path:
-        factory = _websocket("ws://localhost", make_session)
-        return UNIXClientEndpoint(reactor, parts.path), factory
+        factory = _websocket("ws://localhost", make_session, failed)
+        return _Noted(UNIXClientEndpoint(reactor, parts.path), failed), factory
     if parts.scheme not in {"ws", "wss"} or not parts.hostname:
         raise StartupError(
             f"{url!r} is no router: it takes wss://host:port, ws://host:port or unix:/path."
         )
-    factory = _websocket(url, make_session)
+    factory = _websocket(url, make_session, failed)
     port = parts.port or (443 if parts.scheme == "wss" else 80)
     endpoint: Any = HostnameEndpoint(reactor, parts.hostname, port)
     if parts.scheme == "wss":
         endpoint = wrapClientTLS(_tls(parts.hostname, ca), endpoint)
-    return endpoint, factory
+    return _Noted(endpoint, failed), factory
+
+
+@implementer(IStreamClientEndpoint)
+class _Noted:
+    """An endpoint that says why no connection was made."""
+
+    def __init__(self, endpoint: Any, failed: Callable[[str], object]) -> None:
+        self._endpoint, self._failed = endpoint, failed
+
+    def connect(self, factory: Any) -> Deferred[Any]:
+        """See :class:`IStreamClientEndpoint`."""
+        connected: Deferred[Any] = self._endpoint.connect(factory)
+        return connected.addErrback(self._note)
+
+    def _note(self, failure: Failure) -> Failure:
+        self._failed(str(failure.value))
+        return failure
+
+
+def why_no_tls(error: BaseException) -> str | None:
+    """Return what is wrong with a router's certificate; None: nothing."""
+    if "certificate verify failed" in repr(error):
+        return (
+            "its certificate is not trusted; the option --ca names the file of the authority that"
+            " has signed it."
+        )
+    if type(error).__name__ == "VerificationError":
+        return "its certificate is for another name than that of the address."
+    return None
 
 
 class _Connection(WampWebSocketClientProtocol):  # type: ignore[misc]
@@ -71,11 +111,19 @@ class _Connection(WampWebSocketClientProtocol):  # type: ignore[misc]
         if self.state == self.STATE_OPEN:
             super().send(msg)
 
+    def connectionLost(self, reason: Any = None) -> None:
+        """The connection has ended, perhaps because of the router's certificate."""
+        why = None if reason is None else why_no_tls(reason.value)
+        if why is not None:
+            self.factory.failed(why)
+        super().connectionLost(reason)
 
-def _websocket(url: str, make_session: Any) -> Any:
+
+def _websocket(url: str, make_session: Any, failed: Callable[[str], object]) -> Any:
     factory = WampWebSocketClientFactory(make_session, url=url, serializers=[MsgPackSerializer()])
     factory.setProtocolOptions(**_WEBSOCKET)
     factory.protocol = _Connection
+    factory.failed = failed
     return factory
 
 

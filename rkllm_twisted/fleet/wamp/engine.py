@@ -64,7 +64,8 @@ class WAMPEngine:
         self._is_told = False
         self._offers = Offers(self._takes_over, self._replaced)
         self._first: Deferred[None] = Deferred(self._stop_joining)
-        endpoint, factory = connection.way_to(reactor, url, ca, self._make_session)
+        self._url, self._why = url, ""
+        endpoint, factory = connection.way_to(reactor, url, ca, self._make_session, self._failed)
         self._service = ClientService(endpoint, factory, self._delay, reactor)
 
     @property
@@ -87,7 +88,7 @@ class WAMPEngine:
         session = self._session
         if session is not None:
             session.leave()
-            self._left(session, "wamp.close.normal")
+            self._left(session, "wamp.close.normal", "")
         if not self._service.running:
             return succeed(None)
         stopped: Deferred[Any] = self._service.stopService()
@@ -141,6 +142,10 @@ class WAMPEngine:
         if failure.check(NotPermitted):
             _log.error("The router lets no front see this board: {reason}", reason=failure.value)
 
+    def _failed(self, why: str) -> None:
+        """An attempt to connect has failed; :meth:`_delay` follows."""
+        self._why = why
+
     def _make_session(self) -> Session:
         return Session(
             *(self.name, self.role, self._key, self._accepted, self._left),
@@ -167,9 +172,10 @@ class WAMPEngine:
             _log.error("The boards cannot be followed: {error}", error=failure.value)
             session.drop()
 
-    def _left(self, session: Session, reason: str) -> None:
+    def _left(self, session: Session, reason: str, said: str) -> None:
         """The session has ended, or was refused."""
-        error = meaning_of(reason, "The connection to the router has ended.")
+        is_said = said and not reason.startswith("wamp.close.")
+        error = meaning_of(reason, said if is_said else "The connection to the router has ended.")
         is_refused = isinstance(error, NotPermitted)
         if session is self._session:
             self._session = None
@@ -209,8 +215,12 @@ class WAMPEngine:
     def _delay(self, _: int) -> float:
         """Return the seconds before the next attempt: a connection has ended or was not made."""
         if not self._is_told and self._watcher is not None:
-            self._watcher.disconnected(RouterLost("The router cannot be reached."))
+            why = f": {self._why}" if self._why else "."
+            self._watcher.disconnected(
+                RouterLost(f"The router cannot be reached at {self._url}{why}")
+            )
         is_refused, self._is_told, self._is_refused = self._is_refused, False, False
+        self._why = ""
         self._failures += 1
         return connection.LONGEST if is_refused else connection.delay(self._failures)
 

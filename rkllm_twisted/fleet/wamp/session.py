@@ -19,7 +19,8 @@ class Session(ApplicationSession):  # type: ignore[misc]
 
     :param key: the member's private key.
     :param joined: called with the session when the router has accepted it.
-    :param left: called with the session and the reason, a URI, when it has ended or was refused.
+    :param left: called with the session, the reason, a URI, and what the router says about it, when
+        it has ended or was refused.
     :param unregistered: called with the number of a registration that the router has ended.
     """
 
@@ -29,7 +30,7 @@ class Session(ApplicationSession):  # type: ignore[misc]
         role: Role,
         key: Any,
         joined: Callable[[Session], object],
-        left: Callable[[Session, str], object],
+        left: Callable[[Session, str, str], object],
         unregistered: Callable[[int], object],
     ) -> None:
         super().__init__(ComponentConfig(REALM))
@@ -58,7 +59,7 @@ class Session(ApplicationSession):  # type: ignore[misc]
 
     def onLeave(self, details: Any) -> Any:
         """The session has ended. The base class then fails what is under way."""
-        self._left(self, str(details.reason))
+        self._left(self, str(details.reason), details.message or "")
         return super().onLeave(details)
 
     def onMessage(self, msg: Any) -> None:

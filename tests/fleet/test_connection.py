@@ -1,0 +1,65 @@
+"""A member says why it does not reach its router."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from certificates import self_signed
+from engine_contract import Watcher, until
+from twisted.internet import reactor
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.ssl import DefaultOpenSSLContextFactory
+
+from rkllm_twisted.fleet import keys
+from rkllm_twisted.fleet.errors import RouterLost
+from rkllm_twisted.fleet.values import Role
+
+pytest.importorskip("autobahn", reason="the extra fleet is not installed")
+
+
+@pytest.fixture
+def tls_port(tmp_path: Path) -> Iterator[int]:
+    """A port with a certificate for 127.0.0.1 that signs itself."""
+    path = str(self_signed(tmp_path / "router.pem"))
+    port = reactor.listenSSL(  # type: ignore[attr-defined]
+        0,
+        Factory.forProtocol(Protocol),
+        DefaultOpenSSLContextFactory(path, path),
+        interface="127.0.0.1",
+    )
+    yield port.getHost().port
+    port.stopListening()
+
+
+async def reason(directory: Path, url: str, ca: Path | None = None) -> str:
+    """What a board is told after its first attempt."""
+    from rkllm_twisted.fleet.wamp.engine import WAMPEngine
+
+    keys.make(directory / "key")
+    key: Any = keys.read(directory / "key")
+    engine, watcher = WAMPEngine(reactor, url, "b1", Role.BOARD, key, ca), Watcher()
+    engine.watch(watcher)
+    engine.join()
+    await until(lambda: watcher.lost)
+    await engine.leave()
+    assert isinstance(watcher.lost[0], RouterLost)
+    return str(watcher.lost[0])
+
+
+async def test_a_router_that_is_not_there(tmp_path: Path) -> None:
+    said = await reason(tmp_path, f"unix:{tmp_path}/none")
+    assert said.startswith(f"The router cannot be reached at unix:{tmp_path}/none: ")
+    assert "No such file" in said
+
+
+async def test_a_certificate_that_nobody_known_has_signed(tmp_path: Path, tls_port: int) -> None:
+    said = await reason(tmp_path, f"wss://127.0.0.1:{tls_port}")
+    assert "its certificate is not trusted; the option --ca names" in said
+
+
+async def test_a_certificate_for_another_name(tmp_path: Path, tls_port: int) -> None:
+    said = await reason(tmp_path, f"wss://localhost:{tls_port}", tmp_path / "router.pem")
+    assert "its certificate is for another name than that of the address" in said
