@@ -134,3 +134,30 @@ def test_a_model_that_reads_no_images_takes_none(chat: Any) -> None:
     chat.page.locator("#attach").wait_for(state="hidden")
     choose(chat, png(4, 4))
     chat.sees(".problem", "slow does not read images.")
+
+
+def test_a_phone_offers_its_camera(new_chat: Any, service: Any) -> None:
+    """A browser on a phone opens it for a field with ``capture``; others open their files."""
+    chat = new_chat(service.address, has_touch=True, is_mobile=True).open()
+    chat.choose("quick")
+    camera = chat.page.get_by_role("button", name="Take a photo")
+    camera.wait_for()
+    with chat.page.expect_file_chooser() as opened:
+        camera.click()
+    field = opened.value.element
+    assert field.get_attribute("capture") == "environment"
+    opened.value.set_files({"name": "a.png", "mimeType": "image/png", "buffer": png(7, 8)})
+    chat.sees("#images img")
+    chat.page.fill("#prompt", "What?")
+    with chat.page.expect_request("**/v1/chat/completions") as request:
+        chat.page.click("#send")  # a phone's Enter begins a line
+    image, _ = request.value.post_data_json["messages"][-1]["content"]
+    assert size_of(image) == (7, 8)
+    chat.wait()
+    chat.choose("slow")
+    camera.wait_for(state="hidden")
+
+
+def test_no_camera_is_offered_with_a_mouse(chat: Any) -> None:
+    assert chat.page.locator("#attach").is_visible()
+    assert chat.page.locator("#camera").is_hidden()

@@ -284,6 +284,7 @@ async function loadModels() {
 
 function showChosen() {
 	$("attach").hidden = !readsImages();
+	$("camera").hidden = !(readsImages() && isPhone());
 	if (document.body.classList.contains("is-empty")) draw();
 }
 
@@ -363,6 +364,8 @@ function onKey(event) {
 	}
 }
 
+const isPhone = () => matchMedia("(pointer: coarse)").matches;
+
 /** Add images to the next message, if the model reads them. */
 function attach(files) {
 	if (!files.length) return;
@@ -386,8 +389,7 @@ function listen() {
 	});
 	on("prompt", "input", fitPrompt);
 	on("prompt", "keydown", (event) => {
-		const isPhone = matchMedia("(pointer: coarse)").matches;
-		if (event.key === "Enter" && !event.shiftKey && !event.isComposing && !isPhone) {
+		if (event.key === "Enter" && !event.shiftKey && !event.isComposing && !isPhone()) {
 			event.preventDefault();
 			$("composer").requestSubmit();
 		} else if (event.key === "ArrowUp" && !$("prompt").value) {
@@ -396,10 +398,12 @@ function listen() {
 		}
 	});
 	on("stop", "click", stop);
-	on("files", "change", () => {
-		attach(Array.from($("files").files));
-		$("files").value = "";
-	});
+	for (const id of ["files", "photo"]) {
+		on(id, "change", () => {
+			attach(Array.from($(id).files));
+			$(id).value = "";
+		});
+	}
 	on("prompt", "paste", (event) => {
 		const files = filesOf(event.clipboardData);
 		if (files.length) (event.preventDefault(), attach(files));
@@ -426,15 +430,12 @@ function addIcons() {
 	$("send").append(icon("send"));
 	$("stop").append(icon("stop"));
 	$("new-icon").append(icon("plus"));
-	$("menu-slot").replaceWith(
-		iconButton("menu", "Conversations", () => sidebar.toggle(true), { id: "menu" }),
-	);
-	$("close-slot").replaceWith(
-		iconButton("close", "Close the list", () => sidebar.toggle(false), { id: "close" }),
-	);
-	$("attach-slot").replaceWith(
-		iconButton("image", "Add images", () => $("files").click(), { id: "attach", hidden: true }),
-	);
+	const put = (id, name, label, onclick, hidden = false) =>
+		$(`${id}-slot`).replaceWith(iconButton(name, label, onclick, { id, hidden }));
+	put("menu", "menu", "Conversations", () => sidebar.toggle(true));
+	put("close", "close", "Close the list", () => sidebar.toggle(false));
+	put("attach", "image", "Add images", () => $("files").click(), true);
+	put("camera", "camera", "Take a photo", () => $("photo").click(), true);
 	$("sidebar-foot").append(
 		make("span.gap"),
 		iconButton("moon", "Dark or light", switchTheme, { id: "theme" }),

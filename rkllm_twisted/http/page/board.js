@@ -1,4 +1,4 @@
-// What is known of the board and the daemons: the panel, the state in the header, the banner.
+// What is known of the board and the daemons.
 
 import { $, announce, make, textButton } from "./dom.js";
 import { boardRows } from "./progress.js";

@@ -7,11 +7,8 @@ const SVG = "http://www.w3.org/2000/svg";
 export const on = (id, type, listener) => $(id).addEventListener(type, listener);
 
 /**
- * Make an element.
- * @param tag its name, perhaps with a class behind a point. A button is no form's, unless it says so.
- * @param properties properties of the element; `on…` adds a listener, `aria-…`, `data-…`, `role`
- *   and `for` are attributes, and false, null or undefined leaves one out.
- * @param children nodes and texts; null and false are left out.
+ * Make an element, `tag` or `tag.class`. Children and properties that are null or false are left out.
+ * `on…` adds a listener; `aria-…`, `data-…`, `role` and `for` are attributes.
  */
 export function make(tag, properties = {}, ...children) {
 	const [name, className] = tag.split(".");
@@ -45,6 +42,7 @@ const PATHS = {
 	help: "M9 9a3 3 0 1 1 4.5 2.6c-1 .6-1.5 1.2-1.5 2.4M12 17.5v.5",
 	close: "M6 6l12 12M18 6L6 18",
 	image: "M4 5h16v14H4zM4 16l5-5 4 4 3-3 4 4M15.5 9.5v.1",
+	camera: "M4 8h4l2-3h4l2 3h4v11H4zM9 13a3 3 0 1 0 6 0 3 3 0 1 0-6 0",
 };
 
 /** Make one of the page's icons; it is hidden from screen readers. */

@@ -43,9 +43,9 @@ export function unreadTokens(messages) {
 
 /**
  * Return the figures of an answer as text.
- * @param times `sent`, `first`, `last`: milliseconds of one clock.
- * @param timings of the last chunk, in llama.cpp's form; null if the answer was cut off.
- * @param pieces how many pieces of text came.
+ * @param times `sent`, `first`, `last`, in milliseconds.
+ * @param timings of the last chunk, as llama.cpp's; null if it was cut off.
+ * @param pieces of text that came.
  */
 export function figures({ sent, first, last }, timings, pieces) {
 	if (!first) return "";
