@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.logger import Logger
+
 from rkllm_twisted.board.sensors import celsius
 from rkllm_twisted.board.sysfs import RootedFiles
 from rkllm_twisted.client_core.address import default_socket
@@ -23,6 +25,8 @@ from rkllm_twisted.server.endpoint import RKLLMServerEndpoint
 from rkllm_twisted.server.service import UNIXSocketService, descriptors_for
 
 __all__ = ["board_service", "front_service"]
+
+_log = Logger("rkllm.fleet")
 
 
 def board_service(
@@ -65,6 +69,11 @@ def front_service(
     if reactor is None:
         from twisted.internet import reactor  # noqa: PLC0415 - importing it would install one
     role = Role.ADMIN if options["admin"] else Role.FRONT
+    if every_client_administers(options, source is not None):
+        _log.warn(
+            "every client of this socket may load and unload the boards' models (--admin);"
+            " --admin-uid or --admin-gid says who may"
+        )
     link = FrontLink(reactor, engine or engine_for(options, role, reactor))
     reader = Reader(reactor)
     link.front = Front(reactor, options, find_methods(), link.send, link.call_board, reader)
@@ -73,3 +82,13 @@ def front_service(
         endpoint, link.front.factory, descriptors_for(options["max-clients"])
     )
     return FrontService(reactor, link.front, link, listener, reader)
+
+
+def every_client_administers(options: FrontOptions, is_passed: bool) -> bool:
+    """True if other users than the front's own may be clients, and all of them administrators.
+
+    :param is_passed: systemd has opened the socket, with permissions of its own.
+    """
+    is_named = options["admin-uid"] or options["admin-gid"]
+    is_open = is_passed or bool(options["mode"] & 0o077)
+    return bool(options["admin"]) and not is_named and is_open

@@ -40,10 +40,6 @@ token "five"
 TEXT = "one two three four five"
 
 
-#: Makes the engine of a member of this name and role.
-Member = Callable[[str, Role], Any]
-
-
 class RealFleet:
     """Daemons in processes of their own, and what joins them.
 
@@ -51,7 +47,6 @@ class RealFleet:
     :param model: the path of the model that every daemon loads.
     :param count: the number of boards.
     :param more: options of the daemons.
-    :param member: makes the engine of a member; in memory by default.
     """
 
     def __init__(
@@ -60,10 +55,9 @@ class RealFleet:
         model: Path | str,
         count: int = 3,
         *more: str,
-        member: Member | None = None,
     ) -> None:
         self.reactor = background_reactor()
-        self._member = member or InMemoryRouter().engine
+        self._engine = InMemoryRouter().engine
         self.path = str(directory / "front.sock")
         self.daemons: dict[str, Daemon] = {}
         self.services: dict[str, Any] = {}
@@ -83,7 +77,7 @@ class RealFleet:
         return blockingCallFromThread(self.reactor, function, *args)
 
     def _board(self, name: str, daemon: str) -> IService:
-        service = BoardService(self.reactor, self._member(name, Role.BOARD), daemon)
+        service = BoardService(self.reactor, self._engine(name, Role.BOARD), daemon)
         service.startService()
         return service
 
@@ -91,7 +85,7 @@ class RealFleet:
         options = FrontOptions()
         options.needs_router = False  # type: ignore[misc]
         options.parseOptions(["--socket", self.path, "--admin"])
-        engine = self._member("front", Role.ADMIN)
+        engine = self._engine("front", Role.ADMIN)
         service = front_service(options, self.reactor, engine)
         service.privilegedStartService()
         service.startService()
@@ -120,10 +114,10 @@ class RealFleet:
 
 @contextmanager
 def real_fleet(
-    directory: Path, model: Path | str, count: int = 3, *more: str, member: Member | None = None
+    directory: Path, model: Path | str, count: int = 3, *more: str
 ) -> Iterator[RealFleet]:
     """Run a fleet for the time of a context."""
-    fleet = RealFleet(directory, model, count, *more, member=member)
+    fleet = RealFleet(directory, model, count, *more)
     try:
         yield fleet
     finally:
