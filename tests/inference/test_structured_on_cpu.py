@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+from daemons import Daemon
 from inference_rig import Asked, Rig
 from twisted.plugin import IPlugin
 from weather_tool import ARGUMENTS, STOP, WEATHER, WEATHER_ONLY
 from zope.interface import implementer
 
+from rkllm_twisted.blocking import Client
 from rkllm_twisted.chat.token_table import TokenTable
 from rkllm_twisted.chat.tool_formats import ToolFormat
 from rkllm_twisted.constraint_interfaces import IConstraint, IConstraintEngine
@@ -382,3 +386,35 @@ def test_a_call_that_the_model_begins_is_made_behind_what_the_cache_holds(
         assert done["structured"]["guaranteed"] is True
         assert model.rig.turns.watch.known.trail is not None
     model.close()
+
+
+CLOSED = {**ARGUMENTS, "additionalProperties": False}
+LIST = {"type": "array", "items": CLOSED, "minItems": 2, "maxItems": 3}
+
+
+def test_two_clients_at_once_get_what_each_gets_alone(tmp_path: Path) -> None:
+    """Of a daemon; each of them leaves an answer in the middle now and then."""
+    daemon = Daemon(tmp_path, library="cpu")
+    tasks = {PROMPT: SCHEMA, "A list of errors:": LIST}
+
+    def ask(prompt: str, rounds: int) -> set[str]:
+        with Client(daemon.path, timeout=60) as client:
+            found = set()
+            for _ in range(rounds):
+                answer = client.structured_text(prompt, schema=tasks[prompt])
+                jsonschema.validate(answer.parsed, tasks[prompt])
+                found.add(answer.text)
+                params = {"prompt": prompt, "schema": tasks[prompt], "stream": True}
+                pieces = client.stream("text.structured", params)
+                next(iter(pieces))
+                pieces.close()
+            return found
+
+    try:
+        with Client(daemon.path, timeout=60) as client:
+            client.init(str(demo_model()), top_k=1, max_context_len=512)
+        alone = [ask(prompt, 1) for prompt in tasks]
+        with ThreadPoolExecutor(2) as pool:
+            assert [*pool.map(ask, tasks, [3, 3])] == alone
+    finally:
+        assert daemon.stop() == 0
