@@ -118,7 +118,7 @@ docs: $(VENV)/test-installed
 html: $(VENV)/test-installed
 	$(BIN)/sphinx-build -q -W -b html docs docs/_build
 
-# The same checks for longer: SOAK_SECONDS each, more damaged models, more generated cases.
+# The same checks for longer: SOAK_SECONDS each, more damaged models and frames, more generated cases.
 SOAK_SECONDS ?= 60
 LONGER := tests/npu/test_foreign_aborts.py tests/endtoend/test_wrong_parameters.py
 soak: $(VENV)/test-installed

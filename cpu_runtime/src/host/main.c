@@ -46,7 +46,7 @@ static struct result_layout read_layout(const char *text) {
         n[5] > RESULT_MAX_BYTES)
         host_fail("rkllm-host", "the layout is damaged");
     for (int i = 0; i < 5; i++)
-        if (n[i] + sizeof(void *) > n[5]) host_fail("rkllm-host", "the layout is damaged");
+        if (n[i] > n[5] - sizeof(void *)) host_fail("rkllm-host", "the layout is damaged");
     return (struct result_layout){(uint32_t)n[0], (uint32_t)n[1], (uint32_t)n[2], (uint32_t)n[3],
                                   (uint32_t)n[4], (uint32_t)n[5], n[6] != 0,      n[7] != 0};
 }
