@@ -20,7 +20,7 @@ COMMANDS = {
     "destroy": "Unload the model.",
     "abort": "Stop the current run, whichever client has started it.",
     "status": "Show the state of the daemon, queue, NPU and memory.",
-    "fleet": "Look at boards that share the work.",
+    "fleet": "Boards that share the work: keys, the router, and what goes on.",
     "call": "Call METHOD with JSON parameters and print each result as a line of JSON.",
     "methods": "List the daemon's methods, or explain NAME.",
     "bench": "Measure the time to the first token and the tokens per second.",

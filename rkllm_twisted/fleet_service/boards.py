@@ -15,6 +15,8 @@ GRACE_S = 60.0
 RETURN_S = 10.0
 #: The same after this front was away itself: all boards may have been, and try every 30 s at last.
 RETURN_ALL_S = 35.0
+#: Requests without a turn of the NPU that a board has of one front at once: each may have 12 MiB.
+MAX_ASKED = 4
 #: Seconds before a board that said it is busy is asked again without an event from it: the first
 #: time, and at most.
 BACK_OFF_S, MAX_BACK_OFF_S = 0.1, 1.0
@@ -31,6 +33,7 @@ class Board:
     :param is_here: False once it has left or its connection was lost.
     :param returns_by: of one that is away: it may come back with its histories until then.
     :param given: runs of this front that it has and has not ended.
+    :param asked: the same of requests that need no turn of its NPU.
     :param idle_since: when its last run ended, as far as this front knows.
     :param refusals: how often it has said that it is busy since its last event.
     :param not_before: it is not asked before this time unless an event of it comes.
@@ -42,6 +45,7 @@ class Board:
     is_here: bool = True
     returns_by: float = 0.0
     given: int = 0
+    asked: int = 0
     idle_since: float = 0.0
     refusals: int = 0
     not_before: float = 0.0
@@ -117,20 +121,27 @@ class Boards(Mapping[str, Board]):
     def forget(self, now: float) -> None:
         """Forget the boards that have been away for longer than a model is waited for."""
         for name, board in list(self._boards.items()):
-            if not (board.is_here or board.given) and now - board.seen > GRACE_S:
+            if not (board.is_here or board.given or board.asked) and now - board.seen > GRACE_S:
                 del self._boards[name]
 
-    def began(self, name: str) -> None:
-        """Take in that a run was given to a board."""
+    def began(self, name: str, is_run: bool = True) -> None:
+        """Take in that a run, or a request without a turn, was given to a board."""
         if name in self._boards:
             board = self._boards[name]
-            self._boards[name] = attrs.evolve(board, given=board.given + 1)
+            self._boards[name] = (
+                attrs.evolve(board, given=board.given + 1)
+                if is_run
+                else attrs.evolve(board, asked=board.asked + 1)
+            )
 
-    def ended(self, name: str, now: float) -> None:
-        """Take in that a run which was given to a board has ended, in whatever way."""
+    def ended(self, name: str, now: float, is_run: bool = True) -> None:
+        """Take in that what was given to a board has ended, in whatever way."""
         if name not in self._boards:
             return
         board = self._boards[name]
+        if not is_run:
+            self._boards[name] = attrs.evolve(board, asked=max(0, board.asked - 1))
+            return
         status = board.status
         if board.given == 1:  # what its last event said of our own run is over
             status = {**status, "running": False}

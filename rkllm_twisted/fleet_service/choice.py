@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 import attrs
 
 from rkllm_twisted.errors import InvalidParams, NoModel, RPCError
-from rkllm_twisted.fleet_service.boards import GRACE_S, Board
+from rkllm_twisted.fleet_service.boards import GRACE_S, MAX_ASKED, Board
 from rkllm_twisted.fleet_service.failures import NAMES_SHOWN, history_lost, listed, no_board
 
 #: Seconds that a conversation waits for the board that has read it, before any other will do.
@@ -81,13 +81,16 @@ def choose(wanted: Wanted, boards: Mapping[str, Board], now: float) -> Choice:
             return Give(preferred.name)
         if now < wanted.since + PREFERENCE_S:
             return Wait(wanted.since + PREFERENCE_S)
+    if free and not wanted.is_run:
+        return Give(min(free, key=lambda board: (board.asked, board.name)).name)
     if free:
         return Give(min(free, key=lambda board: (board.idle_since, board.name)).name)
     return _wait_for(able, now)
 
 
 def _is_free(board: Board, now: float, is_run: bool = True) -> bool:
-    return not (is_run and board.is_busy) and now >= board.not_before
+    has_room = not board.is_busy if is_run else board.asked < MAX_ASKED
+    return has_room and now >= board.not_before
 
 
 def _wait_for(able: list[Board], now: float) -> Wait:

@@ -63,6 +63,7 @@ _OWN: Mapping[str, Setting] = {
         parse=DAEMON_SETTINGS["check"].parse,
     ),
     **{name: DAEMON_SETTINGS[name] for name in _OF_DAEMON},
+    "max-unparsed": attrs.evolve(DAEMON_SETTINGS["max-unparsed"], default="128M"),
 }
 SETTINGS: Mapping[str, Setting] = {
     **joining_settings(PREFIX, "front"),

@@ -187,8 +187,7 @@ class Line:
     def _give(self, call: FleetCall, choice: Give) -> None:
         call.board = choice.board
         self.under_way.add(call)
-        if call.is_run:
-            self.boards.began(choice.board)
+        self.boards.began(choice.board, call.is_run)
         if call.retries == 0:
             self.figures.waited(self._clock.seconds() - call.since)
         call.work = self._send(choice.board, call)
@@ -212,8 +211,7 @@ class Line:
         assert call.board is not None
         call.work = None
         self.under_way.discard(call)
-        if call.is_run:
-            self.boards.ended(call.board, self._clock.seconds())
+        self.boards.ended(call.board, self._clock.seconds(), call.is_run)
         if not self.under_way:
             idle, self._when_idle = self._when_idle, []
             for waiter in idle:

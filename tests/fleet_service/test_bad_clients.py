@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 from fleet_rig import FleetRig
+from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory, Protocol
 
+from rkllm_twisted.fleet_service.boards import MAX_ASKED
 from rkllm_twisted.rpc.limits import DEFAULTS
 from rkllm_twisted.testing import Answer
 from rkllm_twisted.testing.memory_transport import BUFFER_BYTES, MemoryEndpoint
@@ -33,7 +35,9 @@ class Raw(Protocol):
         self.is_open = False
 
     def ask(self, method: str, prompt: str, times: int = 1) -> None:
-        request = {"jsonrpc": "2.0", "method": method, "params": [{"prompt_input": prompt}]}
+        is_run = method.startswith("rkllm.")
+        params = [{"prompt_input": prompt}] if is_run else {"text": prompt}
+        request = {"jsonrpc": "2.0", "method": method, "params": params}
         lines = [json.dumps({**request, "id": number}) + "\n" for number in range(times)]
         self.transport.write("".join(lines).encode())  # type: ignore[union-attr]
 
@@ -64,6 +68,28 @@ def test_a_hundred_connections_that_flood_have_their_shares_only() -> None:
     assert refused == [-32002] * (20 * len(flood) - QUEUE + 1)
     assert rig.result(first, 1.0).text
     assert rig.result(second, 1.0).text
+
+
+def test_a_flood_that_needs_no_npu_waits_in_the_line_as_well() -> None:
+    """A board has four at once, of twelve megabytes each at most; its bridge has little memory."""
+    rig = FleetRig(["b1", "b2"], default=ENDLESS)
+    held: list[Deferred[Any]] = []
+
+    def hold(*_: Any) -> Deferred[Any]:
+        held.append(Deferred())
+        return held[-1]
+
+    for board in rig.boards.values():
+        board.service.bridge.runs.run = hold  # type: ignore[method-assign]
+    flood = [connection(rig) for _ in range(20)]
+    for raw in flood:
+        raw.ask("tokens.count", "Flood", DEFAULTS.max_requests)
+    rig.settle(60)
+    assert len(held) == 2 * MAX_ASKED
+    assert len(rig.front.line) == QUEUE
+    held[0].callback({"count": 1})
+    rig.settle()
+    assert len(held) == 2 * MAX_ASKED + 1
 
 
 def test_a_flood_delays_another_client_by_one_turn_of_each_connection() -> None:

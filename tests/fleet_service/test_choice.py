@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from rkllm_twisted.errors import InvalidParams, NoModel, RuntimeCrashed
 from rkllm_twisted.fleet_service.boards import (
     GRACE_S,
+    MAX_ASKED,
     MAX_BACK_OFF_S,
     RETURN_ALL_S,
     RETURN_S,
@@ -30,7 +31,7 @@ from rkllm_twisted.fleet_service.published import READY_STATES
 
 NOW = 100.0
 #: What a front knows of a board, beside what that publishes.
-FACTS = ("is_here", "given", "seen", "returns_by")
+FACTS = ("is_here", "given", "asked", "seen", "returns_by")
 
 
 def board(name: str, **status: Any) -> Board:
@@ -73,6 +74,21 @@ BUSY = {"state": "running", "running": True}
             Wanted("tiny"), [board("b1", model="other"), board("b2")], Give("b2"), id="its model"
         ),
         pytest.param(Wanted("tiny"), [board("b1", **BUSY)], Wait(), id="all are busy"),
+        pytest.param(
+            Wanted("tiny", is_run=False), [board("b1", **BUSY)], Give("b1"), id="without a turn"
+        ),
+        pytest.param(
+            Wanted("tiny", is_run=False),
+            [board("b1", asked=2), board("b2", asked=1)],
+            Give("b2"),
+            id="without a turn, to the one with least of them",
+        ),
+        pytest.param(
+            Wanted("tiny", is_run=False),
+            [board("b1", asked=MAX_ASKED)],
+            Wait(),
+            id="without a turn, not more at once",
+        ),
         pytest.param(
             Wanted("tiny", prefers="b2"),
             [board("b1", idle_since=1), board("b2", idle_since=9)],
