@@ -84,10 +84,10 @@ class Client(DaemonMethods, ClientProtocol):
 
         def on_events(events: list[Arrival]) -> None:
             last = events[-1]
-            parts = events if isinstance(last, Part) else events[:-1]
+            parts: list[Any] = events if isinstance(last, Part) else events[:-1]
             if on_results is not None and parts:
                 try:
-                    on_results([part.result for part in parts if isinstance(part, Part)])
+                    on_results([part.result for part in parts])
                 except Exception:  # noqa: BLE001 - it must not cost the connection
                     answer.errback()
                     return

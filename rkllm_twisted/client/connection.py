@@ -74,6 +74,7 @@ class ClientProtocol(Protocol, TimeoutMixin):
         self._greeted = _OneTimeEvent()
         self._lost = _OneTimeEvent()
         self._has_pinged = False
+        self._silent_since = 0.0
         self._is_bare = False
 
     @property
@@ -173,17 +174,24 @@ class ClientProtocol(Protocol, TimeoutMixin):
             on_events(events)
 
     def _expect_data(self) -> None:
-        """Start the timer for the next data of the daemon, if any request is open."""
+        """Note the time. One timer serves many requests and tokens: it looks when it fires."""
         self._has_pinged = False
-        self.setTimeout(PING_AFTER_S if self._on_events else None)
+        self._silent_since = self._clock.seconds()
+        if self.timeOut is None and self._on_events:
+            self.setTimeout(PING_AFTER_S)
 
     def timeoutConnection(self) -> None:
         """Send a ping to a silent daemon; give up a daemon that does not answer the ping.
 
         Only silence ends a wait, because how long a run may take is for the daemon to decide.
         """
+        left_s = self._silent_since + PING_AFTER_S - self._clock.seconds()
         if self._has_pinged:
             self._end(NoAnswer(silent_text(self.where)))
+        elif not self._on_events:
+            self.setTimeout(None)
+        elif left_s > 0:
+            self.setTimeout(left_s)
         else:
             self._has_pinged = True
             self._write(self._connection.ask("server.ping")[1])

@@ -9,13 +9,24 @@ from __future__ import annotations
 from typing import Any
 
 import attrs
-from twisted.internet import tcp, unix
+from twisted.internet import main, unix
 
 
 class PlainTransport(unix.Client):
     """Reads bytes only."""
 
-    doRead = tcp.Connection.doRead  # type: ignore[assignment]  # Twisted's mixin says None
+    def doRead(self) -> Any:
+        """Read once; see :class:`twisted.internet.interfaces.IReadDescriptor`."""
+        try:
+            data = self.socket.recv(self.bufferSize)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return main.CONNECTION_LOST
+        if not data:
+            return main.CONNECTION_DONE
+        self.protocol.dataReceived(data)
+        return None
 
 
 class _Connector(unix.Connector):

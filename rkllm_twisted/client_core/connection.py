@@ -110,7 +110,11 @@ class ClientConnection:
             messages, broken = self._frames.feed(data), False
         except FramingError as error:
             messages, broken = list(error.messages), True
-        events = [event for message in messages if (event := self._read(message)) is not None]
+        events: list[Event] = []
+        for message in messages:
+            event = self._read(message)
+            if event is not None:
+                events.append(event)
         if broken and not self._broken:
             events.append(self._not_ours())
         return events

@@ -103,8 +103,8 @@ class Stream:
         :param has_names: True if each event is named by its ``type``.
         """
         if not self._is_over:
-            framed = self._framed
-            self._waiting += [framed(value, value["type"] if has_names else "") for value in values]
+            for value in values:
+                self._waiting.append(self._framed(value, value["type"] if has_names else ""))
             self._pass_on()
 
     async def _until_read(self) -> None:

@@ -275,6 +275,24 @@ def test_silence_is_asked_about_only_while_something_is_waited_for() -> None:
     assert not there.transport.disconnected
 
 
+def test_silence_begins_with_the_last_data() -> None:
+    """The timer that a request has started is not restarted by what comes, but looks at it."""
+    there = InMemory()
+    there.clock.advance(PING_TIMEOUT_S)
+    there.client.call("a")
+    (timer,) = there.clock.getDelayedCalls()
+    there.clock.advance(20)
+    there.answer(b'{"jsonrpc":"2.0","method":"rkllm.result","params":{"id":2,"result":1}}')
+    assert there.clock.getDelayedCalls() == [timer]
+    assert timer.getTime() == PING_TIMEOUT_S + PING_AFTER_S
+    there.clock.advance(PING_AFTER_S - 20)
+    there.clock.advance(19)
+    assert there.sent() == []
+    there.clock.advance(1)
+    (ping,) = there.sent()
+    assert b"server.ping" in ping
+
+
 def test_a_ping_without_an_answer_ends_the_connection() -> None:
     """All waiting requests fail as well."""
     there = InMemory()

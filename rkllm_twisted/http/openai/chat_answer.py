@@ -146,12 +146,14 @@ class ChatChunks:
         """Return the chunks for a partial result of ``chat.complete``."""
         call = self._calls.feed(piece)
         chunks: list[JSON | bytes] = [] if call is None else [*self._call(call)]
+        if len(piece) == 1:  # most are
+            ((name, text),) = piece.items()
+            around = self._texts.get(name)
+            if around is not None and text:
+                chunks.append(around[0] + _encode(text) + around[1])
+            return chunks
         delta = {name: piece[name] for name in _TEXTS if piece.get(name)}
-        if len(delta) == 1:
-            ((name, text),) = delta.items()
-            before, after = self._texts[name]
-            chunks.append(before + _encode(text) + after)
-        elif delta:
+        if delta:
             chunks.append(self._chunk(delta))
         return chunks
 
