@@ -8,8 +8,8 @@ from typing import Any
 import attrs
 
 from rkllm_twisted.chat.compose import compose
-from rkllm_twisted.chat.messages import Message
-from rkllm_twisted.chat.prompts import ChatRequest, TokenContent
+from rkllm_twisted.chat.messages import Message, wrong
+from rkllm_twisted.chat.prompts import ChatRequest, Prompt, TokenContent
 from rkllm_twisted.chat.tools import NO_TOOLS, add_to_system
 from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.inference import chat_requests
@@ -60,8 +60,7 @@ async def complete(turns: ModelTurns, params: Any, client: Hashable, stream: Str
             steered = Steered(prompt, tokens, lambda: tokens.constrain(form))
 
         def turn_of(said: tuple[Message, ...]) -> ChatTurn:
-            asked = attrs.evolve(params, prompt=_asked(params.prompt, form, said))
-            return checked_turn(turns, params, own, text_prompt(asked, own))
+            return checked_turn(turns, params, own, _told_prompt(params, own, form, said))
 
         return PreparedAnswer(
             own, prompt, steered, checked(turns, params, form, NO_TOOLS, turn_of, stream_text)
@@ -215,6 +214,20 @@ def _in_form(request: ChatRequest, form: Form) -> ChatRequest:
     text = instruction(form, has_tools=bool(request.tools))
     messages = request.messages if text is None else add_to_system(request.messages, text)
     return attrs.evolve(request, messages=messages, thinking=reasons, at_once=not reasons)
+
+
+def _told_prompt(
+    params: Any, profile: ModelProfile, form: Form, said: tuple[Message, ...]
+) -> Prompt:
+    """Return the prompt of an answer that is checked.
+
+    :raises InvalidParams: it has no room for the form.
+    """
+    try:
+        return text_prompt(attrs.evolve(params, prompt=_asked(params.prompt, form, said)), profile)
+    except InvalidParams as error:
+        why = error.message.removeprefix("prompt: ").rstrip(".")
+        raise wrong("prompt", f"with the form, which the model has to be told, it {why}") from None
 
 
 def _asked(prompt: Any, form: Form, said: tuple[Message, ...]) -> Any:

@@ -213,6 +213,16 @@ def test_an_answer_that_was_wrong_is_left_out_if_there_is_no_room_for_it(model: 
     assert model.prompts[0] == model.prompts[1]
 
 
+def test_a_form_that_the_prompt_has_no_room_for_is_named(model: Model) -> None:
+    choices = [f"choice number {number}" for number in range(1000)]
+    error = model.ask_text("x", choices=choices).error
+    assert isinstance(error, InvalidParams)
+    assert error.message.startswith(
+        "prompt: with the form, which the model has to be told, it has "
+    )
+    assert model.prompts == []
+
+
 @pytest.mark.parametrize(
     ("schema", "written"),
     [

@@ -70,7 +70,7 @@ JSON, SOCKET, LISTEN = (
     "server/test_service.py",
 )
 SCALARS, ARRAYS, RUNS = "abi/test_scalars.py", "abi/test_arrays.py", "runtime/test_runs.py"
-REPORTS = "systemd/test_service.py"
+REPORTS, CHECKED = "systemd/test_service.py", "inference/test_checked_answers.py"
 TABLE, SHARING, FRAMING = (
     "contracts/test_wire_table.py",
     "server/test_fairness.py",
@@ -1644,6 +1644,41 @@ GUARDS = [
         "if self.waiting >= MAX_WAITING:",
         "if False:",
         "http/test_lane.py::test_the_requests_that_wait_are_bounded",
+    ),
+    _guard(
+        "structured: a call whose arguments do not fit its schema is asked for anew",
+        "inference/checked_turns.py",
+        "if all(fits)",
+        "if True",
+        f"{CHECKED}::test_a_call_is_asked_for_until_it_is_valid",
+    ),
+    _guard(
+        "structured: a number that the limit has cut is not taken for a whole one",
+        "inference/checked_turns.py",
+        'reason = "length" if is_cut else "stop"',
+        'reason = "length" if is_cut and not check.fits else "stop"',
+        f"{CHECKED}::test_an_answer_that_the_limit_cuts_is_not_parsed",
+    ),
+    _guard(
+        "structured: text that cannot become a call ends the attempt",
+        "inference/checked_turns.py",
+        "or (has_begun and isinstance(event, Content))",
+        "",
+        f"{CHECKED}::test_what_cannot_become_a_call_is_not_read_to_its_end",
+    ),
+    _guard(
+        "structured: the arguments of a call have no white space that never ends",
+        "structured/tool_form.py",
+        '"x-guidance": {"whitespace_flexible": False}',
+        '"x-guidance": {"whitespace_flexible": True}',
+        "structured/test_white_space.py::test_the_arguments_of_a_call_have_none",
+    ),
+    _guard(
+        "structured: a pattern that ends amid an escape is refused",
+        "structured/form.py",
+        "if isinstance(pattern, str) and (",
+        "if False and (",
+        "structured/test_form.py::test_a_wrong_form_is_named",
     ),
 ]
 
