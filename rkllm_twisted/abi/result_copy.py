@@ -13,6 +13,7 @@ from functools import cache
 from typing import NamedTuple
 
 import attrs
+import msgspec
 
 from rkllm_twisted.abi.from_c import SHAPES
 from rkllm_twisted.abi.layouts import CData, Layout
@@ -82,7 +83,7 @@ class CallbackCopy(NamedTuple):
     rows: tuple[ResultCopy, ...]
 
 
-class TokenCopies(NamedTuple):
+class TokenCopies(msgspec.Struct, frozen=True):
     """What callbacks that followed each other brought: tokens, nearly all there is.
 
     Each is in state NORMAL and has one row with a text and without arrays.

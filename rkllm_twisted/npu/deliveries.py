@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import attrs
+import msgspec
 
 #: The tokens of a batch beyond which the NPU thread waits for the reactor: with some 200 bytes for
 #: each, a fifth of what may wait for a client.
@@ -18,9 +18,8 @@ MAX_TOKENS = 1000
 MAX_WAIT_S = 0.25
 
 
-@attrs.define(eq=False)
-class Delivery:
-    """A function to call.
+class Delivery(msgspec.Struct, eq=False):
+    """A function to call. A struct of msgspec's, as its batch: each token makes both.
 
     :param results: what a function gets that takes a list; None: it gets ``args``.
     """
@@ -30,15 +29,14 @@ class Delivery:
     results: list[Any] | None = None
 
 
-@attrs.define(eq=False)
-class DeliveryBatch:
+class DeliveryBatch(msgspec.Struct, eq=False):
     """Deliveries that are made together.
 
     :ivar tokens: how many tokens came.
     """
 
     tokens: int = 0
-    deliveries: list[Delivery] = attrs.field(factory=list)
+    deliveries: list[Delivery] = []
 
     def add_results(self, function: Callable[..., object], results: Iterable[object]) -> None:
         """Add results for a function that takes a list of those that came together."""
