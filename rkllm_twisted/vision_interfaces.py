@@ -153,7 +153,8 @@ def none_is_loaded(problem: str | None) -> str:
 
     :param problem: how the last one ended; None if it was unloaded, or there was none.
     """
-    because = "" if problem is None else f" ({problem.rstrip('.')})"
+    reason = (problem or "").removesuffix(".").removesuffix("; load it again with vision.load")
+    because = f" ({reason})" if reason else ""
     return f"no vision encoder is loaded{because}; load one with vision.load"
 
 

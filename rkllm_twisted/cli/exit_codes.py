@@ -103,7 +103,8 @@ def exit_reason(error: BaseException) -> ExitReason:
         return ExitReason(Exit.PIPE)
     for kind, code, sentence in REASONS:
         if isinstance(error, kind):
-            said = _sentence(error) if sentence is None else sentence.format(why=_why(error))
+            is_own = sentence is None or _lacks_encoder(error)
+            said = _sentence(error) if is_own else str(sentence).format(why=_why(error))
             return ExitReason(code, said, _lines(error))
     if isinstance(error, OSError):
         what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
@@ -112,6 +113,11 @@ def exit_reason(error: BaseException) -> ExitReason:
     return ExitReason(
         Exit.FAULT, f"This is a fault of rkllm itself ({fault}); --debug prints the traceback."
     )
+
+
+def _lacks_encoder(error: BaseException) -> bool:
+    """True if a vision encoder is missing, not a model; both have one code."""
+    return isinstance(error, errors.NoModel) and error.message.startswith("No vision encoder")
 
 
 def _why(error: BaseException) -> str:

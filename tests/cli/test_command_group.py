@@ -133,6 +133,11 @@ def test_each_special_error_comes_before_its_base() -> None:
             Exit.NO_MODEL,
             "because the runtime's process was killed by SIGSEGV; load one with `rkllm init PATH`",
         ),
+        (
+            errors.NoModel("No vision encoder is loaded (it crashed); load one with vision.load."),
+            Exit.NO_MODEL,
+            "No vision encoder is loaded (it crashed); load one with vision.load. (-32001)",
+        ),
         (errors.Busy("Full."), Exit.BUSY, "Full. (-32002)"),
         (errors.NoDaemon("None."), Exit.NO_DAEMON, "None."),
         (errors.NoPermission("Shut."), Exit.NOT_ALLOWED, "Shut."),

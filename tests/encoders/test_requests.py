@@ -131,10 +131,12 @@ async def test_a_picture_is_not_decoded_without_an_encoder() -> None:
 async def test_after_a_crash_the_reason_is_said() -> None:
     """As a request for an answer says it."""
     vision = FakeVision()
-    vision.problem = "The vision encoder's process was killed by SIGSEGV; load it again."
+    vision.problem = (
+        "The vision encoder's process was killed by SIGSEGV; load it again with vision.load."
+    )
     answering = VisionRequests(vision, Files(), Pictures().pixels_of)
     with pytest.raises(
-        NoModel, match=r"No vision encoder is loaded \(.* SIGSEGV; .*\); load"
+        NoModel, match=r"No vision encoder is loaded \(.* SIGSEGV\); load one w"
     ) as it:
         await answering.encode(encoded(b"picture"))
     assert it.value.data == {"problem": vision.problem}
