@@ -20,6 +20,26 @@ from rkllm_twisted.fleet.values import Role
 pytest.importorskip("autobahn", reason="the extra fleet is not installed")
 
 
+@pytest.mark.parametrize(("role", "longest"), [(Role.BOARD, 30.0), (Role.FRONT, 5.0)])
+def test_a_front_comes_back_sooner_than_boards_must(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, role: Role, longest: float
+) -> None:
+    """Its clients wait for it; boards must not all come at once."""
+    from rkllm_twisted.fleet.wamp import connection
+    from rkllm_twisted.fleet.wamp.engine import WAMPEngine
+
+    def delay(failures: int, longest: float) -> float:
+        return connection_delay(failures, lambda _, most: most, longest)
+
+    connection_delay = connection.delay
+    monkeypatch.setattr(connection, "delay", delay)
+    keys.make(tmp_path / "key")
+    engine = WAMPEngine(reactor, "unix:/none", "m1", role, keys.read(tmp_path / "key"))
+    delays = [engine._delay(attempt) for attempt in range(12)]
+    assert delays[0] == 2.0
+    assert delays[-1] == longest
+
+
 @pytest.fixture
 def tls_port(tmp_path: Path) -> Iterator[int]:
     """A port with a certificate for 127.0.0.1 that signs itself."""

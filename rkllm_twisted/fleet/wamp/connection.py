@@ -20,6 +20,8 @@ from rkllm_twisted.errors import StartupError
 
 #: Seconds between two attempts: from the first to the last, and after a refusal.
 SHORTEST, LONGEST = 0.5, 30.0
+#: The longest for a front: its clients wait for it, and there are few of them.
+LONGEST_FRONT = 5.0
 #: Bytes of one message, as in the router's configuration.
 _MAX_MESSAGE = 16 * 1024 * 1024
 #: A peer that does not answer a ping is gone: seconds.
@@ -36,12 +38,17 @@ _WEBSOCKET = {
 }
 
 
-def delay(failures: int, uniform: Callable[[float, float], float] = random.uniform) -> float:
+def delay(
+    failures: int,
+    uniform: Callable[[float, float], float] = random.uniform,
+    longest: float = LONGEST,
+) -> float:
     """Return the seconds before the next attempt: random, so that boards do not come at once.
 
     :param failures: the attempts since the router has last accepted this member.
+    :param longest: seconds.
     """
-    return uniform(SHORTEST, min(LONGEST, 2.0 ** min(failures, 10)))
+    return uniform(SHORTEST, min(longest, 2.0 ** min(failures, 10)))
 
 
 def way_to(

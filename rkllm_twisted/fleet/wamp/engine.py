@@ -222,7 +222,11 @@ class WAMPEngine:
         is_refused, self._is_told, self._is_refused = self._is_refused, False, False
         self._why = ""
         self._failures += 1
-        return connection.LONGEST if is_refused else connection.delay(self._failures)
+        if is_refused:
+            return connection.LONGEST
+        is_board = self.role is Role.BOARD
+        longest = connection.LONGEST if is_board else connection.LONGEST_FRONT
+        return connection.delay(self._failures, longest=longest)
 
 
 def _no_connection() -> RouterLost:
