@@ -13,6 +13,7 @@ from rkllm_twisted.chat.answer import ChatAnswer
 from rkllm_twisted.chat.events import (
     Content,
     Event,
+    Reasoning,
     ToolCallArguments,
     ToolCallBegin,
     ToolCallBroken,
@@ -45,6 +46,7 @@ class CheckedTurns:
     :param can_heat: True if a run takes sampling parameters.
     :param on_events: called in the reactor thread, once, with the whole answer.
     :ivar result: the answer, once an attempt was good.
+    :ivar has_reasoned: True if the client has reasoning already, of an answer that went no further.
     """
 
     turn_of: Callable[[tuple[Message, ...]], ChatTurn]
@@ -53,6 +55,7 @@ class CheckedTurns:
     can_heat: bool
     on_events: Callable[[list[Event]], object] | None
     result: StructuredResult | None = None
+    has_reasoned: bool = False
     _said: tuple[Message, ...] = ()
     _runs: int = 0
 
@@ -99,7 +102,7 @@ class CheckedTurns:
             return None
         self.result = result
         if self.on_events is not None:
-            turn.deliver(self.on_events, _events(result.answer))
+            turn.deliver(self.on_events, self._events(result.answer))
         return result
 
     def _turn(self) -> ChatTurn:
@@ -154,19 +157,23 @@ class CheckedTurns:
             answer, structured, made.plan, made.usage, guaranteed=False, changes=made.changes
         )
 
+    def _events(self, answer: ChatAnswer) -> list[Event]:
+        """Return the events of a whole answer."""
+        found: list[Event] = []
+        if answer.reasoning and not self.has_reasoned:
+            found.append(Reasoning(answer.reasoning))
+        if answer.content:
+            found.append(Content(answer.content))
+        for index, call in enumerate(answer.tool_calls):
+            found.append(ToolCallBegin(index, call.id, call.name))
+            found.append(ToolCallArguments(index, call.arguments))
+        return found
+
 
 def _shown(answer: ChatAnswer) -> str:
     """Return what the model is shown of an answer that does not fit."""
     calls = (f"{call.name} {call.arguments}" for call in answer.tool_calls)
     return "\n".join(filter(None, (answer.content, *calls)))[:MAX_SHOWN]
-
-
-def _events(answer: ChatAnswer) -> list[Event]:
-    found: list[Event] = [Content(answer.content)] if answer.content else []
-    for index, call in enumerate(answer.tool_calls):
-        found.append(ToolCallBegin(index, call.id, call.name))
-        found.append(ToolCallArguments(index, call.arguments))
-    return found
 
 
 _ANSWER_AGAIN = "That does not have the form that was asked for. Answer again, with nothing else."

@@ -81,13 +81,13 @@ async def answered(
 
             def perform(npu: ITurn) -> StructuredResult | None:
                 try:
-                    if turns.watch.unsteered_load == npu.loads:
-                        raise NotAppendedError("The runtime cannot steer an answer.")
-                    return turn.perform(npu)
+                    if turns.watch.unsteered_load != npu.loads:
+                        return turn.perform(npu)
                 except NotAppendedError:
                     turns.watch.unsteered_load = npu.loads
-                    has_failed.append(True)
-                    return None
+                    prepared.checked.has_reasoned = turn.free is not None
+                has_failed.append(True)
+                return None
 
             yield TurnCalls(perform, turn.continues)
             if not has_failed:

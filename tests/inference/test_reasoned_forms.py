@@ -109,9 +109,16 @@ def test_where_tokens_cannot_be_chosen_what_follows_the_reasoning_is_checked(rig
     rig.runtime.answers = []
     rig.turns.watch.checked_load = 1
     rig.runtime.answers = [THOUGHT, THOUGHT + "\n\nyou quick"]
-    asked = rig.ask([user("Who?")], response_format=FORM, enable_thinking=True)
+    asked = rig.ask([user("Who?")], response_format=FORM, enable_thinking=True, stream=True)
     assert asked.result["message"]["reasoning_content"] == "Well, you."
     assert asked.text == "you quick"
+    # The second time it is known that tokens cannot be chosen, and nothing is streamed at first.
+    rig.runtime.answers = [THOUGHT + "\n\nyou quick"]
+    again = rig.ask([user("Who?")], response_format=FORM, enable_thinking=True, stream=True)
+    assert again.pieces == [{"reasoning_content": "Well, you."}, {"content": "you quick"}]
+    for one in (asked, again):
+        thought = [piece.get("reasoning_content", "") for piece in one.pieces]
+        assert "".join(thought) == "Well, you."
     assert asked.result["structured"]["guaranteed"] is False
 
 
