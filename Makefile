@@ -60,6 +60,7 @@ unit: $(VENV)/test-installed
 SLOW := tests/contract tests/contracts tests/abi/test_invalid_parameters.py tests/abi/test_to_c.py \
     tests/inference/test_no_client_reads_another.py tests/npu/test_foreign_aborts.py \
     tests/inference/test_structured_on_cpu.py tests/structured/test_schemas.py tests/encoders/test_vision.py \
+    tests/fleet_service/test_clock.py \
     $(addprefix tests/endtoend/test_,$(addsuffix .py, \
     big_messages chaos chaos_hangs check fleet fleet_forms cli cli_bad_days cli_terminal conversation demo_vision hostile images \
     isolation log methods_page models pauses public_reports quirks startup systemd systemd_http vision_board))
