@@ -1,7 +1,8 @@
 """Makes waking the reactor cheaper: each token from the NPU's thread does it.
 
 Twisted's waker writes a byte to a pipe and, in the reactor's thread, reads it through a dozen
-functions, as many as the daemon's own on a token's way through the NPU's thread.
+functions, as many as the daemon's own on a token's way through the NPU's thread. The names of the
+reactor's epoll object and of the pipe's ends are private to Twisted: without them nothing changes.
 """
 
 from __future__ import annotations

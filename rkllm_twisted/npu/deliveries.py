@@ -72,7 +72,10 @@ class Deliveries:
     ) -> None:
         self._from_thread = from_thread
         self._deliver = deliver
-        self._lock = threading.Condition()
+        # A condition is entered and asked by functions of Python: a lone token needs none.
+        self._lock = threading.Lock()
+        self._taken = threading.Condition(self._lock)
+        self._is_waiting = False
         self._growing: DeliveryBatch | None = None
 
     def put(self, batch: DeliveryBatch) -> None:
@@ -81,7 +84,9 @@ class Deliveries:
             growing = self._growing
             if growing is not None and growing.tokens >= MAX_TOKENS:
                 # Not for ever: the reactor may wait for this thread, or have ended.
-                self._lock.wait_for(lambda: self._growing is not growing, MAX_WAIT_S)
+                self._is_waiting = True
+                self._taken.wait_for(lambda: self._growing is not growing, MAX_WAIT_S)
+                self._is_waiting = False
                 growing = self._growing
             if growing is None:
                 self._growing = batch
@@ -99,5 +104,6 @@ class Deliveries:
         with self._lock:
             if self._growing is batch:
                 self._growing = None
-                self._lock.notify()
+                if self._is_waiting:
+                    self._taken.notify()
         self._deliver(batch)

@@ -175,17 +175,15 @@ class Job:
     def deliver(self, deliveries: Iterable[Delivery]) -> None:
         """Call functions of the caller's. In the reactor thread. It raises nothing."""
         for delivery in deliveries:
-            if not self.abandoned:
-                self._deliver(delivery)
-
-    def _deliver(self, delivery: Delivery) -> None:
-        try:
-            if delivery.results is None:
-                delivery.function(*delivery.args)
-            else:
-                delivery.function(delivery.results)
-        except Exception:  # noqa: BLE001 - a fault of one function must not cost the others
-            _log.failure("what a turn delivers could not be taken")
+            if self.abandoned:
+                return
+            try:
+                if delivery.results is None:
+                    delivery.function(*delivery.args)
+                else:
+                    delivery.function(delivery.results)
+            except Exception:  # noqa: BLE001 - a fault of one function must not cost the others
+                _log.failure("what a turn delivers could not be taken")
 
     def check(self) -> None:
         """Check that the caller still waits for the answer.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from operator import attrgetter
 from typing import Any
 
 import attrs
@@ -22,6 +23,9 @@ from rkllm_twisted.wire import encoding, jsonrpc
 from rkllm_twisted.wire.encoded_result import EncodedResult
 
 _log = Logger("rkllm.rpc")
+#: The types of results that are nothing but tokens.
+_ONLY_TOKENS = {EncodedResult}
+_json_of: Callable[[object], bytes] = attrgetter("json")
 
 
 def _as_responses(raw_id: bytes, _seq: int, results: list[bytes]) -> list[bytes]:
@@ -116,10 +120,13 @@ class RPCCall(msgspec.Struct, eq=False, kw_only=True):
         if not self.is_open or entry.id is None:
             return
         first = entry.tokens or 0
-        encoded = [
-            result.json if type(result) is EncodedResult else encoding.encode(result, floats)
-            for result in results
-        ]
+        if {*map(type, results)} == _ONLY_TOKENS:
+            encoded = [*map(_json_of, results)]
+        else:
+            encoded = [
+                result.json if type(result) is EncodedResult else encoding.encode(result, floats)
+                for result in results
+            ]
         entry.tokens = first + len(encoded)
         self.send(STREAM_FORMS[self.settings.stream](entry.id, first, encoded))
 

@@ -42,7 +42,7 @@ class RunText:
         """Decode the texts of results in state NORMAL that follow each other."""
         if not self._is_inside:
             try:  # contextlib.suppress would be three calls more, for each read
-                return [text.decode() for text in texts]
+                return [*map(bytes.decode, texts)]
             except UnicodeDecodeError:
                 pass
         return [self.normal(text) for text in texts]
