@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -151,6 +151,18 @@ class Job:
             self.in_run = is_run
             if is_run and self._abort_waits:
                 self.aborted, self._abort_waits = True, False
+
+    @contextlib.contextmanager
+    def own_run(self) -> Iterator[None]:
+        """Make a run of the daemon's own. An abort of it concerns the turn's next run, too."""
+        with self._lock:
+            self.aborted, self.in_run = False, True
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._abort_waits = self._abort_waits or self.aborted
+                self.aborted = self.in_run = False
 
     def abandon(self, error: Exception) -> None:
         """Answer the caller now; drop what the thread still does."""

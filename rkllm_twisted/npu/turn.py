@@ -116,14 +116,11 @@ class NPUTurn:
     def embedding_width(self) -> int:
         """See :class:`ITurn`. The first question is a run: with its timeout, and aborted as one."""
         job = self._job
-        job.aborted, job.in_run = False, True
-        try:
+        with job.own_run():
             job.check()
             self._deliveries.end_batch()
             self._on_call(job, "rkllm_run", None)
             width: int = self._runtime.embedding_width()
-        finally:
-            job.in_run = False  # what is encoded next is not aborted as a run
         job.check()
         return width
 

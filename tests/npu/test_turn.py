@@ -186,3 +186,42 @@ def test_what_is_delivered_after_the_turn_was_given_up_is_dropped(rig: Rig) -> N
     given_up.addErrback(lambda reason: reason.trap(CancelledError))
     rig.thread.run()
     assert delivered == [1]
+
+
+def test_the_question_for_the_width_is_aborted_when_its_client_leaves(rig: Rig) -> None:
+    """It is a run: one token, which may hang."""
+    reached: list[object] = []
+
+    def leave() -> int:
+        asked.cancel()
+        return 8
+
+    def procedure(turn: ITurn) -> None:
+        reached.append("asked")
+        reached.append(turn.embedding_width())
+
+    rig.runtime.embedding_width = leave  # type: ignore[method-assign]
+    asked = rig.turn(procedure)
+    asked.addErrback(lambda failure: failure.trap(CancelledError))
+    rig.thread.run()
+    assert (reached, rig.runtime.aborts) == (["asked"], 1)
+
+
+def test_an_abort_during_the_question_for_the_width_ends_the_next_run(rig: Rig) -> None:
+    """The client that aborts knows of no question."""
+    reasons: list[object] = []
+
+    def abort() -> int:
+        rig.npu.abort()
+        return 8
+
+    def procedure(turn: ITurn) -> None:
+        assert turn.embedding_width() == 8
+        reasons.append(rig.run(turn).get(FINISH_REASON))
+        reasons.append(rig.run(turn).get(FINISH_REASON))
+
+    rig.runtime.embedding_width = abort  # type: ignore[method-assign]
+    rig.turn(procedure)
+    rig.thread.run()
+    assert reasons == ["cancelled", None]
+    assert rig.runtime.performed == ["rkllm_run"]

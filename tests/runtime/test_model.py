@@ -12,7 +12,7 @@ from embedded_layouts import EMBEDDED_LAYOUTS
 
 from rkllm_twisted.abi.release import releases
 from rkllm_twisted.cpu import demo_model
-from rkllm_twisted.errors import InvalidParams, RuntimeRefused
+from rkllm_twisted.errors import InvalidParams, RuntimeCrashed, RuntimeRefused
 from rkllm_twisted.runtime.model import learn_width
 from rkllm_twisted.runtime.runtime import Runtime, open_runtime
 
@@ -162,3 +162,36 @@ def test_a_token_that_stays_in_the_cache_is_cleared() -> None:
     assert learn_width(call) == 8
     cleared = {"keep_system_prompt": 0, "start_pos": [10, 7], "end_pos": [11, 8]}
     assert calls[-1] == ("rkllm_clear_kv_cache", cleared)
+
+
+def test_the_width_can_be_asked_for_before_there_are_embeddings(load: Any) -> None:
+    """The first question runs one token; the run after it needs no other."""
+    runtime = load(SCRIPT)
+    assert [runtime.embedding_width(), runtime.embedding_width()] == [8, 8]
+    assert run(runtime, embed(8, 1)) == "first"
+
+
+def test_an_aborted_question_is_asked_again(load: Any) -> None:
+    """It had no answer."""
+    runtime = load("embd 8\nrun\nhang until abort\nnofinish\nrun\nhidden 1 8\nnofinish\n")
+    widths: list[int] = []
+    thread = threading.Thread(target=lambda: widths.append(runtime.embedding_width()))
+    thread.start()
+    while thread.is_alive():
+        try:
+            runtime.abort()
+        except RuntimeRefused:  # it does not run yet, or no more
+            thread.join(0.001)
+    assert [*widths, runtime.embedding_width()] == [0, 8]
+
+
+def test_a_crash_during_the_question_is_one() -> None:
+    """A refusal says less than the real run's; the end of the process says all."""
+
+    def call(_function: str, _params: Any, heard: Any) -> dict[str, Any]:
+        if heard is not None:
+            raise RuntimeCrashed("The runtime's process was killed by SIGSEGV.")
+        return {"cache_sizes": [0]}
+
+    with pytest.raises(RuntimeCrashed, match="SIGSEGV"):
+        learn_width(call)
