@@ -10,15 +10,16 @@ import ctypes
 import math
 from collections.abc import Iterator
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import attrs
 import msgspec
 
-from rkllm_twisted.abi.from_c import SHAPES
+from rkllm_twisted.abi.from_c import SHAPES, to_json
 from rkllm_twisted.abi.layouts import CData, Layout
 from rkllm_twisted.abi.release import Release
 from rkllm_twisted.errors import RuntimeRefused
+from rkllm_twisted.values import FloatArray
 
 RESULT = "RKLLMResult"
 
@@ -111,6 +112,36 @@ def structure_of(layout: Layout, copy: ResultCopy) -> CData:
     """
     result = layout.structs[RESULT].from_buffer_copy(copy.structure)
     result.text = copy.text
+    for parent, name, data, _ in _checked_arrays(layout, result, copy):
+        holder = getattr(result, parent)
+        kind = type(getattr(holder, name))
+        setattr(holder, name, ctypes.cast(ctypes.c_char_p(data), kind) if data else None)
+    return result
+
+
+def fields_of(layout: Layout, copy: ResultCopy) -> dict[str, object]:
+    """Return what :func:`.to_json` returns of the structure, without a copy of its arrays.
+
+    The text is left out.
+
+    :raises: see :func:`structure_of`.
+    """
+    result = layout.structs[RESULT].from_buffer_copy(copy.structure)
+    arrays = list(_checked_arrays(layout, result, copy))
+    result.text = None
+    for parent, name, _, _ in arrays:
+        setattr(getattr(result, parent), name, None)
+    fields: dict[str, Any] = to_json(layout, result)
+    for parent, name, data, shape in arrays:
+        if data:
+            fields[parent][name] = FloatArray(data, shape)
+    return fields
+
+
+def _checked_arrays(
+    layout: Layout, result: CData, copy: ResultCopy
+) -> Iterator[tuple[str, str, bytes, tuple[int, ...]]]:
+    """Yield each array's places in a result, its bytes and its shape."""
     for (parent, name), data in zip(_arrays(layout.release), copy.arrays, strict=False):
         holder = getattr(result, parent)
         shape = tuple(getattr(holder, count) for count in SHAPES[name])
@@ -123,9 +154,7 @@ def structure_of(layout: Layout, copy: ResultCopy) -> CData:
             )
         if len(data) != due:
             raise ValueError(f"{name} has {len(data)} bytes, not {due}")
-        kind = type(getattr(holder, name))
-        setattr(holder, name, ctypes.cast(ctypes.c_char_p(data), kind) if data else None)
-    return result
+        yield parent, name, data, shape
 
 
 @cache

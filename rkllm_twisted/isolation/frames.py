@@ -7,6 +7,7 @@ sends callbacks and returns. ``cpu_runtime/src/host/frames.h`` says the same in 
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from enum import IntEnum
 
 import attrs
@@ -51,8 +52,12 @@ MAX_ROWS = 255
 AWAIT_END = 1
 
 
-#: The kind, the number and the body.
-Frame = tuple[int, int, bytes]
+#: Frames of more bytes are not copied more than needed.
+LARGE = 2**16
+#: A frame of more bytes takes memory only as they come: its header may be damaged.
+LARGEST_AT_ONCE = 2**24
+#: The kind, the number and the body; of a large one, a view.
+Frame = tuple[int, int, Buffer]
 
 
 class BadFrame(ValueError):
@@ -191,35 +196,63 @@ class FrameReader:
     """
 
     def __init__(self) -> None:
+        #: The beginning of a frame; of a large one, with room for all of it.
         self._rest = bytearray()
+        #: How many bytes have come of it, and how many there must be before one may be complete.
+        self._have = self._needed = 0
 
     def feed(self, data: Buffer) -> list[Frame]:
         """Add bytes; return the frames that are complete."""
-        whole, at = self.join(data), 0
         frames: list[Frame] = []
-        while (found := frame_at(whole, at)) is not None:
-            frame, at = found
-            frames.append(frame)
-        if at < len(whole):
-            self.keep(whole[at:])
+        for whole in self.join(data):
+            at = 0
+            while (found := frame_at(whole, at)) is not None:
+                frame, at = found
+                frames.append(frame)
+            self.keep(whole, at)
         return frames
 
-    def join(self, data: Buffer) -> bytes:
-        """Return the bytes from the first frame on; none if that cannot be complete yet."""
-        if not self._rest:
-            return bytes(data)
+    def join(self, data: Buffer) -> Sequence[Buffer]:
+        """Return the bytes from the first frame on; none if that cannot be complete yet.
+
+        :returns: bytes, or, before them, a view of one large frame alone.
+        """
+        if not self._have:
+            return (bytes(data),)
+        if len(self._rest) > self._have:
+            return self._join_large(memoryview(data))
         self._rest += data
-        if len(self._rest) < self._missing:
-            return b""
-        whole, self._rest = bytes(self._rest), bytearray()
-        return whole
+        self._have = len(self._rest)
+        if self._have < self._needed:
+            return ()
+        return (bytes(self._take()),)
 
-    def keep(self, rest: bytes) -> None:
-        """Keep the end of what :meth:`join` has returned, which is no whole frame."""
-        self._rest = bytearray(rest)
-        self._missing = _needed(self._rest)
+    def _join_large(self, data: memoryview) -> Sequence[Buffer]:
+        part = data[: self._needed - self._have]
+        stop = self._have + len(part)
+        memoryview(self._rest)[self._have : stop] = part
+        self._have = stop
+        if stop < self._needed:
+            return ()
+        rest = bytes(data[len(part) :])
+        frame = memoryview(self._take())
+        return (frame, rest) if rest else (frame,)
 
-    _missing = 0
+    def _take(self) -> bytearray:
+        taken, self._rest, self._have = self._rest, bytearray(), 0
+        return taken
+
+    def keep(self, whole: Buffer, at: int) -> None:
+        """Keep what is no whole frame of what :meth:`join` has returned.
+
+        :param at: where that begins.
+        """
+        rest = bytearray(whole[at:])
+        self._rest, self._have, self._needed = rest, len(rest), _needed(rest)
+        if LARGE < self._needed <= LARGEST_AT_ONCE:
+            # Adding up the parts would copy the first ones again and again.
+            self._rest = bytearray(self._needed)
+            self._rest[: len(rest)] = rest
 
 
 def _needed(rest: bytearray) -> int:
@@ -229,7 +262,7 @@ def _needed(rest: bytearray) -> int:
     return HEADER.size + int(HEADER.unpack_from(rest)[3])
 
 
-def frame_at(data: bytes, at: int) -> tuple[Frame, int] | None:
+def frame_at(data: Buffer, at: int) -> tuple[Frame, int] | None:
     """Return the frame at a place, and where it ends; None if it is not complete.
 
     :raises BadFrame: its header is wrong.
@@ -241,4 +274,8 @@ def frame_at(data: bytes, at: int) -> tuple[Frame, int] | None:
     if zero or size > MAX_BODY_BYTES:
         raise BadFrame("a header is wrong")
     stop = body + size
-    return None if stop > len(data) else ((kind, number, data[body:stop]), stop)
+    if stop > len(data):
+        return None
+    # A view of a large one, which is not copied for being read.
+    source = memoryview(data) if size > LARGE else data
+    return (kind, number, source[body:stop]), stop

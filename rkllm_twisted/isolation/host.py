@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from rkllm_twisted.abi.image import NUMBER_BYTES, Argument, ArgumentPlace
+from rkllm_twisted.abi.image import NUMBER_BYTES, Argument, ArgumentPlace, Buffer
 from rkllm_twisted.abi.result_copy import CallbackCopy
 from rkllm_twisted.isolation import frames
 from rkllm_twisted.isolation.config import CONNECTION_FD, HEARTBEAT_FD, HEARTBEAT_INTERVAL_S
@@ -81,7 +81,7 @@ class Host:
                     self._take(kind, number, body)
         os._exit(0)
 
-    def _take(self, kind: int, number: int, body: bytes) -> None:
+    def _take(self, kind: int, number: int, body: Buffer) -> None:
         if kind == FrameKind.CALL:
             frame = CallFrame.decode(number, body)
             call = HostCall(frame, self._connection.descriptors(len(frame.image.descriptors)))

@@ -106,32 +106,36 @@ class HostReader:
         :raises BadFrame: the bytes are no frames, or none of these.
         """
         received: list[Received] = []
-        whole, at = self._frames.join(data), 0
-        while at < len(whole):
-            tokens, at = self._tokens.read(whole, at)
-            if tokens is not None:
-                received.append(tokens)
-            found = frame_at(whole, at) if at < len(whole) else None
-            if found is None:
-                break
-            frame, at = found
-            received.append(self._read(*frame))
-        if at < len(whole):
-            self._frames.keep(whole[at:])
+        for whole in self._frames.join(data):
+            self._feed(whole, received)
         return received
 
-    def _read(self, kind: int, number: int, body: bytes) -> Received:
+    def _feed(self, whole: Buffer, received: list[Received]) -> None:
+        at = 0
+        while at < len(whole):
+            if isinstance(whole, bytes):
+                tokens, at = self._tokens.read(whole, at)
+                if tokens is not None:
+                    received.append(tokens)
+            found = frame_at(whole, at) if at < len(whole) else None
+            if found is None:
+                self._frames.keep(whole, at)
+                return
+            frame, at = found
+            received.append(self._read(*frame))
+
+    def _read(self, kind: int, number: int, body: Buffer) -> Received:
         try:
             if kind == FrameKind.CALLBACK:
                 return self._callback(body)
             if kind == FrameKind.RETURN:
                 status, has_handle = RETURN.unpack_from(body)
-                return ReturnFrame(number, status, bool(has_handle), body[RETURN.size :])
+                return ReturnFrame(number, status, bool(has_handle), bytes(body[RETURN.size :]))
         except struct.error as error:
             raise BadFrame(str(error)) from None
         raise BadFrame(f"there is no kind {kind}")
 
-    def _callback(self, body: bytes) -> CallbackCopy:
+    def _callback(self, body: Buffer) -> CallbackCopy:
         state, n_rows, userdata = CALLBACK.unpack_from(body)
         if n_rows > MAX_ROWS:
             raise BadFrame(f"{n_rows} rows")
@@ -153,9 +157,9 @@ class HostReader:
         return CallbackCopy(userdata, state, tuple(rows))
 
 
-def _cut(data: bytes, at: int, sizes: Sequence[int]) -> Iterator[bytes]:
+def _cut(data: Buffer, at: int, sizes: Sequence[int]) -> Iterator[bytes]:
     for size in sizes:
-        yield data[at : at + size]
+        yield bytes(data[at : at + size])
         at += size
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from rkllm_twisted.abi.from_c import to_json
 from rkllm_twisted.abi.layouts import CData, Layout
-from rkllm_twisted.abi.result_copy import CallbackCopy, TokenCopies, structure_of
+from rkllm_twisted.abi.result_copy import CallbackCopy, TokenCopies, fields_of, structure_of
 from rkllm_twisted.errors import RuntimeRefused
 from rkllm_twisted.runtime.result_encoder import RESULT, ResultEncoder
 from rkllm_twisted.runtime.run_text import RunText
@@ -152,7 +152,8 @@ class RunCallbacks:
         encoded = self._encoder.encode(row.structure, text)
         if encoded is not None:
             return encoded
-        return self._with_text(structure_of(self._layout, row), text)
+        fields = fields_of(self._layout, row)
+        return {**fields, "text": text, "_callback_state": _NORMAL}
 
     def _read_copy(self, copy: CallbackCopy) -> Mapping[str, object]:
         layout, state = self._layout, copy.state

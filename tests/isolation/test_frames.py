@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from rkllm_twisted.abi.image import Argument, ArgumentPlace, CallImage, Relocation
 from rkllm_twisted.abi.result_copy import CallbackCopy, ResultCopy, TokenCopies
+from rkllm_twisted.isolation import frames
 from rkllm_twisted.isolation.frames import (
     HEADER,
     BadFrame,
@@ -64,15 +66,51 @@ def encoded(frame: CallbackCopy | ReturnFrame) -> bytes:
 
 
 @given(st.lists(TOKENS | COPIES | RETURNS, max_size=6), st.lists(st.integers(1, 90)))
-def test_what_a_host_sends_is_read_whole_and_in_parts(frames: list[Any], cuts: list[int]) -> None:
+def test_what_a_host_sends_is_read_whole_and_in_parts(sent: list[Any], cuts: list[int]) -> None:
     """Byte by byte at the end, and with the beginning of another frame behind."""
-    data = b"".join(map(encoded, frames)) + HEADER.pack(FrameKind.RETURN, 0, 0, 99)[:-1]
-    assert [*one_by_one(HostReader(SIZE).feed(data))] == frames
+    data = b"".join(map(encoded, sent)) + HEADER.pack(FrameKind.RETURN, 0, 0, 99)[:-1]
+    assert [*one_by_one(HostReader(SIZE).feed(data))] == sent
     reader, found = HostReader(SIZE), []
     for size in [*cuts, *[1] * len(data)]:
         found += one_by_one(reader.feed(data[:size]))
         data = data[size:]
-    assert found == frames
+    assert found == sent
+
+
+@pytest.mark.parametrize("largest", [0, 2**24])
+def test_large_frames_are_read_whole_and_in_parts(
+    largest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between tokens, cut anywhere near their ends; also beyond what has its memory at once."""
+    monkeypatch.setattr(frames, "LARGEST_AT_ONCE", largest)
+    structure = bytes(range(SIZE))
+    token = CallbackCopy(1, 0, (ResultCopy(structure, b"a"),))
+    row = CallbackCopy(1, 0, (ResultCopy(structure, None, (b"", bytes(range(256)) * 300)),))
+    end = ReturnFrame(1, 0, has_handle=True)
+    sent = [token, row, row, token, row, end]
+    data = b"".join(map(encoded, sent))
+    assert len(encoded(row)) > frames.LARGE
+    assert [*one_by_one(HostReader(SIZE).feed(data))] == sent
+    first = len(encoded(token)) + len(encoded(row))
+    for cut in (1, 50, first - 70_000, first - 1, first, first + 1, first + 30, len(data) - 1):
+        reader = HostReader(SIZE)
+        found = [*reader.feed(data[:cut]), *reader.feed(memoryview(data)[cut:])]
+        assert [*one_by_one(found)] == sent
+    reader, found = HostReader(SIZE), []
+    for at in range(0, len(data), 9_999):
+        found += reader.feed(data[at : at + 9_999])
+    assert [*one_by_one(found)] == sent
+
+
+def test_memory_for_a_frame_of_2_gib_is_taken_as_its_bytes_come() -> None:
+    """A library may write to the connection what looks like its header."""
+    reader = FrameReader()
+    tracemalloc.start()
+    try:
+        assert not reader.feed(HEADER.pack(FrameKind.CALLBACK, 0, 0, 2**31 - 1) + b"x")
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_tokens_that_follow_each_other_are_read_together() -> None:
@@ -86,8 +124,8 @@ def test_tokens_that_follow_each_other_are_read_together() -> None:
     waiting = token(1, b"half")._replace(state=1)
     end = ReturnFrame(1, 0, has_handle=True)
     others = [token(1, b"a"), token(2, b"b"), token(2, b"c")]
-    frames = [*[token(1, text) for text in texts], waiting, *others, end]
-    found = HostReader(SIZE).feed(b"".join(map(encoded, frames)))
+    sent = [*[token(1, text) for text in texts], waiting, *others, end]
+    found = HostReader(SIZE).feed(b"".join(map(encoded, sent)))
     many = TokenCopies(1, [structure] * len(texts), texts)
     a, c = TokenCopies(1, [structure], [b"a"]), TokenCopies(2, [structure], [b"c"])
     assert found == [many, waiting, a, others[1], c, end]

@@ -11,9 +11,10 @@ import attrs
 import pytest
 from host_driver import HOSTS, Host, compiled, image, whole
 
+from rkllm_twisted.abi.from_c import to_json
 from rkllm_twisted.abi.layouts import Layout, layout_of
 from rkllm_twisted.abi.release import releases
-from rkllm_twisted.abi.result_copy import CallbackCopy, ResultOffsets, structure_of
+from rkllm_twisted.abi.result_copy import CallbackCopy, ResultOffsets, fields_of, structure_of
 from rkllm_twisted.errors import RuntimeRefused
 from rkllm_twisted.isolation import host_memory
 from rkllm_twisted.isolation.frames import (
@@ -141,13 +142,16 @@ def test_arrays_that_no_frame_can_have_are_left_out(
         assert row.arrays == (b"", b"")
         with pytest.raises(RuntimeRefused, match="Make the prompt shorter"):
             structure_of(layout, row)
+        with pytest.raises(RuntimeRefused, match="Make the prompt shorter"):
+            fields_of(layout, row)
 
 
 def test_arrays_of_several_rows_share_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of a row that do not fit are left out; those of a later one may fit."""
+    layout = layout_of(releases()[ABI])
     offsets = ResultOffsets.of(releases()[ABI])
     numbers = (ctypes.c_float * 8)(*range(8))
-    results = (layout_of(releases()[ABI]).structs["RKLLMResult"] * 3)()
+    results = (layout.structs["RKLLMResult"] * 3)()
     for result, count in zip(results, (6, 8, 2), strict=True):
         result.logits.logits = numbers
         result.logits.vocab_size, result.logits.num_tokens = count, 1
@@ -156,4 +160,8 @@ def test_arrays_of_several_rows_share_a_frame(monkeypatch: pytest.MonkeyPatch) -
     places = ResultLayout(*attrs.astuple(offsets), returns_int=1, keeps_arrays=1)
     copies = places.copies(ctypes.addressof(results), 3)
     assert [len(copy.arrays[1]) for copy in copies] == [24, 0, 8]
+    for copy in (copies[0], copies[2]):
+        fields = fields_of(layout, copy)
+        assert fields == to_json(layout, structure_of(layout, copy))
+        assert fields["logits"]["logits"].data == copy.arrays[1]  # type: ignore[index]
     assert len(encode_callback(CallbackCopy(1, 0, copies))) == HEADER.size + room

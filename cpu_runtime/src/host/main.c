@@ -23,8 +23,10 @@
 #include "host.h"
 
 enum { CONNECTION = 3, HEARTBEAT = 4, HEARTBEAT_INTERVAL_S = 1 };
-/* Larger blocks come straight from the system, and go back to it when they are freed. */
-enum { MMAP_THRESHOLD_BYTES = 4 << 20 };
+/* Larger blocks come straight from the system, and go back to it when they are freed. What is free at
+ * the end of a heap goes back beyond as much: memory that is new for each row costs more than the row.
+ */
+enum { KEPT_BYTES = 4 << 20 };
 enum { NUMBERS = 8 };
 
 /* Reads numbers with commas between; -1 if there is anything else, or more than the most. */
@@ -98,7 +100,8 @@ int main(int argc, char **argv) {
     choose_processors(argv[4]);
     set_oom_score(argv[5]);
 #ifdef M_MMAP_THRESHOLD
-    mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES);
+    mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);
+    mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
 #endif
     struct result_layout layout = read_layout(argv[2]);
     fcntl(CONNECTION, F_SETFD, FD_CLOEXEC); /* not for programs that the library may start */
