@@ -53,9 +53,9 @@ AWAIT_END = 1
 
 
 #: Frames of more bytes are not copied more than needed.
-LARGE = 2**16
+LARGE_BYTES = 2**16
 #: A frame of more bytes takes memory only as they come: its header may be damaged.
-LARGEST_AT_ONCE = 2**24
+MAX_AT_ONCE_BYTES = 2**24
 #: The kind, the number and the body; of a large one, a view.
 Frame = tuple[int, int, Buffer]
 
@@ -249,7 +249,7 @@ class FrameReader:
         """
         rest = bytearray(whole[at:])
         self._rest, self._have, self._needed = rest, len(rest), _needed(rest)
-        if LARGE < self._needed <= LARGEST_AT_ONCE:
+        if LARGE_BYTES < self._needed <= MAX_AT_ONCE_BYTES:
             # Adding up the parts would copy the first ones again and again.
             self._rest = bytearray(self._needed)
             self._rest[: len(rest)] = rest
@@ -277,5 +277,5 @@ def frame_at(data: Buffer, at: int) -> tuple[Frame, int] | None:
     if stop > len(data):
         return None
     # A view of a large one, which is not copied for being read.
-    source = memoryview(data) if size > LARGE else data
+    source = memoryview(data) if size > LARGE_BYTES else data
     return (kind, number, source[body:stop]), stop

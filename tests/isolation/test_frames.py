@@ -82,14 +82,14 @@ def test_large_frames_are_read_whole_and_in_parts(
     largest: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between tokens, cut anywhere near their ends; also beyond what has its memory at once."""
-    monkeypatch.setattr(frames, "LARGEST_AT_ONCE", largest)
+    monkeypatch.setattr(frames, "MAX_AT_ONCE_BYTES", largest)
     structure = bytes(range(SIZE))
     token = CallbackCopy(1, 0, (ResultCopy(structure, b"a"),))
     row = CallbackCopy(1, 0, (ResultCopy(structure, None, (b"", bytes(range(256)) * 300)),))
     end = ReturnFrame(1, 0, has_handle=True)
     sent = [token, row, row, token, row, end]
     data = b"".join(map(encoded, sent))
-    assert len(encoded(row)) > frames.LARGE
+    assert len(encoded(row)) > frames.LARGE_BYTES
     assert [*one_by_one(HostReader(SIZE).feed(data))] == sent
     first = len(encoded(token)) + len(encoded(row))
     for cut in (1, 50, first - 70_000, first - 1, first, first + 1, first + 30, len(data) - 1):
