@@ -207,7 +207,7 @@ FIND_OLDER_PYTHON = $(firstword $(foreach name,python3.11 python3.12, \
     $(wildcard $(PYENV)/versions/*/bin/$(name)) $(shell command -v $(name))))
 .venv-crossbar/installed:
 	-@python=$(FIND_OLDER_PYTHON); if [ -n "$$python" ]; then \
-	    echo "Installing Crossbar in .venv-crossbar …"; $$python -m venv .venv-crossbar && \
+	    echo "Installing Crossbar in .venv-crossbar: 143 packages, some minutes …"; $$python -m venv .venv-crossbar && \
 	    .venv-crossbar/bin/pip install -qq --disable-pip-version-check 'crossbar >= 26.10' && touch $@; fi
 
 # Open WebUI in its slim form, 0.8 GB; it needs Python 3.11 or 3.12, too.
