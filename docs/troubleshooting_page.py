@@ -226,6 +226,11 @@ SYMPTOMS: Mapping[str, Sequence[Symptom]] = {
             "`rkllm doctor` checks `governor` and `heat`; `rkllm bench` measures.",
         ),
         (
+            "`the program of the runtime's process is the one in Python`",
+            "The one in C was not built, or cannot run here. It takes 24 MB more, and more time.",
+            "Do what the line says; `server.version` repeats it (`runtime.host_reason`).",
+        ),
+        (
             "A client is disconnected while it reads nothing",
             "It left more than `--max-unread` unread for `--unread-timeout`.",
             "Read answers as they come.",

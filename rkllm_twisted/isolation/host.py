@@ -1,7 +1,8 @@
 """The program of the runtime's process in Python: the reference for the host in C.
 
 It opens the library, calls what frames ask for, and sends back what C returns: it knows no layout
-but the offsets told at its start, no JSON, no files. It is used where no C compiler was at install.
+but the offsets told at its start, no JSON, no files. It is used where the other was not built, or
+cannot run.
 
 One thread makes the calls. One reads frames, makes aborts and pauses, and ends the process when the
 daemon's connection ends. One sends a heartbeat. There is no reactor and no Twisted here.
