@@ -11,10 +11,12 @@ import pytest
 from inference_rig import Asked, Rig, furnish, user
 from made_up_constraint import MadeUp
 from twisted.internet.defer import CancelledError
+from twisted.internet.task import Clock
 
-from rkllm_twisted.errors import InternalError, InvalidParams, RuntimeRefused
+from rkllm_twisted.errors import InternalError, InvalidParams, RuntimeRefused, TimedOut
 from rkllm_twisted.inference.token_engines import TokenEngines
 from rkllm_twisted.methods.text_structured import Params
+from rkllm_twisted.npu.timeouts import Timeouts
 
 FORM = {"type": "choices", "choices": ["you helpful", "you quick"]}
 
@@ -194,6 +196,23 @@ def test_it_is_cancelled_at_every_step(paced: Paced) -> None:
         assert paced.whole()["text"] in paced.texts
         assert paced.rig.npu.status().state == "loaded"
     assert between > 3
+
+
+def test_a_time_out_between_two_runs_ends_it(paced: Paced) -> None:
+    """No other run begins, and the next answer is whole."""
+    clock, thread = Clock(), paced.rig.thread
+    paced.rig.npu.set_timeouts(clock, Timeouts(first_token=10, token=10, abort=5))
+    asked = paced.begin()
+    while paced.runs < 3 or not paced.is_between_runs:
+        thread.go()
+    while thread.calls:
+        thread.deliver()
+    clock.advance(11)
+    assert isinstance(asked.error, TimedOut)
+    before = paced.runs
+    paced.rig.settle()
+    assert paced.runs == before
+    assert paced.whole()["text"] in paced.texts
 
 
 def test_an_abort_at_any_step_ends_it_with_what_it_has(paced: Paced) -> None:
