@@ -134,6 +134,7 @@ class Job:
                 result: Result = runtime.abort()
             except RuntimeRefused:
                 if self.is_single:
+                    self.aborted = False  # the client is told so, and the run goes on
                     raise
                 # The run has not entered C yet, so that its first result repeats the abort.
             else:

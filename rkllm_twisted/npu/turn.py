@@ -214,8 +214,8 @@ class NPUTurn:
             self._has_ended = True  # a few tokens more may come
             abort_quietly(self._runtime)
         else:
-            if self._job.aborted:  # the abort may have come before the run had entered C, too
-                abort_quietly(self._runtime)
+            if self._job.aborted and not self._job.is_single:
+                abort_quietly(self._runtime)  # it may have come before the run had entered C, too
             self._batch.tokens += 1
             on_partials((result,))
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
 from zope.interface import implementer
 
 from rkllm_twisted.abi.return_codes import outputs_of
+from rkllm_twisted.errors import RuntimeRefused
 from rkllm_twisted.interfaces import IRuntime, ITurn
 from rkllm_twisted.npu.history import Observed, Shared
 from rkllm_twisted.npu.thread import ThreadNPU
@@ -111,6 +114,22 @@ def test_an_abort_just_before_c_is_repeated_in_the_run(rig: Rig) -> None:
     rig.thread.run()
     assert answers == [{"success": True, "status_code": 0}]
     assert (texts, reasons) == (["Hello"], ["cancelled"])
+
+
+def test_an_abort_of_a_call_alone_that_c_has_refused_stops_nothing(rig: Rig) -> None:
+    """Its client is told that it was refused, so the run, which C had not begun, is whole."""
+    texts: list[str] = []
+    results: list[Any] = []
+    errors: list[Any] = []
+    run = rig.npu.run("rkllm_run", RUN, lambda one: texts.append(one["text"]), "a")
+    run.addCallback(results.append)
+    refuse = partial(outputs_of, "rkllm_abort", -1)
+    with patch.object(rig.runtime, "abort", refuse):
+        rig.npu.abort().addErrback(errors.append)
+    rig.thread.run()
+    assert errors[0].check(RuntimeRefused)
+    assert (texts, results[0].get(FINISH_REASON)) == (["Hello", " world"], None)
+    assert rig.runtime.aborts == 0
 
 
 def test_an_abort_while_another_call_than_a_run_is_made_alone_is_cs_own(rig: Rig) -> None:
