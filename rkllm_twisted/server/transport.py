@@ -211,6 +211,8 @@ class UNIXPort(unix.Port):
     """
 
     transport = ClientTransport
+    #: Of Twisted's way to accept, which is for a process without descriptors.
+    numberAccepts = ACCEPTS_PER_TURN
     _shouldShutdown = False
 
     def __init__(

@@ -44,3 +44,22 @@ def test_a_child_that_cannot_be_started_is_tried_again(start: Start, script: Scr
         assert client.ask("rkllm.run", run_params())["result"]["text"] == "a"
         assert len(opened()) == len(before)
     assert "AssertionError" not in daemon.log.read_text()
+
+
+def test_a_client_beyond_the_last_descriptor_is_disconnected(start: Start) -> None:
+    """It does not wait for ever, and those before it and after it are served."""
+    daemon = start()
+    descriptors = Path(f"/proc/{daemon.process.pid}/fd")
+    limits = resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE)
+    with daemon.connect() as client:
+        status_of(client)
+        # The lowest free number is the next one; there may be gaps below the greatest.
+        used = {int(path.name) for path in descriptors.iterdir()}
+        low = next(number for number in range(max(used) + 2) if number not in used)
+        resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (low, limits[1]))
+        with daemon.connect() as one_too_many:
+            assert one_too_many.eof() == b""
+        assert client.ask("server.ping")["result"] == "pong"
+        resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, limits)
+        with daemon.connect() as late:
+            assert late.ask("server.ping")["result"] == "pong"
