@@ -108,6 +108,8 @@ def command(
     The exit code is 1 if something is wrong. If a daemon answers, this checks the daemon's user and
     library, otherwise your own.
     """
+    if (family or tags) and not (contract and vision):
+        raise click.UsageError("--family and --tags need --contract and --vision.")
     if contract:
         if model is None:
             raise click.UsageError("--contract needs --model, a model to test the library with.")

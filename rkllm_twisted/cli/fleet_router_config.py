@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 _PATH = click.Path(path_type=Path)
-_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+#: Only the router's own user may read its key.
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False, readable=False)
 
 
 @click.command("router-config")

@@ -90,5 +90,6 @@ def every_client_administers(options: FrontOptions, is_passed: bool) -> bool:
     :param is_passed: systemd has opened the socket, with permissions of its own.
     """
     is_named = options["admin-uid"] or options["admin-gid"]
-    is_open = is_passed or bool(options["mode"] & 0o077)
+    # To connect to a socket one must be able to write to it.
+    is_open = is_passed or options["owner"] is not None or bool(options["mode"] & 0o022)
     return bool(options["admin"]) and not is_named and is_open

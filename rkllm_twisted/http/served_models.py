@@ -12,7 +12,11 @@ from rkllm_twisted.chat.families import family_of
 from rkllm_twisted.chat.family_table import FAMILIES
 from rkllm_twisted.errors import HTTPError
 from rkllm_twisted.http.error_table import model_not_found
-from rkllm_twisted.models.encoder_fit import family_of_encoder, reason_against_family
+from rkllm_twisted.models.encoder_fit import (
+    family_of_encoder,
+    reason_against_family,
+    reason_against_outputs,
+)
 from rkllm_twisted.vision_interfaces import EncoderLoad
 
 #: So many names are shown in an error.
@@ -103,6 +107,8 @@ def _what_is_seen(name: str, status: Mapping[str, Any]) -> Mapping[str, Any]:
     asked = EncoderLoad(encoder["path"], family=encoder["family"])
     family = family_of(name, FAMILIES)
     if reason_against_family(asked, None if family is None else family.name) is not None:
+        return {}
+    if reason_against_outputs(encoder["outputs"], family) is not None:
         return {}
     family = family or family_of_encoder(asked)
     has_texts = encoder["tags"] is not None or (family is not None and family.image is not None)

@@ -81,7 +81,7 @@ class Pictures:
                 f"{another}, and {profile.name} is of the family {family}; load its own encoder, or"
                 " say the right family with vision.load or in rkllm.toml"
             )
-        against = reason_against_outputs(encoder, profile.chat.family)
+        against = reason_against_outputs(encoder.outputs, profile.chat.family)
         if against is not None:
             return against
         if marks_with(encoder.asked, profile.image) is None:

@@ -53,16 +53,17 @@ def reason_against_family(asked: EncoderLoad, family: str | None) -> str | None:
     return f"the vision encoder's file is named after the family {own.name}"
 
 
-def reason_against_outputs(encoder: EncoderFacts, family: Family | None) -> str | None:
+def reason_against_outputs(outputs: int, family: Family | None) -> str | None:
     """Return why models of a family cannot read an encoder's rows; None if they can.
 
+    :param outputs: how many the encoder has.
     :param family: None if it is not known.
     """
-    if family is None or family.image is None or encoder.outputs in family.image_outputs:
+    if family is None or family.image is None or outputs in family.image_outputs:
         return None
     counts = " or ".join(map(str, family.image_outputs))
     return (
-        f"the vision encoder has {encoder.outputs} outputs, and those of the family {family.name}"
+        f"the vision encoder has {outputs} outputs, and those of the family {family.name}"
         f" have {counts}; load the encoder that was exported with the model"
     )
 
@@ -92,7 +93,7 @@ def fits(encoder: EncoderFacts, model: NamedModel) -> bool:
         "completion" in model.capabilities
         and width in (None, encoder.row_width)
         and reason_against_family(encoder.asked, model.family) is None
-        and reason_against_outputs(encoder, _family_named(model.family)) is None
+        and reason_against_outputs(encoder.outputs, _family_named(model.family)) is None
         and marks_with(encoder.asked, model.image) is not None
     )
 

@@ -30,6 +30,8 @@ def options_of(*words: str) -> Any:
         (("--admin",), True, True),
         (("--admin", "--mode=0660"), False, True),
         (("--admin", "--mode=0666"), False, True),
+        (("--admin", "--mode=0644"), False, False),
+        (("--admin", "--mode=0600", "--owner=root"), False, True),
         (("--admin", "--mode=0660", "--admin-uid=0"), False, False),
         (("--admin", "--admin-gid=0"), True, False),
     ],

@@ -91,13 +91,17 @@ def test_a_model_that_was_loaded_by_its_path_has_the_name_of_its_file() -> None:
         ("/models/qwen2-vl.rkllm", None, False),
         ("/models/qwen2-vl.rkllm", {"path": "/models/qwen3-vl_vision_rk3588.rknn"}, False),
         ("/models/mine.rkllm", {"path": "/models/qwen3-vl_vision_rk3588.rknn"}, True),
+        ("/models/qwen2-vl.rkllm", {"outputs": 4}, False),
+        ("/models/qwen3-vl.rkllm", {"outputs": 4}, True),
     ],
 )
 def test_a_model_without_a_name_reads_images_if_an_encoder_fits(
     path: str, encoder: dict[str, Any] | None, sees: bool
 ) -> None:
     whole = (
-        None if encoder is None else {"path": "/e.rknn", "family": None, "tags": None, **encoder}
+        None
+        if encoder is None
+        else {"path": "/e.rknn", "family": None, "tags": None, "outputs": 1, **encoder}
     )
     status = {"model_path": path, "max_context_len": 99, "vision": {"encoder": whole}}
     (found,) = models_of(0, {"models": []}, status)
