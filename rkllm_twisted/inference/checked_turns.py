@@ -45,7 +45,7 @@ class CheckedTurns:
     :param calls: checks the answer's calls; None if it cannot be one.
     :param can_heat: True if a run takes sampling parameters.
     :param on_events: called in the reactor thread, once, with the whole answer.
-    :ivar result: the answer, once an attempt was good.
+    :ivar result: the answer, once an attempt was good, or was cut or aborted.
     :ivar has_reasoned: True if the client has reasoning already, of an answer that went no further.
     """
 
@@ -88,8 +88,6 @@ class CheckedTurns:
             return any(self._is_over(event, check, has_begun) for event in events)
 
         made = attrs.evolve(chat, watched=watch).perform(turn)
-        if made.answer.finish_reason == "cancelled":
-            raise RuntimeRefused("The run was aborted; send the request again.", _RUN)
         if has_begun and made.answer.tool_calls:  # what follows a call is the rest of no other
             made = attrs.evolve(made, answer=attrs.evolve(made.answer, content=None))
         result = self._judged(made, check)
@@ -134,8 +132,11 @@ class CheckedTurns:
         return check.is_over
 
     def _judged(self, made: TurnResult, check: FormCheck | None) -> StructuredResult | None:
-        """Return the result if the answer fits, or if the limit has cut it; else None."""
+        """Return the result if the answer fits, or if it was cut or aborted; else None."""
         answer = made.answer
+        if answer.finish_reason == "cancelled":
+            text = answer.content if check is None else check.text
+            return self._result(made, ChatAnswer(text, answer.reasoning, (), "cancelled"))
         if answer.tool_calls and self.calls is not None:
             fits = [self.calls.fits(call.name, call.arguments) for call in answer.tool_calls]
             return self._result(made, answer) if all(fits) else None
@@ -189,4 +190,3 @@ _NO_CALL = (
     f"The model did not call a function as its schema says in {MAX_ATTEMPTS} attempts; make the"
     " schema simpler, or say in the prompt what is wanted."
 )
-_RUN = {"function": "rkllm_run", "status_code": 0}

@@ -70,14 +70,28 @@ async def answered(
     stream: Stream,
     prepare: Callable[[ModelProfile], PreparedAnswer],
 ) -> tuple[ModelProfile, Prompt, StructuredResult]:
-    """Make the turns of an answer: tokens are chosen if that is possible, else it is checked."""
+    """Make the turns of an answer: tokens are chosen if that is possible, else it is checked.
+
+    The client gets reasoning once, of the first turn that has some.
+    """
+    has_reasoned = False
 
     def work(
         _: ModelProfile, prepared: PreparedAnswer
     ) -> Iterator[TurnCalls[StructuredResult | None]]:
         has_failed: list[bool] = []
         if prepared.steered is not None and turns.traits.plan.history:
-            turn = _steered_turn(turns, params, prepared.steered, stream)
+            had_reasoned = has_reasoned
+
+            def stream_once(piece: Reply) -> None:
+                nonlocal has_reasoned
+                if "reasoning_content" in piece:
+                    if had_reasoned:
+                        return
+                    has_reasoned = True
+                stream(piece)
+
+            turn = _steered_turn(turns, params, prepared.steered, stream_once)
 
             def perform(npu: ITurn) -> StructuredResult | None:
                 try:
@@ -85,13 +99,13 @@ async def answered(
                         return turn.perform(npu)
                 except NotAppendedError:
                     turns.watch.unsteered_load = npu.loads
-                    prepared.checked.has_reasoned = turn.free is not None
                 has_failed.append(True)
                 return None
 
             yield TurnCalls(perform, turn.continues)
             if not has_failed:
                 return
+        prepared.checked.has_reasoned = has_reasoned  # also of a turn with another model
         yield from prepared.checked.attempts()
 
     _, prepared, results = await turns.answer(params.model, client, prepare, work)

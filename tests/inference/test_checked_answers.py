@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import attrs
@@ -240,3 +241,37 @@ def test_an_answer_that_the_limit_cuts_is_not_parsed(
     assert asked.result["parsed"] is None
     assert asked.result["text"] in written
     assert asked.result["guaranteed"] is False
+
+
+@pytest.fixture
+def aborting(model: Model) -> Iterator[Model]:
+    """A model whose runs a client aborts after the second token."""
+    steps = iter([lambda: None, model.rig.npu.abort])
+    model.rig.runtime.on_token = lambda: next(steps, lambda: None)()
+    yield model
+    model.rig.runtime.on_token = lambda: None
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_call_that_a_client_aborts_is_the_text_so_far(aborting: Model, stream: bool) -> None:
+    asked = aborting.ask(GOOD, GOOD, stream=stream)
+    assert asked.error is None
+    assert asked.result["finish_reason"] == "cancelled"
+    assert "tool_calls" not in asked.result["message"]
+    content = asked.result["message"]["content"]
+    assert content == BEGUN + "we"
+    assert asked.result["structured"]["guaranteed"] is False
+    assert aborting.rig.runtime.answers == [GOOD]
+    assert asked.pieces == [{"content": content}] * stream
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_form_that_a_client_aborts_is_the_text_so_far(aborting: Model, stream: bool) -> None:
+    """Even if that would fit: the model might have gone on."""
+    asked = aborting.ask_text("123456789", "1", schema={"type": "integer"}, stream=stream)
+    assert asked.error is None
+    assert asked.result["finish_reason"] == "cancelled"
+    assert (asked.result["parsed"], asked.result["guaranteed"]) == (None, False)
+    assert asked.result["text"] == "12345"
+    assert aborting.rig.runtime.answers == ["1"]
+    assert asked.pieces == [{"text": "12345"}] * stream

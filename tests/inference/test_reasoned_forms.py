@@ -122,6 +122,44 @@ def test_where_tokens_cannot_be_chosen_what_follows_the_reasoning_is_checked(rig
     assert asked.result["structured"]["guaranteed"] is False
 
 
+def streamed(asked: Asked) -> str:
+    return "".join(piece.get("reasoning_content", "") for piece in asked.pieces)
+
+
+def test_reasoning_that_comes_in_the_checked_answer_only_is_streamed(rig: Rig) -> None:
+    rig.runtime.is_mute = True
+    rig.turns.watch.checked_load = 1
+    rig.runtime.answers = ["Nobody.", THOUGHT + "\n\nyou quick"]
+    asked = rig.ask([user("Who?")], response_format=FORM, enable_thinking=True, stream=True)
+    assert asked.result["message"]["reasoning_content"] == streamed(asked) == "Well, you."
+
+
+@pytest.mark.parametrize("is_mute", [False, True])
+def test_reasoning_is_streamed_once_if_another_model_is_loaded_between_the_attempts(
+    rig: Rig, tmp_path: Path, is_mute: bool
+) -> None:
+    """Whether the tokens of the other model can be chosen or not."""
+    rig.runtime.is_mute = True
+    rig.turns.watch.checked_load = 1
+    rig.runtime.answers = [THOUGHT]
+    asked = rig.start([user("Who?")], response_format=FORM, enable_thinking=True, stream=True)
+    path = furnish(tmp_path, "tokens", "other", template=QWEN3)
+    param = {"model_path": str(path), "max_context_len": rig.context}
+    loaded = rig.npu.call("rkllm_init", [param])
+
+    def begin_anew(_: object) -> None:
+        rig.turns.watch.checked_load = 2
+        rig.runtime.is_mute = is_mute
+        rig.runtime.answers = [THOUGHT, THOUGHT + "\n\nyou quick"]
+
+    loaded.addCallback(begin_anew)
+    rig.settle()
+    assert asked.error is None
+    assert asked.result["model"] == "other"
+    assert asked.result["structured"]["guaranteed"] is not is_mute
+    assert asked.result["message"]["reasoning_content"] == streamed(asked) == "Well, you."
+
+
 def test_reasoning_that_a_client_aborts_is_not_gone_on_with(rig: Rig) -> None:
     ask(rig, THOUGHT)
     rig.runtime.on_token = rig.npu.abort
