@@ -135,7 +135,10 @@ class IWatcher(Interface):
     """
 
     def connected() -> None:
-        """The router has accepted this member, the first time or again."""
+        """The router has accepted this member, the first time or again.
+
+        Not while a later connection of its name has its place.
+        """
 
     def disconnected(reason: FleetError) -> None:
         """The connection was lost, or an attempt has failed.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from autobahn.wamp.exception import ApplicationError
+from autobahn.wamp.types import RegisterOptions
 from crossbar_router import CrossbarRouter, require_crossbar
 from engine_contract import *  # noqa: F403 - the tests are the names
 
@@ -106,6 +108,18 @@ async def test_boards_answers_are_not_kept_for_other_boards(fleet: CrossbarRoute
         await second.offer(board_uri("b1", "run"), Served())  # noqa: F405
 
 
+async def test_a_board_puts_no_other_out_of_a_shared_uri(fleet: CrossbarRouter) -> None:
+    served = Served()  # noqa: F405
+    board, other = [await joined(fleet, name, Role.BOARD) for name in ("b1", "b2")]  # noqa: F405
+    await board.offer(DEMO, served, 1)  # noqa: F405
+    options = RegisterOptions(invoke="roundrobin", force_reregister=True)
+    with pytest.raises(ApplicationError, match="not authorized"):
+        await other._session.register(Served(), DEMO, options=options)  # noqa: F405
+    answer = await place(await joined(fleet, "f1", Role.FRONT), served)  # noqa: F405
+    served.answers[0].callback("still")
+    assert await answer == "still"
+
+
 async def test_a_member_that_was_replaced_comes_back_when_its_name_is_free(
     fleet: CrossbarRouter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,12 +137,14 @@ async def test_a_member_that_was_replaced_comes_back_when_its_name_is_free(
     await newer.join()
     await newer.offer(board_uri("b1", "run"), others)  # noqa: F405
     await until(lambda: len(watcher.lost) > 2)  # noqa: F405
+    assert watcher.times_connected == 1
     assert not newer_watcher.lost
     answer = await place(front, others, board_uri("b1", "run"))  # noqa: F405
     others.answers[0].callback("newer")
     assert await answer == "newer"
     await newer.leave()
-    await until(lambda: older.joined and not older._offers.yields)  # noqa: F405
+    await until(lambda: watcher.times_connected == 2)  # noqa: F405
+    assert older.joined
     for uri in (board_uri("b1", "run"), DEMO):  # noqa: F405
         answer = await place(front, served, uri)  # noqa: F405
         served.answers[-1].callback("older")

@@ -51,6 +51,21 @@ async def test_a_router_that_refuses_a_key_is_told_at_the_first_attempt(fleet: A
     assert watcher.times_connected == 1
 
 
+async def test_a_replaced_member_is_not_connected_while_the_newer_one_is_there(fleet: Any) -> None:
+    older, watcher = fleet.engine("b1", Role.BOARD), Watcher()  # noqa: F405
+    newer = fleet.engine("b1", Role.BOARD)
+    older.watch(watcher)
+    for member in (older, newer):
+        await member.join()
+        await member.offer(board_uri("b1", "run"), Served())  # noqa: F405
+    fleet.router.reconnect(older)
+    assert len(watcher.lost) == 2
+    assert watcher.times_connected == 1
+    await newer.leave()
+    fleet.router.reconnect(older)
+    assert watcher.times_connected == 2
+
+
 async def test_members_wait_for_a_router_that_is_down(fleet: Any) -> None:
     fleet.router.stop()
     front = fleet.engine("f1", Role.FRONT)

@@ -19,8 +19,10 @@ class SlowSession:
     def __init__(self, boards: int) -> None:
         self.numbers = [*range(boards)]
         self.asked: list[tuple[Deferred[Any], Any]] = []
+        self.subscribed: dict[str, Any] = {}
 
-    def subscribe(self, *_: Any, **__: Any) -> Deferred[None]:
+    def subscribe(self, receive: Any, uri: str, **_: Any) -> Deferred[None]:
+        self.subscribed[uri] = receive
         return succeed(None)
 
     def call(self, uri: str, *args: Any) -> Deferred[Any]:
@@ -46,3 +48,19 @@ def test_a_front_that_joins_many_boards_does_not_flood_the_router() -> None:
         waiting.callback(answer)
     assert done.called
     assert len(watcher.boards) == len(session.numbers)
+
+
+def test_what_is_listed_late_replaces_no_newer_connection_of_a_board() -> None:
+    """Otherwise the end of the newer one would be that of an unknown one."""
+    session, watcher = SlowSession(1), Watcher()
+    ensureDeferred(Presence(session, watcher).start())
+    listed, answer = session.asked.pop(0)
+    newer = {"id": 7, "uri": "rkllm.board.b0.state"}
+    session.subscribed["wamp.registration.on_create"](None, newer)
+    listed.callback(answer)
+    while session.asked:
+        waiting, state = session.asked.pop(0)
+        waiting.callback(state)
+    assert watcher.boards == {"b0": {"model": None}}
+    session.subscribed["wamp.registration.on_delete"](None, 7)
+    assert not watcher.boards

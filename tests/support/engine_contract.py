@@ -484,6 +484,7 @@ async def test_the_newer_member_of_a_name_replaces_the_older_one(fleet: Any) -> 
     with pytest.raises(NotOffered):
         await front.call(DEMO, {})
     await until(lambda: seen.boards == {"b1": {"state": "new"}})
+    assert watcher.times_connected == 1
     await newer.leave()
     await until(lambda: not seen.boards)
 

@@ -1383,6 +1383,27 @@ GUARDS = [
         "crossbar/test_router.py::test_a_member_that_was_replaced_comes_back_when_its_name_is_free",
     ),
     _guard(
+        "fleet: a board that was replaced offers nothing before its name is free",
+        "fleet/wamp/offers.py",
+        " or self._is_behind(offer):",
+        ":",
+        "fleet/test_offers.py::test_what_a_replaced_board_offers_anew_waits_for_its_name",
+    ),
+    _guard(
+        "fleet: the end of a shared offer puts no board out",
+        "fleet/wamp/offers.py",
+        "            if offer.concurrency is None\n        ):",
+        "        ):",
+        "fleet/test_offers.py::test_a_shared_offer_that_the_router_ends_changes_nothing",
+    ),
+    _guard(
+        "fleet: a board's key ends no registration of another board",
+        "fleet/wamp/router.py",
+        '        if (options or {}).get("force_reregister"):',
+        "        if False:",
+        "fleet/test_router.py::test_a_board_takes_by_force_what_is_its_own_only",
+    ),
+    _guard(
         "fleet: a board that was replaced is told",
         "fleet/wamp/session.py",
         "            self._unregistered(msg.registration)\n",
@@ -1392,8 +1413,8 @@ GUARDS = [
     _guard(
         "fleet: a board that has replaced another is seen to leave",
         "fleet/wamp/presence.py",
-        "                    del self._boards[number]\n",
-        "                    pass\n",
+        "                del self._boards[number]\n",
+        "                pass\n",
         "crossbar/test_router.py::test_the_newer_member_of_a_name_replaces_the_older_one",
     ),
     _guard(

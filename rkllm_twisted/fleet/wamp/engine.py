@@ -62,7 +62,7 @@ class WAMPEngine:
         self._has_taken_over = False
         #: True if the watcher knows why there is no connection.
         self._is_told = False
-        self._offers = Offers(self._takes_over, self._replaced)
+        self._offers = Offers(self._takes_over, self._replaced, self._returned)
         self._first: Deferred[None] = Deferred(self._stop_joining)
         self._url, self._why = url, ""
         endpoint, factory = connection.way_to(reactor, url, ca, self._make_session, self._failed)
@@ -156,12 +156,12 @@ class WAMPEngine:
         """The router has accepted this member."""
         self._session, self._failures = session, 0
         self._is_refused = self._has_taken_over = False
-        if self._watcher is not None:
-            self._watcher.connected()
-            if self.role is not Role.BOARD:
-                self._presence = presence.Presence(session, self._watcher)
-                started = ensureDeferred(self._presence.start())
-                started.addErrback(self._no_presence, session)
+        if not self._offers.yields:
+            self._returned()
+        if self._watcher is not None and self.role is not Role.BOARD:
+            self._presence = presence.Presence(session, self._watcher)
+            started = ensureDeferred(self._presence.start())
+            started.addErrback(self._no_presence, session)
         self._offers.connected(session)
         if not self._first.called:
             self._first.callback(None)
@@ -208,6 +208,11 @@ class WAMPEngine:
         if self._watcher is not None:
             self._watcher.disconnected(replaced(self.name))
         session.drop()
+
+    def _returned(self) -> None:
+        """Report that this member has its place in the fleet."""
+        if self._watcher is not None:
+            self._watcher.connected()
 
     def _stop_joining(self, _: Deferred[None]) -> None:
         self.leave()

@@ -46,29 +46,41 @@ class Offers:
     :param takes_over: called when URIs that are this member's alone are those of an earlier
         connection of its name, which loses them.
     :param replaced: called when a later connection of this member's name has taken them.
+    :param returned: called when that one has ended, and this member has its place again.
     :ivar yields: True if a later connection has them; then this member takes none of them by force.
     """
 
-    def __init__(self, takes_over: Callable[[], object], replaced: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        takes_over: Callable[[], object],
+        replaced: Callable[[], object],
+        returned: Callable[[], object],
+    ) -> None:
         self.yields = False
-        self._takes_over, self._replaced = takes_over, replaced
+        self._takes_over, self._replaced, self._returned = takes_over, replaced, returned
         self._session: Any = None
         self._offers: dict[str, _WAMPOffer] = {}
         self._serving: list[Serving] = []
 
     def connected(self, session: Any) -> None:
-        """Register everything; what is shared only if nobody has what is this member's alone."""
+        """Register everything."""
         self._session = session
-        offers = list(self._offers.values())
-        alone = [offer for offer in offers if offer.concurrency is None]
-        for offer in alone[:1] if self.yields and alone else offers:
+        self._settle_all()
+
+    def _settle_all(self) -> None:
+        for offer in list(self._offers.values()):
             self._settle(offer)
 
     def unregistered(self, registration: int) -> None:
-        """Take in that the router has ended a registration, which a later connection has now."""
+        """Take in that the router has ended a registration.
+
+        What is this member's alone, a later connection of its name has now. The end of what is
+        shared says nothing about the name.
+        """
         if any(
             offer.registration is not None and offer.registration.id == registration
             for offer in self._offers.values()
+            if offer.concurrency is None
         ):
             self._give_way()
 
@@ -131,7 +143,14 @@ class Offers:
             return None
         if offer.registration is not None:
             return self._unregister if offer.is_withdrawn or offer.is_stale else None
-        return None if offer.is_withdrawn or self._is_held(offer) else self._register
+        if offer.is_withdrawn or self._is_held(offer) or self._is_behind(offer):
+            return None
+        return self._register
+
+    def _is_behind(self, offer: _WAMPOffer) -> bool:
+        """Return True if the first of the own URIs has to show first that the name is free."""
+        own = (one for one in self._offers.values() if one.concurrency is None)
+        return self.yields and offer is not next(own, None)
 
     def _is_held(self, offer: _WAMPOffer) -> bool:
         """Return True if registering now would let in a second call beside one under way."""
@@ -163,8 +182,8 @@ class Offers:
                 offer.in_force.callback(None)
             if self.yields:  # the later connection has ended
                 self.yields = False
-                for one in list(self._offers.values()):
-                    self._settle(one)
+                self._returned()
+                self._settle_all()
 
     async def _unregister(self, offer: _WAMPOffer) -> None:
         registration, offer.registration = offer.registration, None

@@ -48,17 +48,19 @@ class Presence:
         await subscribe(self._deleted, "wamp.registration.on_delete")
         async for some in registrations(self._session):
             for details in some:
-                self._created(None, details)
+                # Events are newer than the list, which may have an earlier connection's number.
+                if _board_of(details) not in self._boards.values():
+                    self._created(None, details)
 
     def _created(self, _session: Any, details: Any) -> None:
-        match str(details["uri"]).split("."):
-            case ["rkllm", "board", board, "state"]:
-                # A later connection of a board takes its name without an event of the end.
-                former = [number for number, name in self._boards.items() if name == board]
-                for number in former:
-                    del self._boards[number]
-                self._boards[int(details["id"])] = board
-                ensureDeferred(self._ask(board)).addErrback(lambda _: None)  # it has left again
+        board = _board_of(details)
+        if board is not None:
+            # A later connection of a board takes its name without an event of the end.
+            former = [number for number, name in self._boards.items() if name == board]
+            for number in former:
+                del self._boards[number]
+            self._boards[int(details["id"])] = board
+            ensureDeferred(self._ask(board)).addErrback(lambda _: None)  # it has left again
 
     async def _ask(self, board: str) -> None:
         self._changed(board, await self._session.call(board_uri(board, "state"), "null"))
@@ -81,6 +83,14 @@ class Presence:
             _log.warn("The board {board} has sent a state that cannot be read.", board=board)
             return
         self._watcher.board_changed(board, state)
+
+
+def _board_of(details: Any) -> str | None:
+    """Return the board whose offer of a state a registration is; None: it is another."""
+    match str(details["uri"]).split("."):
+        case ["rkllm", "board", board, "state"]:
+            return board
+    return None
 
 
 async def registrations(session: Any) -> AsyncIterator[list[dict[str, Any]]]:

@@ -62,6 +62,8 @@ class Access(ApplicationSession):  # type: ignore[misc]
         key = self._key(role, name)
         is_proved = key is not None and key == self._proved.get((role, name))
         is_allowed = is_proved and allowed(role, name, action, uri, match)
+        if (options or {}).get("force_reregister"):  # it ends the registrations of all others
+            is_allowed = is_allowed and uri.startswith(f"rkllm.board.{name}.")
         # Crossbar 26.10.1 keeps an answer for the role, so it may keep what holds for each name.
         return {"allow": is_allowed, "cache": is_allowed and action == "call", "disclose": True}
 
