@@ -37,7 +37,8 @@ class Access(ApplicationSession):  # type: ignore[misc]
         self._missed: set[tuple[str, str]] = set()
         yield self.register(self.authenticate, "rkllm.router.authenticate")
         yield self.register(self.authorize, "rkllm.router.authorize")
-        LoopingCall(self._look).start(LOOK_S, now=False)
+        looking = LoopingCall(self._look).start(LOOK_S, now=False)
+        looking.addErrback(self._failed, "No more looks at the keys that were removed")
 
     @inlineCallbacks
     def authenticate(self, realm: str, name: str, details: Any) -> Any:
@@ -75,17 +76,34 @@ class Access(ApplicationSession):  # type: ignore[misc]
             if self._key(role, name) != key
         }
         for member in missing & self._missed:
-            del self._proved[member]
             ended = self._end(*member)
-            ended.addErrback(lambda failure: self.log.error("{reason}", reason=failure.value))
+            ended.addCallback(self._forget, member, self._proved[member])
+            ended.addErrback(self._failed, "The sessions of {1} ({0}) go on".format(*member))
         self._missed = missing
+
+    def _forget(self, _: Any, member: tuple[str, str], key: str) -> None:
+        """All sessions of a key have ended: no look has to end them again."""
+        if self._proved.get(member) == key:  # else another key has been proved meanwhile
+            del self._proved[member]
+
+    def _failed(self, failure: Any, what: str) -> None:
+        self.log.error("{what}: {reason!r}", what=what, reason=failure.value)
 
     @inlineCallbacks
     def _end(self, role: str, name: str) -> Any:
-        """End the sessions of a member. ``kill_by_authid`` would end those of its other roles."""
+        """End the sessions of a member. ``kill_by_authid`` would end those of its other roles.
+
+        :raises Exception: what the router said of one that goes on; the others have ended.
+        """
         numbers = yield self.call("wamp.session.list", [role])
+        error: Exception | None = None
         for number in numbers:
-            yield self._end_if(number, name)
+            try:
+                yield self._end_if(number, name)
+            except Exception as one:  # noqa: BLE001, PERF203 - the others are to end
+                error = one
+        if error is not None:
+            raise error
 
     @inlineCallbacks
     def _end_if(self, number: int, name: str) -> Any:
@@ -104,6 +122,6 @@ class Access(ApplicationSession):  # type: ignore[misc]
             return None
         try:
             key = Path(self.config.extra["keys"], role, name).read_text().strip()
-        except OSError:
+        except (OSError, ValueError):  # the latter for bytes that are no UTF-8
             return None
         return key if _PUBLIC_KEY.fullmatch(key) else None
