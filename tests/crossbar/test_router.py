@@ -9,6 +9,7 @@ from crossbar_router import CrossbarRouter, require_crossbar
 from engine_contract import *  # noqa: F403 - the tests are the names
 
 from rkllm_twisted.fleet.wamp import connection
+from rkllm_twisted.fleet.wamp.router import LOOK_S
 
 require_crossbar()
 
@@ -62,7 +63,7 @@ async def test_a_key_that_is_replaced_ends_the_session_that_proved_the_old_one(
     await newer.join()
     await until(lambda: old.lost)  # noqa: F405
     assert isinstance(old.lost[0], NotPermitted)  # noqa: F405
-    await deferLater(reactor, 5)  # noqa: F405 - two looks
+    await deferLater(reactor, 2 * LOOK_S + 1)  # noqa: F405 - two looks
     assert newer.joined
 
 
