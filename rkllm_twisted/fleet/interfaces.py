@@ -23,8 +23,9 @@ class IEngine(Interface):
 
     Offers, the announced state and the watcher stay in force through lost connections: after each
     the engine connects again, with a random delay that grows from 0.5 to 30 s, or to 5 s for a
-    front, and puts them in force again. What was under way when the connection was lost does not
-    continue: calls fail, and what is being served is cancelled.
+    front, and puts them in force again. After a refusal the delay is 30 s for each role. What was
+    under way when the connection was lost does not continue: calls fail, and what is being served
+    is cancelled.
     """
 
     name = Attribute("str: the member's name. A board offers its own URIs by it.")

@@ -40,6 +40,15 @@ def test_a_front_comes_back_sooner_than_boards_must(
     assert delays[-1] == longest
 
 
+HUNG_UP = "the connection ended before this member had joined."
+
+
+class HangsUp(Protocol):
+    def dataReceived(self, _: bytes) -> None:
+        assert self.transport is not None
+        self.transport.loseConnection()
+
+
 @pytest.fixture
 def tls_port(tmp_path: Path) -> Iterator[int]:
     """A port with a certificate for 127.0.0.1 that signs itself."""
@@ -78,6 +87,33 @@ async def test_a_router_that_is_not_there(tmp_path: Path) -> None:
 async def test_a_certificate_that_nobody_known_has_signed(tmp_path: Path, tls_port: int) -> None:
     said = await reason(tmp_path, f"wss://127.0.0.1:{tls_port}")
     assert "its certificate is not trusted; the option --ca names" in said
+
+
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+async def test_what_accepts_and_then_hangs_up(tmp_path: Path, scheme: str) -> None:
+    """A port that is not the router's."""
+    hangs_up = Factory.forProtocol(HangsUp)
+    port = reactor.listenTCP(0, hangs_up, interface="127.0.0.1")  # type: ignore[attr-defined]
+    try:
+        said = await reason(tmp_path, f"{scheme}://127.0.0.1:{port.getHost().port}")
+    finally:
+        await port.stopListening()
+    assert said.endswith(f": {HUNG_UP} Is it the router, and is {scheme}:// right?")
+
+
+async def test_a_port_of_tls_that_is_asked_without(tmp_path: Path, tls_port: int) -> None:
+    said = await reason(tmp_path, f"ws://127.0.0.1:{tls_port}")
+    assert said.endswith(f": {HUNG_UP} Is it the router, and is ws:// right?")
+
+
+async def test_a_socket_that_accepts_and_then_hangs_up(tmp_path: Path) -> None:
+    path = str(tmp_path / "s")
+    port = reactor.listenUNIX(path, Factory.forProtocol(HangsUp))  # type: ignore[attr-defined]
+    try:
+        said = await reason(tmp_path, f"unix:{path}")
+    finally:
+        await port.stopListening()
+    assert said.endswith(f": {HUNG_UP} Is it the router?")
 
 
 async def test_a_certificate_for_another_name(tmp_path: Path, tls_port: int) -> None:

@@ -22,6 +22,8 @@ from rkllm_twisted.errors import StartupError
 SHORTEST, LONGEST = 0.5, 30.0
 #: The longest for a front: its clients wait for it, and there are few of them.
 LONGEST_FRONT = 5.0
+#: What is said of a connection that nothing else is known of.
+_HUNG_UP = "the connection ended before this member had joined."
 #: Bytes of one message, as in the router's configuration.
 _MAX_MESSAGE = 16 * 1024 * 1024
 #: A peer that does not answer a ping is gone: seconds.
@@ -62,13 +64,15 @@ def way_to(
 
     :param url: ``wss://host:port``, ``ws://host:port`` or ``unix:/path``.
     :param ca: a PEM file with the certificate that signs the router's; None for the system's.
-    :param failed: called with a sentence when no connection was made.
+    :param failed: called with a sentence when no connection was made, and with what to suppose if
+        one ends that was made.
     :raises StartupError: the address is none of these.
     """
     parts = urlsplit(url)
     if parts.scheme == "unix" and parts.path:
         factory = _websocket("ws://localhost", make_session, failed)
-        return _Noted(UNIXClientEndpoint(reactor, parts.path), failed), factory
+        unix = UNIXClientEndpoint(reactor, parts.path)
+        return _Noted(unix, failed, f"{_HUNG_UP} Is it the router?"), factory
     if parts.scheme not in {"ws", "wss"} or not parts.hostname:
         raise StartupError(
             f"{url!r} is no router: it takes wss://host:port, ws://host:port or unix:/path."
@@ -78,20 +82,28 @@ def way_to(
     endpoint: Any = HostnameEndpoint(reactor, parts.hostname, port)
     if parts.scheme == "wss":
         endpoint = wrapClientTLS(_tls(parts.hostname, ca), endpoint)
-    return _Noted(endpoint, failed), factory
+    hung_up = f"{_HUNG_UP} Is it the router, and is {parts.scheme}:// right?"
+    return _Noted(endpoint, failed, hung_up), factory
 
 
 @implementer(IStreamClientEndpoint)
 class _Noted:
-    """An endpoint that says why no connection was made."""
+    """An endpoint that says why no connection was made.
 
-    def __init__(self, endpoint: Any, failed: Callable[[str], object]) -> None:
-        self._endpoint, self._failed = endpoint, failed
+    :param hung_up: what to suppose if one that was made ends.
+    """
+
+    def __init__(self, endpoint: Any, failed: Callable[[str], object], hung_up: str) -> None:
+        self._endpoint, self._failed, self._hung_up = endpoint, failed, hung_up
 
     def connect(self, factory: Any) -> Deferred[Any]:
         """See :class:`IStreamClientEndpoint`."""
         connected: Deferred[Any] = self._endpoint.connect(factory)
-        return connected.addErrback(self._note)
+        return connected.addCallbacks(self._made, self._note)
+
+    def _made(self, protocol: Any) -> Any:
+        self._failed(self._hung_up)
+        return protocol
 
     def _note(self, failure: Failure) -> Failure:
         self._failed(str(failure.value))

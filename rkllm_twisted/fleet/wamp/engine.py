@@ -143,7 +143,7 @@ class WAMPEngine:
             _log.error("The router lets no front see this board: {reason}", reason=failure.value)
 
     def _failed(self, why: str) -> None:
-        """An attempt to connect has failed; :meth:`_delay` follows."""
+        """An attempt to connect has failed, or would if it ends now; :meth:`_delay` follows."""
         self._why = why
 
     def _make_session(self) -> Session:
