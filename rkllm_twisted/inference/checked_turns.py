@@ -124,7 +124,7 @@ class CheckedTurns:
         :returns: True if nothing that still comes can change the verdict.
         """
         if isinstance(event, ToolCallBegin) and self.calls is not None:
-            return event.name not in self.calls.schemas
+            return event.name not in self.calls.functions
         if check is None:
             return isinstance(event, ToolCallBroken) or (has_begun and isinstance(event, Content))
         if isinstance(event, Content):

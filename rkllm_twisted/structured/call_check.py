@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import attrs
@@ -11,6 +12,7 @@ import attrs
 from rkllm_twisted.chat.tools import Tools
 from rkllm_twisted.constraint_interfaces import IConstraint
 from rkllm_twisted.structured.form import Form, form_of
+from rkllm_twisted.structured.member_order import MemberOrder, order_of
 from rkllm_twisted.structured.tool_form import parameters
 
 #: Begins to check a text: tokens that are bytes, see :func:`.token_table.byte_table`.
@@ -18,30 +20,43 @@ Begin = Callable[[], IConstraint]
 
 
 @attrs.frozen
+class _ArgumentCheck:
+    """What is known of a function's arguments.
+
+    :param order: of their members, as in the schema that ``begin`` was made of.
+    """
+
+    order: MemberOrder
+    begin: Begin
+
+
+@attrs.frozen
 class CallCheck:
     """The check of calls.
 
-    :param schemas: the functions that may be called, by name -> the schema of the arguments.
-    :param begin: the same -> begins a check of the arguments.
+    :param functions: those that may be called, by name.
     """
 
-    schemas: Mapping[str, Mapping[str, Any]]
-    begin: Mapping[str, Begin]
+    functions: Mapping[str, _ArgumentCheck]
 
     def fits(self, name: str, arguments: str) -> bool:
         """True if the function may be called, and the arguments are valid by its schema.
 
-        :param arguments: as the model wrote them. The order of their names does not matter.
+        The order of an object's members does not matter, unless one that its schema does not name
+        has the name of a property elsewhere in the schema. A name that comes twice does not fit.
+
+        :param arguments: as the model wrote them.
         """
-        if name not in self.schemas:
+        function = self.functions.get(name)
+        if function is None:
             return False
         try:
-            value = _in_order(json.loads(arguments), self.schemas[name])
+            value = json.loads(arguments, object_pairs_hook=_object)
+            text = _written(function.order.of(value))
         except (ValueError, RecursionError):
             return False
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
         octets = [*text.encode(errors="surrogatepass")]
-        constraint = self.begin[name]()
+        constraint = function.begin()
         return constraint.consume(octets) == len(octets) and bool(constraint.accepting)
 
 
@@ -51,31 +66,44 @@ def call_check(tools: Tools, begin: Callable[[Form], Begin]) -> CallCheck:
     :param begin: prepares a form.
     :raises InvalidParams: the schema of a function cannot be kept to; the error names its place.
     """
-    schemas = {tool["function"]["name"]: schema for tool, schema in _schemas(tools)}
-    begins = {
-        name: begin(form_of("schema", schema, f"tools[{number}].function.parameters"))
-        for number, (name, schema) in enumerate(schemas.items())
+    functions = {
+        str(tool["function"]["name"]): _function(tool, number, begin)
+        for number, tool in enumerate(tools.definitions)
     }
-    allowed = [*schemas] if tools.only is None else [tools.only]
-    return CallCheck({name: schemas[name] for name in allowed}, begins)
+    allowed = [*functions] if tools.only is None else [tools.only]
+    return CallCheck({name: functions[name] for name in allowed})
 
 
-def _schemas(tools: Tools) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    for number, tool in enumerate(tools.definitions):
-        yield tool, {"type": "object", **parameters(tool, number)}
+def _function(
+    tool: Mapping[str, Any], number: int, begin: Callable[[Form], Begin]
+) -> _ArgumentCheck:
+    schema = {"type": "object", **parameters(tool, number)}
+    place = f"tools[{number}].function.parameters"
+    form_of("schema", schema, place)  # not too deep to be put in order
+    order = order_of(schema)
+    return _ArgumentCheck(order, begin(form_of("schema", order.of_schema(schema), place)))
 
 
-def _in_order(value: Any, schema: Any) -> Any:
-    """Return a value with the members of its objects in the order of the schema's properties."""
-    given = schema if isinstance(schema, Mapping) else {}
+def _object(members: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON. :raises ValueError: it has a name twice."""
+    found = dict(members)
+    if len(found) < len(members):
+        raise ValueError("a name comes twice")
+    return found
+
+
+def _written(value: Any) -> str:
+    """Return JSON in the one way that llguidance takes.
+
+    It takes no white space, no exponents of numbers with bounds, no ``1.0`` for an integer, and no
+    bare DEL.
+    """
+    if isinstance(value, dict):
+        members = (f"{_written(name)}:{_written(one)}" for name, one in value.items())
+        return f"{{{','.join(members)}}}"
     if isinstance(value, list):
-        return [_in_order(one, given.get("items")) for one in value]
-    if not isinstance(value, dict):
-        return value
-    found = given.get("properties")
-    inner: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
-    names = [
-        *(name for name in inner if name in value),
-        *(one for one in value if one not in inner),
-    ]
-    return {name: _in_order(value[name], inner.get(name)) for name in names}
+        return f"[{','.join(map(_written, value))}]"
+    if isinstance(value, float):
+        digits = f"{Decimal(repr(value)):f}"
+        return digits.removesuffix(".0")
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
