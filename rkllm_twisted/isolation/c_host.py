@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 from pathlib import Path
 
@@ -9,6 +10,10 @@ from pathlib import Path
 C_HOST = Path(__file__).with_name("rkllm-host")
 #: The start of what it prints without arguments.
 USAGE = b"E host: rkllm-host:"
+#: How long that may take, in seconds.
+START_TIMEOUT_S = 10.0
+#: No new process can be made: that says nothing of the file.
+_NO_PROCESS = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
 
 def c_host_problem() -> str | None:
@@ -26,6 +31,12 @@ def c_host_problem() -> str | None:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             check=False,
+            timeout=START_TIMEOUT_S,
+        )
+    except subprocess.TimeoutExpired:
+        return (
+            f"has not ended after {START_TIMEOUT_S:g} s; start the daemon again when the machine"
+            " is less busy, or install the package again"
         )
     except OSError as error:
         return _refusal(error)
@@ -43,6 +54,11 @@ def _refusal(error: OSError) -> str:
         return (
             f"may not be executed; mount the file system of {C_HOST} without noexec, or give the"
             " file the mode 0755"
+        )
+    if error.errno in _NO_PROCESS:
+        return (
+            f"cannot be started now ({error.strerror}); allow more processes, memory or open files,"
+            " and start the daemon again"
         )
     return (
         f"cannot be executed here ({error.strerror}); install the package for this system, or with"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -73,6 +74,30 @@ def test_a_host_that_cannot_run_is_said_with_what_to_do(
     """Not only that there is a file: what the kernel and the loader say to it."""
     monkeypatch.setattr(c_host, "C_HOST", other_host(tmp_path / "rkllm-host", how))
     assert PROBLEMS[how] in str(c_host_problem())
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ENOMEM, errno.EMFILE])
+def test_that_no_process_can_be_made_is_no_fault_of_the_file(
+    number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(subprocess, "run", refuse)
+    said = str(c_host_problem())
+    assert said.startswith(f"cannot be started now ({os.strerror(number)}); ")
+    assert "install" not in said
+
+
+def test_a_host_that_does_not_end_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "rkllm-host"
+    path.write_text("#!/bin/sh\nexec sleep 600\n")
+    path.chmod(0o755)
+    monkeypatch.setattr(c_host, "C_HOST", path)
+    monkeypatch.setattr(c_host, "START_TIMEOUT_S", 0.1)
+    assert str(c_host_problem()).startswith("has not ended after 0.1 s; ")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount file systems")
