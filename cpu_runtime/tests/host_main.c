@@ -106,7 +106,7 @@ static void calls(const char *library, const char *descriptors, int how) {
         struct frame_return end;
     } answer;
     char beat, printed[4096];
-    struct host host = start(library, LAYOUT, descriptors, "0", "500");
+    struct host host = start(library, LAYOUT, descriptors, "", "500");
     CHECK(read(host.heartbeat, &beat, 1) == 1 && beat == '.');
     if (how) kill(host.pid, how);
     CHECK(write(host.connection, &asked, sizeof asked) == (ssize_t)sizeof asked);

@@ -171,7 +171,7 @@ static _Noreturn void read_stream(const struct stream *stream, int from) {
 }
 
 /* Returns whether the stream was read to its end. */
-static bool pass(struct rng *random, struct stream *stream) {
+static bool pass(struct rng *random, struct stream *stream, long seed) {
     int pair[2], status;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) exit(WRONG);
     memset(read_there, 0, sizeof *read_there);
@@ -190,7 +190,7 @@ static bool pass(struct rng *random, struct stream *stream) {
     bool has_ended = WIFEXITED(status) && WEXITSTATUS(status) == 0;
     bool is_whole = has_ended && read_there->frames == stream->n;
     if ((!is_refused && !has_ended) || (!stream->damaged && !stream->limited && !is_whole)) {
-        fprintf(stderr, "status %d, %d of %d frames read, damaged: %d\n", status,
+        fprintf(stderr, "stream %ld: status %d, %d of %d frames read, damaged: %d\n", seed, status,
                 read_there->frames, stream->n, stream->damaged);
         exit(1);
     }
@@ -212,8 +212,7 @@ int main(int argc, char **argv) {
         if (below(&random, 4) == 0) send_early(&stream);
         stream.limited = below(&random, 8) == 0;
         if (below(&random, 2)) damage(&random, &stream);
-        fprintf(stderr, "stream %ld\n", seed + i);
-        read_whole += pass(&random, &stream);
+        read_whole += pass(&random, &stream, seed + i);
     }
     printf("%ld streams, %ld read to their end\n", count, read_whole);
     return read_whole > 0 && read_whole < count ? 0 : 1;
