@@ -64,3 +64,17 @@ def test_what_is_listed_late_replaces_no_newer_connection_of_a_board() -> None:
     assert watcher.boards == {"b0": {"model": None}}
     session.subscribed["wamp.registration.on_delete"](None, 7)
     assert not watcher.boards
+
+
+def test_a_board_that_has_replaced_another_is_seen_to_leave() -> None:
+    """Even if the router says nothing about the end of the earlier connection."""
+    session, watcher = SlowSession(0), Watcher()
+    ensureDeferred(Presence(session, watcher).start())
+    for number in (1, 2):
+        created = {"id": number, "uri": "rkllm.board.b0.state"}
+        session.subscribed["wamp.registration.on_create"](None, created)
+    for waiting, state in session.asked:
+        waiting.callback(state)
+    assert watcher.boards == {"b0": {"model": None}}
+    session.subscribed["wamp.registration.on_delete"](None, 2)
+    assert not watcher.boards

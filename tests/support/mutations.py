@@ -1415,7 +1415,14 @@ GUARDS = [
         "fleet/wamp/presence.py",
         "                del self._boards[number]\n",
         "                pass\n",
-        "crossbar/test_router.py::test_the_newer_member_of_a_name_replaces_the_older_one",
+        "fleet/test_presence.py::test_a_board_that_has_replaced_another_is_seen_to_leave",
+    ),
+    _guard(
+        "fleet: what is listed late replaces no newer connection of a board",
+        "fleet/wamp/presence.py",
+        "                if _board_of(details) not in self._boards.values():\n",
+        "                if True:\n",
+        "fleet/test_presence.py::test_what_is_listed_late_replaces_no_newer_connection_of_a_board",
     ),
     _guard(
         "fleet: a board makes one run at a time, by whichever URI",
