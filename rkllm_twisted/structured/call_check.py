@@ -42,8 +42,10 @@ class CallCheck:
     def fits(self, name: str, arguments: str) -> bool:
         """True if the function may be called, and the arguments are valid by its schema.
 
-        The order of an object's members does not matter, unless one that its schema does not name
-        has the name of a property elsewhere in the schema. A name that comes twice does not fit.
+        The order of an object's members does not matter. Two kinds that are valid may be refused:
+        with a member that its schema does not name, if a property elsewhere in the schema has that
+        name; and by an ``allOf`` with names in another order than the rest of the schema. An
+        object with a name twice does not fit.
 
         :param arguments: as the model wrote them.
         """
