@@ -29,6 +29,9 @@ from rkllm_twisted.inference.traits import RuntimeTraits
 from rkllm_twisted.interfaces import ITurn
 from rkllm_twisted.values import FINISH_REASON, SAVED, OnResult, Result, RunState
 
+#: The last result of an answer that was aborted where the runtime gave none.
+_CANCELLED: Result = {"_callback_state": RunState.FINISH, FINISH_REASON: "cancelled"}
+
 
 @attrs.frozen
 class PromptCache:
@@ -103,8 +106,7 @@ class PromptCache:
                 raise
             self._store.stop_saving(error.message)
             if run.results:  # all have come, and then the file could not be moved
-                reason = {FINISH_REASON: "cancelled"} if run.turn.aborted else {}
-                return {"_callback_state": RunState.FINISH, **reason}
+                return _CANCELLED if run.turn.aborted else {"_callback_state": RunState.FINISH}
             run.call(CLEAR.function, *CLEAR.params)
             return run.perform()
         except BaseException:
@@ -149,7 +151,8 @@ class PromptCache:
         index.use(saved)
         index.has_read(run.owner, run.tokens)
         benefit = index.benefit(run.owner)
-        benefit.has_restored(len(run.tokens), run.first_ms)
+        if run.results:
+            benefit.has_restored(len(run.tokens), run.first_ms)
         if not benefit.is_faster:
             self._store.give_up(run.owner, "restoring is no faster than reading")
         perf = final.get("perf") or {"prefill_tokens": len(run.tokens) - held}
@@ -157,9 +160,11 @@ class PromptCache:
 
     def _try(self, run: PromptRun, saved: SavedPrompt) -> Result:
         """Make the run up to its first token with a saved prompt, which is loaded, then without."""
-        is_right = self._peek(run)
+        is_aborted, is_right = self._peek(run)
         restoring_ms = run.first_ms
         run.call(CLEAR.function, *CLEAR.params)
+        if is_aborted:
+            return _CANCELLED
         final = self._read(run, may_save=False)
         if not is_right:
             self.was_wrong(run.owner)
@@ -173,18 +178,21 @@ class PromptCache:
                 self._store.give_up(run.owner, why)
         return final
 
-    def _peek(self, run: PromptRun) -> bool:
-        """True if a run with the loaded prompt fills the cache as it should."""
+    def _peek(self, run: PromptRun) -> tuple[bool, bool]:
+        """Make a run with the loaded prompt.
+
+        :returns: whether it was aborted, and whether it has filled the cache as it should.
+        """
         try:
-            run.peek()
+            is_aborted = run.peek()
         except RuntimeRefused:
-            return False
+            return False, False
         except RPCError as error:
             self._store.give_up(run.owner, error.message)
             raise
         finally:
             self._watch.release_prompt(run.turn)
-        return run.has_right_size()
+        return is_aborted, not is_aborted and run.has_right_size()
 
 
 def _read_tokens(run: PromptRun, final: Result) -> int:

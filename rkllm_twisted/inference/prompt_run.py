@@ -9,7 +9,7 @@ import attrs
 
 from rkllm_twisted.chat.trail import CacheKey, cache_size
 from rkllm_twisted.interfaces import ITurn
-from rkllm_twisted.values import OnResult, Result
+from rkllm_twisted.values import FINISH_REASON, OnResult, Result
 
 
 @attrs.define
@@ -54,9 +54,13 @@ class PromptRun:
         """
         return self._perform(self.on_result, more)
 
-    def peek(self) -> None:
-        """Make the run up to its first token, which is not for the client."""
-        self._perform(lambda _: self.turn.abort(), {})
+    def peek(self) -> bool:
+        """Make the run up to its first token, which is not for the client.
+
+        :returns: True if it was aborted, which the client has meant for its answer.
+        """
+        final = self._perform(lambda _: self.turn.abort(), {})
+        return final.get(FINISH_REASON) == "cancelled"
 
     def has_right_size(self) -> bool:
         """True if the cache has the size that it should have after the run."""

@@ -9,7 +9,7 @@ from rkllm_twisted.chat.family_table import FAMILIES
 from rkllm_twisted.chat.plan import CLEAR, Plan
 from rkllm_twisted.errors import RuntimeRefused
 from rkllm_twisted.inference.cache_watch import CacheWatch
-from rkllm_twisted.inference.whole_run import RUN, check_whole
+from rkllm_twisted.inference.whole_run import RUN, RunAbortedError, check_whole
 from rkllm_twisted.interfaces import ITurn
 from rkllm_twisted.values import Result
 
@@ -39,7 +39,11 @@ def check_slots(turn: ITurn, made: Plan, watch: CacheWatch) -> None:
         mark = _mark_of(made)
         watch.slots_load, watch.has_slot_marks = turn.loads, True
         if mark is not None:
-            plain, marked = (_read(turn, text) for text in ("", mark * MARKS_PER_SLOT))
+            try:
+                plain, marked = (_read(turn, text) for text in ("", mark * MARKS_PER_SLOT))
+            except RunAbortedError:
+                watch.slots_load = None  # it has proved nothing: the next request asks again
+                raise
             watch.has_slot_marks = not plain or marked - plain <= MAX_ADDED_TOKENS
     if not watch.has_slot_marks:
         raise RuntimeRefused(

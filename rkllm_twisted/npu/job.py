@@ -123,13 +123,11 @@ class Job:
 
         :raises RPCError: the library has refused it.
         """
-        with self._lock:
-            is_between = not (self.is_single or self.in_run)
-            if is_between:
+        with self._lock:  # the thread does not begin the next run meanwhile
+            if not (self.is_single or self.in_run):
                 self._abort_waits = True
-            else:
-                self.aborted = True
-        if not is_between:
+                return outputs_of("rkllm_abort", 0)
+            self.aborted = True
             try:
                 result: Result = runtime.abort()
             except RuntimeRefused:
@@ -137,9 +135,8 @@ class Job:
                     self.aborted = False  # the client is told so, and the run goes on
                     raise
                 # The run has not entered C yet, so that its first result repeats the abort.
-            else:
-                return result
-        return outputs_of("rkllm_abort", 0)
+                return outputs_of("rkllm_abort", 0)
+        return result
 
     def enter(self, *, is_run: bool) -> None:
         """Begin a call. In the NPU thread.
@@ -152,6 +149,15 @@ class Job:
             self.in_run = is_run
             if is_run and self._abort_waits:
                 self.aborted, self._abort_waits = True, False
+
+    def leave(self) -> bool:
+        """Record that C has returned. In the NPU thread.
+
+        :returns: True if the call was aborted. An abort that comes now is between two calls.
+        """
+        with self._lock:
+            self.in_run = False
+            return self.aborted
 
     @contextlib.contextmanager
     def own_run(self) -> Iterator[None]:

@@ -13,7 +13,7 @@ from zope.interface import implementer
 from rkllm_twisted.errors import RPCError, RuntimeRefused
 from rkllm_twisted.interfaces import IRuntime, ITurn
 from rkllm_twisted.npu.deliveries import Deliveries, Delivery, DeliveryBatch
-from rkllm_twisted.npu.job import Job, abort_quietly
+from rkllm_twisted.npu.job import PROCEDURE, Job, abort_quietly
 from rkllm_twisted.npu.model_record import ModelRecord
 from rkllm_twisted.runtime_interfaces import IHistory
 from rkllm_twisted.values import (
@@ -121,6 +121,7 @@ class NPUTurn:
             self._deliveries.end_batch()
             self._on_call(job, "rkllm_run", None)
             width: int = self._runtime.embedding_width()
+        self._on_call(job, PROCEDURE, None)
         job.check()
         return width
 
@@ -236,10 +237,11 @@ class NPUTurn:
                 raise
             lines = (error.data or {}).get("lines")
             more = {LINES: lines} if lines else {}
+        aborted = job.leave()
         final = self._final
         if not job.abandoned and final is not None and final.get("perf"):
             self._model.look_at_cache(prepared, runtime)
         last = self._empty() if final is None else {**final, **more}
         if self._has_ended:
             return {**last, "_callback_state": RunState.FINISH}
-        return self._model.with_finish_reason(prepared, last, aborted=job.aborted)
+        return self._model.with_finish_reason(prepared, last, aborted=aborted)

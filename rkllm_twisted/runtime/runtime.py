@@ -254,6 +254,7 @@ class Runtime:
         aborts = self._aborts
         check_widths(prepared.embeddings, model, self._ask)
         if self._aborts != aborts:  # what was aborted is this run, not the look before it
+            model.width = model.width or None  # which may have ended before it had an answer
             return outputs_of(prepared.function.name, 0)
         for partial in prepared.partials:
             for name in partial.left_out:

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import attrs
 import pytest
@@ -271,6 +272,34 @@ def test_an_aborted_answer_whose_prompt_cannot_be_saved_is_cancelled(make: Any) 
     talk.rig.npu.abort()
     talk.rig.settle()
     assert asked.result["finish_reason"] == "cancelled"
+
+
+@pytest.mark.parametrize("function", ["rkllm_load_prompt_cache", "rkllm_run"])
+def test_an_abort_while_a_saved_prompt_is_tried_is_the_answers(
+    talk: Talk, directory: Path, function: str
+) -> None:
+    """The trial proves nothing then, so that the prompt stays, and is tried the next time."""
+    talk.say()
+    talk.say()
+    saved, runtime = saved_in(directory), talk.rig.runtime
+    perform, said = runtime.perform, list[Any]()
+
+    def aborted(prepared: Any, *args: Any) -> Any:
+        has_loaded = loads(talk.rig) > 0
+        if prepared.name == function == "rkllm_run" and has_loaded and not said:
+            talk.rig.npu.abort().addBoth(said.append)
+        outputs = perform(prepared, *args)
+        if prepared.name == function != "rkllm_run" and not said:
+            talk.rig.npu.abort().addBoth(said.append)
+        return outputs
+
+    with patch.object(runtime, "perform", aborted):
+        asked = talk.start()
+        talk.rig.settle()
+    assert (said[0]["success"], asked.result["finish_reason"]) == (True, "cancelled")
+    assert saved_in(directory) == saved
+    talk.messages.append(asked.result["message"])
+    assert (talk.cached(), loads(talk.rig)) == (0, 2)
 
 
 @pytest.mark.parametrize("fault", ["a file", "others may read it", "it is in use"])

@@ -116,6 +116,27 @@ def test_an_abort_just_before_c_is_repeated_in_the_run(rig: Rig) -> None:
     assert (texts, reasons) == (["Hello"], ["cancelled"])
 
 
+def test_an_abort_after_c_has_returned_ends_the_next_run(rig: Rig) -> None:
+    """What follows a run in the NPU thread belongs to no run."""
+    answers: list[Any] = []
+    reasons: list[object] = []
+
+    class After(Shared):
+        def after(self, *_: object) -> None:
+            if not answers:
+                rig.npu.abort().addBoth(answers.append)
+
+    rig.npu._history = Observed(After())
+
+    def procedure(turn: ITurn) -> None:
+        reasons.extend(rig.run(turn).get(FINISH_REASON) for _ in range(3))
+
+    rig.turn(procedure)
+    rig.thread.run()
+    assert answers == [{"success": True, "status_code": 0}]
+    assert reasons == [None, "cancelled", None]
+
+
 def test_an_abort_of_a_call_alone_that_c_has_refused_stops_nothing(rig: Rig) -> None:
     """Its client is told that it was refused, so the run, which C had not begun, is whole."""
     texts: list[str] = []

@@ -115,7 +115,7 @@ def test_a_runtime_without_hidden_states(load: Any, cannot: str) -> None:
 
 def test_an_abort_meanwhile_is_the_runs(load: Any) -> None:
     """An abort during the question for the width prevents the run."""
-    script = 'embd 8\nrun\nhang until abort\nnofinish\nrun\ntoken "x"\n'
+    script = 'embd 8\nrun\nhang until abort\nnofinish\nrun\nhidden 1 8\nnofinish\nrun\ntoken "x"\n'
     runtime = load(script)
     texts: list[str] = []
     thread = threading.Thread(target=lambda: texts.append(run(runtime, embed(8, 1))))
@@ -126,6 +126,8 @@ def test_an_abort_meanwhile_is_the_runs(load: Any) -> None:
         except RuntimeRefused:  # it does not run yet, or no more
             thread.join(0.001)
     assert texts == [""]
+    with pytest.raises(InvalidParams, match="has 3 elements"):
+        run(runtime, embed(3, 1))
     assert run(runtime, embed(8, 1)) == "x"
 
 

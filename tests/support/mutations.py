@@ -350,9 +350,30 @@ GUARDS = [
     _guard(
         "a runtime that restores wrongly is found out before its answer",
         "inference/prompt_cache.py",
-        "return run.has_right_size()",
-        "return True",
+        "not is_aborted and run.has_right_size()",
+        "True",
         f"{SAVED}::test_a_runtime_that_restores_wrongly_is_found_out",
+    ),
+    _guard(
+        "an abort while a saved prompt is tried is the answer's",
+        "inference/prompt_cache.py",
+        "        if is_aborted:\n            return _CANCELLED\n",
+        "",
+        f"{SAVED}::test_an_abort_while_a_saved_prompt_is_tried_is_the_answers",
+    ),
+    _guard(
+        "an abort of the question for the width leaves the width unknown",
+        "runtime/runtime.py",
+        "            model.width = model.width or None  # which",
+        "            # which",
+        "runtime/test_model.py::test_an_abort_meanwhile_is_the_runs",
+    ),
+    _guard(
+        "an abort after C has returned is between two calls",
+        "npu/job.py",
+        "            self.in_run = False\n            return self.aborted",
+        "            return self.aborted",
+        f"{TURN}::test_an_abort_after_c_has_returned_ends_the_next_run",
     ),
     _guard(
         "saved prompts are in a private directory",
