@@ -46,7 +46,7 @@ STRUCTURED_ASSUMPTIONS: tuple[Assumption, ...] = (
     ),
     Assumption(
         "rows are freed",
-        "Hundreds of runs for logits leave the memory as it was.",
+        "A thousand runs for logits leave the memory as it was.",
         "Answers in a form make the runtime's process grow: load the model again now and then.",
         structured_checks.frees_rows,
     ),

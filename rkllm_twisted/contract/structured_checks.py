@@ -14,7 +14,7 @@ LOGITS, HIDDEN = "RKLLM_INFER_GET_LOGITS", "RKLLM_INFER_GET_LAST_HIDDEN_LAYER"
 #: The tokens of an answer that logits are compared with.
 MAX_COMPARED = 30
 #: The runs whose memory is measured, and those before them.
-MEASURED_RUNS, FIRST_RUNS = 300, 20
+MEASURED_RUNS, FIRST_RUNS = 1000, 20
 #: What the process may have grown by in that time, in bytes.
 MAX_GROWTH_BYTES = 32 * 2**20
 #: The callback's return that releases the output buffer (rkllm.h 1.3.0).
@@ -67,15 +67,18 @@ def appends_several(library: RawLibrary) -> Verdict:
 
 
 def reads_prompt_for_hidden(library: RawLibrary) -> Verdict:
-    """A prompt that was read for hidden states goes on with logits."""
+    """A prompt that was read for hidden states goes on with logits, as one read for logits does."""
     prompt, answer = _answer(library)
+    whole = _with_arrays(library.run_tokens(prompt, mode=LOGITS, keep_history=1))[-1]
+    library.clear()
     library.run_tokens(prompt[:-1], mode=HIDDEN, keep_history=1)
     size = library.cache_size()
     found = _likeliest(library.run_tokens(prompt[-1:], mode=LOGITS, keep_history=1))
     return judged(
-        size == len(prompt) - 1 and found == answer[0],
+        size == len(prompt) - 1 and found == answer[0] == whole.likeliest,
         f"After {len(prompt) - 1} tokens the cache holds {size}; the likeliest token behind the"
-        f" prompt is {found} and the answer's first is {answer[0]}.",
+        f" prompt is {found} and the answer's first is {answer[0]}. Read for logits, the"
+        f" {len(prompt)} tokens bring {whole.rows} rows, and the likeliest is {whole.likeliest}.",
     )
 
 
