@@ -92,9 +92,14 @@ class Fleet:
             time.sleep(0.02)  # the status is the only sign
 
     def busy(self) -> str:
-        """The board that has a run."""
-        [name] = [row["board"] for row in self.status()["boards"] if row["is_busy"]]
-        return str(name)
+        """The board that has a run, once the front knows that earlier ones have ended."""
+        ended = time.monotonic() + MAX_WAIT_S
+        while True:
+            names = [row["board"] for row in self.status()["boards"] if row["is_busy"]]
+            if len(names) == 1 or time.monotonic() > ended:
+                [name] = names
+                return str(name)
+            time.sleep(0.01)  # the status is the only sign
 
     def stop(self) -> None:
         """Stop everything, the front first."""
