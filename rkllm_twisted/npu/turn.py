@@ -186,7 +186,7 @@ class NPUTurn:
             self._history.after(function)
             self._model.add(prepared, monotonic() - began)
         finally:
-            job.in_run = False
+            job.leave()
         return result
 
     def _receive(self, on_partials: OnResults, results: Sequence[Result]) -> None:

@@ -222,9 +222,9 @@ GUARDS = [
     ),
     _guard(
         "between the calls of a turn nothing is aborted",
-        "npu/turn.py",
-        "        finally:\n            job.in_run = False\n",
-        "        finally:\n            pass\n",
+        "npu/job.py",
+        "            self.in_run = False\n            return self.aborted",
+        "            return self.aborted",
         f"{TURN}::test_a_turn_that_is_given_up_between_its_calls_aborts_nothing",
     ),
     _guard(
