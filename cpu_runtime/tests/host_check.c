@@ -10,6 +10,7 @@
 
 #include "host/frames.h"
 #include "host/host.h"
+#include "host_support.h"
 
 /* ---- The library ---- */
 
@@ -73,14 +74,6 @@ int rkllm_destroy(void *handle);
 int rkllm_destroy(void *handle) { return handle == &handle_target ? 0 : -1; }
 
 /* ---- The daemon ---- */
-
-#define CHECK(condition)                                                          \
-    do {                                                                          \
-        if (!(condition)) {                                                       \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);       \
-            exit(1);                                                              \
-        }                                                                         \
-    } while (0)
 
 static int connection;
 

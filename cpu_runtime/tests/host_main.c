@@ -11,14 +11,7 @@
 #include <unistd.h>
 
 #include "host/frames.h"
-
-#define CHECK(condition)                                                    \
-    do {                                                                    \
-        if (!(condition)) {                                                 \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
-            exit(1);                                                        \
-        }                                                                   \
-    } while (0)
+#include "host_support.h"
 
 #define LAYOUT "0,16,24,32,40,72,1,1"
 

@@ -213,8 +213,9 @@ class Observer:
 
 
 def _is_retry(event: LogEvent) -> bool:
-    """True if Twisted's ClientService says that it tries again: twice a second, for as long as a
-    daemon is away. The services say once what is missing.
+    """True if Twisted's ClientService says that it tries again.
+
+    It does so twice a second while a daemon is away. The services say once what is missing.
     """
     return str(event.get("log_format")).startswith("Scheduling retry ")
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 import time
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,18 +27,6 @@ def reactor() -> Iterator[EPollReactor]:
     made.waker.connectionLost(None)
 
 
-@pytest.fixture
-def poll_reactor() -> Iterator[PollReactor]:
-    """A reactor without epoll, whose waker is a pipe."""
-    made = PollReactor()
-    made.installWaker()
-    wake_directly(made)
-    yield made
-    made.removeAll()
-    for descriptor in (made.waker.i, made.waker.o):
-        os.close(descriptor)
-
-
 def _turn(reactor: Any, seconds: float) -> None:
     reactor.doIteration(seconds)
     reactor.runUntilCurrent()
@@ -53,10 +39,9 @@ def _wakes_at_once(reactor: Any) -> bool:
     return time.monotonic() - began < 0.045
 
 
-@pytest.mark.parametrize("kind", ["reactor", "poll_reactor"])
-def test_a_thread_wakes_the_reactor_each_time(kind: str, request: pytest.FixtureRequest) -> None:
+def test_a_thread_wakes_the_reactor_each_time(reactor: EPollReactor) -> None:
     """A reactor that waits for ever returns when a thread calls, the second time as the first."""
-    reactor, called = request.getfixturevalue(kind), []
+    called: list[int] = []
     for number in range(3):
         thread = threading.Timer(0.02, reactor.callFromThread, (called.append, number))
         thread.start()
@@ -65,10 +50,8 @@ def test_a_thread_wakes_the_reactor_each_time(kind: str, request: pytest.Fixture
         assert called.pop() == number
 
 
-@pytest.mark.parametrize("kind", ["reactor", "poll_reactor"])
-def test_a_wake_up_before_the_wait_is_not_lost(kind: str, request: pytest.FixtureRequest) -> None:
+def test_a_wake_up_before_the_wait_is_not_lost(reactor: EPollReactor) -> None:
     """Those that come together wake it once; then it waits."""
-    reactor = request.getfixturevalue(kind)
     for _ in range(2):
         reactor.wakeUp()
         reactor.wakeUp()
@@ -93,40 +76,11 @@ def test_a_second_time_changes_nothing(reactor: EPollReactor) -> None:
     assert reactor.wakeUp is before
 
 
-def test_a_pipe_is_emptied(poll_reactor: PollReactor) -> None:
-    """Else the reactor would wake for ever."""
-    poll_reactor.wakeUp()
-    poll_reactor.doIteration(60)
-    with pytest.raises(BlockingIOError):
-        os.read(poll_reactor.waker.i, 1)
-
-
-def test_a_full_pipe_is_no_error(poll_reactor: PollReactor) -> None:
-    """The reactor wakes anyway; an empty pipe is none either."""
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            os.write(poll_reactor.waker.o, b"x" * 4096)
-    poll_reactor.wakeUp()
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            os.read(poll_reactor.waker.i, 65536)
-    poll_reactor.waker.doRead()
-
-
-def test_a_closed_pipe_is_not_written_to(poll_reactor: PollReactor) -> None:
-    """Its number may belong to a file of somebody else's by then."""
-    waker = poll_reactor.waker
-    kept = waker.i, waker.o
-    del waker.i, waker.o
-    with pytest.raises(AttributeError):
-        waker.wakeUp()
-    waker.i, waker.o = kept
-
-
-def test_another_kind_of_waker_stays_as_it_is() -> None:
-    """A reactor that has none, or one without a pipe, is left alone."""
-    waker = SimpleNamespace(wakeUp=None)
-    wake_directly(SimpleNamespace(waker=waker))
-    wake_directly(SimpleNamespace(waker=None))
-    wake_directly(SimpleNamespace())
-    assert waker.wakeUp is None
+def test_a_reactor_without_epoll_keeps_its_waker() -> None:
+    """The other kinds are woken as Twisted wakes them."""
+    reactor = PollReactor()
+    reactor.installWaker()
+    wake_directly(reactor)
+    assert "wakeUp" not in vars(reactor)
+    reactor.removeAll()
+    reactor.waker.connectionLost(None)
