@@ -27,10 +27,7 @@ from rkllm_twisted.values import (
     Result,
     RunState,
 )
-from rkllm_twisted.wire.encoded_result import EncodedResult
-
-#: The types of results that are nothing but tokens.
-_ONLY_TOKENS = {EncodedResult}
+from rkllm_twisted.wire.encoded_result import ONLY_TOKENS, EncodedResult
 
 
 def _each(on_result: OnResult, results: Sequence[Result]) -> None:
@@ -195,7 +192,7 @@ class NPUTurn:
         job = self._job
         may_end = job.abandoned or job.aborted or self._has_ended or self._model.end_tokens
         try:
-            if may_end or {*map(type, results)} != _ONLY_TOKENS:
+            if may_end or {*map(type, results)} != ONLY_TOKENS:
                 for result in results:
                     self._take(on_partials, result)
             else:

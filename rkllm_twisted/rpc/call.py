@@ -20,11 +20,9 @@ from rkllm_twisted.rpc.access_log import LogEntry, one_line, tokens_of
 from rkllm_twisted.rpc.dispatch import Dispatcher, forget_frames
 from rkllm_twisted.values import Result
 from rkllm_twisted.wire import encoding, jsonrpc
-from rkllm_twisted.wire.encoded_result import EncodedResult
+from rkllm_twisted.wire.encoded_result import ONLY_TOKENS, EncodedResult
 
 _log = Logger("rkllm.rpc")
-#: The types of results that are nothing but tokens.
-_ONLY_TOKENS = {EncodedResult}
 _json_of: Callable[[object], bytes] = attrgetter("json")
 
 
@@ -120,7 +118,7 @@ class RPCCall(msgspec.Struct, eq=False, kw_only=True):
         if not self.is_open or entry.id is None:
             return
         first = entry.tokens or 0
-        if {*map(type, results)} == _ONLY_TOKENS:
+        if {*map(type, results)} == ONLY_TOKENS:
             encoded = [*map(_json_of, results)]
         else:
             encoded = [

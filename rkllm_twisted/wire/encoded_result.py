@@ -45,3 +45,7 @@ class EncodedResult(Mapping[str, Any]):
         if self._members is None:
             self._members = _decode(self.json)
         return self._members
+
+
+#: The types of results that are nothing but tokens.
+ONLY_TOKENS = {EncodedResult}
