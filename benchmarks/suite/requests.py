@@ -104,6 +104,7 @@ def long_queue(bench: Bench) -> list[Row]:
         "first": ("processor time of a call for the queue, the first tenth", "µs", None),
         "last": (f"processor time of a call for the queue, the last tenth of {many}", "µs", None),
         "growth": ("the last tenth: of the first", "×", 1.25),
+        "dearest": ("the dearest tenth: of the first", "×", 1.5),
         "status": (f"processor time of server.status, {many} calls in the queue", "ms", 1.0),
     }
     return [
@@ -131,6 +132,7 @@ def _queued(bench: Bench) -> Mapping[str, float]:
         "first": each[0],
         "last": each[-1],
         "growth": each[-1] / each[0],
+        "dearest": max(each) / each[0],
         "status": spent / LOOKS * 1e3,
     }
 

@@ -6,7 +6,6 @@ the service gets the exception.
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 
@@ -14,6 +13,7 @@ from twisted.application.service import IService
 
 from rkllm_twisted.daemon import assembly
 from rkllm_twisted.daemon.check import check
+from rkllm_twisted.daemon.collector import FullCollections
 from rkllm_twisted.daemon.monotonic import use_monotonic_time
 from rkllm_twisted.daemon.program import ProgramOptions, Terminal, one_sentence
 from rkllm_twisted.daemon.waker import wake_directly
@@ -24,10 +24,6 @@ from rkllm_twisted.systemd.service import with_reports
 __all__ = ["Options", "makeService"]
 
 PROGRAM = "twistd rkllm"
-#: Python's collector looks through all objects at most once in so many of its smaller collections.
-#: That takes half a second while 10,000 calls wait, and the reactor stands still. By default it is
-#: 10, and such a queue is searched ten times while it grows.
-FULL_COLLECTION_EVERY = 100
 
 
 class Options(ProgramOptions, assembly.Options):
@@ -39,7 +35,6 @@ class Options(ProgramOptions, assembly.Options):
 def makeService(options: assembly.Options) -> IService:
     """Make the service that twistd runs."""
     return_freed_blocks()
-    gc.set_threshold(*gc.get_threshold()[:2], FULL_COLLECTION_EVERY)
     terminal = Terminal(PROGRAM)
     with one_sentence(PROGRAM):
         if options["check"]:
@@ -52,4 +47,5 @@ def makeService(options: assembly.Options) -> IService:
         inherited = take_environment(os.environ)
         daemon = assembly.makeService(options, source=activated_socket(inherited.sockets))
         with_reports(reactor, daemon, inherited).setServiceParent(terminal)
+        FullCollections(daemon.npu, reactor).setServiceParent(terminal)
     return terminal

@@ -97,12 +97,12 @@ class Line:
         self._order.add(call, call.client)
         self.go_on()
         if call.work is None and not call.outcome.called and len(self) > self._limit:
-            self._order.remove(call, call.client)
+            self._order.remove(call)
             call.fail(line_full(len(self), self._is_reachable()))
         return call.outcome
 
     def _cancel(self, call: FleetCall) -> None:
-        self._order.remove(call, call.client)
+        self._order.remove(call)
         with suppress(ValueError):
             self._again.remove(call)
         if call.work is not None:
@@ -182,7 +182,7 @@ class Line:
         if call in self._again:
             self._again.remove(call)
         else:
-            self._order.take(call, call.client)
+            self._order.take(call)
 
     def _give(self, call: FleetCall, choice: Give) -> None:
         call.board = choice.board

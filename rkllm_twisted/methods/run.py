@@ -17,16 +17,16 @@ from rkllm_twisted.values import Result, RunState
 ARRAYS = {"last_hidden_layer": "hidden_states", "logits": "logits"}
 
 
+@attrs.define(eq=False)
 class JoinedResult:
     """Many partial results on their way to being one.
 
     With ``n_batch`` > 1 partial results have ``results``, one per row, and so has the joined one.
     """
 
-    def __init__(self) -> None:
-        self._texts: list[str] = []
-        self._parts: dict[str, object] = {}
-        self._rows: list[JoinedResult] = []
+    _texts: list[str] = attrs.field(factory=list)
+    _parts: dict[str, object] = attrs.field(factory=dict)
+    _rows: list[JoinedResult] = attrs.field(factory=list)
 
     def add(self, result: Result) -> None:
         """Take in one partial result.
@@ -75,7 +75,11 @@ class Run:
         done = call.npu.run(
             self.function, call.params, joined.add, call.conversation, call.encode_floats
         )
-        return done.addCallback(checked, call).addCallback(joined.finish)
+        return done.addCallback(_finished, joined, call)
+
+
+def _finished(final: Result, joined: JoinedResult, call: ICall) -> Result:
+    return joined.finish(checked(final, call))
 
 
 def checked(final: Result, call: ICall) -> Result:

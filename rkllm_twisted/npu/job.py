@@ -40,42 +40,41 @@ def unchanged(result: Result) -> Result:
     return result
 
 
-def one_call(prepared: Any) -> Procedure:
-    """Return the procedure of a call that is not a run."""
-    return lambda turn: turn.perform(prepared)
+def one_call(prepared: Any, turn: ITurn) -> Result:
+    """Make a call that is not a run. With its first argument it is a procedure."""
+    return turn.perform(prepared)
 
 
-def run_of_each(on_result: OnResult, transform: Transform) -> Callable[[Any], Procedure]:
-    """Return what makes the procedure of a run of its prepared call.
+def one_run(
+    deliver: Callable[[ITurn, Callable[..., object], Transform, Sequence[Result]], object],
+    take: Callable[..., object],
+    transform: Transform,
+    prepared: Any,
+    turn: ITurn,
+) -> Result:
+    """Make a run. With its first four arguments it is a procedure.
 
-    :param on_result: gets each partial result, in the reactor thread.
+    :param deliver: :func:`deliver_each` or :func:`deliver_together`.
+    :param take: gets the partial results, in the reactor thread.
     :param transform: changes each result before, in the NPU thread.
     """
-
-    def deliver(turn: ITurn, results: Sequence[Result]) -> None:
-        for result in results:
-            turn.deliver(on_result, transform(result))
-
-    return _one_run(deliver, transform)
+    deliver_to = partial(deliver, turn, take, transform)
+    return transform(turn.perform(prepared, on_results=deliver_to))
 
 
-def run_of_lists(on_results: OnResults, transform: Transform) -> Callable[[Any], Procedure]:
-    """Return the same for a function that gets lists of the results that came together."""
+def deliver_each(
+    turn: ITurn, on_result: OnResult, transform: Transform, results: Sequence[Result]
+) -> None:
+    """Give a function each of the results that came together."""
+    for result in results:
+        turn.deliver(on_result, transform(result))
 
-    def deliver(turn: ITurn, results: Sequence[Result]) -> None:
-        turn.stream(on_results, *map(transform, results))
 
-    return _one_run(deliver, transform)
-
-
-def _one_run(
-    deliver: Callable[[ITurn, Sequence[Result]], object], transform: Transform
-) -> Callable[[Any], Procedure]:
-
-    def procedure(prepared: Any, turn: ITurn) -> Result:
-        return transform(turn.perform(prepared, on_results=partial(deliver, turn)))
-
-    return lambda prepared: partial(procedure, prepared)
+def deliver_together(
+    turn: ITurn, on_results: OnResults, transform: Transform, results: Sequence[Result]
+) -> None:
+    """Give a function the list of the results that came together."""
+    turn.stream(on_results, *map(transform, results))
 
 
 def abort_quietly(runtime: IRuntime) -> None:
@@ -111,7 +110,7 @@ class Job:
     runs: int = 0
     abandoned: bool = False
     aborted: bool = False
-    outcome: Deferred[Any] = attrs.field(factory=Deferred)
+    outcome: Deferred[Any] = attrs.field(init=False, repr=False)
     #: ``rkllm_abort`` was called between two calls: it concerns the next run.
     _abort_waits: bool = False
     _lock: threading.Lock = attrs.field(factory=threading.Lock, repr=False)

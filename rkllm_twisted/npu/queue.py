@@ -64,7 +64,7 @@ class FairQueue:
         length = len(self)
         if length >= self._limit:
             return fail(queue_full(length))
-        turn: Deferred[None] = Deferred(lambda cancelled: self._order.remove(cancelled, client))
+        turn: Deferred[None] = Deferred(self._order.remove)
         self._order.add(turn, client, continues)
         return turn
 

@@ -19,7 +19,7 @@ from zope.interface import implementer
 from rkllm_twisted.abi.from_c import empty_result
 from rkllm_twisted.abi.layouts import layout_of
 from rkllm_twisted.errors import RPCError, ShuttingDown, TimedOut
-from rkllm_twisted.interfaces import INPU, IRuntime
+from rkllm_twisted.interfaces import INPU, IRuntime, ITurn
 from rkllm_twisted.npu.deliveries import Deliveries, DeliveryBatch
 from rkllm_twisted.npu.direct import DirectCalls
 from rkllm_twisted.npu.history import Observed, Shared
@@ -29,9 +29,10 @@ from rkllm_twisted.npu.job import (
     Job,
     Transform,
     abort_quietly,
+    deliver_each,
+    deliver_together,
     one_call,
-    run_of_each,
-    run_of_lists,
+    one_run,
     unchanged,
 )
 from rkllm_twisted.npu.model_record import ModelRecord
@@ -107,7 +108,7 @@ class ThreadNPU(DirectCalls):
         transform: Transform = unchanged,
     ) -> Deferred[Result]:
         """See :meth:`INPU.run`."""
-        how = run_of_each(on_result, transform)
+        how = partial(one_run, deliver_each, on_result, transform)
         return self._single(function, params, client, how)
 
     def stream(
@@ -119,7 +120,7 @@ class ThreadNPU(DirectCalls):
         transform: Transform = unchanged,
     ) -> Deferred[Result]:
         """See :meth:`INPU.stream`."""
-        how = run_of_lists(on_results, transform)
+        how = partial(one_run, deliver_together, on_results, transform)
         return self._single(function, params, client, how)
 
     def perform(
@@ -206,13 +207,13 @@ class ThreadNPU(DirectCalls):
         function: str,
         params: Params,
         client: Hashable,
-        procedure_of: Callable[[Any], Procedure],
+        how: Callable[[Any, ITurn], Result],
     ) -> Deferred[Result]:
         try:
             prepared = self._runtime.prepare(function, params)
         except RPCError:
             return self._refusal() or fail()
-        job = Job(procedure_of(prepared), client, function, prepared.model_path)
+        job = Job(partial(how, prepared), client, function, prepared.model_path)
         job.announced = job.is_single = True
         job.in_run = STATES.get(function) == "running"
         return self._submit(job)
@@ -222,11 +223,11 @@ class ThreadNPU(DirectCalls):
         if refused is not None:
             return refused
         turn = self._queue.acquire(job.client, continues)
-        job.outcome = Deferred(lambda _: self._cancel(job, turn))
-        turn.addCallbacks(lambda _: self._begin(job), job.refuse)
+        job.outcome = Deferred(partial(self._cancel, job, turn))
+        turn.addCallbacks(self._begin, job.refuse, callbackArgs=(job,))
         return job.outcome
 
-    def _cancel(self, job: Job, turn: Deferred[None]) -> None:
+    def _cancel(self, job: Job, turn: Deferred[None], _outcome: Deferred[Any]) -> None:
         turn.cancel()  # no effect on a turn that has come
         self._abandon(job, CancelledError())
 
@@ -249,7 +250,7 @@ class ThreadNPU(DirectCalls):
             self._state = "stuck"
             self._queue.fail_all(TimedOut(STUCK))
 
-    def _begin(self, job: Job) -> None:
+    def _begin(self, _turn: None, job: Job) -> None:
         self._under_way = job
         self._call_begins(job, job.function, job.model_path)
         done = self._in_thread(self._in_npu, job)

@@ -23,7 +23,7 @@ import attrs
 #: How many calls may be served before one that would have been served first.
 MAX_PASSES = 2
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Hashable)
 #: True if a call continues what the cache holds now.
 Continues = Callable[[], bool]
 
@@ -63,11 +63,13 @@ class TurnOrder(Generic[T]):
     def __init__(self, max_passes: int = MAX_PASSES) -> None:
         self._max_passes = max_passes
         self._clients: OrderedDict[Hashable, _Places[T]] = OrderedDict()
-        self._count = 0
+        #: Those of the calls that wait. A cancelled call is found without a function that knows its
+        #: client: thousands of those would be more for Python's collector to look at.
+        self._waiting: dict[T, _Place[T]] = {}
 
     def __len__(self) -> int:
         """The number of calls that wait."""
-        return self._count
+        return len(self._waiting)
 
     def __iter__(self) -> Iterator[T]:
         """Yield the calls in the order of their turns, if none passes another."""
@@ -90,57 +92,52 @@ class TurnOrder(Generic[T]):
     def add(self, value: T, client: Hashable, continues: Continues | None = None) -> None:
         """Add a call; it waits until :meth:`next` returns it.
 
-        :param value: the call.
+        :param value: the call, which does not wait yet.
         :param client: the turns go round the clients.
         :param continues: see :data:`Continues`; None: the call belongs to no conversation.
         """
         of = self._clients.get(client)
         if of is None:
             of = self._clients[client] = _Places()
-        of.places.append(_Place(value, client, continues))
-        self._count += 1
+        place = self._waiting[value] = _Place(value, client, continues)
+        of.places.append(place)
 
-    def remove(self, value: T, client: Hashable) -> None:
+    def remove(self, value: T) -> None:
         """Remove a call that was cancelled. No effect if it does not wait."""
-        of = self._clients.get(client)
-        for place in () if of is None else of.places:
-            if place.value is value and not place.has_begun:
-                self._clients[client].places.remove(place)
-                self._count -= 1
-                self._tidy(client)
-                break
+        place = self._waiting.pop(value, None)
+        if place is not None:
+            self._clients[place.client].places.remove(place)
+            self._tidy(place.client)
 
     def next(self) -> T | None:
         """Return the call that has the next turn; None if none waits. It waits no longer."""
         place = self._next_place()
         if place is None:
             return None
-        place.has_begun = True
-        self._clients[place.client].begun += 1
-        self._count -= 1
-        self._tidy(place.client)
+        self._begin(place)
         return place.value
 
-    def take(self, value: T, client: Hashable) -> None:
+    def take(self, value: T) -> None:
         """Give a call its turn before its time, because those before it cannot begin.
 
         The others keep their order. No effect on a call that does not wait.
         """
-        of = self._clients.get(client)
-        for place in () if of is None else of.places:
-            if place.value is value and not place.has_begun:
-                place.has_begun = True
-                self._clients[client].begun += 1
-                self._count -= 1
-                self._tidy(client)
-                break
+        place = self._waiting.get(value)
+        if place is not None:
+            self._begin(place)
 
     def clear(self) -> list[T]:
         """Remove all calls, and return them."""
         removed = list(self)
         self._clients.clear()
-        self._count = 0
+        self._waiting.clear()
         return removed
+
+    def _begin(self, place: _Place[T]) -> None:
+        del self._waiting[place.value]
+        place.has_begun = True
+        self._clients[place.client].begun += 1
+        self._tidy(place.client)
 
     def _in_order(self) -> Iterator[_Place[T]]:
         # Lazily, since mostly the first one is wanted, and thousands may wait.

@@ -220,13 +220,22 @@ class Conversation:
         key = call if raw_id is None else jsonrpc.id_of(raw_id)
         self._under_way[key] = call
         call.wait(work, partial(self._leave, key, on_reply))
-        work.addCallback(call.succeed).addErrback(self._failed, call)
+        work.addBoth(self._ended, call)
         if self._closed:  # while it began
             call.cancel(Cancelled("The connection is closed."))
 
     def _leave(self, key: object, on_reply: OnReply, reply: bytes | None) -> None:
         del self._under_way[key]
         on_reply(reply)
+
+    def _ended(self, result: object, call: RPCCall) -> None:
+        if isinstance(result, Failure):
+            self._failed(result, call)
+            return
+        try:
+            call.succeed(result)
+        except Exception:  # noqa: BLE001 - the result has no JSON form
+            self._failed(Failure(), call)
 
     def _failed(self, failure: Failure, call: RPCCall) -> None:
         if not call.is_open and failure.check(RPCError, CancelledError):

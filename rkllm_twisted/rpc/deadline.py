@@ -27,11 +27,12 @@ class Deadline:
         self._clock = clock
         self._seconds = seconds
         self._on_end = on_end
+        self._timer: IDelayedCall | None = None
         self._start()
 
     def active(self) -> bool:
         """True if it has neither ended nor been cancelled."""
-        return self._timer.active()
+        return self._timer is not None and self._timer.active()
 
     def restart(self) -> None:
         """Begin the time again, if it has not ended. Done for each token: the timer stays."""
@@ -39,12 +40,13 @@ class Deadline:
 
     def cancel(self) -> None:
         """Never call the function. Idempotent."""
-        if self._timer.active():
-            self._timer.cancel()
+        timer, self._timer = self._timer, None
+        if timer is not None and timer.active():
+            timer.cancel()
 
     def _start(self) -> None:
         self._due = self._clock.seconds() + self._seconds
-        self._timer: IDelayedCall = self._clock.callLater(self._seconds, self._end)
+        self._timer = self._clock.callLater(self._seconds, self._end)
 
     def _end(self) -> None:
         late = self._clock.seconds() - self._due
@@ -53,4 +55,6 @@ class Deadline:
         elif late > PAUSE_S:
             self._start()
         else:
+            # The timer refers to us: without this only Python's collector would free either.
+            self._timer = None
             self._on_end()

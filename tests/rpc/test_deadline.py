@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
+import pytest
 from twisted.internet.task import Clock
 
 from rkllm_twisted.rpc.deadline import PAUSE_S, Deadline
@@ -44,3 +48,22 @@ def test_a_pause_after_it_was_begun_again_is_not_counted() -> None:
     assert ends == []
     clock.pump([1] * 10)
     assert ends == [28]
+
+
+@pytest.mark.parametrize("end", ["passes", "is cancelled"])
+def test_a_deadline_that_has_ended_is_freed_without_the_collector(end: str) -> None:
+    """There is one for each client that waits, twice a second."""
+    clock = Clock()
+    deadline = Deadline(clock, 1, lambda: None)
+    freed = weakref.ref(deadline)
+    gc.collect()
+    gc.disable()
+    try:
+        if end == "passes":
+            clock.advance(1)
+        else:
+            deadline.cancel()
+        del deadline
+        assert freed() is None
+    finally:
+        gc.enable()

@@ -403,6 +403,13 @@ GUARDS = [
         "if False:",
         "npu/test_history.py::test_another_clients_run_begins_with_a_cleared_cache",
     ),
+    _guard(
+        "no full collection is made while many calls wait",
+        "daemon/collector.py",
+        "is_due and self._npu.status().queue_length <= FEW_CALLS",
+        "is_due",
+        "daemon/test_collector.py::test_a_full_collection_is_put_off_while_many_calls_wait",
+    ),
     # Time and pauses
     _guard(
         "timers follow the monotonic clock",
