@@ -16,9 +16,9 @@ from rkllm_twisted.interfaces import INPU
 
 #: Python itself makes a full collection after so many of its smaller ones, instead of 10. This is
 #: for a queue that stays long: about 30,000 calls have begun to wait meanwhile.
-SELDOM = 300
+FULL_AFTER = 300
 #: After so many smaller collections a full one is worth its time: Python's own number.
-WORTHWHILE = 10
+WORTH_FULL = 10
 #: A full collection is put off while more calls wait.
 FEW_CALLS = 100
 #: Between two looks at whether one is due.
@@ -40,7 +40,7 @@ class FullCollections(Service):
     def startService(self) -> None:
         """Set the collector, and begin to look at the queue."""
         super().startService()
-        gc.set_threshold(*gc.get_threshold()[:2], SELDOM)
+        gc.set_threshold(*gc.get_threshold()[:2], FULL_AFTER)
         self._looks.start(INTERVAL_S, now=False)
 
     def stopService(self) -> None:
@@ -50,6 +50,6 @@ class FullCollections(Service):
             self._looks.stop()
 
     def _look(self) -> None:
-        is_due = gc.get_count()[2] >= WORTHWHILE
+        is_due = gc.get_count()[2] >= WORTH_FULL
         if is_due and self._npu.status().queue_length <= FEW_CALLS:
             gc.collect()

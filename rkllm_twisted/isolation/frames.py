@@ -30,15 +30,15 @@ class FrameKind(IntEnum):
 HEADER = struct.Struct("=IIQQ")
 #: The userdata of a run, the numbers of arguments, relocations and descriptors, the size of the
 #: block, the offset of its outputs, the rows of a result, flags, the function, the mark.
-CALL = struct.Struct("=Q7I40s44s")
+CALL = struct.Struct("=Q7I40s52s")
 #: place, offset, value.
 ENTRY = struct.Struct("=IIQ")
 #: state, number of rows, userdata.
-CALLBACK = struct.Struct("=IIQ")
+CALLBACK = struct.Struct("=iIQ")
 #: The bytes of the text, of the hidden states and of the logits.
 ROW = struct.Struct("=3Q")
 #: The head of a token: HEADER, CALLBACK and ROW.
-TOKEN = struct.Struct("=IIQQIIQ3Q")
+TOKEN = struct.Struct("=IIQQiIQ3Q")
 _TOKEN_BYTES = CALLBACK.size + ROW.size
 #: The status, and whether there is a handle. The outputs follow.
 RETURN = struct.Struct("=iI")
@@ -46,6 +46,8 @@ RETURN = struct.Struct("=iI")
 NO_TEXT = 2**64 - 1
 #: Bytes of a body: the embeddings of a prompt, with room to spare.
 MAX_BODY_BYTES = 2**31 - 1
+#: Bytes of a result's text: a token has some, and the daemon takes many times as much memory.
+MAX_TEXT_BYTES = 2**24
 #: The most rows of a result (rkllm.h: n_batch is a uint8_t).
 MAX_ROWS = 255
 #: A flag of a call: it returns when the run that it has begun has ended.

@@ -185,6 +185,8 @@ class Host:
             return CONTINUE
         n_rows = 1 if state in LAST_STATES else call.frame.rows
         rows = layout.copies(address, n_rows) if address else ()
+        if any(len(row.text or b"") > frames.MAX_TEXT_BYTES for row in rows):
+            _fail("a result: its text has more than 16 MiB")
         self._connection.send(frames.encode_callback(CallbackCopy(userdata or 0, state, rows)))
         call.called_back = True
         if state in LAST_STATES:
@@ -205,7 +207,13 @@ def _close(call: HostCall) -> None:
 
 def _mark_start(mark: bytes) -> None:
     """Mark the start of a call in what the library prints."""
-    ctypes.CDLL(None).fflush(None)
+    libc = ctypes.CDLL(None)
+    for name in ("stdout", "stderr"):
+        stream = ctypes.c_void_p.in_dll(libc, name)
+        # A thread of the library may hold it for as long as it waits: then its lines come later.
+        if libc.ftrylockfile(stream) == 0:
+            libc.fflush_unlocked(stream)
+            libc.funlockfile(stream)
     for descriptor in (1, 2):
         with contextlib.suppress(OSError):
             os.write(descriptor, mark)

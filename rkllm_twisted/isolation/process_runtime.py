@@ -21,8 +21,8 @@ from rkllm_twisted.abi.release import releases
 from rkllm_twisted.abi.return_codes import check_pausable
 from rkllm_twisted.errors import NoModel, RPCError, RuntimeCrashed, RuntimeRefused
 from rkllm_twisted.interfaces import IRuntime
+from rkllm_twisted.isolation.channel import DISCONNECTED, Channel, ChildExit
 from rkllm_twisted.isolation.output import complaints, explained, log_line
-from rkllm_twisted.isolation.process import DISCONNECTED, Channel, ChildExit
 from rkllm_twisted.isolation.remote_caller import Defaults, RemoteCaller
 from rkllm_twisted.isolation.supervisor import Supervisor
 from rkllm_twisted.runtime.files import Files

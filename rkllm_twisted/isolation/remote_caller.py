@@ -19,6 +19,7 @@ from rkllm_twisted.abi.layouts import CData, Layout
 from rkllm_twisted.abi.prepare import PreparedCall
 from rkllm_twisted.abi.result_copy import CallbackCopy, TokenCopies
 from rkllm_twisted.errors import InvalidParams, RPCError
+from rkllm_twisted.isolation.channel import GARBLED, Channel
 from rkllm_twisted.isolation.frames import (
     AWAIT_END,
     CallFrame,
@@ -27,7 +28,6 @@ from rkllm_twisted.isolation.frames import (
     signal_frame,
 )
 from rkllm_twisted.isolation.host_reader import Received
-from rkllm_twisted.isolation.process import GARBLED, Channel
 from rkllm_twisted.runtime.callback import ResultCallback
 from rkllm_twisted.runtime.local_caller import callback_argument
 from rkllm_twisted.runtime.probe import Findings
@@ -114,12 +114,12 @@ class RemoteCaller:
 
     def pause(self) -> None:
         """See :meth:`ICaller.pause`."""
-        self.channel.send(signal_frame(FrameKind.PAUSE, self._run))
+        self.channel.signal(signal_frame(FrameKind.PAUSE, self._run))
 
     def _abort(self) -> int:
         run = self._run
         if run:
-            self.channel.send(signal_frame(FrameKind.ABORT, run))
+            self.channel.signal(signal_frame(FrameKind.ABORT, run))
         return 0 if run else -1
 
     def _is_running(self) -> int:

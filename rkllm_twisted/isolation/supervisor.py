@@ -11,8 +11,9 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
 from rkllm_twisted.errors import RuntimeCrashed
+from rkllm_twisted.isolation.channel import Channel
 from rkllm_twisted.isolation.config import ChildConfig
-from rkllm_twisted.isolation.process import Channel, ChildProcess
+from rkllm_twisted.isolation.process import ChildProcess
 from rkllm_twisted.runtime.library import LOG_LEVEL, MAX_LEVEL_WITHOUT_PROMPTS
 
 _log = Logger("rkllm.child")

@@ -21,7 +21,7 @@ from rkllm_twisted.abi.release import Release, release_for
 from rkllm_twisted.abi.return_codes import check_pausable, outputs_of
 from rkllm_twisted.errors import NoModel, RPCError
 from rkllm_twisted.interfaces import IRuntime
-from rkllm_twisted.isolation.process import ChildExit
+from rkllm_twisted.isolation.channel import ChildExit
 from rkllm_twisted.testing.answers import Answer, Crash, End, Fault, Faults, Hang, Reply, ReplyTable
 from rkllm_twisted.testing.arrays import ARRAYS
 from rkllm_twisted.testing.prepared import Prepared, prompt_of, tokens_in

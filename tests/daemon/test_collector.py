@@ -13,9 +13,9 @@ from twisted.internet.task import Clock
 
 from rkllm_twisted.daemon.collector import (
     FEW_CALLS,
+    FULL_AFTER,
     INTERVAL_S,
-    SELDOM,
-    WORTHWHILE,
+    WORTH_FULL,
     FullCollections,
 )
 from rkllm_twisted.npu.thread import ThreadNPU
@@ -39,7 +39,7 @@ service.stopService()
 
 
 @pytest.mark.parametrize(
-    ("module", "words"), [("daemon.twistd", f"False True {SELDOM}"), ("tap", "True True 10")]
+    ("module", "words"), [("daemon.twistd", f"False True {FULL_AFTER}"), ("tap", "True True 10")]
 )
 def test_full_collections_are_rare_where_the_process_is_ours(
     tmp_path: Path, module: str, words: str
@@ -70,7 +70,7 @@ class Scene:
 
     def make_due(self) -> None:
         """Make as many small collections as are worth a full one."""
-        for _ in range(WORTHWHILE):
+        for _ in range(WORTH_FULL):
             gc.collect(1)
 
     def pass_time(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -41,6 +42,11 @@ def load(tmp_path: Path) -> Callable[[RawClient], None]:
         assert "result" in answer, answer
 
     return load_with
+
+
+def request(method: str, params: object) -> dict[str, object]:
+    """A request as JSON values."""
+    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
 
 
 @pytest.fixture
@@ -94,3 +100,27 @@ def test_printed_marks_do_not_move_lines_to_another_call(client: RawClient) -> N
     assert "E rkllm: genuine" in error["data"]["lines"]
     error = client.ask("rkllm.run", run_params("refuse"))["error"]
     assert "lines" not in error["data"]
+
+
+def test_output_without_an_end_holds_nobody_up(daemon: Daemon, client: RawClient) -> None:
+    """Not when the lines of a failed call are read, either."""
+    assert client.ask("rkllm.run", run_params("flood"))["result"]["text"] == "word"
+    assert client.ask("rkllm.run", run_params("refuse"))["error"]["code"] == -32000
+    child = child_of(daemon)
+    os.kill(child, signal.SIGKILL)
+    wait_until(lambda: child_of(daemon) != child)
+
+
+def test_an_abort_that_never_returns_holds_nobody_up(daemon: Daemon, client: RawClient) -> None:
+    """The child reads no more. It is ended when a run that was given up has not ended."""
+    child = child_of(daemon)
+    client.send(request("rkllm.run", run_params("abort hangs")))
+    with daemon.connect() as other:
+        wait_until(lambda: status_of(other)["state"] == "running")
+        assert "result" in other.ask("rkllm.abort")
+        assert client.line()["result"]["text"] == "word"
+        with daemon.connect() as leaving:
+            leaving.send(request("rkllm.run", run_params("x" * 2**20)))
+            wait_until(lambda: status_of(other)["state"] == "running")
+        assert status_of(other)["state"] == "running", "it is answered while the child hangs"
+        wait_until(lambda: child_of(daemon) != child)

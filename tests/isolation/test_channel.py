@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +17,7 @@ from rkllm_twisted.abi.release import releases
 from rkllm_twisted.abi.result_copy import CallbackCopy, ResultCopy
 from rkllm_twisted.errors import InvalidParams, RuntimeCrashed
 from rkllm_twisted.isolation import frames
+from rkllm_twisted.isolation.channel import GARBLED, Channel, ChildExit
 from rkllm_twisted.isolation.frames import (
     CALLBACK,
     HEADER,
@@ -22,9 +25,9 @@ from rkllm_twisted.isolation.frames import (
     FrameKind,
     ReturnFrame,
     encode_callback,
+    signal_frame,
 )
 from rkllm_twisted.isolation.host_reader import one_by_one
-from rkllm_twisted.isolation.process import GARBLED, Channel, ChildExit
 from rkllm_twisted.isolation.remote_caller import Defaults, RemoteCaller
 from rkllm_twisted.runtime.callback import ResultCallback
 
@@ -105,3 +108,36 @@ def test_a_call_that_no_frame_can_have_is_refused(
             caller.call("rkllm_destroy", [ctypes.c_void_p()])
     ends[1].sendall(ReturnFrame(2, 5, False).encode())
     assert caller.call("rkllm_destroy", [ctypes.c_void_p()]) == 5
+
+
+def test_a_signal_does_not_wait_for_a_child_that_reads_nothing(
+    ends: tuple[Channel, socket.socket],
+) -> None:
+    """It follows the call that is being sent; the reactor sends it."""
+    channel, child = ends
+    call, abort = b"c" * 2**20, signal_frame(FrameKind.ABORT, 1)
+    sender = threading.Thread(target=channel.send, args=(call,), daemon=True)
+    sender.start()
+    assert child.recv(1) == b"c", "it has begun"
+    signaller = threading.Thread(target=channel.signal, args=(abort,), daemon=True)
+    signaller.start()
+    signaller.join(10)
+    assert (signaller.is_alive(), sender.is_alive()) == (False, True)
+    received = child.recv(len(call) + len(abort) - 1, socket.MSG_WAITALL)
+    assert received == call[1:] + abort
+
+
+def test_a_signal_for_which_there_is_no_room_goes_before_the_next_call() -> None:
+    ours, child = socket.socketpair()
+    channel, abort = Channel(ours, SIZE), signal_frame(FrameKind.ABORT, 1)
+    with child:
+        sent = 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                sent += ours.send(b"x" * 4096, socket.MSG_DONTWAIT)
+        channel.signal(abort)
+        assert child.recv(sent, socket.MSG_WAITALL) == b"x" * sent
+        channel.send(b"call")
+        expected = abort + b"call"
+        assert child.recv(len(expected), socket.MSG_WAITALL) == expected
+    channel.set_exit(ChildExit(None, 0, ()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import select
 import shutil
@@ -10,12 +11,14 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import attrs
 import pytest
-from host_driver import HOSTS, TIMEOUT_S, USERDATA, Host, image, whole
+from host_driver import HOSTS, TIMEOUT_S, USERDATA, Host, compiled, image, whole
 
 from rkllm_twisted import cpu
 from rkllm_twisted.abi.layouts import layout_of
 from rkllm_twisted.abi.release import releases
+from rkllm_twisted.abi.result_copy import CallbackCopy
 from rkllm_twisted.isolation.frames import (
     HEADER,
     CallFrame,
@@ -23,6 +26,9 @@ from rkllm_twisted.isolation.frames import (
     ReturnFrame,
     signal_frame,
 )
+
+#: Makes a run of a prompt.
+Run = Callable[[str], list[CallbackCopy | ReturnFrame]]
 
 SCRIPT = """#!rkllm-script 1
 run when "endless"
@@ -179,3 +185,68 @@ def test_files_for_which_there_is_no_room_are_said(
     assert sentence.startswith(b"E host: the model's files cannot be opened: this process may open")
     assert b" 12 files" in sentence
     assert b"LimitNOFILE=" in sentence
+
+
+@pytest.fixture
+def hostile(request: pytest.FixtureRequest, start: Callable[..., Host], tmp_path: Path) -> Run:
+    """Makes a run of the hostile library in a host."""
+    host = start(compiled("hostile.c", tmp_path), "1.3.0", request.param)
+    layout = layout_of(releases()["1.3.0"])
+    numbers = itertools.count(1)
+
+    def call(function: str, params: list[object], rows: int = 0) -> CallFrame:
+        call_image = image(layout, function, params)
+        return CallFrame(next(numbers), function, call_image, rows=rows, userdata=USERDATA)
+
+    host.send(whole(call("rkllm_init", [{"model_path": "/dev/null"}])))
+    host.until_return()
+
+    def run(prompt: str) -> list[CallbackCopy | ReturnFrame]:
+        host.send(whole(call("rkllm_run", [{"prompt_input": prompt}], rows=1)))
+        return host.until_return()
+
+    return run
+
+
+@pytest.mark.parametrize("hostile", HOSTS, indirect=True)
+def test_a_state_that_does_not_exist_arrives_as_it_is(hostile: Run) -> None:
+    first, *_ = hostile("wrong state")
+    assert isinstance(first, CallbackCopy)
+    assert first.state == -1
+
+
+@pytest.mark.parametrize("hostile", HOSTS, indirect=True)
+@pytest.mark.parametrize("prompt", ["hold", "await input"])
+def test_a_stream_that_the_library_holds_delays_no_call(hostile: Run, prompt: str) -> None:
+    """glibc keeps a stream locked while a thread reads from it."""
+    hostile(prompt)
+    assert len(hostile("anything")) == 3
+
+
+@pytest.mark.parametrize("hostile", HOSTS, indirect=True)
+def test_what_c_reads_is_aligned_as_mallocs_memory(hostile: Run) -> None:
+    *_, end = hostile("alignment")
+    assert isinstance(end, ReturnFrame)
+    assert end.status == 0
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_a_text_that_no_token_has_ends_the_host_with_a_sentence(
+    name: str, start: Callable[..., Host], tmp_path: Path
+) -> None:
+    """The daemon would take many times its size."""
+    host = start(compiled("hostile.c", tmp_path), "1.3.0", name)
+    layout = layout_of(releases()["1.3.0"])
+    for number, (function, params) in enumerate(
+        {
+            "rkllm_init": [{"model_path": "/dev/null"}],
+            "rkllm_run": [{"prompt_input": "long text"}],
+        }.items(),
+        1,
+    ):
+        call = CallFrame(number, function, image(layout, function, params), rows=number - 1)
+        host.send(whole(attrs.evolve(call, userdata=USERDATA)))
+    host.process.wait(TIMEOUT_S)
+    code, output = host.end()
+    assert code == 1
+    assert b"E host: a result: its text has more than 16 MiB.\n" in output

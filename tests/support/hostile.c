@@ -1,7 +1,10 @@
 /* A runtime that attacks the daemon: it writes to descriptors that are not its own. The prompt says
  * how. Release 1.3.0. */
 #define _GNU_SOURCE
+#include <pthread.h>
 #include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +18,9 @@ __attribute__((used)) static const char version[] = "RKLLM SDK (version: 1.3.0)"
 enum { CONNECTION = 3, HEARTBEAT = 4, MARK = 0x1e };
 
 static LLMResultCallback callback;
+static RKLLMResult result;
+static LLMCallState state;
+static _Atomic bool abort_hangs, abort_came;
 
 RKLLM_CPU_API RKLLMParam rkllm_createDefaultParam(void) {
     RKLLMParam param;
@@ -67,6 +73,49 @@ static void leave_a_child(void) {
     raise(SIGSEGV);
 }
 
+static void *print_for_ever(void *unused) {
+    static char lines[65536];
+    memset(lines, 'x', sizeof lines);
+    for (size_t i = 63; i < sizeof lines; i += 64) lines[i] = '\n';
+    for (;;) put(1, lines, sizeof lines);
+    return unused;
+}
+
+static void *hold_stdout(void *unused) {
+    flockfile(stdout);
+    for (;;) pause();
+    return unused;
+}
+
+static void *wait_for_input(void *unused) {
+    int ends[2];
+    if (pipe(ends) == 0) fgetc(fdopen(ends[0], "r"));
+    return unused;
+}
+
+static void begin(void *(*task)(void *)) {
+    pthread_t thread;
+    pthread_create(&thread, NULL, task, NULL);
+    usleep(200000);
+}
+
+static void flood(void) { begin(print_for_ever); }
+static void hold(void) { begin(hold_stdout); }
+static void await_input(void) { begin(wait_for_input); }
+
+static void hang_abort(void) {
+    abort_hangs = true;
+    while (!abort_came) usleep(1000);
+}
+
+static void wrong_state(void) { state = -1; }
+
+static void long_text(void) {
+    static char text[(16 << 20) + 2];
+    memset(text, 'a', sizeof text - 1);
+    result.text = text;
+}
+
 static const struct {
     const char *prompt;
     void (*attack)(void);
@@ -75,19 +124,26 @@ static const struct {
                {"end", end_connection},
                {"beat", beat_a_lot},
                {"leave", leave_a_child},
-               {"marks", print_marks}};
+               {"marks", print_marks},
+               {"flood", flood},
+               {"hold", hold},
+               {"await input", await_input},
+               {"abort hangs", hang_abort},
+               {"wrong state", wrong_state},
+               {"long text", long_text}};
 
 RKLLM_CPU_API int rkllm_run(LLMHandle handle, RKLLMInput *input, RKLLMInferParam *infer,
                             void *userdata) {
     (void)handle;
-    (void)infer;
-    RKLLMResult result = {0};
     result.text = "word";
+    state = RKLLM_RUN_NORMAL;
     for (size_t i = 0; i < sizeof attacks / sizeof *attacks; i++)
         if (strcmp(input->prompt_input, attacks[i].prompt) == 0) attacks[i].attack();
-    callback(&result, userdata, RKLLM_RUN_NORMAL);
+    callback(&result, userdata, state);
     result.text = NULL;
     callback(&result, userdata, RKLLM_RUN_FINISH);
+    if (strcmp(input->prompt_input, "alignment") == 0)
+        return (int)(((uintptr_t)input | (uintptr_t)infer) % _Alignof(max_align_t));
     bool refuses = strcmp(input->prompt_input, "marks") == 0;
     return refuses || strcmp(input->prompt_input, "refuse") == 0 ? -1 : 0;
 }
@@ -96,7 +152,14 @@ RKLLM_CPU_API int rkllm_run(LLMHandle handle, RKLLMInput *input, RKLLMInferParam
     RKLLM_CPU_API int name(__VA_ARGS__) { return 0; }
 
 TAKES_NOTHING(rkllm_destroy, LLMHandle handle)
-TAKES_NOTHING(rkllm_abort, LLMHandle handle)
+
+RKLLM_CPU_API int rkllm_abort(LLMHandle handle) {
+    (void)handle;
+    abort_came = true;
+    while (abort_hangs) pause();
+    return 0;
+}
+
 TAKES_NOTHING(rkllm_is_running, LLMHandle handle)
 TAKES_NOTHING(rkllm_run_async, LLMHandle handle, RKLLMInput *input, RKLLMInferParam *infer,
               void *userdata)

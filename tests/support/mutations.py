@@ -410,6 +410,20 @@ GUARDS = [
         "is_due",
         "daemon/test_collector.py::test_a_full_collection_is_put_off_while_many_calls_wait",
     ),
+    _guard(
+        "what a library prints without an end holds nobody up",
+        "isolation/process.py",
+        "self._bytes_read + left, -1",
+        "self._bytes_read + left * 2**40, -1",
+        "endtoend/test_hostile_library.py::test_output_without_an_end_holds_nobody_up",
+    ),
+    _guard(
+        "an abort does not wait for a child that reads nothing",
+        "isolation/channel.py",
+        "self._sending.acquire(blocking=False)",
+        "self._sending.acquire()",
+        "endtoend/test_hostile_library.py::test_an_abort_that_never_returns_holds_nobody_up",
+    ),
     # Time and pauses
     _guard(
         "timers follow the monotonic clock",

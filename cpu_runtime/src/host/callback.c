@@ -27,8 +27,10 @@ bool callback_has_arrays(const struct result_layout *layout, const unsigned char
 
 static struct frame_row row_of(const struct result_layout *layout, const unsigned char *result) {
     const char *text = pointer_at(result, layout->text);
+    size_t length = text ? strlen(text) : 0;
+    if (length > FRAME_MAX_TEXT) host_fail("a result", "its text has more than 16 MiB");
     return (struct frame_row){
-        .text = text ? strlen(text) : FRAME_NO_TEXT,
+        .text = text ? length : FRAME_NO_TEXT,
         .hidden_states = array_bytes(result, layout->hidden_states, layout->hidden_counts),
         .logits = array_bytes(result, layout->logits, layout->logits_counts),
     };
@@ -74,7 +76,7 @@ void callback_send(const struct result_layout *layout, const unsigned char *resu
         struct frame_header header;
         struct frame_callback callback;
     } head = {{FRAME_CALLBACK, 0, 0, sizeof head.callback},
-              {(uint32_t)state, rows, userdata}};
+              {state, rows, userdata}};
     struct frame_row sizes[FRAME_MAX_ROWS];
     struct iovec parts[1 + PARTS * FRAME_MAX_ROWS] = {part(&head, sizeof head)};
     for (uint32_t i = 0; i < rows; i++) {

@@ -34,6 +34,8 @@ enum {
     FRAME_AWAIT_END = 1,     /* a flag: return when the run that the call has begun has ended */
 };
 #define FRAME_MAX_BODY ((uint64_t)INT32_MAX)
+/* Of a result: a token has some bytes, and the daemon takes many times as much memory. */
+#define FRAME_MAX_TEXT ((uint64_t)16 << 20)
 #define FRAME_NO_TEXT UINT64_MAX
 
 struct frame_header {
@@ -41,11 +43,11 @@ struct frame_header {
     uint64_t number, size; /* of the call; of the body */
 };
 
-/* Then the arguments, the relocations, and the block. */
+/* Then the arguments, the relocations, and the block, which is aligned as malloc's memory is. */
 struct frame_call {
     uint64_t userdata; /* of a run: what its callbacks bring */
     uint32_t n_arguments, n_relocations, n_descriptors, block_size, outputs, rows, flags;
-    char function[40], mark[44];
+    char function[40], mark[52];
 };
 
 struct frame_entry {
@@ -55,7 +57,8 @@ struct frame_entry {
 
 /* Then, for each row, the sizes, the structure, the text, the hidden states, the logits. */
 struct frame_callback {
-    uint32_t state, rows;
+    int32_t state;
+    uint32_t rows;
     uint64_t userdata;
 };
 
@@ -70,8 +73,11 @@ struct frame_return {
 };
 
 _Static_assert(sizeof(struct frame_header) == 24, "frames.py: HEADER");
-_Static_assert(sizeof(struct frame_call) == 120, "frames.py: CALL");
+_Static_assert(sizeof(struct frame_call) == 128, "frames.py: CALL");
 _Static_assert(sizeof(struct frame_entry) == 16, "frames.py: ENTRY");
+_Static_assert(sizeof(struct frame_call) % _Alignof(max_align_t) == 0 &&
+                   sizeof(struct frame_entry) % _Alignof(max_align_t) == 0,
+               "the block is aligned");
 _Static_assert(sizeof(struct frame_callback) == 16, "frames.py: CALLBACK");
 _Static_assert(sizeof(struct frame_row) == 24, "frames.py: ROW");
 _Static_assert(sizeof(struct frame_return) == 8, "frames.py: RETURN");

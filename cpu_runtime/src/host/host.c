@@ -150,10 +150,18 @@ static struct call *next_call(void) {
     return call;
 }
 
+/* A thread of the library may hold a stream for as long as it waits: then its lines come later. */
+static void flush(FILE *stream) {
+    if (ftrylockfile(stream) != 0) return;
+    fflush_unlocked(stream);
+    funlockfile(stream);
+}
+
 /* Marks the start of the call in what the library prints. */
 static void print_mark(const struct frame_call *call) {
     size_t length = strnlen(call->mark, sizeof call->mark);
-    fflush(NULL);
+    flush(stdout);
+    flush(stderr);
     for (int descriptor = 1; descriptor <= 2; descriptor++)
         if (write(descriptor, call->mark, length) < 0) continue; /* nobody reads it */
 }
