@@ -245,7 +245,7 @@ REMEDIES: Mapping[int, str] = {
     -32602: "Correct the parameter that `data.parameter` names.",
     -32603: "The log has the traceback under the number in the message. Report it.",
     -32000: "Read `data.function`, the library's lines, and [above](#a-model-does-not-load).",
-    -32001: "Load a model: `rkllm init PATH`.",
+    -32001: "Load a model: `rkllm init PATH`. An encoder: `vision.load`.",
     -32002: "Try again later.",
     -32003: "See the option that the message names.",
     -32004: "Load the model again; read what the library printed last.",

@@ -95,8 +95,15 @@ class RuntimeRefused(RPCError):
     code = -32000
 
 
+#: The reason in the data of a :class:`NoModel` for want of a vision encoder.
+NO_ENCODER = "no_encoder"
+
+
 class NoModel(RPCError):
-    """The call needs a model and none is loaded. ``data``: problem, after a crash."""
+    """The call needs a model, or a vision encoder, and none is loaded.
+
+    ``data``: problem, after a crash; reason ``no_encoder``, if it is the encoder.
+    """
 
     code = -32001
 

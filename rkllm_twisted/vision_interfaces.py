@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 from zope.interface import Attribute, Interface
 
+from rkllm_twisted.errors import NO_ENCODER, NoModel
 from rkllm_twisted.runtime_interfaces import ITurn
 from rkllm_twisted.values import FloatArray
 
@@ -156,6 +157,16 @@ def none_is_loaded(problem: str | None) -> str:
     reason = (problem or "").removesuffix(".").removesuffix("; load it again with vision.load")
     because = f" ({reason})" if reason else ""
     return f"no vision encoder is loaded{because}; load one with vision.load"
+
+
+def no_encoder(problem: str | None = None) -> NoModel:
+    """Return the error of a call that needs an encoder.
+
+    :param problem: see :func:`none_is_loaded`.
+    """
+    text = none_is_loaded(problem)
+    about = {} if problem is None else {"problem": problem}
+    return NoModel(f"{text[0].upper()}{text[1:]}.", {"reason": NO_ENCODER, **about})
 
 
 class IVision(Interface):

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 
 import attrs
@@ -117,13 +117,12 @@ def exit_reason(error: BaseException) -> ExitReason:
 
 def _lacks_encoder(error: BaseException) -> bool:
     """True if a vision encoder is missing, not a model; both have one code."""
-    return isinstance(error, errors.NoModel) and error.message.startswith("No vision encoder")
+    return _data(error).get("reason") == errors.NO_ENCODER
 
 
 def _why(error: BaseException) -> str:
     """Return how the runtime's process crashed, if that is why there is no model."""
-    data = error.data if isinstance(error, errors.RPCError) else None
-    problem = (data or {}).get("problem")
+    problem = _data(error).get("problem")
     if not isinstance(problem, str):
         return ""
     return f", because the runtime's process {_CONTROL.sub('�', problem)}"
@@ -134,8 +133,7 @@ def _lines(error: BaseException) -> tuple[str, ...]:
 
     A terminal must not get the control characters in them.
     """
-    data = error.data if isinstance(error, errors.RPCError) else None
-    lines = (data or {}).get("lines")
+    lines = _data(error).get("lines")
     if not isinstance(lines, list):
         return ()
     said = str(error)
@@ -144,6 +142,11 @@ def _lines(error: BaseException) -> tuple[str, ...]:
         for line in lines
         if str(line).rpartition(": ")[2].rstrip(".") not in said
     )
+
+
+def _data(error: BaseException) -> Mapping[str, object]:
+    """Return what an error of the daemon says for programs."""
+    return (error.data or {}) if isinstance(error, errors.RPCError) else {}
 
 
 def _sentence(error: BaseException) -> str:

@@ -14,7 +14,7 @@ from rkllm_twisted.abi.to_c import FileParameter
 from rkllm_twisted.chat.extras import ExtraMissingError
 from rkllm_twisted.chat.families import named
 from rkllm_twisted.chat.family_table import FAMILIES
-from rkllm_twisted.encoders.vision import description_of, no_encoder
+from rkllm_twisted.encoders.vision import description_of
 from rkllm_twisted.errors import InternalError, InvalidParams
 from rkllm_twisted.models.encoder_fit import family_of_encoder
 from rkllm_twisted.runtime.files import Files
@@ -30,6 +30,7 @@ from rkllm_twisted.vision_interfaces import (
     EncoderLoad,
     ImageTags,
     IVision,
+    no_encoder,
 )
 
 _TAGS = frozenset({"start", "end", "content"})

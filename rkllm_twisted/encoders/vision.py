@@ -19,7 +19,7 @@ from rkllm_twisted.errors import InvalidParams, NoModel, RPCError, RuntimeCrashe
 from rkllm_twisted.interfaces import INPU, ITurn
 from rkllm_twisted.runtime.files import Files
 from rkllm_twisted.values import FloatArray
-from rkllm_twisted.vision_interfaces import EncoderFacts, EncoderLoad, IVision, none_is_loaded
+from rkllm_twisted.vision_interfaces import EncoderFacts, EncoderLoad, IVision, no_encoder
 
 if TYPE_CHECKING:
     from rkllm_twisted.encoders.files import EncoderFile
@@ -233,15 +233,6 @@ def _check_context(encoder: EncoderFacts, turn: ITurn) -> None:
             f" model has a context of {room}; load the model with a greater max_context_len.",
             {"parameter": "path", "tokens": encoder.tokens, "max_context_len": room},
         )
-
-
-def no_encoder(problem: str | None) -> NoModel:
-    """Return the error of a call that needs an encoder.
-
-    :param problem: see :func:`none_is_loaded`.
-    """
-    text = f"{none_is_loaded(problem)}."
-    return NoModel(text[0].upper() + text[1:], None if problem is None else {"problem": problem})
 
 
 def description_of(encoder: EncoderFacts) -> dict[str, object]:

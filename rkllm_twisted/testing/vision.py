@@ -9,10 +9,16 @@ import attrs
 from twisted.internet.defer import Deferred, execute
 from zope.interface import implementer
 
-from rkllm_twisted.errors import InvalidParams, NoModel, RPCError
+from rkllm_twisted.errors import InvalidParams, RPCError
 from rkllm_twisted.interfaces import ITurn
 from rkllm_twisted.values import FloatArray
-from rkllm_twisted.vision_interfaces import EncoderAbout, EncoderFacts, EncoderLoad, IVision
+from rkllm_twisted.vision_interfaces import (
+    EncoderAbout,
+    EncoderFacts,
+    EncoderLoad,
+    IVision,
+    no_encoder,
+)
 
 
 def fake_encoder(
@@ -102,7 +108,7 @@ class FakeVision:
 
 def _existing(encoder: EncoderFacts | None) -> EncoderFacts:
     if encoder is None:
-        raise NoModel("No vision encoder is loaded; load one with vision.load.")
+        raise no_encoder()
     return encoder
 
 

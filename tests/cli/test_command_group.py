@@ -134,9 +134,9 @@ def test_each_special_error_comes_before_its_base() -> None:
             "because the runtime's process was killed by SIGSEGV; load one with `rkllm init PATH`",
         ),
         (
-            errors.NoModel("No vision encoder is loaded (it crashed); load one with vision.load."),
+            errors.NoModel("Load an encoder.", {"reason": errors.NO_ENCODER}),
             Exit.NO_MODEL,
-            "No vision encoder is loaded (it crashed); load one with vision.load. (-32001)",
+            "Load an encoder. (-32001)",
         ),
         (errors.Busy("Full."), Exit.BUSY, "Full. (-32002)"),
         (errors.NoDaemon("None."), Exit.NO_DAEMON, "None."),

@@ -11,7 +11,7 @@ import pytest
 import pytest_twisted
 
 from rkllm_twisted.encoders.requests import VisionRequests
-from rkllm_twisted.errors import InvalidParams, NoModel, NotAllowed
+from rkllm_twisted.errors import NO_ENCODER, InvalidParams, NoModel, NotAllowed
 from rkllm_twisted.methods.vision_load import Params
 from rkllm_twisted.runtime.files import Files
 from rkllm_twisted.testing import FakeVision, fake_encoder
@@ -139,7 +139,7 @@ async def test_after_a_crash_the_reason_is_said() -> None:
         NoModel, match=r"No vision encoder is loaded \(.* SIGSEGV\); load one w"
     ) as it:
         await answering.encode(encoded(b"picture"))
-    assert it.value.data == {"problem": vision.problem}
+    assert it.value.data == {"reason": NO_ENCODER, "problem": vision.problem}
 
 
 @pytest_twisted.ensureDeferred
