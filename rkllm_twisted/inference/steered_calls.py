@@ -14,39 +14,21 @@ from typing import Any
 import attrs
 
 from rkllm_twisted.chat.parsing import AnswerParser
-from rkllm_twisted.chat.tool_calls import OpenCall
 from rkllm_twisted.chat.tools import Tools
-from rkllm_twisted.constraint_interfaces import IConstraint
-from rkllm_twisted.errors import InvalidParams
 from rkllm_twisted.inference.answer_reader import AnswerReader
 from rkllm_twisted.inference.array_run import token_input
 from rkllm_twisted.inference.cache_watch import CacheWatch
-from rkllm_twisted.inference.free_run import free_run, place_of_end, text_of_tokens
+from rkllm_twisted.inference.free_run import free_run
+from rkllm_twisted.inference.kept_call import KeptCall, kept_call
 from rkllm_twisted.inference.token_engines import ModelTokens
 from rkllm_twisted.inference.token_reader import NotAppendedError, TokenReader
 from rkllm_twisted.inference.traits import RuntimeTraits
 from rkllm_twisted.inference.whole_run import RunAbortedError
 from rkllm_twisted.interfaces import ITurn
-from rkllm_twisted.structured.begun_call import rest_of_call
 from rkllm_twisted.structured.loop import StructuredAnswer, StructuredLoop
 from rkllm_twisted.structured.picker import Picker
 from rkllm_twisted.structured.sampling import read_sampling
 from rkllm_twisted.values import FINISH_REASON, Result
-
-
-@attrs.frozen
-class _Begun:
-    """What of a begun call stays.
-
-    :param kept: the tokens of the answer up to here.
-    :param is_whole: True if these are all that the model has written.
-    :param text: the text of those that the parser has not read.
-    """
-
-    constraint: IConstraint
-    kept: Sequence[int]
-    is_whole: bool
-    text: str
 
 
 @attrs.define
@@ -104,15 +86,21 @@ class SteeredCalls:
                     break
             if reader.is_over or self._is_full(turn, prompt, reader):
                 break
-            infer = {**self.infer}
-            if "max_new_tokens" in self.traits.run_fields:
-                infer["max_new_tokens"] = self._room(turn, prompt, reader)
-            context = self.tokens.profile.chat.context
-            final = free_run(turn, token_input(unread), infer, reader, context)
+            final = self._run_freely(turn, prompt, unread, reader)
         # The number of tokens of a part is not that of the answer.
         perf["generate_tokens"] = 0
         perf["generate_time_ms"] = perf.get("generate_time_ms", 0) + 1000 * (monotonic() - began)
         return {**final, "perf": perf}
+
+    def _run_freely(
+        self, turn: ITurn, prompt: Sequence[int], unread: Sequence[int], reader: AnswerReader
+    ) -> Result:
+        """Let the model go on behind tokens; return the last result."""
+        infer = {**self.infer}
+        if "max_new_tokens" in self.traits.run_fields:
+            infer["max_new_tokens"] = self._room(turn, prompt, reader)
+        context = self.tokens.profile.chat.context
+        return free_run(turn, token_input(unread), infer, reader, context)
 
     def _finish_call(
         self, turn: ITurn, prompt: Sequence[int], reader: AnswerReader, cut_at: int
@@ -122,29 +110,39 @@ class SteeredCalls:
         :returns: the tokens that the cache does not hold yet.
         :raises RunAbortedError: a client has ended the answer.
         """
-        came = list(reader.tokens)
+        came = [*reader.tokens]
         call = reader.parser.open_call
-        begun = None if call is None else self._begun(came, cut_at, call)
+        begun = None
+        if call is not None:
+            begun = kept_call(self.tokens, self.tools, came, cut_at, call)
         source = TokenReader(self.tokens, self.traits, self.adapter, turn, 0)
         if begun is None:
-            reader.tokens[:] = came[:cut_at]
-            reader.until = None
-            return source.rest(prompt, reader.tokens, whole=len(came) == cut_at)
+            return _let_go(source, prompt, reader, came[:cut_at], whole=len(came) == cut_at)
         reader.tokens[:] = begun.kept
         is_forced = bool(begun.constraint.forced())
         unread = source.rest(prompt, begun.kept, whole=begun.is_whole, may_be_none=is_forced)
         if begun.text:
             reader.feed(begun.text)
+        return self._steer(source, begun, prompt, unread, reader)
+
+    def _steer(
+        self,
+        source: TokenReader,
+        begun: KeptCall,
+        prompt: Sequence[int],
+        unread: Sequence[int],
+        reader: AnswerReader,
+    ) -> Sequence[int]:
+        """Make what is missing of a call token by token, and return as :meth:`_finish_call`."""
         loop = self._loop(source, begun, prompt, unread, reader)
         before = reader.parser.calls
         try:
             answer = loop.run()
         except NotAppendedError:
-            self.watch.unsteered_load = turn.loads
-            reader.tokens += loop.answer.tokens
-            reader.until = None
-            return source.rest(prompt, reader.tokens, whole=False)
-        turn.check()
+            self.watch.unsteered_load = source.turn.loads
+            came = [*reader.tokens, *loop.answer.tokens]
+            return _let_go(source, prompt, reader, came, whole=False)
+        source.turn.check()
         self._count(answer, reader.parser.calls - before)
         reader.tokens += answer.tokens
         reader.is_full = answer.reason == "length"
@@ -154,7 +152,7 @@ class SteeredCalls:
     def _loop(
         self,
         source: TokenReader,
-        begun: _Begun,
+        begun: KeptCall,
         prompt: Sequence[int],
         unread: Sequence[int],
         reader: AnswerReader,
@@ -185,31 +183,6 @@ class SteeredCalls:
         self.made.forced += answer.forced
         self._whole += calls
 
-    def _begun(self, came: Sequence[int], cut_at: int, call: OpenCall) -> _Begun | None:
-        """Return what stays of a call; None if what the parser has read cannot go on well."""
-        texts = self.tokens.table.texts
-        at, held = place_of_end(texts, came[:cut_at], call.past)
-        chat = self.tokens.profile.chat
-        control = chat.vocabulary.control if chat.vocabulary else {}
-        best = None
-        for flexible in (False, True):
-            form = rest_of_call(
-                self.tools, chat.tool_format, call, held, control, flexible=flexible
-            )
-            try:
-                constraint = self.tokens.constrain(form)
-            except InvalidParams:
-                return None
-            end = at + constraint.consume(came[at:])
-            text = text_of_tokens(texts, came[cut_at:end])
-            if end < cut_at or text is None:
-                continue
-            begun = _Begun(constraint, came[:end], end == len(came), text)
-            if begun.is_whole:
-                return begun
-            best = best or begun
-        return best
-
     def _is_full(self, turn: ITurn, prompt: Sequence[int], reader: AnswerReader) -> bool:
         reader.is_full = reader.is_full or self._room(turn, prompt, reader) < 1
         return reader.is_full
@@ -220,6 +193,24 @@ class SteeredCalls:
         context = self.tokens.profile.chat.context
         asked = self.limit or (own if own > 0 else context)
         return min(asked, context - len(prompt)) - len(reader.tokens)
+
+
+def _let_go(
+    source: TokenReader,
+    prompt: Sequence[int],
+    reader: AnswerReader,
+    kept: Sequence[int],
+    *,
+    whole: bool,
+) -> Sequence[int]:
+    """Leave the rest of an answer to the model, and return the tokens to read next.
+
+    :param kept: what of the answer stays.
+    :param whole: True if that is all that the model has written.
+    """
+    reader.tokens[:] = kept
+    reader.until = None
+    return source.rest(prompt, kept, whole=whole)
 
 
 def _feed(reader: AnswerReader, text: str) -> bool:
