@@ -6,11 +6,18 @@ name.
 
 from __future__ import annotations
 
+from functools import partial
+
 from rkllm_twisted.chat.families import Family, ImageMarks, InfillMarks, ReasoningMarks, Wrap
 
-_IM_SYSTEM = Wrap("<|im_start|>system\n", "<|im_end|>\n")
-_IM_USER = Wrap("<|im_start|>user\n", "<|im_end|>\n")
-_IM_ASSISTANT = Wrap("<|im_start|>assistant\n", "<|im_end|>\n")
+#: A family that reads ChatML; its row says what else it has.
+_chatml = partial(
+    Family,
+    system=Wrap("<|im_start|>system\n", "<|im_end|>\n"),
+    user=Wrap("<|im_start|>user\n", "<|im_end|>\n"),
+    assistant=Wrap("<|im_start|>assistant\n", "<|im_end|>\n"),
+    end_tokens=("<|im_end|>", "<|endoftext|>"),
+)
 #: Qwen's own template shows a tool's result as a user's message between these texts.
 _HERMES_RESULT = Wrap("<|im_start|>user\n<tool_response>\n", "\n</tool_response><|im_end|>\n")
 _QWEN_INFILL = InfillMarks(
@@ -21,36 +28,24 @@ _QWEN_IMAGE = ImageMarks("<|vision_start|>", "<|image_pad|>", "<|vision_end|>")
 _INTERN_IMAGE = ImageMarks("<img>", "<IMG_CONTEXT>", "</img>")
 
 FAMILIES: tuple[Family, ...] = (
-    Family(
+    _chatml(
         "chatml",
         models=("smollm2", "minicpm3", "minicpm4", "telechat2"),
-        system=_IM_SYSTEM,
-        user=_IM_USER,
-        assistant=_IM_ASSISTANT,
-        end_tokens=("<|im_end|>", "<|endoftext|>"),
         source="openai/openai-python release v0.27, chatml.md; SmolLM2's tokenizer_config.json",
     ),
-    Family(
+    _chatml(
         "qwen2",
         models=("qwen", "qwen1.5", "qwen2", "qwen2.5"),
-        system=_IM_SYSTEM,
-        user=_IM_USER,
-        assistant=_IM_ASSISTANT,
         tool=_HERMES_RESULT,
-        end_tokens=("<|im_end|>", "<|endoftext|>"),
         tool_format="hermes",
         infill=_QWEN_INFILL,
         image=_QWEN_IMAGE,
         source="Qwen2.5's tokenizer_config.json; Qwen2.5-Coder's README, Fill in the middle",
     ),
-    Family(
+    _chatml(
         "qwen3",
         models=("qwen3", "qwq"),
-        system=_IM_SYSTEM,
-        user=_IM_USER,
-        assistant=_IM_ASSISTANT,
         tool=_HERMES_RESULT,
-        end_tokens=("<|im_end|>", "<|endoftext|>"),
         reasoning=ReasoningMarks(),
         tool_format="hermes",
         infill=_QWEN_INFILL,
@@ -146,46 +141,32 @@ FAMILIES: tuple[Family, ...] = (
         alternates=True,
         source="mistralai/cookbook, Tokenization and chat templates (v3); mistral-common, FIM",
     ),
-    Family(
+    _chatml(
         "internlm2",
         models=("internlm2", "internlm3", "internvl"),
         begin="<s>",
-        system=_IM_SYSTEM,
-        user=_IM_USER,
-        assistant=_IM_ASSISTANT,
         tool=Wrap("<|im_start|>environment name=<|plugin|>\n", "<|im_end|>\n"),
         end_tokens=("<|im_end|>", "</s>"),
         tool_format="internlm",
         image=_INTERN_IMAGE,
         source="InternLM/InternLM, chat/chat_format.md; InternVL2's conversation.py",
     ),
-    Family(
+    _chatml(
         "internvl3",  # of Qwen2.5 and Qwen3: nothing comes before the first message
         models=("internvl3",),
-        system=_IM_SYSTEM,
-        user=_IM_USER,
-        assistant=_IM_ASSISTANT,
-        end_tokens=("<|im_end|>", "<|endoftext|>"),
         image=_INTERN_IMAGE,
         source="InternVL3's conversation.py, template internvl2_5",
     ),
-    Family(
+    _chatml(
         "minicpm-v",
         models=("minicpm-v-2-6", "minicpm-v-2.6", "minicpmv2.6", "minicpm-v-4", "minicpm-o"),
-        system=_IM_SYSTEM,
-        user=_IM_USER,
-        assistant=_IM_ASSISTANT,
-        end_tokens=("<|im_end|>", "<|endoftext|>"),
         image=ImageMarks("<image>", "<unk>", "</image>\n"),
         source="rknn-llm 1.1.0, rkllm_api_demo/src/multimodel_demo.cpp; MiniCPM-V 2.6's tokenizer",
     ),
-    Family(
+    _chatml(
         # Its own texts are others. A port for RK3588 sends these; no source has tried its own.
         "smolvlm",
         models=("smolvlm",),
-        system=_IM_SYSTEM,
-        user=_IM_USER,
-        assistant=_IM_ASSISTANT,
         end_tokens=("<|im_end|>", "<end_of_utterance>"),
         image=_QWEN_IMAGE,
         source="thanhtantran/SmolVLM2-2B-NPU, src/RK35llm.cpp, for RK3588",
