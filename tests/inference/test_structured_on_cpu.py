@@ -14,7 +14,7 @@ import pytest
 from daemons import Daemon
 from inference_rig import Asked, Rig
 from twisted.plugin import IPlugin
-from weather_tool import ARGUMENTS, STOP, WEATHER, WEATHER_ONLY
+from weather_tool import ARGUMENTS, SCHEMAS, STOP, WEATHER, WEATHER_ONLY
 from zope.interface import implementer
 
 from rkllm_twisted.blocking import Client
@@ -280,7 +280,7 @@ def test_a_call_that_has_to_come_has_valid_arguments(
     name, arguments = call["function"]["name"], json.loads(call["function"]["arguments"])
     assert done["finish_reason"] == "tool_calls"
     assert name == "weather" or (name == "stop" and choice == "required")
-    jsonschema.validate(arguments, ARGUMENTS if name == "weather" else {"maxProperties": 0})
+    jsonschema.validate(arguments, SCHEMAS[name])
     assert done["structured"]["guaranteed"] is True
 
 

@@ -16,3 +16,5 @@ WEATHER = {"type": "function", "function": {"name": "weather", "parameters": ARG
 WEATHER_ONLY = {"type": "function", "function": {"name": "weather"}}
 #: It has no arguments.
 STOP = {"type": "function", "function": {"name": "stop"}}
+#: What the arguments of each function keep to, by its name.
+SCHEMAS: dict[str, Any] = {"weather": ARGUMENTS, "stop": {"maxProperties": 0}}
