@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import mutations
 import pytest
 from mutations import GUARDS, PACKAGE, ROOT, Guard
 
@@ -26,3 +29,15 @@ def test_a_guards_tests_exist(guard: Guard) -> None:
 def test_every_guard_has_a_name_of_its_own() -> None:
     """The table has many guards."""
     assert len({guard.name for guard in GUARDS}) == len(GUARDS) > 20
+
+
+def test_without_crossbar_a_guard_that_needs_it_is_said_to_be_skipped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is neither held nor missed."""
+    monkeypatch.setattr(mutations, "CROSSBAR", Path("/nowhere"))
+    name = next(guard.name for guard in GUARDS if guard.needs_crossbar)
+    assert mutations.main([name]) == 0
+    printed = capsys.readouterr().out
+    assert f"skipped {name} - Crossbar is not installed" in printed
+    assert "0 of 0 guards are held, 1 are skipped" in printed
