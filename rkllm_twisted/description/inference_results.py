@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rkllm_twisted.description.model import Item, ResultModel, Type
+from rkllm_twisted.description.model import Item, ResultModel, Type, item
 
-
-def _item(name: str, json: str, meaning: str, unit: str | None = None, **facts: str) -> Item:
-    kind = Type(tuple(json.split(" or ")), **facts)  # type: ignore[arg-type]  # names only
-    return Item(name, kind, meaning, unit)
-
-
-_MODEL = _item("model", "string", "The name of the model.")
-_TIER = _item(
+_MODEL = item("model", "string", "The name of the model.")
+_TIER = item(
     "tier",
     "string",
     "How the conversation was fed: tokens (a tokenizer and a template lie beside the model),"
     " template (a template or a known family) or runtime (only the model).",
 )
-_CHANGES = _item(
+_CHANGES = item(
     "changes",
     "array",
     "What had to be changed so that the template can show it: tools_as_text, system_as_user,"
@@ -28,10 +22,10 @@ _CHANGES = _item(
     " by its name, or with skip_special_token = false).",
     items="string",
 )
-_DROPPED = _item(
+_DROPPED = item(
     "dropped_messages", "integer", "With truncate: how many of the oldest were left out."
 )
-_USAGE = _item(
+_USAGE = item(
     "usage",
     "object",
     "prompt_tokens, cached_tokens (of these, already in the cache), completion_tokens,"
@@ -39,10 +33,10 @@ _USAGE = _item(
 )
 _STRUCTURED = (
     Item("parsed", Type(()), "With a schema: the answer as JSON; null if it is not whole."),
-    _item("tokens", "integer", "The tokens of the answer.", "tokens"),
-    _item("runs", "integer", "The runs that it took."),
-    _item("forced", "integer", "Of the tokens, those that the form left no choice about."),
-    _item(
+    item("tokens", "integer", "The tokens of the answer.", "tokens"),
+    item("runs", "integer", "The runs that it took."),
+    item("forced", "integer", "Of the tokens, those that the form left no choice about."),
+    item(
         "guaranteed",
         "boolean",
         "True: each token was chosen among those that the form allows. False: the runtime cannot"
@@ -59,15 +53,15 @@ INFERENCE_RESULTS: Mapping[str, ResultModel] = {
         " structured, too: parsed, tokens, runs, forced and guaranteed, as of text.structured.",
         items=(
             _MODEL,
-            _item(
+            item(
                 "message",
                 "object",
                 "The answer, as the client sends it back with the next request: role, content,"
                 " reasoning_content, tool_calls.",
             ),
-            _item("finish_reason", "string", "stop, length, tool_calls or cancelled."),
+            item("finish_reason", "string", "stop, length, tool_calls or cancelled."),
             _TIER,
-            _item(
+            item(
                 "flattened",
                 "boolean",
                 "Whether the earlier messages were read as plain text, in the tier runtime.",
@@ -81,9 +75,9 @@ INFERENCE_RESULTS: Mapping[str, ResultModel] = {
         items=(
             _MODEL,
             _TIER,
-            _item("text", "string", "What the model reads, with its marks."),
-            _item("tokens", "array or null", "The same as tokens, in the tier tokens."),
-            _item("count", "integer or null", "How many these are.", "tokens"),
+            item("text", "string", "What the model reads, with its marks."),
+            item("tokens", "array or null", "The same as tokens, in the tier tokens."),
+            item("count", "integer or null", "How many these are.", "tokens"),
             _CHANGES,
             _DROPPED,
         )
@@ -92,8 +86,8 @@ INFERENCE_RESULTS: Mapping[str, ResultModel] = {
         "With stream, partial results come first, each with a piece of the text.",
         items=(
             _MODEL,
-            _item("text", "string", "What the model has added."),
-            _item("finish_reason", "string", "stop, length or cancelled."),
+            item("text", "string", "What the model has added."),
+            item("finish_reason", "string", "stop, length or cancelled."),
             _USAGE,
         ),
     ),
@@ -101,8 +95,8 @@ INFERENCE_RESULTS: Mapping[str, ResultModel] = {
         "With stream, partial results come first, each with a piece of the text.",
         items=(
             _MODEL,
-            _item("text", "string", "The answer."),
-            _item(
+            item("text", "string", "The answer."),
+            item(
                 "finish_reason",
                 "string",
                 "stop; or length: the limit came first, and the answer is not whole.",
@@ -114,47 +108,47 @@ INFERENCE_RESULTS: Mapping[str, ResultModel] = {
     "embeddings.create": ResultModel(
         items=(
             _MODEL,
-            _item(
+            item(
                 "embeddings",
                 "array",
                 "One for each input, in order: a row of numbers, or base64. After server.configure,"
                 " rows are one array in the form of the connection.",
             ),
-            _item("width", "integer", "The numbers of each."),
-            _item(
+            item("width", "integer", "The numbers of each."),
+            item(
                 "tier",
                 "string",
                 "How the texts were read: tokens (as they are), or runtime (in the runtime's own"
                 " chat template, because there is no tokenizer.json beside the model).",
             ),
-            _item("usage", "object", "prompt_tokens and total_tokens."),
+            item("usage", "object", "prompt_tokens and total_tokens."),
         )
     ),
     "rerank.score": ResultModel(
         items=(
             _MODEL,
-            _item(
+            item(
                 "results",
                 "array",
                 "The best first: index (of the document), score, and document if it was asked for.",
                 items="object",
             ),
-            _item("usage", "object", "total_tokens."),
+            item("usage", "object", "total_tokens."),
         )
     ),
     "tokens.encode": ResultModel(
         items=(
             _MODEL,
-            _item("tokens", "array", "The ids.", items="integer"),
-            _item("count", "integer", "How many these are.", "tokens"),
+            item("tokens", "array", "The ids.", items="integer"),
+            item("count", "integer", "How many these are.", "tokens"),
         )
     ),
-    "tokens.decode": ResultModel(items=(_MODEL, _item("text", "string", "The text."))),
+    "tokens.decode": ResultModel(items=(_MODEL, item("text", "string", "The text."))),
     "tokens.count": ResultModel(
         items=(
             _MODEL,
-            _item("count", "integer", "Of the text, or of the conversation as it is read."),
-            _item("context", "integer", "The model's room.", "tokens"),
+            item("count", "integer", "Of the text, or of the conversation as it is read."),
+            item("context", "integer", "The model's room.", "tokens"),
         )
     ),
 }

@@ -84,6 +84,16 @@ class Item:
     releases: tuple[str, ...] = ()
 
 
+def item(name: str, json: str, meaning: str, unit: str | None = None, **facts: str) -> Item:
+    """Describe a part of a result.
+
+    :param json: its JSON types, with ``or`` between them.
+    :param facts: further fields of its :class:`Type`.
+    """
+    kind = Type(tuple(json.split(" or ")), **facts)  # type: ignore[arg-type]  # names only
+    return Item(name, kind, meaning, unit)
+
+
 @attrs.frozen
 class Structure:
     """A structure of rkllm.h.
