@@ -82,6 +82,9 @@ def test_a_late_callback_neither_ends_nor_pauses_the_next_run(
         whole(call(layout, 4, "rkllm_run_async", "go", OWN)) + signal_frame(FrameKind.PAUSE, 4)
     )
     assert seen(host.until_return()) == [(OWN, 0, b"own"), ReturnFrame(4, 0, True)]
+    destroy = CallFrame(5, "rkllm_destroy", image(layout, "rkllm_destroy", []))
+    host.send(whole(destroy))  # it waits until all is printed
+    host.until_return()
     _, printed = host.end()
     words = printed.split(b"\n")
     assert words[:7] == [b"own 0", b"late 0", b"late 0", b"late 0", b"own 0", b"own 2", b"own 0"]

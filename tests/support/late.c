@@ -15,6 +15,8 @@ enum { CONNECTION = 3 };
 static LLMResultCallback callback;
 static volatile int is_held, aborts;
 static void *former;
+static pthread_t thread;
+static int has_thread;
 
 RKLLM_CPU_API int rkllm_init(LLMHandle *handle, RKLLMParam *param, RKLLMCallback *callbacks) {
     (void)param;
@@ -87,14 +89,19 @@ RKLLM_CPU_API int rkllm_run(LLMHandle handle, RKLLMInput *input, RKLLMInferParam
     return 0;
 }
 
+/* A run is over for the host before what its last callback returned is printed. */
+static void await_print(void) {
+    if (has_thread) pthread_join(thread, NULL);
+    has_thread = 0;
+}
+
 RKLLM_CPU_API int rkllm_run_async(LLMHandle handle, RKLLMInput *input, RKLLMInferParam *infer,
                                   void *userdata) {
-    pthread_t thread;
     (void)handle;
     (void)infer;
     (void)input;
-    pthread_create(&thread, NULL, call_late, userdata);
-    pthread_detach(thread);
+    await_print();
+    has_thread = pthread_create(&thread, NULL, call_late, userdata) == 0;
     return 0;
 }
 
@@ -111,5 +118,6 @@ RKLLM_CPU_API int rkllm_is_running(LLMHandle handle) {
 
 RKLLM_CPU_API int rkllm_destroy(LLMHandle handle) {
     (void)handle;
+    await_print();
     return 0;
 }
