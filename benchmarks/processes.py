@@ -21,14 +21,17 @@ class NeverHappenedError(Exception):
     """A condition was not met in time."""
 
 
-def twistd(socket: Path, isolation: str, *options: str, log: str = "-") -> list[str]:
+def twistd(
+    socket: Path, isolation: str, *options: str, log: str = "-", python: str = sys.executable
+) -> list[str]:
     """Return the command that starts a daemon as a user does, on the embedded runtime.
 
     :param options: further options of ``twistd rkllm``.
     :param log: twistd's log file; ``-`` is its stdout.
+    :param python: the interpreter; the daemon is the one that is installed in its environment.
     """
     return [
-        sys.executable,
+        python,
         "-c",
         "from twisted.scripts.twistd import run; run()",
         "--nodaemon",

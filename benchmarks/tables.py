@@ -25,9 +25,20 @@ def spread(seconds: Sequence[float]) -> str:
     return f"{1000 * percentile(seconds, 0.5):.2f} / {1000 * percentile(seconds, 0.99):.2f} ms"
 
 
+def number(value: float) -> str:
+    """Format a number with three digits, or with all digits of its integer part."""
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return f"{value:,.{digits}f}"
+
+
+def markdown_line(cells: Sequence[str]) -> str:
+    """Write a line of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
+
+
 def markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     """Write a Markdown table."""
-    rows = [f"| {' | '.join(line)} |" for line in [head, *lines]]
+    rows = [markdown_line(line) for line in [head, *lines]]
     return "\n".join([rows[0], "|---" * len(head) + "|", *rows[1:]])
 
 

@@ -19,9 +19,9 @@ from benchmarks.http.scripted import scripted
 from benchmarks.http.servers import FASTAPI, LABELS, OURS, contenders
 from benchmarks.model_servers import NO_PEER, has_peer
 from benchmarks.suite.programs import Programs, build
-from benchmarks.suite.ratios import Missed, Row, Spread
-from benchmarks.suite.report import WITHIN, number
-from benchmarks.tables import loads, machine, markdown
+from benchmarks.suite.ratios import Missed, Row
+from benchmarks.suite.report import WITHIN
+from benchmarks.tables import loads, machine, markdown, number
 
 NAMES = {**LABELS, CLIENT: "the daemon's client alone"}
 
@@ -83,9 +83,7 @@ def _figure(row: Row, name: str) -> str:
 def _ratio(row: Row, name: str) -> str:
     if name not in row.targets:
         return "–"
-    ratio: Spread = row.ratio(OURS, name)
-    text = f"{number(ratio.median)} ({number(ratio.low)} – {number(ratio.high)})"
-    return _marked(text, row.missed_ratio(OURS, name))
+    return _marked(str(row.ratio(OURS, name)), row.missed_ratio(OURS, name))
 
 
 def _marked(text: str, missed: Missed | None) -> str:

@@ -18,7 +18,7 @@ import attrs
 
 from benchmarks.suite import floats, footprint, growth, requests, tokens, trips
 from benchmarks.suite.axes import axes
-from benchmarks.suite.bench import QUICK, Bench, Size
+from benchmarks.suite.bench import QUICK, Bench, Size, progress
 from benchmarks.suite.contenders import CONTENDERS, ECHO, OURS, can_be_had
 from benchmarks.suite.programs import Programs, build
 from benchmarks.suite.ratios import Row
@@ -33,7 +33,7 @@ FALL = 0.35
 GROUPS: Mapping[str, Sequence[Callable[[Bench], list[Row]]]] = {
     "Tokens": (tokens.full_speed, tokens.paced, tokens.latency),
     "Requests": (requests.requests, requests.long_queue),
-    "Arrays of floats": (floats.arrays,),
+    "Arrays of floats": (floats.arrays, floats.base64_cost),
     "The process": (footprint.start_up, footprint.loading, footprint.recovery, footprint.memory),
 }
 
@@ -46,11 +46,7 @@ def everything(bench: Bench, missing: tuple[str, ...], out: Path) -> None:
     """Measure all rows and write the report."""
     from benchmarks.suite.report import Report  # noqa: PLC0415 - the short form needs no plots
 
-    begun, load = time.monotonic(), os.getloadavg()[0]
-
-    def say(what: str) -> None:
-        print(f"{time.monotonic() - begun:5.0f} s  {what}", file=sys.stderr, flush=True)
-
+    begun, load, say = time.monotonic(), os.getloadavg()[0], progress()
     say("round trips")
     round_trips = trips.round_trips(bench, trips.SHAPES)
     say("connection set-up")

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import attrs
 
 from benchmarks.clients import Client, clients
-from benchmarks.suite.contenders import Server, daemon, relay, running
+from benchmarks.suite.contenders import Command, DaemonCommand, Server, daemon, relay, running
 from benchmarks.suite.programs import Programs
 
 #: The daemon's two isolations.
 PROCESS, THREAD = "process", "thread"
+ISOLATIONS: Mapping[str, DaemonCommand] = {
+    each: partial(daemon, each) for each in (PROCESS, THREAD)
+}
 #: The yardstick of an all-C path: two processes that do nothing but pass on.
 RELAY = "relay"
 #: Floats in a row of logits: the size of a vocabulary.
@@ -78,12 +84,16 @@ class Bench:
     """The directory, sizes and programs of one benchmark run.
 
     :param names: names of the contenders.
+    :param measured: the daemons that are compared where the contenders are not.
+    :param yardsticks: whether the limits are measured beside: the relay, the library, the echo.
     """
 
     programs: Programs
     directory: Path
     size: Size
     names: tuple[str, ...]
+    measured: Mapping[str, DaemonCommand] = attrs.field(default=ISOLATIONS, kw_only=True)
+    yardsticks: bool = attrs.field(default=True, kw_only=True)
 
     @property
     def model(self) -> Path:
@@ -94,27 +104,51 @@ class Bench:
             path.write_text(SCRIPT.format(width=self.size.image[1], **sizes))
         return path
 
+    @property
+    def commands(self) -> Mapping[str, Command]:
+        """Return the commands of the daemons, and of the relay."""
+        daemons = {name: command() for name, command in self.measured.items()}
+        return {**daemons, RELAY: relay} if self.yardsticks else daemons
+
+    @property
+    def isolated(self) -> Mapping[str, DaemonCommand]:
+        """Return the daemons whose runtime has a process of its own."""
+        return {name: each for name, each in self.measured.items() if name != THREAD}
+
     @contextlib.contextmanager
-    def loaded(self, isolation: str, *options: str) -> Iterator[Server]:
+    def loaded(self, name: str, *options: str) -> Iterator[Server]:
         """Start a daemon with the model loaded."""
-        path = self.directory / f"{isolation}.sock"
-        with running(daemon(isolation, *options), self.programs.directory, path) as server:
-            load_model(path, self.model)
-            yield server
+        with self._loaded({name: self.measured[name](*options)}) as servers:
+            yield servers[name]
+
+    def daemons_and_relay(self) -> contextlib.AbstractContextManager[Mapping[str, Server]]:
+        """Start each daemon, and the relay, with the model loaded."""
+        return self._loaded(self.commands)
+
+    def daemons(self) -> contextlib.AbstractContextManager[Mapping[str, Server]]:
+        """Start each daemon with the model loaded."""
+        return self._loaded({name: command() for name, command in self.measured.items()})
 
     @contextlib.contextmanager
-    def daemons_and_relay(self) -> Iterator[Mapping[str, Server]]:
-        """Start one daemon of each isolation, and the relay."""
-        path = self.directory / f"{RELAY}.sock"
-        with self.daemons() as servers, running(relay, self.programs.directory, path) as server:
-            load_model(path, self.model)
-            yield {**servers, RELAY: server}
+    def _loaded(self, commands: Mapping[str, Command]) -> Iterator[Mapping[str, Server]]:
+        servers = {}
+        with contextlib.ExitStack() as stack:
+            for name, command in commands.items():
+                path = self.directory / f"{name}.sock"
+                server = running(command, self.programs.directory, path)
+                servers[name] = stack.enter_context(server)
+                load_model(path, self.model)
+            yield servers
 
-    @contextlib.contextmanager
-    def daemons(self) -> Iterator[Mapping[str, Server]]:
-        """Start one daemon of each isolation."""
-        with self.loaded(PROCESS) as process, self.loaded(THREAD) as thread:
-            yield {PROCESS: process, THREAD: thread}
+
+def progress() -> Callable[[str], None]:
+    """Return what tells on stderr which step begins, after how many seconds."""
+    begun = time.monotonic()
+
+    def say(what: str) -> None:
+        print(f"{time.monotonic() - begun:5.0f} s  {what}", file=sys.stderr, flush=True)
+
+    return say
 
 
 def load_model(path: Path, model: Path) -> None:

@@ -22,6 +22,8 @@ NODE_MODULES = Path(sys.prefix) / "node_modules"
 PATIENCE = 30.0
 
 Command = Callable[[Path, Path], list[str]]
+#: Makes a daemon's command from further options of ``twistd rkllm``.
+DaemonCommand = Callable[..., Command]
 
 
 def _python(script: str, *more: str) -> Command:
@@ -32,10 +34,10 @@ def _node(script: str) -> Command:
     return lambda _, path: ["node", str(PEERS / script), str(path)]
 
 
-def daemon(isolation: str, *options: str) -> Command:
+def daemon(isolation: str, *options: str, python: str = sys.executable) -> Command:
     """Return the daemon's command as a user writes it, with room for 1,000 clients."""
     return lambda _, path: twistd(
-        path, isolation, "--max-clients=1100", *options, log=f"{path}.log"
+        path, isolation, "--max-clients=1100", *options, log=f"{path}.log", python=python
     )
 
 

@@ -17,6 +17,8 @@ from typing import Any
 
 import attrs
 
+from benchmarks.clients import clients
+from benchmarks.processes import processor_times, spent_since
 from benchmarks.suite.bench import Bench, request
 from benchmarks.suite.contenders import CONTENDERS, OURS, Server
 from benchmarks.suite.programs import Load
@@ -25,8 +27,12 @@ from benchmarks.suite.ratios import Row, in_turns
 EMBED, LOGITS = "RKLLM_INPUT_EMBED", "RKLLM_INFER_GET_LOGITS"
 #: Pings per second of another client.
 RATE = 1000.0
+#: A request that is answered with logits.
+PROMPT = {"rkllm_input": {"prompt_input": "x"}, "rkllm_infer_params": {"mode": LOGITS}}
 #: How many times longer than other requests these are measured.
 LONGER = 1.5
+#: How many requests are made at least where their processor time is measured.
+LEAST = 3
 Yardstick = tuple[str, Callable[[], object]]
 
 
@@ -51,31 +57,49 @@ class Cargo:
         return Load(payload, seconds=seconds, expect=self.expect, first=first)
 
 
-def cargoes(bench: Bench) -> list[Cargo]:
-    """Return logits and an embedding, each in both forms."""
-    count, (rows, columns) = bench.size.vocabulary, bench.size.image
-    prompt = {"rkllm_input": {"prompt_input": "x"}, "rkllm_infer_params": {"mode": LOGITS}}
-    logits = array("f", [(number % 257 - 128) / 128 for number in range(count)])  # the engine's
-    chance = random.Random(1)
-    embedding = array("f", [chance.gauss(0, 3) for _ in range(rows * columns)])
-
-    def embedded(floats: object) -> dict[str, Any]:
-        return {"rkllm_input": {"input_type": EMBED, "embed_input": {
-            "embed": floats, "n_tokens": rows}}}  # fmt: skip
-
-    numbers = embedded([float(f"{each:.7g}") for each in embedding])
-    text = embedded(packed(embedding))
-    what = f"logits, {count:,},", f"an embedding of {rows} × {columns:,},"
+def as_json(bench: Bench) -> list[Cargo]:
+    """Return logits and an embedding as numbers of JSON."""
+    logits, titles = _logits(bench), _titles(bench, "JSON")
+    numbers = _embedded(bench, [float(f"{each:.7g}") for each in _embedding(bench)])
     return [
-        Cargo(f"{what[0]} as JSON", "json", prompt, '"logits":[',
+        Cargo(titles[0], "json", PROMPT, '"logits":[',
               ("json.dumps of them", partial(json.dumps, logits.tolist()))),
-        Cargo(f"{what[0]} as base64", "base64", prompt, '"base64":"',
-              ("b64encode and json.dumps of them", lambda: json.dumps(packed(logits)))),
-        Cargo(f"{what[1]} as JSON", "json", numbers, '"text":"ok"',
+        Cargo(titles[1], "json", numbers, '"text":"ok"',
               ("json.loads of it", partial(json.loads, json.dumps(numbers)))),
-        Cargo(f"{what[1]} as base64", "json", text, '"text":"ok"',
+    ]  # fmt: skip
+
+
+def as_base64(bench: Bench) -> list[Cargo]:
+    """Return logits and an embedding as base64."""
+    logits, titles = _logits(bench), _titles(bench, "base64")
+    text = _embedded(bench, packed(_embedding(bench)))
+    return [
+        Cargo(titles[0], "base64", PROMPT, '"base64":"',
+              ("b64encode and json.dumps of them", lambda: json.dumps(packed(logits)))),
+        Cargo(titles[1], "json", text, '"text":"ok"',
               ("json.loads and b64decode of it", partial(unpacked, json.dumps(text)))),
     ]  # fmt: skip
+
+
+def _titles(bench: Bench, form: str) -> tuple[str, str]:
+    rows, columns = bench.size.image
+    logits = f"logits, {bench.size.vocabulary:,}, as {form}"
+    return logits, f"an embedding of {rows} × {columns:,}, as {form}"
+
+
+def _logits(bench: Bench) -> array[float]:
+    """Return the logits of the scripted engine."""
+    return array("f", [(number % 257 - 128) / 128 for number in range(bench.size.vocabulary)])
+
+
+def _embedding(bench: Bench) -> array[float]:
+    (rows, columns), chance = bench.size.image, random.Random(1)
+    return array("f", [chance.gauss(0, 3) for _ in range(rows * columns)])
+
+
+def _embedded(bench: Bench, floats: object) -> dict[str, Any]:
+    return {"rkllm_input": {"input_type": EMBED, "embed_input": {
+        "embed": floats, "n_tokens": bench.size.image[0]}}}  # fmt: skip
 
 
 def packed(floats: array[float]) -> dict[str, Any]:
@@ -94,7 +118,7 @@ def arrays(bench: Bench) -> list[Row]:
     """Measure two rows per array, and a ping's latency without one."""
     rows = []
     with bench.daemons() as servers:
-        for cargo in cargoes(bench):
+        for cargo in (*as_json(bench), *as_base64(bench)):
             name, work = cargo.yardstick
             found = in_turns(
                 {
@@ -109,6 +133,31 @@ def arrays(bench: Bench) -> list[Row]:
         for figure, values in in_turns(alone, bench.size.turns).items():
             rows.append(Row(f"no arrays: {figure}", "ms", values, more_is_better=False))
     return rows
+
+
+def base64_cost(bench: Bench) -> list[Row]:
+    """Measure the processor time of a request with an array as base64."""
+    rows = []
+    with bench.daemons() as servers:
+        for cargo in as_base64(bench):
+            measures = {name: partial(_spent, bench, servers[name], cargo) for name in servers}
+            found = in_turns(measures, bench.size.turns)["cost"]
+            title = f"{cargo.title}: processor time of a request"
+            rows.append(Row(title, "ms", found, more_is_better=False))
+    return rows
+
+
+def _spent(bench: Bench, server: Server, cargo: Cargo) -> Mapping[str, float]:
+    """Ask for a time, and several times at least."""
+    with clients(server.path, 1) as [client]:
+        client.ask("server.configure", {"floats": cargo.form})
+        client.ask("rkllm.run", cargo.params)  # the processes have reached their size
+        before, count = processor_times(server.pid), 0
+        until = time.monotonic() + LONGER * bench.size.seconds
+        while count < LEAST or time.monotonic() < until:
+            client.ask("rkllm.run", cargo.params)
+            count += 1
+    return {"cost": 1000 * spent_since(before, server.pid) / count}
 
 
 def _carried(bench: Bench, server: Server, cargo: Cargo) -> Mapping[str, float]:

@@ -19,30 +19,23 @@ from benchmarks.processes import (
     resident,
     wait_for,
 )
-from benchmarks.suite.bench import PROCESS, RELAY, THREAD, Bench, init
-from benchmarks.suite.contenders import CONTENDERS, ECHO, Command, Server, daemon, relay, running
+from benchmarks.suite.bench import RELAY, THREAD, Bench, init
+from benchmarks.suite.contenders import CONTENDERS, ECHO, Server, running
 from benchmarks.suite.ratios import Row, in_turns
 from rkllm_twisted.cpu import demo_model
-
-#: Whose start, memory and recovery are measured.
-MEASURED: Mapping[str, Command] = {
-    PROCESS: daemon(PROCESS),
-    THREAD: daemon(THREAD),
-    RELAY: relay,
-}
 
 
 def start_up(bench: Bench) -> list[Row]:
     """Measure from the start of the process until it accepts connections."""
+    echo = {ECHO: CONTENDERS[ECHO].command} if bench.yardsticks else {}
+    commands = {**bench.commands, **echo}
 
     def ready(name: str) -> Mapping[str, float]:
-        command = CONTENDERS[ECHO].command if name == ECHO else MEASURED[name]
         path = bench.directory / "start.sock"
-        with running(command, bench.programs.directory, path) as server:
+        with running(commands[name], bench.programs.directory, path) as server:
             return {"ready": 1000 * server.ready}
 
-    names = (*MEASURED, ECHO)
-    found = in_turns({name: partial(ready, name) for name in names}, bench.size.turns)
+    found = in_turns({name: partial(ready, name) for name in commands}, bench.size.turns)
     return [Row("start until it accepts", "ms", found["ready"], more_is_better=False, limit=275.0)]
 
 
@@ -55,13 +48,13 @@ def loading(bench: Bench) -> list[Row]:
     def loaded(name: str) -> Mapping[str, float]:
         path = bench.directory / "loading.sock"
         with (
-            running(MEASURED[name], bench.programs.directory, path),
+            running(bench.commands[name], bench.programs.directory, path),
             contextlib.closing(Client(path)) as client,
         ):
             first, later = _load(client), _load(client)
             return {"loaded": first, "beyond": max(0.0, first - later)}
 
-    measures = {name: partial(loaded, name) for name in MEASURED}
+    measures = {name: partial(loaded, name) for name in bench.commands}
     found = in_turns(measures, bench.size.turns)
     title = "from accepting to the bundled model loaded"
     beyond = f"{title}, beyond a later load"
@@ -82,12 +75,14 @@ def recovery(bench: Bench) -> list[Row]:
     """Measure from the kill of the runtime's process until a client has loaded the model again."""
     with contextlib.ExitStack() as stack:
         measures = {}
-        for name in (PROCESS, RELAY):
+        for name, command in bench.commands.items():
+            if name == THREAD:
+                continue  # its runtime has no process
             path = bench.directory / f"recovery-{name}.sock"
-            server = stack.enter_context(running(MEASURED[name], bench.programs.directory, path))
+            server = stack.enter_context(running(command, bench.programs.directory, path))
             [client] = stack.enter_context(clients(path, 1))
             init(client, demo_model())
-            measures[name] = partial(_again, server, client, has_status=name == PROCESS)
+            measures[name] = partial(_again, server, client, has_status=name != RELAY)
         found = in_turns(measures, bench.size.turns)
     title = "from the kill of the runtime's process to the bundled model loaded again"
     return [Row(title, "ms", found["again"], more_is_better=False, limit=30.0)]
@@ -114,7 +109,7 @@ def memory(bench: Bench) -> list[Row]:
     def measure(name: str) -> Mapping[str, float]:
         path = bench.directory / "memory.sock"
         found = {}
-        with running(MEASURED[name], bench.programs.directory, path) as server:
+        with running(bench.commands[name], bench.programs.directory, path) as server:
             with clients(path, 1) as [client]:
                 client.ask("rkllm.createDefaultParam")  # the child answers this, so it has started
             found["resident, idle"] = resident(server.pid)
@@ -124,7 +119,7 @@ def memory(bench: Bench) -> list[Row]:
                     found[f"resident, {count:,} clients"] = resident(server.pid)
         return found
 
-    measures = {name: partial(measure, name) for name in MEASURED}
+    measures = {name: partial(measure, name) for name in bench.commands}
     found = in_turns(measures, bench.size.turns)
     return [
         Row(

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
+from benchmarks.tables import number
+
 
 @attrs.frozen
 class Spread:
@@ -25,6 +27,9 @@ class Spread:
     def of(cls, values: Sequence[float]) -> Spread:
         """Make a spread of figures."""
         return cls(statistics.median(values), min(values), max(values))
+
+    def __str__(self) -> str:
+        return f"{number(self.median)} ({number(self.low)} – {number(self.high)})"
 
 
 @attrs.frozen

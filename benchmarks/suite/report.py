@@ -18,6 +18,7 @@ from benchmarks.suite.contenders import CONTENDERS, ECHO, OURS
 from benchmarks.suite.growth import Curve
 from benchmarks.suite.ratios import Missed, Row, Spread
 from benchmarks.suite.tokens import LIBRARY
+from benchmarks.tables import number
 
 LABELS: Mapping[str, str] = {
     **{name: contender.label for name, contender in CONTENDERS.items()},
@@ -122,14 +123,8 @@ def machine() -> str:
     return f"{tables.machine()}, Node {node.stdout.strip() or 'none'}"
 
 
-def number(value: float) -> str:
-    """Format a number with three digits, or with all digits of its integer part."""
-    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
-    return f"{value:,.{digits}f}"
-
-
 def _shown(spread: Spread, missed: Missed | None = None) -> str:
-    text = f"{number(spread.median)} ({number(spread.low)} – {number(spread.high)})"
+    text = str(spread)
     if missed is None:
         return text
     return f"**{text}**{f' {WITHIN}' if missed.within_spread else ''}"

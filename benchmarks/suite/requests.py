@@ -13,7 +13,7 @@ import attrs
 from benchmarks.clients import Client, clients
 from benchmarks.processes import processor_time, wait_for
 from benchmarks.suite.bench import PROCESS, RELAY, Bench, init
-from benchmarks.suite.contenders import Server, daemon, relay, running
+from benchmarks.suite.contenders import DaemonCommand, Server, daemon, relay, running
 from benchmarks.suite.ratios import Row, in_turns
 
 #: Requests a second: fewer than the lines that the log writes in one.
@@ -98,7 +98,8 @@ def _cost(server: Server, client: Client, request: Request, seconds: float) -> M
 
 def long_queue(bench: Bench) -> list[Row]:
     """Measure what a call costs while a queue grows to ten times the clients, and the status."""
-    found = in_turns({PROCESS: partial(_queued, bench)}, bench.size.turns)
+    measures = {name: partial(_queued, bench, each) for name, each in bench.isolated.items()}
+    found = in_turns(measures, bench.size.turns)
     many = f"{EACH * bench.size.crowd:,}"
     titles = {
         "first": ("processor time of a call for the queue, the first tenth", "µs", None),
@@ -113,11 +114,11 @@ def long_queue(bench: Bench) -> list[Row]:
     ]
 
 
-def _queued(bench: Bench) -> Mapping[str, float]:
+def _queued(bench: Bench, command: DaemonCommand) -> Mapping[str, float]:
     path, crowd = bench.directory / "queue.sock", bench.size.crowd
     options = (f"--queue={EACH * crowd + 1}", f"--max-requests={EACH + 1}", "--log-level=error")
     with (
-        running(daemon(PROCESS, *options), bench.programs.directory, path) as server,
+        running(command(*options), bench.programs.directory, path) as server,
         clients(path, 2) as [first, looker],
         clients(path, crowd) as waiting,
     ):

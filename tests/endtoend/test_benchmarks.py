@@ -46,7 +46,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_suite_writes_its_report(report: Path) -> None:
     """The report has a page, figures and plots."""
     figures = json.loads((report / "figures.json").read_text())
-    assert len(figures["rows"]) == 55
+    assert len(figures["rows"]) == 57
     assert all(min(ratio.values()) > 0 for ratio in figures["ratios"]["1 connection"].values())
     page = (report / "figures.md").read_text()
     plots = re.findall(r"\((\S+\.svg)\)", page)
@@ -144,6 +144,23 @@ def test_the_record_has_the_rows_that_ci_compares() -> None:
     """`make bench-check` would not start without them."""
     ratios = json.loads((PROJECT / "docs/performance/figures.json").read_text())["ratios"]
     assert all(ratios[row]["echo"]["median"] > 0 for row in ROWS)
+
+
+def test_beside_compares_a_checkout_with_itself() -> None:
+    """The test measures each row once; both daemons are the same."""
+    python = f"--python={sys.executable}"
+    done = benchmark("benchmarks.beside", str(PROJECT), "--quick", python)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split(" | ") for line in done.stdout.splitlines() if line.startswith("| ")]
+    assert len(rows) == 1 + 22
+    assert all(len(row) == 6 and "–" not in row[2:4] for row in rows)
+
+
+def test_beside_names_the_checkout_that_is_not_installed(tmp_path: Path) -> None:
+    """Else the daemon that is installed would be compared with itself."""
+    done = benchmark("benchmarks.beside", str(tmp_path), f"--python={sys.executable}")
+    assert done.returncode == 1
+    assert f"The daemon of {tmp_path} is not installed for {sys.executable}" in done.stderr
 
 
 def test_limits_prints_its_table() -> None:
