@@ -20,7 +20,7 @@ from benchmarks.processes import (
     wait_for,
 )
 from benchmarks.suite.bench import RELAY, THREAD, Bench, init
-from benchmarks.suite.contenders import CONTENDERS, ECHO, Server, running
+from benchmarks.suite.contenders import CONTENDERS, ECHO, Server, daemon, running
 from benchmarks.suite.ratios import Row, in_turns
 from rkllm_twisted.cpu import demo_model
 
@@ -39,28 +39,34 @@ def start_up(bench: Bench) -> list[Row]:
     return [Row("start until it accepts", "ms", found["ready"], more_is_better=False, limit=275.0)]
 
 
-def loading(bench: Bench) -> list[Row]:
-    """Measure from the moment when a new daemon accepts until it has loaded the bundled model.
+#: Loads in the daemon's own process: what the library and the file take.
+OWN = "own"
 
-    What a second load in the same daemon takes is the library's own time and the file's.
-    """
+
+def loading(bench: Bench) -> list[Row]:
+    """Measure from the moment when a new daemon accepts until it has loaded the bundled model."""
+    commands = {**bench.commands, OWN: daemon(THREAD)}
 
     def loaded(name: str) -> Mapping[str, float]:
         path = bench.directory / "loading.sock"
         with (
-            running(bench.commands[name], bench.programs.directory, path),
+            running(commands[name], bench.programs.directory, path),
             contextlib.closing(Client(path)) as client,
         ):
-            first, later = _load(client), _load(client)
-            return {"loaded": first, "beyond": max(0.0, first - later)}
+            return {"first": _load(client), "later": _load(client)}
 
-    measures = {name: partial(loaded, name) for name in bench.commands}
+    measures = {name: partial(loaded, name) for name in commands}
     found = in_turns(measures, bench.size.turns)
+    own = found["later"][OWN]
+    total = {name: found["first"][name] for name in bench.commands}
+    beyond = {
+        name: [max(0.0, whole - part) for whole, part in zip(times, own, strict=True)]
+        for name, times in total.items()
+    }
     title = "from accepting to the bundled model loaded"
-    beyond = f"{title}, beyond a later load"
     return [
-        Row(title, "ms", found["loaded"], more_is_better=False),
-        Row(beyond, "ms", found["beyond"], more_is_better=False, limit=20.0),
+        Row(title, "ms", total, more_is_better=False),
+        Row(f"{title}, beyond the library's time", "ms", beyond, more_is_better=False, limit=20.0),
     ]
 
 

@@ -54,7 +54,7 @@ def test_a_ratio_is_taken_within_an_alternation() -> None:
 
 
 def test_a_figure_of_nothing_has_no_ratio() -> None:
-    """What a load takes beyond a later one may be nothing."""
+    """What a load takes beyond the library's time may be nothing."""
     row = Row("x", "ms", {BEFORE: [0.0], NOW: [1.0]}, more_is_better=False)
     assert line(row)[2:] == ["0.00", "1.00", "–", ""]
 

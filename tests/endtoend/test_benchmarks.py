@@ -84,7 +84,7 @@ def test_what_a_token_costs_has_the_limit_of_a_path_in_c(report: Path) -> None:
         *(f"processor time of {name}" for name in REQUESTS),
         "start until it accepts",
         "from accepting to the bundled model loaded",
-        "from accepting to the bundled model loaded, beyond a later load",
+        "from accepting to the bundled model loaded, beyond the library's time",
         "from the kill of the runtime's process to the bundled model loaded again",
         "resident, idle",
         "proportional, idle",

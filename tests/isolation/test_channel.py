@@ -110,6 +110,25 @@ def test_a_call_that_no_frame_can_have_is_refused(
     assert caller.call("rkllm_destroy", [ctypes.c_void_p()]) == 5
 
 
+def test_the_tokens_of_one_read_are_passed_on_together() -> None:
+    """From there one call of the reactor's delivers them, and one send writes them."""
+    layout = layout_of(releases()["1.3.0"])
+    ours, child = socket.socketpair()
+    size = ctypes.sizeof(layout.structs["RKLLMResult"])
+    channel, callback = Channel(ours, size), ResultCallback(layout, lambda: None)
+    caller = RemoteCaller(channel, layout, Defaults(b"", ()), lambda *_: RuntimeCrashed("ended"))
+    caller.listen(callback)
+    reads: list[list[object]] = []
+    run = callback.begin(1, lambda results: reads.append([result["text"] for result in results]))
+    words = [b"one", b"two", b"three"]
+    tokens = [CallbackCopy(run.number, 0, (ResultCopy(bytes(size), word),)) for word in words]
+    with child:
+        child.sendall(b"".join([*map(encode_callback, tokens), ReturnFrame(1, 0, True).encode()]))
+        assert caller.call("rkllm_destroy", [ctypes.c_void_p()]) == 0
+    channel.set_exit(ChildExit(None, 0, ()))
+    assert reads == [["one", "two", "three"]]
+
+
 def test_a_signal_does_not_wait_for_a_child_that_reads_nothing(
     ends: tuple[Channel, socket.socket],
 ) -> None:

@@ -1791,7 +1791,9 @@ class Copy:
             return self._verdict(guard.tests)
         finally:
             shutil.copy2(source, target)
-            shutil.copy2(ROOT / BUILT_HOST, self.directory / BUILT_HOST)
+            built = self.directory / BUILT_HOST
+            built.unlink(missing_ok=True)  # one that a test has left behind still runs
+            shutil.copy2(ROOT / BUILT_HOST, built)
 
     def _build_host(self) -> None:
         sources = sorted((self.directory / HOST).glob("*.c"))
