@@ -118,7 +118,7 @@ static struct frame_return get_return(uint64_t number, void *outputs, size_t siz
     return end;
 }
 
-static void get_callback(uint32_t state, uint32_t rows, const char *text, uint64_t floats) {
+static void get_callback(int32_t state, uint32_t rows, const char *text, uint64_t floats) {
     struct frame_header header;
     struct frame_callback callback;
     struct frame_row row;

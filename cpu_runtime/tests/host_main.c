@@ -13,7 +13,7 @@
 #include "host/frames.h"
 #include "host_support.h"
 
-#define LAYOUT "0,16,24,32,40,72,1,1"
+#define LAYOUT "2,0,16,24,32,40,72,1,1"
 
 static const char *program;
 
@@ -73,10 +73,15 @@ static void refused(const char *library, const char *layout, const char *cpus, c
 }
 
 static void refuses_what_it_cannot_do(const char *library) {
+    static const char *const others[] = {
+        "", "0,16,24,32,40,72,1,1", "1,0,16,24,32,40,72,1,1", LAYOUT ",1", LAYOUT "x",
+        "2,0,16,24,32,x,72,1,1", "2,-1,16,24,32,40,72,1,1"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        refused(library, others[i], "", "",
+                "E host: rkllm-host: the daemon is of another version; restart it.");
     static const char *const layouts[] = {
-        "", "0,16,24,32,40,72,1", LAYOUT ",1", "0,16,24,32,x,72,1,1", "0,16,24,32,40,4,1,1",
-        "0,16,24,32,70,72,1,1", "0,16,24,32,40,99999,1,1", "-1,16,24,32,40,72,1,1",
-        "18446744073709551615,16,24,32,40,72,1,1", "0,16,24,32,40,72,1,1x"};
+        "2,0,16,24,32,40,4,1,1", "2,0,16,24,32,70,72,1,1", "2,0,16,24,32,40,99999,1,1",
+        "2,18446744073709551615,16,24,32,40,72,1,1"};
     for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++)
         refused(library, layouts[i], "", "", "E host: rkllm-host: the layout is damaged.");
     static const char *const processors[] = {"99999", "x", "0,x", ",", "18446744073709551615"};

@@ -11,6 +11,7 @@ import attrs
 from rkllm_twisted.abi.release import releases
 from rkllm_twisted.abi.result_copy import ResultOffsets
 from rkllm_twisted.isolation.c_host import C_HOST
+from rkllm_twisted.isolation.frames import FRAMES_VERSION
 from rkllm_twisted.runtime.library import without_prompts
 
 #: The program's descriptors: its end of the socket pair, and of the pipe for its heartbeat.
@@ -50,11 +51,13 @@ class ChildConfig:
     def command(self) -> list[str]:
         """Return the program and its arguments.
 
-        They are the library; :class:`ResultOffsets`, whether the callback returns a number, whether
-        the library keeps arrays; the limit of open files; the processors; the OOM score.
+        They are the library; the version of the frames, :class:`ResultOffsets`, whether the
+        callback returns a number, whether the library keeps arrays; the limit of open files; the
+        processors; the OOM score.
         """
         release = releases()[self.abi]
-        layout = [*attrs.astuple(self.offsets), release.can_pause, release.keeps_arrays]
+        offsets = attrs.astuple(self.offsets)
+        layout = [FRAMES_VERSION, *offsets, release.can_pause, release.keeps_arrays]
         words = [
             self.library,
             ",".join(str(int(each)) for each in layout),

@@ -15,6 +15,9 @@ import attrs
 from rkllm_twisted.abi.image import Argument, ArgumentPlace, Buffer, CallImage, Relocation
 from rkllm_twisted.abi.result_copy import CallbackCopy
 
+#: Of all that this module says. A package that is replaced under a running daemon has another host.
+FRAMES_VERSION = 2
+
 
 class FrameKind(IntEnum):
     """What a frame is."""

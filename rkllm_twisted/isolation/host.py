@@ -276,6 +276,9 @@ def main(argv: list[str]) -> None:
     :param argv: see :meth:`rkllm_twisted.isolation.config.ChildConfig.command`.
     """
     library, layout, descriptors, cpus, oom_score_adj = argv[1:]
+    version, *offsets = map(int, layout.split(","))
+    if version != frames.FRAMES_VERSION:
+        _fail("rkllm-host: the daemon is of another version; restart it")
     apply_limits(int(descriptors), cpus, oom_score_adj)
     return_freed_blocks()
     for descriptor in (CONNECTION_FD, HEARTBEAT_FD):
@@ -285,7 +288,7 @@ def main(argv: list[str]) -> None:
     except OSError as error:
         _fail(f"the library cannot be loaded: {error}")
     connection = HostConnection(CONNECTION_FD, _fail)
-    host = Host(native, ResultLayout(*map(int, layout.split(","))), connection)
+    host = Host(native, ResultLayout(*offsets), connection)
     for task in (host.listen, send_heartbeats):
         threading.Thread(target=task, name=task.__name__, daemon=True).start()
     host.serve()

@@ -19,6 +19,7 @@ from rkllm_twisted import cpu
 from rkllm_twisted.abi.layouts import layout_of
 from rkllm_twisted.abi.release import releases
 from rkllm_twisted.abi.result_copy import CallbackCopy
+from rkllm_twisted.isolation import config
 from rkllm_twisted.isolation.frames import (
     HEADER,
     CallFrame,
@@ -250,3 +251,18 @@ def test_a_text_that_no_token_has_ends_the_host_with_a_sentence(
     code, output = host.end()
     assert code == 1
     assert b"E host: a result: its text has more than 16 MiB.\n" in output
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_a_host_of_another_version_says_so(
+    name: str,
+    start: Callable[..., Host],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A package may be replaced while its daemon runs."""
+    monkeypatch.setattr(config, "FRAMES_VERSION", 1)
+    host = start(cpu.library_path("1.3.0"), "1.3.0", name)
+    host.process.wait(TIMEOUT_S)
+    code, output = host.end()
+    assert code == 1
+    assert output == b"E host: rkllm-host: the daemon is of another version; restart it.\n"

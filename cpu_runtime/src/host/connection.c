@@ -37,6 +37,8 @@ static bool can_retry(int connection, short event, int error) {
     case ECONNRESET:
     case ENOTCONN:
         return false;
+    case EFAULT:
+        host_fail("a result", "it points to no memory of this process");
     default: /* the library has closed the descriptor */
         host_fail("the connection to the daemon has failed", strerror(error));
     }

@@ -27,6 +27,7 @@ enum place {
 };
 
 enum {
+    FRAMES_VERSION = 2, /* of all that this header says */
     FRAME_MAX_ARGUMENTS = 8,
     FRAME_MAX_DESCRIPTORS = 253, /* SCM_MAX_FD of the kernel */
     FRAME_MAX_ROWS = 255,

@@ -15,7 +15,8 @@ struct result_layout {
 enum { RESULT_MAX_BYTES = 1024 };
 
 /* Makes the calls that come over the connection, in this thread, for ever. A thread of its own reads
- * the frames; when the connection ends it ends the process, whatever the library does.
+ * the frames; when the connection ends it ends the process, whatever a call does. While rkllm_abort
+ * does not return, it reads nothing, and the daemon kills the process.
  */
 _Noreturn void host_serve(int connection, void *library, const struct result_layout *layout);
 

@@ -2,7 +2,7 @@
  *
  *     rkllm-host LIBRARY LAYOUT DESCRIPTORS CPUS OOM_SCORE_ADJ
  *
- * LAYOUT has the members of struct result_layout, CPUS the numbers of processors; both have commas
+ * LAYOUT has FRAMES_VERSION and the members of struct result_layout, CPUS the numbers of processors; both have commas
  * between, and CPUS and OOM_SCORE_ADJ may be empty. Descriptor 3 is the connection to the daemon, 4 the
  * pipe for the heartbeat. rkllm_twisted/isolation/config.py starts it.
  */
@@ -20,6 +20,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "frames.h"
 #include "host.h"
 
 enum { CONNECTION = 3, HEARTBEAT = 4, HEARTBEAT_INTERVAL_S = 1 };
@@ -27,7 +28,7 @@ enum { CONNECTION = 3, HEARTBEAT = 4, HEARTBEAT_INTERVAL_S = 1 };
  * the end of a heap goes back beyond as much: memory that is new for each row costs more than the row.
  */
 enum { KEPT_BYTES = 4 << 20 };
-enum { NUMBERS = 8 };
+enum { NUMBERS = 9 };
 
 /* Reads numbers with commas between; -1 if there is anything else, or more than the most. */
 static int read_numbers(const char *text, unsigned long *numbers, int most) {
@@ -44,13 +45,14 @@ static int read_numbers(const char *text, unsigned long *numbers, int most) {
 
 static struct result_layout read_layout(const char *text) {
     unsigned long n[NUMBERS];
-    if (read_numbers(text, n, NUMBERS) != NUMBERS || n[5] < sizeof(void *) ||
-        n[5] > RESULT_MAX_BYTES)
+    if (read_numbers(text, n, NUMBERS) != NUMBERS || n[0] != FRAMES_VERSION)
+        host_fail("rkllm-host", "the daemon is of another version; restart it");
+    if (n[6] < sizeof(void *) || n[6] > RESULT_MAX_BYTES)
         host_fail("rkllm-host", "the layout is damaged");
-    for (int i = 0; i < 5; i++)
-        if (n[i] > n[5] - sizeof(void *)) host_fail("rkllm-host", "the layout is damaged");
-    return (struct result_layout){(uint32_t)n[0], (uint32_t)n[1], (uint32_t)n[2], (uint32_t)n[3],
-                                  (uint32_t)n[4], (uint32_t)n[5], n[6] != 0,      n[7] != 0};
+    for (int i = 1; i < 6; i++)
+        if (n[i] > n[6] - sizeof(void *)) host_fail("rkllm-host", "the layout is damaged");
+    return (struct result_layout){(uint32_t)n[1], (uint32_t)n[2], (uint32_t)n[3], (uint32_t)n[4],
+                                  (uint32_t)n[5], (uint32_t)n[6], n[7] != 0,      n[8] != 0};
 }
 
 static void limit_descriptors(const char *text) {
