@@ -6,8 +6,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-#: The folders and modules of the package of which a start may import anything but LATER_OWN.
+import pytest
+from attrs import frozen
+
+#: The folders and modules of the package of which a start imports everything but LATER_OWN.
 WHOLE = frozenset(
     (
         "abi",
@@ -28,6 +32,7 @@ WHOLE = frozenset(
         "runtime",
         "runtime_interfaces",
         "server",
+        "systemd",
         "tap",
         "values",
         "vision_interfaces",
@@ -38,7 +43,6 @@ WHOLE = frozenset(
 LATER_OWN = frozenset(
     (
         "cpu.packages",
-        "daemon.check",
         "daemon.self_description",
         "formats.gguf_tokenizer",
         "isolation.host",
@@ -49,7 +53,6 @@ LATER_OWN = frozenset(
         "offload.template",
         "offload.template_worker",
         "offload.worker",
-        "runtime.malloc",
         "server.endpoint_parser",
         "wire.float32",
     )
@@ -65,42 +68,47 @@ SINGLE = {
     "encoders",
     "encoders.vision",
 }
-#: Packages from an index: our dependencies and theirs. The second line is Twisted's choice where
-#: they are installed.
-OUTSIDE = frozenset(
-    (
-        "attr",
-        "attrs",
-        "automat",
-        "constantly",
-        "incremental",
-        "msgspec",
-        "tomli",  # tomllib before Python 3.11
-        "twisted",
-        "typing_extensions",
-        "zope",
-        "OpenSSL",
-        "_cffi_backend",
-        "_openssl",
-        "cryptography",
-        "hyperlink",
-        "idna",
-        "pyasn1",
-        "pyasn1_modules",
-        "service_identity",
-    )
+#: The modules of Python that our code asks for by name, however many others have asked before.
+STANDARD = (
+    "__future__ array base64 bisect codecs collections collections.abc contextlib ctypes"
+    " ctypes.util datetime difflib enum errno fcntl fnmatch functools gc grp hashlib hmac io"
+    " itertools json math mmap operator os pathlib platform pwd re resource secrets select"
+    " shutil signal socket stat struct subprocess sys tempfile termios textwrap threading time"
+    " traceback types typing weakref"
 )
-#: Modules of Python that our code asks for when it first needs them.
-LATER = {"importlib.metadata", "tomllib", "tomli"}
+#: The modules of our dependencies that it asks for.
+DEPENDENCIES = (
+    "attrs msgspec msgspec.msgpack twisted.application.internet twisted.application.service"
+    " twisted.internet.address twisted.internet.defer twisted.internet.endpoints"
+    " twisted.internet.error twisted.internet.interfaces twisted.internet.main"
+    " twisted.internet.protocol twisted.internet.reactor twisted.internet.task"
+    " twisted.internet.tcp twisted.internet.threads twisted.internet.unix twisted.logger"
+    " twisted.plugin twisted.protocols.basic twisted.python.failure twisted.python.logfile"
+    " twisted.python.threadpool twisted.python.usage zope.interface zope.interface.verify"
+)
+ASKED = frozenset((*STANDARD.split(), *DEPENDENCIES.split()))
+#: What our modules' names begin with, those of our plugins too.
+OWN = ("rkllm_twisted", "twisted.plugins.rkllm")
 PACKAGE = Path(__file__).parents[2] / "rkllm_twisted"
-#: Starts the daemon, as twistd does, and stops it when it listens.
-PROGRAM = """
-import json, os, sys
-before = set(sys.modules)
-from rkllm_twisted import tap
-options = tap.Options()
+#: Starts the daemon, as twistd does, and stops it when it listens. It is given OWN.
+START = """
+import builtins, json, os, sys
+before, asked, given = set(sys.modules), set(), builtins.__import__
+own = tuple(sys.argv[1:])
+
+def recorded(name, globals=None, locals=None, fromlist=(), level=0):
+    module = given(name, globals, locals, fromlist, level)
+    if (globals or {}).get("__name__", "").startswith(own):
+        inner = {f"{name}.{each}" for each in fromlist or ()} & set(sys.modules)
+        asked.update(inner or {name})
+    return module
+
+builtins.__import__ = recorded
+import rkllm_twisted.tap
+from rkllm_twisted.daemon import twistd
+options = twistd.Options()
 options.parseOptions(["--socket=sock", "--library=cpu"])
-service = tap.makeService(options)
+service = twistd.makeService(options)
 from twisted.internet import reactor
 
 def start():
@@ -109,33 +117,81 @@ def start():
     reactor.callLater(0, tell)
 
 def tell():
-    print(json.dumps([os.path.exists("sock"), sorted(set(sys.modules) - before)]), flush=True)
+    imported = sorted(set(sys.modules) - before)
+    print(json.dumps([os.path.exists("sock"), sorted(asked), imported]), flush=True)
     reactor.stop()
 
 reactor.callWhenRunning(start)
 reactor.addSystemEventTrigger("before", "shutdown", service.stopService)
 reactor.run()
 """
+#: Imports the modules that it is given, and Twisted's list of plugins.
+IMPORT = """
+import importlib, json, sys
+import twisted.plugin, twisted.plugins
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+twisted.plugin.getCache(twisted.plugins)
+print(json.dumps(sorted(sys.modules)))
+"""
 
 
-def test_a_start_imports_only_what_it_uses(tmp_path: Path) -> None:
+def test_a_start_imports_only_what_it_uses(start: Start) -> None:
     """The descriptions, chat, HTTP and clients are imported when they are first used."""
-    words = [sys.executable, "-c", PROGRAM]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    listens, imported = json.loads(done.stdout.splitlines()[-1])
-    own = [name.partition(".")[2] for name in imported if name.startswith("rkllm_twisted.")]
-    others = {
-        name.partition(".")[0] for name in imported if not name.startswith("rkllm_twisted")
-    } - set(sys.stdlib_module_names)
-    assert {name for name in own if name.partition(".")[0] not in WHOLE} <= SINGLE
-    assert others <= OUTSIDE, others - OUTSIDE
-    assert not LATER & set(imported), "each is for a file or a question"
-    assert listens
-    assert not LATER_OWN & set(own), LATER_OWN & set(own)
+    assert start.listens
+    whole = {name for name in _all_modules() if name.partition(".")[0] in WHOLE}
+    assert start.own == whole - LATER_OWN | SINGLE
+
+
+def test_a_start_asks_only_for_what_it_uses(start: Start) -> None:
+    """Also for what another has imported by now: the next release of that other may not."""
+    assert start.asked == ASKED
+
+
+def test_a_start_brings_only_what_was_asked_for(start: Start, tmp_path: Path) -> None:
+    """A module that comes by a function of Twisted costs as much as one that is named."""
+    brought = set(_run(IMPORT, tmp_path, *ASKED))
+    assert not start.others - brought
 
 
 def test_what_comes_later_exists() -> None:
     """A module that is renamed would be allowed."""
-    for name in LATER_OWN:
-        assert (PACKAGE / Path(*name.split(".")).with_suffix(".py")).is_file(), name
+    assert _all_modules() >= LATER_OWN
+
+
+@frozen
+class Start:
+    """What a start has done: our modules without the package's name, other modules, by name."""
+
+    listens: bool
+    asked: set[str]
+    own: set[str]
+    others: set[str]
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Start:
+    """Return what one start has imported."""
+    folder = tmp_path_factory.mktemp("start")
+    _run(IMPORT, folder)  # the first process after an installation writes the list of plugins
+    listens, asked, imported = _run(START, folder, *OWN)
+    own = {name for name in imported if name.startswith(OWN)}
+    return Start(
+        listens=listens,
+        asked={name for name in asked if not name.startswith(OWN)},
+        own={name.partition(".")[2] for name in own if name.startswith("rkllm_twisted.")},
+        others=set(imported) - own,
+    )
+
+
+def _run(program: str, folder: Path, *words: str) -> Any:
+    """Return what a program of its own prints last."""
+    command = [sys.executable, "-c", program, *words]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _all_modules() -> set[str]:
+    paths = (path.relative_to(PACKAGE).with_suffix("") for path in PACKAGE.rglob("*.py"))
+    return {".".join(path.parts).removesuffix(".__init__") for path in paths}
