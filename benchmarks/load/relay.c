@@ -26,23 +26,24 @@
 #define REQUEST_BYTES (1 << 16)
 #define MESSAGE_BYTES (1 << 12)
 
-/* Send all, or end this process: its peer has gone. */
-static void send_all(int fd, const char *data, size_t size) {
+/* Send all; false if the peer has gone. */
+static bool send_all(int fd, const char *data, size_t size) {
     for (size_t at = 0; at < size;) {
         ssize_t sent = send(fd, data + at, size - at, MSG_NOSIGNAL);
         if (sent <= 0)
-            exit(0);
+            return false;
         at += (size_t)sent;
     }
+    return true;
 }
 
-static void answer(int fd, enum framing framing, const char *result, size_t size) {
+static bool answer(int fd, enum framing framing, const char *result, size_t size) {
     char payload[MESSAGE_BYTES], message[MESSAGE_BYTES + FRAME_ROOM];
     int length = snprintf(payload, sizeof payload, "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":%.*s}",
                           (int)size, result);
     if (length < 0 || (size_t)length >= sizeof payload)
         errx(1, "a result is too long");
-    send_all(fd, message, frame_put(framing, message, payload, (size_t)length));
+    return send_all(fd, message, frame_put(framing, message, payload, (size_t)length));
 }
 
 /* The text of a member of a request, which has no escapes. */
@@ -56,7 +57,7 @@ static const char *member(const char *request, const char *name, char *out, size
     return out;
 }
 
-/* ---- The process that has the library ----------------------------------------------------- */
+/* ---- The process that has the library; it ends when the other one has gone ----------------- */
 
 struct asker {
     int fd;
@@ -79,7 +80,8 @@ static int on_result(RKLLMResult *result, void *userdata, LLMCallState state) {
         (double)result->perf.memory_usage_mb, (int)state);
     if (size < 0 || (size_t)size >= sizeof json)
         errx(1, "a token is too long");
-    answer(asker->fd, asker->framing, json, (size_t)size);
+    if (!answer(asker->fd, asker->framing, json, (size_t)size))
+        exit(0);
     return 0;
 }
 
@@ -108,7 +110,8 @@ static void serve_library(int fd) {
             if (handle != NULL)
                 rkllm_destroy(handle);
             handle = load(request);
-            answer(fd, asker.framing, "true", 4);
+            if (!answer(fd, asker.framing, "true", 4))
+                exit(0);
         } else {
             RKLLMInput input = {.input_type = RKLLM_INPUT_PROMPT};
             RKLLMInferParam infer = {.mode = RKLLM_INFER_GENERATE};
@@ -139,11 +142,14 @@ static int start(void) {
 
 static char data[REQUEST_BYTES];
 
-/* Pass on what the library's process says; if it has ended, start another. */
-static void from_library(int *library, int asker) {
+/* Pass on what the library's process says, if the client is still there. If that process has ended,
+ * start another.
+ */
+static void from_library(int *library, int *asker) {
     ssize_t size = recv(*library, data, sizeof data, 0);
     if (size > 0) {
-        send_all(asker, data, (size_t)size);
+        if (*asker >= 0 && !send_all(*asker, data, (size_t)size))
+            *asker = -1;
         return;
     }
     close(*library);
@@ -159,11 +165,10 @@ static bool from_client(int client, int library, int *asker) {
     data[size] = '\0';
     if (strstr(data, "\"rkllm.init\"") != NULL || strstr(data, "\"rkllm.run_async\"") != NULL) {
         *asker = client;
-        send_all(library, data, (size_t)size);
-    } else {
-        answer(client, data[0] == '{' ? LINES : NETSTRINGS, "true", 4);
+        send_all(library, data, (size_t)size); /* if it has gone, the next turn starts another */
+        return true;
     }
-    return true;
+    return answer(client, data[0] == '{' ? LINES : NETSTRINGS, "true", 4);
 }
 
 int main(int argc, char **argv) {
@@ -178,9 +183,11 @@ int main(int argc, char **argv) {
         if (poll(fds, count, -1) < 0)
             err(1, "poll");
         if (fds[0].revents != 0)
-            from_library(&fds[0].fd, asker);
+            from_library(&fds[0].fd, &asker);
         for (nfds_t i = 2; i < count;) {
             if (fds[i].revents != 0 && !from_client(fds[i].fd, fds[0].fd, &asker)) {
+                if (fds[i].fd == asker)
+                    asker = -1;
                 close(fds[i].fd);
                 fds[i] = fds[--count];
             } else {
