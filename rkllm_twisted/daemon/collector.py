@@ -15,7 +15,7 @@ from twisted.internet.task import LoopingCall
 from rkllm_twisted.interfaces import INPU
 
 #: Python itself makes a full collection after so many of its smaller ones, instead of 10. This is
-#: for a queue that stays long: about 30,000 calls have begun to wait meanwhile.
+#: for a queue that stays long: 2.1 million objects have come meanwhile, some 40,000 waiting calls.
 FULL_AFTER = 300
 #: After so many smaller collections a full one is worth its time: Python's own number.
 WORTH_FULL = 10

@@ -2,9 +2,9 @@
  *
  *     rkllm-host LIBRARY LAYOUT DESCRIPTORS CPUS OOM_SCORE_ADJ
  *
- * LAYOUT has FRAMES_VERSION and the members of struct result_layout, CPUS the numbers of processors; both have commas
- * between, and CPUS and OOM_SCORE_ADJ may be empty. Descriptor 3 is the connection to the daemon, 4 the
- * pipe for the heartbeat. rkllm_twisted/isolation/config.py starts it.
+ * LAYOUT has FRAMES_VERSION and the members of struct result_layout, CPUS the numbers of processors; both
+ * have commas between, and CPUS and OOM_SCORE_ADJ may be empty. Descriptor 3 is the connection to the
+ * daemon, 4 the pipe for the heartbeat. rkllm_twisted/isolation/config.py starts it.
  */
 #include <dlfcn.h>
 #include <errno.h>
