@@ -62,6 +62,7 @@ def loading(bench: Bench) -> list[Row]:
     beyond = {
         name: [max(0.0, whole - part) for whole, part in zip(times, own, strict=True)]
         for name, times in total.items()
+        if name != RELAY  # its library is loaded in another way
     }
     title = "from accepting to the bundled model loaded"
     return [

@@ -185,9 +185,12 @@ def of_isolations(rows: Sequence[Row]) -> str:
 
 
 def _share(row: Row, other: str) -> str:
-    """Return the share of the yardstick's figure in the process's."""
+    """Return the share of the yardstick's figure in the process's; a dash beside nothing."""
     pairs = zip(row.values[PROCESS], row.values[other], strict=True)
-    share = Spread.of([100 * ours / theirs for ours, theirs in pairs]).median
+    shares = [100 * ours / theirs for ours, theirs in pairs if theirs]
+    if not shares:
+        return "–"
+    share = Spread.of(shares).median
     return f"{share:,.0f} %" if share >= 100 else f"{share:.3g} %"
 
 
