@@ -141,7 +141,7 @@ release: $(VENV)/test-installed
 	$(MAKE) packages
 	$(BIN)/python packaging/release.py check $(VERSION) dist
 
-# How fast, beside the limits of Twisted and of the machine, and beside other servers: under ten
+# How fast, beside the limits of Twisted and of the machine, and beside other servers: eleven
 # minutes, and docs/performance/ has the figures. Then how soon a conversation is answered, a quarter
 # of an hour, and the HTTP service, some minutes: the tables are printed. bench-check: a few rows,
 # against the recorded ones.
