@@ -100,7 +100,7 @@ def line(row: Row) -> list[str]:
 
 
 def _ratio(row: Row) -> Spread | None:
-    """Return how many times the figure before that of now is, for each alternation with both."""
+    """Return the ratios of now to before, of the alternations that have both."""
     pairs = zip(row.values[NOW], row.values.get(BEFORE, ()), strict=False)
     ratios = [now / before for now, before in pairs if before]
     return Spread.of(ratios) if ratios else None

@@ -1,4 +1,4 @@
-"""Chooses when Python's collector looks through all objects: the reactor stands still meanwhile.
+"""Chooses when Python's collector looks through all objects, which stops the reactor meanwhile.
 
 That takes half a second while 10,000 calls wait. Python begins such a full collection in the middle
 of whatever has made the last object; here it is made while few calls wait.

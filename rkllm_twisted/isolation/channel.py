@@ -97,7 +97,6 @@ class Channel:
 
         :param descriptors: sent beside it.
         """
-        self._send_signals()
         with self._sending, contextlib.suppress(OSError):
             first, *rest = parts
             if descriptors:
@@ -109,32 +108,32 @@ class Channel:
         self._send_signals()
 
     def signal(self, frame: bytes) -> None:
-        """Send an abort or a pause; it follows a call that is being sent.
-
-        A child that reads nothing gets it before the next call, or is killed when its run has not
-        ended in time.
-        """
-        self._signals.append(frame)
+        """Send an abort or a pause without waiting; it follows a call that is being sent."""
+        if frame not in self._signals:
+            self._signals.append(frame)
         self._send_signals()
 
-    def _send_signals(self) -> None:
+    def _send_signals(self, flags: int = socket.MSG_DONTWAIT) -> None:
         # The thread that has the lock looks again when it has let go.
         while self._signals and self._sending.acquire(blocking=False):
             try:
-                if not self._has_sent(self._signals[0]):
-                    return
-                self._signals.popleft()
+                has_room = self._have_gone(flags)
             finally:
                 self._sending.release()
+            if not has_room:
+                threading.Thread(target=self._send_signals, args=(0,), daemon=True).start()
+                return
 
-    def _has_sent(self, signal: bytes) -> bool:
-        """Send a signal; False: there is no room. So few bytes go whole or not at all."""
+    def _have_gone(self, flags: int) -> bool:
+        """Send the signals; False: there is no room. So few bytes go whole or not at all."""
         try:
-            self._connection.send(signal, socket.MSG_DONTWAIT)
+            while self._signals:
+                self._connection.send(self._signals[0], flags)
+                self._signals.popleft()
         except BlockingIOError:
             return False
-        except OSError:
-            pass  # the child has ended
+        except OSError:  # the child has ended
+            self._signals.clear()
         return True
 
     def receive(self) -> list[Received]:

@@ -15,7 +15,7 @@ import attrs
 from rkllm_twisted.abi.image import Argument, ArgumentPlace, Buffer, CallImage, Relocation
 from rkllm_twisted.abi.result_copy import CallbackCopy
 
-#: Of all that this module says. A package that is replaced under a running daemon has another host.
+#: Changes with anything that this module says: a package may be replaced under a running daemon.
 FRAMES_VERSION = 2
 
 
@@ -49,7 +49,7 @@ RETURN = struct.Struct("=iI")
 NO_TEXT = 2**64 - 1
 #: Bytes of a body: the embeddings of a prompt, with room to spare.
 MAX_BODY_BYTES = 2**31 - 1
-#: Bytes of a result's text: a token has some, and the daemon takes many times as much memory.
+#: Bytes of a result's text: a token has a few, and the daemon takes many times a text's size.
 MAX_TEXT_BYTES = 2**24
 #: The most rows of a result (rkllm.h: n_batch is a uint8_t).
 MAX_ROWS = 255

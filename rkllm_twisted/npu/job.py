@@ -97,7 +97,7 @@ class Job:
     :ivar runs: how many runs it has begun.
     :ivar abandoned: the caller has its answer; what the thread still does is dropped.
     :ivar aborted: ``rkllm_abort`` was called during the run, or before it between two calls.
-    :ivar outcome: the caller's Deferred.
+    :ivar outcome: the caller's Deferred; the NPU makes it before the turn.
     """
 
     procedure: Procedure

@@ -234,7 +234,7 @@ class Conversation:
             return
         try:
             call.succeed(result)
-        except Exception:  # noqa: BLE001 - the result has no JSON form
+        except BaseException:  # noqa: BLE001 - the result has no JSON form; or as a Deferred takes it
             self._failed(Failure(), call)
 
     def _failed(self, failure: Failure, call: RPCCall) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from daemons import Daemon, RawClient
-from many_clients import child_of, run_params, status_of, wait_until
+from many_clients import child_of, ends, run_params, status_of, wait_until
 
 PROJECT = Path(__file__).parents[2]
 
@@ -114,11 +114,12 @@ def test_output_without_an_end_holds_nobody_up(daemon: Daemon, client: RawClient
 def test_an_abort_that_never_returns_holds_nobody_up(daemon: Daemon, client: RawClient) -> None:
     """The child reads no more. It is ended when a run that was given up has not ended."""
     child = child_of(daemon)
-    client.send(request("rkllm.run", run_params("abort hangs")))
+    client.send(request("rkllm.run_async", run_params("abort hangs")))
     with daemon.connect() as other:
-        wait_until(lambda: status_of(other)["state"] == "running")
-        assert "result" in other.ask("rkllm.abort")
         assert client.line()["result"]["text"] == "word"
+        assert "result" in other.ask("rkllm.abort")
+        while not ends(client.line()):
+            pass
         with daemon.connect() as leaving:
             leaving.send(request("rkllm.run", run_params("x" * 2**20)))
             wait_until(lambda: status_of(other)["state"] == "running")

@@ -32,7 +32,7 @@ def no_collector() -> Iterator[None]:
 
 
 def client() -> MemoryClient:
-    """A client of an NPU that never gets its turn done."""
+    """A client of an NPU whose first turn never ends."""
     thread = StepThread()
     npu = ThreadNPU(FakeRuntime(), thread.in_thread, thread.from_thread, queue_limit=2 * CALLS)
     dispatcher = Dispatcher(find_methods(), npu, "the daemon")  # type: ignore[arg-type]

@@ -20,6 +20,7 @@ enum { CONNECTION = 3, HEARTBEAT = 4, MARK = 0x1e };
 static LLMResultCallback callback;
 static RKLLMResult result;
 static LLMCallState state;
+static void *whose;
 static _Atomic bool abort_hangs, abort_came;
 
 RKLLM_CPU_API RKLLMParam rkllm_createDefaultParam(void) {
@@ -87,24 +88,33 @@ static void *hold_stdout(void *unused) {
     return unused;
 }
 
-static void *wait_for_input(void *unused) {
-    int ends[2];
-    if (pipe(ends) == 0) fgetc(fdopen(ends[0], "r"));
-    return unused;
+static void *wait_for_input(void *input) {
+    fgetc(input);
+    return NULL;
 }
 
-static void begin(void *(*task)(void *)) {
+/* Begin a thread; if it takes a stream, wait for that. */
+static void begin(void *(*task)(void *), FILE *stream) {
     pthread_t thread;
-    pthread_create(&thread, NULL, task, NULL);
-    usleep(200000);
+    pthread_create(&thread, NULL, task, stream);
+    while (stream && ftrylockfile(stream) == 0) {
+        funlockfile(stream);
+        usleep(1000);
+    }
 }
 
-static void flood(void) { begin(print_for_ever); }
-static void hold(void) { begin(hold_stdout); }
-static void await_input(void) { begin(wait_for_input); }
+static void flood(void) { begin(print_for_ever, NULL); }
+static void hold(void) { begin(hold_stdout, stdout); }
+
+static void await_input(void) {
+    int ends[2];
+    if (pipe(ends) == 0) begin(wait_for_input, fdopen(ends[0], "r"));
+}
+
 
 static void hang_abort(void) {
     abort_hangs = true;
+    callback(&result, whose, state);
     while (!abort_came) usleep(1000);
 }
 
@@ -137,6 +147,7 @@ RKLLM_CPU_API int rkllm_run(LLMHandle handle, RKLLMInput *input, RKLLMInferParam
     (void)handle;
     result.text = "word";
     state = RKLLM_RUN_NORMAL;
+    whose = userdata;
     for (size_t i = 0; i < sizeof attacks / sizeof *attacks; i++)
         if (strcmp(input->prompt_input, attacks[i].prompt) == 0) attacks[i].attack();
     callback(&result, userdata, state);

@@ -27,7 +27,7 @@ bool callback_has_arrays(const struct result_layout *layout, const unsigned char
 
 static struct frame_row row_of(const struct result_layout *layout, const unsigned char *result) {
     const char *text = pointer_at(result, layout->text);
-    size_t length = text ? strlen(text) : 0;
+    size_t length = text ? strnlen(text, FRAME_MAX_TEXT + 1) : 0;
     if (length > FRAME_MAX_TEXT) host_fail("a result", "its text has more than 16 MiB");
     return (struct frame_row){
         .text = text ? length : FRAME_NO_TEXT,

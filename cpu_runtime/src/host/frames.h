@@ -27,7 +27,7 @@ enum place {
 };
 
 enum {
-    FRAMES_VERSION = 2, /* of all that this header says */
+    FRAMES_VERSION = 2, /* changes with anything that this header says */
     FRAME_MAX_ARGUMENTS = 8,
     FRAME_MAX_DESCRIPTORS = 253, /* SCM_MAX_FD of the kernel */
     FRAME_MAX_ROWS = 255,
@@ -35,7 +35,7 @@ enum {
     FRAME_AWAIT_END = 1,     /* a flag: return when the run that the call has begun has ended */
 };
 #define FRAME_MAX_BODY ((uint64_t)INT32_MAX)
-/* Of a result: a token has some bytes, and the daemon takes many times as much memory. */
+/* Of a result: a token has a few bytes, and the daemon takes many times a text's size. */
 #define FRAME_MAX_TEXT ((uint64_t)16 << 20)
 #define FRAME_NO_TEXT UINT64_MAX
 
