@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import resource
+from typing import Any
 
-from twisted.application.internet import StreamServerEndpointService
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IProtocolFactory
+from twisted.python.failure import Failure
 
 from rkllm_twisted.errors import SocketError
 from rkllm_twisted.server.endpoint import RKLLMServerEndpoint
@@ -40,33 +41,38 @@ def raise_limit(needed: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
-class UNIXSocketService(StreamServerEndpointService):
+class UNIXSocketService(Service):
     """Listens on the daemon's endpoint while it runs; a socket that cannot be opened stops it.
 
-    Twisted's service logs the error and runs on, without a socket.
+    Twisted's own service for endpoints logs the error and runs on, without a socket. Its module
+    also imports a state machine for clients, which each start would pay for.
 
     :param descriptors: how many the process must be allowed to have open.
+    :ivar endpoint: as given.
     """
-
-    endpoint: RKLLMServerEndpoint
 
     def __init__(
         self, endpoint: RKLLMServerEndpoint, factory: IProtocolFactory, descriptors: int = 0
     ) -> None:
-        super().__init__(endpoint, factory)
+        self.endpoint = endpoint
+        self._factory = factory
         self._descriptors = descriptors
-        self._listens = False
+        self._listening: Deferred[Any] | None = None
 
     def privilegedStartService(self) -> None:
         """Open the socket and listen, unless that is done.
 
         :raises SocketError: the socket is in use or cannot be opened, and what to do.
         """
-        if not self._listens:
+        super().privilegedStartService()
+        if self._listening is None:
             raise_limit(self._descriptors)
-            self.endpoint.open()
-            super().privilegedStartService()
-            self._listens = True
+            failures: list[Failure] = []
+            listening: Deferred[Any] = self.endpoint.listen(self._factory)
+            listening.addErrback(failures.append)  # it fails at once, or never
+            for failure in failures:
+                failure.raiseException()
+            self._listening = listening
 
     def startService(self) -> None:
         """Listen, unless that was done with more rights. May be called again after a stop."""
@@ -75,9 +81,8 @@ class UNIXSocketService(StreamServerEndpointService):
 
     def stopService(self) -> Deferred[None]:
         """Take no more connections and remove the socket. The connections go on."""
-        if not self._listens:
-            Service.stopService(self)
+        super().stopService()
+        listening, self._listening = self._listening, None
+        if listening is None:
             return succeed(None)
-        self._listens = False
-        stopped: Deferred[None] = super().stopService()
-        return stopped
+        return listening.addCallback(lambda port: port.stopListening())

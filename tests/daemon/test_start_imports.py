@@ -78,7 +78,7 @@ STANDARD = (
 )
 #: The modules of our dependencies that it asks for.
 DEPENDENCIES = (
-    "attrs msgspec msgspec.msgpack twisted.application.internet twisted.application.service"
+    "attrs msgspec msgspec.msgpack twisted.application.service"
     " twisted.internet.address twisted.internet.defer twisted.internet.endpoints"
     " twisted.internet.error twisted.internet.interfaces twisted.internet.main"
     " twisted.internet.protocol twisted.internet.reactor twisted.internet.task"
