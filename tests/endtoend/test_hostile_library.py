@@ -104,10 +104,13 @@ def test_printed_marks_do_not_move_lines_to_another_call(client: RawClient) -> N
 
 def test_output_without_an_end_holds_nobody_up(daemon: Daemon, client: RawClient) -> None:
     """Not when the lines of a failed call are read, either."""
-    assert client.ask("rkllm.run", run_params("flood"))["result"]["text"] == "word"
-    assert client.ask("rkllm.run", run_params("refuse"))["error"]["code"] == -32000
     child = child_of(daemon)
-    os.kill(child, signal.SIGKILL)
+    client.socket.settimeout(10)
+    try:
+        assert client.ask("rkllm.run", run_params("flood"))["result"]["text"] == "word"
+        assert client.ask("rkllm.run", run_params("refuse"))["error"]["code"] == -32000
+    finally:
+        os.kill(child, signal.SIGKILL)
     wait_until(lambda: child_of(daemon) != child)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from twisted.internet.error import ProcessDone
@@ -93,3 +95,39 @@ def test_a_child_that_cannot_be_started_is_a_failed_start(
     assert not supervisor.failed
     supervisor.stopService()
     reactor.made[1].processEnded(Failure(ProcessDone(0)))
+
+
+class RefilledPipe:
+    """A pipe that holds as much after a read as before."""
+
+    def __init__(self, child: ChildProcess) -> None:
+        self.reads = 0
+        self._child = child
+        self._out, self._in = os.pipe()
+        os.write(self._in, b"x\n" * 100)
+
+    def fileno(self) -> int:
+        return self._out
+
+    def doRead(self) -> None:
+        self.reads += 1
+        assert self.reads < 100, "it is read without an end"
+        data = os.read(self._out, 50)
+        os.write(self._in, data)
+        self._child.childDataReceived(1, data)
+
+    def close(self) -> None:
+        os.close(self._out)
+        os.close(self._in)
+
+
+def test_what_comes_while_output_is_read_waits(reactor: Processes, supervisor: Supervisor) -> None:
+    """A library may print without a pause."""
+    [child] = reactor.made
+    pipe = RefilledPipe(child)
+    child.transport = SimpleNamespace(pipes={1: pipe})
+    child.lines_of(0)
+    assert pipe.reads == 4
+    pipe.close()
+    supervisor.stopService()
+    child.processEnded(Failure(ProcessDone(0)))

@@ -420,7 +420,7 @@ GUARDS = [
         "isolation/process.py",
         "self._bytes_read + left, -1",
         "self._bytes_read + left * 2**40, -1",
-        "endtoend/test_hostile_library.py::test_output_without_an_end_holds_nobody_up",
+        "isolation/test_supervisor.py::test_what_comes_while_output_is_read_waits",
     ),
     _guard(
         "an abort does not wait for a child that reads nothing",
