@@ -95,7 +95,7 @@ class SteeredCalls:
     def _run_freely(
         self, turn: ITurn, prompt: Sequence[int], unread: Sequence[int], reader: AnswerReader
     ) -> Result:
-        """Let the model go on behind tokens; return the last result."""
+        """Run the model after the unread tokens, without a form; return the last result."""
         infer = {**self.infer}
         if "max_new_tokens" in self.traits.run_fields:
             infer["max_new_tokens"] = self._room(turn, prompt, reader)
