@@ -123,18 +123,18 @@ class SteeredCalls:
         unread = source.rest(prompt, begun.kept, whole=begun.is_whole, may_be_none=is_forced)
         if begun.text:
             reader.feed(begun.text)
-        return self._steer(source, begun, prompt, unread, reader)
+        loop = self._loop(source, begun, prompt, unread, reader)
+        return self._steer(loop, source, prompt, unread, reader)
 
     def _steer(
         self,
+        loop: StructuredLoop,
         source: TokenReader,
-        begun: KeptCall,
         prompt: Sequence[int],
         unread: Sequence[int],
         reader: AnswerReader,
     ) -> Sequence[int]:
-        """Make what is missing of a call token by token, and return as :meth:`_finish_call`."""
-        loop = self._loop(source, begun, prompt, unread, reader)
+        """Make the rest of a call token by token, and return as :meth:`_finish_call`."""
         before = reader.parser.calls
         try:
             answer = loop.run()
